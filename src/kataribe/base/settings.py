@@ -1,0 +1,93 @@
+"""Settings: flag > environment `KATARIBE_*` > `kataribe.toml` in the workspace > default."""
+
+from __future__ import annotations
+
+import os
+import tomllib
+from pathlib import Path
+from typing import Any
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    InitSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from kataribe.base.errors import SettingsError
+from kataribe.base.workspace import Workspace
+
+DEFAULT_MODEL = "smollm2-135m"
+
+
+class Settings(BaseSettings):
+    """What can be set; each field's description is its documentation."""
+
+    model_config = SettingsConfigDict(env_prefix="KATARIBE_", extra="forbid", frozen=True)
+
+    host: str = Field("127.0.0.1", description="Address to listen on.")
+    port: int = Field(8720, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
+    key: str | None = Field(
+        None, min_length=8, description="Key that API clients must send; None asks for none."
+    )
+    model: str = Field(DEFAULT_MODEL, description="Model to answer when none is named.")
+    ctx: int | None = Field(
+        None, ge=16, description="Context in tokens; None takes the model's own, as memory allows."
+    )
+    threads: int | None = Field(None, ge=1, le=1024, description="Threads; None takes all cores.")
+    memory: float | None = Field(
+        None, gt=0, description="Memory budget for loaded models in GiB; None takes 70 % of RAM."
+    )
+    precision: str = Field(
+        "auto",
+        pattern="^(auto|float32|bfloat16|int8|int4)$",
+        description="How weights are held: auto, float32, bfloat16, int8 or int4.",
+    )
+    device: str = Field(
+        "auto", pattern="^(auto|cpu|cuda(:[0-9]+)?|mps)$", description="auto, cpu, cuda or mps."
+    )
+    queue: int = Field(256, ge=1, le=100_000, description="Requests that may wait for a model.")
+    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags first, then the environment, then the workspace's file."""
+        workspace = Workspace.locate()
+        from_file = InitSettingsSource(settings_cls, _read_toml(workspace.config))
+        return (init_settings, env_settings, from_file)
+
+
+def load_settings(**flags: Any) -> Settings:
+    """The settings in force; a flag that is None counts as not given.
+
+    Raises `SettingsError` naming the setting, its value and what it may be.
+    """
+    given = {name: value for name, value in flags.items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(step) for step in first["loc"])
+        source = "flag" if name in given else f"KATARIBE_{name.upper()} or kataribe.toml"
+        raise SettingsError(
+            f"Setting {name} ({source}) is {first.get('input')!r}: {first['msg']}.", param=name
+        ) from None
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{path} is not valid TOML: {error}. Mend or remove it.") from None
+    except OSError as error:
+        raise SettingsError(f"{path} cannot be read: {os.strerror(error.errno or 0)}.") from None

@@ -1,0 +1,40 @@
+"""The workspace: the one folder where Kataribe keeps what people own."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Paths below `root` (`KATARIBE_HOME`, default `~/.kataribe`). Nothing is created by asking."""
+
+    root: Path
+
+    @classmethod
+    def locate(cls) -> Workspace:
+        """The workspace that the environment names."""
+        home = os.environ.get("KATARIBE_HOME")
+        return cls(Path(home).expanduser() if home else Path.home() / ".kataribe")
+
+    @property
+    def config(self) -> Path:
+        """`kataribe.toml`."""
+        return self.root / "kataribe.toml"
+
+    @property
+    def models(self) -> Path:
+        """One folder per model."""
+        return self.root / "models"
+
+    @property
+    def downloads(self) -> Path:
+        """Unfinished downloads, continued by the next try."""
+        return self.root / "downloads"
+
+    @property
+    def running(self) -> Path:
+        """A small JSON file that tells where this workspace's server listens, while one does."""
+        return self.root / "running.json"

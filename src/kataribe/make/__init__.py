@@ -1,0 +1,1 @@
+"""Make or change a model: text, tokens, model, adapt, training. Files out."""
