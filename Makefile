@@ -1,0 +1,117 @@
+# Kataribe: `make up` starts it, `make test` tests it. `make help` lists the rest.
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+PY := .venv/bin/python
+PIP := $(PY) -m pip --disable-pip-version-check
+STUDIO := src/kataribe/serve/studio
+STUDIO_SOURCES := $(shell find studio -type f -not -path 'studio/node_modules/*' -not -path 'studio/test-results/*' 2>/dev/null)
+TEST_HOME := $(CURDIR)/.cache/kataribe
+TEST_MODEL := smollm2-135m
+UP ?=
+PYTEST ?=
+
+.PHONY: help
+help:  ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
+
+.PHONY: up
+up: .venv/.core $(STUDIO)/index.html  ## start Kataribe and print its address (UP="--port 9000" passes options)
+	@exec .venv/bin/kataribe up $(UP)
+
+.PHONY: test
+test: install-dev system test-model test-studio  ## the tests, slow ones left out (PYTEST="-k name" passes options)
+	$(PY) -m pytest $(PYTEST)
+
+.PHONY: test-all
+test-all: install-dev system test-model test-studio  ## the tests with big models, whole recipes and the wheel
+	$(PY) -m pytest -m "slow or not slow" $(PYTEST)
+
+.PHONY: check
+check: install-dev  ## format, lint, types, architecture, docs freshness, then the tests
+	@$(MAKE) --no-print-directory static
+	@$(MAKE) --no-print-directory test
+
+.PHONY: bench
+bench: install-dev test-model  ## timed comparisons with peers (quiet machine; takes a while)
+	$(PY) -m benchmarks.inference
+
+.PHONY: wheel
+wheel: .venv/.core $(STUDIO)/index.html  ## dist/kataribe-*.whl with the built studio inside
+	rm -rf dist
+	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
+
+.PHONY: docs
+docs: .venv/.core  ## write the generated pages: CLI, API schema, the README's map
+	$(PY) scripts/docs.py
+
+.PHONY: format
+format: install-dev  ## put the code into its format
+	$(PY) -m ruff format
+	$(PY) -m ruff check --fix
+
+.PHONY: lock
+lock:  ## write the lock files from what .venv holds now
+	$(PY) scripts/lock.py
+
+.PHONY: clean
+clean:  ## remove what was built; the environment and the models stay
+	rm -rf dist build $(STUDIO) .mypy_cache .ruff_cache .pytest_cache .hypothesis studio/test-results
+	find src tests scripts examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
+
+.PHONY: clean-all
+clean-all: clean  ## also remove the environment, node_modules and the tests' models
+	rm -rf .venv .cache studio/node_modules
+
+# --- internal ---------------------------------------------------------------------------------
+
+.PHONY: static
+static: .venv/.dev studio/node_modules/.installed
+	$(PY) -m ruff format --check
+	$(PY) -m ruff check
+	$(PY) -m mypy
+	$(PY) scripts/architecture.py
+	$(PY) scripts/lock.py --check
+	$(PY) scripts/docs.py --check
+	scripts/with_node.sh npm --prefix studio run check
+
+.PHONY: install-dev
+install-dev: .venv/.dev
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Kataribe needs Python 3.11 or newer; say which with: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
+
+# The lock first, then Kataribe itself, linked to this folder and built with the locked tools.
+.venv/.core: requirements.lock pyproject.toml | .venv/bin/python
+	$(PIP) install --quiet -r requirements.lock
+	$(PIP) install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+.venv/.dev: .venv/.core requirements-dev.lock
+	$(PIP) install --quiet -r requirements-dev.lock
+	@touch $@
+
+studio/node_modules/.installed: studio/package-lock.json | .venv/bin/python
+	scripts/with_node.sh npm --prefix studio ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(STUDIO)/index.html: $(STUDIO_SOURCES) | studio/node_modules/.installed
+	scripts/with_node.sh npm --prefix studio run build
+	@touch $@
+
+.PHONY: system
+system:
+	@scripts/system_packages.sh
+
+.PHONY: test-model
+test-model: .venv/.core
+	@test -n "$(KATARIBE_TEST_MODELS)" || KATARIBE_HOME=$(TEST_HOME) .venv/bin/kataribe models pull $(TEST_MODEL)
+
+.PHONY: test-studio
+test-studio: $(STUDIO)/index.html
+	scripts/with_node.sh npm --prefix studio test

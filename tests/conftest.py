@@ -1,0 +1,135 @@
+"""What every test shares: a closed network, a workspace of its own, and the real models."""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MODELS_HOME = ROOT / ".cache" / "kataribe"  # never the user's workspace
+
+KEPT = ("KATARIBE_TEST_MODELS", "KATARIBE_FETCH")  # what the environment may say to the tests
+
+# File names in a folder that KATARIBE_TEST_MODELS names, for machines that have the files already.
+FILES = {
+    "smollm2-135m": "SmolLM2-135M-Instruct.Q4_1.gguf",
+    "qwen2.5-coder-1.5b": "qwen.gguf",
+    "gemma-3-270m": "gemma.gguf",
+}
+
+
+class NetworkBlockedError(AssertionError):
+    """A test tried to reach another machine."""
+
+
+def _is_local(family: int, address: Any) -> bool:
+    if family not in (socket.AF_INET, socket.AF_INET6):
+        return True  # AF_UNIX, AF_NETLINK: they do not leave the machine
+    host = str(address[0])
+    if host in ("localhost", ""):
+        return True
+    try:
+        found = ipaddress.ip_address(host.partition("%")[0])
+    except ValueError:
+        return False
+    mapped = getattr(found, "ipv4_mapped", None)
+    return (mapped or found).is_loopback or found.is_unspecified
+
+
+def _block_network(patch: pytest.MonkeyPatch) -> None:
+    real = {name: getattr(socket.socket, name) for name in ("connect", "connect_ex", "sendto")}
+    resolve = socket.getaddrinfo
+
+    def refuse(address: Any) -> None:
+        raise NetworkBlockedError(
+            f"A test reached for {address!r}; tests may use the loopback addresses only."
+        )
+
+    def guard(name: str) -> Any:
+        def guarded(self: socket.socket, *arguments: Any) -> Any:
+            if not _is_local(self.family, arguments[-1]):
+                refuse(arguments[-1])
+            return real[name](self, *arguments)
+
+        return guarded
+
+    def guarded_resolve(host: Any, *arguments: Any, **named: Any) -> Any:
+        name = host.decode("ascii", "replace") if isinstance(host, bytes) else host
+        if name is not None and not _is_local(socket.AF_INET, (name,)):
+            refuse(name)
+        return resolve(host, *arguments, **named)
+
+    for name in real:
+        patch.setattr(socket.socket, name, guard(name))
+    patch.setattr(socket, "getaddrinfo", guarded_resolve)
+
+
+_patch = pytest.MonkeyPatch()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Before anything is collected: no network, no settings or keys of the user, two threads."""
+    for name in list(os.environ):
+        ours = name.startswith("KATARIBE_") and name not in KEPT
+        if ours or name.endswith("_API_KEY"):
+            _patch.delenv(name)
+    _patch.setenv("OMP_NUM_THREADS", "2")  # read by torch at import, also in child processes
+    _patch.setenv("TOKENIZERS_PARALLELISM", "false")  # else it warns whenever a test forks
+    _patch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
+    _block_network(_patch)
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """Gives the process back as it was."""
+    _patch.undo()
+
+
+@pytest.fixture(autouse=True)
+def kataribe_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """An empty workspace for each test."""
+    home = tmp_path_factory.mktemp("home")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("KATARIBE_HOME", str(home))
+        yield home
+
+
+@pytest.fixture(scope="session")
+def smollm2_path() -> Path:
+    """The default model's GGUF (SmolLM2-135M-Instruct, Q4_1); fetched when it is not there."""
+    return _model("smollm2-135m", fetch=True)
+
+
+@pytest.fixture(scope="session")
+def qwen_path() -> Path:
+    """Qwen2.5-Coder-1.5B-Instruct's GGUF (Q4_K_M, 1.04 GiB), for slow tests."""
+    return _model("qwen2.5-coder-1.5b", fetch=_slow_fetches())
+
+
+@pytest.fixture(scope="session")
+def gemma_path() -> Path:
+    """Gemma 3 270M's GGUF (Q4_K_M), for slow tests; its terms are the tester's to accept."""
+    return _model("gemma-3-270m", fetch=_slow_fetches(), accept_terms=_accepts_gemma())
+
+
+def _slow_fetches() -> bool:
+    return os.environ.get("CI") == "true" or "KATARIBE_FETCH" in os.environ
+
+
+def _accepts_gemma() -> bool:
+    return False
+
+
+def _model(name: str, *, fetch: bool, accept_terms: bool = False) -> Path:
+    folder = os.environ.get("KATARIBE_TEST_MODELS")
+    if folder:
+        path = Path(folder) / FILES[name]
+        if not path.is_file():
+            pytest.skip(f"{path} is not there (KATARIBE_TEST_MODELS={folder}).")
+        return path
+    pytest.skip(f"{name} is not there; name a folder that has it with KATARIBE_TEST_MODELS.")
