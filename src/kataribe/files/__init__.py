@@ -1,0 +1,1 @@
+"""The formats on disk, torch-free: GGUF, safetensors, checksums and atomic writes."""
