@@ -170,6 +170,7 @@ class Request:
         sampling: How tokens are drawn.
         tools: Tools that the model may call.
         tool_choice: Whether it may, must or must not.
+        parallel_tool_calls: One turn may call several tools; False allows at most one call.
         response_format: What form the reply must have.
         stop: Strings that end the reply; they are not part of it.
         seed: Makes sampling repeat exactly on the same machine and model; None draws one.
@@ -187,6 +188,7 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     tools: tuple[ToolSpec, ...] = ()
     tool_choice: ToolChoice = field(default_factory=ToolChoice)
+    parallel_tool_calls: bool = True
     response_format: ResponseFormat = field(default_factory=TextFormat)
     stop: tuple[str, ...] = ()
     seed: int | None = None

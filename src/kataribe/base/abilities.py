@@ -1,0 +1,60 @@
+"""Whether a model can do what a request asks; what it cannot do is refused, never ignored."""
+
+from __future__ import annotations
+
+from kataribe.base.errors import UnsupportedError
+from kataribe.base.lm import Capabilities, Request, TextFormat
+from kataribe.base.messages import AudioPart, ImagePart, Message
+
+
+def check_abilities(name: str, able: Capabilities, request: Request) -> None:
+    """Returns when the model called `name` can do all that `request` asks.
+
+    Raises `UnsupportedError` naming the model, the field and the way out.
+    """
+    if request.tools and not able.tools:
+        raise UnsupportedError(
+            f"{name} cannot call tools. Leave out tools, or ask a model whose chat template has "
+            "them.",
+            param="tools",
+        )
+    if request.logprobs is not None and not able.logprobs:
+        raise UnsupportedError(
+            f"{name} gives no log-probabilities. Leave out logprobs.", param="logprobs"
+        )
+    if not isinstance(request.response_format, TextFormat) and not able.structured_output:
+        raise UnsupportedError(
+            f"{name} cannot hold its reply to a form. Leave out response_format.",
+            param="response_format",
+        )
+    messages = messages_of(request)
+    if not messages and not able.raw_prompt:
+        raise UnsupportedError(
+            f"{name} answers chats only and cannot continue a bare prompt. Send messages.",
+            param="prompt",
+        )
+    for place, message in enumerate(messages):
+        for part in message.parts:
+            _check_part(name, able, part, f"messages[{place}].content")
+
+
+def messages_of(request: Request) -> tuple[Message, ...]:
+    """The messages of a chat; an empty tuple for a raw prompt (text or token ids)."""
+    if isinstance(request.prompt, str):
+        return ()
+    return tuple(part for part in request.prompt if isinstance(part, Message))
+
+
+def _check_part(name: str, able: Capabilities, part: object, param: str) -> None:
+    if isinstance(part, ImagePart) and not able.images:
+        raise UnsupportedError(
+            f"{name} reads text only, and {param} has an image. Leave the image out, or ask a "
+            "model that sees.",
+            param=param,
+        )
+    if isinstance(part, AudioPart) and not able.audio:
+        raise UnsupportedError(
+            f"{name} reads text only, and {param} has audio. Leave the audio out, or ask a model "
+            "that hears.",
+            param=param,
+        )

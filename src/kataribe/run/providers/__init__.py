@@ -1,0 +1,10 @@
+"""Hosted models as `LM`s, and the scripted `LM` that tests and examples use."""
+
+from kataribe.run.providers.scripted import (
+    Call,
+    Reply,
+    ScriptedLM,
+    ScriptedTokenizer,
+)
+
+__all__ = ["Call", "Reply", "ScriptedLM", "ScriptedTokenizer"]
