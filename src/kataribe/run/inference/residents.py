@@ -1,0 +1,313 @@
+"""Models in memory: loaded on request, kept under a budget, the least recently used goes first.
+
+`Residents` knows nothing of files or tensors: a loader brings a model in, an estimate says
+beforehand what it will take. A lease keeps a model from being evicted while somebody uses it; a
+hold keeps it until it is let go.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Literal, Protocol
+
+from kataribe.base.errors import BusyError, InputError, NotFoundError, UnavailableError
+from kataribe.base.events import Event, Progress
+from kataribe.base.lm import LM, Capabilities, Request, Score, Scorer
+
+_POLL = 0.1
+"""Seconds between two reports of how far a load has come."""
+
+LoadProgress = Callable[[int, int], None]
+"""Called with bytes read and bytes in all."""
+
+
+class LoadedModel(Protocol):
+    """What a loader returns: an `LM` that can be closed."""
+
+    @property
+    def lm(self) -> LM:
+        """The model as it is asked."""
+        ...
+
+    def close(self, grace: float) -> None:
+        """Frees everything; running replies get `grace` seconds to end. Blocks."""
+        ...
+
+
+class Shelf(Protocol):
+    """Where models come from; all calls may block."""
+
+    def resolve(self, name: str) -> str:
+        """The name under which a model is kept; `NotFoundError` with near names."""
+        ...
+
+    def memory(self, name: str) -> int:
+        """Bytes that the model will take once loaded, its KV cache included."""
+        ...
+
+    def capabilities(self, name: str) -> Capabilities:
+        """What it will be able to do, known before it is loaded."""
+        ...
+
+    def load(self, name: str, progress: LoadProgress) -> LoadedModel:
+        """Brings the model into memory."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Resident:
+    """One model in memory, as `ps` shows it. Memory is in bytes, `idle` in seconds."""
+
+    name: str
+    state: Literal["loading", "ready"]
+    memory: int
+    held: bool
+    leases: int
+    idle: float
+    loaded_bytes: int
+    total_bytes: int
+
+
+@dataclass(slots=True, eq=False)
+class _Place:
+    name: str
+    memory: int
+    future: Future[LoadedModel] = field(default_factory=Future)
+    leases: int = 0
+    held: bool = False
+    used: float = field(default_factory=time.monotonic)
+    progress: tuple[int, int] = (0, 0)
+
+
+class Residents:
+    """The models in memory; safe to use from several threads and event loops."""
+
+    def __init__(self, shelf: Shelf, *, budget: int) -> None:
+        self._shelf = shelf
+        self._budget = budget
+        self._places: dict[str, _Place] = {}
+        self._lock = threading.RLock()  # a load that fails at once calls back while we hold it
+        self._loaders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="load")
+        self._closing = False
+
+    @contextlib.asynccontextmanager
+    async def lease(self, name: str) -> AsyncIterator[ResidentLM]:
+        """An `LM` that loads on its first request and stays at least as long as the lease.
+
+        Raises `NotFoundError` for an unknown name, `UnavailableError` where the budget allows no
+        further model at the moment, or ever.
+        """
+        place = await asyncio.to_thread(self._claim, name)
+        try:
+            yield ResidentLM(place.name, self._shelf.capabilities(place.name), place)
+        finally:
+            self._release(place)
+
+    @contextlib.asynccontextmanager
+    async def loaded(self, name: str) -> AsyncIterator[LoadedModel]:
+        """The loaded model itself, once it is there."""
+        place = await asyncio.to_thread(self._claim, name)
+        try:
+            yield await asyncio.wrap_future(place.future)
+        finally:
+            self._release(place)
+
+    def load(self, name: str, *, hold: bool = True) -> Resident:
+        """Loads and, unless told otherwise, holds a model. Blocks until it is there."""
+        place = self._claim(name)
+        try:
+            place.future.result()
+            place.held = place.held or hold
+            return _shown(place)
+        finally:
+            self._release(place)
+
+    def unload(self, name: str, *, force: bool = False) -> None:
+        """Lets a model go. `BusyError` while replies run, unless forced: then they break off."""
+        resolved = self._shelf.resolve(name)
+        with self._lock:
+            place = self._places.get(resolved)
+            if place is None:
+                loaded = ", ".join(sorted(self._places)) or "none"
+                raise NotFoundError(f"{resolved} is not loaded. Loaded: {loaded}.", param="model")
+            if place.leases and not force:
+                raise BusyError(
+                    f"{resolved} answers {place.leases} requests now. Wait, or unload it by force.",
+                    retry_after=5,
+                    param="model",
+                )
+            del self._places[resolved]
+        _close(place, grace=0.0)
+
+    def ps(self) -> tuple[Resident, ...]:
+        """The models in memory, most recently used first."""
+        with self._lock:
+            places = sorted(self._places.values(), key=lambda place: -place.used)
+        return tuple(_shown(place) for place in places)
+
+    def ready(self) -> Iterator[tuple[str, LoadedModel]]:
+        """The models that are loaded now, for their figures."""
+        with self._lock:
+            places = list(self._places.values())
+        for place in places:
+            if place.future.done() and place.future.exception() is None:
+                yield place.name, place.future.result()
+
+    def close(self, grace: float) -> None:
+        """Refuses new leases and frees every model; replies get `grace` seconds to end. Blocks."""
+        with self._lock:
+            self._closing = True
+            places = list(self._places.values())
+            self._places.clear()
+        closers = [threading.Thread(target=_close, args=(place, grace)) for place in places]
+        for closer in closers:
+            closer.start()
+        for closer in closers:
+            closer.join()
+        self._loaders.shutdown()
+
+    def _claim(self, name: str) -> _Place:
+        resolved = self._shelf.resolve(name)
+        need = self._shelf.memory(resolved)
+        with self._lock:
+            if self._closing:
+                raise UnavailableError("The server is stopping.", retry_after=5)
+            place = self._places.get(resolved)
+            if place is None:
+                victims = self._make_room(resolved, need)
+                place = _Place(resolved, need)
+                self._places[resolved] = place
+                place.future = self._loaders.submit(self._load, place, victims)
+                place.future.add_done_callback(lambda _: self._forget_failed(place))
+            place.leases += 1
+            place.used = time.monotonic()
+            return place
+
+    def _make_room(self, name: str, need: int) -> list[_Place]:
+        """Takes the least recently used models off the list until `need` bytes fit."""
+        if need > self._budget:
+            raise UnavailableError(
+                f"{name} needs about {_gib(need)}, but the memory budget is {_gib(self._budget)}. "
+                "Choose a smaller model, precision or context (--ctx), or raise KATARIBE_MEMORY.",
+                param="model",
+            )
+        idle = sorted(
+            (p for p in self._places.values() if not p.leases and not p.held and p.future.done()),
+            key=lambda place: place.used,
+        )
+        victims: list[_Place] = []
+        used = sum(place.memory for place in self._places.values())
+        while used + need > self._budget:
+            if not idle:
+                busy = ", ".join(sorted(self._places))
+                raise UnavailableError(
+                    f"{name} needs about {_gib(need)}, and {_gib(self._budget - used)} of the "
+                    f"budget of {_gib(self._budget)} is free: in use or held are {busy}. "
+                    "Try again later, or unload one (kataribe models unload NAME).",
+                    retry_after=10,
+                    param="model",
+                )
+            victims.append(idle.pop(0))
+            used -= victims[-1].memory
+        for victim in victims:
+            del self._places[victim.name]
+        return victims
+
+    def _load(self, place: _Place, victims: Sequence[_Place]) -> LoadedModel:
+        def report(done: int, total: int) -> None:
+            place.progress = (done, total)
+
+        for victim in victims:
+            _close(victim, grace=0.0)
+        return self._shelf.load(place.name, report)
+
+    def _forget_failed(self, place: _Place) -> None:
+        """A load that failed has told all who waited; the next request tries again."""
+        if place.future.exception() is None:
+            return
+        with self._lock:
+            if self._places.get(place.name) is place:
+                del self._places[place.name]
+
+    def _release(self, place: _Place) -> None:
+        with self._lock:
+            place.leases -= 1
+            place.used = time.monotonic()
+
+
+class ResidentLM:
+    """A leased model: an `LM` and a `Scorer` that waits for its load, saying how far it is."""
+
+    def __init__(self, name: str, capabilities: Capabilities, place: _Place) -> None:
+        self._name = name
+        self._capabilities = capabilities
+        self._place = place
+
+    @property
+    def name(self) -> str:
+        """The model's name."""
+        return self._name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        return self._capabilities
+
+    async def stream(self, request: Request) -> AsyncIterator[Event]:
+        """The model's own events, after progress of its load."""
+        loading = asyncio.wrap_future(self._place.future)
+        while not loading.done():
+            done, total = self._place.progress
+            yield Progress("loading", done, total or None)
+            await asyncio.wait([loading], timeout=_POLL)
+        lm = loading.result().lm
+        async with contextlib.aclosing(_closable(lm.stream(request))) as events:
+            async for event in events:
+                yield event
+
+    async def score(self, prompt: str, continuations: Sequence[str]) -> tuple[Score, ...]:
+        """The model's own scores, once it is loaded."""
+        lm = (await asyncio.wrap_future(self._place.future)).lm
+        if not isinstance(lm, Scorer):
+            raise InputError(f"{self._name} cannot score given texts.", param="model")
+        return await lm.score(prompt, continuations)
+
+
+async def _closable(events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
+    """The same events, with the `aclose` that every generator has and a bare iterator may lack."""
+    try:
+        async for event in events:
+            yield event
+    finally:
+        close = getattr(events, "aclose", None)
+        if close is not None:
+            await close()
+
+
+def _shown(place: _Place) -> Resident:
+    return Resident(
+        name=place.name,
+        state="ready" if place.future.done() else "loading",
+        memory=place.memory,
+        held=place.held,
+        leases=place.leases,
+        idle=0.0 if place.leases else time.monotonic() - place.used,
+        loaded_bytes=place.progress[0],
+        total_bytes=place.progress[1],
+    )
+
+
+def _close(place: _Place, grace: float) -> None:
+    """Waits for a load that runs, then frees the model."""
+    if place.future.exception() is None:
+        place.future.result().close(grace)
+
+
+def _gib(size: int) -> str:
+    return f"{size / 2**30:.1f} GiB"

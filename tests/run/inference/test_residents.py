@@ -1,0 +1,173 @@
+"""Models come when they are asked for, and go when others need their room."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+
+import pytest
+
+from kataribe.base.errors import BusyError, FormatError, NotFoundError, UnavailableError
+from kataribe.base.events import Finished, Progress, TextDelta, Usage
+from kataribe.base.lm import Capabilities, Request, reply
+from kataribe.base.messages import text_message
+from kataribe.run.inference.residents import Residents
+
+
+class Echo:
+    capabilities = Capabilities(100)
+
+    def __init__(self, name):
+        self.name = name
+
+    async def stream(self, request):
+        yield TextDelta(self.name)
+        yield Finished(text_message("assistant", self.name), Usage(1, 1), "stop")
+
+
+class Model:
+    def __init__(self, name, shelf):
+        self.lm = Echo(name)
+        self.shelf = shelf
+
+    def close(self, grace):
+        self.shelf.closed.append((self.lm.name, grace))
+
+
+class Shelf:
+    """Models a, b, c of 40 bytes, `big` of 1,000, `bad` that does not load."""
+
+    def __init__(self):
+        self.loads, self.closed = [], []
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def resolve(self, name):
+        if name.lower() not in {"a", "b", "c", "big", "bad"}:
+            raise NotFoundError(f"no {name}")
+        return name.lower()
+
+    def memory(self, name):
+        return 1000 if name == "big" else 40
+
+    def capabilities(self, name):
+        return Capabilities(100)
+
+    def load(self, name, progress):
+        self.loads.append(name)
+        progress(10, 40)
+        assert self.gate.wait(10)
+        if name == "bad":
+            raise FormatError("bad file")
+        return Model(name, self)
+
+
+@pytest.fixture
+def shelf():
+    return Shelf()
+
+
+@pytest.fixture
+def residents(shelf):
+    return Residents(shelf, budget=100)
+
+
+async def ask(residents, name):
+    async with residents.lease(name) as lm:
+        return (await reply(lm, Request("x"))).message
+
+
+async def test_a_model_loads_once_for_many(residents, shelf):
+    shelf.gate.clear()
+    asking = [asyncio.create_task(ask(residents, name)) for name in ("a", "A", "a", "a")]
+    await asyncio.sleep(0.05)
+    shelf.gate.set()
+    await asyncio.gather(*asking)
+    assert shelf.loads == ["a"]
+
+
+async def test_the_least_recently_used_goes(residents, shelf):
+    for name in ("a", "b", "a", "c"):
+        await ask(residents, name)
+    assert [place.name for place in residents.ps()] == ["c", "a"]
+    assert shelf.closed == [("b", 0.0)]
+    await ask(residents, "b")
+    assert [place.name for place in residents.ps()] == ["b", "c"]
+
+
+async def test_what_is_leased_or_held_stays(residents, shelf):
+    await asyncio.to_thread(residents.load, "a")
+    async with residents.lease("b") as lm:
+        await reply(lm, Request("x"))
+        with pytest.raises(UnavailableError, match=r"in use or held are a, b.*unload") as caught:
+            await ask(residents, "c")
+        assert caught.value.retry_after == 10
+    await ask(residents, "c")
+    assert shelf.closed == [("b", 0.0)]
+
+
+async def test_a_model_beyond_the_budget_says_both_numbers(residents):
+    small = Residents(Shelf(), budget=3 * 2**29)
+    with pytest.raises(UnavailableError, match="budget"):
+        await ask(residents, "big")
+    small._shelf.memory = lambda name: 2**31
+    with pytest.raises(UnavailableError, match=r"2\.0 GiB.*1\.5 GiB.*KATARIBE_MEMORY"):
+        await ask(small, "a")
+
+
+async def test_waiting_shows_how_far_the_load_is(residents, shelf):
+    shelf.gate.clear()
+    async with residents.lease("a") as lm:
+        events = lm.stream(Request("x"))
+        await anext(events)
+        await asyncio.sleep(0.02)
+        assert await anext(events) == Progress("loading", 10, 40)
+        assert residents.ps()[0].state == "loading"
+        shelf.gate.set()
+        rest = [event async for event in events]
+    assert isinstance(rest[-1], Finished)
+    assert residents.ps()[0].state == "ready"
+
+
+async def test_a_load_that_fails_tells_everybody_and_is_tried_again(residents, shelf):
+    for _ in range(2):
+        with pytest.raises(FormatError, match="bad file"):
+            await ask(residents, "bad")
+    assert shelf.loads == ["bad", "bad"]
+    assert residents.ps() == ()
+
+
+async def test_unload_waits_for_nobody_unless_forced(residents, shelf):
+    async with residents.lease("a") as lm:
+        await reply(lm, Request("x"))
+        with pytest.raises(BusyError, match="1 requests"):
+            residents.unload("a")
+        residents.unload("a", force=True)
+    assert shelf.closed == [("a", 0.0)]
+    with pytest.raises(NotFoundError, match="not loaded"):
+        residents.unload("a")
+    with pytest.raises(NotFoundError, match="no x"):
+        residents.unload("x")
+
+
+async def test_close_frees_all_and_refuses_more(residents, shelf):
+    await ask(residents, "a")
+    await ask(residents, "b")
+    await asyncio.to_thread(residents.close, 3.0)
+    assert sorted(shelf.closed) == [("a", 3.0), ("b", 3.0)]
+    with pytest.raises(UnavailableError, match="stopping"):
+        await ask(residents, "a")
+
+
+async def test_leases_that_end_early_leave_no_trace(residents, shelf):
+    shelf.gate.clear()
+    task = asyncio.create_task(ask(residents, "a"))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    shelf.gate.set()
+    await asyncio.sleep(0.05)
+    assert residents.ps()[0].leases == 0
+    await ask(residents, "a")
+    assert shelf.loads == ["a"]
