@@ -114,7 +114,7 @@ class Residents:
         """The loaded model itself, once it is there."""
         place = await asyncio.to_thread(self._claim, name)
         try:
-            yield await asyncio.wrap_future(place.future)
+            yield await asyncio.shield(asyncio.wrap_future(place.future))
         finally:
             self._release(place)
 
@@ -273,7 +273,7 @@ class ResidentLM:
 
     async def score(self, prompt: str, continuations: Sequence[str]) -> tuple[Score, ...]:
         """The model's own scores, once it is loaded."""
-        lm = (await asyncio.wrap_future(self._place.future)).lm
+        lm = (await asyncio.shield(asyncio.wrap_future(self._place.future))).lm
         if not isinstance(lm, Scorer):
             raise InputError(f"{self._name} cannot score given texts.", param="model")
         return await lm.score(prompt, continuations)
