@@ -1,0 +1,35 @@
+import { callJson, type Connection } from "./client";
+import type { components } from "./schema";
+
+type Schemas = components["schemas"];
+
+export type Model = Schemas["Model"];
+export type ChatBody = Schemas["ChatCompletionRequest"];
+export type Chunk = Schemas["ChatCompletionChunk"];
+
+/** One turn as a model is given it. */
+export interface ChatMessage {
+  role: "user" | "assistant";
+  content: string;
+}
+
+/** Every model that this server can answer with. */
+export async function listModels(to: Connection, signal?: AbortSignal): Promise<Model[]> {
+  const list = await callJson<Schemas["ModelList"]>(to, "/v1/models", signal ? { signal } : {});
+  return list.data;
+}
+
+/** The small model that comes first, which speaks English only. */
+export function isSmallDefault(model: string): boolean {
+  return model.toLowerCase().startsWith("smollm2-135m");
+}
+
+/** The model that is offered to people who write Japanese. */
+export const BIGGER_MODEL = "qwen2.5-coder-1.5b";
+export const DEFAULT_MODEL = "smollm2-135m";
+
+/** Which model answers: the chosen one while it exists, else one in memory, else the first. */
+export function pickModel(models: readonly Model[], chosen: string | null): string | null {
+  const found = models.find((model) => model.id === chosen);
+  return (found ?? models.find((model) => model.loaded) ?? models[0])?.id ?? null;
+}

@@ -1,0 +1,34 @@
+import type { Language } from "./catalogue";
+
+const formats = new Map<string, Intl.NumberFormat>();
+
+function format(language: Language, options: Intl.NumberFormatOptions): Intl.NumberFormat {
+  const key = language + JSON.stringify(options);
+  let found = formats.get(key);
+  if (!found) formats.set(key, (found = new Intl.NumberFormat(language, options)));
+  return found;
+}
+
+/** A count, exactly: 1,024. */
+export function count(language: Language, value: number): string {
+  return format(language, { maximumFractionDigits: 0 }).format(value);
+}
+
+/** A measured number with `digits` decimals. */
+export function decimal(language: Language, value: number, digits = 1): string {
+  return format(language, {
+    minimumFractionDigits: digits,
+    maximumFractionDigits: digits,
+  }).format(value);
+}
+
+/** Bytes in the unit that a person would say: 98.4 MB. */
+export function bytes(language: Language, value: number): string {
+  const units = ["B", "kB", "MB", "GB", "TB"];
+  let step = 0;
+  while (value >= 1000 && step < units.length - 1) {
+    value /= 1000;
+    step += 1;
+  }
+  return `${decimal(language, value, step === 0 ? 0 : 1)} ${units[step] ?? ""}`;
+}

@@ -1,0 +1,73 @@
+import type { ReactNode } from "react";
+
+/** Icons are drawn here, on a grid of 20, in the colour of the text; names stand beside them. */
+function icon(paths: ReactNode) {
+  return function Icon({ size = 20 }: { size?: number }) {
+    return (
+      <svg
+        width={size}
+        height={size}
+        viewBox="0 0 20 20"
+        fill="none"
+        stroke="currentColor"
+        strokeWidth="1.5"
+        strokeLinecap="round"
+        strokeLinejoin="round"
+        aria-hidden="true"
+        focusable="false"
+      >
+        {paths}
+      </svg>
+    );
+  };
+}
+
+export const BrandIcon = icon(<path d="M3.5 5h13M3.5 10h13M3.5 15h7.5" strokeWidth="2" />);
+export const ChatIcon = icon(<path d="M3 4.5h14v9.5H9l-4 3v-3H3z" />);
+export const ModelsIcon = icon(
+  <path d="M10 2.5 17 6v8l-7 3.5L3 14V6zM3 6l7 3.5L17 6M10 9.5v8" />,
+);
+export const SettingsIcon = icon(
+  <>
+    <path d="M3 6h7M14 6h3M3 14h3M10 14h7" />
+    <circle cx="12" cy="6" r="2" />
+    <circle cx="8" cy="14" r="2" />
+  </>,
+);
+export const KeysIcon = icon(
+  <>
+    <rect x="2" y="5" width="16" height="10" rx="2" />
+    <path d="M5.5 8.5h.01M9 8.5h.01M12.5 8.5h.01M6.5 12h7" />
+  </>,
+);
+export const SendIcon = icon(<path d="M10 16.5v-13M4.5 9 10 3.5 15.5 9" strokeWidth="1.8" />);
+export const StopIcon = icon(
+  <rect x="5" y="5" width="10" height="10" rx="1.5" fill="currentColor" stroke="none" />,
+);
+export const CopyIcon = icon(
+  <>
+    <rect x="7" y="7" width="10" height="10" rx="2" />
+    <path d="M13 7V5a2 2 0 0 0-2-2H5a2 2 0 0 0-2 2v6a2 2 0 0 0 2 2h2" />
+  </>,
+);
+export const CheckIcon = icon(<path d="m4 10.5 4 4 8-9" />);
+export const RetryIcon = icon(<path d="M16.5 10a6.5 6.5 0 1 1-2-4.7M16.5 2.5v3.5H13" />);
+export const EditIcon = icon(<path d="M12.5 4.5 15.5 7.5 7 16H4v-3zM11 6l3 3" />);
+export const WarnIcon = icon(<path d="M10 3 18 16.5H2zM10 8v4M10 14.3v.01" />);
+export const InfoIcon = icon(
+  <>
+    <circle cx="10" cy="10" r="7.5" />
+    <path d="M10 9v5M10 6.2v.01" />
+  </>,
+);
+export const CloseIcon = icon(<path d="m5 5 10 10M15 5 5 15" />);
+export const PlusIcon = icon(<path d="M10 4v12M4 10h12" />);
+export const DownIcon = icon(<path d="M10 4v12M5 11l5 5 5-5" />);
+export const LeftIcon = icon(<path d="m12 5-5 5 5 5" />);
+export const RightIcon = icon(<path d="m8 5 5 5-5 5" />);
+export const ImageIcon = icon(
+  <>
+    <rect x="3" y="4" width="14" height="12" rx="1.5" />
+    <path d="m3 14 4-4 3 3 3-3 4 4M8 7.5h.01" />
+  </>,
+);
