@@ -20,6 +20,8 @@ MAX_STRING_BYTES = 1 << 24
 MAX_STRINGS = 1 << 21
 """Strings in all arrays of a file together: Gemma's vocabulary and merges are 0.8 million."""
 MAX_NUMBERS = 1 << 26
+MAX_ARRAYS = 1 << 16
+"""Arrays inside arrays, of a whole file: no published model has any."""
 MAX_DEPTH = 4
 
 NUMBERS: Mapping[int, str] = {
@@ -44,6 +46,7 @@ class HeaderCursor:
         self.buffer = buffer
         self.position = 0
         self.strings_left = MAX_STRINGS
+        self.arrays_left = MAX_ARRAYS
         self._view = buffer.data
         self._end = len(buffer)
 
@@ -151,10 +154,10 @@ def _read_array(cursor: HeaderCursor, key: str, depth: int) -> MetadataValue:
         count = cursor.count(f"strings in {key!r}", MAX_STRINGS, least_bytes=8)
         return cursor.strings(count, what)
     if code == ARRAY:
-        count = cursor.count(f"arrays in {key!r}", MAX_KEY_BYTES, least_bytes=12)
-        cursor.strings_left -= count  # bounds what many levels of small arrays can add up to
-        if cursor.strings_left < 0:
-            raise FormatError(f"{what} brings the elements to more than {MAX_STRINGS}.")
+        count = cursor.count(f"arrays in {key!r}", MAX_ARRAYS, least_bytes=12)
+        cursor.arrays_left -= count
+        if cursor.arrays_left < 0:
+            raise FormatError(f"{what} brings the nested arrays to more than {MAX_ARRAYS}.")
         return [_read_array(cursor, key, depth + 1) for _ in range(count)]
     if code not in NUMBERS:
         raise FormatError(f"{what} has the unknown type {code}; types 0 to 12 are known.")
