@@ -1,0 +1,84 @@
+"""Around every request: its line in the log, its place in the figures, and a net under it all."""
+
+from __future__ import annotations
+
+import logging
+import secrets
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kataribe.serve.errors import Failure, unexpected
+from kataribe.serve.intake import ClientGoneError
+from kataribe.serve.lifecycle import Lifecycle
+from kataribe.serve.metrics import Metrics
+from kataribe.serve.record import Record
+from kataribe.serve.telling import to_bytes
+
+log = logging.getLogger("kataribe.access")
+errors = logging.getLogger("kataribe.serve")
+
+
+def record_of(scope: Scope) -> Record:
+    """The record of the request that `scope` belongs to."""
+    record: Record = scope["kataribe.record"]
+    return record
+
+
+def log_unexpected(error: BaseException, record: Record) -> Failure:
+    """Writes the traceback to the log; what the client is told has only its number."""
+    errors.error("%s %s failed (id=%s)", record.method, record.path, record.id, exc_info=error)
+    return unexpected(record.id)
+
+
+class Access:
+    """ASGI middleware, the outermost."""
+
+    def __init__(self, app: ASGIApp, *, metrics: Metrics, lifecycle: Lifecycle) -> None:
+        self._app = app
+        self._metrics = metrics
+        self._lifecycle = lifecycle
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers, whatever happens, and writes it down."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        path = "".join(letter if letter.isprintable() else "?" for letter in scope["path"][:200])
+        record = Record(f"req_{secrets.token_hex(8)}", scope["method"], path)
+        scope["kataribe.record"] = record
+
+        async def noting(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                record.status = message["status"]
+                message["headers"] = [
+                    *message.get("headers", []),
+                    (b"x-request-id", record.id.encode()),
+                    *self._closing(),
+                ]
+            await send(message)
+
+        self._lifecycle.running += 1
+        try:
+            await self._app(scope, receive, noting)
+        except ClientGoneError:
+            if record.status is None:
+                await _answer(noting, Failure(499, "", "", "client_gone", None, {}))
+            record.status = 499
+        except Exception as error:  # noqa: BLE001  the edge
+            told = log_unexpected(error, record)
+            if record.status is not None:
+                raise  # half an answer is out: only breaking the connection can tell now
+            await _answer(noting, told)
+        finally:
+            self._lifecycle.running -= 1
+            self._metrics.request(record)
+            log.info("%s", record.line())
+
+    def _closing(self) -> list[tuple[bytes, bytes]]:
+        return [(b"connection", b"close")] if self._lifecycle.state == "stopping" else []
+
+
+async def _answer(send: Send, told: Failure) -> None:
+    headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
+    await send({"type": "http.response.start", "status": told.status, "headers": headers})
+    await send({"type": "http.response.body", "body": to_bytes(told.body()), "more_body": False})

@@ -1,0 +1,235 @@
+"""Chat requests in OpenAI's shape to requests in Kataribe's own terms."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Iterator, Sequence
+
+from kataribe.base.errors import InputError, UnsupportedError
+from kataribe.base.lm import (
+    Context,
+    JsonFormat,
+    Request,
+    ResponseFormat,
+    ToolChoice,
+    ToolSpec,
+)
+from kataribe.base.messages import (
+    AudioPart,
+    ImagePart,
+    Message,
+    Part,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
+from kataribe.serve.sampling import check_stream, sampling_of, stops_of, structured
+from kataribe.serve.shapes.chat import (
+    AllowedTools,
+    ChatCompletionRequest,
+    JsonSchemaResponseFormat,
+    NamedTool,
+    TextResponseFormat,
+    ToolDefinition,
+)
+from kataribe.serve.shapes.messages import (
+    AssistantMessage,
+    AudioContent,
+    ChatMessage,
+    ImageContent,
+    SystemMessage,
+    TextContent,
+    ToolMessage,
+    UserContent,
+)
+
+
+def chat_request(body: ChatCompletionRequest) -> Request:
+    """What a model is asked; raises `InputError` naming the field that cannot be."""
+    check_stream(body)
+    tools = tools_of(body.tools)
+    return Request(
+        prompt=messages_in(body.messages, continue_last=bool(body.continue_final_message)),
+        sampling=sampling_of(body, _max_tokens(body)),
+        tools=tools,
+        tool_choice=_tool_choice(body, {tool.name for tool in tools}),
+        parallel_tool_calls=body.parallel_tool_calls is not False,
+        response_format=_response_format(body),
+        stop=stops_of(body),
+        seed=body.seed,
+        n=body.n or 1,
+        logprobs=_logprobs(body),
+        template=body.chat_template_kwargs or {},
+        continue_last=bool(body.continue_final_message),
+        context=Context(user=body.user or body.safety_identifier),
+    )
+
+
+def tools_of(tools: Sequence[ToolDefinition] | None) -> tuple[ToolSpec, ...]:
+    """The tools; raises `InputError` for two of one name."""
+    specs: dict[str, ToolSpec] = {}
+    for place, tool in enumerate(tools or ()):
+        function = tool.function
+        if function.name in specs:
+            raise InputError(
+                f"Two tools are called {function.name!r}; give each its own name.",
+                param=f"tools[{place}].function.name",
+            )
+        specs[function.name] = ToolSpec(
+            function.name,
+            function.description or "",
+            function.parameters or {"type": "object", "properties": {}},
+            bool(function.strict),
+        )
+    return tuple(specs.values())
+
+
+def messages_in(messages: Sequence[ChatMessage], *, continue_last: bool) -> tuple[Message, ...]:
+    """The conversation; raises `InputError` for a turn that nothing led to."""
+    called: set[str] = set()
+    for place, message in enumerate(messages):
+        if isinstance(message, AssistantMessage):
+            called |= {call.id for call in message.tool_calls or ()}
+        elif isinstance(message, ToolMessage) and message.tool_call_id not in called:
+            raise InputError(
+                f"messages[{place}] answers the tool call {message.tool_call_id!r}, which no "
+                "earlier assistant message made. Send that message too.",
+                param=f"messages[{place}].tool_call_id",
+            )
+    if continue_last and not isinstance(messages[-1], AssistantMessage):
+        raise InputError(
+            "continue_final_message needs the assistant's message as the last one.",
+            param="continue_final_message",
+        )
+    return tuple(_message(message, f"messages[{n}]") for n, message in enumerate(messages))
+
+
+def _message(message: ChatMessage, place: str) -> Message:
+    if isinstance(message, SystemMessage):
+        return Message("system", tuple(_texts(message.content)))
+    if isinstance(message, ToolMessage):
+        text = "".join(part.text for part in _texts(message.content))
+        return Message("tool", (ToolResultPart(message.tool_call_id, text),))
+    if isinstance(message, AssistantMessage):
+        return Message("assistant", tuple(_said(message, place)))
+    if isinstance(message.content, str):
+        return Message("user", (TextPart(message.content),))
+    return Message(
+        "user",
+        tuple(_part(part, f"{place}.content[{n}]") for n, part in enumerate(message.content)),
+    )
+
+
+def _said(message: AssistantMessage, place: str) -> Iterator[Part]:
+    if message.reasoning_content:
+        yield ReasoningPart(message.reasoning_content)
+    if message.content is not None:
+        yield from _texts(message.content)
+    elif not message.tool_calls:
+        raise InputError(
+            f"{place} has neither content nor tool_calls; give one.", param=f"{place}.content"
+        )
+    for call in message.tool_calls or ():
+        yield ToolCallPart(call.id, call.function.name, call.function.arguments)
+
+
+def _texts(content: str | list[TextContent]) -> list[TextPart]:
+    if isinstance(content, str):
+        return [TextPart(content)]
+    return [TextPart(part.text) for part in content]
+
+
+def _part(part: UserContent, place: str) -> Part:
+    if isinstance(part, TextContent):
+        return TextPart(part.text)
+    if isinstance(part, AudioContent):
+        sound = part.input_audio
+        return AudioPart(f"audio/{sound.format}", _decode(sound.data, f"{place}.input_audio.data"))
+    assert isinstance(part, ImageContent)
+    url = part.image_url.url
+    if url.startswith(("https://", "http://")):
+        return ImagePart("image/*", url=url)
+    head, comma, data = url.partition(",")
+    kind = head.removeprefix("data:").removesuffix(";base64")
+    if not comma or f"data:{kind};base64" != head or not kind.startswith("image/"):
+        raise InputError(
+            "An image needs an http(s) address or a data:image/...;base64 URL.",
+            param=f"{place}.image_url.url",
+        )
+    return ImagePart(kind, data=_decode(data, f"{place}.image_url.url"))
+
+
+def _decode(data: str, param: str) -> bytes:
+    try:
+        return base64.b64decode(data, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise InputError(f"{param} is not base64: {error}.", param=param) from None
+
+
+def _max_tokens(body: ChatCompletionRequest) -> int | None:
+    old, new = body.max_tokens, body.max_completion_tokens
+    if old is not None and new is not None and old != new:
+        raise InputError(
+            f"max_tokens is {old} and max_completion_tokens {new}, and both mean the same. "
+            "Send one.",
+            param="max_tokens",
+        )
+    return old if new is None else new
+
+
+def _logprobs(body: ChatCompletionRequest) -> int | None:
+    if body.top_logprobs is not None and not body.logprobs:
+        raise InputError("top_logprobs needs logprobs: true.", param="top_logprobs")
+    return (body.top_logprobs or 0) if body.logprobs else None
+
+
+def _tool_choice(body: ChatCompletionRequest, names: set[str]) -> ToolChoice:
+    choice = body.tool_choice
+    if not names:
+        for field in ("tool_choice", "parallel_tool_calls"):
+            if getattr(body, field) is not None:
+                raise InputError(f"{field} needs tools; the request has none.", param=field)
+        return ToolChoice()
+    match choice:
+        case None:
+            return ToolChoice()
+        case NamedTool():
+            return ToolChoice("function", _known([choice], names, "tool_choice"))
+        case AllowedTools(allowed_tools=allowed):
+            wanted = _known(allowed.tools, names, "tool_choice.allowed_tools.tools")
+            return ToolChoice(allowed.mode, wanted)
+        case _:
+            return ToolChoice(choice)
+
+
+def _known(wanted: Sequence[NamedTool], names: set[str], param: str) -> tuple[str, ...]:
+    for tool in wanted:
+        if tool.function.name not in names:
+            raise InputError(
+                f"{param} names {tool.function.name!r}, which is none of the request's tools "
+                f"({', '.join(sorted(names))}).",
+                param=param,
+            )
+    return tuple(dict.fromkeys(tool.function.name for tool in wanted))
+
+
+def _response_format(body: ChatCompletionRequest) -> ResponseFormat:
+    asked = body.response_format
+    if asked is None or isinstance(asked, TextResponseFormat):
+        return structured(body.structured_outputs)
+    if body.structured_outputs is not None:
+        raise InputError(
+            "response_format and structured_outputs both give the reply a form. Send one.",
+            param="structured_outputs",
+        )
+    if not isinstance(asked, JsonSchemaResponseFormat):
+        return JsonFormat()
+    definition = asked.json_schema
+    if definition.schema_ is None:
+        raise UnsupportedError(
+            "response_format.json_schema has no schema. Add one, or use json_object.",
+            param="response_format.json_schema.schema",
+        )
+    return JsonFormat(definition.schema_, definition.name)

@@ -1,0 +1,122 @@
+"""Errors as HTTP answers: one of the two edges where an exception becomes something to read."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.requests import Request as HTTPRequest
+from starlette.responses import Response
+
+from kataribe.base.errors import (
+    AccessError,
+    BusyError,
+    ContextLengthError,
+    DownloadError,
+    InputError,
+    KataribeError,
+    NotFoundError,
+    ProviderError,
+    UnavailableError,
+)
+
+STATUS: tuple[tuple[type[KataribeError], int, str], ...] = (
+    (InputError, 400, "invalid_request_error"),
+    (AccessError, 401, "authentication_error"),
+    (NotFoundError, 404, "not_found_error"),
+    (BusyError, 429, "rate_limit_error"),
+    (ProviderError, 502, "upstream_error"),
+    (DownloadError, 502, "upstream_error"),
+    (UnavailableError, 503, "unavailable_error"),
+)
+"""Which branch of the tree is which status and type; whatever is not here is a 500."""
+
+
+class RefusedError(KataribeError):
+    """The request is refused before any room sees it: its size, form, origin or method."""
+
+    def __init__(
+        self, status: int, message: str, *, code: str, headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(message, code=code)
+        self.status = status
+        self.headers = dict(headers or {})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """An error as the API tells it."""
+
+    status: int
+    type: str
+    message: str
+    code: str
+    param: str | None
+    headers: Mapping[str, str]
+
+    def body(self) -> dict[str, dict[str, str | None]]:
+        """OpenAI's shape."""
+        return {
+            "error": {
+                "message": self.message,
+                "type": self.type,
+                "code": self.code,
+                "param": self.param,
+            }
+        }
+
+
+def failure(error: KataribeError) -> Failure:
+    """How the API tells an error of the tree."""
+    if isinstance(error, RefusedError):
+        kind = "invalid_request_error" if error.status < 500 else "server_error"
+        return Failure(error.status, kind, error.message, error.code, error.param, error.headers)
+    headers: dict[str, str] = {}
+    if isinstance(error, AccessError):
+        headers["WWW-Authenticate"] = "Bearer"
+    after = error.retry_after if isinstance(error, BusyError | UnavailableError) else None
+    if after is not None:
+        # Whole seconds, rounded up: the header knows no fractions (RFC 9110, 10.2.3).
+        headers["Retry-After"] = str(max(1, math.ceil(after)))
+    for branch, status, kind in STATUS:
+        if isinstance(error, branch):
+            return Failure(status, kind, error.message, error.code, error.param, headers)
+    return Failure(500, "server_error", error.message, error.code, error.param, headers)
+
+
+def error_response(error: KataribeError) -> Response:
+    """The HTTP answer for an error."""
+    told = failure(error)
+    return Response(
+        json.dumps(told.body(), ensure_ascii=False).encode("utf-8", "replace"),
+        told.status,
+        dict(told.headers),
+        media_type="application/json",
+    )
+
+
+def unexpected(error_id: str) -> Failure:
+    """What the API tells of an error that nobody foresaw: its number in the log and no more."""
+    return Failure(
+        500,
+        "server_error",
+        f"An unexpected error happened in the server. Its log has the details under {error_id}.",
+        "internal_error",
+        None,
+        {},
+    )
+
+
+def of_prompt(error: KataribeError) -> KataribeError:
+    """The error as told to someone who sent a prompt and no messages."""
+    if isinstance(error, ContextLengthError):
+        error.param = "prompt"
+    return error
+
+
+async def on_error(_: HTTPRequest, error: Exception) -> Response:
+    """FastAPI's handler for the whole tree."""
+    assert isinstance(error, KataribeError)
+    return error_response(error)

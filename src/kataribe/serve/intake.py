@@ -1,0 +1,135 @@
+"""Bodies in: bytes to a checked request model, or an error that names the field."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails, from_json
+from starlette.requests import ClientDisconnect
+from starlette.requests import Request as HTTPRequest
+
+from kataribe.base.errors import InputError, UnsupportedError
+from kataribe.serve.errors import RefusedError
+
+Body = TypeVar("Body", bound=BaseModel)
+
+
+class ClientGoneError(Exception):
+    """Nobody is there any more to be answered."""
+
+
+async def read_body(
+    http: HTTPRequest, shape: type[Body], *, unsupported: Mapping[str, str] | None = None
+) -> Body:
+    """The request's body as `shape`.
+
+    `unsupported` maps fields of OpenAI's API that this server knows and does not serve to the
+    reason; null there counts as absent. Raises `InputError` and `RefusedError`.
+    """
+    _check_type(http)
+    try:
+        raw = await http.body()
+    except ClientDisconnect:
+        raise ClientGoneError from None
+    value = parse_json(raw)
+    if not isinstance(value, dict):
+        raise InputError("The body must be a JSON object.", code="invalid_json")
+    for name, reason in (unsupported or {}).items():
+        if value.get(name) is not None:
+            raise UnsupportedError(f"Field {name!r} is not supported: {reason}", param=name)
+        value.pop(name, None)
+    try:
+        return shape.model_validate(value)
+    except ValidationError as error:
+        raise _first(error, value, shape) from None
+
+
+def parse_json(raw: bytes) -> Any:
+    """A JSON value; `InputError` for anything else.
+
+    The parser refuses lone surrogates, NaN, bad UTF-8 and more than about 200 levels of nesting,
+    in linear time and without recursion that could end the process.
+    """
+    try:
+        return from_json(raw, allow_inf_nan=False, cache_strings=False)
+    except ValueError as error:
+        raise InputError(f"The body is not valid JSON: {error}.", code="invalid_json") from None
+
+
+def _check_type(http: HTTPRequest) -> None:
+    kind, _, rest = http.headers.get("content-type", "").partition(";")
+    charset = rest.replace(" ", "").lower().removeprefix("charset=").strip('"')
+    if kind.strip().lower() != "application/json" or charset not in ("", "utf-8", "utf8"):
+        # Not only order: a browser sends application/json to another site only after asking
+        # (CORS), and that is refused, so no foreign page can post here.
+        raise RefusedError(
+            415,
+            "The body must be sent as Content-Type: application/json, in UTF-8.",
+            code="unsupported_media_type",
+        )
+    if http.headers.get("content-encoding", "identity").lower() != "identity":
+        raise RefusedError(
+            415,
+            "Compressed bodies are not read. Send the body without Content-Encoding.",
+            code="unsupported_media_type",
+        )
+
+
+def _first(error: ValidationError, value: Any, shape: type[BaseModel]) -> InputError:
+    found = error.errors(include_url=False, include_input=False, include_context=True)
+    # In a union every member complains; what reached deepest is what was meant.
+    unknown = [one for one in found if one["type"] == "extra_forbidden"]
+    one = unknown[0] if unknown else max(found, key=lambda each: len(_path(each["loc"], value)))
+    param = _param(_path(one["loc"], value))
+    if one["type"] == "extra_forbidden":
+        return InputError(
+            f"Unknown field {param!r}.{_nearest(str(one['loc'][-1]), shape)}",
+            param=param,
+            code="unknown_field",
+        )
+    if one["type"] == "missing":
+        return InputError(
+            f"Field {param!r} is missing; it is required.", param=param, code="missing_field"
+        )
+    return InputError(f"Field {param!r}: {_sentence(one)}.", param=param)
+
+
+def _sentence(one: ErrorDetails) -> str:
+    message = one["msg"].removeprefix("Value error, ")
+    return message[:1].lower() + message[1:].rstrip(".")
+
+
+def _nearest(name: str, shape: type[BaseModel]) -> str:
+    near = difflib.get_close_matches(name, sorted(_names(shape.model_json_schema())), n=1)
+    return f" Did you mean {near[0]!r}?" if near else " Remove it, or see /docs for the fields."
+
+
+def _names(schema: Mapping[str, Any]) -> set[str]:
+    names = set(schema.get("properties", {}))
+    for part in schema.get("$defs", {}).values():
+        names |= set(part.get("properties", {}))
+    return names
+
+
+def _path(place: Sequence[str | int], value: Any) -> list[str | int]:
+    """The steps of `place` that are in the request; pydantic adds the names of union members."""
+    steps: list[str | int] = []
+    for number, step in enumerate(place):
+        inside = (isinstance(value, dict) and step in value) or (
+            isinstance(value, list) and isinstance(step, int) and step < len(value)
+        )
+        if inside:
+            value = value[step]
+        if inside or (number == len(place) - 1 and isinstance(value, dict) and str(step).islower()):
+            steps.append(step)  # the last one may be the field that is missing
+    return steps
+
+
+def _param(place: Sequence[str | int]) -> str | None:
+    text = ""
+    for step in place:
+        text += f"[{step}]" if isinstance(step, int) else f".{step}"
+    return text.removeprefix(".") or None

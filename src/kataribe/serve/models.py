@@ -1,0 +1,110 @@
+"""What the server needs from whoever holds the models."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol, runtime_checkable
+
+from kataribe.base.lm import LM, ToolSpec
+from kataribe.base.messages import Message
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInfo:
+    """A model that can be asked for.
+
+    Attributes:
+        name: What it is asked for by.
+        created: When it came here, in seconds since 1970.
+        owned_by: Who made it.
+        loaded: It is in memory now.
+        context_length: Tokens of prompt and reply together; None when nobody knows before loading.
+    """
+
+    name: str
+    created: int
+    owned_by: str
+    loaded: bool
+    context_length: int | None
+
+
+class ChatRenderer(Protocol):
+    """A chat template."""
+
+    def render(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[ToolSpec] = (),
+        add_generation_prompt: bool = True,
+        continue_last: bool = False,
+        variables: Mapping[str, Any] = ...,
+    ) -> str:
+        """The prompt's text; raises `TemplateError`."""
+        ...
+
+
+class TextTokenizer(Protocol):
+    """Text to token ids and back."""
+
+    @property
+    def vocab_size(self) -> int:
+        """Ids run from 0 to this, exclusive."""
+        ...
+
+    @property
+    def chat_template(self) -> ChatRenderer | None:
+        """How messages become a prompt; None when the model has no such rule."""
+        ...
+
+    def encode(self, text: str, *, special: bool = True, add_bos: bool | None = None) -> list[int]:
+        """The ids of `text`; `add_bos` None follows the model's own habit."""
+        ...
+
+    def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
+        """The text of `ids`."""
+        ...
+
+
+class ModelSource(Protocol):
+    """Holds the models: loads on request, keeps to a memory budget."""
+
+    def names(self) -> Sequence[ModelInfo]:
+        """Every model that can be asked for, loaded or not."""
+        ...
+
+    def lease(self, name: str) -> AbstractAsyncContextManager[LM]:
+        """The model for as long as the context lasts; loads it first where needed.
+
+        Raises `NotFoundError`, `BusyError` or `UnavailableError` on entering.
+        """
+        ...
+
+    def tokenizer(self, name: str) -> AbstractAsyncContextManager[TextTokenizer]:
+        """The model's tokenizer, without loading its weights; raises `NotFoundError`."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One figure for `/metrics`, such as requests in the queue.
+
+    `name` is without the prefix `kataribe_`; a counter's ends in `_total`.
+    """
+
+    name: str
+    value: float
+    help: str
+    kind: Literal["gauge", "counter"] = "gauge"
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@runtime_checkable
+class MetricsSource(Protocol):
+    """A `ModelSource` that also has figures of its own to show at `/metrics`."""
+
+    def metrics(self) -> Sequence[Sample]:
+        """The figures as they are now; cheap, called at every scrape."""
+        ...

@@ -1,0 +1,96 @@
+"""`/v1/models`, `/health` and `/metrics`."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+import kataribe
+from kataribe.base.errors import NotFoundError
+from kataribe.serve.described import failures
+from kataribe.serve.desk import Desk
+from kataribe.serve.models import ModelInfo
+from kataribe.serve.shapes.service import Health, Model, ModelList
+
+
+def service_router(desk: Desk) -> APIRouter:
+    """The routes."""
+    router = APIRouter()
+
+    @router.get(
+        "/v1/models",
+        operation_id="listModels",
+        summary="List the models",
+        tags=["models"],
+        response_model=ModelList,
+        responses=failures(),
+    )
+    async def list_models() -> ModelList:
+        return ModelList(data=[_model(info) for info in desk.models.names()])
+
+    @router.get(
+        "/v1/models/{model:path}",
+        operation_id="retrieveModel",
+        summary="Show one model",
+        tags=["models"],
+        response_model=Model,
+        responses=failures(404),
+    )
+    async def retrieve_model(model: str) -> Model:
+        return _model(find_model(desk, model))
+
+    @router.get(
+        "/health",
+        operation_id="getHealth",
+        summary="Say whether the server is ready",
+        tags=["server"],
+        response_model=Health,
+        responses={
+            503: {"model": Health, "description": "Loading or stopping."},
+            **failures(),
+        },
+    )
+    async def get_health() -> Response:
+        cycle = desk.lifecycle
+        health = Health(status=cycle.state, detail=cycle.detail, version=kataribe.__version__)
+        headers = {} if cycle.state == "ready" else {"Retry-After": "2"}
+        status = 200 if cycle.state == "ready" else 503
+        return JSONResponse(health.model_dump(), status, headers)
+
+    @router.get(
+        "/metrics",
+        operation_id="getMetrics",
+        summary="Figures for Prometheus",
+        tags=["server"],
+        response_class=Response,
+        responses={
+            200: {"content": {"text/plain": {"schema": {"type": "string"}}}},
+            **failures(),
+        },
+    )
+    async def get_metrics() -> Response:
+        return Response(desk.metrics.page(), media_type="text/plain; version=1.0.0; charset=utf-8")
+
+    return router
+
+
+def find_model(desk: Desk, name: str) -> ModelInfo:
+    """The model of that name; raises `NotFoundError`, which lists what there is."""
+    models = desk.models.names()
+    for info in models:
+        if info.name == name:
+            return info
+    there = ", ".join(info.name for info in models) or "none"
+    raise NotFoundError(
+        f"There is no model {name!r}. There are: {there}.", param="model", code="model_not_found"
+    )
+
+
+def _model(info: ModelInfo) -> Model:
+    return Model(
+        id=info.name,
+        created=info.created,
+        owned_by=info.owned_by,
+        max_model_len=info.context_length,
+        loaded=info.loaded,
+    )

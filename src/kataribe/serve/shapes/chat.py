@@ -1,0 +1,141 @@
+"""Chat requests."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import Field
+
+from kataribe.serve.shapes.messages import ChatMessage
+from kataribe.serve.shapes.strict import Incoming, Sampled, Whole
+
+UNSUPPORTED = {
+    "audio": "replies are text.",
+    "function_call": "it was replaced by tool_choice; use that.",
+    "functions": "they were replaced by tools; use those.",
+    "guided_choice": "use structured_outputs.choice.",
+    "guided_grammar": "use structured_outputs.grammar.",
+    "guided_json": "use response_format or structured_outputs.json.",
+    "guided_regex": "use structured_outputs.regex.",
+    "moderation": "this server moderates nothing by itself.",
+    "prediction": "replies are not predicted.",
+    "prompt_cache_options": "the prefix cache needs no options.",
+    "prompt_cache_retention": "the prefix cache keeps what fits.",
+    "reasoning_effort": "models here have no such dial; try chat_template_kwargs.",
+    "verbosity": "models here have no such dial; say it in the prompt.",
+    "web_search_options": "this server does not search the web.",
+}
+"""Fields of OpenAI's API that are known and not served, with the reason."""
+
+Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,64}$")]
+
+
+class FunctionDefinition(Incoming):
+    """A function that the model may call; `parameters` is a JSON schema of an object."""
+
+    name: Name
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+    strict: bool | None = None
+
+
+class ToolDefinition(Incoming):
+    """A tool; functions are the only kind."""
+
+    type: Literal["function"]
+    function: FunctionDefinition
+
+
+class FunctionName(Incoming):
+    """The name of one of the request's functions."""
+
+    name: Name
+
+
+class NamedTool(Incoming):
+    """One of the request's tools."""
+
+    type: Literal["function"]
+    function: FunctionName
+
+
+class AllowedToolSet(Incoming):
+    """Which tools, and whether one must be called."""
+
+    mode: Literal["auto", "required"]
+    tools: list[NamedTool] = Field(min_length=1)
+
+
+class AllowedTools(Incoming):
+    """Only some of the request's tools may be called."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: AllowedToolSet
+
+
+ToolChoiceOption: TypeAlias = (
+    Literal["none", "auto", "required"]
+    | Annotated[NamedTool | AllowedTools, Field(discriminator="type")]
+)
+
+
+class TextResponseFormat(Incoming):
+    """Free text."""
+
+    type: Literal["text"]
+
+
+class JsonObjectResponseFormat(Incoming):
+    """Any JSON object."""
+
+    type: Literal["json_object"]
+
+
+class SchemaDefinition(Incoming):
+    """A JSON schema with a name. The reply always follows it, also without `strict`."""
+
+    name: Name
+    schema_: dict[str, Any] | None = Field(None, alias="schema")
+    description: str | None = None
+    strict: bool | None = None
+
+
+class JsonSchemaResponseFormat(Incoming):
+    """JSON of a schema."""
+
+    type: Literal["json_schema"]
+    json_schema: SchemaDefinition
+
+
+ResponseFormatOption: TypeAlias = Annotated[
+    TextResponseFormat | JsonObjectResponseFormat | JsonSchemaResponseFormat,
+    Field(discriminator="type"),
+]
+
+
+class ChatCompletionRequest(Sampled):
+    """A conversation to continue."""
+
+    messages: list[ChatMessage] = Field(min_length=1)
+    logprobs: bool | None = None
+    top_logprobs: Whole | None = Field(None, ge=0, le=20)
+    max_tokens: Whole | None = Field(None, ge=1, lt=2**31)
+    max_completion_tokens: Whole | None = Field(None, ge=1, lt=2**31)
+    tools: list[ToolDefinition] | None = Field(None, max_length=512)
+    tool_choice: ToolChoiceOption | None = None
+    parallel_tool_calls: bool | None = Field(
+        None, description="false allows at most one call in a turn."
+    )
+    response_format: ResponseFormatOption | None = None
+    chat_template_kwargs: dict[str, Any] | None = Field(
+        None, description="Extension: variables for the chat template, such as enable_thinking."
+    )
+    continue_final_message: bool | None = Field(
+        None, description="Extension: go on from the last message, which is the assistant's."
+    )
+    modalities: Annotated[list[Literal["text"]], Field(min_length=1, max_length=1)] | None = None
+    metadata: dict[str, str] | None = Field(None, description="Does not change the answer.")
+    store: bool | None = Field(None, description="Does not change the answer.")
+    service_tier: str | None = Field(None, description="Does not change the answer.")
+    safety_identifier: str | None = Field(None, description="Does not change the answer.")
+    prompt_cache_key: str | None = Field(None, description="Does not change the answer.")

@@ -1,0 +1,108 @@
+"""Messages as they come in."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal, TypeAlias
+
+from pydantic import Field
+
+from kataribe.serve.shapes.strict import Incoming
+
+
+class TextContent(Incoming):
+    """Words."""
+
+    type: Literal["text"]
+    text: str
+
+
+class ImageAddress(Incoming):
+    """Where a picture is: a data: URL, or an address that a hosted model fetches."""
+
+    url: str = Field(min_length=1)
+    detail: Literal["auto"] | None = None
+
+
+class ImageContent(Incoming):
+    """A picture."""
+
+    type: Literal["image_url"]
+    image_url: ImageAddress
+
+
+class AudioData(Incoming):
+    """Encoded sound."""
+
+    data: str = Field(description="Base64.")
+    format: Literal["wav", "mp3"]
+
+
+class AudioContent(Incoming):
+    """Sound."""
+
+    type: Literal["input_audio"]
+    input_audio: AudioData
+
+
+UserContent: TypeAlias = Annotated[
+    TextContent | ImageContent | AudioContent, Field(discriminator="type")
+]
+Texts: TypeAlias = str | Annotated[list[TextContent], Field(min_length=1)]
+
+
+class SystemMessage(Incoming):
+    """What the model is told before the conversation; `developer` means the same."""
+
+    role: Literal["system", "developer"]
+    content: Texts
+    name: str | None = None
+
+
+class UserMessage(Incoming):
+    """What a person says or shows."""
+
+    role: Literal["user"]
+    content: str | Annotated[list[UserContent], Field(min_length=1)]
+    name: str | None = None
+
+
+class FunctionCall(Incoming):
+    """A function's name and the JSON text of its arguments."""
+
+    name: str = Field(min_length=1)
+    arguments: str
+
+
+class SentToolCall(Incoming):
+    """A call that the model asked for in an earlier turn."""
+
+    id: str = Field(min_length=1)
+    type: Literal["function"]
+    function: FunctionCall
+
+
+class AssistantMessage(Incoming):
+    """What the model said or called in an earlier turn."""
+
+    role: Literal["assistant"]
+    content: Texts | None = None
+    reasoning_content: str | None = Field(None, description="Extension: what it thought.")
+    refusal: None = None
+    annotations: Annotated[list[None], Field(max_length=0)] | None = None
+    audio: None = None
+    function_call: None = None
+    tool_calls: list[SentToolCall] | None = None
+    name: str | None = None
+
+
+class ToolMessage(Incoming):
+    """What a tool answered."""
+
+    role: Literal["tool"]
+    content: Texts
+    tool_call_id: str = Field(min_length=1)
+
+
+ChatMessage: TypeAlias = Annotated[
+    SystemMessage | UserMessage | AssistantMessage | ToolMessage, Field(discriminator="role")
+]
