@@ -1,0 +1,105 @@
+"""Settings: flag > environment > kataribe.toml > default; what is wrong is named."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from kataribe.base.errors import SettingsError
+from kataribe.base.settings import DEFAULT_MODEL, Settings, load_settings
+from kataribe.base.workspace import Workspace
+
+
+def test_defaults_need_nothing(kataribe_home):
+    settings = load_settings()
+    assert (settings.host, settings.port, settings.key) == ("127.0.0.1", 8720, None)
+    assert settings.model == DEFAULT_MODEL
+
+
+def test_flag_before_environment_before_file_before_default(kataribe_home, monkeypatch):
+    assert load_settings().port == 8720
+    (kataribe_home / "kataribe.toml").write_text("port = 1001\nthreads = 3\n")
+    assert load_settings().port == 1001
+    monkeypatch.setenv("KATARIBE_PORT", "1002")
+    assert load_settings().port == 1002
+    assert load_settings(port=1003).port == 1003
+    assert load_settings(port=None).port == 1002, "a flag of None counts as not given"
+    assert load_settings().threads == 3, "each source fills what the one before leaves open"
+
+
+@pytest.mark.parametrize(
+    ("flags", "name"),
+    [
+        ({"port": 70000}, "port"),
+        ({"port": "eighty"}, "port"),
+        ({"key": "short"}, "key"),
+        ({"ctx": 1}, "ctx"),
+        ({"threads": 0}, "threads"),
+        ({"memory": -1.0}, "memory"),
+        ({"precision": "int3"}, "precision"),
+        ({"device": "abacus"}, "device"),
+        ({"queue": 0}, "queue"),
+        ({"log_level": "loud"}, "log_level"),
+        ({"prot": 8720}, "prot"),
+    ],
+)
+def test_a_bad_flag_is_named_with_its_value(kataribe_home, flags, name):
+    with pytest.raises(SettingsError, match=name) as caught:
+        load_settings(**flags)
+    assert repr(flags[name]) in caught.value.message
+    assert caught.value.param == name
+
+
+def test_a_bad_environment_variable_is_named(kataribe_home, monkeypatch):
+    monkeypatch.setenv("KATARIBE_PORT", "http")
+    with pytest.raises(SettingsError, match="KATARIBE_PORT"):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        (b"port = ", "not valid TOML"),
+        (b"port = 99999", "99999"),
+        (b"prot = 8720", "prot"),
+        (b"\xff\xfe", "not valid TOML"),
+    ],
+)
+def test_a_bad_file_is_an_error_not_a_default(kataribe_home, text, complaint):
+    (kataribe_home / "kataribe.toml").write_bytes(text)
+    with pytest.raises(SettingsError, match=complaint):
+        load_settings()
+
+
+def test_a_folder_in_the_files_place_is_an_error(kataribe_home):
+    (kataribe_home / "kataribe.toml").mkdir()
+    with pytest.raises(SettingsError, match=r"kataribe\.toml cannot be read"):
+        load_settings()
+
+
+def test_every_setting_is_documented_or_plain():
+    undocumented = [
+        name
+        for name, field in Settings.model_fields.items()
+        if not field.description and name != "log_level"
+    ]
+    assert undocumented == []
+
+
+def test_the_workspace_is_where_the_environment_says(kataribe_home, monkeypatch):
+    assert Workspace.locate().root == kataribe_home
+    monkeypatch.setenv("KATARIBE_HOME", "~/elsewhere")
+    assert Workspace.locate().root == Path.home() / "elsewhere"
+    monkeypatch.setenv("KATARIBE_HOME", "")
+    assert Workspace.locate().root == Path.home() / ".kataribe"
+    monkeypatch.delenv("KATARIBE_HOME")
+    assert Workspace.locate().root == Path.home() / ".kataribe"
+
+
+def test_asking_for_paths_creates_nothing(tmp_path):
+    workspace = Workspace(tmp_path / "new")
+    paths = [workspace.config, workspace.models, workspace.downloads, workspace.running]
+    assert all(workspace.root in path.parents for path in paths)
+    assert len(set(paths)) == len(paths)
+    assert not workspace.root.exists()
