@@ -71,6 +71,7 @@ class Access:
             await _answer(noting, told)
         finally:
             self._lifecycle.running -= 1
+            record.route = getattr(scope.get("route"), "path", "")
             self._metrics.request(record)
             log.info("%s", record.line())
 

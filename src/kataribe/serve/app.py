@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -12,13 +14,19 @@ import kataribe
 from kataribe.base.errors import KataribeError
 from kataribe.serve.access import Access
 from kataribe.serve.chat import chat_router
+from kataribe.serve.completions import completions_router
 from kataribe.serve.desk import Desk
+from kataribe.serve.docs import docs_router
 from kataribe.serve.errors import RefusedError, error_response, on_error
+from kataribe.serve.gate import Gate
 from kataribe.serve.lifecycle import Lifecycle
 from kataribe.serve.metrics import Metrics
 from kataribe.serve.models import ModelSource
+from kataribe.serve.openapi import describe
 from kataribe.serve.service import service_router
 from kataribe.serve.settings import ServerSettings
+from kataribe.serve.studio_files import StudioFiles
+from kataribe.serve.tokens import tokens_router
 
 
 def create_app(
@@ -46,7 +54,15 @@ def create_app(
     )
     app.state.desk = desk
     app.include_router(chat_router(desk))
+    app.include_router(completions_router(desk))
+    app.include_router(tokens_router(desk))
     app.include_router(service_router(desk))
+    app.include_router(docs_router(app))
+    app.openapi = functools.cache(functools.partial(describe, app))  # type: ignore[method-assign]
+    # Whatever is no route belongs to the studio; being the router's last resort it leaves a wrong
+    # method on a route a 405.
+    app.router.default = StudioFiles(settings.studio)
+    app.add_middleware(Gate, desk=desk, router=app.router)
     app.add_middleware(Access, metrics=desk.metrics, lifecycle=cycle)
     return app
 

@@ -34,10 +34,7 @@ def takes(*shapes: type[BaseModel]) -> dict[str, Any]:
     """The request body of a route that reads it with `read_body`."""
     refs = [{"$ref": f"#/components/schemas/{shape.__name__}"} for shape in shapes]
     schema = refs[0] if len(refs) == 1 else {"anyOf": refs}
-    return {
-        "requestBody": {"required": True, "content": {"application/json": {"schema": schema}}},
-        "x-shapes": [shape.__name__ for shape in shapes],
-    }
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
 ASKING = failures(400, 403, 404, 413, 415, 429, 502, 503)

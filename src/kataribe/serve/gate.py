@@ -1,0 +1,209 @@
+"""The gate: who may ask, from where, and how much they may send, before anything is read."""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ipaddress
+from collections.abc import Iterable
+from urllib.parse import urlsplit
+
+from starlette.routing import Match, Router
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from kataribe.base.errors import AccessError, KataribeError
+from kataribe.serve.desk import Desk
+from kataribe.serve.errors import RefusedError, error_response
+from kataribe.serve.settings import ServerSettings, is_loopback
+
+OPEN = frozenset(
+    {"/health", "/docs", "/docs/start.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"}
+)
+"""Routes that answer without a key; whatever else is a route needs it, the studio's files do not."""
+
+SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
+
+BODY_SECONDS = 30.0
+"""Longest silence while a body is sent."""
+
+HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"cross-origin-opener-policy", b"same-origin"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cache-control", b"no-store"),
+)
+"""What every answer says, unless its route says otherwise."""
+
+
+class Gate:
+    """ASGI middleware; `router` tells which paths are routes."""
+
+    def __init__(self, app: ASGIApp, *, desk: Desk, router: Router) -> None:
+        self._app = app
+        self._desk = desk
+        self._router = router
+        self._hosts = _own_hosts(desk.settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Lets the request in, or answers why not."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        send = _with_headers(send)
+        try:
+            self._check(scope)
+        except KataribeError as error:
+            await error_response(error)(scope, receive, send)
+            return
+        await self._app(scope, _limited(receive, self._desk.settings.max_body_bytes), send)
+
+    def _check(self, scope: Scope) -> None:
+        host = self._check_host(scope)
+        changes = scope["method"] not in SAFE
+        if changes:
+            self._check_origin(scope, host)
+        if scope["path"] in OPEN or not self._is_route(scope):
+            return
+        self._check_key(scope)
+        if changes:
+            self._desk.lifecycle.check()
+            self._check_length(scope)
+
+    def _is_route(self, scope: Scope) -> bool:
+        return any(route.matches(scope)[0] is not Match.NONE for route in self._router.routes)
+
+    def _check_host(self, scope: Scope) -> str:
+        # A page of any site can make a browser send requests here by pointing its own name at
+        # this address (DNS rebinding); only the Host header gives that away.
+        hosts = _all(scope, b"host")
+        name = _host_name(hosts[0]) if len(hosts) == 1 else None
+        if name is None or not (name in self._hosts or self._is_own_address(name)):
+            raise RefusedError(
+                421,
+                f"This server does not answer to the host {', '.join(hosts)[:200]!r}. Use its own "
+                "address, or allow the name in its settings.",
+                code="foreign_host",
+            )
+        return hosts[0]
+
+    def _is_own_address(self, name: str) -> bool:
+        # Who listens for others cannot know all the addresses it is reached by; and a bare
+        # address cannot be rebound, because no name is looked up.
+        if is_loopback(self._desk.settings.host):
+            return False
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    def _check_origin(self, scope: Scope, host: str) -> None:
+        origins = _all(scope, b"origin")
+        allowed = self._desk.settings.allowed_origins
+        for origin in origins:
+            if origin not in allowed and urlsplit(origin).netloc.lower() != host.lower():
+                raise RefusedError(
+                    403,
+                    f"A page of {origin[:200]!r} may not send requests here. Open the studio at "
+                    "this server's own address, or allow the origin in its settings.",
+                    code="foreign_origin",
+                )
+
+    def _check_key(self, scope: Scope) -> None:
+        key = self._desk.settings.key
+        if key is None:
+            return
+        sent = [header for name, header in scope["headers"] if name == b"authorization"]
+        if not sent:
+            raise AccessError("A key is needed. Send it as Authorization: Bearer KEY.")
+        kind, _, word = sent[0].partition(b" ")
+        # Compared in constant time, so that no one can guess it letter by letter.
+        right = hmac.compare_digest(word.strip(), key.encode())
+        if len(sent) > 1 or kind.lower() != b"bearer" or not right:
+            raise AccessError("The key is wrong. Send the right one as Authorization: Bearer KEY.")
+
+    def _check_length(self, scope: Scope) -> None:
+        limit = self._desk.settings.max_body_bytes
+        for length in _all(scope, b"content-length"):
+            if not length.isdecimal() or int(length[:20]) > limit:
+                raise _too_long(limit, f"{length[:20]} bytes long")
+
+
+def _own_hosts(settings: ServerSettings) -> frozenset[str]:
+    names: Iterable[str] = (
+        "localhost",
+        "127.0.0.1",
+        "::1",
+        settings.host,
+        *settings.allowed_hosts,
+    )
+    return frozenset(name.strip("[]").lower().rstrip(".") for name in names)
+
+
+def _host_name(host: str) -> str | None:
+    try:
+        parts = urlsplit(f"//{host}")
+        _ = parts.port  # raises for a port that is none
+    except ValueError:
+        return None
+    if parts.netloc != host or "@" in host or parts.path or parts.query or parts.fragment:
+        return None
+    return (parts.hostname or "").rstrip(".") or None
+
+
+def _all(scope: Scope, wanted: bytes) -> list[str]:
+    return [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
+
+
+def _too_long(limit: int, length: str) -> RefusedError:
+    return RefusedError(
+        413,
+        f"The body is {length}, but at most {limit} bytes are read. Send less at a time.",
+        code="body_too_long",
+    )
+
+
+def _limited(receive: Receive, limit: int) -> Receive:
+    """`receive` that gives up on a body which is too long or has stopped coming."""
+    seen = 0
+    whole = False
+
+    async def careful() -> Message:
+        nonlocal seen, whole
+        if whole:
+            return await receive()
+        try:
+            async with asyncio.timeout(BODY_SECONDS):
+                message = await receive()
+        except TimeoutError:
+            raise RefusedError(
+                408,
+                f"Nothing more of the body came for {BODY_SECONDS:g} seconds.",
+                code="body_timeout",
+                headers={"Connection": "close"},
+            ) from None
+        seen += len(message.get("body", b""))
+        whole = not message.get("more_body", False)
+        if seen > limit:
+            raise _too_long(limit, f"longer than {limit} bytes")
+        return message
+
+    return careful
+
+
+def _with_headers(send: Send) -> Send:
+    async def adding(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            headers = list(message.get("headers", []))
+            named = {name.lower() for name, _ in headers}
+            headers += [header for header in HEADERS if header[0] not in named]
+            message = {**message, "headers": headers}
+        await send(message)
+
+    return adding

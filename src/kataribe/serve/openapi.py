@@ -1,0 +1,89 @@
+"""The OpenAPI document: what the studio's client is generated from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+import kataribe
+from kataribe.base.errors import NotFoundError
+from kataribe.base.lm import LM
+from kataribe.serve.models import ModelInfo, TextTokenizer
+from kataribe.serve.shapes.chat import ChatCompletionRequest
+from kataribe.serve.shapes.replies import ChatCompletionChunk
+from kataribe.serve.shapes.text import (
+    CompletionRequest,
+    DetokenizeRequest,
+    TokenizeChatRequest,
+    TokenizeTextRequest,
+)
+
+INCOMING: tuple[type[BaseModel], ...] = (
+    ChatCompletionRequest,
+    CompletionRequest,
+    TokenizeTextRequest,
+    TokenizeChatRequest,
+    DetokenizeRequest,
+)
+EVENTS: tuple[type[BaseModel], ...] = (ChatCompletionChunk,)
+
+_ABOUT = (
+    "An API in OpenAI's shapes for the models of this machine. Errors are "
+    '`{"error": {"message", "type", "code", "param"}}`; an unknown or unsupported field is a 400 '
+    "that names it. Extensions to OpenAI's shapes say so in their description."
+)
+
+
+def describe(app: FastAPI) -> dict[str, Any]:
+    """The document of `app`."""
+    document = get_openapi(
+        title="Kataribe",
+        version=kataribe.__version__,
+        summary="Talk to the models on your own machine",
+        description=_ABOUT,
+        routes=app.routes,
+        license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
+    )
+    components = document.setdefault("components", {})
+    schemas = components.setdefault("schemas", {})
+    _, made = models_json_schema(
+        [(shape, "validation") for shape in INCOMING]
+        + [(shape, "serialization") for shape in EVENTS],
+        ref_template="#/components/schemas/{model}",
+    )
+    for name, schema in made.get("$defs", {}).items():
+        schemas.setdefault(name, schema)
+    for unused in ("HTTPValidationError", "ValidationError"):
+        schemas.pop(unused, None)
+    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    for path, methods in document["paths"].items():
+        for operation in methods.values():
+            operation["responses"].pop("422", None)  # every invalid field is a 400
+            operation["security"] = [] if path == "/health" else [{"key": []}, {}]
+    components["schemas"] = dict(sorted(schemas.items()))
+    return document
+
+
+def openapi_document() -> dict[str, Any]:
+    """The document without a server: starts nothing and loads nothing."""
+    from kataribe.serve.app import create_app
+    from kataribe.serve.settings import ServerSettings
+
+    return describe(create_app(_NoModels(), ServerSettings()))
+
+
+class _NoModels:
+    def names(self) -> Sequence[ModelInfo]:
+        return ()
+
+    def lease(self, name: str) -> AbstractAsyncContextManager[LM]:
+        raise NotFoundError(f"There is no model {name!r}.")
+
+    def tokenizer(self, name: str) -> AbstractAsyncContextManager[TextTokenizer]:
+        raise NotFoundError(f"There is no model {name!r}.")

@@ -1,0 +1,73 @@
+"""The built studio at `/`: files, and its one page for every address that it routes itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.exceptions import HTTPException
+from starlette.responses import HTMLResponse, Response
+from starlette.staticfiles import StaticFiles
+from starlette.types import Receive, Scope, Send
+
+API = ("v1", "api", "studio", "docs", "tokenize", "detokenize", "metrics", "openapi.json")
+"""First steps of addresses that belong to the API: unknown ones below them are errors in JSON."""
+
+POLICY = (
+    "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+)
+"""Only the server's own scripts and styles run; nothing inline, nothing from elsewhere."""
+
+MISSING = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><title>Kataribe</title></head><body>
+<h1>The studio is not built</h1>
+<p>The API works; its description is at <a href="/docs">/docs</a>. To have the web pages too,
+run <code>make up</code> in the source folder, which builds them, or install the packaged wheel.</p>
+<h1 lang="ja">スタジオがまだ作られていません</h1>
+<p lang="ja">API は動いています（説明は <a href="/docs">/docs</a>）。画面を使うには、ソースのフォルダーで
+<code>make up</code> を実行するか、配布用のパッケージを入れてください。</p>
+</body></html>
+"""
+
+
+class StudioFiles:
+    """ASGI application for whatever is no route of the API."""
+
+    def __init__(self, folder: Path | None) -> None:
+        self._folder = folder or Path(__file__).parent / "studio"
+        self._files = StaticFiles(directory=self._folder, check_dir=False)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answers with a file, the studio's page, or 404."""
+        response = await self._find(scope)
+        response.headers["content-security-policy"] = POLICY
+        await response(scope, receive, send)
+
+    async def _find(self, scope: Scope) -> Response:
+        path = scope["path"].lstrip("/")
+        if path.split("/")[0] in API or scope["method"] not in ("GET", "HEAD"):
+            raise HTTPException(404)
+        found = await self._file(path, scope)
+        if found is not None:
+            # Vite names what lies in assets/ after its content, so it never changes.
+            hashed = path.startswith("assets/")
+            age = "public, max-age=31536000, immutable" if hashed else "no-cache"
+            found.headers["cache-control"] = age
+            return found
+        if "." in path.rpartition("/")[2]:
+            raise HTTPException(404)  # a file that is not there, and no page of the studio
+        page = await self._file("index.html", scope)
+        if page is None:
+            return HTMLResponse(MISSING, 503)
+        page.headers["cache-control"] = "no-cache"
+        return page
+
+    async def _file(self, path: str, scope: Scope) -> Response | None:
+        if not path or "\0" in path or not self._folder.is_dir():
+            return None
+        try:
+            return await self._files.get_response(path, scope)
+        except HTTPException as error:
+            if error.status_code != 404:
+                raise
+            return None

@@ -1,0 +1,118 @@
+"""`/tokenize` and `/detokenize`, in vLLM's shape."""
+
+from __future__ import annotations
+
+import asyncio
+
+from fastapi import APIRouter
+from starlette.requests import Request as HTTPRequest
+
+from kataribe.base.errors import InputError, UnsupportedError
+from kataribe.serve.asking import messages_in, tools_of
+from kataribe.serve.described import failures, takes
+from kataribe.serve.desk import Desk
+from kataribe.serve.intake import parse_json, read_body
+from kataribe.serve.models import TextTokenizer
+from kataribe.serve.service import find_model
+from kataribe.serve.shapes.text import (
+    DetokenizeRequest,
+    DetokenizeResponse,
+    TokenizeChatRequest,
+    TokenizeResponse,
+    TokenizeTextRequest,
+)
+
+_WRONG = failures(400, 403, 404, 413, 415, 429, 503)
+
+
+def tokens_router(desk: Desk) -> APIRouter:
+    """The routes."""
+    router = APIRouter(tags=["tokens"])
+
+    @router.post(
+        "/tokenize",
+        operation_id="tokenize",
+        summary="Turn a text or a conversation into token ids",
+        response_model=TokenizeResponse,
+        responses=_WRONG,
+        openapi_extra=takes(TokenizeTextRequest, TokenizeChatRequest),
+    )
+    async def tokenize(http: HTTPRequest) -> TokenizeResponse:
+        value = parse_json(await http.body())
+        chat = isinstance(value, dict) and "messages" in value
+        shape = TokenizeChatRequest if chat else TokenizeTextRequest
+        body: TokenizeChatRequest | TokenizeTextRequest = await read_body(http, shape)
+        name = _named(desk, body.model)
+        info = find_model(desk, name)
+        async with desk.models.tokenizer(name) as tokenizer:
+            # A long text keeps a core busy for seconds; other replies must go on meanwhile.
+            return await asyncio.to_thread(_tokenize, body, tokenizer, info.context_length)
+
+    @router.post(
+        "/detokenize",
+        operation_id="detokenize",
+        summary="Turn token ids into text",
+        response_model=DetokenizeResponse,
+        responses=_WRONG,
+        openapi_extra=takes(DetokenizeRequest),
+    )
+    async def detokenize(http: HTTPRequest) -> DetokenizeResponse:
+        body = await read_body(http, DetokenizeRequest)
+        name = _named(desk, body.model)
+        find_model(desk, name)
+        async with desk.models.tokenizer(name) as tokenizer:
+            for token in body.tokens:
+                if token >= tokenizer.vocab_size:
+                    raise InputError(
+                        f"Token id {token} is outside the vocabulary of {name}, which has "
+                        f"{tokenizer.vocab_size} tokens.",
+                        param="tokens",
+                    )
+            return DetokenizeResponse(prompt=await asyncio.to_thread(tokenizer.decode, body.tokens))
+
+    return router
+
+
+def _named(desk: Desk, name: str | None) -> str:
+    name = name or desk.settings.default_model
+    if name is None:
+        raise InputError(
+            "Field 'model' is missing, and this server has no default model.",
+            param="model",
+            code="missing_field",
+        )
+    return name
+
+
+def _tokenize(
+    body: TokenizeTextRequest | TokenizeChatRequest,
+    tokenizer: TextTokenizer,
+    context_length: int | None,
+) -> TokenizeResponse:
+    text = body.prompt if isinstance(body, TokenizeTextRequest) else _rendered(body, tokenizer)
+    ids = tokenizer.encode(text, add_bos=None if body.add_special_tokens else False)
+    words = [tokenizer.decode([token]) for token in ids] if body.return_token_strs else None
+    return TokenizeResponse(
+        count=len(ids), max_model_len=context_length, tokens=ids, token_strs=words
+    )
+
+
+def _rendered(body: TokenizeChatRequest, tokenizer: TextTokenizer) -> str:
+    template = tokenizer.chat_template
+    if template is None:
+        raise UnsupportedError(
+            "This model has no chat template; send prompt in place of messages.", param="messages"
+        )
+    if body.continue_final_message and body.add_generation_prompt:
+        raise InputError(
+            "continue_final_message and add_generation_prompt exclude each other. Set "
+            "add_generation_prompt to false.",
+            param="continue_final_message",
+        )
+    return template.render(
+        messages_in(body.messages, continue_last=body.continue_final_message),
+        tools=tools_of(body.tools),
+        add_generation_prompt=body.add_generation_prompt,
+        continue_last=body.continue_final_message,
+        variables=body.chat_template_kwargs or {},
+    )
