@@ -1,0 +1,266 @@
+"""Replies that cannot break their form: JSON schema, regular expression or grammar to token masks.
+
+The work is done by llguidance. A schema or grammar comes from strangers, so its size is limited
+before it is compiled (`_Bounds`), and compiling and matching have a budget of their own.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections import OrderedDict
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import llguidance
+import numpy as np
+from numpy.typing import NDArray
+
+from kataribe.base.errors import ConstraintError
+from kataribe.base.lm import GrammarFormat, JsonFormat, RegexFormat, ResponseFormat
+
+_MOST_CHARACTERS = 256 * 1024
+_MOST_DEPTH = 64
+_MOST_KEYS = 1000  # in one object: compiling takes the square of it; 2,000 take 0.4 s
+_MOST_REFERENCES = 1000  # a chain of 20,000 overflows the compiler's stack
+_MOST_RULES = 1000
+_MOST_NODES = 50_000
+_CACHED = 32
+_SPACE = r"[ \n\t]{0,64}"  # between JSON tokens: room for indenting, but no endless blank reply
+
+
+class TokenSource(Protocol):
+    """What is needed to know of a tokenizer."""
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the highest id."""
+        ...
+
+    @property
+    def eos_ids(self) -> frozenset[int]:
+        """Tokens that end a reply."""
+        ...
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The bytes of one token inside a text."""
+        ...
+
+    def is_special(self, token_id: int) -> bool:
+        """Whether it is a control token."""
+        ...
+
+
+class Vocabulary:
+    """A tokenizer's tokens as llguidance wants them. Takes about a second; build it once.
+
+    It remembers the constraints compiled last, so asking with the same schema again is cheap.
+    Safe to use from several threads.
+
+    Args:
+        tokens: The tokenizer.
+        size: Columns of the model's logits, where they are more than the tokenizer's ids.
+    """
+
+    def __init__(self, tokens: TokenSource, size: int | None = None) -> None:
+        self.size = max(tokens.vocab_size, size or 0)
+        if not tokens.eos_ids:
+            raise ConstraintError(
+                "This model's tokenizer names no token that ends a reply, so a reply cannot be "
+                "held to a form. Set its end token (generation_config.json or the GGUF's "
+                "metadata)."
+            )
+        self._compiled: OrderedDict[str, Constraint] = OrderedDict()
+        self._lock = threading.Lock()
+        self.tokenizer = llguidance.LLTokenizer(
+            llguidance.TokenizerWrapper(_Pieces(tokens, self.size)),
+            n_vocab=self.size,
+            eos_token=sorted(tokens.eos_ids),
+        )
+
+    def compile(self, grammar: str) -> Constraint:
+        """The constraint of an llguidance grammar; `ConstraintError` says what is wrong with it."""
+        with self._lock:
+            known = self._compiled.get(grammar)
+            if known is not None:
+                self._compiled.move_to_end(grammar)
+                return known
+        matcher = llguidance.LLMatcher(self.tokenizer, grammar, log_level=0, limits=_limits())
+        _check(matcher)
+        constraint = Constraint(matcher, self.size)
+        with self._lock:
+            self._compiled[grammar] = constraint
+            while len(self._compiled) > _CACHED:
+                self._compiled.popitem(last=False)
+        return constraint
+
+
+class Constraint:
+    """A compiled form that replies must have; it can be started any number of times."""
+
+    def __init__(self, matcher: Any, size: int) -> None:
+        self._matcher = matcher
+        self._size = size
+        self._lock = threading.Lock()
+
+    def start(self) -> ConstraintState:
+        """The state of a reply that has not begun."""
+        with self._lock:
+            return ConstraintState(self._matcher.deep_copy(), self._size)
+
+
+class ConstraintState:
+    """How far one reply has come in its form."""
+
+    def __init__(self, matcher: Any, size: int) -> None:
+        self._matcher = matcher
+        self._size = size
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Which tokens may come next, `(vocab,)`; end tokens are among them where it may end.
+
+        Raises:
+            ConstraintError: The form turned out too complex to follow.
+        """
+        packed = self._matcher.compute_bitmask()
+        _check(self._matcher)
+        bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), bitorder="little")
+        return bits[: self._size].view(np.bool_)
+
+    def advance(self, token: int) -> None:
+        """Takes a token that the mask allowed; `ConstraintError` for any other."""
+        self._matcher.consume_token(token)
+        _check(self._matcher)
+
+    @property
+    def is_accepting(self) -> bool:
+        """What there is so far is a complete reply; more may be possible."""
+        return bool(self._matcher.is_accepting())
+
+    @property
+    def is_finished(self) -> bool:
+        """The reply is complete and nothing can follow."""
+        return bool(self._matcher.is_stopped())
+
+
+def compile_constraint(form: ResponseFormat, vocabulary: Vocabulary) -> Constraint | None:
+    """What a reply of this form must match; None for a form without constraint.
+
+    Raises:
+        ConstraintError: The schema, expression or grammar is invalid, uses what is not
+            supported, or is too large.
+    """
+    match form:
+        case JsonFormat(schema):
+            return vocabulary.compile(
+                _json_grammar({"type": "object"} if schema is None else schema)
+            )
+        case RegexFormat(pattern):
+            _check_length("regular expression", pattern)
+            return vocabulary.compile(llguidance.LLMatcher.grammar_from_regex(pattern))
+        case GrammarFormat(grammar):
+            _check_length("grammar", grammar)
+            rules = sum(":" in line for line in grammar.splitlines())
+            _check_most("The grammar", "rules", rules, _MOST_RULES)
+            return vocabulary.compile(llguidance.LLMatcher.grammar_from_lark(grammar))
+        case _:
+            return None
+
+
+class _Pieces:
+    """The tokenizer in llguidance's shape."""
+
+    bos_token_id = None
+
+    def __init__(self, tokens: TokenSource, size: int) -> None:
+        known = range(tokens.vocab_size)
+        pieces = [tokens.token_bytes(token) for token in known]
+        self.special_token_ids = [token for token in known if tokens.is_special(token)]
+        # llguidance tells control tokens from text by a byte that no UTF-8 text holds.
+        for token in set(self.special_token_ids) | tokens.eos_ids:
+            pieces[token] = b"\xff" + (pieces[token] or f"<{token}>".encode())
+        self.tokens = pieces + [b""] * (size - len(pieces))
+        self.eos_token_id = min(tokens.eos_ids)
+        self._by_bytes = {piece: token for token, piece in enumerate(pieces) if len(piece) == 1}
+
+    def __call__(self, text: bytes | str) -> list[int]:
+        raw = text.encode() if isinstance(text, str) else text
+        return [
+            self._by_bytes[raw[i : i + 1]]
+            for i in range(len(raw))
+            if raw[i : i + 1] in self._by_bytes
+        ]
+
+
+def _json_grammar(schema: Mapping[str, Any]) -> str:
+    _Bounds().visit(schema, 1)
+    try:
+        text = json.dumps(schema, allow_nan=False)
+        _check_length("JSON schema", text)
+        grammar = llguidance.LLMatcher.grammar_from_json_schema(
+            text, overrides={"lenient": False, "whitespace_pattern": _SPACE}
+        )
+    except (TypeError, ValueError) as error:
+        raise ConstraintError(
+            f"The JSON schema is not JSON: {error}.", param="response_format"
+        ) from None
+    return str(grammar)
+
+
+class _Bounds:
+    """Counts what makes a schema expensive; `ConstraintError` names count and limit."""
+
+    def __init__(self) -> None:
+        self._nodes = 0
+        self._references = 0
+
+    def visit(self, value: Any, depth: int) -> None:
+        _check_most("The JSON schema", "levels", depth, _MOST_DEPTH)
+        self._nodes += 1
+        _check_most("The JSON schema", "values", self._nodes, _MOST_NODES)
+        if isinstance(value, Mapping):
+            _check_most("An object of the JSON schema", "keys", len(value), _MOST_KEYS)
+            self._references += "$ref" in value
+            _check_most("The JSON schema", "references", self._references, _MOST_REFERENCES)
+            for part in value.values():
+                self.visit(part, depth + 1)
+        elif isinstance(value, list | tuple):
+            for part in value:
+                self.visit(part, depth + 1)
+
+
+def _limits() -> Any:
+    return llguidance.LLParserLimits(
+        initial_lexer_fuel=1_000_000,
+        step_lexer_fuel=200_000,
+        max_lexer_states=50_000,
+        max_grammar_size=100_000,
+        verbose_errors=False,
+    )
+
+
+def _check(matcher: Any) -> None:
+    if not matcher.is_error():
+        return
+    reason = " ".join(str(matcher.get_error()).split())
+    raise ConstraintError(
+        f"What the reply must match cannot be used: {reason[:500]}. Correct or simplify it.",
+        param="response_format",
+    )
+
+
+def _check_length(what: str, text: str) -> None:
+    if len(text) > _MOST_CHARACTERS:
+        raise ConstraintError(
+            f"The {what} has {len(text)} characters, but may have {_MOST_CHARACTERS}. "
+            "Make it shorter.",
+            param="response_format",
+        )
+
+
+def _check_most(what: str, things: str, count: int, most: int) -> None:
+    if count > most:
+        raise ConstraintError(
+            f"{what} has {count} {things} or more, but may have {most}. Make it smaller.",
+            param="response_format",
+        )

@@ -1,0 +1,210 @@
+"""The engine: requests from any event loop, computed together in one thread of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import queue
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from typing import TypeAlias
+
+from kataribe.base.errors import BusyError, ContextLengthError, InputError, UnavailableError
+from kataribe.make.tokens.stream import StreamDecoder
+from kataribe.make.tokens.tokenizer import Tokenizer
+from kataribe.run.inference.core import Core
+from kataribe.run.inference.generation import Generation
+from kataribe.run.inference.mailbox import Mailbox, Stream
+from kataribe.run.inference.requests import EngineLimits, EngineMetrics, GenerationRequest
+from kataribe.run.inference.step import Runner
+
+_Command: TypeAlias = Callable[[Core], None]
+_STOPPING = "This model is being unloaded or the server is stopping."
+
+
+class Engine:
+    """Generates for many requests at once.
+
+    Safe to use from several threads and event loops. The thread starts with the first request,
+    and the runner is used, and closed, by it alone.
+
+    Args:
+        runner: Computes logits; the engine owns it from now on.
+        tokenizer: Of the model.
+        limits: How much at once.
+        name: Of the thread, as a debugger shows it.
+    """
+
+    def __init__(
+        self,
+        runner: Runner,
+        tokenizer: Tokenizer,
+        limits: EngineLimits | None = None,
+        *,
+        name: str = "kataribe-engine",
+    ) -> None:
+        self.limits = limits or EngineLimits()
+        self._runner = runner
+        self._tokenizer = tokenizer
+        self._core = Core(runner, tokenizer, self.limits, self._started)
+        # A SimpleQueue may be put to from `__del__`, whatever the thread is just doing.
+        self._inbox: queue.SimpleQueue[_Command] = queue.SimpleQueue()
+        self._lock = threading.Lock()
+        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
+        self._unstarted = 0
+        self._refused = 0
+        self._metrics = self._core.metrics()
+        self._closed_because: str | None = None
+        self._stop_at: float | None = None
+
+    @property
+    def context_length(self) -> int:
+        """Tokens of prompt and reply together."""
+        held = self._runner.blocks * self._runner.block_size
+        return held if self.limits.context is None else min(held, self.limits.context)
+
+    @property
+    def metrics(self) -> EngineMetrics:
+        """How things stood after the last step."""
+        with self._lock:
+            waiting = max(self._unstarted, self._metrics.waiting)
+            return replace(self._metrics, waiting=waiting, refused=self._refused)
+
+    def submit(self, request: GenerationRequest) -> Stream:
+        """Takes a request; its events come to the running event loop.
+
+        Raises:
+            ContextLengthError: Prompt, or prompt and `max_tokens`, do not fit.
+            InputError: A token id is outside the vocabulary.
+            BusyError: The queue is full.
+            UnavailableError: The engine is stopping, or its runner is gone.
+        """
+        loop = asyncio.get_running_loop()
+        generation = self._generation(request, Mailbox(loop))
+        with self._lock:
+            if self._closed_because is not None:
+                raise UnavailableError(self._closed_because)
+            if self._unstarted >= self._room():
+                self._refused += 1
+                raise BusyError(
+                    f"{self._unstarted} requests wait already and the queue holds "
+                    f"{self.limits.queue}. Try again later, or set a longer queue.",
+                    retry_after=self._core.pace.retry_after(self._unstarted),
+                )
+            self._unstarted += 1
+            if not self._thread.is_alive():
+                self._thread.start()
+            self._inbox.put(lambda core: core.accept(generation))
+        return Stream(
+            generation.mailbox, lambda: self._inbox.put(lambda core: core.give_up(generation))
+        )
+
+    def shutdown(self, grace: float = 0.0) -> None:
+        """Refuses new requests, lets the others run for up to `grace` seconds, ends what is left.
+
+        What is left ends with reason `cancelled`. Waits until the thread has closed the runner;
+        from an event loop call it with `asyncio.to_thread`. Calling it again does no harm.
+        """
+        with self._lock:
+            first = self._stop_at is None
+            self._closed_because = self._closed_because or _STOPPING
+            self._stop_at = time.monotonic() + grace
+            never_started = first and self._thread.ident is None
+        if never_started:
+            self._runner.close()
+        elif self._thread.ident is not None:
+            self._inbox.put(lambda _core: None)  # wakes it
+            self._thread.join()
+
+    def _generation(self, request: GenerationRequest, mailbox: Mailbox) -> Generation:
+        sampling, eos_ids = request.sampling, self._tokenizer.eos_ids
+        self._check_ids("prompt", request.ids)
+        self._check_ids("logit_bias", tuple(sampling.logit_bias))
+        end_ids = request.stop_ids | eos_ids
+        if sampling.ignore_eos and request.constraint is None:
+            end_ids = request.stop_ids - eos_ids
+        seed = secrets.randbits(63) if request.seed is None else request.seed
+        return Generation(
+            request=request,
+            mailbox=mailbox,
+            seed=seed,
+            end=self._end(request),
+            end_ids=end_ids,
+            new_decoder=lambda: StreamDecoder(
+                self._tokenizer, skip_special=request.skip_special, continues=request.continues
+            ),
+        )
+
+    def _end(self, request: GenerationRequest) -> int:
+        prompt, limit = len(request.ids), self.context_length
+        if request.score_only:
+            if prompt > limit:
+                raise ContextLengthError(prompt, limit)
+            return prompt
+        if prompt >= limit:  # no room for even one token
+            raise ContextLengthError(prompt, limit, reply_tokens=1)
+        wanted = request.sampling.max_tokens
+        if wanted is None:
+            return limit
+        if prompt + wanted > limit:
+            raise ContextLengthError(prompt, limit, reply_tokens=wanted)
+        return prompt + wanted
+
+    def _check_ids(self, param: str, ids: tuple[int, ...]) -> None:
+        size = self._runner.vocab_size
+        for worst in (min(ids, default=0), max(ids, default=0)):
+            if not 0 <= worst < size:
+                raise InputError(
+                    f"{param} has token id {worst}, but the model's ids go from 0 to {size - 1}.",
+                    param=param,
+                )
+
+    def _room(self) -> int:
+        """Requests that may be on their way to a first place: the queue, and places now free."""
+        now = self._metrics
+        places = 0 if now.waiting else max(0, self.limits.running - now.running)
+        return self.limits.queue + places
+
+    def _started(self) -> None:
+        with self._lock:
+            self._unstarted -= 1
+
+    def _main(self) -> None:
+        core = self._core
+        because = "The engine broke down; load the model anew."
+        try:
+            self._serve(core)
+            because = _STOPPING
+        except UnavailableError as error:
+            because = error.message
+        finally:
+            with self._lock:
+                self._closed_because = because
+            self._drain(core)  # what came in before the door was shut
+            core.fail_all(UnavailableError(because))
+            with self._lock:
+                self._metrics = core.metrics()
+            self._runner.close()
+
+    def _serve(self, core: Core) -> None:
+        while True:
+            self._drain(core)
+            stop_at = self._stop_at
+            if stop_at is not None and (core.is_idle or time.monotonic() >= stop_at):
+                core.end_all("cancelled", _STOPPING)
+                return
+            worked = core.step()
+            with self._lock:
+                self._metrics = core.metrics()
+            if not worked and core.is_idle:
+                self._inbox.get()(core)
+
+    def _drain(self, core: Core) -> None:
+        while True:
+            try:
+                command = self._inbox.get_nowait()
+            except queue.Empty:
+                return
+            command(core)
