@@ -1,0 +1,94 @@
+"""The commands together, and the edge where an error becomes one line and an exit code."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from typing import Annotated
+
+import typer
+
+from kataribe.cli import ask, chat, doctor, up
+from kataribe.cli.models import app as models_app
+
+app = typer.Typer(
+    name="kataribe",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # plain help: half the start-up time, and the same text in the docs
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command("up")(up.up)
+app.command("ask")(ask.ask)
+app.command("chat")(chat.chat)
+app.add_typer(models_app.app, name="models")
+app.command("doctor")(doctor.doctor)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from kataribe import __version__
+
+        typer.echo(f"kataribe {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def kataribe(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version."
+        ),
+    ] = False,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", help="Show where an error came from; works anywhere.")
+    ] = False,
+) -> None:
+    """Language models on machines that you own: make, run, use and prove them.
+
+    `kataribe up` starts the studio and the API; `kataribe ask` and `kataribe chat` answer in the
+    terminal.
+
+    Exit codes: 0 done, 1 failed, 2 asked wrongly, 3 no such model or file, 4 busy or not
+    available now, 5 key missing or wrong, 130 stopped with Ctrl-C.
+    """
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs one command and gives its exit code."""
+    words, verbose = _take_verbose(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a narrow encoding loses characters, not replies
+    try:
+        app(words, prog_name="kataribe")
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else int(done.code is not None)
+    except Exception as error:  # the edge: whatever went wrong becomes one line
+        return _explain(error, verbose=verbose)
+    return 0
+
+
+def _take_verbose(arguments: Sequence[str]) -> tuple[list[str], bool]:
+    """Takes `--verbose` from wherever it stands, up to a `--`."""
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    kept = [word for word in arguments[:end] if word != "--verbose"]
+    return [*kept, *arguments[end:]], len(kept) < end
+
+
+def _explain(error: Exception, *, verbose: bool) -> int:
+    from kataribe.base.errors import KataribeError
+    from kataribe.cli import exits
+    from kataribe.cli.output import note
+
+    if verbose:
+        import traceback
+
+        note("".join(traceback.format_exception(error)).rstrip())
+    if isinstance(error, KataribeError):
+        note(f"kataribe: {' '.join(error.message.split())}")
+        return exits.exit_code(error)
+    hint = "" if verbose else " Add --verbose to see where."
+    note(f"kataribe: unexpected {type(error).__name__}: {' '.join(str(error).split())}.{hint}")
+    return exits.FAILED

@@ -1,0 +1,1 @@
+"""`kataribe models`: what models there are, here and to be had."""

@@ -1,0 +1,35 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated, TypeAlias
+
+import typer
+
+Model: TypeAlias = Annotated[
+    str | None, typer.Option("--model", "-m", help="Model to ask [default: KATARIBE_MODEL].")
+]
+System: TypeAlias = Annotated[
+    str | None, typer.Option("--system", "-s", help="What the model is told before the chat.")
+]
+Temperature: TypeAlias = Annotated[
+    float | None,
+    typer.Option("--temperature", "-t", help="0 takes the likeliest token; up to 2."),
+]
+TopP: TypeAlias = Annotated[
+    float | None, typer.Option("--top-p", help="Only the likeliest tokens up to this probability.")
+]
+MaxTokens: TypeAlias = Annotated[
+    int | None, typer.Option("--max-tokens", "-n", help="Most tokens of a reply.")
+]
+Seed: TypeAlias = Annotated[int | None, typer.Option("--seed", help="Makes a reply repeatable.")]
+Local: TypeAlias = Annotated[
+    bool, typer.Option("--local", help="Load the model here, even when a server runs.")
+]
+Json: TypeAlias = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Context: TypeAlias = Annotated[
+    int | None, typer.Option("--ctx", help="Context in tokens [default: the model's own].")
+]
+Threads: TypeAlias = Annotated[
+    int | None, typer.Option("--threads", help="Processor threads [default: all cores].")
+]

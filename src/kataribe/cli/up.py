@@ -1,0 +1,113 @@
+"""`kataribe up`: the studio and the API, in one process, until Ctrl-C."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kataribe.cli import options
+
+if TYPE_CHECKING:
+    from kataribe.base.settings import Settings
+    from kataribe.base.workspace import Workspace
+
+
+def up(
+    host: Annotated[
+        str | None, typer.Option("--host", help="Address to listen on [default: 127.0.0.1].")
+    ] = None,
+    port: Annotated[
+        int | None, typer.Option("--port", help="Port to listen on; 0 takes a free one.")
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", help="Key that clients must send; better set KATARIBE_KEY."),
+    ] = None,
+    model: options.Model = None,
+    ctx: options.Context = None,
+    threads: options.Threads = None,
+    memory: Annotated[
+        float | None,
+        typer.Option("--memory", help="GiB for loaded models [default: 70 % of the machine's]."),
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="auto, float32, bfloat16, int8 or int4.")
+    ] = None,
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Do not open the studio in a browser.")
+    ] = False,
+) -> None:
+    """Start the studio and the API here; print where.
+
+    Fetches the default model the first time. When a server of this workspace runs already, prints
+    its address and ends with code 0.
+    """
+    from kataribe.base.settings import load_settings
+    from kataribe.base.workspace import Workspace
+    from kataribe.cli.output import say
+    from kataribe.cli.running import find_running
+
+    settings = load_settings(
+        host=host,
+        port=port,
+        key=key,
+        model=model,
+        ctx=ctx,
+        threads=threads,
+        memory=memory,
+        precision=precision,
+    )
+    workspace = Workspace.locate()
+    running = find_running(workspace)
+    if running is not None:
+        say(f"Kataribe runs already: {running.url}")
+        return
+    _check_port(settings)
+    _start(settings, workspace, open_browser=not no_open)
+
+
+def _check_port(settings: Settings) -> None:
+    """Refuses a taken port before anything slow is done."""
+    from kataribe.base.errors import PortInUseError
+    from kataribe.cli.running import port_problem
+
+    problem = port_problem(settings.host, settings.port) if settings.port else None
+    if problem is not None:
+        raise PortInUseError(
+            f"Cannot listen: {problem}. Choose another with --port NUMBER (or KATARIBE_PORT; "
+            "0 takes a free one).",
+            param="port",
+        )
+
+
+def _start(settings: Settings, workspace: Workspace, *, open_browser: bool) -> None:
+    from kataribe.cli import wiring
+    from kataribe.cli.logs import start_logs
+    from kataribe.cli.models.pull import ensure_default
+    from kataribe.cli.output import say
+    from kataribe.cli.running import address, leave_note
+
+    start_logs(settings.log_level)
+    ensure_default(settings, workspace)
+    with wiring.open_server(settings, workspace) as server:
+        url = address(settings.host, server.port)
+        with leave_note(workspace, settings.host, server.port):
+            say(f"Kataribe listens at {url} (Ctrl-C stops it)")
+            if open_browser:
+                _open_when_seen(url)
+            server.run()
+
+
+def _open_when_seen(url: str) -> None:
+    """Opens the studio where somebody sits at a screen; the server's socket listens already."""
+    import os
+    import sys
+    import threading
+    import webbrowser
+
+    screen = sys.platform in ("darwin", "win32") or any(
+        os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY")
+    )
+    if screen and sys.stdout.isatty():
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()
