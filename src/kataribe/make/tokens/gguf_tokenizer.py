@@ -1,0 +1,174 @@
+"""Tokenizers out of the metadata of GGUF files, giving llama.cpp's ids.
+
+The kinds (`tokenizer.ggml.model`): `gpt2` (byte-level BPE), `llama` (SentencePiece, merged by
+score), `bert` (WordPiece) and `t5` (SentencePiece's unigram model).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import tokenizers
+from tokenizers import AddedToken, Tokenizer as Inner, models, normalizers
+
+from kataribe.base.errors import FormatError
+from kataribe.files.gguf import open_gguf
+from kataribe.make.tokens.gguf_metadata import Tokens, read_tokens
+from kataribe.make.tokens.gguf_words import bert_inner, t5_inner
+from kataribe.make.tokens.pieces import (
+    SPACE_MARK,
+    byte_level_bytes,
+    byte_of_piece,
+    sentencepiece_bytes,
+)
+from kataribe.make.tokens.pretokenizers import pre_tokenizer
+from kataribe.make.tokens.refusals import Refusals
+from kataribe.make.tokens.templates import ChatTemplate
+from kataribe.make.tokens.tokenizer import Tokenizer, Vocabulary
+
+
+def load_gguf_tokenizer(path: Path) -> Tokenizer:
+    """The tokenizer of a GGUF file, read from its metadata alone.
+
+    Raises `FormatError` for a file without a tokenizer, of an unknown kind or rule, or whose
+    parts contradict each other.
+    """
+    return build_gguf_tokenizer(path.name, open_gguf(path).metadata)
+
+
+def build_gguf_tokenizer(name: str, metadata: Mapping[str, Any]) -> Tokenizer:
+    """The tokenizer that a GGUF file's metadata describe; `name` is for messages."""
+    tokens = read_tokens(name, metadata)
+    with Refusals(name):
+        inner = _BUILDERS[tokens.kind](tokens)
+        inner.no_truncation()
+        inner.no_padding()
+        _add_tokens(inner, tokens)
+    template = tokens.chat_template
+    return Tokenizer(
+        Vocabulary(
+            inner=inner,
+            size=len(tokens.pieces),
+            piece_bytes=_piece_bytes(tokens),
+            special_texts={tokens.pieces[each]: each for each in tokens.control},
+            bos_id=tokens.bos_id,
+            pad_id=tokens.pad_id,
+            eos_ids=tokens.eos_ids,
+            prefix=tokens.prefix,
+            suffix=tokens.suffix,
+            strips_leading_space=tokens.add_space_prefix or tokens.kind == "bert",
+            chat_adds_bos=True,
+            chat_template=template and ChatTemplate(template, tokens.tool_template, tokens.names()),
+        )
+    )
+
+
+def score_merges(tokens: Tokens) -> list[tuple[str, str]]:
+    """SentencePiece's merges: every way to make a piece out of two, best-scored piece first.
+
+    llama.cpp joins, again and again, the neighbours whose joined piece has the highest score.
+    That is BPE with the pairs ranked by that score. Control, unknown and byte tokens are left
+    out, so that what people write never becomes one (llama.cpp would let it).
+    """
+    joined = [
+        index
+        for index, piece in enumerate(tokens.pieces)
+        if len(piece) > 1 and index in tokens.mergeable
+    ]
+    scores = tokens.scores
+    joined.sort(key=lambda index: -scores[index])
+    known = {tokens.pieces[index] for index in tokens.mergeable}
+    merges: list[tuple[str, str]] = []
+    for index in joined:
+        piece = tokens.pieces[index]
+        for at in range(1, len(piece)):
+            left, right = piece[:at], piece[at:]
+            if left in known and right in known:
+                merges.append((left, right))
+    return merges
+
+
+def _byte_level(tokens: Tokens) -> Inner:
+    rule = pre_tokenizer(tokens.pre)
+    inner = Inner(
+        models.BPE(
+            vocab=tokens.ids,
+            merges=_listed_merges(tokens),
+            ignore_merges=rule.ignore_merges,
+        )
+    )
+    inner.pre_tokenizer = rule.build()
+    return inner
+
+
+def _listed_merges(tokens: Tokens) -> list[tuple[str, str]]:
+    merges: dict[tuple[str, str], None] = {}
+    for merge in tokens.merges:
+        at = merge.find(" ", 1)
+        pair = (merge[:at], merge[at + 1 :])
+        if at < 0 or not all(part in tokens.ids for part in (*pair, "".join(pair))):
+            raise FormatError(
+                f"{tokens.file} merges {merge!r}, which its vocabulary does not hold. "
+                "The file is damaged or was badly converted; fetch it again."
+            )
+        merges.setdefault(pair)  # of equal ones the first counts, as in llama.cpp
+    return list(merges)
+
+
+def _sentencepiece(tokens: Tokens) -> Inner:
+    unknown = tokens.unknown_id
+    model = models.BPE(
+        vocab=tokens.ids,
+        merges=score_merges(tokens),
+        unk_token=None if unknown is None else tokens.pieces[unknown],
+        fuse_unk=True,
+        byte_fallback=True,
+    )
+    inner = Inner(model)
+    steps: list[Any] = [normalizers.Replace(" ", SPACE_MARK)]
+    if tokens.add_space_prefix:
+        steps.insert(0, normalizers.Prepend(SPACE_MARK))
+    inner.normalizer = normalizers.Sequence(steps)
+    return inner
+
+
+def _add_tokens(inner: tokenizers.Tokenizer, tokens: Tokens) -> None:
+    """Makes the library recognise whole tokens in a text before anything else happens to it."""
+
+    def added(index: int, *, special: bool) -> AddedToken:
+        return AddedToken(
+            tokens.pieces[index],
+            special=special,
+            normalized=False,
+            lstrip=index in tokens.lstrip,
+            rstrip=index in tokens.rstrip,
+        )
+
+    inner.add_special_tokens([added(index, special=True) for index in sorted(tokens.control)])
+    inner.add_tokens([added(index, special=False) for index in sorted(tokens.user_defined)])
+
+
+def _piece_bytes(tokens: Tokens) -> Callable[[int], bytes]:
+    literal = tokens.control | tokens.user_defined
+
+    def of(token_id: int) -> bytes:
+        piece = tokens.pieces[token_id]
+        if token_id in literal:
+            return piece.encode()
+        if token_id not in tokens.mergeable and byte_of_piece(piece) is None:
+            return b""
+        if tokens.kind == "gpt2":
+            return byte_level_bytes(piece)
+        return sentencepiece_bytes(piece)
+
+    return of
+
+
+_BUILDERS: Mapping[str, Callable[[Tokens], Inner]] = {
+    "gpt2": _byte_level,
+    "llama": _sentencepiece,
+    "bert": bert_inner,
+    "t5": t5_inner,
+}

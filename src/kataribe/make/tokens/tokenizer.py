@@ -1,0 +1,255 @@
+"""Text to ids and back: one `Tokenizer` for every vocabulary that a model can bring."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import tokenizers
+
+from kataribe.base.errors import InputError, UnsupportedError
+from kataribe.base.lm import ToolSpec
+from kataribe.base.messages import Message
+from kataribe.make.tokens.specials import SpecialTexts
+from kataribe.make.tokens.stream import StreamDecoder
+from kataribe.make.tokens.templates import Chat, ChatTemplate, Marks
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What a file says about its tokenizer, in the form that `Tokenizer` works with.
+
+    Attributes:
+        inner: The library's tokenizer: splits, merges, recognises added tokens. It has neither
+            truncation nor padding.
+        size: One more than the highest id.
+        piece_bytes: The bytes of an id below `size`, as it stands inside a text.
+        special_texts: Control tokens (never part of what people write), text to id.
+        bos_id: Begins a text.
+        pad_id: Fills up batches.
+        eos_ids: Any of them ends a turn.
+        prefix: Ids that the file puts before a text by itself.
+        suffix: Ids that it puts after a text by itself.
+        strips_leading_space: Decoding drops one space at the very beginning of a text.
+        chat_adds_bos: A chat gets the prefix too when its template did not write it (llama.cpp's
+            rule for GGUF files; `transformers` leaves a chat as the template wrote it).
+        chat_template: How a chat is written for this model, where the file knows.
+    """
+
+    inner: tokenizers.Tokenizer
+    size: int
+    piece_bytes: Callable[[int], bytes]
+    special_texts: Mapping[str, int]
+    bos_id: int | None = None
+    pad_id: int | None = None
+    eos_ids: frozenset[int] = frozenset()
+    prefix: tuple[int, ...] = ()
+    suffix: tuple[int, ...] = ()
+    strips_leading_space: bool = False
+    chat_adds_bos: bool = False
+    chat_template: ChatTemplate | None = None
+
+
+class Tokenizer:
+    """A model's tokenizer with its special tokens and chat template. Safe to use from threads."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self._file = vocabulary
+        self._inner = vocabulary.inner
+        # `encode_special_tokens` is a switch on the shared object, so two calls must not overlap.
+        self._lock = threading.Lock()
+        self._bytes: list[bytes | None] = [None] * vocabulary.size
+        self._special_ids = frozenset(vocabulary.special_texts.values())
+        self._specials = SpecialTexts(vocabulary.special_texts)
+        self._aliases: dict[str, str] = {}
+        self._alias_ids: dict[int, int] = {}
+        self._secret = str(10**39 + secrets.randbelow(9 * 10**39))
+
+    @property
+    def vocab_size(self) -> int:
+        """One more than the highest id. A model's logits may have more rows (padding)."""
+        return self._file.size
+
+    @property
+    def bos_id(self) -> int | None:
+        """The token that begins a text."""
+        return self._file.bos_id
+
+    @property
+    def eos_ids(self) -> frozenset[int]:
+        """Every token that ends a reply: end of text and end of turn."""
+        return self._file.eos_ids
+
+    @property
+    def pad_id(self) -> int | None:
+        """The token that fills up batches."""
+        return self._file.pad_id
+
+    @property
+    def special_ids(self) -> frozenset[int]:
+        """All control tokens."""
+        return self._special_ids
+
+    @property
+    def add_bos(self) -> bool:
+        """`encode` puts the file's own prefix (BOS, `[CLS]`) before a text unless told not to."""
+        return bool(self._file.prefix)
+
+    @property
+    def chat_template(self) -> ChatTemplate | None:
+        """How a chat is written for this model; None for a model that was not made for chats."""
+        return self._file.chat_template
+
+    @property
+    def strips_leading_space(self) -> bool:
+        """`decode` drops one space at the very beginning, which encoding had added."""
+        return self._file.strips_leading_space
+
+    def encode(self, text: str, *, special: bool = True, add_bos: bool | None = None) -> list[int]:
+        """The ids of a text.
+
+        Args:
+            text: Any text; `InputError` for one with lone surrogates, which UTF-8 cannot hold.
+            special: Texts of control tokens become these tokens; False for what people wrote.
+            add_bos: Whether the ids that the file puts around a text come with it; None for as
+                the file says. True where the file adds nothing puts its BOS in front.
+        """
+        ids = self._encode(_checked(text), special=special)
+        if add_bos is None:
+            add_bos = self.add_bos or bool(self._file.suffix)
+        if not add_bos:
+            return ids
+        if self._file.prefix or self._file.suffix:
+            return [*self._file.prefix, *ids, *self._file.suffix]
+        if self.bos_id is None:
+            raise InputError("This tokenizer has no token that begins a text; set add_bos=False.")
+        return [self.bos_id, *ids]
+
+    def encode_prompt(self, text: str, *, special: bool = True) -> list[int]:
+        """The ids of a text to be continued: the prefix comes once, also if the text has it."""
+        return self._with_prefix(self._encode(_checked(text), special=special))
+
+    def encode_chat(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[ToolSpec] = (),
+        add_generation_prompt: bool = True,
+        continue_last: bool = False,
+        variables: Mapping[str, Any] | None = None,
+    ) -> list[int]:
+        """The ids of a chat, in which only the template writes control tokens.
+
+        The text of a control token inside a message, a tool or a variable stays text, so nobody
+        can end a turn or speak as the system by typing it. Without such texts the ids are those
+        of `transformers`' `apply_chat_template`.
+
+        Raises:
+            UnsupportedError: The model has no chat template.
+            TemplateError: The template refused the messages or broke a limit.
+        """
+        template = self._file.chat_template
+        if template is None:
+            raise UnsupportedError(
+                "This model has no chat template, so it cannot chat. Give it a plain prompt "
+                "(completions), or choose a model made for chats (often named -Instruct or -it).",
+                param="messages",
+            )
+        marks = Marks(self._specials)
+        chat = Chat(messages, tools, add_generation_prompt, continue_last, variables or {})
+        text = template.render_marked(chat, marks)
+        ids = self._encode_marked(text, marks) if marks else self._encode(_checked(text))
+        return self._with_prefix(ids) if self._file.chat_adds_bos else ids
+
+    def decode(
+        self, ids: Sequence[int], *, skip_special: bool = False, continues: bool = False
+    ) -> str:
+        """The text of ids; bytes that are no UTF-8 appear as U+FFFD.
+
+        An id beyond the vocabulary (a model may have padding rows) stands for nothing.
+        `continues` is explained at `StreamDecoder`.
+        """
+        stream = StreamDecoder(self, skip_special=skip_special, continues=continues)
+        return "".join([stream.push(token_id) for token_id in ids]) + stream.finish()
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The exact bytes of one token as it stands inside a text; empty beyond the vocabulary."""
+        if token_id < 0:
+            raise InputError(f"Token id {token_id} is negative; ids count from 0.", param="tokens")
+        if token_id >= self._file.size:
+            return b""
+        known = self._bytes[token_id]
+        if known is None:
+            known = self._bytes[token_id] = self._file.piece_bytes(token_id)
+        return known
+
+    def vocabulary_bytes(self, size: int | None = None) -> list[bytes]:
+        """The bytes of every token, by id, padded with empty ones up to `size`."""
+        return [self.token_bytes(token_id) for token_id in range(size or self._file.size)]
+
+    def is_special(self, token_id: int) -> bool:
+        """Whether it is a control token, which is never part of what people read."""
+        return token_id in self._special_ids
+
+    def special_id(self, text: str) -> int | None:
+        """The id of the control token with exactly this text; None where there is none."""
+        return self._file.special_texts.get(text)
+
+    def _with_prefix(self, ids: list[int]) -> list[int]:
+        prefix = list(self._file.prefix)
+        return ids if ids[: len(prefix)] == prefix else prefix + ids
+
+    def _encode(self, text: str, *, special: bool = True) -> list[int]:
+        with self._lock:
+            self._inner.encode_special_tokens = not special
+            return list(self._inner.encode(text, add_special_tokens=False).ids)
+
+    def _encode_marked(self, text: str, marks: Marks) -> list[int]:
+        """Encodes with the template's own control tokens only; `marks` stand for people's texts.
+
+        The library knows special tokens by their text alone. So the genuine ones get aliases
+        that nobody can guess, as added tokens which are recognised while special ones are not.
+        """
+        parts: list[str] = []
+        position = 0
+        for start, end in self._specials.find(text):
+            parts += [marks.restore(text[position:start]), self._alias(text[start:end])]
+            position = end
+        parts.append(marks.restore(text[position:]))
+        ids = self._encode(_checked("".join(parts)), special=False)
+        return [self._alias_ids.get(token_id, token_id) for token_id in ids]
+
+    def _alias(self, special_text: str) -> str:
+        with self._lock:
+            known = self._aliases.get(special_text)
+            if known is None:
+                known = f"\ue000{self._secret}.{len(self._aliases)}\ue001"
+                self._inner.add_tokens([self._alias_token(special_text, known)])
+                alias_id = self._inner.token_to_id(known)
+                self._alias_ids[alias_id] = self._file.special_texts[special_text]
+                self._aliases[special_text] = known
+            return known
+
+    def _alias_token(self, special_text: str, alias: str) -> tokenizers.AddedToken:
+        genuine = self._inner.get_added_tokens_decoder().get(self._file.special_texts[special_text])
+        return tokenizers.AddedToken(
+            alias,
+            lstrip=genuine is not None and genuine.lstrip,
+            rstrip=genuine is not None and genuine.rstrip,
+            normalized=False,
+            special=False,
+        )
+
+
+def _checked(text: str) -> str:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InputError(
+            f"Character {error.start} of the text is the lone surrogate "
+            f"U+{ord(text[error.start]):04X}, half of a character. Send whole characters (UTF-8)."
+        ) from error
+    return text
