@@ -1,0 +1,295 @@
+"""A local model as an `LM`: messages to token ids, the engine's tokens to words and tool calls."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+from collections.abc import AsyncIterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TypeGuard, cast
+
+from kataribe.base.errors import UnsupportedError
+from kataribe.base.events import Event, Finished, Progress, TextDelta, TokenLogprob, Usage
+from kataribe.base.lm import Capabilities, Prompt, Request, Sampling, Score, TextFormat
+from kataribe.base.messages import AudioPart, ImagePart, Message, TextPart
+from kataribe.make.tokens.tokenizer import Tokenizer
+from kataribe.run.inference.constraint import Constraint, Vocabulary, compile_constraint
+from kataribe.run.inference.dialects import (
+    MOST_CALLS,
+    ToolDialect,
+    dialect_of,
+    teach_tools,
+    tool_format,
+)
+from kataribe.run.inference.engine import Engine
+from kataribe.run.inference.reply_parser import THINK, UNTHINK, ReplyParser
+from kataribe.run.inference.requests import Ended, Generated, GenerationRequest, PromptScored
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """A request made ready for the engine, and how its reply is to be read."""
+
+    generation: GenerationRequest
+    dialect: ToolDialect | None
+    thinks: bool
+    thinking: bool
+    echoed: str
+
+
+class LocalLM:
+    """A model on this machine; an `LM` and a `Scorer`.
+
+    Args:
+        name: The name it is asked for by.
+        engine: Where its tokens are computed; this object does not close it.
+        tokenizer: Its tokenizer.
+        context_length: Tokens of prompt and reply together.
+        vocab_size: Columns of the model's logits, where they are more than the tokenizer's ids.
+        defaults: Sampling that its makers recommend; fills what a request leaves open.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        engine: Engine,
+        tokenizer: Tokenizer,
+        *,
+        context_length: int,
+        vocab_size: int | None = None,
+        defaults: Sampling | None = None,
+    ) -> None:
+        self._name = name
+        self._engine = engine
+        self._tokenizer = tokenizer
+        self._context_length = context_length
+        self._defaults = defaults or Sampling()
+        self._vocab_size = vocab_size
+        template = tokenizer.chat_template
+        self._dialect = dialect_of(template.tool_source or template.source) if template else None
+        self._thinks = template is not None and UNTHINK in template.source
+
+    @property
+    def name(self) -> str:
+        """The name it is asked for by."""
+        return self._name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What it can do."""
+        return local_capabilities(self._context_length, chats=self._dialect is not None)
+
+    @cached_property
+    def _vocabulary(self) -> Vocabulary:
+        """The tokens as constraints need them; takes a second, so only when first needed."""
+        return Vocabulary(self._tokenizer, self._vocab_size)
+
+    async def stream(self, request: Request) -> AsyncIterator[Event]:
+        """Answers, event by event; see `LM.stream`."""
+        # Templates, long prompts and grammars take their time; the event loop has other streams.
+        plan = await asyncio.to_thread(self._plan, request)
+        choices = [_Choice(index, plan) for index in range(request.n)]
+        if request.echo and plan.echoed:
+            for choice in choices:
+                yield TextDelta(plan.echoed, choice.index)
+        async with aclosing(self._engine.submit(plan.generation)) as events:
+            async for event in events:
+                match event:
+                    case Progress():
+                        yield event
+                    case PromptScored():
+                        for choice in choices:
+                            choice.logprobs.extend(event.logprobs)
+                    case Generated():
+                        for delta in choices[event.index].read(event):
+                            yield delta
+                    case Ended():
+                        for last in choices[event.index].end(event):
+                            yield last
+
+    async def score(self, prompt: str, continuations: Sequence[str]) -> tuple[Score, ...]:
+        """Log-likelihoods of continuations, each tokenised together with the prompt.
+
+        A continuation's tokens are those of the whole text behind as many as the prompt alone has;
+        blanks at the end of the prompt count with the continuation, as evaluation harnesses do.
+        """
+        return tuple([await self._score(prompt, continuation) for continuation in continuations])
+
+    async def _score(self, prompt: str, continuation: str) -> Score:
+        kept = prompt.rstrip()
+        whole = self._tokenizer.encode_prompt(prompt + continuation)
+        before = len(self._tokenizer.encode_prompt(kept)) if kept else 0
+        ids = tuple(whole)
+        if before == 0:  # the first token can only be predicted from a beginning of text
+            start = self._tokenizer.bos_id
+            if start is None:
+                start = min(self._tokenizer.eos_ids, default=0)
+            if ids[:1] != (start,):
+                ids = (start, *ids)
+            before = 1
+        generation = GenerationRequest(
+            ids, logprobs=1, echo=True, score_only=True, score_from=before
+        )
+        scored: tuple[TokenLogprob, ...] = ()
+        async with aclosing(self._engine.submit(generation)) as events:
+            async for event in events:
+                if isinstance(event, PromptScored):
+                    scored = event.logprobs
+        greedy = all(token.top and token.top[0].token_id == token.token_id for token in scored)
+        return Score(sum(token.logprob or 0.0 for token in scored), len(scored), greedy)
+
+    def _plan(self, request: Request) -> _Plan:
+        raw = not _is_chat(request.prompt)
+        if request.echo and not raw:
+            raise UnsupportedError(
+                "echo repeats a bare prompt; a chat has none. Use /v1/completions.", param="echo"
+            )
+        dialect, constraint = self._constrain(request)
+        ids, opened = self._encode(request)
+        generation = GenerationRequest(
+            ids=ids,
+            sampling=self._fill(request.sampling),
+            stop=request.stop,
+            seed=request.seed,
+            n=request.n,
+            logprobs=request.logprobs,
+            echo=request.echo,
+            score_only=request.score_only,
+            constraint=constraint,
+            deadline=request.context.deadline,
+            skip_special=dialect is None,
+            continues=raw or request.continue_last,
+        )
+        thinks = not raw and self._thinks and isinstance(request.response_format, TextFormat)
+        echoed = self._tokenizer.decode(ids) if request.echo else ""
+        return _Plan(generation, dialect, thinks, thinks and opened, echoed)
+
+    def _constrain(self, request: Request) -> tuple[ToolDialect | None, Constraint | None]:
+        wanted = request.response_format
+        dialect = None
+        if request.tools and request.tool_choice.mode != "none":
+            dialect = self._dialect
+            if dialect is None:
+                raise UnsupportedError(
+                    f"{self._name} is a base model without a chat template, so it cannot be "
+                    "given tools.",
+                    param="tools",
+                )
+            wanted = tool_format(
+                dialect,
+                request.tools,
+                request.tool_choice,
+                wanted,
+                at_most=MOST_CALLS if request.parallel_tool_calls else 1,
+                control_token=self._tokenizer.special_id,
+            )
+        if isinstance(wanted, TextFormat):
+            return dialect, None
+        return dialect, compile_constraint(wanted, self._vocabulary)
+
+    def _encode(self, request: Request) -> tuple[tuple[int, ...], bool]:
+        """The prompt's ids, and whether it ends inside a thought that it opened."""
+        prompt = request.prompt
+        if isinstance(prompt, str):
+            return tuple(self._tokenizer.encode_prompt(prompt)), False
+        if not _is_chat(prompt):
+            return cast(tuple[int, ...], prompt), False
+        template = self._tokenizer.chat_template
+        if template is None:
+            raise UnsupportedError(
+                f"{self._name} is a base model without a chat template: it continues text "
+                "(/v1/completions), it does not hold a conversation.",
+                param="messages",
+            )
+        messages = _checked(prompt, self._name)
+        tools = request.tools if request.tool_choice.mode != "none" else ()
+        if not template.supports_tools:
+            messages, tools = teach_tools(messages, tools), ()
+        ids = self._tokenizer.encode_chat(
+            messages,
+            tools=tools,
+            continue_last=request.continue_last,
+            variables=request.template,
+        )
+        opened = self._thinks and self._tokenizer.decode(ids[-8:]).rstrip().endswith(THINK)
+        return tuple(ids), opened
+
+    def _fill(self, sampling: Sampling) -> Sampling:
+        """What the request leaves open, from the model's own defaults."""
+        names = ("temperature", "top_k", "top_p", "repetition_penalty")
+        open_ = {
+            name: getattr(self._defaults, name) for name in names if getattr(sampling, name) is None
+        }
+        return dataclasses.replace(sampling, **open_)
+
+
+@dataclass(slots=True)
+class _Choice:
+    """Collects one choice on its way out."""
+
+    index: int
+    plan: _Plan
+    parser: ReplyParser = field(init=False)
+    logprobs: list[TokenLogprob] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.parser = ReplyParser(
+            self.index, self.plan.dialect, self.plan.thinks, self.plan.thinking
+        )
+
+    def read(self, event: Generated) -> list[Event]:
+        """The deltas of newly certain text; log-probabilities travel with the words."""
+        self.logprobs.extend(event.logprobs)
+        deltas: list[Event] = list(self.parser.push(event.text))
+        if not event.logprobs:
+            return deltas
+        for at, delta in enumerate(deltas):
+            if isinstance(delta, TextDelta):
+                deltas[at] = dataclasses.replace(delta, logprobs=event.logprobs)
+                return deltas
+        return [*deltas, TextDelta("", self.index, event.logprobs)]
+
+    def end(self, event: Ended) -> list[Event]:
+        """What was held back, then the whole reply."""
+        events: list[Event] = list(self.parser.finish())
+        parts = self.parser.parts
+        if self.plan.echoed:
+            said = "".join(part.text for part in parts if isinstance(part, TextPart))
+            parts = (TextPart(self.plan.echoed + said),)
+        reason = event.reason
+        if reason == "stop" and self.parser.calls:
+            reason = "tool_calls"
+        usage = Usage(event.prompt_tokens, len(event.ids), event.cached_tokens)
+        message = Message("assistant", parts)
+        finished = Finished(message, usage, reason, self.index, tuple(self.logprobs), event.detail)
+        return [*events, finished]
+
+
+def local_capabilities(context_length: int, *, chats: bool = True) -> Capabilities:
+    """What any text model here can do."""
+    return Capabilities(
+        context_length,
+        tools=chats,
+        logprobs=True,
+        structured_output=True,
+        raw_prompt=True,
+    )
+
+
+def _is_chat(prompt: Prompt) -> TypeGuard[tuple[Message, ...]]:
+    return isinstance(prompt, tuple) and bool(prompt) and isinstance(prompt[0], Message)
+
+
+def _checked(messages: Sequence[Message], name: str) -> tuple[Message, ...]:
+    for message in messages:
+        for part in message.parts:
+            if isinstance(part, ImagePart | AudioPart):
+                kind = "images" if isinstance(part, ImagePart) else "audio"
+                raise UnsupportedError(
+                    f"{name} reads text only, not {kind}. Choose a model that does, or leave "
+                    f"the {kind} out.",
+                    param="messages",
+                )
+    return tuple(messages)
