@@ -58,7 +58,7 @@ def load_folder_tokenizer(folder: Path) -> Tokenizer:
             special_texts=special,
             bos_id=_id_of(inner, names, "bos_token", "cls_token"),
             pad_id=_id_of(inner, names, "pad_token"),
-            eos_ids=_end_ids(folder, inner, names, size),
+            eos_ids=_end_ids(folder, inner, names),
             prefix=prefix,
             suffix=suffix,
             strips_leading_space=_strips(description),
@@ -134,9 +134,7 @@ def _id_of(inner: tokenizers.Tokenizer, names: Mapping[str, str], *wanted: str) 
     return None
 
 
-def _end_ids(
-    folder: Path, inner: tokenizers.Tokenizer, names: Mapping[str, str], size: int
-) -> frozenset[int]:
+def _end_ids(folder: Path, inner: tokenizers.Tokenizer, names: Mapping[str, str]) -> frozenset[int]:
     ends: set[int] = set()
     for file in ("generation_config.json", "config.json"):
         path = folder / file
@@ -259,7 +257,7 @@ def _strips(description: Mapping[str, Any]) -> bool:
         if step.get("type") == "Strip" and step.get("content") == " ":
             return int(step.get("start", 0)) > 0
         if step.get("type") == "Metaspace":
-            return step.get("prepend_scheme", "always") != "never"
+            return bool(step.get("prepend_scheme", "always") != "never")
         if step.get("type") == "WordPiece":
             return True
     return not steps and not any(

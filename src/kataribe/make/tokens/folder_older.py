@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
-from tokenizers import AddedToken, Tokenizer as Inner, decoders, models, normalizers, pre_tokenizers
+from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer as Inner
 
 from kataribe.base.errors import FormatError
 from kataribe.make.tokens.gguf_metadata import read_tokens
@@ -81,7 +83,7 @@ def _sentencepiece(path: Path) -> str:
         else:
             pairs = list(zip(tokens.pieces, tokens.scores, strict=True))
             inner = Inner(models.Unigram(pairs, unknown, byte_fallback=model.byte_fallback))
-        steps = [normalizers.Precompiled(model.charsmap)] if model.charsmap else []
+        steps: list[Any] = [normalizers.Precompiled(model.charsmap)] if model.charsmap else []
         if model.removes_extra_spaces:
             steps += [normalizers.Strip(), normalizers.Replace("  ", " ")]
         if steps:

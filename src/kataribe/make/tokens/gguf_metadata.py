@@ -5,6 +5,7 @@ Keys and defaults: `src/llama-vocab.cpp` of llama.cpp and docs/gguf.md of ggml.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -200,8 +201,7 @@ def read_tokens(file: str, metadata: Mapping[str, Any]) -> Tokens:
         for index, piece in enumerate(_texts(file, metadata, "tokens", required=True))
     ]
     if len(set(pieces)) != len(pieces):
-        seen: set[str] = set()
-        twice = next(piece for piece in pieces if piece in seen or seen.add(piece))
+        twice, _ = Counter(pieces).most_common(1)[0]
         raise FormatError(f"{file} has the token {twice!r} twice. The file is damaged.")
     return Tokens(
         file=file,

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import tokenizers
-from tokenizers import AddedToken, Tokenizer as Inner, models, normalizers
+from tokenizers import AddedToken, models, normalizers
+from tokenizers import Tokenizer as Inner
 
 from kataribe.base.errors import FormatError
 from kataribe.files.gguf import open_gguf
@@ -46,7 +47,6 @@ def build_gguf_tokenizer(name: str, metadata: Mapping[str, Any]) -> Tokenizer:
         inner.no_truncation()
         inner.no_padding()
         _add_tokens(inner, tokens)
-    template = tokens.chat_template
     return Tokenizer(
         Vocabulary(
             inner=inner,
@@ -60,7 +60,7 @@ def build_gguf_tokenizer(name: str, metadata: Mapping[str, Any]) -> Tokenizer:
             suffix=tokens.suffix,
             strips_leading_space=tokens.add_space_prefix or tokens.kind == "bert",
             chat_adds_bos=True,
-            chat_template=template and ChatTemplate(template, tokens.tool_template, tokens.names()),
+            chat_template=_chat_template(tokens),
         )
     )
 
@@ -88,6 +88,12 @@ def score_merges(tokens: Tokens) -> list[tuple[str, str]]:
             if left in known and right in known:
                 merges.append((left, right))
     return merges
+
+
+def _chat_template(tokens: Tokens) -> ChatTemplate | None:
+    if tokens.chat_template is None:
+        return None
+    return ChatTemplate(tokens.chat_template, tokens.tool_template, tokens.names())
 
 
 def _byte_level(tokens: Tokens) -> Inner:

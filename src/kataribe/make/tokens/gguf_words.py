@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from tokenizers import Regex, Tokenizer as Inner, models, normalizers, pre_tokenizers
+from tokenizers import Regex, models, normalizers, pre_tokenizers
+from tokenizers import Tokenizer as Inner
 
 from kataribe.base.errors import FormatError
 from kataribe.make.tokens.gguf_metadata import Tokens

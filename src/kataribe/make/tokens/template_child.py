@@ -52,10 +52,10 @@ class Generation(jinja2.ext.Extension):
 
 def _to_json(
     value: Any,
-    ensure_ascii: bool = False,  # noqa: FBT001, FBT002  # templates pass it by position
+    ensure_ascii: bool = False,  # templates pass it by position
     indent: int | None = None,
     separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,  # noqa: FBT001, FBT002
+    sort_keys: bool = False,
 ) -> str:
     """Plain JSON, as `transformers` has it; jinja2's own filter escapes for HTML."""
     return json.dumps(

@@ -10,7 +10,7 @@ from typing import Any
 
 import tokenizers
 
-from kataribe.base.errors import InputError, UnsupportedError
+from kataribe.base.errors import InputError, KataribeError, UnsupportedError
 from kataribe.base.lm import ToolSpec
 from kataribe.base.messages import Message
 from kataribe.make.tokens.specials import SpecialTexts
@@ -229,6 +229,8 @@ class Tokenizer:
                 known = f"\ue000{self._secret}.{len(self._aliases)}\ue001"
                 self._inner.add_tokens([self._alias_token(special_text, known)])
                 alias_id = self._inner.token_to_id(known)
+                if alias_id is None:
+                    raise KataribeError(f"The tokenizer took no alias for {special_text!r}.")
                 self._alias_ids[alias_id] = self._file.special_texts[special_text]
                 self._aliases[special_text] = known
             return known
