@@ -16,7 +16,7 @@ import llguidance
 import numpy as np
 from numpy.typing import NDArray
 
-from kataribe.base.errors import ConstraintError
+from kataribe.base.errors import ConstraintError, InputError
 from kataribe.base.lm import GrammarFormat, JsonFormat, RegexFormat, ResponseFormat
 
 _MOST_CHARACTERS = 256 * 1024
@@ -48,6 +48,10 @@ class TokenSource(Protocol):
 
     def is_special(self, token_id: int) -> bool:
         """Whether it is a control token."""
+        ...
+
+    def encode(self, text: str, *, special: bool = True, add_bos: bool | None = None) -> list[int]:
+        """The ids of a text."""
         ...
 
 
@@ -181,15 +185,16 @@ class _Pieces:
             pieces[token] = b"\xff" + (pieces[token] or f"<{token}>".encode())
         self.tokens = pieces + [b""] * (size - len(pieces))
         self.eos_token_id = min(tokens.eos_ids)
-        self._by_bytes = {piece: token for token, piece in enumerate(pieces) if len(piece) == 1}
+        self._encode = tokens.encode
 
-    def __call__(self, text: bytes | str) -> list[int]:
-        raw = text.encode() if isinstance(text, str) else text
-        return [
-            self._by_bytes[raw[i : i + 1]]
-            for i in range(len(raw))
-            if raw[i : i + 1] in self._by_bytes
-        ]
+    def __call__(self, text: str) -> list[int]:
+        """How the model itself would write a text that the form leaves no choice about.
+
+        Any other way to cut the same letters would be new to the model, and take more tokens.
+        """
+        if not isinstance(text, str):  # the wrapper tries bytes first; only text is taken
+            raise InputError("Only text can be tokenised.")
+        return self._encode(text, special=False, add_bos=False)
 
 
 def _json_grammar(schema: Mapping[str, Any]) -> str:
