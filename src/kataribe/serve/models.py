@@ -108,3 +108,54 @@ class MetricsSource(Protocol):
     def metrics(self) -> Sequence[Sample]:
         """The figures as they are now; cheap, called at every scrape."""
         ...
+
+
+class InMemory(Protocol):
+    """A model in memory."""
+
+    @property
+    def name(self) -> str:
+        """What it is asked for by."""
+        ...
+
+    @property
+    def state(self) -> Literal["loading", "ready"]:
+        """Whether it can answer already."""
+        ...
+
+    @property
+    def memory(self) -> int:
+        """Bytes that it takes, as estimated."""
+        ...
+
+    @property
+    def held(self) -> bool:
+        """It stays until it is unloaded."""
+        ...
+
+    @property
+    def leases(self) -> int:
+        """Requests that it answers now."""
+        ...
+
+    @property
+    def idle(self) -> float:
+        """Seconds since it answered last."""
+        ...
+
+
+@runtime_checkable
+class ModelControl(Protocol):
+    """A `ModelSource` whose models can be loaded and unloaded by hand. All calls may block."""
+
+    def in_memory(self) -> Sequence[InMemory]:
+        """The models in memory, most recently used first."""
+        ...
+
+    def load(self, name: str, *, hold: bool = True) -> InMemory:
+        """Loads and holds a model; raises `NotFoundError` or `UnavailableError`."""
+        ...
+
+    def unload(self, name: str, *, force: bool = False) -> None:
+        """Lets a model go; raises `NotFoundError`, or `BusyError` while it answers."""
+        ...

@@ -17,6 +17,7 @@ from kataribe.base.lm import LM
 from kataribe.serve.models import ModelInfo, TextTokenizer
 from kataribe.serve.shapes.chat import ChatCompletionRequest
 from kataribe.serve.shapes.replies import ChatCompletionChunk
+from kataribe.serve.shapes.residents import LoadRequest, UnloadRequest
 from kataribe.serve.shapes.text import (
     CompletionRequest,
     DetokenizeRequest,
@@ -30,6 +31,8 @@ INCOMING: tuple[type[BaseModel], ...] = (
     TokenizeTextRequest,
     TokenizeChatRequest,
     DetokenizeRequest,
+    LoadRequest,
+    UnloadRequest,
 )
 EVENTS: tuple[type[BaseModel], ...] = (ChatCompletionChunk,)
 

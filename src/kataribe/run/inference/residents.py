@@ -124,9 +124,9 @@ class Residents:
         try:
             place.future.result()
             place.held = place.held or hold
-            return _shown(place)
         finally:
             self._release(place)
+        return _shown(place)
 
     def unload(self, name: str, *, force: bool = False) -> None:
         """Lets a model go. `BusyError` while replies run, unless forced: then they break off."""
