@@ -5,10 +5,11 @@ import { defineConfig } from "vitest/config";
 /** What the built page may load: its own server, nothing else. The server sends the same header. */
 const POLICY = [
   "default-src 'self'",
-  "img-src 'self' data:",
+  "img-src 'self' data: blob:",
+  "media-src 'self' blob:",
   "object-src 'none'",
   "base-uri 'none'",
-  "form-action 'self'",
+  "form-action 'none'",
 ].join("; ");
 
 /** The policy stands in the page itself too, so that it holds whoever serves the files. */

@@ -5,7 +5,7 @@
   var saved = {};
   try {
     saved = JSON.parse(localStorage.getItem("kataribe.settings") || "{}") || {};
-  } catch (error) {
+  } catch {
     // Storage is closed or holds something else: the browser's own wishes stand.
   }
   var wish = (navigator.language || "").toLowerCase().indexOf("ja") === 0 ? "ja" : "en";

@@ -4,10 +4,7 @@ import type { Id, Reply } from "./types";
 
 /** What can happen to a reply: what its stream says, and what happens on this side. */
 export type ReplyEvent =
-  | ChatEvent
-  | { type: "stop" }
-  | { type: "fail"; failure: Failure }
-  | { type: "reload" };
+  ChatEvent | { type: "stop" } | { type: "fail"; failure: Failure } | { type: "reload" };
 
 export function newReply(id: Id, parent: Id, model: string, now: number): Reply {
   return {

@@ -49,6 +49,7 @@ export const en = {
     modelLoaded: (name: string) => `${name} (loaded)`,
     retry: "Try again",
     again: "Answer again",
+    edit: "Edit the message",
     copy: "Copy",
     copied: "Copied",
     copyFailed: "Not copied: the browser refused",
@@ -155,6 +156,7 @@ export const en = {
     use: "Use this key",
     where: "Kept in this browser until you remove it in the settings.",
     empty: "Enter the key first.",
+    ascii: "A key has only letters, digits and signs of ASCII, and no spaces.",
   },
   small: {
     title: "This small model speaks English only",

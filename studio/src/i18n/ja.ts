@@ -47,6 +47,7 @@ export const ja: Catalogue = {
     modelLoaded: (name) => `${name}（読み込み済み）`,
     retry: "もう一度試す",
     again: "別の返答を求める",
+    edit: "メッセージを直す",
     copy: "コピー",
     copied: "コピーしました",
     copyFailed: "ブラウザに拒まれ、コピーできませんでした",
@@ -158,14 +159,14 @@ export const ja: Catalogue = {
     use: "この鍵を使う",
     where: "設定で消すまで、このブラウザに残ります。",
     empty: "先に鍵を入力してください。",
+    ascii: "鍵に使えるのは、半角の英数字と記号だけです（空白は不可）。",
   },
   small: {
     title: "この小さなモデルは英語向けです",
     body: (name) => `${name} は小さくて速いモデルですが、日本語はほとんど話せません。`,
     bodyJapanese: (name) =>
       `${name} は日本語をほとんど話せません。日本語で書くと、誤った答えや意味の通らない文が返ります。`,
-    offer: (name) =>
-      `${name} なら、ある程度は日本語を話せます。端末で取得してください（1.1 GB）。`,
+    offer: (name) => `${name} なら、ある程度は日本語を話せます。端末で取得してください（1.1 GB）。`,
     here: (name) => `ある程度は日本語を話せる ${name} が、すでにあります。`,
     use: (name) => `${name} を使う`,
     dismiss: "このお知らせを閉じる",
@@ -205,7 +206,7 @@ export const ja: Catalogue = {
     samplingWhy: "空欄なら、モデルの既定値を使います。",
     temperature: "温度",
     temperatureWhy: "0 なら毎回もっとも確からしいトークンを選びます。上限は 2 です。",
-    topP: "top-p",
+    topP: "Top-p",
     topPWhy: "確からしい順に、合計がこの確率になるまでのトークンから選びます。",
     maxTokens: "返答の最大トークン数",
     maxTokensWhy: "達した返答は途中で切れ、そのことを表示します。",

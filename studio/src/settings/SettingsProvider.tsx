@@ -35,7 +35,8 @@ export function SettingsProvider({ children }: { children: ReactNode }) {
 
   useEffect(() => {
     const onStorage = (event: StorageEvent) => {
-      if (event.key === STORAGE_NAME) setSettings(parseSettings(event.newValue, navigator.language));
+      if (event.key === STORAGE_NAME)
+        setSettings(parseSettings(event.newValue, navigator.language));
     };
     window.addEventListener("storage", onStorage);
     return () => window.removeEventListener("storage", onStorage);

@@ -1,0 +1,68 @@
+import { use, useCallback, useEffect, useRef, type RefObject } from "react";
+
+import { belongsToInputMethod } from "../chat/composing";
+import { hasModifier, isTyping } from "../chat/useChatKeys";
+import { useText } from "../i18n";
+import { SettingsContext } from "../settings/context";
+import { CloseIcon } from "../ui/icons";
+
+type Dialog = RefObject<HTMLDialogElement | null>;
+
+/** The list of keys, opened with `?` from everywhere. The browser returns the focus on closing. */
+export function useKeysDialog(): [Dialog, () => void] {
+  const dialog = useRef<HTMLDialogElement>(null);
+  const open = useCallback(() => {
+    if (!dialog.current?.open) dialog.current?.showModal();
+  }, []);
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key !== "?" || event.defaultPrevented || belongsToInputMethod(event)) return;
+      if (isTyping(event.target) || hasModifier(event)) return;
+      event.preventDefault();
+      open();
+    };
+    window.addEventListener("keydown", onKey);
+    return () => window.removeEventListener("keydown", onKey);
+  }, [open]);
+  return [dialog, open];
+}
+
+export function KeysDialog({ dialog }: { dialog: Dialog }) {
+  const text = useText();
+  const { enterSends } = use(SettingsContext).settings;
+  const keys: [string[], string][] = [
+    [["/"], text.keys.focus],
+    [enterSends ? ["Enter"] : ["Ctrl", "Enter"], text.keys.send],
+    [enterSends ? ["Shift", "Enter"] : ["Enter"], text.keys.line],
+    [["Esc"], text.keys.stop],
+    [["?"], text.keys.help],
+  ];
+  return (
+    <dialog ref={dialog} className="keys" aria-labelledby="keys-title">
+      <header>
+        <h2 id="keys-title">{text.keys.title}</h2>
+        <button
+          type="button"
+          className="button quiet square"
+          aria-label={text.keys.close}
+          onClick={() => dialog.current?.close()}
+        >
+          <CloseIcon size={16} />
+        </button>
+      </header>
+      <dl>
+        {keys.map(([names, what]) => (
+          <div key={what} className="pair">
+            <dt>
+              {names.map((name) => (
+                <kbd key={name}>{name}</kbd>
+              ))}
+            </dt>
+            <dd>{what}</dd>
+          </div>
+        ))}
+      </dl>
+      <p className="small soft">{text.keys.composing}</p>
+    </dialog>
+  );
+}

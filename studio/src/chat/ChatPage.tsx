@@ -1,0 +1,141 @@
+import { use, useEffect, useMemo, useRef, useState } from "react";
+import { useNavigate, useParams } from "react-router";
+
+import { pickModel } from "../api/models";
+import { failureFrom, useModels } from "../api/useModels";
+import type { Asking } from "../conversation/chats";
+import { useConversation, useTalk } from "../conversation/context";
+import { liveReply, path } from "../conversation/tree";
+import type { Conversation, Reply } from "../conversation/types";
+import { useText } from "../i18n";
+import { SettingsContext } from "../settings/context";
+import { Announcer } from "./Announcer";
+import { ChatHeader } from "./ChatHeader";
+import { Composer } from "./Composer";
+import { EmptyChat, GoneChat, NoModels } from "./EmptyChat";
+import { Failed } from "./Failed";
+import { hasJapanese } from "./japanese";
+import { MessageList } from "./MessageList";
+import { SmallModelNotice } from "./SmallModelNotice";
+import { useChatKeys } from "./useChatKeys";
+import { useDraft } from "./useDraft";
+import { useStickToBottom } from "./useStickToBottom";
+
+/** The chat: one conversation, or the beginning of one. Its address decides which. */
+export function ChatPage() {
+  const { conversation: id } = useParams();
+  return <Chat key={id ?? "new"} id={id ?? null} />;
+}
+
+function Chat({ id }: { id: string | null }) {
+  const text = useText();
+  const navigate = useNavigate();
+  const { chats } = useTalk();
+  const conversation = useConversation(id);
+  const asking = useAsking();
+  const [draft, setDraft] = useDraft(id);
+  const field = useRef<HTMLTextAreaElement>(null);
+  const { scroller, content, atEnd, toEnd } = useStickToBottom();
+
+  const live = conversation ? liveReply(conversation) : null;
+  const head = conversation?.head ? conversation.messages[conversation.head] : null;
+  const newest = head?.role === "assistant" ? head : null;
+  const stop = id !== null && live ? () => chats.stop(id) : null;
+  useChatKeys(field, stop);
+
+  const { how, models, query } = asking;
+  const send = (what: string) => {
+    if (!how || live) return;
+    const to = chats.send(id, what, how);
+    setDraft("");
+    if (id === null) void navigate(`/chat/${to}`, { replace: true });
+    else toEnd();
+  };
+  const retry = (reply: Reply) => {
+    // Read at the moment of the click: a key may have been entered in between.
+    if (id !== null && asking.latest.current) chats.retry(id, reply, asking.latest.current);
+  };
+  const takeBack = (reply: Reply) => {
+    if (id === null) return;
+    const question = chats.takeBack(id, reply);
+    setDraft(draft.trim() === "" ? question : `${question}\n\n${draft}`);
+    field.current?.focus();
+  };
+  const writesJapanese = useWritesJapanese(conversation, draft);
+
+  return (
+    <div className="chat">
+      <title>{`${text.chat.title} · ${text.product}`}</title>
+      <ChatHeader models={models} model={how?.model ?? null} hasConversation={id !== null} />
+      <div className="scroller" ref={scroller}>
+        <div className="content" ref={content}>
+          {id === null ? <EmptyChat onAsk={how ? send : null} /> : null}
+          {id !== null && conversation === null ? <GoneChat /> : null}
+          {conversation ? (
+            <MessageList
+              conversation={conversation}
+              onRetry={live || !how ? null : retry}
+              onTakeBack={takeBack}
+              onShow={(message) => chats.show(conversation.id, message)}
+            />
+          ) : null}
+        </div>
+      </div>
+      <div className="dock">
+        <Announcer reply={newest} />
+        {atEnd ? null : (
+          <button type="button" className="button toEnd" onClick={toEnd}>
+            {text.chat.toBottom}
+          </button>
+        )}
+        {query.isError && !models ? (
+          <Failed failure={failureFrom(query.error)} onRetry={() => void query.refetch()} />
+        ) : null}
+        {models?.length === 0 ? <NoModels /> : null}
+        {how && models ? (
+          <SmallModelNotice model={how.model} models={models} writesJapanese={writesJapanese} />
+        ) : null}
+        <Composer
+          draft={draft}
+          onDraft={setDraft}
+          onSend={how && !live ? () => send(draft) : null}
+          onStop={stop}
+          field={field}
+        />
+      </div>
+    </div>
+  );
+}
+
+/** With what the next reply is asked for; null until the server has named its models. */
+function useAsking() {
+  const { settings } = use(SettingsContext);
+  const query = useModels();
+  const models = query.data;
+  const model = models ? pickModel(models, settings.model) : null;
+  const { key, sampling } = settings;
+  const how: Asking | null = useMemo(
+    () => (model === null ? null : { model, sampling, connection: { key } }),
+    [model, sampling, key],
+  );
+  const latest = useRef(how);
+  useEffect(() => {
+    latest.current = how;
+  }, [how]);
+  return { how, latest, models, query };
+}
+
+function useWritesJapanese(conversation: Conversation | null | undefined, draft: string): boolean {
+  const asked = useMemo(
+    () =>
+      conversation
+        ? path(conversation).some((one) => one.role === "user" && hasJapanese(one.text))
+        : false,
+    [conversation],
+  );
+  const typing = hasJapanese(draft);
+  const [wrote, setWrote] = useState(false);
+  // Once written, it stays: the notice must not come and go with each word.
+  if (typing && !wrote) setWrote(true);
+  return asked || typing || wrote;
+}

@@ -1,0 +1,62 @@
+import { Link } from "react-router";
+
+import { DEFAULT_MODEL } from "../api/models";
+import { useText } from "../i18n";
+import { Command } from "../ui/Command";
+import { InfoIcon } from "../ui/icons";
+
+/** Before the first message: what this is for, and something to try that works. */
+export function EmptyChat({ onAsk }: { onAsk: ((text: string) => void) | null }) {
+  const text = useText();
+  return (
+    <section className="empty">
+      <p className="teach">{text.chat.teach}</p>
+      <h2 className="small soft">{text.chat.examples}</h2>
+      <ul>
+        {text.chat.prompts.map((prompt) => (
+          <li key={prompt}>
+            <button
+              type="button"
+              className="button example"
+              lang="en"
+              disabled={!onAsk}
+              onClick={() => onAsk?.(prompt)}
+            >
+              {prompt}
+            </button>
+          </li>
+        ))}
+      </ul>
+    </section>
+  );
+}
+
+/** An address of a conversation that this tab does not hold. */
+export function GoneChat() {
+  const text = useText();
+  return (
+    <section className="empty">
+      <p className="teach">{text.chat.gone}</p>
+      <p className="soft">{text.chat.goneWhy}</p>
+      <p>
+        <Link className="button" to="/chat">
+          {text.nav.newChat}
+        </Link>
+      </p>
+    </section>
+  );
+}
+
+export function NoModels() {
+  const text = useText();
+  return (
+    <div className="notice" role="status">
+      <InfoIcon size={18} />
+      <div className="stack">
+        <strong>{text.chat.noModels}</strong>
+        <p>{text.chat.noModelsDo}</p>
+        <Command command={`kataribe models pull ${DEFAULT_MODEL}`} />
+      </div>
+    </div>
+  );
+}

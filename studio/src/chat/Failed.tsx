@@ -1,0 +1,63 @@
+import { useEffect, useState, type ReactNode } from "react";
+
+import type { Failure } from "../api/errors";
+import { useLanguage, useText } from "../i18n";
+import { count } from "../i18n/format";
+import { RetryIcon, WarnIcon } from "../ui/icons";
+import { KeyForm } from "./KeyForm";
+
+interface Props {
+  failure: Failure;
+  /** Tries again; null while that cannot be done. */
+  onRetry: (() => void) | null;
+  children?: ReactNode;
+}
+
+/** A failure where it happened: what, why, what to do, and the server's own words. */
+export function Failed({ failure, onRetry, children }: Props) {
+  const text = useText();
+  const language = useLanguage();
+  const wait = useSecondsUntil(failure.retryAt);
+  const { what, why } = text.error[failure.kind];
+  return (
+    <div className="notice bad" role="alert">
+      <WarnIcon size={18} />
+      <div className="stack">
+        <strong>{what}</strong>
+        <p>{why}</p>
+        {failure.said === "" ? null : (
+          <p className="said soft">
+            {text.error.said}{" "}
+            <q lang="en" dir="auto">
+              {failure.said}
+            </q>
+          </p>
+        )}
+        {failure.kind === "key" ? (
+          <KeyForm onSaved={() => onRetry?.()} />
+        ) : (
+          <div className="row">
+            {onRetry ? (
+              <button type="button" className="button" onClick={onRetry} disabled={wait > 0}>
+                <RetryIcon size={16} />
+                {wait > 0 ? text.error.wait(count(language, wait)) : text.chat.retry}
+              </button>
+            ) : null}
+            {children}
+          </div>
+        )}
+      </div>
+    </div>
+  );
+}
+
+function useSecondsUntil(moment: number | null): number {
+  const left = () => (moment === null ? 0 : Math.max(0, Math.ceil((moment - Date.now()) / 1000)));
+  const [seconds, setSeconds] = useState(left);
+  useEffect(() => {
+    if (moment === null) return;
+    const timer = setInterval(() => setSeconds(left()), 250);
+    return () => clearInterval(timer);
+  });
+  return seconds;
+}

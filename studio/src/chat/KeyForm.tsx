@@ -1,0 +1,74 @@
+import { use, useId, useRef, useState } from "react";
+
+import { useText } from "../i18n";
+import { SettingsContext } from "../settings/context";
+import { Composition } from "./composing";
+
+/** Asks for the server's key where it is missed. */
+export function KeyForm({ onSaved, save }: { onSaved: () => void; save?: string }) {
+  const text = useText();
+  const { change } = use(SettingsContext);
+  const [key, setKey] = useState("");
+  const [shown, setShown] = useState(false);
+  const [fault, setFault] = useState("");
+  const composition = useRef(new Composition());
+  const id = useId();
+  const submit = () => {
+    const value = key.trim();
+    if (value === "") return setFault(text.key.empty);
+    // A header holds nothing else, and the browser would fail without saying why.
+    if (!/^[\x21-\x7e]+$/.test(value)) return setFault(text.key.ascii);
+    setFault("");
+    setKey("");
+    change({ key: value });
+    onSaved();
+  };
+  return (
+    <form
+      className="key"
+      noValidate
+      onSubmit={(event) => {
+        event.preventDefault();
+        submit();
+      }}
+    >
+      <label htmlFor={id}>{text.key.label}</label>
+      <div className="row">
+        <input
+          id={id}
+          className="field"
+          type={shown ? "text" : "password"}
+          autoComplete="off"
+          spellCheck={false}
+          value={key}
+          aria-invalid={fault !== ""}
+          aria-describedby={`${id}-fault ${id}-where`}
+          onChange={(event) => setKey(event.target.value)}
+          onCompositionStart={() => composition.current.start()}
+          onCompositionEnd={(event) => composition.current.end(event.timeStamp)}
+          onKeyDown={(event) => {
+            const { key, keyCode, timeStamp } = event.nativeEvent;
+            const { isComposing } = event.nativeEvent;
+            if (
+              key === "Enter" &&
+              composition.current.owns({ key, keyCode, isComposing, timeStamp })
+            )
+              event.preventDefault();
+          }}
+        />
+        <button type="button" className="button quiet" onClick={() => setShown(!shown)}>
+          {shown ? text.key.hide : text.key.show}
+        </button>
+        <button type="submit" className="button primary">
+          {save ?? text.key.use}
+        </button>
+      </div>
+      <p id={`${id}-fault`} className="fault" role="alert">
+        {fault}
+      </p>
+      <p id={`${id}-where`} className="soft">
+        {text.key.where}
+      </p>
+    </form>
+  );
+}

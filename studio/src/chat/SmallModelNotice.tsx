@@ -1,0 +1,65 @@
+import { use } from "react";
+
+import { BIGGER_MODEL, isSmallDefault, type Model } from "../api/models";
+import { useText } from "../i18n";
+import { SettingsContext } from "../settings/context";
+import { CloseIcon, InfoIcon, WarnIcon } from "../ui/icons";
+import { Command } from "../ui/Command";
+
+interface Props {
+  model: string;
+  models: readonly Model[];
+  /** The person has written Japanese to it. */
+  writesJapanese: boolean;
+}
+
+/**
+ * Says that the small default hardly speaks Japanese, and what does. Plainly where Japanese is
+ * written or read; in a line otherwise.
+ */
+export function SmallModelNotice({ model, models, writesJapanese }: Props) {
+  const text = useText();
+  const { settings, change } = use(SettingsContext);
+  const strong = writesJapanese || settings.language === "ja";
+  const name = strong ? "small-model-japanese" : "small-model";
+  const closed =
+    settings.dismissed.includes(name) || settings.dismissed.includes("small-model-japanese");
+  if (!isSmallDefault(model) || closed) return null;
+  const here = models.some((one) => one.id === BIGGER_MODEL);
+  const close = (
+    <button
+      type="button"
+      className="button quiet square close"
+      aria-label={text.small.dismiss}
+      title={text.small.dismiss}
+      onClick={() => change({ dismissed: [...settings.dismissed, name] })}
+    >
+      <CloseIcon size={16} />
+    </button>
+  );
+  return (
+    <aside
+      className={strong ? "notice warn closable" : "notice closable"}
+      aria-label={text.small.title}
+    >
+      {strong ? <WarnIcon size={18} /> : <InfoIcon size={18} />}
+      <div className="stack">
+        {strong ? <strong>{text.small.title}</strong> : null}
+        <p>{strong ? text.small.bodyJapanese(model) : text.small.body(model)}</p>
+        <p>{here ? text.small.here(BIGGER_MODEL) : text.small.offer(BIGGER_MODEL)}</p>
+        {here ? (
+          <button
+            type="button"
+            className="button fit"
+            onClick={() => change({ model: BIGGER_MODEL })}
+          >
+            {text.small.use(BIGGER_MODEL)}
+          </button>
+        ) : (
+          <Command command={`kataribe models pull ${BIGGER_MODEL}`} />
+        )}
+      </div>
+      {close}
+    </aside>
+  );
+}
