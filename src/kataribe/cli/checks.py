@@ -136,7 +136,8 @@ def _check_workspace() -> Iterator[Check]:
 
 
 def _check_port() -> Iterator[Check]:
-    from kataribe.cli.running import find_running, port_problem
+    from kataribe.cli.running import find_running
+    from kataribe.serve.ports import listen
 
     try:
         settings = load_settings()
@@ -146,11 +147,12 @@ def _check_port() -> Iterator[Check]:
     if running is not None:
         yield Check("server", "ok", f"runs at {running.url} (process {running.pid})")
         return
-    problem = port_problem(settings.host, settings.port)
-    if problem is not None:
-        yield Check("port", "fail", problem, "kataribe up --port NUMBER takes another")
-    else:
-        yield Check("port", "ok", f"{settings.port} on {settings.host} is free")
+    try:
+        listen(settings.host, settings.port).close()
+    except KataribeError as error:
+        yield Check("port", "fail", error.message)
+        return
+    yield Check("port", "ok", f"{settings.port} on {settings.host} is free")
 
 
 def _check_tools() -> Iterator[Check]:

@@ -135,14 +135,6 @@ def _answer(conversation: Conversation, lm: LM) -> None:
     conversation.turns.append(text_message("assistant", text_of(finished.message)))
 
 
-def _command(conversation: Conversation, lm: LM, line: str) -> None:
-    name, _, rest = line[1:].partition(" ")
-    found = COMMANDS.get(name)
-    if found is None:
-        raise InputError(f"/{name} is no command. /help lists them; // begins a message with /.")
-    found[1](conversation, lm, rest.strip())
-
-
 def _command(conversation: Conversation, lm: LM, name: str, rest: str) -> None:
     match name:
         case "help":

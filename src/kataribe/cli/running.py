@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import http.client
 import json
 import os
-import socket
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlsplit
 
 from kataribe.base.errors import StorageError
 from kataribe.base.workspace import Workspace
@@ -21,57 +20,34 @@ _PATIENCE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that answered just now. `host` is where it can be reached from this machine."""
+    """A server that answered just now: its address (without a slash at the end), its process."""
 
-    host: str
-    port: int
+    url: str
     pid: int
-
-    @property
-    def url(self) -> str:
-        """Its address, without a slash at the end."""
-        return address(self.host, self.port)
-
-
-def address(host: str, port: int) -> str:
-    """The address of a server; one that listens everywhere is reached at loopback."""
-    host = reachable(host)
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def reachable(host: str) -> str:
-    """Where this machine reaches a server that listens on `host`."""
-    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104
 
 
 def find_running(workspace: Workspace) -> RunningServer | None:
     """This workspace's server: its note is there, its process lives, and a Kataribe answers."""
     try:
         note = json.loads(workspace.running.read_text(encoding="utf-8"))
-        found = RunningServer(str(note["host"]), int(note["port"]), int(note["pid"]))
+        found = RunningServer(str(note["url"]), int(note["pid"]))
         began = float(note["began"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # no note, or one that broke while it was written
     if _began(found.pid) != began:  # it died, and perhaps another process has its number now
         return None
-    return found if ask_health(found.host, found.port) is not None else None
+    return found if ask_health(found.url) is not None else None
 
 
-def _began(pid: int) -> float | None:
-    """When a process began; None when there is none of that number."""
-    import psutil
-
-    try:
-        return psutil.Process(pid).create_time()
-    except (psutil.Error, ValueError):
-        return None
-
-
-def ask_health(host: str, port: int) -> dict[str, Any] | None:
+def ask_health(url: str) -> dict[str, Any] | None:
     """What a Kataribe at this address says of its health; None when none answers there."""
-    connection = http.client.HTTPConnection(reachable(host), port, timeout=_PATIENCE)
     try:
-        connection.request("GET", "/health", headers={"Host": f"localhost:{port}"})
+        split = urlsplit(url)
+        connection = http.client.HTTPConnection(split.hostname or "", split.port, timeout=_PATIENCE)
+    except ValueError:
+        return None
+    try:
+        connection.request("GET", "/health")
         health = json.loads(connection.getresponse().read(65536))
     except (OSError, http.client.HTTPException, ValueError):
         return None
@@ -82,11 +58,11 @@ def ask_health(host: str, port: int) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def leave_note(workspace: Workspace, host: str, port: int) -> Iterator[None]:
+def leave_note(workspace: Workspace, url: str) -> Iterator[None]:
     """Says in the workspace where this process listens, until it no longer does."""
     from kataribe.files.atomic import write_atomic
 
-    note = {"host": host, "port": port, "pid": os.getpid(), "began": _began(os.getpid())}
+    note = {"url": url, "pid": os.getpid(), "began": _began(os.getpid())}
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -109,36 +85,11 @@ def _remove_own(workspace: Workspace) -> None:
             workspace.running.unlink()
 
 
-def port_problem(host: str, port: int) -> str | None:
-    """Why a server could not listen there, and which program does when that can be known."""
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        if os.name == "posix":  # as servers do: a port that was just left is free
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno == errno.EADDRINUSE:
-                return f"port {port} on {host} is taken by {_holder(host, port)}"
-            return f"{host}:{port} cannot be used: {error.strerror or error}"
-    return None
-
-
-def _holder(host: str, port: int) -> str:
-    """Who listens on a port, as far as this user may see."""
-    health = ask_health(host, port)
-    program = _listening_program(port)
-    if health is not None:
-        return f"a Kataribe of another workspace{f' ({program})' if program else ''}"
-    return program or "another program"
-
-
-def _listening_program(port: int) -> str | None:
+def _began(pid: int) -> float | None:
+    """When a process began; None when there is none of that number."""
     import psutil
 
-    with contextlib.suppress(psutil.Error, OSError):  # other people's processes are hidden
-        for connection in psutil.net_connections(kind="tcp"):
-            listens = connection.status == psutil.CONN_LISTEN
-            if listens and connection.laddr.port == port and connection.pid is not None:
-                return f"{psutil.Process(connection.pid).name()}, process {connection.pid}"
-    return None
+    try:
+        return float(psutil.Process(pid).create_time())
+    except (psutil.Error, ValueError):
+        return None

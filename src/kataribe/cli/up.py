@@ -63,40 +63,36 @@ def up(
     if running is not None:
         say(f"Kataribe runs already: {running.url}")
         return
-    _check_port(settings)
-    _start(settings, workspace, open_browser=not no_open)
+    _serve(settings, workspace, open_browser=not no_open)
 
 
-def _check_port(settings: Settings) -> None:
-    """Refuses a taken port before anything slow is done."""
-    from kataribe.base.errors import PortInUseError
-    from kataribe.cli.running import port_problem
+def _serve(settings: Settings, workspace: Workspace, *, open_browser: bool) -> None:
+    import contextlib
 
-    problem = port_problem(settings.host, settings.port) if settings.port else None
-    if problem is not None:
-        raise PortInUseError(
-            f"Cannot listen: {problem}. Choose another with --port NUMBER (or KATARIBE_PORT; "
-            "0 takes a free one).",
-            param="port",
-        )
-
-
-def _start(settings: Settings, workspace: Workspace, *, open_browser: bool) -> None:
     from kataribe.cli import wiring
     from kataribe.cli.logs import start_logs
     from kataribe.cli.models.pull import ensure_default
     from kataribe.cli.output import say
-    from kataribe.cli.running import address, leave_note
+    from kataribe.cli.running import leave_note
+    from kataribe.serve.ports import listen
+    from kataribe.serve.server import serve_on
+    from kataribe.serve.settings import check_bind
 
     start_logs(settings.log_level)
-    ensure_default(settings, workspace)
-    with wiring.open_server(settings, workspace) as server:
-        url = address(settings.host, server.port)
-        with leave_note(workspace, settings.host, server.port):
+    check_bind(wiring.server_settings(settings))
+    listening = listen(settings.host, settings.port)  # a taken port is told before anything slow
+    with contextlib.ExitStack() as at_end:
+        at_end.callback(listening.close)
+        ensure_default(settings, workspace)
+
+        def ready(url: str) -> None:
+            at_end.enter_context(leave_note(workspace, url))
             say(f"Kataribe listens at {url} (Ctrl-C stops it)")
             if open_browser:
                 _open_when_seen(url)
-            server.run()
+
+        app = at_end.enter_context(wiring.open_app(settings, workspace))
+        serve_on(app, listening, ready=ready)
 
 
 def _open_when_seen(url: str) -> None:
