@@ -33,7 +33,13 @@ class Source:
 
     def names(self) -> Sequence[ModelInfo]:
         return [
-            ModelInfo(name, 1_700_000_000, "tests", True, lm.capabilities.context_length)
+            ModelInfo(
+                name,
+                1_700_000_000,
+                "tests",
+                loaded=True,
+                context_length=lm.capabilities.context_length,
+            )
             for name, lm in self.lms.items()
         ]
 

@@ -1,1 +1,1 @@
-"""The HTTP API in OpenAI's shapes, and the studio's files. It receives models and never builds one."""
+"""The HTTP API in OpenAI's shapes, and the studio's files; it receives models and builds none."""

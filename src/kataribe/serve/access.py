@@ -64,7 +64,7 @@ class Access:
             if record.status is None:
                 await _answer(noting, Failure(499, "", "", "client_gone", None, {}))
             record.status = 499
-        except Exception as error:  # noqa: BLE001  the edge
+        except Exception as error:
             told = log_unexpected(error, record)
             if record.status is not None:
                 raise  # half an answer is out: only breaking the connection can tell now

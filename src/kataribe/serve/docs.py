@@ -1,5 +1,7 @@
-"""`/docs` and `/openapi.json`. Swagger UI's script and style come from an installed package,
-never from another site."""
+"""`/docs` and `/openapi.json`.
+
+Swagger UI's script and style come from an installed package, never from another site.
+"""
 
 from __future__ import annotations
 

@@ -1,5 +1,7 @@
-"""One HTTP request's conversation with a model: it runs in its own task, and ends at once when
-the client goes away or the server has to stop."""
+"""One HTTP request's conversation with a model.
+
+It runs in its own task, and ends at once when the client goes away or the server has to stop.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +10,7 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from starlette.types import Receive
 
@@ -83,7 +85,7 @@ class Exchange:
                 await task
         self._tasks = []
 
-    async def __aenter__(self) -> Exchange:
+    async def __aenter__(self) -> Self:
         return self
 
     async def __aexit__(

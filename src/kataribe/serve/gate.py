@@ -19,7 +19,7 @@ from kataribe.serve.settings import ServerSettings, is_loopback
 OPEN = frozenset(
     {"/health", "/docs", "/docs/start.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"}
 )
-"""Routes that answer without a key; whatever else is a route needs it, the studio's files do not."""
+"""Routes that answer without a key; any other needs it. The studio's files are no routes."""
 
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 

@@ -39,7 +39,7 @@ def listen(host: str, port: int) -> socket.socket:
     except OSError as error:
         taken.close()
         raise _told(error, host, port) from None
-    taken.setblocking(False)
+    taken.settimeout(0)  # asyncio wants it so
     return taken
 
 

@@ -75,7 +75,7 @@ class EventStream(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Sends the events until the last, an error, or the client's leaving."""
-        del receive  # the exchange watches it
+        del scope, receive  # the exchange watches the client
         async with self._exchange:
             start = {"status": 200, "headers": self.raw_headers}
             await send({"type": "http.response.start", **start})
@@ -139,7 +139,7 @@ def _comment(event: Progress | Step) -> bytes:
 def _progress(event: Progress | Step) -> bytes:
     if isinstance(event, Progress):
         kind = "progress"
-        told = {"stage": event.stage, "done": event.done, "total": event.total}
+        told: dict[str, Any] = {"stage": event.stage, "done": event.done, "total": event.total}
     else:
         kind = "step"
         told = {"name": event.name, "detail": event.detail}

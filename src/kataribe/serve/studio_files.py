@@ -24,7 +24,8 @@ MISSING = """<!doctype html>
 <p>The API works; its description is at <a href="/docs">/docs</a>. To have the web pages too,
 run <code>make up</code> in the source folder, which builds them, or install the packaged wheel.</p>
 <h1 lang="ja">スタジオがまだ作られていません</h1>
-<p lang="ja">API は動いています（説明は <a href="/docs">/docs</a>）。画面を使うには、ソースのフォルダーで
+<p lang="ja">API は動いています（説明は <a href="/docs">/docs</a>）。
+画面を使うには、ソースのフォルダーで
 <code>make up</code> を実行するか、配布用のパッケージを入れてください。</p>
 </body></html>
 """

@@ -98,7 +98,7 @@ def chat_completion(
     )
 
 
-def _choice(one: Finished, citations: list[Citation], logprobs: bool) -> ChatChoice:  # noqa: FBT001
+def _choice(one: Finished, citations: list[Citation], logprobs: bool) -> ChatChoice:
     calls = [part for part in one.message.parts if isinstance(part, ToolCallPart)]
     thought = [part.text for part in one.message.parts if isinstance(part, ReasoningPart)]
     return ChatChoice(

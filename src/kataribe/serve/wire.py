@@ -41,12 +41,13 @@ class Wire(H11Protocol):
             if self._reading is None:
                 self._await_headers()
         else:
-            self._reading = _cancelled(self._reading)
+            self._stop_waiting()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client is gone."""
-        self._reading = _cancelled(self._reading)
-        self._leaving = _cancelled(self._leaving)
+        self._stop_waiting()
+        if self._leaving is not None:
+            self._leaving.cancel()
         super().connection_lost(exc)
 
     def on_response_complete(self) -> None:
@@ -62,6 +63,11 @@ class Wire(H11Protocol):
         if status == 431:
             msg = f"The headers are longer than {HEADER_BYTES} bytes. Send fewer or shorter ones."
         self._refuse(status, msg, "headers_too_long" if status == 431 else "invalid_http")
+
+    def _stop_waiting(self) -> None:
+        if self._reading is not None:
+            self._reading.cancel()
+            self._reading = None
 
     def _await_headers(self) -> None:
         self._reading = self.loop.call_later(HEADER_SECONDS, self._too_slow)
@@ -90,8 +96,3 @@ class Wire(H11Protocol):
         ):
             self.transport.write(self.conn.send(event) or b"")
         self.transport.close()
-
-
-def _cancelled(timer: asyncio.TimerHandle | None) -> None:
-    if timer is not None:
-        timer.cancel()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import codecs
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any
 
 from kataribe.base.errors import InputError
 from kataribe.base.events import Event, Finished, TextDelta, TokenLogprob
@@ -64,12 +64,16 @@ def completion_requests(body: CompletionRequest, max_prompts: int) -> list[Reque
 
 def prompts_of(body: CompletionRequest) -> list[Prompt]:
     """The prompts, each a text or a tuple of token ids."""
-    prompt = body.prompt
-    if isinstance(prompt, str):
-        return [prompt]
-    if isinstance(prompt[0], int):
-        return [tuple(cast(list[int], prompt))]
-    return [one if isinstance(one, str) else tuple(cast(list[int], one)) for one in prompt]
+    if isinstance(body.prompt, str):
+        return [body.prompt]
+    ids: list[int] = []
+    prompts: list[Prompt] = []
+    for one in body.prompt:
+        if isinstance(one, int):
+            ids.append(one)  # the shape lets no list have both
+        else:
+            prompts.append(one if isinstance(one, str) else tuple(one))
+    return prompts or [tuple(ids)]
 
 
 def completion(

@@ -163,8 +163,15 @@ class ScriptedLM:
         capabilities: Capabilities = EVERYTHING,
         repeat: bool = False,
     ) -> None:
-        """`script` is one line for every request, a list of lines (one per request, from the start
-        again with `repeat`), or a function from the request to a line."""
+        """Reads nothing yet: the script is looked at when a request comes.
+
+        Args:
+            script: One line for every request, a list of lines (one per request), or a function
+                from the request to a line.
+            name: The name it is asked for by.
+            capabilities: What it can do; anything else is refused.
+            repeat: A list begins again when it is used up, which is an error otherwise.
+        """
         self.requests: list[Request] = []
         self.running = 0
         self.abandoned = 0
@@ -267,15 +274,13 @@ class _Choice:
 
 async def _perform(choice: _Choice) -> AsyncIterator[Event]:
     reply = choice.reply
-    events = 0
-    for event in _events(choice):
+    for events, event in enumerate(_events(choice)):
         if reply.error is not None and events == reply.fail_after:
             await asyncio.sleep(reply.pace if events else reply.delay)
             raise reply.error
         # Even a pause of nothing lets others run, so that streams interleave as real ones do.
         await asyncio.sleep(reply.pace if events else reply.delay)
         yield event
-        events += 1
 
 
 def _events(choice: _Choice) -> Iterator[Event]:

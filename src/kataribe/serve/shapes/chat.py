@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from kataribe.serve.shapes.messages import ChatMessage
-from kataribe.serve.shapes.strict import Incoming, Sampled, Whole
+from kataribe.serve.shapes.strict import Incoming, Positive, Ranks, Sampled
 
 UNSUPPORTED = {
     "audio": "replies are text.",
@@ -118,9 +118,9 @@ class ChatCompletionRequest(Sampled):
 
     messages: list[ChatMessage] = Field(min_length=1)
     logprobs: bool | None = None
-    top_logprobs: Whole | None = Field(None, ge=0, le=20)
-    max_tokens: Whole | None = Field(None, ge=1, lt=2**31)
-    max_completion_tokens: Whole | None = Field(None, ge=1, lt=2**31)
+    top_logprobs: Ranks | None = None
+    max_tokens: Positive | None = None
+    max_completion_tokens: Positive | None = None
     tools: list[ToolDefinition] | None = Field(None, max_length=512)
     tool_choice: ToolChoiceOption | None = None
     parallel_tool_calls: bool | None = Field(

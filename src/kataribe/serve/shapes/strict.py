@@ -26,10 +26,14 @@ def _integral(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Whole = Annotated[int, BeforeValidator(_integral)]
-"""An integer, also when it is written as 2.0."""
-
-TokenId = Annotated[Whole, Field(ge=0, lt=2**31)]
+# The range stands before the validator, else pydantic leaves it out of the JSON schema.
+_Whole = BeforeValidator(_integral)
+TokenId = Annotated[int, Field(ge=0, lt=2**31), _Whole]
+Count = Annotated[int, Field(ge=0, lt=2**31), _Whole]
+Positive = Annotated[int, Field(ge=1, lt=2**31), _Whole]
+Choices = Annotated[int, Field(ge=1, le=128), _Whole]
+Ranks = Annotated[int, Field(ge=0, le=20), _Whole]
+Seed = Annotated[int, Field(ge=-(2**63), lt=2**63), _Whole]
 Bias = Annotated[float, Field(ge=-100, le=100)]
 BiasKey = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 Stop = Annotated[str, Field(min_length=1)]
@@ -69,17 +73,17 @@ class Sampled(Incoming):
     )
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    top_k: Whole | None = Field(None, ge=0, lt=2**31, description="Extension: 0 for all tokens.")
+    top_k: Count | None = Field(None, description="Extension: 0 for all tokens.")
     min_p: float | None = Field(None, ge=0, le=1, description="Extension.")
-    min_tokens: Whole | None = Field(
-        None, ge=0, lt=2**31, description="Extension: the reply cannot end before this many."
+    min_tokens: Count | None = Field(
+        None, description="Extension: the reply cannot end before this many."
     )
     ignore_eos: bool | None = Field(
         None, description="Extension: the model's end tokens do not end the reply."
     )
     logit_bias: dict[BiasKey, Bias] | None = Field(None, description="By token id.")
-    n: Whole | None = Field(None, ge=1, le=128, description="How many choices.")
-    seed: Whole | None = Field(None, ge=-(2**63), lt=2**63)
+    n: Choices | None = Field(None, description="How many choices.")
+    seed: Seed | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = Field(
         None, description="A string or up to 16; not part of the reply."
     )

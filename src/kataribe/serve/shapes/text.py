@@ -9,7 +9,7 @@ from pydantic import Field
 from kataribe.serve.shapes.chat import ToolDefinition
 from kataribe.serve.shapes.messages import ChatMessage
 from kataribe.serve.shapes.replies import CompletionUsage, FinishDetail
-from kataribe.serve.shapes.strict import Incoming, Outgoing, Sampled, TokenId, Whole
+from kataribe.serve.shapes.strict import Count, Incoming, Outgoing, Ranks, Sampled, TokenId
 
 UNSUPPORTED = {
     "best_of": "ask for n choices and choose among them.",
@@ -36,22 +36,20 @@ class CompletionRequest(Sampled):
     prompt: PromptOption = Field(
         description="A text, several texts, token ids, or several lists of token ids."
     )
-    max_tokens: Whole | None = Field(
-        None, ge=0, lt=2**31, description="16 when absent, as in OpenAI's API. 0 only with echo."
+    max_tokens: Count | None = Field(
+        None, description="16 when absent, as in OpenAI's API. 0 only with echo."
     )
     echo: bool | None = Field(
         None, description="The prompt comes first in the text, with its log-probabilities."
     )
-    logprobs: Whole | None = Field(
-        None, ge=0, le=20, description="How many likeliest tokens beside each token."
-    )
+    logprobs: Ranks | None = Field(None, description="How many likeliest tokens beside each token.")
 
 
 class CompletionLogprobs(Outgoing):
-    """Log-probabilities (natural), one entry per token.
+    r"""Log-probabilities (natural), one entry per token.
 
     The first token of an echoed prompt has none. A token that is only a part of a character is
-    written as `bytes:` and its bytes, such as `bytes:\\xe3\\x81`.
+    written as `bytes:` and its bytes, such as `bytes:\xe3\x81`.
     """
 
     tokens: list[str]
@@ -87,7 +85,7 @@ class TokenizeTextRequest(Incoming):
     model: str | None = Field(None, min_length=1, description="The server's default when absent.")
     prompt: str
     add_special_tokens: bool = Field(
-        True, description="Begin with the model's begin token, where it has that habit."
+        default=True, description="Begin with the model's begin token, where it has that habit."
     )
     return_token_strs: bool | None = None
 
@@ -101,7 +99,7 @@ class TokenizeChatRequest(Incoming):
     add_generation_prompt: bool = True
     continue_final_message: bool = False
     add_special_tokens: bool = Field(
-        False, description="Off by default: a chat template writes the begin token itself."
+        default=False, description="Off by default: a chat template writes the begin token itself."
     )
     chat_template_kwargs: dict[str, Any] | None = None
     return_token_strs: bool | None = None
