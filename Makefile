@@ -45,8 +45,9 @@ wheel: .venv/.core $(STUDIO)/index.html  ## dist/kataribe-*.whl with the built s
 	@ls dist/*.whl
 
 .PHONY: docs
-docs: .venv/.core  ## write the generated pages: CLI, API schema, the README's map
+docs: .venv/.core studio/node_modules/.installed  ## write what is drawn from the code: README's map, CLI, API schema
 	$(PY) scripts/docs.py
+	scripts/with_node.sh npm --prefix studio run api
 
 .PHONY: format
 format: install-dev  ## put the code into its format

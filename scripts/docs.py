@@ -6,6 +6,7 @@ The map of the house in README.md comes from the docstrings of `src/kataribe`. R
 from __future__ import annotations
 
 import ast
+import json
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -71,7 +72,25 @@ def map_complaints() -> list[str]:
     return complaints
 
 
-PAGES: dict[str, Callable[[], str]] = {"README.md": readme}
+def command_line() -> str:
+    """docs/cli.md."""
+    from scripts.cli_help import page
+
+    return page()
+
+
+def api() -> str:
+    """docs/openapi.json, from which the studio's types are made."""
+    from kataribe.serve.openapi import openapi_document
+
+    return json.dumps(openapi_document(), indent=2, ensure_ascii=False) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "README.md": readme,
+    "docs/cli.md": command_line,
+    "docs/openapi.json": api,
+}
 
 
 def main() -> int:
