@@ -6,7 +6,7 @@ score), `bert` (WordPiece) and `t5` (SentencePiece's unigram model).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +16,11 @@ from tokenizers import Tokenizer as Inner
 
 from kataribe.base.errors import FormatError
 from kataribe.files.gguf import open_gguf
-from kataribe.make.tokens.gguf_metadata import Tokens, read_tokens
+from kataribe.make.tokens.gguf_metadata import NORMAL, Tokens, read_tokens
 from kataribe.make.tokens.gguf_words import bert_inner, t5_inner
 from kataribe.make.tokens.pieces import (
     SPACE_MARK,
+    byte_alphabet,
     byte_level_bytes,
     byte_of_piece,
     sentencepiece_bytes,
@@ -42,8 +43,9 @@ def load_gguf_tokenizer(path: Path) -> Tokenizer:
 def build_gguf_tokenizer(name: str, metadata: Mapping[str, Any]) -> Tokenizer:
     """The tokenizer that a GGUF file's metadata describe; `name` is for messages."""
     tokens = read_tokens(name, metadata)
+    lone = _lone_characters(tokens)
     with Refusals(name):
-        inner = _BUILDERS[tokens.kind](tokens)
+        inner = _BUILDERS[tokens.kind](tokens, lone)
         inner.no_truncation()
         inner.no_padding()
         _add_tokens(inner, tokens)
@@ -56,6 +58,7 @@ def build_gguf_tokenizer(name: str, metadata: Mapping[str, Any]) -> Tokenizer:
             bos_id=tokens.bos_id,
             pad_id=tokens.pad_id,
             eos_ids=tokens.eos_ids,
+            inner_ids=_expansions(tokens, lone),
             prefix=tokens.prefix,
             suffix=tokens.suffix,
             strips_leading_space=tokens.add_space_prefix or tokens.kind == "bert",
@@ -65,7 +68,36 @@ def build_gguf_tokenizer(name: str, metadata: Mapping[str, Any]) -> Tokenizer:
     )
 
 
-def score_merges(tokens: Tokens) -> list[tuple[str, str]]:
+def _lone_characters(tokens: Tokens) -> dict[str, int]:
+    """Characters that merging must see although the vocabulary lacks them, with ids beyond it.
+
+    The library drops or replaces such a character before it merges, so that its neighbours could
+    join across it or a piece that contains it never comes about.
+    """
+    if tokens.kind == "gpt2":
+        wanted = set(byte_alphabet())
+    elif tokens.kind == "llama":
+        wanted = {char for index in tokens.mergeable for char in tokens.pieces[index]}
+    else:
+        return {}
+    lacking = sorted(wanted - tokens.ids.keys())
+    return {char: len(tokens.pieces) + index for index, char in enumerate(lacking)}
+
+
+def _expansions(tokens: Tokens, lone: Mapping[str, int]) -> dict[int, tuple[int, ...]]:
+    """What such a character becomes after merging: its bytes' tokens, as far as there are any."""
+    if tokens.kind == "gpt2":
+        return dict.fromkeys(lone.values(), ())
+    unknown = () if tokens.unknown_id is None else (tokens.unknown_id,)
+    expansions: dict[int, tuple[int, ...]] = {}
+    for char, index in lone.items():
+        names = [f"<0x{byte:02X}>" for byte in char.encode()]
+        whole = all(name in tokens.ids for name in names)
+        expansions[index] = tuple(tokens.ids[name] for name in names) if whole else unknown
+    return expansions
+
+
+def score_merges(tokens: Tokens, lone: Iterable[str] = ()) -> list[tuple[str, str]]:
     """SentencePiece's merges: every way to make a piece out of two, best-scored piece first.
 
     llama.cpp joins, again and again, the neighbours whose joined piece has the highest score.
@@ -79,7 +111,7 @@ def score_merges(tokens: Tokens) -> list[tuple[str, str]]:
     ]
     scores = tokens.scores
     joined.sort(key=lambda index: -scores[index])
-    known = {tokens.pieces[index] for index in tokens.mergeable}
+    known = {tokens.pieces[index] for index in tokens.mergeable}.union(lone)
     merges: list[tuple[str, str]] = []
     for index in joined:
         piece = tokens.pieces[index]
@@ -96,11 +128,11 @@ def _chat_template(tokens: Tokens) -> ChatTemplate | None:
     return ChatTemplate(tokens.chat_template, tokens.tool_template, tokens.names())
 
 
-def _byte_level(tokens: Tokens) -> Inner:
+def _byte_level(tokens: Tokens, lone: Mapping[str, int]) -> Inner:
     rule = pre_tokenizer(tokens.pre)
     inner = Inner(
         models.BPE(
-            vocab=tokens.ids,
+            vocab={**tokens.ids, **lone},
             merges=_listed_merges(tokens),
             ignore_merges=rule.ignore_merges,
         )
@@ -123,11 +155,11 @@ def _listed_merges(tokens: Tokens) -> list[tuple[str, str]]:
     return list(merges)
 
 
-def _sentencepiece(tokens: Tokens) -> Inner:
+def _sentencepiece(tokens: Tokens, lone: Mapping[str, int]) -> Inner:
     unknown = tokens.unknown_id
     model = models.BPE(
-        vocab=tokens.ids,
-        merges=score_merges(tokens),
+        vocab={**tokens.ids, **lone},
+        merges=score_merges(tokens, lone),
         unk_token=None if unknown is None else tokens.pieces[unknown],
         fuse_unk=True,
         byte_fallback=True,
@@ -163,16 +195,17 @@ def _piece_bytes(tokens: Tokens) -> Callable[[int], bytes]:
         piece = tokens.pieces[token_id]
         if token_id in literal:
             return piece.encode()
+        if tokens.kind == "gpt2":
+            # Unused ones fill the vocabulary up ("[PAD151665]"); no text is made of them.
+            return byte_level_bytes(piece) if tokens.types[token_id] == NORMAL else b""
         if token_id not in tokens.mergeable and byte_of_piece(piece) is None:
             return b""
-        if tokens.kind == "gpt2":
-            return byte_level_bytes(piece)
         return sentencepiece_bytes(piece)
 
     return of
 
 
-_BUILDERS: Mapping[str, Callable[[Tokens], Inner]] = {
+_BUILDERS: Mapping[str, Callable[[Tokens, Mapping[str, int]], Inner]] = {
     "gpt2": _byte_level,
     "llama": _sentencepiece,
     "bert": bert_inner,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ LONGEST_WORD = 400
 """Characters; a longer word is unknown. Looking a word up costs the square of its length."""
 
 
-def bert_inner(tokens: Tokens) -> Inner:
+def bert_inner(tokens: Tokens, _: Mapping[str, int]) -> Inner:
     """WordPiece. The file marks the pieces that begin a word by U+2581, the library the others."""
     vocabulary: dict[str, int] = {}
     for index, piece in enumerate(tokens.pieces):
@@ -47,7 +48,7 @@ def bert_inner(tokens: Tokens) -> Inner:
     return inner
 
 
-def t5_inner(tokens: Tokens) -> Inner:
+def t5_inner(tokens: Tokens, _: Mapping[str, int]) -> Inner:
     """SentencePiece's unigram model: the likeliest way to write a text in pieces."""
     if tokens.unknown_id is None:
         raise FormatError(f"{tokens.file} has a unigram vocabulary without unknown token.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import tokenizers
@@ -31,6 +31,8 @@ class Vocabulary:
         bos_id: Begins a text.
         pad_id: Fills up batches.
         eos_ids: Any of them ends a turn.
+        inner_ids: Ids that only `inner` has, and what they stand for: single characters which the
+            vocabulary lacks, but whose place between others matters for merging.
         prefix: Ids that the file puts before a text by itself.
         suffix: Ids that it puts after a text by itself.
         strips_leading_space: Decoding drops one space at the very beginning of a text.
@@ -46,6 +48,7 @@ class Vocabulary:
     bos_id: int | None = None
     pad_id: int | None = None
     eos_ids: frozenset[int] = frozenset()
+    inner_ids: Mapping[int, tuple[int, ...]] = field(default_factory=dict)
     prefix: tuple[int, ...] = ()
     suffix: tuple[int, ...] = ()
     strips_leading_space: bool = False
@@ -65,7 +68,7 @@ class Tokenizer:
         self._special_ids = frozenset(vocabulary.special_texts.values())
         self._specials = SpecialTexts(vocabulary.special_texts)
         self._aliases: dict[str, str] = {}
-        self._alias_ids: dict[int, int] = {}
+        self._inner_ids = dict(vocabulary.inner_ids)
         self._secret = str(10**39 + secrets.randbelow(9 * 10**39))
 
     @property
@@ -205,7 +208,11 @@ class Tokenizer:
     def _encode(self, text: str, *, special: bool = True) -> list[int]:
         with self._lock:
             self._inner.encode_special_tokens = not special
-            return list(self._inner.encode(text, add_special_tokens=False).ids)
+            ids: list[int] = self._inner.encode(text, add_special_tokens=False).ids
+            own = self._inner_ids
+            if not own or own.keys().isdisjoint(ids):
+                return ids
+            return [each for token_id in ids for each in own.get(token_id, (token_id,))]
 
     def _encode_marked(self, text: str, marks: Marks) -> list[int]:
         """Encodes with the template's own control tokens only; `marks` stand for people's texts.
@@ -219,8 +226,7 @@ class Tokenizer:
             parts += [marks.restore(text[position:start]), self._alias(text[start:end])]
             position = end
         parts.append(marks.restore(text[position:]))
-        ids = self._encode(_checked("".join(parts)), special=False)
-        return [self._alias_ids.get(token_id, token_id) for token_id in ids]
+        return self._encode(_checked("".join(parts)), special=False)
 
     def _alias(self, special_text: str) -> str:
         with self._lock:
@@ -231,7 +237,7 @@ class Tokenizer:
                 alias_id = self._inner.token_to_id(known)
                 if alias_id is None:
                     raise KataribeError(f"The tokenizer took no alias for {special_text!r}.")
-                self._alias_ids[alias_id] = self._file.special_texts[special_text]
+                self._inner_ids[alias_id] = (self._file.special_texts[special_text],)
                 self._aliases[special_text] = known
             return known
 
