@@ -109,7 +109,7 @@ def unexpected(error_id: str) -> Failure:
     )
 
 
-def of_prompt(error: KataribeError) -> KataribeError:
+def of_prompt(error: Exception) -> Exception:
     """The error as told to someone who sent a prompt and no messages."""
     if isinstance(error, ContextLengthError):
         error.param = "prompt"

@@ -14,12 +14,13 @@ from typing import Self, TypeAlias
 
 from starlette.types import Receive
 
-from kataribe.base.abilities import check_abilities
+from kataribe.base.abilities import check_abilities, messages_of
 from kataribe.base.errors import KataribeError, ProviderError, UnavailableError
 from kataribe.base.events import Event, Finished, ToolCallDelta
 from kataribe.base.lm import LM, Request
 from kataribe.base.messages import Message, ToolCallPart
 from kataribe.serve.desk import Desk
+from kataribe.serve.errors import of_prompt
 from kataribe.serve.intake import ClientGoneError
 from kataribe.serve.metrics import Meter
 from kataribe.serve.record import Record
@@ -129,7 +130,7 @@ class Exchange:
                 raise
             last = self._interrupt
         except Exception as error:  # noqa: BLE001  handed to whoever reads the events, who raises it
-            last = error
+            last = error if messages_of(self.requests[0]) else of_prompt(error)
         if isinstance(last, ClientGoneError):
             while not self._items.empty():  # nobody reads them any more
                 self._items.get_nowait()

@@ -80,9 +80,7 @@ def _check_type(http: HTTPRequest) -> None:
 
 def _first(error: ValidationError, value: Any, shape: type[BaseModel]) -> InputError:
     found = error.errors(include_url=False, include_input=False, include_context=True)
-    # In a union every member complains; what reached deepest is what was meant.
-    unknown = [one for one in found if one["type"] == "extra_forbidden"]
-    one = unknown[0] if unknown else max(found, key=lambda each: len(_path(each["loc"], value)))
+    one = max(found, key=lambda each: _weight(each, value))
     param = _param(_path(one["loc"], value))
     if one["type"] == "extra_forbidden":
         return InputError(
@@ -97,13 +95,31 @@ def _first(error: ValidationError, value: Any, shape: type[BaseModel]) -> InputE
     return InputError(f"Field {param!r}: {_sentence(one)}.", param=param)
 
 
+def _weight(one: ErrorDetails, value: Any) -> tuple[bool, bool, int, bool]:
+    """How likely this is the error to tell, of all that one mistake causes.
+
+    A wrong `type` makes its neighbours unknown; an unknown field may be a misspelt required one;
+    and in a union every member complains: what reached deepest into the value, and was of the
+    right kind there, is what was meant.
+    """
+    kind, place = one["type"], one["loc"]
+    return (
+        kind == "literal_error" and place[-1] == "type",
+        kind == "extra_forbidden",
+        len(_path(place, value)),
+        not kind.endswith("_type"),
+    )
+
+
 def _sentence(one: ErrorDetails) -> str:
     message = one["msg"].removeprefix("Value error, ")
     return message[:1].lower() + message[1:].rstrip(".")
 
 
 def _nearest(name: str, shape: type[BaseModel]) -> str:
-    near = difflib.get_close_matches(name, sorted(_names(shape.model_json_schema())), n=1)
+    near = difflib.get_close_matches(
+        name, sorted(_names(shape.model_json_schema())), n=1, cutoff=0.7
+    )
     return f" Did you mean {near[0]!r}?" if near else " Remove it, or see /docs for the fields."
 
 
