@@ -13,8 +13,9 @@ from torch import Tensor
 from kataribe.files.ggml_blocks import BLOCK, Bytes, dequantize
 from kataribe.make.model.names import Place
 
-_CHUNK_VALUES = 1 << 22
-"""Packed rows are unpacked so many values at a time: 16 MiB of float32 beside the tensor."""
+_CHUNK_VALUES = 1 << 15
+"""Packed rows are unpacked so many values at a time, in the processor's cache. It is also the
+most that torch copies on one thread: on busy cores waking a second one cost 20 times the copy."""
 _PLAIN: dict[str, torch.dtype] = {
     "F64": torch.float64,
     "F32": torch.float32,
