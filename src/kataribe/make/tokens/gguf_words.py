@@ -2,49 +2,118 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from tokenizers import Regex, models, normalizers, pre_tokenizers
-from tokenizers import Tokenizer as Inner
+from tokenizers import (
+    NormalizedString,
+    Regex,
+    Tokenizer as Inner,
+    models,
+    normalizers,
+    pre_tokenizers,
+)
 
 from kataribe.base.errors import FormatError
 from kataribe.make.tokens.gguf_metadata import Tokens
 from kataribe.make.tokens.pieces import SPACE_MARK
 
-CONTINUING = "\ufdd0"
-"""Marks pieces inside a word. A noncharacter, so that it can be no piece's own beginning."""
-LONGEST_WORD = 400
-"""Characters; a longer word is unknown. Looking a word up costs the square of its length."""
+UNKNOWN_WORD = "\ufdd0"
+"""Written for a word that cannot be cut into pieces; a noncharacter, which no piece is."""
+LONGEST_WORD = 200
+"""Characters that the library may look up at once, at a cost of their square."""
+
+_CJK = (
+    (0x4E00, 0x9FFF), (0x3400, 0x4DBF), (0x20000, 0x2A6DF), (0x2A700, 0x2B73F),
+    (0x2B740, 0x2B81F), (0x2B920, 0x2CEAF), (0xF900, 0xFAFF), (0x2F800, 0x2FA1F),
+)  # fmt: skip
+
+
+class _Letters(dict[int, str]):
+    """What becomes of each character, worked out when it is first met (for `str.translate`)."""
+
+    def __init__(self, *, lowercase: bool, strip_accents: bool) -> None:
+        super().__init__()
+        self._lowercase = lowercase
+        self._strip_accents = strip_accents
+
+    def __missing__(self, code: int) -> str:
+        self[code] = found = self._of(chr(code))
+        return found
+
+    def _of(self, char: str) -> str:
+        if char.isspace() and not "\x1c" <= char <= "\x1f":
+            return " "
+        if self._strip_accents:
+            # llama.cpp keeps the first character of a decomposition, also of Korean syllables.
+            char = unicodedata.normalize("NFD", char)[0]
+        kind = unicodedata.category(char)
+        if (
+            kind in ("Cc", "Cf", "Co")
+            or char == "\ufffd"
+            or (self._strip_accents and kind[0] == "M")
+        ):
+            return ""
+        if self._lowercase and len(char.lower()) == 1:
+            char = char.lower()
+        ascii_symbol = char < "\x7f" and kind[0] == "S"
+        if kind[0] == "P" or ascii_symbol or any(low <= ord(char) <= high for low, high in _CJK):
+            return f" {char} "
+        return char
+
+
+class _Words:
+    """The normalizer of llama.cpp's WordPiece (`llm_tokenizer_wpm_session::preprocess`)."""
+
+    def __init__(self, vocabulary: Mapping[str, int], letters: _Letters) -> None:
+        self._vocabulary = vocabulary
+        self._letters = letters
+        self._longest = max(map(len, vocabulary))
+
+    def normalize(self, text: NormalizedString) -> None:
+        """Rewrites one stretch of text in place."""
+        words = text.normalized.translate(self._letters).split()
+        written = " ".join(
+            SPACE_MARK + word if len(word) < LONGEST_WORD else self._cut(SPACE_MARK + word)
+            for word in words
+        )
+        text.clear()
+        text.append(written or " ")
+
+    def _cut(self, word: str) -> str:
+        """A long word in pieces: greedily, the longest first, as the library would."""
+        pieces: list[str] = []
+        start = 0
+        while start < len(word):
+            ends = range(min(len(word), start + self._longest), start, -1)
+            end = next((end for end in ends if word[start:end] in self._vocabulary), None)
+            if end is None:
+                return UNKNOWN_WORD
+            pieces.append(word[start:end])
+            start = end
+        return " ".join(pieces)
 
 
 def bert_inner(tokens: Tokens, _: Mapping[str, int]) -> Inner:
-    """WordPiece. The file marks the pieces that begin a word by U+2581, the library the others."""
-    vocabulary: dict[str, int] = {}
-    for index, piece in enumerate(tokens.pieces):
-        if index in tokens.control or index in tokens.user_defined:
-            vocabulary[piece] = index
-        elif piece.startswith(SPACE_MARK) and len(piece) > 1:
-            vocabulary[piece[1:]] = index
-        else:
-            vocabulary[CONTINUING + piece] = index
-    if tokens.unknown_id is None or len(vocabulary) != len(tokens.pieces):
+    """WordPiece in the file's notation: U+2581 begins a word, a piece inside one has no mark."""
+    if tokens.unknown_id is None:
         raise FormatError(f"{tokens.file} has a WordPiece vocabulary without unknown token.")
+    vocabulary = tokens.ids
     inner = Inner(
         models.WordPiece(
             vocab=vocabulary,
             unk_token=tokens.pieces[tokens.unknown_id],
-            continuing_subword_prefix=CONTINUING,
-            max_input_chars_per_word=LONGEST_WORD,
+            continuing_subword_prefix="",
+            max_input_chars_per_word=max(LONGEST_WORD, *map(len, vocabulary)),
         )
     )
     lowercase = tokens.flag("normalizer.lowercase", default=True)
     strip = tokens.flag("normalizer.strip_accents", default=lowercase)
-    inner.normalizer = normalizers.BertNormalizer(
-        clean_text=True, handle_chinese_chars=True, strip_accents=strip, lowercase=lowercase
-    )
-    inner.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    letters = _Letters(lowercase=lowercase, strip_accents=strip)
+    inner.normalizer = normalizers.Normalizer.custom(_Words(vocabulary, letters))
+    inner.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
     return inner
 
 
