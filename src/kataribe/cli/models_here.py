@@ -1,0 +1,112 @@
+"""The models of this machine as the server sees them."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import datetime as dt
+import functools
+from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, cast
+
+from kataribe.serve.models import ModelInfo, Sample
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kataribe.base.lm import LM
+    from kataribe.cli.shelf import CatalogShelf
+    from kataribe.make.tokens.tokenizer import Tokenizer
+    from kataribe.run.catalog.installed import Installed
+    from kataribe.run.inference.load import LocalModel
+    from kataribe.run.inference.residents import Resident, Residents
+
+_GAUGES = {
+    "running": ("requests_running", "Replies being computed."),
+    "waiting": ("requests_waiting", "Requests in the queue."),
+    "blocks": ("cache_blocks", "Blocks of the KV cache."),
+    "blocks_used": ("cache_blocks_used", "Blocks that running replies hold."),
+}
+_COUNTERS = {
+    "prompt_tokens": ("prompt_tokens_total", "Prompt tokens of all requests."),
+    "cached_tokens": ("prompt_tokens_cached_total", "Prompt tokens that came from the cache."),
+    "generated_tokens": ("generated_tokens_total", "Tokens generated."),
+    "refused": ("requests_refused_total", "Requests refused because the queue was full."),
+    "preempted": ("preemptions_total", "Times that a reply lost its blocks for another."),
+}
+
+
+class LocalModels:
+    """A `ModelSource` over the catalogue's shelf and the models in memory."""
+
+    def __init__(self, shelf: CatalogShelf, residents: Residents) -> None:
+        self._shelf = shelf
+        self._residents = residents
+        self._tokenizer = functools.lru_cache(maxsize=8)(_read_tokenizer)
+
+    def names(self) -> Sequence[ModelInfo]:
+        """The installed models."""
+        loaded = {each.name for each in self._residents.ps() if each.state == "ready"}
+        return [_info(model, model.name in loaded) for model in self._shelf.catalog.installed()]
+
+    def lease(self, name: str) -> AbstractAsyncContextManager[LM]:
+        """The model, loading where needed, kept at least as long as the lease."""
+        return self._residents.lease(name)
+
+    @contextlib.asynccontextmanager
+    async def tokenizer(self, name: str) -> AsyncIterator[Tokenizer]:
+        """The model's tokenizer, read without its weights."""
+
+        def read() -> Tokenizer:
+            path = self._shelf.catalog.path_of(self._shelf.resolve(name))
+            return self._tokenizer(path, path.stat().st_mtime_ns)
+
+        yield await asyncio.to_thread(read)
+
+    def in_memory(self) -> Sequence[Resident]:
+        """The models in memory, most recently used first."""
+        return self._residents.ps()
+
+    def load(self, name: str, *, hold: bool = True) -> Resident:
+        """Loads and, unless told otherwise, holds a model. Blocks until it is there."""
+        return self._residents.load(name, hold=hold)
+
+    def unload(self, name: str, *, force: bool = False) -> None:
+        """Lets a model go."""
+        self._residents.unload(name, force=force)
+
+    def metrics(self) -> Sequence[Sample]:
+        """The engines' figures."""
+        ready = cast("Iterable[tuple[str, LocalModel]]", self._residents.ready())
+        return [sample for name, model in ready for sample in _samples(name, model)]
+
+    def close(self) -> None:
+        """Frees every model; the server has let running replies finish already."""
+        self._residents.close(0.0)
+
+
+def _read_tokenizer(path: Path, changed: int) -> Tokenizer:
+    del changed  # a part of the cache's key only
+    from kataribe.make.tokens.load import load_tokenizer
+
+    return load_tokenizer(path)
+
+
+def _info(model: Installed, loaded: bool) -> ModelInfo:
+    try:
+        created = int(dt.datetime.fromisoformat(model.card.installed).timestamp())
+    except ValueError:
+        created = int(model.folder.stat().st_mtime)
+    owner = model.card.source.partition("/")[0].removeprefix("hf:") or "local"
+    owner = owner if model.card.source.startswith("hf:") else "local"
+    return ModelInfo(model.name, created, owner, loaded, model.card.context_length)
+
+
+def _samples(name: str, model: LocalModel) -> Iterator[Sample]:
+    figures = model.engine.metrics
+    labels = {"model": name}
+    for field, (shown, text) in _GAUGES.items():
+        yield Sample(shown, float(getattr(figures, field)), text, "gauge", labels)
+    for field, (shown, text) in _COUNTERS.items():
+        yield Sample(shown, float(getattr(figures, field)), text, "counter", labels)
