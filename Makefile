@@ -27,7 +27,7 @@ test: install-dev system test-model test-studio  ## the tests, slow ones left ou
 
 .PHONY: test-all
 test-all: install-dev system test-model test-studio  ## the tests with big models, whole recipes and the wheel
-	$(PY) -m pytest -m "slow or not slow" $(PYTEST)
+	KATARIBE_FETCH=1 $(PY) -m pytest -m "slow or not slow" $(PYTEST)
 
 .PHONY: check
 check: install-dev  ## format, lint, types, architecture, docs freshness, then the tests
