@@ -1,0 +1,132 @@
+"""From a model's files to a model that answers: checkpoint, precision, runner, engine, `LocalLM`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from kataribe.base.errors import SettingsError
+from kataribe.base.lm import Sampling
+from kataribe.make.adapt.precision import load_quantized
+from kataribe.make.model.checkpoint import open_checkpoint
+from kataribe.make.tokens.load import load_tokenizer
+from kataribe.make.tokens.tokenizer import Tokenizer
+from kataribe.run.inference.engine import Engine
+from kataribe.run.inference.local import LocalLM
+from kataribe.run.inference.requests import EngineLimits
+from kataribe.run.inference.residents import LoadProgress
+from kataribe.run.inference.runner import TorchRunner
+
+Precision = Literal["auto", "float32", "bfloat16", "int8", "int4"]
+
+BLOCK_SIZE = 16
+"""Tokens in each block of the KV cache. Smaller reuses prefixes more exactly, larger costs less."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoadOptions:
+    """How a model is brought into memory.
+
+    Attributes:
+        context: Tokens of one prompt and reply together.
+        cache_tokens: Tokens that the KV cache holds for all replies together.
+        precision: How weights are held; `auto` keeps 4-bit blocks as they are and takes what is
+            fastest here for the rest.
+        device: cpu, cuda, cuda:1, mps, or auto.
+        threads: For products on the CPU; None leaves PyTorch's own choice.
+        queue: Requests that may wait.
+        sampling: What its makers recommend, where the model's files do not say.
+    """
+
+    context: int
+    cache_tokens: int
+    precision: Precision = "auto"
+    device: str = "auto"
+    threads: int | None = None
+    queue: int = 256
+    sampling: Sampling | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LocalModel:
+    """A model in memory."""
+
+    lm: LocalLM
+    engine: Engine
+    tokenizer: Tokenizer
+
+    def close(self, grace: float) -> None:
+        """Frees everything; running replies get `grace` seconds to end. Blocks."""
+        self.engine.shutdown(grace)
+
+
+def load_local(
+    name: str, path: Path, options: LoadOptions, progress: LoadProgress | None = None
+) -> LocalModel:
+    """Opens the model at `path` (a folder or a GGUF file) and makes it ready to answer.
+
+    `progress` hears bytes read and bytes in all. Raises `FormatError` and its kin for files that
+    are no model, `SettingsError` for a context beyond what the model was made for.
+    """
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    checkpoint = open_checkpoint(path)
+    config = checkpoint.config
+    if options.context > config.context_length:
+        raise SettingsError(
+            f"The context is set to {options.context} tokens, but {name} was made for "
+            f"{config.context_length}. Set --ctx to at most that.",
+            param="ctx",
+        )
+    tokenizer = load_tokenizer(path)
+    device = pick_device(options.device)
+    model = load_quantized(checkpoint, options.precision, device, progress=progress)
+    blocks = -(-options.cache_tokens // BLOCK_SIZE)
+    runner = TorchRunner(model, blocks=blocks, block_size=BLOCK_SIZE, device=device)
+    engine = Engine(
+        runner,
+        tokenizer,
+        EngineLimits(context=options.context, queue=options.queue),
+        name=f"engine {name}",
+    )
+    lm = LocalLM(
+        name,
+        engine,
+        tokenizer,
+        context_length=engine.context_length,
+        vocab_size=config.vocab_size,
+        defaults=_defaults(checkpoint.generation, options.sampling),
+    )
+    return LocalModel(lm, engine, tokenizer)
+
+
+def pick_device(wanted: str) -> str:
+    """The device that `auto` means here; `SettingsError` for one that is not there."""
+    found = ["cpu"]
+    if torch.cuda.is_available():
+        found = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), *found]
+    if torch.backends.mps.is_available():
+        found = ["mps", *found]
+    if wanted == "auto":
+        return found[0]
+    if wanted not in found:
+        raise SettingsError(
+            f"There is no device {wanted!r} here; there is {', '.join(found)}.", param="device"
+        )
+    return wanted
+
+
+def _defaults(generation: Mapping[str, Any], recommended: Sampling | None) -> Sampling:
+    """Sampling from generation_config.json first, then what the card recommends."""
+    names = ("temperature", "top_k", "top_p", "repetition_penalty")
+    said = {name: generation[name] for name in names if generation.get(name) is not None}
+    if generation.get("do_sample") is False:
+        said = {"temperature": 0.0}
+    for name in names:
+        if name not in said and recommended is not None:
+            said[name] = getattr(recommended, name)
+    return Sampling(**said)
