@@ -11,7 +11,7 @@ import tokenizers
 
 from kataribe.base.errors import FormatError, StorageError
 from kataribe.make.tokens.ends import known_ends
-from kataribe.make.tokens.folder_older import convert_older
+from kataribe.make.tokens.folder_older import convert_older, load_sentencepiece
 from kataribe.make.tokens.pieces import (
     Notation,
     byte_level_bytes,
@@ -34,9 +34,13 @@ def load_folder_tokenizer(folder: Path) -> Tokenizer:
     Raises `FormatError` for a folder without a tokenizer or with a damaged one.
     """
     path = folder / "tokenizer.json"
+    config = _read(folder / "tokenizer_config.json")
+    model = folder / "tokenizer.model"
+    if model.exists() and not path.exists() and not (folder / "vocab.json").exists():
+        names = {name: _content(config[name]) for name in _SPECIAL_NAMES if config.get(name)}
+        return load_sentencepiece(model, config, _chat_template(folder, config, names))
     source = _text(path) if path.exists() else convert_older(folder)
     description = _object(path, source)
-    config = _read(folder / "tokenizer_config.json")
     with Refusals(str(path)):
         inner = tokenizers.Tokenizer.from_str(source)
         inner.no_truncation()

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, decoders, models, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Inner
+from tokenizers import decoders, models, normalizers
 
 from kataribe.base.errors import FormatError
 from kataribe.make.tokens.gguf_metadata import read_tokens
-from kataribe.make.tokens.gguf_tokenizer import score_merges
+from kataribe.make.tokens.gguf_tokenizer import build_tokenizer
 from kataribe.make.tokens.pretokenizers import pre_tokenizer
 from kataribe.make.tokens.refusals import Refusals
 from kataribe.make.tokens.sentencepiece_file import read_sentencepiece
+from kataribe.make.tokens.templates import ChatTemplate
+from kataribe.make.tokens.tokenizer import Tokenizer
 
 
 def convert_older(folder: Path) -> str:
@@ -25,9 +28,6 @@ def convert_older(folder: Path) -> str:
     vocabulary, merges = folder / "vocab.json", folder / "merges.txt"
     if vocabulary.exists() and merges.exists():
         return _byte_level(folder, vocabulary, merges)
-    model = folder / "tokenizer.model"
-    if model.exists():
-        return _sentencepiece(model)
     raise FormatError(
         f"{folder} has no tokenizer: neither tokenizer.json, nor vocab.json with merges.txt, nor "
         "tokenizer.model. Fetch the model again, with all of its small files."
@@ -60,42 +60,25 @@ def _byte_level(folder: Path, vocabulary: Path, merges: Path) -> str:
     return str(inner.to_str())
 
 
-def _sentencepiece(path: Path) -> str:
+def load_sentencepiece(
+    path: Path, config: Mapping[str, Any], template: ChatTemplate | None
+) -> Tokenizer:
+    """The tokenizer of a SentencePiece model file, with SentencePiece's own ids.
+
+    Args:
+        path: The `tokenizer.model`.
+        config: The folder's tokenizer_config.json.
+        template: The folder's chat template.
+    """
     model = read_sentencepiece(path)
     if model.kind not in ("unigram", "bpe"):
         raise FormatError(
-            f"{path} is a SentencePiece model of kind {model.kind}; Kataribe converts bpe and "
+            f"{path} is a SentencePiece model of kind {model.kind}; Kataribe reads bpe and "
             "unigram. Save the tokenizer as tokenizer.json with transformers first."
         )
-    tokens = read_tokens(path.name, model.metadata())
-    unknown = tokens.unknown_id
-    with Refusals(str(path)):
-        if model.kind == "bpe":
-            inner = Inner(
-                models.BPE(
-                    vocab=tokens.ids,
-                    merges=score_merges(tokens),
-                    unk_token=None if unknown is None else tokens.pieces[unknown],
-                    fuse_unk=True,
-                    byte_fallback=model.byte_fallback,
-                )
-            )
-        else:
-            pairs = list(zip(tokens.pieces, tokens.scores, strict=True))
-            inner = Inner(models.Unigram(pairs, unknown, byte_fallback=model.byte_fallback))
-        steps: list[Any] = [normalizers.Precompiled(model.charsmap)] if model.charsmap else []
-        if model.removes_extra_spaces:
-            steps += [normalizers.Strip(), normalizers.Replace("  ", " ")]
-        if steps:
-            inner.normalizer = normalizers.Sequence(steps)
-        scheme = "first" if model.adds_prefix else "never"
-        inner.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme=scheme, split=False)
-        pieces = [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
-        inner.decoder = decoders.Sequence(
-            [*pieces, decoders.Strip(" ", 1, 0)] if model.adds_prefix else pieces
-        )
-        texts = [tokens.pieces[each] for each in sorted(tokens.control)]
-        inner.add_special_tokens([AddedToken(text, normalized=False) for text in texts])
-        texts = [tokens.pieces[each] for each in sorted(tokens.user_defined)]
-        inner.add_tokens([AddedToken(text, normalized=False) for text in texts])
-    return str(inner.to_str())
+    around = {
+        f"tokenizer.ggml.{name}": bool(config.get(name, default))
+        for name, default in (("add_bos_token", model.kind == "bpe"), ("add_eos_token", False))
+    }
+    tokens = read_tokens(path.name, {**model.metadata(), **around})
+    return build_tokenizer(tokens, chat_adds_bos=False).with_template(template)

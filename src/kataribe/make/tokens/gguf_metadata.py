@@ -121,6 +121,13 @@ class Tokens:
         default = self.kind in ("llama", "t5")
         return self.kind in ("llama", "t5") and self.flag("add_space_prefix", default=default)
 
+    @property
+    def normalizes(self) -> bool:
+        """A text is rewritten before anything else (only files of SentencePiece's own say so)."""
+        charsmap = self.metadata.get("tokenizer.ggml.precompiled_charsmap")
+        written = charsmap is not None and len(charsmap) > 0
+        return written or self.flag("remove_extra_whitespaces", default=False)
+
     @cached_property
     def lstrip(self) -> frozenset[int]:
         """Tokens that swallow the white space before them."""

@@ -17,7 +17,7 @@ from tokenizers import Tokenizer as Inner
 from kataribe.base.errors import FormatError
 from kataribe.files.gguf import open_gguf
 from kataribe.make.tokens.gguf_metadata import NORMAL, Tokens, read_tokens
-from kataribe.make.tokens.gguf_words import bert_inner, t5_inner
+from kataribe.make.tokens.gguf_words import bert_inner, sentencepiece_text, t5_inner
 from kataribe.make.tokens.pieces import (
     SPACE_MARK,
     byte_alphabet,
@@ -37,14 +37,13 @@ def load_gguf_tokenizer(path: Path) -> Tokenizer:
     Raises `FormatError` for a file without a tokenizer, of an unknown kind or rule, or whose
     parts contradict each other.
     """
-    return build_gguf_tokenizer(path.name, open_gguf(path).metadata)
+    return build_tokenizer(read_tokens(path.name, open_gguf(path).metadata), chat_adds_bos=True)
 
 
-def build_gguf_tokenizer(name: str, metadata: Mapping[str, Any]) -> Tokenizer:
-    """The tokenizer that a GGUF file's metadata describe; `name` is for messages."""
-    tokens = read_tokens(name, metadata)
+def build_tokenizer(tokens: Tokens, *, chat_adds_bos: bool) -> Tokenizer:
+    """The tokenizer that the metadata describe; `chat_adds_bos` as in `Vocabulary`."""
     lone = _lone_characters(tokens)
-    with Refusals(name):
+    with Refusals(tokens.file):
         inner = _BUILDERS[tokens.kind](tokens, lone)
         inner.no_truncation()
         inner.no_padding()
@@ -58,12 +57,13 @@ def build_gguf_tokenizer(name: str, metadata: Mapping[str, Any]) -> Tokenizer:
             bos_id=tokens.bos_id,
             pad_id=tokens.pad_id,
             eos_ids=tokens.eos_ids,
-            inner_ids=_expansions(tokens, lone),
+            inner_ids=_expansions(tokens, lone) | _renamed(inner, tokens),
             prefix=tokens.prefix,
             suffix=tokens.suffix,
             strips_leading_space=tokens.add_space_prefix or tokens.kind == "bert",
-            chat_adds_bos=True,
+            chat_adds_bos=chat_adds_bos,
             chat_template=_chat_template(tokens),
+            chat_names=tokens.names(),
         )
     )
 
@@ -95,6 +95,14 @@ def _expansions(tokens: Tokens, lone: Mapping[str, int]) -> dict[int, tuple[int,
         whole = all(name in tokens.ids for name in names)
         expansions[index] = tuple(tokens.ids[name] for name in names) if whole else unknown
     return expansions
+
+
+def _renamed(inner: Inner, tokens: Tokens) -> dict[int, tuple[int, ...]]:
+    """Control tokens that the library numbers anew, because its model hides them."""
+    if tokens.kind != "t5":
+        return {}
+    new = {inner.token_to_id(tokens.pieces[index]): index for index in tokens.control}
+    return {inner_id: (index,) for inner_id, index in new.items() if inner_id is not None}
 
 
 def score_merges(tokens: Tokens, lone: Iterable[str] = ()) -> list[tuple[str, str]]:
@@ -165,6 +173,9 @@ def _sentencepiece(tokens: Tokens, lone: Mapping[str, int]) -> Inner:
         byte_fallback=True,
     )
     inner = Inner(model)
+    if tokens.normalizes:
+        inner.normalizer = sentencepiece_text(tokens)
+        return inner
     steps: list[Any] = [normalizers.Replace(" ", SPACE_MARK)]
     if tokens.add_space_prefix:
         steps.insert(0, normalizers.Prepend(SPACE_MARK))

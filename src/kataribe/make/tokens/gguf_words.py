@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 from tokenizers import (
     NormalizedString,
-    Regex,
-    Tokenizer as Inner,
     models,
     normalizers,
     pre_tokenizers,
 )
+from tokenizers import (
+    Tokenizer as Inner,
+)
 
 from kataribe.base.errors import FormatError
+from kataribe.make.tokens.charsmap import Charsmap
 from kataribe.make.tokens.gguf_metadata import Tokens
-from kataribe.make.tokens.pieces import SPACE_MARK
+from kataribe.make.tokens.pieces import SPACE_MARK, byte_of_piece
 
 UNKNOWN_WORD = "\ufdd0"
 """Written for a word that cannot be cut into pieces; a noncharacter, which no piece is."""
@@ -124,18 +125,51 @@ def t5_inner(tokens: Tokens, _: Mapping[str, int]) -> Inner:
     scores = [
         0.0 if index in tokens.user_defined else score for index, score in enumerate(tokens.scores)
     ]
-    model = models.Unigram(
-        list(zip(tokens.pieces, scores, strict=True)), tokens.unknown_id, byte_fallback=False
-    )
+    # The model must not find a control or byte token in people's words, so it has them under
+    # another name; bytes that it needs itself it has at a score which no words fall to.
+    byte_fallback = tokens.flag("byte_fallback", default=False)
+    pieces = list(tokens.pieces)
+    for index, piece in enumerate(tokens.pieces):
+        if byte_fallback and byte_of_piece(piece) is not None:
+            scores[index] = min(tokens.scores) - 100
+        elif index not in tokens.mergeable:
+            pieces[index] = f"{UNKNOWN_WORD}{index}"
+    pairs = list(zip(pieces, scores, strict=True))
+    model = models.Unigram(pairs, tokens.unknown_id, byte_fallback=byte_fallback)
     inner = Inner(model)
-    steps: list[Any] = []
-    charsmap = tokens.metadata.get("tokenizer.ggml.precompiled_charsmap")
-    if charsmap is not None and len(charsmap):
-        steps.append(normalizers.Precompiled(np.asarray(charsmap).astype(np.uint8).tobytes()))
-    if tokens.flag("remove_extra_whitespaces", default=False):
-        steps += [normalizers.Replace(Regex(" {2,}"), " "), normalizers.Strip()]
-    if tokens.add_space_prefix:
-        steps.append(normalizers.Prepend(SPACE_MARK))
-    steps.append(normalizers.Replace(" ", SPACE_MARK))
-    inner.normalizer = normalizers.Sequence(steps)
+    inner.normalizer = sentencepiece_text(tokens)
     return inner
+
+
+def sentencepiece_text(tokens: Tokens) -> normalizers.Normalizer:
+    """What SentencePiece does to a text before it looks for pieces."""
+    charsmap = tokens.metadata.get("tokenizer.ggml.precompiled_charsmap")
+    written = charsmap is not None and len(charsmap) > 0
+    rule = _SentencePieceText(
+        Charsmap(np.asarray(charsmap).astype(np.uint8).tobytes()) if written else None,
+        prefix=tokens.add_space_prefix,
+        squeeze=tokens.flag("remove_extra_whitespaces", default=False),
+    )
+    return normalizers.Normalizer.custom(rule)
+
+
+class _SentencePieceText:
+    """The normalizer of SentencePiece's models: the map, then spaces, then their mark."""
+
+    def __init__(self, charsmap: Charsmap | None, *, prefix: bool, squeeze: bool) -> None:
+        self._charsmap = charsmap
+        self._prefix = prefix
+        self._squeeze = squeeze
+
+    def normalize(self, text: NormalizedString) -> None:
+        """Rewrites one stretch of text in place."""
+        written = text.normalized
+        if self._charsmap is not None:
+            written = self._charsmap.normalize(written)
+        if self._squeeze:
+            # llama.cpp begins every word with a space then, the first one too.
+            written = "".join(f" {word}" for word in written.split(" ") if word)
+        elif self._prefix and written.strip(" "):
+            written = " " + written
+        text.clear()
+        text.append(written.replace(" ", SPACE_MARK))

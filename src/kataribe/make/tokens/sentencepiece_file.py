@@ -26,7 +26,7 @@ class SentencePieceFile:
         pieces: Text, score and type (GGUF's numbers are SentencePiece's) by id.
         kind: unigram, bpe, word or char.
         byte_fallback: Unknown characters are written as bytes.
-        unknown_id: Stands for what the vocabulary cannot write.
+        named: Ids of the tokens `unknown`, `bos`, `eos` and `padding`, where there are any.
         charsmap: The compiled normalisation, or nothing.
         adds_prefix: A space is put before a text.
         removes_extra_spaces: Runs of spaces become one; those at the ends vanish.
@@ -35,7 +35,7 @@ class SentencePieceFile:
     pieces: tuple[tuple[str, float, int], ...]
     kind: str
     byte_fallback: bool
-    unknown_id: int
+    named: dict[str, int]
     charsmap: bytes
     adds_prefix: bool
     removes_extra_spaces: bool
@@ -47,7 +47,11 @@ class SentencePieceFile:
             "tokenizer.ggml.tokens": [piece for piece, _, _ in self.pieces],
             "tokenizer.ggml.scores": np.array([score for _, score, _ in self.pieces]),
             "tokenizer.ggml.token_type": np.array([kind for _, _, kind in self.pieces]),
-            "tokenizer.ggml.unknown_token_id": self.unknown_id,
+            "tokenizer.ggml.precompiled_charsmap": np.frombuffer(self.charsmap, np.uint8),
+            "tokenizer.ggml.add_space_prefix": self.adds_prefix,
+            "tokenizer.ggml.remove_extra_whitespaces": self.removes_extra_spaces,
+            "tokenizer.ggml.byte_fallback": self.byte_fallback,
+            **{f"tokenizer.ggml.{name}_token_id": index for name, index in self.named.items()},
         }
 
 
@@ -76,11 +80,13 @@ def _read(data: bytes) -> SentencePieceFile:
             trainer = dict(_fields(value))
         elif number == 3:
             normalizer = dict(_fields(value))
+    numbers = {"unknown": (40, 0), "bos": (41, 1), "eos": (42, 2), "padding": (43, -1)}
+    named = {name: trainer.get(number, default) for name, (number, default) in numbers.items()}
     return SentencePieceFile(
         pieces=tuple(pieces),
         kind=_KINDS[trainer.get(3, 1)],
         byte_fallback=bool(trainer.get(35, 0)),
-        unknown_id=trainer.get(40, 0),
+        named={name: index for name, index in named.items() if 0 <= index < len(pieces)},
         charsmap=normalizer.get(2, b""),
         adds_prefix=bool(normalizer.get(3, 1)),
         removes_extra_spaces=bool(normalizer.get(4, 1)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import secrets
 import threading
 from collections.abc import Callable, Mapping, Sequence
@@ -39,6 +40,7 @@ class Vocabulary:
         chat_adds_bos: A chat gets the prefix too when its template did not write it (llama.cpp's
             rule for GGUF files; `transformers` leaves a chat as the template wrote it).
         chat_template: How a chat is written for this model, where the file knows.
+        chat_names: The special tokens that chat templates name (`bos_token`, ...).
     """
 
     inner: tokenizers.Tokenizer
@@ -54,6 +56,7 @@ class Vocabulary:
     strips_leading_space: bool = False
     chat_adds_bos: bool = False
     chat_template: ChatTemplate | None = None
+    chat_names: Mapping[str, str] = field(default_factory=dict)
 
 
 class Tokenizer:
@@ -70,6 +73,13 @@ class Tokenizer:
         self._aliases: dict[str, str] = {}
         self._inner_ids = dict(vocabulary.inner_ids)
         self._secret = str(10**39 + secrets.randbelow(9 * 10**39))
+
+    def with_template(self, template: ChatTemplate | None) -> Tokenizer:
+        """The same tokenizer for chats in another template; special tokens' names are added."""
+        if template is not None:
+            named = {**self._file.chat_names, **template.names}
+            template = dataclasses.replace(template, names=named)
+        return Tokenizer(dataclasses.replace(self._file, chat_template=template))
 
     @property
     def vocab_size(self) -> int:
