@@ -1,9 +1,9 @@
-"""From a model's files to a model that answers: checkpoint, precision, runner, engine, `LocalLM`."""
+"""From a model's files to a model that answers: checkpoint, precision, runner, engine, LM."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,7 +12,8 @@ import torch
 from kataribe.base.errors import SettingsError
 from kataribe.base.lm import Sampling
 from kataribe.make.adapt.precision import load_quantized
-from kataribe.make.model.checkpoint import open_checkpoint
+from kataribe.make.model.checkpoint import Checkpoint, open_checkpoint
+from kataribe.make.model.sources import SourceTensor
 from kataribe.make.tokens.load import load_tokenizer
 from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.run.inference.engine import Engine
@@ -84,7 +85,9 @@ def load_local(
         )
     tokenizer = load_tokenizer(path)
     device = pick_device(options.device)
-    model = load_quantized(checkpoint, options.precision, device, progress=progress)
+    model = load_quantized(
+        replace(checkpoint, tensors=_Told(checkpoint, progress)), options.precision, device
+    )
     blocks = -(-options.cache_tokens // BLOCK_SIZE)
     runner = TorchRunner(model, blocks=blocks, block_size=BLOCK_SIZE, device=device)
     engine = Engine(
@@ -130,3 +133,29 @@ def _defaults(generation: Mapping[str, Any], recommended: Sampling | None) -> Sa
         if name not in said and recommended is not None:
             said[name] = getattr(recommended, name)
     return Sampling(**said)
+
+
+class _Told(Mapping[str, SourceTensor]):
+    """A checkpoint's tensors; whoever takes one tells how many bytes were taken so far."""
+
+    def __init__(self, checkpoint: Checkpoint, progress: LoadProgress | None) -> None:
+        self._tensors = checkpoint.tensors
+        self._total = checkpoint.size_bytes
+        self._progress = progress
+        self._taken: set[str] = set()
+        self._bytes = 0
+
+    def __getitem__(self, name: str) -> SourceTensor:
+        tensor = self._tensors[name]
+        if name not in self._taken:
+            self._taken.add(name)
+            self._bytes += tensor.size_bytes
+            if self._progress is not None:
+                self._progress(self._bytes, self._total)
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tensors)
+
+    def __len__(self) -> int:
+        return len(self._tensors)
