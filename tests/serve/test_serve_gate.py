@@ -163,7 +163,8 @@ def test_loopback_needs_no_key(host):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"key": "short"}, {"key": "ぱすわーどぱすわーど"}, {"max_body_bytes": 0}, {"grace": -1}]
+    "wrong",
+    [{"key": "short"}, {"key": "ぱすわーどぱすわーど"}, {"max_body_bytes": 0}, {"grace": -1}],
 )
 def test_settings_out_of_range(wrong):
     with pytest.raises(SettingsError):
