@@ -114,7 +114,7 @@ class Catalog:
         `DownloadError`, `ChecksumError`, `FormatError`, `ArchitectureError`, `StorageError`.
         """
         card, source = self._find_source(name)
-        card = replace(card, name=check_local_name(as_name or card.name))
+        card = replace(card, name=_name_here(as_name, card.name))
         return self._bring(Order(card, source, accept_terms, progress))
 
     def import_(
@@ -131,7 +131,7 @@ class Catalog:
         """
         source = FileSource(path.expanduser().absolute())
         card = card_of(source)
-        card = replace(card, name=check_local_name(as_name or card.name))
+        card = replace(card, name=_name_here(as_name, card.name))
         return self._bring(Order(card, source, accept_terms=False, report=progress, link=link))
 
     def adoptable(self) -> tuple[Adoptable, ...]:
@@ -149,7 +149,7 @@ class Catalog:
             as_name: Name to give it here.
         """
         found = find_adoptable(reference)
-        name = check_local_name(as_name or found.name)
+        name = _name_here(as_name, found.name)
         taken = self._already(name, found.reference)
         if taken is not None:
             return taken
@@ -268,6 +268,10 @@ class Catalog:
         )
         shelf.install(self.workspace, folder, card)
         return shelf.read_installed(self.workspace, card.name)
+
+
+def _name_here(wanted: str | None, usual: str) -> str:
+    return check_local_name(usual if wanted is None else wanted)
 
 
 def _download_bytes(card: Card) -> int | None:

