@@ -1,5 +1,7 @@
 """Texts that tokenizers get wrong: every script, every kind of space, bytes that are no letters."""
 
+# ruff: noqa: E501
+
 from __future__ import annotations
 
 import random
@@ -15,7 +17,7 @@ JAPANESE = (
 SCRIPTS = (
     "Hello, world! It's we'll THEY'RE I'd can't DON'T o'clock 'tis",
     "Ünïcödé ñandú Straße ΑΒΓ αβγ Привет мир İstanbul ǅ ﬁ ﬀ",
-    "שלום עולם مرحبا بالعالم ‏العربية‎ ١٢٣ ۴۵۶ नमस्ते हिन्दी ক্ষ ไทยภาษา ខ្មែរ မြန်မာ",
+    "שלום עולם مرحبا بالعالم \u200fالعربية\u200e ١٢٣ ۴۵۶ नमस्ते हिन्दी ক্ষ ไทยภาษา ខ្មែរ မြန်မာ",
     "中文字符，标点。繁體中文 한국어 조선말 ᄒᆞᆫ글 Tiếng Việt với dấu",
     "e\u0301 a\u0300\u0323 Z̸̢̛͖a̵͠l̷g̶o̸ \u0301alone ⃝ \u200dzwj\u200b zwsp\ufeffbom\u00adsoft",
 )
@@ -31,8 +33,8 @@ SPACES = (
 )  # fmt: skip
 CODE = (
     "def f(x: int) -> str:\n    return f'{x!r:>10}'  # コメント\n\n\nclass A(B):\n\tpass\n",
-    "for (int i=0;i<10;i++){\r\n\tprintf(\"%d\\n\", a[i]);\r\n}\n/* ---- */ #define X_Y 0x1F",
-    "<div class=\"a\"><b>&amp;</b></div> </s> <s> <pad> [INST] {{ x }} ${y} `z` ~~ ^^ || && @_@",
+    'for (int i=0;i<10;i++){\r\n\tprintf("%d\\n", a[i]);\r\n}\n/* ---- */ #define X_Y 0x1F',
+    '<div class="a"><b>&amp;</b></div> </s> <s> <pad> [INST] {{ x }} ${y} `z` ~~ ^^ || && @_@',
     "SELECT * FROM t WHERE a='b' AND c>=1.5e-10; -- x\n https://例え.jp/a?b=c&d=%20#e",
     "1234567890 12 123 1,234.56 3.14159 0001 1e9 １２３４ v1.2.3 2026-11-21T23:59:59Z +81-3",
 )

@@ -74,7 +74,7 @@ class LlamaVocabulary:
     def piece(self, token_id: int) -> bytes:
         room = ctypes.create_string_buffer(4096)
         count = self._library.llama_token_to_piece(
-            self._vocabulary, token_id, room, len(room), 0, True
+            self._vocabulary, token_id, room, len(room), 0, ctypes.c_bool(1)
         )
         assert count >= 0
         return room.raw[:count]

@@ -9,7 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
+from tokenizers import (
+    AddedToken,
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    trainers,
+)
 
 from tests.make.tokens.hard_texts import TEXTS
 
@@ -43,7 +51,8 @@ def sentencepiece_pieces() -> tuple[tuple[str, float, int], ...]:
     trained = Tokenizer(models.BPE())
     trained.normalizer = normalizers.Replace(" ", "▁")
     trained.train_from_iterator(
-        [WORDS.replace(" ", "▁") * 3, *TEXTS], trainers.BpeTrainer(vocab_size=1100, show_progress=False)
+        [WORDS.replace(" ", "▁") * 3, *TEXTS],
+        trainers.BpeTrainer(vocab_size=1100, show_progress=False),
     )
     pieces = sorted(trained.get_vocab(), key=trained.get_vocab().__getitem__)
     letters = [piece for piece in pieces if len(piece) == 1 and piece not in "\0▁"][:200]

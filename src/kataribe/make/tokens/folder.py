@@ -52,7 +52,11 @@ def load_folder_tokenizer(folder: Path) -> Tokenizer:
     if size == 0:
         raise FormatError(f"{path} has an empty vocabulary.")
     notation = _notation(path, description)
-    prefix, suffix = _around(inner, description, config, names)
+    prefix, suffix = _around(inner)
+    if not path.exists():  # beside a tokenizer.json these two mean nothing (as in `transformers`)
+        bos, eos = _id_of(inner, names, "bos_token"), _id_of(inner, names, "eos_token")
+        prefix = (bos,) if bos is not None and config.get("add_bos_token") else ()
+        suffix = (eos,) if eos is not None and config.get("add_eos_token") else ()
     template = _chat_template(folder, config, names)
     return Tokenizer(
         Vocabulary(
@@ -110,18 +114,8 @@ def _added(value: Any, *, special: bool = False) -> tokenizers.AddedToken:
     )
 
 
-def _around(
-    inner: tokenizers.Tokenizer,
-    description: Mapping[str, Any],
-    config: Mapping[str, Any],
-    names: Mapping[str, str],
-) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """The ids that the file puts before and after a text."""
-    flags = {"add_bos_token", "add_eos_token"} & config.keys()
-    if flags or description.get("post_processor") is None:
-        bos = _id_of(inner, names, "bos_token") if config.get("add_bos_token") else None
-        eos = _id_of(inner, names, "eos_token") if config.get("add_eos_token") else None
-        return (() if bos is None else (bos,)), (() if eos is None else (eos,))
+def _around(inner: tokenizers.Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
+    """The ids that the file puts before and after a text, seen from what it does."""
     plain = inner.encode("a", add_special_tokens=False).ids
     whole = inner.encode("a", add_special_tokens=True).ids
     for start in range(len(whole) - len(plain) + 1):
