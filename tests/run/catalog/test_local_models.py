@@ -91,6 +91,7 @@ def test_a_gguf_file_is_copied_in(catalog: Catalog, tmp_path: Path) -> None:
     path.unlink()
     assert catalog.path_of("tiny.q4").exists()
     assert [model.name for model in catalog.installed()] == ["Tiny.Q4"]
+    assert catalog.pull("tiny.q4").path == found.path
 
 
 @pytest.mark.parametrize("shards", [1, 3])

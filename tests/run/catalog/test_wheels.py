@@ -90,7 +90,7 @@ def test_a_card_of_three_wheels_is_joined_checked_and_carded(
     assert {step.total for step in seen} == {len(content)}
     assert seen[-1].stage == "checking"
     assert sorted(p.name for p in found.folder.iterdir()) == ["README.md", "card.json", "tiny.gguf"]
-    assert [p.suffix for p in catalog.workspace.downloads.iterdir()] == [".lock"]
+    assert [p.name for p in catalog.workspace.downloads.iterdir()] == [".locks"]
     assert not (index / "EXECUTED").exists()
     shutil.rmtree(index)  # a second pull needs no network
     assert catalog.pull("tiny-talk", accept_terms=True).path == found.path

@@ -113,6 +113,8 @@ class Catalog:
         Raises `NotFoundError`, `InputError` (terms, a taken name), `AccessError`,
         `DownloadError`, `ChecksumError`, `FormatError`, `ArchitectureError`, `StorageError`.
         """
+        if as_name is None and name.casefold() not in built_in_cards() and self.is_installed(name):
+            return shelf.read_installed(self.workspace, name)  # imported or adopted: it is here
         card, source = self._find_source(name)
         card = replace(card, name=_name_here(as_name, card.name))
         return self._bring(Order(card, source, accept_terms, progress))

@@ -198,8 +198,9 @@ def hold(workspace: Workspace, name: str, report: Report) -> Iterator[Path]:
     however that ends; the folder stays, so that the next try continues.
     """
     try:
-        workspace.downloads.mkdir(parents=True, exist_ok=True)
-        lock = filelock.FileLock(workspace.downloads / f"{name.casefold()}.lock")
+        locks = workspace.downloads / ".locks"
+        locks.mkdir(parents=True, exist_ok=True)
+        lock = filelock.FileLock(locks / f"{name.casefold()}.lock")
         while True:
             try:
                 lock.acquire(timeout=_POLL_SECONDS)
