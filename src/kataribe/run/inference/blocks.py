@@ -229,26 +229,41 @@ class BlockPool:
     def _find_run(self, need: int, wanted: int) -> tuple[int, int]:
         """Start and length of the best run of free blocks; the length may be below `need`.
 
-        First the smallest blank run with room to grow, then one over the older half of what is
-        cached (so that a recent prefix is not thrown away for a straight run), then whatever is
-        longest, last of all out of other tables' holds.
+        First the smallest blank run with room to grow, then the one that was used longest ago
+        among the older half of what is cached (so that a recent prefix is not thrown away for a
+        straight run), then the same without room to grow, then whatever is longest, last of all
+        out of other tables' holds.
         """
         free = self._references == 0
         unheld = free & (self._holders == 0)
         blank = unheld & (self._stamps == 0)
         old = unheld & (self._stamps <= self._middle_stamp(unheld))
-        for mask in (blank, old):
-            starts, lengths = _runs(mask)
-            fitting = np.flatnonzero(lengths >= wanted)
-            if fitting.size:
-                best = fitting[np.argmin(lengths[fitting])]
-                return int(starts[best]), wanted
-        for mask in (blank, old, unheld):
-            starts, lengths = _runs(mask)
-            if lengths.size and lengths.max() >= need:
-                best = np.argmax(lengths)
-                return int(starts[best]), int(lengths[best])
+        starts, lengths = _runs(blank)
+        fitting = np.flatnonzero(lengths >= wanted)
+        if fitting.size:
+            return int(starts[fitting[np.argmin(lengths[fitting])]]), wanted
+        start = self._oldest_window(old, wanted)
+        if start is not None:
+            return start, wanted
+        if lengths.size and lengths.max() >= need:
+            return int(starts[np.argmax(lengths)]), int(lengths.max())
+        for mask in (old, unheld):
+            start = self._oldest_window(mask, need)
+            if start is not None:
+                return start, need
         return self._longest(unheld if unheld.any() else free, need)
+
+    def _oldest_window(self, mask: NDArray[np.bool_], length: int) -> int | None:
+        """Where so many blocks of `mask` lie side by side, used longest ago together."""
+        if length > mask.size:
+            return None
+        inside = np.concatenate([[0], np.cumsum(mask)])
+        stamps = np.concatenate([[0], np.cumsum(self._stamps)])
+        places = np.flatnonzero(inside[length:] - inside[:-length] == length)
+        if not places.size:
+            return None
+        ages = stamps[places + length] - stamps[places]
+        return int(places[np.argmin(ages)])
 
     def _longest(self, mask: NDArray[np.bool_], need: int) -> tuple[int, int]:
         starts, lengths = _runs(mask)

@@ -18,8 +18,13 @@ from numpy.typing import NDArray
 
 from kataribe.base.errors import ConstraintError, InputError
 from kataribe.base.lm import GrammarFormat, JsonFormat, RegexFormat, ResponseFormat
+from kataribe.run.inference.expressions import expanded_length
 
 _MOST_CHARACTERS = 256 * 1024
+_MOST_GRAMMAR = 64 * 1024
+_MOST_PATTERN = 4096  # 10,000 optional letters take 10 s and 1.5 GB until the compiler gives up
+_MOST_EXPANDED = 50_000
+_MOST_TOGETHER = 8  # patterns that must hold at once: time doubles with each; 50 never end
 _MOST_DEPTH = 64
 _MOST_KEYS = 1000  # in one object: compiling takes the square of it; 2,000 take 0.4 s
 _MOST_REFERENCES = 1000  # a chain of 20,000 overflows the compiler's stack
@@ -92,6 +97,7 @@ class Vocabulary:
         matcher = llguidance.LLMatcher(self.tokenizer, grammar, log_level=0, limits=_limits())
         _check(matcher)
         constraint = Constraint(matcher, self.size)
+        constraint.start().mask()  # what is too complex shows here, not in the middle of a reply
         with self._lock:
             self._compiled[grammar] = constraint
             while len(self._compiled) > _CACHED:
@@ -160,12 +166,10 @@ def compile_constraint(form: ResponseFormat, vocabulary: Vocabulary) -> Constrai
                 _json_grammar({"type": "object"} if schema is None else schema)
             )
         case RegexFormat(pattern):
-            _check_length("regular expression", pattern)
+            _check_pattern("regular expression", pattern)
             return vocabulary.compile(llguidance.LLMatcher.grammar_from_regex(pattern))
         case GrammarFormat(grammar):
-            _check_length("grammar", grammar)
-            rules = sum(":" in line for line in grammar.splitlines())
-            _check_most("The grammar", "rules", rules, _MOST_RULES)
+            _check_grammar(grammar)
             return vocabulary.compile(llguidance.LLMatcher.grammar_from_lark(grammar))
         case _:
             return None
@@ -185,7 +189,9 @@ class _Pieces:
             pieces[token] = b"\xff" + (pieces[token] or f"<{token}>".encode())
         self.tokens = pieces + [b""] * (size - len(pieces))
         self.eos_token_id = min(tokens.eos_ids)
-        self._encode = tokens.encode
+        self._tokens = tokens
+        self._ids = {piece: token for token, piece in reversed(list(enumerate(pieces)))}
+        self._longest = min(32, max(len(piece) for piece in pieces))
 
     def __call__(self, text: str) -> list[int]:
         """How the model itself would write a text that the form leaves no choice about.
@@ -194,14 +200,33 @@ class _Pieces:
         """
         if not isinstance(text, str):  # the wrapper tries bytes first; only text is taken
             raise InputError("Only text can be tokenised.")
-        return self._encode(text, special=False, add_bos=False)
+        raw = text.encode()
+        ids = self._tokens.encode(text, special=False, add_bos=False)
+        if b"".join(self._tokens.token_bytes(token) for token in ids) == raw:
+            return ids
+        return self._cut(raw)  # the tokenizer put a space in front, or normalised something
+
+    def _cut(self, raw: bytes) -> list[int]:
+        """The longest token that fits, again and again."""
+        ids: list[int] = []
+        start = 0
+        while start < len(raw):
+            for end in range(min(len(raw), start + self._longest), start, -1):
+                token = self._ids.get(raw[start:end])
+                if token is not None:
+                    ids.append(token)
+                    break
+            else:
+                end = start + 1  # no token has this byte; llguidance then finds no way on
+            start = end
+        return ids
 
 
 def _json_grammar(schema: Mapping[str, Any]) -> str:
     _Bounds().visit(schema, 1)
     try:
         text = json.dumps(schema, allow_nan=False)
-        _check_length("JSON schema", text)
+        _check_length("JSON schema", text, _MOST_CHARACTERS)
         grammar = llguidance.LLMatcher.grammar_from_json_schema(
             text, overrides={"lenient": False, "whitespace_pattern": _SPACE}
         )
@@ -218,6 +243,7 @@ class _Bounds:
     def __init__(self) -> None:
         self._nodes = 0
         self._references = 0
+        self._together = 0
 
     def visit(self, value: Any, depth: int) -> None:
         _check_most("The JSON schema", "levels", depth, _MOST_DEPTH)
@@ -227,17 +253,31 @@ class _Bounds:
             _check_most("An object of the JSON schema", "keys", len(value), _MOST_KEYS)
             self._references += "$ref" in value
             _check_most("The JSON schema", "references", self._references, _MOST_REFERENCES)
+            self._visit_patterns(value)
             for part in value.values():
                 self.visit(part, depth + 1)
         elif isinstance(value, list | tuple):
             for part in value:
                 self.visit(part, depth + 1)
 
+    def _visit_patterns(self, value: Mapping[str, Any]) -> None:
+        for key in ("pattern", "patternProperties"):
+            held = value.get(key)
+            for pattern in held if isinstance(held, Mapping) else [held]:
+                if isinstance(pattern, str):
+                    _check_pattern("pattern", pattern)
+        branches = value.get("allOf")
+        if isinstance(branches, list | tuple):
+            self._together += max(0, len(branches) - 1)
+            _check_most("The JSON schema", "allOf branches", self._together, _MOST_TOGETHER)
+
 
 def _limits() -> Any:
     return llguidance.LLParserLimits(
-        initial_lexer_fuel=1_000_000,
-        step_lexer_fuel=200_000,
+        initial_lexer_fuel=400_000,
+        step_lexer_fuel=100_000,
+        step_max_items=50_000,
+        max_items_in_row=5 * _MOST_KEYS,  # an object of optional keys takes four for each
         max_lexer_states=50_000,
         max_grammar_size=100_000,
         verbose_errors=False,
@@ -254,11 +294,33 @@ def _check(matcher: Any) -> None:
     )
 
 
-def _check_length(what: str, text: str) -> None:
-    if len(text) > _MOST_CHARACTERS:
+def _check_grammar(grammar: str) -> None:
+    _check_length("grammar", grammar, _MOST_GRAMMAR)
+    _check_most("The grammar", "rules", grammar.count(":"), _MOST_RULES)
+    _check_most("The grammar", "intersections (&)", grammar.count("&"), _MOST_TOGETHER)
+    if "allOf" in grammar:
         raise ConstraintError(
-            f"The {what} has {len(text)} characters, but may have {_MOST_CHARACTERS}. "
-            "Make it shorter.",
+            "A schema inside a grammar may not use allOf. Give it as a JSON schema, or write the "
+            "combined one.",
+            param="response_format",
+        )
+
+
+def _check_length(what: str, text: str, most: int) -> None:
+    if len(text) > most:
+        raise ConstraintError(
+            f"The {what} has {len(text)} characters, but may have {most}. Make it shorter.",
+            param="response_format",
+        )
+
+
+def _check_pattern(what: str, pattern: str) -> None:
+    _check_length(what, pattern, _MOST_PATTERN)
+    letters = expanded_length(pattern)
+    if letters > _MOST_EXPANDED:
+        raise ConstraintError(
+            f"The {what} stands for {letters} letters when its repetitions are written out, but "
+            f"may stand for {_MOST_EXPANDED}. Repeat less.",
             param="response_format",
         )
 

@@ -49,7 +49,8 @@ class Core:
         runner: Computes logits.
         tokens: The tokenizer, for the text of log-probabilities.
         limits: How much at once.
-        on_start: Called when a request has got its first place, or ended without one.
+        on_start: Called when a request has got its first place, or ends without one.
+        on_end: Called when a request has ended, after `on_start`.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Core:
         tokens: TokenSource,
         limits: EngineLimits,
         on_start: Callable[[], None],
+        on_end: Callable[[], None],
     ) -> None:
         self.pool = BlockPool(runner.blocks, runner.block_size)
         self.pace = Pace(limits)
@@ -66,7 +68,7 @@ class Core:
         self._runner = runner
         self._tokens = tokens
         self._vocab = min(runner.vocab_size, tokens.vocab_size)
-        self._on_start = on_start
+        self._on_start, self._on_end = on_start, on_end
         self._generations: dict[Mailbox, Generation] = {}
         self._choices: dict[Sequence, Choice] = {}
         self._texts: dict[int, tuple[str, bytes]] = {}
@@ -75,6 +77,7 @@ class Core:
         self._step_seconds = 0.0
         self._busy_seconds = 0.0
         self._next_report = 0.0
+        self.latest = self.metrics()
 
     @property
     def is_idle(self) -> bool:
@@ -113,7 +116,8 @@ class Core:
         self.deliver()
 
     def deliver(self) -> None:
-        """Sends what has been gathered."""
+        """Sends what has been gathered; `latest` is up to date before anybody reads of it."""
+        self.latest = self.metrics()
         for mailbox in self.post.send():
             generation = self._generations.get(mailbox)
             if generation is not None:
@@ -140,8 +144,8 @@ class Core:
         ):
             if rows is not None and sequence in self._choices:
                 self._take(self._choices[sequence], part, rows)
-        self.deliver()
         self._measure(scheduled, time.monotonic() - began)
+        self.deliver()
         return True
 
     def metrics(self) -> EngineMetrics:
@@ -175,6 +179,7 @@ class Core:
             self._leave(choice)
         del self._generations[generation.mailbox]
         self._start(generation)
+        self._on_end()
 
     def _leave(self, choice: Choice) -> None:
         choice.is_open = False

@@ -48,14 +48,14 @@ class Engine:
         self.limits = limits or EngineLimits()
         self._runner = runner
         self._tokenizer = tokenizer
-        self._core = Core(runner, tokenizer, self.limits, self._started)
+        self._core = Core(runner, tokenizer, self.limits, self._count_start, self._count_end)
         # A SimpleQueue may be put to from `__del__`, whatever the thread is just doing.
         self._inbox: queue.SimpleQueue[_Command] = queue.SimpleQueue()
         self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
-        self._unstarted = 0
+        self._unstarted = 0  # requests
+        self._started = 0
         self._refused = 0
-        self._metrics = self._core.metrics()
         self._closed_because: str | None = None
         self._stop_at: float | None = None
 
@@ -68,9 +68,9 @@ class Engine:
     @property
     def metrics(self) -> EngineMetrics:
         """How things stood after the last step."""
-        with self._lock:
-            waiting = max(self._unstarted, self._metrics.waiting)
-            return replace(self._metrics, waiting=waiting, refused=self._refused)
+        now = self._core.latest
+        waiting = max(self._unstarted, now.waiting)
+        return replace(now, waiting=waiting, refused=self._refused)
 
     def submit(self, request: GenerationRequest) -> Stream:
         """Takes a request; its events come to the running event loop.
@@ -163,13 +163,18 @@ class Engine:
 
     def _room(self) -> int:
         """Requests that may be on their way to a first place: the queue, and places now free."""
-        now = self._metrics
-        places = 0 if now.waiting else max(0, self.limits.running - now.running)
-        return self.limits.queue + places
+        now = self._core.latest
+        places = 0 if now.waiting else self.limits.running - max(self._started, now.running)
+        return self.limits.queue + max(0, places)
 
-    def _started(self) -> None:
+    def _count_start(self) -> None:
         with self._lock:
             self._unstarted -= 1
+            self._started += 1
+
+    def _count_end(self) -> None:
+        with self._lock:
+            self._started -= 1
 
     def _main(self) -> None:
         core = self._core
@@ -184,8 +189,6 @@ class Engine:
                 self._closed_because = because
             self._drain(core)  # what came in before the door was shut
             core.fail_all(UnavailableError(because))
-            with self._lock:
-                self._metrics = core.metrics()
             self._runner.close()
 
     def _serve(self, core: Core) -> None:
@@ -196,8 +199,6 @@ class Engine:
                 core.end_all("cancelled", _STOPPING)
                 return
             worked = core.step()
-            with self._lock:
-                self._metrics = core.metrics()
             if not worked and core.is_idle:
                 self._inbox.get()(core)
 

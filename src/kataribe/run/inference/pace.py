@@ -28,14 +28,12 @@ class Pace:
 
     def budget(self, replies: int) -> int:
         """Prompt tokens for a step that also draws a token for so many replies."""
-        most = self._limits.chunk
+        least, most = self._bounds()
         if replies == 0:
             return most
-        least = min(self._limits.smallest_chunk, most)
         if self._token_seconds is None:
             return max(least, most // 8)  # nothing measured yet
-        spare = self._limits.step_seconds * _AIM - self._reply_seconds
-        return int(min(most, max(least, self._correction * spare / self._token_seconds)))
+        return int(min(most, max(least, self._correction * self._predicted_room())))
 
     def observe(self, replies: int, read: int, seconds: float) -> None:
         """Learns from a step that drew for `replies` sequences and read `read` prompt tokens."""
@@ -61,7 +59,19 @@ class Pace:
             self._correction *= max(_CUT, aim / seconds)
         elif seconds < predicted or self._correction < 1.0:
             self._correction *= min(_GROWTH, aim / seconds)
-        self._correction = min(4.0, max(0.02, self._correction))
+        # It never goes beyond what changes the budget, or it would take long to come back.
+        least, most = self._bounds()
+        room = self._predicted_room()
+        self._correction = min(most / room, max(least / room, self._correction))
+
+    def _bounds(self) -> tuple[int, int]:
+        most = self._limits.chunk
+        return min(self._limits.smallest_chunk, most), most
+
+    def _predicted_room(self) -> float:
+        """Prompt tokens that fit beside the replies, as far as the two kinds of steps tell."""
+        spare = self._limits.step_seconds * _AIM - self._reply_seconds
+        return max(spare / (self._token_seconds or 1.0), 1e-3)
 
     def finished(self, now: float) -> None:
         """Learns that a request ended at `now` (seconds)."""

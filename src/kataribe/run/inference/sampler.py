@@ -22,7 +22,8 @@ from kataribe.base.lm import Sampling
 
 Row = NDArray[np.float32]
 
-_FIRST_WINDOW = 8.0  # how far below the best a candidate may be, in units of the temperature
+_STRETCH = 512
+_WINDOW = 8.0  # how far below the best a candidate may be, in units of the temperature
 
 
 class TokenSampler:
@@ -106,10 +107,7 @@ class TokenSampler:
         best = float(row.max())
         _check_best(logits, best)
         ids, weights = self._cut.candidates(row, best, self._temperature)
-        sums = np.cumsum(weights, dtype=np.float64)
-        place = int(np.searchsorted(sums, self._random.random() * sums[-1], side="right"))
-        if place == len(sums):  # only by rounding
-            place = int(np.searchsorted(sums, sums[-1]))
+        place = _place(weights, self._random.random())
         return place if ids is None else int(ids[place])
 
 
@@ -146,15 +144,19 @@ class _Cut:
     def _nucleus_of_all(
         self, row: Row, weights: Row, best: float, temperature: float
     ) -> NDArray[np.int64]:
+        """The smallest set of the likeliest with `top_p` of the probability, in no order.
+
+        Only values are sorted, and only those near the best: sorting 49,152 float32 takes 0.1 ms,
+        sorting their places 3 ms.
+        """
         wanted = self.top_p * float(weights.sum(dtype=np.float64))
-        window = _FIRST_WINDOW
-        while True:
-            ids = np.flatnonzero(row >= best - window * temperature)
-            enough = weights[ids].sum(dtype=np.float64) >= wanted
-            if enough or ids.size == row.size or window > 1e6:
-                ids = ids[np.argsort(-row[ids], kind="stable")]
-                return ids[: _nucleus(weights[ids], wanted)]
-            window *= 4
+        ids = np.flatnonzero(row >= best - _WINDOW * temperature)
+        if weights[ids].sum(dtype=np.float64) < wanted:  # a flat distribution
+            ids = np.arange(row.size)
+        values = row[ids]
+        descending = -np.sort(-values)
+        kept = _nucleus(_weights(descending, best, temperature), wanted)
+        return ids[_first(values, descending[kept - 1], kept)]
 
 
 class _Penalties:
@@ -206,9 +208,8 @@ def largest(row: Row, count: int) -> NDArray[np.int64]:
     if near.size >= count:
         pool, values = near, row[near]
     limit = np.partition(values, values.size - count)[values.size - count]
-    above = np.flatnonzero(values > limit)
-    equal = np.flatnonzero(values == limit)[: count - above.size]
-    places = np.concatenate([above[np.argsort(-values[above], kind="stable")], equal])
+    places = _first(values, limit, count)
+    places = places[np.argsort(-values[places], kind="stable")]
     return places if pool is None else pool[places]
 
 
@@ -221,6 +222,34 @@ def log_normalizer(row: Row) -> float:
     best = float(row.max())
     _check_best(row, best)
     return best + math.log(float(np.exp(row - np.float32(best)).sum(dtype=np.float64)))
+
+
+def _first(values: Row, limit: np.float32, count: int) -> NDArray[np.int64]:
+    """Places of the `count` largest, of which `limit` is the smallest; ties by lower place."""
+    above = np.flatnonzero(values > limit)
+    equal = np.flatnonzero(values == limit)[: count - above.size]
+    return np.sort(np.concatenate([above, equal]))
+
+
+def _place(weights: Row, share: float) -> int:
+    """The place where so much of the sum of the weights (0 to 1) is reached.
+
+    Sums of stretches first, then inside one: adding up 49,152 numbers one by one takes 0.2 ms.
+    """
+    starts = np.arange(0, weights.size, _STRETCH)
+    sums = np.cumsum(np.add.reduceat(weights, starts, dtype=np.float64))
+    wanted = share * sums[-1]
+    stretch = _reach(sums, wanted)
+    start = int(starts[stretch])
+    inside = np.cumsum(weights[start : start + _STRETCH], dtype=np.float64)
+    before = float(sums[stretch - 1]) if stretch else 0.0
+    return start + _reach(inside, wanted - before)
+
+
+def _reach(sums: NDArray[np.float64], wanted: float) -> int:
+    """The first place whose sum is above `wanted`, or (by rounding only) the one with the last."""
+    place = int(np.searchsorted(sums, wanted, side="right"))
+    return place if place < sums.size else int(np.searchsorted(sums, sums[-1]))
 
 
 def _weights(values: Row, best: float, temperature: float) -> Row:

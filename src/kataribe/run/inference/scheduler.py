@@ -122,8 +122,10 @@ class Scheduler:
             self._preempt(self._running[-1])
 
     def completed(self, step: ScheduledStep) -> None:
-        """Takes note that a step has been computed."""
+        """Takes note that a step has been computed, for those that are still here."""
         for sequence, part in zip(step.sequences, step.batch.slices, strict=True):
+            if not sequence.is_running:
+                continue
             sequence.computed = part.start + len(part.ids)
             sequence.scored = max(sequence.scored, min(sequence.computed, sequence.prompt_length))
             self.pool.commit(sequence.table, sequence.tokens, sequence.computed)
