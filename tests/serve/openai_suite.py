@@ -49,6 +49,17 @@ def check_chat(client: OpenAI, model: str) -> None:
     assert answer.usage.total_tokens == answer.usage.prompt_tokens + answer.usage.completion_tokens
 
 
+def check_turns(client: OpenAI, model: str) -> None:
+    """A reply goes back as it came, as the client's own objects."""
+    first = client.chat.completions.create(model=model, messages=QUESTION, max_tokens=8)
+    again = client.chat.completions.create(
+        model=model,
+        messages=[*QUESTION, first.choices[0].message, {"role": "user", "content": "Sure?"}],
+        max_tokens=8,
+    )
+    assert again.usage.prompt_tokens > first.usage.prompt_tokens
+
+
 def check_stream(client: OpenAI, model: str) -> None:
     asked = {"model": model, "messages": QUESTION, "max_tokens": 16, "temperature": 0, "seed": 1}
     whole = client.chat.completions.create(**asked)
@@ -262,6 +273,7 @@ def check_raw(client: OpenAI, model: str) -> None:
 TEXT_CHECKS = (
     check_models,
     check_chat,
+    check_turns,
     check_stream,
     check_choices,
     check_logprobs,

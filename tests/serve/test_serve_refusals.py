@@ -122,6 +122,24 @@ WRONG = [
         None,
         "no earlier",
     ),
+    (
+        {
+            "messages": [
+                {"role": "assistant", "tool_calls": [CALL]},
+                {"role": "tool", "content": "x", "tool_call_id": "a", "name": "g"},
+            ]
+        },
+        "messages[1].name",
+        None,
+        "'f'",
+    ),
+    (
+        {"messages": [{"role": "user", "content": "x", "name": "Ann"}]},
+        "messages[0].name",
+        "unsupported",
+        "content",
+    ),
+    ({"model": "x" * 257}, "model", None, "256"),
     ({"continue_final_message": True}, "continue_final_message", None, "assistant"),
     ({"response_format": {"type": "xml"}}, "response_format", None, "'xml'"),
     (
@@ -272,6 +290,21 @@ async def test_fields_that_cannot_change_the_answer_are_taken():
     assert answer.status_code == 200
     assert len(answer.json()["choices"]) == 2
     assert lm.requests[0].context.user == "u"
+
+
+@pytest.mark.parametrize("fields", [{"x" * 1_000_000: 1}, {"tool_choice": "x" * 1_000_000}])
+async def test_an_error_does_not_send_back_what_was_sent(fields):
+    async with inside(source_of(ScriptedLM())) as http:
+        answer = await http.post("/v1/chat/completions", json=hello(**fields))
+    assert answer.status_code == 400
+    assert len(answer.content) < 5000
+
+
+async def test_an_unknown_kind_of_events_is_refused():
+    async with inside(source_of(ScriptedLM())) as http:
+        headers = {"X-Kataribe-Events": "everything"}
+        answer = await http.post("/v1/chat/completions", json=hello(), headers=headers)
+    assert (answer.status_code, answer.json()["error"]["param"]) == (400, "X-Kataribe-Events")
 
 
 async def test_images_reach_a_model_that_sees():

@@ -14,6 +14,7 @@ import pytest
 from kataribe.base.errors import BusyError, ProviderError
 from kataribe.base.events import Citation, Progress, Step, TextDelta
 from kataribe.run.providers import Call, Reply, ScriptedLM
+from kataribe.serve import sse
 from tests.serve.conftest import WEATHER, Source, hello, inside, source_of
 
 WAITING = (Progress("queued", 3, 5), Progress("loading", 7, None), Progress("reading", 12, 40))
@@ -207,12 +208,7 @@ def test_loading_does_not_hold_the_headers(live):
 def test_leaving_ends_the_work_at_once(live, streaming):
     lm = ScriptedLM(Reply("word " * 1000, pace=0.01))
     server = live(lm)
-    body = json.dumps(hello(stream=streaming)).encode()
-    with socket.create_connection(("127.0.0.1", server.port)) as client:
-        client.sendall(
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
-            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-        )
+    with open_chat(server.port, stream=streaming) as client:
         if streaming:
             assert b"200" in client.recv(1000)
         assert until(lambda: lm.running == 1)
@@ -229,28 +225,51 @@ def test_leaving_while_the_model_loads_gives_the_lease_back(live):
     assert until(lambda: source.leases == 0, 2)
 
 
-def test_a_client_that_reads_slowly_slows_the_model_and_not_the_memory(live):
-    sent = []
+def open_chat(port: int, *, stream: bool) -> socket.socket:
+    """A connection that has asked and reads nothing."""
+    body = json.dumps(hello(stream=stream)).encode()
+    client = socket.create_connection(("127.0.0.1", port))
+    client.sendall(
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
+    )
+    return client
 
-    class Flood(ScriptedLM):
-        async def stream(self, request):
-            for number in range(100_000):
-                sent.append(number)
+
+class Flood(ScriptedLM):
+    """200 MB of words, as fast as they are taken."""
+
+    sent = 0
+    ended = False
+
+    async def stream(self, request):
+        try:
+            for _ in range(100_000):
+                self.sent += 1
                 yield TextDelta("x" * 2000)
+        finally:
+            self.ended = True
 
-    server = live(Flood())
-    body = json.dumps(hello(stream=True)).encode()
-    with socket.create_connection(("127.0.0.1", server.port)) as client:
-        client.sendall(
-            b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
-            b"Content-Type: application/json\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)
-        )
-        assert until(lambda: len(sent) > 10)
+
+def test_a_client_that_reads_slowly_slows_the_model_and_not_the_memory(live):
+    lm = Flood()
+    with open_chat(live(lm).port, stream=True):
+        assert until(lambda: lm.sent > 10)
         last = -1
-        while last != len(sent):  # until it stands still
-            last = len(sent)
+        while last != lm.sent:  # until it stands still
+            last = lm.sent
             time.sleep(0.3)
-        assert len(sent) < 20_000  # 200 MB would have been sent to nobody
+        assert lm.sent < 20_000
+        assert not lm.ended
+
+
+def test_a_client_that_stops_reading_gives_its_place_back(live, monkeypatch):
+    monkeypatch.setattr(sse, "STALLED_SECONDS", 0.3)
+    lm = Flood()
+    server = live(lm)
+    with open_chat(server.port, stream=True):
+        assert until(lambda: lm.ended)
+        assert until(lambda: server.source.leases == 0)
 
 
 def test_many_streams_at_once_stay_apart(live):

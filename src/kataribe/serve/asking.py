@@ -88,22 +88,33 @@ def tools_of(tools: Sequence[ToolDefinition] | None) -> tuple[ToolSpec, ...]:
 
 def messages_in(messages: Sequence[ChatMessage], *, continue_last: bool) -> tuple[Message, ...]:
     """The conversation; raises `InputError` for a turn that nothing led to."""
-    called: set[str] = set()
+    called: dict[str, str] = {}
     for place, message in enumerate(messages):
         if isinstance(message, AssistantMessage):
-            called |= {call.id for call in message.tool_calls or ()}
-        elif isinstance(message, ToolMessage) and message.tool_call_id not in called:
-            raise InputError(
-                f"messages[{place}] answers the tool call {message.tool_call_id!r}, which no "
-                "earlier assistant message made. Send that message too.",
-                param=f"messages[{place}].tool_call_id",
-            )
+            called |= {call.id: call.function.name for call in message.tool_calls or ()}
+        elif isinstance(message, ToolMessage):
+            _check_answer(message, called, f"messages[{place}]")
     if continue_last and not isinstance(messages[-1], AssistantMessage):
         raise InputError(
             "continue_final_message needs the assistant's message as the last one.",
             param="continue_final_message",
         )
     return tuple(_message(message, f"messages[{n}]") for n, message in enumerate(messages))
+
+
+def _check_answer(message: ToolMessage, called: dict[str, str], place: str) -> None:
+    name = called.get(message.tool_call_id)
+    if name is None:
+        raise InputError(
+            f"{place} answers the tool call {message.tool_call_id!r}, which no earlier assistant "
+            "message made. Send that message too.",
+            param=f"{place}.tool_call_id",
+        )
+    if message.name not in (None, name):
+        raise InputError(
+            f"{place} is named {message.name!r}, but answers a call of {name!r}.",
+            param=f"{place}.name",
+        )
 
 
 def _message(message: ChatMessage, place: str) -> Message:

@@ -11,10 +11,11 @@ from fastapi import APIRouter
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
+from kataribe.base.errors import InputError
 from kataribe.base.events import Citation, Finished, Progress, Step, Usage
 from kataribe.serve.access import record_of
 from kataribe.serve.asking import chat_request
-from kataribe.serve.described import ASKING, stream_of, takes
+from kataribe.serve.described import ASKING, asks, stream_of
 from kataribe.serve.desk import Desk
 from kataribe.serve.exchange import Exchange, Told
 from kataribe.serve.intake import read_body
@@ -49,15 +50,16 @@ def chat_router(desk: Desk) -> APIRouter:
         summary="Continue a conversation",
         response_model=ChatCompletion,
         responses={200: stream_of(ChatCompletionChunk, _STREAMED), **ASKING},
-        openapi_extra=takes(ChatCompletionRequest),
+        openapi_extra=asks(ChatCompletionRequest),
     )
     async def create_chat_completion(http: HTTPRequest) -> Response:
         body = await read_body(http, ChatCompletionRequest, unsupported=UNSUPPORTED)
         request = chat_request(body)
+        pace = pace_of(desk.settings, http)
         exchange = Exchange(desk, body.model, [request], record_of(http.scope))
         exchange.start(http.receive)
         if body.stream:
-            return await _streamed(http, desk, body, exchange)
+            return await _streamed(http, body, exchange, pace)
         return await _whole(body, exchange)
 
     return router
@@ -74,8 +76,13 @@ def new_head(prefix: str, model: str) -> dict[str, Any]:
 
 def pace_of(settings: ServerSettings, http: HTTPRequest) -> Pace:
     """How silent a stream may be, and whether its client wants events of progress."""
-    wanted = {word.strip() for word in http.headers.get("x-kataribe-events", "").split(",")}
-    return Pace(settings.header_patience, settings.heartbeat, "progress" in wanted)
+    wanted = http.headers.get("x-kataribe-events")
+    if wanted not in (None, "progress"):
+        raise InputError(
+            f"The header X-Kataribe-Events is {wanted[:100]!r}, but knows only 'progress'.",
+            param="X-Kataribe-Events",
+        )
+    return Pace(settings.header_patience, settings.heartbeat, wanted is not None)
 
 
 async def _whole(body: ChatCompletionRequest, exchange: Exchange) -> Response:
@@ -94,11 +101,10 @@ async def _whole(body: ChatCompletionRequest, exchange: Exchange) -> Response:
 
 
 async def _streamed(
-    http: HTTPRequest, desk: Desk, body: ChatCompletionRequest, exchange: Exchange
+    http: HTTPRequest, body: ChatCompletionRequest, exchange: Exchange, pace: Pace
 ) -> Response:
     usage = body.stream_options is not None and bool(body.stream_options.include_usage)
     encode = _encoder(body.model, usage=usage, logprobs=bool(body.logprobs))
-    pace = pace_of(desk.settings, http)
     return await EventStream(exchange, encode, pace, record_of(http.scope)).open()
 
 

@@ -13,7 +13,7 @@ from kataribe.base.events import Finished, Progress, Step, Usage
 from kataribe.base.lm import Request
 from kataribe.serve.access import record_of
 from kataribe.serve.chat import new_head, pace_of
-from kataribe.serve.described import ASKING, stream_of, takes
+from kataribe.serve.described import ASKING, asks, stream_of
 from kataribe.serve.desk import Desk
 from kataribe.serve.exchange import Exchange, Told
 from kataribe.serve.intake import read_body
@@ -38,17 +38,17 @@ def completions_router(desk: Desk) -> APIRouter:
         summary="Continue bare prompts",
         response_model=Completion,
         responses={200: stream_of(Completion, _STREAMED), **ASKING},
-        openapi_extra=takes(CompletionRequest),
+        openapi_extra=asks(CompletionRequest),
     )
     async def create_completion(http: HTTPRequest) -> Response:
         body = await read_body(http, CompletionRequest, unsupported=UNSUPPORTED)
         requests = completion_requests(body, desk.settings.max_prompts)
+        pace = pace_of(desk.settings, http)
         exchange = Exchange(desk, body.model, requests, record_of(http.scope))
         exchange.start(http.receive)
         if body.stream:
             usage = body.stream_options is not None and bool(body.stream_options.include_usage)
             encode = _encoder(body, requests, usage=usage)
-            pace = pace_of(desk.settings, http)
             return await EventStream(exchange, encode, pace, record_of(http.scope)).open()
         async with exchange:
             prompts = await exchange.finished()

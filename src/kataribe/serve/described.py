@@ -37,6 +37,18 @@ def takes(*shapes: type[BaseModel]) -> dict[str, Any]:
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
 
 
+def asks(shape: type[BaseModel]) -> dict[str, Any]:
+    """The body of a route that asks a model, and the header that its streams know."""
+    header = {
+        "name": "X-Kataribe-Events",
+        "in": "header",
+        "required": False,
+        "description": "Extension: a stream tells its progress in events of its own.",
+        "schema": {"type": "string", "enum": ["progress"]},
+    }
+    return {**takes(shape), "parameters": [header]}
+
+
 ASKING = failures(400, 403, 404, 413, 415, 429, 502, 503)
 """What can go wrong when a model is asked."""
 

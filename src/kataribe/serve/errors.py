@@ -34,6 +34,13 @@ STATUS: tuple[tuple[type[KataribeError], int, str], ...] = (
 """Which branch of the tree is which status and type; whatever is not here is a 500."""
 
 
+LONGEST = 2000
+"""Characters of a message: it may quote what was sent, which may be megabytes."""
+
+PATIENCE = 10.0
+"""Seconds to wait after a 503 that does not say how long."""
+
+
 class RefusedError(KataribeError):
     """The request is refused before any room sees it: its size, form, origin or method."""
 
@@ -74,16 +81,17 @@ def failure(error: KataribeError) -> Failure:
         kind = "invalid_request_error" if error.status < 500 else "server_error"
         return Failure(error.status, kind, error.message, error.code, error.param, error.headers)
     headers: dict[str, str] = {}
+    message = error.message if len(error.message) <= LONGEST else error.message[:LONGEST] + " …"
     if isinstance(error, AccessError):
         headers["WWW-Authenticate"] = "Bearer"
-    after = error.retry_after if isinstance(error, BusyError | UnavailableError) else None
-    if after is not None:
+    if isinstance(error, BusyError | UnavailableError):
+        after = PATIENCE if error.retry_after is None else error.retry_after
         # Whole seconds, rounded up: the header knows no fractions (RFC 9110, 10.2.3).
         headers["Retry-After"] = str(max(1, math.ceil(after)))
     for branch, status, kind in STATUS:
         if isinstance(error, branch):
-            return Failure(status, kind, error.message, error.code, error.param, headers)
-    return Failure(500, "server_error", error.message, error.code, error.param, headers)
+            return Failure(status, kind, message, error.code, error.param, headers)
+    return Failure(500, "server_error", message, error.code, error.param, headers)
 
 
 def error_response(error: KataribeError) -> Response:

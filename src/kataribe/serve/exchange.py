@@ -6,8 +6,8 @@ It runs in its own task, and ends at once when the client goes away or the serve
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, suppress
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self, TypeAlias
@@ -153,19 +153,14 @@ class Exchange:
         number, request = question.number, question.request
         async with room:
             open_choices = set(range(request.n))
-            events = lm.stream(request)
-            try:
-                async for event in _obeying(request, events):
+            async with aclosing(_obeying(request, lm.stream(request))) as events:
+                async for event in events:
                     if isinstance(event, Finished):
                         open_choices.discard(event.index)
                         _check_end(event)
                     meter.saw(number, event)
                     await self._room.acquire()
                     self._items.put_nowait(Told(number, event))
-            finally:
-                close = getattr(events, "aclose", None)
-                if close is not None:
-                    await close()
             if open_choices:
                 raise KataribeError(
                     f"{lm.name} ended {request.n - len(open_choices)} of {request.n} choices; its "
@@ -200,21 +195,24 @@ def _check_end(event: Finished) -> None:
         )
 
 
-async def _obeying(request: Request, events: AsyncIterator[Event]) -> AsyncIterator[Event]:
+async def _obeying(request: Request, events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
     """The events with at most one tool call each turn where more are not wanted.
 
     Models here are held to that while they write; this holds those that only heard of it.
+    Closing it closes `events`.
     """
-    async for event in events:
-        if request.parallel_tool_calls:
-            yield event
-        elif isinstance(event, ToolCallDelta):
-            if event.call == 0:
+    try:
+        async for event in events:
+            if request.parallel_tool_calls:
                 yield event
-        elif isinstance(event, Finished):
-            yield _with_one_call(event)
-        else:
-            yield event
+            elif isinstance(event, Finished):
+                yield _with_one_call(event)
+            elif not isinstance(event, ToolCallDelta) or event.call == 0:
+                yield event
+    finally:
+        close = getattr(events, "aclose", None)
+        if close is not None:
+            await close()
 
 
 def _with_one_call(event: Finished) -> Finished:

@@ -17,6 +17,13 @@ from kataribe.serve.errors import RefusedError
 Body = TypeVar("Body", bound=BaseModel)
 
 
+NESTED = {
+    "cache_control": "what can be cached is cached without being told.",
+    "name": "messages carry no names here; write it into the content.",
+}
+"""Fields inside messages that clients know and this server does not serve, with the reason."""
+
+
 class ClientGoneError(Exception):
     """Nobody is there any more to be answered."""
 
@@ -82,6 +89,9 @@ def _first(error: ValidationError, value: Any, shape: type[BaseModel]) -> InputE
     found = error.errors(include_url=False, include_input=False, include_context=True)
     one = max(found, key=lambda each: _weight(each, value))
     param = _param(_path(one["loc"], value))
+    if one["type"] == "extra_forbidden" and one["loc"][-1] in NESTED:
+        reason = NESTED[str(one["loc"][-1])]
+        return UnsupportedError(f"Field {param!r} is not supported: {reason}", param=param)
     if one["type"] == "extra_forbidden":
         return InputError(
             f"Unknown field {param!r}.{_nearest(str(one['loc'][-1]), shape)}",
@@ -148,4 +158,4 @@ def _param(place: Sequence[str | int]) -> str | None:
     text = ""
     for step in place:
         text += f"[{step}]" if isinstance(step, int) else f".{step}"
-    return text.removeprefix(".") or None
+    return text.removeprefix(".")[:200] or None

@@ -19,6 +19,9 @@ from kataribe.serve.intake import ClientGoneError
 from kataribe.serve.record import Record
 from kataribe.serve.telling import to_bytes
 
+STALLED_SECONDS = 60.0
+"""A client that has read nothing for so long has left, whatever its connection says."""
+
 DONE = b"data: [DONE]\n\n"
 
 Encode: TypeAlias = Callable[[Told | None], Iterable[dict[str, Any]]]
@@ -80,8 +83,16 @@ class EventStream(Response):
             start = {"status": 200, "headers": self.raw_headers}
             await send({"type": "http.response.start", **start})
             async for data in self._frames():
-                await send({"type": "http.response.body", "body": data, "more_body": True})
+                await self._send(send, data)
             await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _send(self, send: Send, data: bytes) -> None:
+        try:
+            async with asyncio.timeout(STALLED_SECONDS):
+                await send({"type": "http.response.body", "body": data, "more_body": True})
+        except TimeoutError:
+            # It still holds a place among the model's replies; others wait for that.
+            raise ClientGoneError from None
 
     async def _frames(self) -> AsyncIterator[bytes]:
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, TypeAlias
+from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -55,7 +55,6 @@ class SystemMessage(Incoming):
 
     role: Literal["system", "developer"]
     content: Texts
-    name: str | None = None
 
 
 class UserMessage(Incoming):
@@ -63,7 +62,6 @@ class UserMessage(Incoming):
 
     role: Literal["user"]
     content: str | Annotated[list[UserContent], Field(min_length=1)]
-    name: str | None = None
 
 
 class FunctionCall(Incoming):
@@ -88,11 +86,12 @@ class AssistantMessage(Incoming):
     content: Texts | None = None
     reasoning_content: str | None = Field(None, description="Extension: what it thought.")
     refusal: None = None
-    annotations: Annotated[list[None], Field(max_length=0)] | None = None
+    annotations: list[dict[str, Any]] | None = Field(
+        None, description="Of an earlier reply; does not change the answer."
+    )
     audio: None = None
     function_call: None = None
     tool_calls: list[SentToolCall] | None = None
-    name: str | None = None
 
 
 class ToolMessage(Incoming):
@@ -101,6 +100,7 @@ class ToolMessage(Incoming):
     role: Literal["tool"]
     content: Texts
     tool_call_id: str = Field(min_length=1)
+    name: str | None = Field(None, description="The tool's name, as the call has it.")
 
 
 ChatMessage: TypeAlias = Annotated[

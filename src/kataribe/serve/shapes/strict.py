@@ -65,7 +65,7 @@ class StructuredOutputs(Incoming):
 class Sampled(Incoming):
     """The fields that chats and completions share."""
 
-    model: str = Field(min_length=1, description="A name that /v1/models lists.")
+    model: str = Field(min_length=1, max_length=256, description="A name that /v1/models lists.")
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     repetition_penalty: float | None = Field(
