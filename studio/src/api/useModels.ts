@@ -1,4 +1,4 @@
-import { useQuery } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { use } from "react";
 
 import { SettingsContext } from "../settings/context";
@@ -11,6 +11,7 @@ export function useModels() {
   return useQuery({
     queryKey: ["models", key],
     queryFn: ({ signal }) => listModels({ key }, signal),
+    placeholderData: keepPreviousData, // a new key asks anew; until then the list stays
     refetchInterval: (query) => (query.state.status === "error" ? 3000 : 5000),
   });
 }

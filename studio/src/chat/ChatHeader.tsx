@@ -18,10 +18,10 @@ export function ChatHeader({ models, model, hasConversation }: Props) {
   return (
     <header className="bar">
       <h1 className="unseen">{text.chat.title}</h1>
-      <label className="picker">
-        <span className="unseen">{text.chat.model}</span>
+      <div className="picker">
         <select
           className="field"
+          aria-label={text.chat.model}
           value={model ?? ""}
           disabled={!models || models.length === 0}
           onChange={(event) => change({ model: event.target.value })}
@@ -33,7 +33,7 @@ export function ChatHeader({ models, model, hasConversation }: Props) {
             </option>
           ))}
         </select>
-      </label>
+      </div>
       {hasConversation ? (
         <Link className="button quiet" to="/chat">
           <PlusIcon size={16} />

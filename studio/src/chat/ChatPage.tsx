@@ -1,4 +1,4 @@
-import { use, useEffect, useMemo, useRef, useState } from "react";
+import { use, useMemo, useRef, useState } from "react";
 import { useNavigate, useParams } from "react-router";
 
 import { pickModel } from "../api/models";
@@ -32,7 +32,7 @@ function Chat({ id }: { id: string | null }) {
   const navigate = useNavigate();
   const { chats } = useTalk();
   const conversation = useConversation(id);
-  const asking = useAsking();
+  const { how, models, query } = useAsking();
   const [draft, setDraft] = useDraft(id);
   const field = useRef<HTMLTextAreaElement>(null);
   const { scroller, content, atEnd, toEnd } = useStickToBottom();
@@ -43,7 +43,6 @@ function Chat({ id }: { id: string | null }) {
   const stop = id !== null && live ? () => chats.stop(id) : null;
   useChatKeys(field, stop);
 
-  const { how, models, query } = asking;
   const send = (what: string) => {
     if (!how || live) return;
     const to = chats.send(id, what, how);
@@ -51,9 +50,10 @@ function Chat({ id }: { id: string | null }) {
     if (id === null) void navigate(`/chat/${to}`, { replace: true });
     else toEnd();
   };
-  const retry = (reply: Reply) => {
-    // Read at the moment of the click: a key may have been entered in between.
-    if (id !== null && asking.latest.current) chats.retry(id, reply, asking.latest.current);
+  const retry = (reply: Reply, key?: string) => {
+    if (id === null || !how) return;
+    // A key that was entered this moment is not in the settings of this rendering yet.
+    chats.retry(id, reply, key === undefined ? how : { ...how, connection: { key } });
   };
   const takeBack = (reply: Reply) => {
     if (id === null) return;
@@ -69,7 +69,8 @@ function Chat({ id }: { id: string | null }) {
       <ChatHeader models={models} model={how?.model ?? null} hasConversation={id !== null} />
       <div className="scroller" ref={scroller}>
         <div className="content" ref={content}>
-          {id === null ? <EmptyChat onAsk={how ? send : null} /> : null}
+          {/* Not before the notices below have their place: the page must not jump. */}
+          {id === null && !query.isPending ? <EmptyChat onAsk={how ? send : null} /> : null}
           {id !== null && conversation === null ? <GoneChat /> : null}
           {conversation ? (
             <MessageList
@@ -118,11 +119,7 @@ function useAsking() {
     () => (model === null ? null : { model, sampling, connection: { key } }),
     [model, sampling, key],
   );
-  const latest = useRef(how);
-  useEffect(() => {
-    latest.current = how;
-  }, [how]);
-  return { how, latest, models, query };
+  return { how, models, query };
 }
 
 function useWritesJapanese(conversation: Conversation | null | undefined, draft: string): boolean {

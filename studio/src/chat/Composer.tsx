@@ -21,9 +21,8 @@ export function Composer({ draft, onDraft, onSend, onStop, field }: Props) {
   const composition = useRef(new Composition());
   const hint = useId();
   useGrowing(field, draft);
-  // The field is there before the first key is pressed, except where that raises a keyboard.
   useEffect(() => {
-    if (matchMedia("(pointer: fine)").matches) field.current?.focus({ preventScroll: true });
+    focusWithoutKeyboard(field.current);
   }, [field]);
 
   const empty = draft.trim() === "";
@@ -58,7 +57,15 @@ export function Composer({ draft, onDraft, onSend, onStop, field }: Props) {
           }}
         />
         {onStop ? (
-          <button type="button" className="button primary square" onClick={onStop}>
+          <button
+            type="button"
+            className="button primary square"
+            title={text.chat.stop}
+            onClick={() => {
+              onStop();
+              focusWithoutKeyboard(field.current); // this button goes; the focus must not
+            }}
+          >
             <StopIcon />
             <span className="unseen">{text.chat.stop}</span>
           </button>
@@ -79,6 +86,11 @@ export function Composer({ draft, onDraft, onSend, onStop, field }: Props) {
       </p>
     </form>
   );
+}
+
+/** Goes to the field, except where that would raise an on-screen keyboard unasked. */
+function focusWithoutKeyboard(box: HTMLTextAreaElement | null): void {
+  if (matchMedia("(pointer: fine)").matches) box?.focus({ preventScroll: true });
 }
 
 /** The field is as high as its text, up to what its style allows. */

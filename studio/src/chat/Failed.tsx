@@ -8,8 +8,8 @@ import { KeyForm } from "./KeyForm";
 
 interface Props {
   failure: Failure;
-  /** Tries again; null while that cannot be done. */
-  onRetry: (() => void) | null;
+  /** Tries again, with a key that was just entered; null while that cannot be done. */
+  onRetry: ((key?: string) => void) | null;
   children?: ReactNode;
 }
 
@@ -33,19 +33,16 @@ export function Failed({ failure, onRetry, children }: Props) {
             </q>
           </p>
         )}
-        {failure.kind === "key" ? (
-          <KeyForm onSaved={() => onRetry?.()} />
-        ) : (
-          <div className="row">
-            {onRetry ? (
-              <button type="button" className="button" onClick={onRetry} disabled={wait > 0}>
-                <RetryIcon size={16} />
-                {wait > 0 ? text.error.wait(count(language, wait)) : text.chat.retry}
-              </button>
-            ) : null}
-            {children}
-          </div>
-        )}
+        {failure.kind === "key" ? <KeyForm onSaved={(key) => onRetry?.(key)} /> : null}
+        <div className="row">
+          {onRetry ? (
+            <button type="button" className="button" onClick={() => onRetry()} disabled={wait > 0}>
+              <RetryIcon size={16} />
+              {wait > 0 ? text.error.wait(count(language, wait)) : text.chat.retry}
+            </button>
+          ) : null}
+          {children}
+        </div>
       </div>
     </div>
   );

@@ -5,7 +5,7 @@ import { SettingsContext } from "../settings/context";
 import { Composition } from "./composing";
 
 /** Asks for the server's key where it is missed. */
-export function KeyForm({ onSaved, save }: { onSaved: () => void; save?: string }) {
+export function KeyForm({ onSaved, save }: { onSaved: (key: string) => void; save?: string }) {
   const text = useText();
   const { change } = use(SettingsContext);
   const [key, setKey] = useState("");
@@ -21,7 +21,7 @@ export function KeyForm({ onSaved, save }: { onSaved: () => void; save?: string 
     setFault("");
     setKey("");
     change({ key: value });
-    onSaved();
+    onSaved(value);
   };
   return (
     <form

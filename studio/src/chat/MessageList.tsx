@@ -54,7 +54,7 @@ function ReplyRow({ conversation, reply, last, onRetry, onTakeBack, onShow }: Ro
   });
   const steady = useMemo(
     () => ({
-      retry: (reply: Reply) => actions.current.onRetry?.(reply),
+      retry: (reply: Reply, key?: string) => actions.current.onRetry?.(reply, key),
       takeBack: (reply: Reply) => actions.current.onTakeBack(reply),
       show: (id: string) => actions.current.onShow(id),
     }),

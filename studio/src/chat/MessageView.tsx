@@ -21,8 +21,8 @@ export const QuestionView = memo(function QuestionView({ question }: { question:
 });
 
 export interface ReplyActions {
-  /** Asks again; null while another reply is being written. */
-  onRetry: ((reply: Reply) => void) | null;
+  /** Asks again (with a key just entered); null while another reply is being written. */
+  onRetry: ((reply: Reply, key?: string) => void) | null;
   /** Takes the question back into the composer. */
   onTakeBack: (reply: Reply) => void;
   /** Shows another reply to the same question. */
@@ -68,7 +68,7 @@ function Ending({ reply, onRetry, onTakeBack, last }: Omit<Props, "siblings">) {
   const text = useText();
   if (reply.state === "failed" && reply.failure) {
     return (
-      <Failed failure={reply.failure} onRetry={onRetry && (() => onRetry(reply))}>
+      <Failed failure={reply.failure} onRetry={onRetry && ((key) => onRetry(reply, key))}>
         {last && reply.text === "" ? (
           <button type="button" className="button" onClick={() => onTakeBack(reply)}>
             <EditIcon size={16} />
