@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from contextlib import asynccontextmanager
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from kataribe.base.lm import Capabilities
 from kataribe.base.messages import ImagePart, TextPart
 from kataribe.run.providers import ScriptedLM
+from kataribe.serve.app import create_app
 from kataribe.serve.settings import ServerSettings
 from tests.serve.conftest import WEATHER, hello, inside, source_of
 
@@ -164,10 +166,22 @@ WRONG = [
 ]
 
 
+LM = ScriptedLM()
+APP = create_app(source_of(LM), ServerSettings(default_model="scripted"))
+
+
+@asynccontextmanager
+async def shared():
+    """A client of one application for many tests: building one takes a while."""
+    transport = httpx.ASGITransport(APP)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        yield http
+
+
 @pytest.mark.parametrize(("fields", "param", "code", "words"), WRONG)
 async def test_wrong_field_is_named(fields, param, code, words):
-    lm = ScriptedLM()
-    async with inside(source_of(lm)) as http:
+    LM.requests.clear()
+    async with shared() as http:
         for stream in ({}, {} if "stream_options" in fields else {"stream": True}):
             answer = await http.post("/v1/chat/completions", json=hello(**{**stream, **fields}))
             error = answer.json()["error"]
@@ -175,7 +189,7 @@ async def test_wrong_field_is_named(fields, param, code, words):
             assert error["type"] == "invalid_request_error"
             assert code in (None, error["code"])
             assert words in error["message"]
-    assert not lm.requests
+    assert not LM.requests
 
 
 @pytest.mark.parametrize(
@@ -238,7 +252,7 @@ SURROGATE = b'{"model":"scripted","messages":[{"role":"user","content":"\\ud83d"
 )
 @pytest.mark.parametrize("path", ["/v1/chat/completions", "/v1/completions", "/tokenize"])
 async def test_malformed_json(path, body):
-    async with inside(source_of(ScriptedLM())) as http:
+    async with shared() as http:
         answer = await http.post(path, content=body, headers={"content-type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["error"]["code"] == "invalid_json"
@@ -255,7 +269,7 @@ async def test_malformed_json(path, body):
     ],
 )
 async def test_wrong_content_type(headers):
-    async with inside(source_of(ScriptedLM())) as http:
+    async with shared() as http:
         answer = await http.post(
             "/v1/chat/completions", content=json.dumps(hello()), headers=headers
         )
