@@ -29,9 +29,10 @@ class SpecialTexts:
             start = found.start()
             position = start + 1
             for length in self._lengths:
-                if text[start : start + length] in self._texts:
-                    position = start + length
-                    yield start, position
+                end = start + length
+                if end <= len(text) and text[start:end] in self._texts:
+                    position = end
+                    yield start, end
                     break
 
     def open_end(self, text: str) -> int:
