@@ -9,12 +9,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from kataribe.base.errors import KataribeError
 from kataribe.base.settings import load_settings
 from kataribe.base.workspace import Workspace
 from kataribe.cli.output import size
+
+if TYPE_CHECKING:
+    from kataribe.run.catalog.catalog import Catalog
 
 SMALL_MEMORY = 2 * 10**9
 """Bytes of free memory under which even the default model has little room."""
@@ -135,6 +138,38 @@ def _check_workspace() -> Iterator[Check]:
         yield Check("workspace", "ok", found)
 
 
+def _check_models() -> Iterator[Check]:
+    from kataribe.run.catalog.catalog import Catalog
+
+    catalog = Catalog(Workspace.locate())
+    here = [entry for entry in catalog.entries() if entry.installed is not None]
+    if not here:
+        yield Check("models", "warn", "none is here yet", "kataribe up fetches the default one")
+        return
+    bad = [(entry.name, entry.problem or _damage(catalog, entry.name)) for entry in here]
+    for name, problem in bad:
+        if problem:
+            advice = f"kataribe models rm {name}, then pull or import it again"
+            yield Check("models", "fail", f"{name}: {problem}", advice)
+    sound = [name for name, problem in bad if not problem]
+    if sound:
+        yield Check("models", "ok", f"{', '.join(sound)} (checksums verified)")
+
+
+def _damage(catalog: Catalog, name: str) -> str:
+    """What is wrong with a model's files; '' when they are as they came."""
+    from kataribe.files.checksum import verify_sha256
+    from kataribe.run.catalog.installed import read_installed
+
+    found = read_installed(catalog.workspace, name)
+    for file in found.card.files:
+        try:
+            verify_sha256(found.folder / file.name, file.sha256)
+        except KataribeError as error:
+            return error.message
+    return ""
+
+
 def _check_port() -> Iterator[Check]:
     from kataribe.cli.running import find_running
     from kataribe.serve.ports import listen
@@ -182,6 +217,7 @@ CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
     _check_memory,
     _check_workspace,
     _check_settings,
+    _check_models,
     _check_tools,
     _check_port,
 )
