@@ -49,7 +49,7 @@ def test_ropes_survive_the_way_to_a_file_and_back(name: str) -> None:
 
 
 def test_unknown_architectures_are_named_with_what_is_supported() -> None:
-    with pytest.raises(ArchitectureError, match="'mamba'.*llama.*gemma3"):
+    with pytest.raises(ArchitectureError, match=r"'mamba'.*llama.*gemma3"):
         config_from_hf({"model_type": "mamba"})
     with pytest.raises(ArchitectureError, match="None"):
         config_from_hf({})

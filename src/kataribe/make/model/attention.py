@@ -37,16 +37,17 @@ class CausalAttend:
     def __init__(self, config: ModelConfig, mask: Tensor | None = None) -> None:
         self._config = config
         self._mask = mask
-        self._visible: dict[int | None, Tensor] = {}
+        self._visible: dict[tuple[int | None, int], Tensor] = {}
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `Attend`."""
         spec = self._config.attention(layer)
         if self._mask is None and (spec.window is None or spec.window >= q.shape[1]):
             return attend_dense(spec, q, k, v, None)
-        if spec.window not in self._visible:
-            self._visible[spec.window] = self._look(spec.window, q.shape[1], q.device)
-        return attend_dense(spec, q, k, v, self._visible[spec.window])
+        key = spec.window, q.shape[1]
+        if key not in self._visible:
+            self._visible[key] = self._look(*key, q.device)
+        return attend_dense(spec, q, k, v, self._visible[key])
 
     def _look(self, window: int | None, length: int, device: torch.device) -> Tensor:
         """(1 or batch, 1, seq, seq): which token (last but one) sees which."""

@@ -96,7 +96,7 @@ def load_model(
     """
     with torch.device("meta"):
         decoder = Decoder(checkpoint.config)
-    tensors = checkpoint.tensors
+    tensors, head = checkpoint.tensors, decoder.head
     for name, module in list(decoder.named_modules()):
         source = tensors.get(f"{name}.weight")
         if name == "head" and source is None:
@@ -113,7 +113,8 @@ def load_model(
             decoder.set_submodule(name, replacement)
         elif not (name == "head" and checkpoint.config.tied):
             _fill(module, name, tensors, dtype, device)
-    _tie_head(decoder, tensors, dtype, device)
+    if checkpoint.config.tied and decoder.head is head:
+        _tie_head(decoder, tensors, dtype, device)
     return decoder.eval()
 
 
@@ -137,8 +138,6 @@ def _tie_head(
     device: torch.device | str,
 ) -> None:
     """A tied head shares the embedding's matrix, or has its own where that one was replaced."""
-    if not decoder.config.tied or type(decoder.head) is not nn.Linear:
-        return
     if type(decoder.embed) is nn.Embedding:
         decoder.tie()
     else:

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from kataribe.base.errors import InputError, UnsupportedError
-from kataribe.files.atomic import write_atomic
+from kataribe.files.atomic import storage_error, write_atomic
 from kataribe.files.safetensors import ArraySource, save_safetensors
 from kataribe.make.model.checkpoint import Checkpoint
 from kataribe.make.model.config import ModelConfig
@@ -85,10 +85,14 @@ def save_pretrained(
     known = _token_ids(model, tokenizer_source) if token_ids is None else token_ids
     settings |= {name: known.get(name) for name in _TOKEN_IDS}
     settings["torch_dtype"] = str(dtype).removeprefix("torch.")
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "config.json").unlink(missing_ok=True)
+    files = {**_copies(tokenizer_source), **(texts or {})}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "config.json").unlink(missing_ok=True)
+    except OSError as error:
+        raise storage_error(f"{folder} cannot be written", error) from error
     _write_weights(folder, _groups(config), load, dtype, shard_bytes)
-    for name, content in {**_copies(tokenizer_source), **(texts or {})}.items():
+    for name, content in files.items():
         write_atomic(folder / name, content)
     write_atomic(folder / "config.json", json.dumps(settings, indent=2, sort_keys=True) + "\n")
 
@@ -109,10 +113,14 @@ def _loader(model: Decoder | Checkpoint) -> tuple[_Load, torch.dtype]:
         plain = {name: dtype for dtype, name in _DTYPES.items()}.get(kind, torch.float32)
         return lambda name: model.tensors[name].load(torch.float32), plain
     found = dict(model.named_parameters())
-    missing = sorted(
-        name for name in (name for names in _groups(model.config).values() for name, _ in names)
-        if name not in found
-    )  # fmt: skip
+    missing = [
+        name
+        for places in _groups(model.config).values()
+        for name, place in places
+        if name not in found or found[name].shape != place.shape
+    ]
+    if model.config.tied and getattr(model.head, "weight", None) is not model.embed.weight:
+        missing.append("head.weight")
     if missing:
         raise UnsupportedError(
             f"{missing[0]} is packed or replaced ({len(missing)} such parameters), so it cannot be "

@@ -1,0 +1,65 @@
+"""Counts against the thing itself: torch's parameters and torch's own counter of operations."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
+
+from kataribe.make.model.attention import CachedAttend
+from kataribe.make.model.checkpoint import load_model, open_checkpoint
+from kataribe.make.model.counting import (
+    cache_bytes_per_token,
+    cache_tokens,
+    flops_per_token,
+    parameter_count,
+)
+from tests.parity.tiny import CLASSES, build, random_ids
+
+
+@pytest.mark.parametrize("family", CLASSES)
+def test_counts_are_exact(tmp_path: Path, family: str) -> None:
+    theirs = build(family, 91)
+    theirs.save_pretrained(tmp_path)
+    checkpoint = open_checkpoint(tmp_path)
+    config = checkpoint.config
+    assert parameter_count(config) == theirs.num_parameters()
+    model = load_model(checkpoint)
+    for position in (0, 12):
+        counted = _counted(model, position)
+        full = position + 1
+        seen = cache_tokens(config, full)
+        # The plain cache multiplies with what the window hides, too.
+        hidden = 4 * config.heads * config.head_dim * (config.layers * full - seen)
+        assert counted == flops_per_token(config, position) + hidden
+
+
+def _counted(model: torch.nn.Module, position: int) -> int:
+    config = model.config
+    attend = CachedAttend(config, position + 1)
+    ids = random_ids(92, 1, position + 1)
+    with torch.inference_mode():
+        if position:
+            model(ids[:, :-1], torch.arange(position)[None], attend)
+    plain = sdpa_kernel(SDPBackend.MATH)  # torch does not count its fused attention on the CPU
+    with FlopCounterMode(display=False) as counter, torch.no_grad(), plain:
+        model.logits(model(ids[:, -1:], torch.tensor([[position]]), attend))
+    return int(counter.get_total_flops())
+
+
+def test_the_cache_of_the_default_model(smollm2_path: Path) -> None:
+    config = open_checkpoint(smollm2_path).config
+    assert parameter_count(config) == 134_515_008
+    assert cache_bytes_per_token(config) == 2 * 30 * 3 * 64 * 2
+    assert cache_bytes_per_token(config, 4) == 2 * 30 * 3 * 64 * 4
+
+
+def test_windows_bound_what_is_kept(tmp_path: Path) -> None:
+    build("gemma3", 93).save_pretrained(tmp_path)
+    config = open_checkpoint(tmp_path).config
+    assert config.windows == (6, 6, None, 6)
+    assert cache_tokens(config, 4) == 16
+    assert cache_tokens(config, 100) == 118
