@@ -8,7 +8,6 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from kataribe.base.errors import KataribeError
 from kataribe.serve.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -73,5 +72,5 @@ def _warm_up(models: LocalModels, name: str) -> None:
     try:
         models.load(name, hold=False)
         log.info("%s is loaded.", name)
-    except KataribeError as error:
-        log.warning("%s is not loaded: %s", name, error.message)
+    except Exception as error:  # told in the log; whoever asks for the model hears it again
+        log.warning("%s is not loaded: %s", name, error)
