@@ -373,11 +373,30 @@ def test_a_prompt_that_does_not_fit_is_refused_with_both_counts():
         lambda: Harness(FakeRunner()).submit(
             GenerationRequest((1,), Sampling(logit_bias={61: 1.0}))
         ),
+        # Rows of the logits that stand for no token.
+        lambda: Harness(FakeRunner(vocab_size=70)).submit(GenerationRequest((65,))),
+        lambda: Harness(FakeRunner(vocab_size=70)).submit(
+            GenerationRequest((1,), Sampling(logit_bias={65: 1.0}))
+        ),
+        lambda: Harness(FakeRunner()).submit(GenerationRequest((1,), stop_ids=frozenset({99}))),
     ],
 )
 def test_what_cannot_be_asked_is_refused(make):
     with pytest.raises(InputError):
         make()
+
+
+def test_rows_of_the_logits_that_stand_for_no_token_are_never_drawn():
+    runner = FakeRunner(vocab_size=70)
+    runner.change = lambda history, row: row + np.where(np.arange(70) >= 61, 20, 0).astype("f4")
+    harness = Harness(runner)
+    generation = harness.submit(
+        GenerationRequest((1, 2), Sampling(max_tokens=20, ignore_eos=True), n=3)
+    )
+    harness.run()
+    ends = [event for event in generation.mailbox.events if isinstance(event, Ended)]
+    assert len(ends) == 3
+    assert max(token for end in ends for token in end.ids) < 61
 
 
 def test_copying_that_fails_ends_its_request():

@@ -67,6 +67,13 @@ def test_a_machine_that_is_too_slow_still_reads():
     assert pace.budget(64) > 4 * LIMITS.smallest_chunk
 
 
+def test_reading_goes_on_where_replies_alone_take_longer_than_a_step_should():
+    rng = random.Random(2)
+    gaps = read_beside(64, lambda streams, chunk: streams * 0.01 + chunk / 1000, 4000, rng)
+    assert len(gaps) < 40  # of 160 ms for 160 tokens each, beside 640 ms for the replies
+    assert sorted(gaps)[len(gaps) // 2] < 0.64 * 1.5
+
+
 def test_retry_is_later_the_longer_the_queue_and_the_slower_the_machine():
     fast, slow = Pace(LIMITS), Pace(LIMITS)
     for place in range(50):

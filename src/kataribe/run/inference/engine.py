@@ -90,11 +90,11 @@ class Engine:
                 self._refused += 1
                 raise BusyError(
                     f"{self._unstarted} requests wait already and the queue holds "
-                    f"{self.limits.queue}. Try again later, or set a longer queue.",
+                    f"{self.limits.queue}. Try again later, or raise the setting `queue`.",
                     retry_after=self._core.pace.retry_after(self._unstarted),
                 )
             self._unstarted += 1
-            if not self._thread.is_alive():
+            if self._thread.ident is None:
                 self._thread.start()
             self._inbox.put(lambda core: core.accept(generation))
         return Stream(
@@ -122,6 +122,7 @@ class Engine:
         sampling, eos_ids = request.sampling, self._tokenizer.eos_ids
         self._check_ids("prompt", request.ids)
         self._check_ids("logit_bias", tuple(sampling.logit_bias))
+        self._check_ids("stop_token_ids", tuple(request.stop_ids))
         end_ids = request.stop_ids | eos_ids
         if sampling.ignore_eos and request.constraint is None:
             end_ids = request.stop_ids - eos_ids
@@ -153,7 +154,7 @@ class Engine:
         return prompt + wanted
 
     def _check_ids(self, param: str, ids: tuple[int, ...]) -> None:
-        size = self._runner.vocab_size
+        size = min(self._runner.vocab_size, self._tokenizer.vocab_size)
         for worst in (min(ids, default=0), max(ids, default=0)):
             if not 0 <= worst < size:
                 raise InputError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 from kataribe.run.inference.requests import EngineLimits
 
 _AIM = 0.85  # of the wished step time: what a step is planned for, so that noise stays below it
+_SHARE = 0.25  # on top of what replies take: reading goes on where they alone are too slow
 _GROWTH = 1.25  # most that the correction grows by in one step
 _CUT = 0.4  # most that it shrinks to in one step
 
@@ -53,7 +54,7 @@ class Pace:
         if self._token_seconds is None:
             self._learn_token_seconds(max(seconds - self._reply_seconds, seconds / 4) / read)
             return
-        aim = self._limits.step_seconds * _AIM
+        aim = self._aim()
         predicted = self._reply_seconds + read * self._token_seconds
         if seconds > aim:
             self._correction *= max(_CUT, aim / seconds)
@@ -68,9 +69,13 @@ class Pace:
         most = self._limits.chunk
         return min(self._limits.smallest_chunk, most), most
 
+    def _aim(self) -> float:
+        """Seconds that a step should take."""
+        return max(self._limits.step_seconds * _AIM, (1 + _SHARE) * self._reply_seconds)
+
     def _predicted_room(self) -> float:
         """Prompt tokens that fit beside the replies, as far as the two kinds of steps tell."""
-        spare = self._limits.step_seconds * _AIM - self._reply_seconds
+        spare = self._aim() - self._reply_seconds
         return max(spare / (self._token_seconds or 1.0), 1e-3)
 
     def finished(self, now: float) -> None:
