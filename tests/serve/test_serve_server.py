@@ -247,6 +247,16 @@ def test_an_unread_body_does_not_hold_the_connection(live, monkeypatch):
     assert answer.startswith(b"HTTP/1.1 413 ")
 
 
+def test_a_long_body_is_refused_before_any_of_it_comes(live):
+    answer = raw(
+        live(ScriptedLM()).port,
+        b"POST /v1/chat/completions HTTP/1.1\r\nHost: localhost\r\n"
+        b"Content-Type: application/json\r\nContent-Length: 200000000\r\n\r\n",
+    )
+    assert answer.startswith(b"HTTP/1.1 413 ")
+    assert b"33554432 bytes" in answer
+
+
 def test_connections_are_kept_and_requests_can_queue_on_them(live):
     server = live(ScriptedLM(Reply("hi")))
     connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=5)

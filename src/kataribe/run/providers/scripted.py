@@ -48,6 +48,7 @@ from kataribe.base.messages import (
     ToolCallPart,
     ToolResultPart,
 )
+from kataribe.run.providers.scripted_tokens import ScriptedTokenizer, logprobs_of
 
 EVERYTHING = Capabilities(
     context_length=4096,
@@ -115,35 +116,6 @@ Line: TypeAlias = str | Reply | Exception | Sequence[str | Reply]
 """What a request is answered with: words, a reply, an error, or one of the first two per choice."""
 
 Script: TypeAlias = Line | Callable[[Request], Line]
-
-
-class ScriptedTokenizer:
-    """One token per byte of UTF-8; 256 begins and 257 ends a text."""
-
-    vocab_size = 258
-    bos_id = 256
-    eos_id = 257
-    chat_template = None
-
-    def encode(self, text: str, *, special: bool = True, add_bos: bool | None = None) -> list[int]:
-        """The bytes of `text`; `special` changes nothing, since no text means a special token."""
-        del special
-        return [self.bos_id] * bool(add_bos) + list(text.encode("utf-8", "replace"))
-
-    def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:
-        """The text of `ids`, with replacement characters where bytes make none."""
-        words = b"".join(self.token_bytes(token) for token in ids)
-        del skip_special  # the two special tokens have no text either way
-        return words.decode("utf-8", "replace")
-
-    def token_bytes(self, token_id: int) -> bytes:
-        """The one byte of a token; none for the two special ones."""
-        if not 0 <= token_id < self.vocab_size:
-            raise InputError(
-                f"Token id {token_id} is outside the vocabulary of {self.vocab_size}.",
-                param="prompt",
-            )
-        return bytes([token_id]) if token_id < 256 else b""
 
 
 class ScriptedLM:
@@ -295,9 +267,9 @@ def _events(choice: _Choice) -> Iterator[Event]:
     echo = ""
     if request.echo:
         echo = ScriptedTokenizer().decode(choice.prompt)
-        echoed = _logprobs(choice.prompt, request.logprobs, first_is_known=False)
+        echoed = logprobs_of(choice.prompt, request.logprobs, first_is_known=False)
         yield TextDelta(echo, index, echoed)
-    spoken = _logprobs(tokens, request.logprobs)
+    spoken = logprobs_of(tokens, request.logprobs)
     yield from _deltas(said, reply, index, spoken)
     yield from reply.citations
     calls = _calls(reply, request) if cut is None else ()
@@ -356,32 +328,6 @@ def _deltas(
         size = len(spoken) - used if last else len(shown.encode())
         yield TextDelta(shown, index, spoken[used : used + size])
         used += size
-
-
-def _logprobs(
-    ids: Sequence[int], top: int | None, *, first_is_known: bool = True
-) -> tuple[TokenLogprob, ...]:
-    if top is None:
-        return ()
-    return tuple(
-        _unknown(token) if place == 0 and not first_is_known else _known(token, top)
-        for place, token in enumerate(ids)
-    )
-
-
-def _unknown(token: int) -> TokenLogprob:
-    raw = ScriptedTokenizer().token_bytes(token)
-    return TokenLogprob(token, raw.decode("utf-8", "replace"), raw, None)
-
-
-def _known(token: int, top: int) -> TokenLogprob:
-    def at(token_id: int, rank: int) -> TokenLogprob:
-        raw = ScriptedTokenizer().token_bytes(token_id)
-        return TokenLogprob(token_id, raw.decode("utf-8", "replace"), raw, -0.25 * (rank + 1))
-
-    likeliest = tuple(at((token + rank) % 256, rank) for rank in range(top))
-    said = at(token, 0)
-    return TokenLogprob(said.token_id, said.token, said.raw, said.logprob, likeliest)
 
 
 def _calls(reply: Reply, request: Request) -> tuple[ToolCallPart, ...]:
