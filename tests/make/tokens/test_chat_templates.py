@@ -284,6 +284,13 @@ def test_templates_do_not_reach_out(name: str) -> None:
         ChatTemplate(FORBIDDEN[name]).render(CHAT)
 
 
+def test_an_output_out_of_all_proportion_is_refused(host: TemplateHost) -> None:
+    with pytest.raises(TemplateError, match="5000000 characters"):
+        host.render("{{ 'a' * 5000000 }}", {})
+    long = "a" * 5_000_000
+    assert host.render("{{ text }}", {"text": long}) == long
+
+
 def test_the_limit_is_named(host: TemplateHost) -> None:
     with pytest.raises(TemplateError, match=r"0\.4 s of CPU time"):
         host.render(HOSTILE["nested loops"], {})

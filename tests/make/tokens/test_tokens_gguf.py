@@ -68,6 +68,21 @@ def test_sentencepiece_merges_as_llama_cpp_does(tmp_path: Path, prefix: bool) ->
     assert_equal_to_llama(path, [*seeded(300), *with_specials(["<s>", "</s>", "<tool>", "<unk>"])])
 
 
+def test_phi_3_swallows_spaces_after_its_tokens(tmp_path: Path) -> None:
+    control = ("<|endoftext|>", "<|user|>")
+    path = vocabularies.write_sentencepiece(tmp_path / "spm.gguf", *control, name="Phi-3 mini")
+    texts = [
+        "<|user|>\n  hi <|endoftext|>  x",
+        "a</s>  b",
+        "<tool> \t x",
+        "<s>  y",
+        "</s> </s>\t</s>",
+        *TEXTS,
+    ]
+    ours = assert_equal_to_llama(path, texts)
+    assert ours.encode("</s>   a") == ours.encode("</s>a")
+
+
 def test_characters_that_only_pieces_hold_still_merge(tmp_path: Path) -> None:
     """ "日本" is a piece while "日" is none: llama.cpp joins them all the same."""
     rows = [("<unk>", 0.0, 2), ("<s>", 0.0, 3), ("</s>", 0.0, 3)]

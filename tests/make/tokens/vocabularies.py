@@ -83,6 +83,7 @@ def write_gguf(path: Path, architecture: str, kind: str, **keys: Any) -> Path:
     """A GGUF file of metadata only; lists and numbers become what llama.cpp expects."""
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_tokenizer_model(kind)
+    writer.add_name(str(keys.pop("name", "test")))
     for name, value in keys.items():
         key = f"tokenizer.{name.removeprefix('top_')}" if name.startswith("top_") else ""
         key = key or f"tokenizer.ggml.{name}"
@@ -117,9 +118,9 @@ def write_byte_level(path: Path, pre: str | None, **keys: Any) -> Path:
     )
 
 
-def write_sentencepiece(path: Path, **keys: Any) -> Path:
-    """The SentencePiece vocabulary as GGUF."""
-    rows = sentencepiece_pieces()
+def write_sentencepiece(path: Path, *control: str, **keys: Any) -> Path:
+    """The SentencePiece vocabulary as GGUF, with more control tokens."""
+    rows = [*sentencepiece_pieces(), *((text, 0.0, CONTROL) for text in control)]
     return write_gguf(
         path,
         "llama",

@@ -151,15 +151,16 @@ def _byte_level(tokens: Tokens, lone: Mapping[str, int]) -> Inner:
 
 def _listed_merges(tokens: Tokens) -> list[tuple[str, str]]:
     merges: dict[tuple[str, str], None] = {}
+    ids = tokens.ids
     for merge in tokens.merges:
         at = merge.find(" ", 1)
-        pair = (merge[:at], merge[at + 1 :])
-        if at < 0 or not all(part in tokens.ids for part in (*pair, "".join(pair))):
+        left, right = merge[:at], merge[at + 1 :]
+        if at < 0 or left not in ids or right not in ids or left + right not in ids:
             raise FormatError(
                 f"{tokens.file} merges {merge!r}, which its vocabulary does not hold. "
                 "The file is damaged or was badly converted; fetch it again."
             )
-        merges.setdefault(pair)  # of equal ones the first counts, as in llama.cpp
+        merges.setdefault((left, right))  # of equal ones the first counts, as in llama.cpp
     return list(merges)
 
 

@@ -24,6 +24,9 @@ from jinja2 import nodes
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+LEAST_OUTPUT = 1 << 22
+"""Characters that any template may write; with long messages, eight times what it was given."""
+
 REFUSALS = (
     jinja2.TemplateError,
     ArithmeticError,
@@ -94,9 +97,12 @@ def _limit(memory: int, seconds: float) -> None:
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def _render(request: dict[str, Any]) -> dict[str, str]:
+def _render(request: dict[str, Any], longest: int) -> dict[str, str]:
     try:
-        return {"text": _compiled(request["source"]).render(**request["values"])}
+        text = _compiled(request["source"]).render(**request["values"])
+        if len(text) > longest:
+            return {"error": f"it wrote {len(text)} characters; {longest} are allowed here"}
+        return {"text": text}
     except jinja2.TemplateSyntaxError as error:
         return {"error": f"line {error.lineno}: {error.message}"}
     except MemoryError:
@@ -109,10 +115,11 @@ def _serve(source: BinaryIO, target: BinaryIO) -> None:
     memory, seconds = int(sys.argv[1]), float(sys.argv[2])
     _limit(memory, 0)
     while header := source.read(8):
-        request = json.loads(source.read(int.from_bytes(header)))
+        size = int.from_bytes(header)
+        request = json.loads(source.read(size))
         # CPU time, not wall time: a busy machine must not make a good template fail.
         signal.setitimer(signal.ITIMER_PROF, seconds)
-        reply = json.dumps(_render(request)).encode()
+        reply = json.dumps(_render(request, max(LEAST_OUTPUT, 8 * size))).encode()
         signal.setitimer(signal.ITIMER_PROF, 0)
         target.write(len(reply).to_bytes(8) + reply)
         target.flush()
