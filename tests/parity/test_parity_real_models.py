@@ -19,7 +19,7 @@ PROMPTS = (
     (28, 1441, 2, 198, 71, 45000, 17, 17, 17, 17, 9000, 12),
     tuple(range(200, 264)),
 )
-NEW_TOKENS = 12
+NEW_TOKENS = 6
 
 
 def compare(name: str, path: Path, prompts: tuple[tuple[int, ...], ...]) -> None:
@@ -41,14 +41,14 @@ def compare(name: str, path: Path, prompts: tuple[tuple[int, ...], ...]) -> None
 
 
 def test_smollm2(smollm2_path: Path) -> None:
-    compare("smollm2", smollm2_path, PROMPTS)
+    compare("smollm2", smollm2_path, PROMPTS[:2])
 
 
 @pytest.mark.slow
 def test_smollm2_far_into_its_context(smollm2_path: Path) -> None:
     generator = torch.Generator().manual_seed(7)
     prompt = torch.randint(3, 49152, (2000,), generator=generator).tolist()
-    compare("smollm2", smollm2_path, (tuple(prompt),))
+    compare("smollm2", smollm2_path, (PROMPTS[2], tuple(prompt)))
 
 
 @pytest.mark.slow

@@ -96,7 +96,8 @@ def load_model(
     """
     with torch.device("meta"):
         decoder = Decoder(checkpoint.config)
-    tensors, head = checkpoint.tensors, decoder.head
+    tensors = checkpoint.tensors
+    embed, head = decoder.embed, decoder.head
     for name, module in list(decoder.named_modules()):
         source = tensors.get(f"{name}.weight")
         if name == "head" and source is None:
@@ -114,7 +115,11 @@ def load_model(
         elif not (name == "head" and checkpoint.config.tied):
             _fill(module, name, tensors, dtype, device)
     if checkpoint.config.tied and decoder.head is head:
-        _tie_head(decoder, tensors, dtype, device)
+        if decoder.embed is embed:
+            decoder.tie()
+        else:  # replaced by something that the head cannot share
+            value = tensors["embed.weight"].load(dtype).to(device)
+            decoder.head.weight = nn.Parameter(value)
     return decoder.eval()
 
 
@@ -129,20 +134,6 @@ def _fill(
     for leaf, _ in list(module.named_parameters(recurse=False)):
         value = tensors[f"{name}.{leaf}"].load(kept).to(device)
         setattr(module, leaf, nn.Parameter(value))
-
-
-def _tie_head(
-    decoder: Decoder,
-    tensors: Mapping[str, SourceTensor],
-    dtype: torch.dtype,
-    device: torch.device | str,
-) -> None:
-    """A tied head shares the embedding's matrix, or has its own where that one was replaced."""
-    if type(decoder.embed) is nn.Embedding:
-        decoder.tie()
-    else:
-        value = tensors["embed.weight"].load(dtype).to(device)
-        decoder.head.weight = nn.Parameter(value)
 
 
 def _open_folder(folder: Path) -> Checkpoint:
