@@ -16,7 +16,13 @@ from kataribe.run.catalog.catalog import Catalog
 from kataribe.run.catalog.facts import read_facts
 from kataribe.run.catalog.fit import KEPT_RUNS, Run, Wish, fit_model, predict_speeds, read_runs
 from kataribe.run.catalog.machine import Machine, look_at, measured_speeds
-from kataribe.run.catalog.memory import Calibration, predict_memory, weight_bytes
+from kataribe.run.catalog.memory import (
+    Calibration,
+    holding,
+    kv_bytes_per_token,
+    predict_memory,
+    weight_bytes,
+)
 
 GIB = 1 << 30
 MACHINE = Machine(
@@ -37,6 +43,7 @@ FACTS = ModelFacts(
 
 @pytest.fixture(autouse=True)
 def known_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kataribe.run.catalog.memory.has_fast_bfloat16", lambda: True)
     monkeypatch.setattr("kataribe.run.catalog.catalog.look_at", lambda workspace: MACHINE)
 
 
@@ -123,7 +130,7 @@ def test_a_config_that_lies(tmp_path: Path, field: str, value: object) -> None:
 
 
 def test_memory_is_the_sum_of_its_parts() -> None:
-    fixed = Calibration(runtime=1000, token=2, vector=4, loading_values=0, loading_file=0)
+    fixed = Calibration(runtime=1000, token=2, vector=4, packing=0, mapped=0)
     told = predict_memory(FACTS, "auto", 2048, calibration=fixed)
     int4 = 640_000 // 2 + 640_000 // 32 * 4
     int8 = 64_000 + 1000 * 2
@@ -142,11 +149,50 @@ def test_memory_is_the_sum_of_its_parts() -> None:
 
 
 def test_loading_counts_only_where_it_is_the_peak() -> None:
-    heavy = Calibration(loading_values=1e4)
+    heavy = Calibration(packing=1e4, mapped=0.5)
     told = predict_memory(FACTS, "auto", 64, calibration=heavy)
-    assert told.total == told.runtime + told.tokenizer + told.weights + told.loading
+    assert told.mapped == 5_000_000
+    stays = told.runtime + told.tokenizer + told.weights
+    assert told.needed == stays + told.loading
+    assert told.total == told.needed + told.mapped
     parts = told.parts()
     assert parts["loading"] > parts["kv_cache"] + parts["activations"]
+
+
+@pytest.mark.parametrize(
+    ("role", "kind", "precision", "held"),
+    [
+        ("matrix", "Q4_1", "auto", "int4"), ("matrix", "Q4_K", "auto", "int4"),
+        ("matrix", "Q6_K", "auto", "int8"), ("matrix", "Q5_0", "auto", "int8"),
+        ("matrix", "BF16", "auto", "bfloat16"), ("embedding", "Q4_K", "auto", "int8"),
+        ("embedding", "F16", "auto", "bfloat16"), ("head", "Q6_K", "auto", "int8"),
+        ("matrix", "F32", "int4", "int4"), ("embedding", "F32", "int4", "int8"),
+        ("head", "Q4_0", "int4", "int8"), ("matrix", "Q4_0", "int8", "int8"),
+        ("matrix", "Q4_0", "bfloat16", "bfloat16"), ("embedding", "Q4_0", "float32", "float32"),
+    ],
+)  # fmt: skip
+def test_how_weights_are_held(role: str, kind: str, precision: str, held: str) -> None:
+    assert holding(TensorGroup(role, kind, 64, 1), precision) == held
+
+
+def test_without_fast_bfloat16_auto_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kataribe.run.catalog.memory.has_fast_bfloat16", lambda: False)
+    assert holding(TensorGroup("matrix", "BF16", 64, 1), "auto") == "float32"
+    assert kv_bytes_per_token(FACTS, "auto") == 2 * kv_bytes_per_token(FACTS, "bfloat16")
+
+
+@pytest.mark.parametrize(
+    ("name", "ctx", "measured"),
+    [("smollm2-135m", 2048, 574), ("gemma-3-270m", 2048, 1034), ("qwen2.5-coder-1.5b", 1024, 3190)],
+)
+def test_predictions_stay_within_a_tenth_of_what_was_measured(
+    name: str, ctx: int, measured: int
+) -> None:
+    """Peaks in MiB of whole processes, measured once as `Calibration` tells."""
+    facts = built_in_cards()[name].facts
+    assert facts is not None
+    predicted = predict_memory(facts, "auto", ctx).total / 2**20
+    assert predicted == pytest.approx(measured, rel=0.1)
 
 
 def test_verdicts() -> None:
@@ -159,12 +205,12 @@ def test_verdicts() -> None:
     assert good.ctx == 4096
     assert good.memory_budget == int(16 * GIB * 0.7)
     assert fit(available=GIB).memory_budget == GIB
-    full = good.memory.total
+    full = good.memory.needed
     tight = fit(budget=full - 500_000)
     assert tight.verdict == "fits_with_less_context"
     assert 512 <= tight.ctx < 4096
     assert tight.ctx % 256 == 0
-    assert tight.memory.total <= full - 500_000
+    assert tight.memory.needed <= full - 500_000
     assert f"{tight.ctx:,}" in tight.reason
     none = fit(budget=1_000_000)
     assert none.verdict == "does_not_fit"

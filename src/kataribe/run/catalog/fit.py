@@ -42,7 +42,8 @@ class Run:
     Attributes:
         precision: As it was asked for.
         ctx: Context in tokens.
-        cache_tokens: Tokens that the KV cache held room for.
+        cache_tokens: Tokens that lay in the KV cache at its fullest: memory of places that were
+            never written is never taken.
         peak_bytes: Most memory that the process took.
         prefill: Tokens of prompt read per second; None where none was measured.
         decode: Tokens written per second by one stream; None where none was measured.
@@ -83,7 +84,8 @@ class Fit:
         reason: In a sentence, with the figures.
         precision: The one that was asked about.
         ctx: The context that fits (the one asked about when it does not fit at all).
-        memory: At the peak, for `ctx`; None where the facts are not known before the download.
+        memory: For `ctx`: `total` is the peak of resident memory, `needed` what must be free for
+            it; None where the facts are not known before the download.
         memory_budget: Bytes that may be used.
         download: Bytes to fetch; 0 for what is here; None where nobody knows.
         disk_free: Bytes.
@@ -207,14 +209,14 @@ def _largest_context(
 ) -> tuple[int, MemoryEstimate]:
     """The wanted context where it fits, else the largest that does, else the wanted one."""
     memory = predict_memory(facts, precision, wanted)
-    if memory.total <= budget:
+    if memory.needed <= budget:
         return wanted, memory
-    over = memory.total - budget
+    over = memory.needed - budget
     shorter = wanted - -(-over // kv_bytes_per_token(facts, precision))
     for ctx in (shorter // CONTEXT_STEP * CONTEXT_STEP, SMALLEST_CONTEXT):
         if SMALLEST_CONTEXT <= ctx < wanted:
             smaller = predict_memory(facts, precision, ctx)
-            if smaller.total <= budget:
+            if smaller.needed <= budget:
                 return ctx, smaller
     return wanted, memory
 
@@ -222,8 +224,8 @@ def _largest_context(
 def _judge(
     facts: ModelFacts, memory: MemoryEstimate, ctx: int, wanted: int, budget: int
 ) -> tuple[Verdict, str]:
-    need, have = _gib(memory.total), _gib(budget)
-    if memory.total > budget:
+    need, have = _gib(memory.needed), _gib(budget)
+    if memory.needed > budget:
         least = facts.parameters
         return "does_not_fit", (
             f"It needs {need} with a context of {ctx:,} tokens, but {have} may be used"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import platform
@@ -67,7 +68,7 @@ def look_at(workspace: Workspace) -> Machine:
         disk_free=disk_free(workspace.models),
         bandwidth=speeds.bandwidth,
         matrix_rate=speeds.matrix_rate,
-        fast_bfloat16=_has_fast_bfloat16(),
+        fast_bfloat16=has_fast_bfloat16(),
     )
 
 
@@ -186,6 +187,8 @@ def _processor() -> str:
     return _cpu_info("model name") or platform.processor() or platform.machine()
 
 
-def _has_fast_bfloat16() -> bool:
+@functools.cache
+def has_fast_bfloat16() -> bool:
+    """The processor multiplies bfloat16 at least as fast as float32."""
     flags = set(_cpu_info("flags").split())
     return bool(flags & {"avx512_bf16", "amx_bf16"})

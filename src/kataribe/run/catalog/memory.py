@@ -2,79 +2,58 @@
 
 The peak is what stays (interpreter, libraries, tokenizer, weights) plus the greater of two things
 that do not meet: what loading needs for a moment, and cache with activations while it runs.
-Every figure that was measured and not counted stands in `Calibration`.
+How weights are held follows `make.adapt`'s table of precisions; every figure that was measured
+and not counted stands in `Calibration`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
 from kataribe.base.errors import InputError
 from kataribe.run.catalog.cards import ModelFacts, TensorGroup
+from kataribe.run.catalog.machine import has_fast_bfloat16
 
 Holding: TypeAlias = Literal["float32", "bfloat16", "int8", "int4"]
 """How a weight is held in memory."""
 
 PRECISIONS = ("auto", "float32", "bfloat16", "int8", "int4")
 
+_FOUR_BITS = frozenset({"Q4_0", "Q4_1", "Q4_K"})  # blocks that are taken over as they are
+_PLAIN = frozenset({"F64", "F32", "F16", "BF16"})
+
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """Measured constants, for Linux on x86-64 with the CPU build of PyTorch.
+    """Measured constants, for Linux on x86-64 with the CPU build of PyTorch 2.13.
+
+    Measured in November 2026 as the peak of resident memory (VmHWM) of a process with the server's
+    imports, after loading and after a prompt that fills the cache, for SmolLM2-135M (Q4_1),
+    Gemma 3 270M (Q4_K_M) and Qwen2.5-Coder-1.5B (Q4_K_M) with 2 threads: 574, 1034 and 3190 MiB;
+    with these constants 593, 1051 and 3192 are predicted.
 
     Attributes:
-        runtime: Bytes of the interpreter with all libraries imported and threads started.
-        token: Bytes that the tokenizer takes for each entry of the vocabulary.
+        runtime: Bytes of the interpreter with all libraries imported (248 MiB) and of what they
+            take once a model runs: threads, compiled kernels, the engine.
+        token: Bytes of tokenizer and token tables for each entry of the vocabulary.
         vector: Bytes for each value of norms and biases.
         int4_group: Bytes of scale and zero for 32 weights in int4.
         int8_row: Bytes of scale for one row in int8.
-        loading_values: Bytes per value of the largest matrix, while it is converted.
-        loading_file: Part of the file's bytes that is still mapped when the last weight is loaded.
+        packing: Bytes per value of the largest matrix of a layer (gate and up together) while it
+            is packed and checked.
+        mapped: Part of the file's bytes that is still mapped when the last weight is loaded.
         activation: Bytes per token and number of the widest places of a layer that are alive.
-        logits: Bytes per number of the rows of logits.
-        logit_rows: Rows of logits alive at once.
-        holdings: Precision -> kind in the file -> how a matrix of it is held; "" for any other.
-        embeddings: Precision -> kind -> how the embedding is held.
-        head_copy: Precisions in which a tied head is packed beside the embedding.
     """
 
-    runtime: int = 330 << 20
-    token: int = 350
+    runtime: int = 353 << 20
+    token: int = 694
     vector: int = 4
     int4_group: int = 4
     int8_row: int = 2
-    loading_values: float = 4.0
-    loading_file: float = 0.5
-    activation: float = 6.0
-    logits: int = 4
-    logit_rows: int = 64
-    holdings: Mapping[str, Mapping[str, Holding]] = field(
-        default_factory=lambda: {
-            "float32": {"": "float32"},
-            "bfloat16": {"": "bfloat16"},
-            "int8": {"": "int8"},
-            "int4": {"": "int4"},
-            "auto": {
-                "Q4_0": "int4",
-                "Q4_1": "int4",
-                "Q4_K": "int4",
-                "Q8_0": "int8",
-                "": "bfloat16",
-            },
-        }
-    )
-    embeddings: Mapping[str, Mapping[str, Holding]] = field(
-        default_factory=lambda: {
-            "float32": {"": "float32"},
-            "bfloat16": {"": "bfloat16"},
-            "int8": {"": "int8"},
-            "int4": {"": "int8"},
-            "auto": {"Q8_0": "int8", "": "bfloat16"},
-        }
-    )
-    head_copy: frozenset[str] = frozenset()
+    packing: float = 14.3
+    mapped: float = 1.0
+    activation: float = 18.0
 
 
 DEFAULT = Calibration()
@@ -91,6 +70,8 @@ class MemoryEstimate:
         kv_cache: Keys and values of all cached tokens.
         activations: Of one step.
         loading: Needed while loading, and given back before the model runs.
+        mapped: Pages of the file that lie in memory while it is loaded; the system takes them
+            back when it has need of them.
     """
 
     runtime: int
@@ -99,10 +80,17 @@ class MemoryEstimate:
     kv_cache: int
     activations: int
     loading: int
+    mapped: int
 
     @property
     def total(self) -> int:
-        """The peak: loading and running do not happen at once."""
+        """The peak of resident memory: loading and running do not happen at once."""
+        stays = self.runtime + self.tokenizer + self.weights
+        return stays + max(self.loading + self.mapped, self.kv_cache + self.activations)
+
+    @property
+    def needed(self) -> int:
+        """What must be there: the peak without pages that the system can take back."""
         stays = self.runtime + self.tokenizer + self.weights
         return stays + max(self.loading, self.kv_cache + self.activations)
 
@@ -131,14 +119,16 @@ def predict_memory(
         calibration: The measured constants.
     """
     check_precision(precision)
-    kv_bytes = kv_bytes_per_token(facts, precision)
+    tokens = ctx if cache_tokens is None else cache_tokens
+    largest = 2 * facts.intermediate_size * facts.hidden_size
     return MemoryEstimate(
         runtime=calibration.runtime,
         tokenizer=facts.vocab_size * calibration.token,
         weights=weight_bytes(facts, precision, calibration),
-        kv_cache=kv_bytes * max(ctx, cache_tokens or 0),
+        kv_cache=kv_bytes_per_token(facts, precision) * tokens,
         activations=_activation_bytes(facts, min(chunk_tokens, ctx), calibration),
-        loading=_loading_bytes(facts, calibration),
+        loading=int(largest * calibration.packing),
+        mapped=int((facts.file_bytes or _published_bytes(facts)) * calibration.mapped),
     )
 
 
@@ -153,35 +143,42 @@ def check_precision(precision: str) -> None:
 
 def kv_bytes_per_token(facts: ModelFacts, precision: str) -> int:
     """Bytes of keys and values that one token leaves in the cache, all layers together."""
-    size = 4 if precision == "float32" else 2
-    return 2 * facts.layers * facts.kv_heads * facts.head_dim * size
+    wide = precision == "float32" or (precision == "auto" and not has_fast_bfloat16())
+    return 2 * facts.layers * facts.kv_heads * facts.head_dim * (4 if wide else 2)
 
 
 def weight_bytes(facts: ModelFacts, precision: str, calibration: Calibration = DEFAULT) -> int:
-    """Bytes of all weights as they are held."""
-    return sum(
-        held_bytes(group, precision, calibration) for group in _held(facts, precision, calibration)
-    )
+    """Bytes of all weights as they are held. A tied head shares the embedding's."""
+    return sum(held_bytes(group, precision, calibration) for group in facts.groups)
 
 
 def streamed_bytes(facts: ModelFacts, precision: str, calibration: Calibration = DEFAULT) -> int:
     """Bytes of weights that one step of decoding reads: all but an embedding that is no head."""
     untied = any(group.role == "head" for group in facts.groups)
-    untied = untied or precision in calibration.head_copy
     return sum(
         held_bytes(group, precision, calibration)
-        for group in _held(facts, precision, calibration)
+        for group in facts.groups
         if not (untied and group.role == "embedding")
     )
+
+
+def holding(group: TensorGroup, precision: str) -> Holding:
+    """How the matrices of a group are held, by the table of `make.adapt.precision`."""
+    match precision:
+        case "float32" | "bfloat16" | "int8":
+            return precision
+        case "int4":
+            return "int4" if group.role == "matrix" else "int8"
+    if group.kind in _PLAIN:
+        return "bfloat16" if has_fast_bfloat16() else "float32"
+    return "int4" if group.kind in _FOUR_BITS and group.role != "embedding" else "int8"
 
 
 def held_bytes(group: TensorGroup, precision: str, calibration: Calibration = DEFAULT) -> int:
     """Bytes of one group of weights as they are held."""
     if group.role == "vector":
         return group.values * calibration.vector
-    table = calibration.embeddings if group.role == "embedding" else calibration.holdings
-    kinds = table[precision]
-    match kinds.get(group.kind, kinds[""]):
+    match holding(group, precision):
         case "float32":
             return 4 * group.values
         case "bfloat16":
@@ -192,27 +189,13 @@ def held_bytes(group: TensorGroup, precision: str, calibration: Calibration = DE
             return group.values // 2 + group.values // 32 * calibration.int4_group
 
 
-def _held(facts: ModelFacts, precision: str, calibration: Calibration) -> list[TensorGroup]:
-    groups = list(facts.groups)
-    if precision in calibration.head_copy and not any(g.role == "head" for g in groups):
-        groups += [
-            TensorGroup("head", group.kind, group.values, group.rows)
-            for group in groups
-            if group.role == "embedding"
-        ]
-    return groups
-
-
 def _activation_bytes(facts: ModelFacts, tokens: int, calibration: Calibration) -> int:
-    """Of one step: the widest places of a layer, and rows of logits."""
+    """Of one step: the widest places of a layer, for each token."""
     heads = (facts.heads + 2 * facts.kv_heads) * facts.head_dim
     width = 2 * facts.hidden_size + heads + 2 * facts.intermediate_size
-    rows = min(tokens, calibration.logit_rows)
-    logits = rows * facts.vocab_size * calibration.logits
-    return int(tokens * width * calibration.activation) + logits
+    return int(tokens * width * calibration.activation)
 
 
-def _loading_bytes(facts: ModelFacts, calibration: Calibration) -> int:
-    largest = facts.vocab_size * facts.hidden_size
-    mapped = (facts.file_bytes or 0) * calibration.loading_file
-    return int(largest * calibration.loading_values + mapped)
+def _published_bytes(facts: ModelFacts) -> int:
+    """Bytes of the files where only the card is known."""
+    return sum(group.values * (4 if group.kind == "F32" else 2) for group in facts.groups)
