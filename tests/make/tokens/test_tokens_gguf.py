@@ -77,7 +77,7 @@ def test_phi_3_swallows_spaces_after_its_tokens(tmp_path: Path) -> None:
         "<tool> \t x",
         "<s>  y",
         "</s> </s>\t</s>",
-        *TEXTS,
+        *(text for text in TEXTS if "\n\n" not in text),  # Phi-3 has no tokens of spaces
     ]
     ours = assert_equal_to_llama(path, texts)
     assert ours.encode("</s>   a") == ours.encode("</s>a")
