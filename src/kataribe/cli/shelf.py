@@ -100,7 +100,7 @@ class CatalogShelf:
         while True:
             cache = max(context, LEAST_CACHE)
             need = predict_memory(facts, self._settings.precision, context, cache_tokens=cache)
-            memory = need.total - need.runtime
+            memory = need.needed - need.runtime
             fits = memory <= self.budget or self._settings.ctx is not None
             if fits or context // 2 < SMALLEST_CONTEXT:
                 return Plan(path, context, cache, memory, _has_template(path))
