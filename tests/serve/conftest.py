@@ -48,9 +48,7 @@ class Source:
         if self.error is not None:
             raise self.error
         if name not in self.lms:
-            raise NotFoundError(
-                f"There is no model {name!r}.", param="model", code="model_not_found"
-            )
+            raise NotFoundError(f"There is no model {name!r}.", param="model")
         self.leases += 1
         try:
             await asyncio.sleep(self.delay)

@@ -13,7 +13,7 @@ from schemathesis.specs.openapi.checks import positive_data_acceptance
 
 from kataribe.run.providers import Call, Reply, ScriptedLM
 from kataribe.serve.app import create_app
-from kataribe.serve.openapi import openapi_document
+from kataribe.serve.published import openapi_document
 from kataribe.serve.settings import ServerSettings
 from kataribe.serve.shapes.replies import ChatCompletion, ChatCompletionChunk
 from kataribe.serve.shapes.text import Completion

@@ -88,9 +88,12 @@ def failure(error: KataribeError) -> Failure:
         after = PATIENCE if error.retry_after is None else error.retry_after
         # Whole seconds, rounded up: the header knows no fractions (RFC 9110, 10.2.3).
         headers["Retry-After"] = str(max(1, math.ceil(after)))
+    code = error.code
+    if isinstance(error, NotFoundError) and (code, error.param) == ("not_found", "model"):
+        code = "model_not_found"  # OpenAI's word, which clients look for
     for branch, status, kind in STATUS:
         if isinstance(error, branch):
-            return Failure(status, kind, message, error.code, error.param, headers)
+            return Failure(status, kind, message, code, error.param, headers)
     return Failure(500, "server_error", message, error.code, error.param, headers)
 
 

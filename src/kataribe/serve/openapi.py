@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 from fastapi import FastAPI
@@ -12,9 +10,6 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import kataribe
-from kataribe.base.errors import NotFoundError
-from kataribe.base.lm import LM
-from kataribe.serve.models import ModelInfo, TextTokenizer
 from kataribe.serve.shapes.chat import ChatCompletionRequest
 from kataribe.serve.shapes.replies import ChatCompletionChunk
 from kataribe.serve.shapes.residents import LoadRequest, UnloadRequest
@@ -71,22 +66,3 @@ def describe(app: FastAPI) -> dict[str, Any]:
             operation["security"] = [] if path == "/health" else [{"key": []}, {}]
     components["schemas"] = dict(sorted(schemas.items()))
     return document
-
-
-def openapi_document() -> dict[str, Any]:
-    """The document without a server: starts nothing and loads nothing."""
-    from kataribe.serve.app import create_app
-    from kataribe.serve.settings import ServerSettings
-
-    return describe(create_app(_NoModels(), ServerSettings()))
-
-
-class _NoModels:
-    def names(self) -> Sequence[ModelInfo]:
-        return ()
-
-    def lease(self, name: str) -> AbstractAsyncContextManager[LM]:
-        raise NotFoundError(f"There is no model {name!r}.")
-
-    def tokenizer(self, name: str) -> AbstractAsyncContextManager[TextTokenizer]:
-        raise NotFoundError(f"There is no model {name!r}.")
