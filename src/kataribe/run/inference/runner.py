@@ -9,7 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 from kataribe.make.model.decoder import Decoder
-from kataribe.run.inference.attention import PagedAttend, PagedCache
+from kataribe.run.inference.attention import PagedAttention
+from kataribe.run.inference.kv_cache import PagedCache
 from kataribe.run.inference.step import StepBatch
 
 
@@ -21,16 +22,26 @@ class TorchRunner:
         blocks: Blocks of the paged cache.
         block_size: Tokens in each.
         device: Where everything is.
+        dtype: Of keys and values; None for the type of the model's hidden vectors.
     """
 
     def __init__(
-        self, model: Decoder, *, blocks: int, block_size: int, device: str = "cpu"
+        self,
+        model: Decoder,
+        *,
+        blocks: int,
+        block_size: int,
+        device: str = "cpu",
+        dtype: torch.dtype | None = None,
     ) -> None:
         self._model = model
         self._device = device
         with torch.inference_mode():
-            dtype = model.embed(torch.zeros(1, dtype=torch.int64, device=device)).dtype
-            self._cache = PagedCache(model.config, blocks, block_size, dtype, device)
+            first = torch.zeros(1, dtype=torch.int64, device=device)
+            cache = PagedCache(
+                model.config, blocks, block_size, dtype or model.embed(first).dtype, device
+            )
+        self._attention = PagedAttention(model.config, cache)
         self.vocab_size = model.config.vocab_size
         self.block_size = block_size
         self.blocks = blocks
@@ -42,21 +53,12 @@ class TorchRunner:
         positions = np.concatenate(
             [np.arange(part.start, part.start + len(part.ids)) for part in batch.slices]
         )
-        attend = PagedAttend(self._model.config, self._cache, batch)
         hidden = self._model(
             torch.from_numpy(ids).to(self._device),
             torch.from_numpy(positions).to(self._device),
-            attend,
+            self._attention.step(batch),
         )
-        wanted: list[int] = []
-        counts: list[int] = []
-        row = 0
-        for part in batch.slices:
-            end = row + len(part.ids)
-            rows = {"none": range(0), "last": range(end - 1, end), "all": range(row, end)}
-            wanted.extend(rows[part.logits])
-            counts.append(len(rows[part.logits]))
-            row = end
+        wanted, counts = _wanted(batch)
         if not wanted:
             return [np.empty((0, self.vocab_size), np.float32) for _ in counts]
         if len(wanted) < len(hidden):
@@ -67,8 +69,22 @@ class TorchRunner:
     def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:
         """Copies whole blocks, each pair from source to target."""
         with torch.inference_mode():
-            self._cache.copy(pairs)
+            self._attention.cache.copy(pairs)
 
     def close(self) -> None:
         """Gives model and cache back."""
-        del self._model, self._cache
+        del self._model, self._attention
+
+
+def _wanted(batch: StepBatch) -> tuple[list[int], list[int]]:
+    """Rows of the step whose logits are wanted, and how many of them each slice has."""
+    wanted: list[int] = []
+    counts: list[int] = []
+    row = 0
+    for part in batch.slices:
+        end = row + len(part.ids)
+        rows = {"none": range(0), "last": range(end - 1, end), "all": range(row, end)}
+        wanted.extend(rows[part.logits])
+        counts.append(len(rows[part.logits]))
+        row = end
+    return wanted, counts
