@@ -3,10 +3,24 @@
 from __future__ import annotations
 
 import codecs
-from typing import TYPE_CHECKING
+from typing import Protocol
 
-if TYPE_CHECKING:
-    from kataribe.make.tokens.tokenizer import Tokenizer
+
+class Spelling(Protocol):
+    """What a tokenizer knows of how its tokens are written."""
+
+    @property
+    def strips_leading_space(self) -> bool:
+        """Its notation puts a space in front of every text, which decoding takes away."""
+        ...
+
+    def is_special(self, token_id: int) -> bool:
+        """Whether it is a control token."""
+        ...
+
+    def token_bytes(self, token_id: int) -> bytes:
+        """The exact bytes of one token as it stands inside a text."""
+        ...
 
 
 class StreamDecoder:
@@ -17,7 +31,7 @@ class StreamDecoder:
     """
 
     def __init__(
-        self, tokenizer: Tokenizer, *, skip_special: bool = False, continues: bool = False
+        self, tokenizer: Spelling, *, skip_special: bool = False, continues: bool = False
     ) -> None:
         """Starts an empty text.
 
