@@ -131,9 +131,10 @@ def test_missing_extra_and_misshaped_tensors_are_named(whole: Path, tmp_path: Pa
 def test_a_config_that_disagrees_with_the_tensors_is_refused(whole: Path, tmp_path: Path) -> None:
     folder = copy(whole, tmp_path)
     settings = json.loads((folder / "config.json").read_text())
-    (folder / "config.json").write_text(json.dumps(settings | {"num_hidden_layers": 4000}))
-    with pytest.raises(FormatError, match="lacks the tensor"):
-        open_checkpoint(folder)
+    for layers, word in ((5, "lacks the tensor"), (3, "no place for"), (4000, "4000 layers")):
+        (folder / "config.json").write_text(json.dumps(settings | {"num_hidden_layers": layers}))
+        with pytest.raises(FormatError, match=word):
+            open_checkpoint(folder)
 
 
 @pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pt", "last.ckpt"])

@@ -68,6 +68,11 @@ def open_weights(folder: Path, config: ModelConfig) -> dict[str, StoredTensor]:
         if pickles:
             raise refuse_pickle(pickles[0])
         raise NotFoundError(f"{folder} holds neither {SINGLE} nor {INDEX}.")
+    if config.layers > len(found):  # before anything is built for so many
+        raise FormatError(
+            f"{folder.name}: config.json claims {config.layers} layers, but there are only "
+            f"{len(found)} tensors."
+        )
     stored: dict[str, StoredTensor] = {}
     for name, tensor in found.items():
         if _BUFFERS.fullmatch(name) or _OTHER_SENSES.fullmatch(name):
