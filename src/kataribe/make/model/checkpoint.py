@@ -22,6 +22,7 @@ from kataribe.make.model.families import config_from_hf
 from kataribe.make.model.folder import PICKLES, open_weights, read_json, refuse_pickle
 from kataribe.make.model.gguf_settings import FACTOR_TENSORS, config_from_gguf
 from kataribe.make.model.names import Place, gguf_places, hf_places
+from kataribe.make.model.skeleton import skeleton
 from kataribe.make.model.sources import SourceTensor, StoredTensor, place_tensor
 
 LinearFactory: TypeAlias = Callable[[str, SourceTensor, Tensor | None], nn.Module | None]
@@ -94,8 +95,7 @@ def load_model(
             asked for `head` too, with the embedding's matrix where it is tied.
         embedding: The same for `embed` and `positions`.
     """
-    with torch.device("meta"):
-        decoder = Decoder(checkpoint.config)
+    decoder = skeleton(checkpoint.config)
     tensors = checkpoint.tensors
     embed, head = decoder.embed, decoder.head
     for name, module in list(decoder.named_modules()):

@@ -10,10 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import torch
-
 from kataribe.make.model.config import Family, ModelConfig
-from kataribe.make.model.decoder import Decoder
+from kataribe.make.model.skeleton import skeleton
 
 
 @dataclass(frozen=True)
@@ -117,9 +115,7 @@ _ONE_OFF: frozenset[Family] = frozenset({"gemma2", "gemma3"})
 
 def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
     """The decoder's parameters and their shapes; takes no memory for them."""
-    with torch.device("meta"):
-        decoder = Decoder(config)
-    return {name: tuple(value.shape) for name, value in decoder.named_parameters()}
+    return {name: tuple(value.shape) for name, value in skeleton(config).named_parameters()}
 
 
 def hf_places(config: ModelConfig) -> dict[str, Place]:
