@@ -113,6 +113,7 @@ class FakeHub:
     spoil: Callable[[str, bytes], bytes] | None = None
     raw_answer: bytes | None = None
     elsewhere: str = ""
+    circle: bool = False
     log: list[tuple[str, str | None, str | None]] = field(default_factory=list)
 
     def api(self, repo: str) -> bytes:
@@ -172,6 +173,8 @@ def _handler(hub: FakeHub) -> type[BaseHTTPRequestHandler]:
                 name = "/".join(parts[4:])
                 if kind != "resolve" or commit != hub.commit or name not in hub.files[repo]:
                     self.reply(404)
+                elif hub.circle:
+                    self.reply(302, Location=self.path)
                 else:
                     self.reply(302, Location=f"{hub.elsewhere}/cdn/{repo}/{name}")
 

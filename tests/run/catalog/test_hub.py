@@ -260,6 +260,12 @@ def test_the_token_of_the_hubs_own_tools(
     assert catalog.pull(source).name == "Tiny-1B"
 
 
+def test_a_circle_of_redirects(catalog: Catalog, hub: FakeHub, source: str) -> None:
+    hub.circle = True
+    with pytest.raises(DownloadError, match="broke off"):
+        catalog.pull(source)
+
+
 def test_a_licence_with_terms_asks_whoever_publishes_it(
     catalog: Catalog, hub: FakeHub, source: str
 ) -> None:
@@ -277,6 +283,10 @@ def test_no_server_and_no_permission(
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(DownloadError, match=r"cannot be reached.*HF_ENDPOINT"):
         catalog.pull("hf:maker/x")
+    for address in ("https://127.0.0.1:99999", "http://127.0.0.1:x"):
+        monkeypatch.setenv("HF_ENDPOINT", address)
+        with pytest.raises(DownloadError, match=r"cannot be reached"):
+            catalog.pull("hf:maker/x")
     monkeypatch.setenv("HF_ENDPOINT", "ftp://x")
     with pytest.raises(DownloadError, match="ftp://x"):
         catalog.pull("hf:maker/x")

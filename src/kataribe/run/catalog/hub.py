@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 import httpx
 
@@ -39,6 +39,13 @@ PAUSE_SECONDS = 1.0
 """Wait before the first further try; doubled each time."""
 _TIMEOUT = httpx.Timeout(30.0, connect=10.0)
 _TRANSIENT = frozenset({408, 429, 500, 502, 503, 504})
+
+
+class _TransientError(KataribeError):
+    """The server may do better at the next try."""
+
+
+_TROUBLE = (httpx.RequestError, httpx.InvalidURL, _TransientError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +79,7 @@ class Hub:
 
     def __init__(self, address: str | None = None) -> None:
         self.address = (address or endpoint()).rstrip("/")
-        if urlsplit(self.address).scheme not in {"http", "https"}:
+        if not self.address.lower().startswith(("http://", "https://")):
             raise DownloadError(
                 f"HF_ENDPOINT is {self.address!r}; it must be an http(s) address or a folder."
             )
@@ -117,7 +124,7 @@ class Hub:
                 break
             try:
                 self._stream(f"{self.address}{path}", source.repo, file, part, report)
-            except (httpx.TransportError, _TransientError) as error:
+            except _TROUBLE as error:
                 arrived = part.stat().st_size if part.exists() else 0
                 failures = 0 if arrived > before else failures + 1
                 if failures >= TRIES:
@@ -168,7 +175,7 @@ class Hub:
                         if len(body) > MAX_ANSWER_BYTES:
                             raise FormatError(f"{self.address} answered too much about {repo}.")
                 return json.loads(body)
-            except (httpx.TransportError, _TransientError) as error:
+            except _TROUBLE as error:
                 failures += 1
                 if failures >= 3:
                     raise DownloadError(
@@ -267,10 +274,6 @@ def check_file(file: HubFile, path: Path) -> None:
     if digest.hexdigest() != expected:
         path.unlink()
         raise ChecksumError(file.name, expected=expected, actual=digest.hexdigest())
-
-
-class _TransientError(KataribeError):
-    """The server may do better at the next try."""
 
 
 def _repository(repo: str, answer: Any, url: str) -> HubRepository:
