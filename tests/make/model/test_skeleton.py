@@ -14,7 +14,7 @@ _CONFIG = """
 from kataribe.make.model.config import ModelConfig, RopeConfig
 config = ModelConfig(
     family="llama", vocab_size=50, hidden_size=32, layers=2, heads=4, kv_heads=2, head_dim=8,
-    intermediate_size=64, context_length=64, windows=(None, None), rope=RopeConfig(),
+    intermediate_size=64, context_length=64, windows=(None, None), rope=RopeConfig(theta=1e4),
 )
 """
 
