@@ -35,7 +35,7 @@ function Chat({ id }: { id: string | null }) {
   const { how, models, query } = useAsking();
   const [draft, setDraft] = useDraft(id);
   const field = useRef<HTMLTextAreaElement>(null);
-  const { scroller, content, atEnd, toEnd } = useStickToBottom();
+  const { scroller, content, atEnd, toEnd } = useStickToBottom(id !== null);
 
   const live = conversation ? liveReply(conversation) : null;
   const head = conversation?.head ? conversation.messages[conversation.head] : null;
@@ -63,14 +63,26 @@ function Chat({ id }: { id: string | null }) {
   };
   const writesJapanese = useWritesJapanese(conversation, draft);
 
+  const notice =
+    how && models ? (
+      <SmallModelNotice
+        model={how.model}
+        models={models}
+        writesJapanese={writesJapanese}
+        compact={id !== null}
+      />
+    ) : null;
+
   return (
     <div className="chat">
       <title>{`${text.chat.title} · ${text.product}`}</title>
       <ChatHeader models={models} model={how?.model ?? null} hasConversation={id !== null} />
       <div className="scroller" ref={scroller}>
         <div className="content" ref={content}>
-          {/* Not before the notices below have their place: the page must not jump. */}
-          {id === null && !query.isPending ? <EmptyChat onAsk={how ? send : null} /> : null}
+          {/* Not before it is known what stands in it: the page must not jump. */}
+          {id === null && !query.isPending ? (
+            <EmptyChat onAsk={how ? send : null} notice={notice} />
+          ) : null}
           {id !== null && conversation === null ? <GoneChat /> : null}
           {conversation ? (
             <MessageList
@@ -93,9 +105,7 @@ function Chat({ id }: { id: string | null }) {
           <Failed failure={failureFrom(query.error)} onRetry={() => void query.refetch()} />
         ) : null}
         {models?.length === 0 ? <NoModels /> : null}
-        {how && models ? (
-          <SmallModelNotice model={how.model} models={models} writesJapanese={writesJapanese} />
-        ) : null}
+        {id === null ? null : notice}
         <Composer
           draft={draft}
           onDraft={setDraft}

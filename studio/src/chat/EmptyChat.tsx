@@ -1,16 +1,25 @@
+import type { ReactNode } from "react";
 import { Link } from "react-router";
 
 import { DEFAULT_MODEL } from "../api/models";
-import { useText } from "../i18n";
+import { useLanguage, useText } from "../i18n";
 import { Command } from "../ui/Command";
 import { InfoIcon } from "../ui/icons";
 
+interface EmptyProps {
+  onAsk: ((text: string) => void) | null;
+  /** What is to be known of the model; for Japanese readers it comes before anything to try. */
+  notice: ReactNode;
+}
+
 /** Before the first message: what this is for, and something to try that works. */
-export function EmptyChat({ onAsk }: { onAsk: ((text: string) => void) | null }) {
+export function EmptyChat({ onAsk, notice }: EmptyProps) {
   const text = useText();
+  const japanese = useLanguage() === "ja";
   return (
     <section className="empty">
       <p className="teach">{text.chat.teach}</p>
+      {japanese ? notice : null}
       <h2 className="small soft">{text.chat.examples}</h2>
       <ul>
         {text.chat.prompts.map((prompt) => (
@@ -27,6 +36,7 @@ export function EmptyChat({ onAsk }: { onAsk: ((text: string) => void) | null })
           </li>
         ))}
       </ul>
+      {japanese ? null : notice}
     </section>
   );
 }

@@ -1,9 +1,10 @@
-import { useEffect, useState, type ReactNode } from "react";
+import { use, useEffect, useState, type ReactNode } from "react";
 
 import type { Failure } from "../api/errors";
 import { useLanguage, useText } from "../i18n";
 import { count } from "../i18n/format";
-import { RetryIcon, WarnIcon } from "../ui/icons";
+import { SettingsContext } from "../settings/context";
+import { InfoIcon, RetryIcon, WarnIcon } from "../ui/icons";
 import { KeyForm } from "./KeyForm";
 
 interface Props {
@@ -17,11 +18,13 @@ interface Props {
 export function Failed({ failure, onRetry, children }: Props) {
   const text = useText();
   const language = useLanguage();
+  const { settings } = use(SettingsContext);
+  const asksKey = failure.kind === "key";
   const wait = useSecondsUntil(failure.retryAt);
   const { what, why } = text.error[failure.kind];
   return (
-    <div className="notice bad" role="alert">
-      <WarnIcon size={18} />
+    <div className={asksKey ? "notice" : "notice bad"} role="alert">
+      {asksKey ? <InfoIcon size={18} /> : <WarnIcon size={18} />}
       <div className="stack">
         <strong>{what}</strong>
         <p>{why}</p>
@@ -33,9 +36,9 @@ export function Failed({ failure, onRetry, children }: Props) {
             </q>
           </p>
         )}
-        {failure.kind === "key" ? <KeyForm onSaved={(key) => onRetry?.(key)} /> : null}
+        {asksKey ? <KeyForm onSaved={(key) => onRetry?.(key)} /> : null}
         <div className="row">
-          {onRetry ? (
+          {onRetry && (!asksKey || settings.key !== null) ? (
             <button type="button" className="button" onClick={() => onRetry()} disabled={wait > 0}>
               <RetryIcon size={16} />
               {wait > 0 ? text.error.wait(count(language, wait)) : text.chat.retry}

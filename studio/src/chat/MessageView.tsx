@@ -172,7 +172,8 @@ function Measured({ reply }: { reply: Reply }) {
   const parts: string[] = [];
   const speed = tokensPerSecond(reply);
   if (reply.usage) parts.push(text.measured.tokens(count(language, reply.usage.completion)));
-  if (speed !== null) parts.push(text.measured.speed(decimal(language, speed)));
+  if (speed !== null)
+    parts.push(text.measured.speed(decimal(language, speed, speed < 100 ? 1 : 0)));
   if (reply.firstAfter !== null)
     parts.push(text.measured.first(decimal(language, reply.firstAfter / 1000)));
   if (reply.usage) {

@@ -11,13 +11,15 @@ interface Props {
   models: readonly Model[];
   /** The person has written Japanese to it. */
   writesJapanese: boolean;
+  /** In one line that opens: beside a conversation there is little room. */
+  compact: boolean;
 }
 
 /**
- * Says that the small default hardly speaks Japanese, and what does. Plainly where Japanese is
- * written or read; in a line otherwise.
+ * Says that the small default hardly speaks Japanese, and what does. In amber where Japanese is
+ * written or read; quietly otherwise.
  */
-export function SmallModelNotice({ model, models, writesJapanese }: Props) {
+export function SmallModelNotice({ model, models, writesJapanese, compact }: Props) {
   const text = useText();
   const { settings, change } = use(SettingsContext);
   const strong = writesJapanese || settings.language === "ja";
@@ -25,41 +27,58 @@ export function SmallModelNotice({ model, models, writesJapanese }: Props) {
   const closed =
     settings.dismissed.includes(name) || settings.dismissed.includes("small-model-japanese");
   if (!isSmallDefault(model) || closed) return null;
-  const here = models.some((one) => one.id === BIGGER_MODEL);
-  const close = (
-    <button
-      type="button"
-      className="button quiet square close"
-      aria-label={text.small.dismiss}
-      title={text.small.dismiss}
-      onClick={() => change({ dismissed: [...settings.dismissed, name] })}
-    >
-      <CloseIcon size={16} />
-    </button>
-  );
+  const title = strong ? text.small.title : text.small.body(model);
   return (
     <aside
       className={strong ? "notice warn closable" : "notice closable"}
       aria-label={text.small.title}
     >
       {strong ? <WarnIcon size={18} /> : <InfoIcon size={18} />}
-      <div className="stack">
-        {strong ? <strong>{text.small.title}</strong> : null}
-        <p>{strong ? text.small.bodyJapanese(model) : text.small.body(model)}</p>
-        <p>{here ? text.small.here(BIGGER_MODEL) : text.small.offer(BIGGER_MODEL)}</p>
-        {here ? (
-          <button
-            type="button"
-            className="button fit"
-            onClick={() => change({ model: BIGGER_MODEL })}
-          >
-            {text.small.use(BIGGER_MODEL)}
-          </button>
-        ) : (
-          <Command command={`kataribe models pull ${BIGGER_MODEL}`} />
-        )}
-      </div>
-      {close}
+      {compact ? (
+        <details>
+          <summary>{title}</summary>
+          <Offer model={model} models={models} strong={strong} />
+        </details>
+      ) : (
+        <div className="stack">
+          {strong ? <strong>{title}</strong> : <p>{title}</p>}
+          <Offer model={model} models={models} strong={strong} />
+        </div>
+      )}
+      <button
+        type="button"
+        className="button quiet square close"
+        aria-label={text.small.dismiss}
+        title={text.small.dismiss}
+        onClick={() => change({ dismissed: [...settings.dismissed, name] })}
+      >
+        <CloseIcon size={16} />
+      </button>
     </aside>
+  );
+}
+
+type OfferProps = Pick<Props, "model" | "models"> & { strong: boolean };
+
+function Offer({ model, models, strong }: OfferProps) {
+  const text = useText();
+  const { change } = use(SettingsContext);
+  const here = models.some((one) => one.id === BIGGER_MODEL);
+  return (
+    <div className="stack">
+      {strong ? <p>{text.small.bodyJapanese(model)}</p> : null}
+      <p>{here ? text.small.here(BIGGER_MODEL) : text.small.offer(BIGGER_MODEL)}</p>
+      {here ? (
+        <button
+          type="button"
+          className="button fit"
+          onClick={() => change({ model: BIGGER_MODEL })}
+        >
+          {text.small.use(BIGGER_MODEL)}
+        </button>
+      ) : (
+        <Command command={`kataribe models pull ${BIGGER_MODEL}`} />
+      )}
+    </div>
   );
 }

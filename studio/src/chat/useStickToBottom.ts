@@ -6,12 +6,12 @@ const NEAR = 32;
 /**
  * Keeps a growing list at its end as long as the reader is there, and lets go when they scroll up.
  *
- * Only a scroll upwards lets go: growth alone moves the end away too, and must not.
+ * With `follows` false it stays where it is. Only a scroll upwards lets go: growth alone moves the end away too, and must not.
  */
-export function useStickToBottom() {
+export function useStickToBottom(follows: boolean) {
   const scroller = useRef<HTMLDivElement>(null);
   const content = useRef<HTMLDivElement>(null);
-  const stuck = useRef(true);
+  const stuck = useRef(follows);
   const [atEnd, setAtEnd] = useState(true);
 
   const toEnd = useCallback(() => {
@@ -25,7 +25,7 @@ export function useStickToBottom() {
   useEffect(() => {
     const box = scroller.current;
     const inner = content.current;
-    if (!box || !inner) return;
+    if (!box || !inner || !follows) return;
     let before = box.scrollTop;
     const onScroll = () => {
       const near = box.scrollHeight - box.clientHeight - box.scrollTop <= NEAR;
@@ -44,7 +44,7 @@ export function useStickToBottom() {
       follow.disconnect();
       box.removeEventListener("scroll", onScroll);
     };
-  }, []);
+  }, [follows]);
 
   return { scroller, content, atEnd, toEnd };
 }

@@ -27,7 +27,8 @@ export const en = {
   chat: {
     title: "Chat",
     log: "Conversation",
-    teach: "Ask a language model that runs on this machine. What you write stays here.",
+    teach:
+      "Ask a language model that runs on your own machine. What you write is sent nowhere else.",
     examples: "Try one of these",
     prompts: [
       "What is the capital of Japan?",
@@ -87,7 +88,7 @@ export const en = {
     tokens: (n: string) => `${n} tokens`,
     speed: (n: string) => `${n} tokens/s`,
     first: (s: string) => `first word after ${s} s`,
-    prompt: (n: string) => `prompt ${n}`,
+    prompt: (n: string) => `prompt of ${n}`,
     cached: (n: string) => `${n} of them remembered`,
   },
   finish: {
@@ -118,7 +119,7 @@ export const en = {
     },
     key: {
       what: "This server asks for a key",
-      why: "Enter the key it was started with. Your message is kept and is sent again with it.",
+      why: "Enter the key it was started with. What you wrote is kept.",
     },
     busy: {
       what: "The server is full at the moment",

@@ -154,16 +154,17 @@ def test_everything_is_reached_with_the_keyboard_and_shows_its_focus(studio: Stu
     ready(page)
     page.evaluate("document.activeElement.blur()")
     reached: list[str] = []
-    for _ in range(24):
+    for _ in range(30):
         page.keyboard.press("Tab")
         name, shown = page.evaluate(
             "(() => { const at = document.activeElement; const style = getComputedStyle("
             "at.matches('textarea') ? at.closest('.box') : at);"
-            " return [at === document.body ? null : at.innerText || at.getAttribute('aria-label') || at.tagName,"
+            " return [at === document.body ? null :"
+            " at.innerText || at.getAttribute('aria-label') || at.tagName,"
             " style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0]; })()"
         )
-        if name is None:
-            break
+        if name is None:  # beyond the last one, before the first
+            continue
         assert shown, f"the focus on {name!r} cannot be seen"
         reached.append(name)
     words = " ".join(reached)
