@@ -261,9 +261,12 @@ export interface components {
             refusal?: null;
             /**
              * Annotations
+             * @description Of an earlier reply; does not change the answer.
              * @default null
              */
-            annotations?: null[] | null;
+            annotations?: {
+                [key: string]: unknown;
+            }[] | null;
             /**
              * Audio
              * @default null
@@ -279,11 +282,6 @@ export interface components {
              * @default null
              */
             tool_calls?: components["schemas"]["SentToolCall"][] | null;
-            /**
-             * Name
-             * @default null
-             */
-            name?: string | null;
         };
         /**
          * AudioContent
@@ -1277,11 +1275,6 @@ export interface components {
             role: "developer" | "system";
             /** Content */
             content: string | components["schemas"]["TextContent"][];
-            /**
-             * Name
-             * @default null
-             */
-            name?: string | null;
         };
         /**
          * TextContent
@@ -1453,6 +1446,12 @@ export interface components {
             content: string | components["schemas"]["TextContent"][];
             /** Tool Call Id */
             tool_call_id: string;
+            /**
+             * Name
+             * @description The tool's name, as the call has it.
+             * @default null
+             */
+            name?: string | null;
         };
         /**
          * TopLogprob
@@ -1506,11 +1505,6 @@ export interface components {
             role: "user";
             /** Content */
             content: string | (components["schemas"]["TextContent"] | components["schemas"]["ImageContent"] | components["schemas"]["AudioContent"])[];
-            /**
-             * Name
-             * @default null
-             */
-            name?: string | null;
         };
     };
     responses: never;
@@ -1524,7 +1518,10 @@ export interface operations {
     createChatCompletion: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Extension: a stream tells its progress in events of its own. */
+                "X-Kataribe-Events"?: "progress";
+            };
             path?: never;
             cookie?: never;
         };
@@ -1648,7 +1645,10 @@ export interface operations {
     createCompletion: {
         parameters: {
             query?: never;
-            header?: never;
+            header?: {
+                /** @description Extension: a stream tells its progress in events of its own. */
+                "X-Kataribe-Events"?: "progress";
+            };
             path?: never;
             cookie?: never;
         };
