@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from kataribe.make.adapt import kernels
+from kataribe.make.adapt import kernels, unpack
 from kataribe.make.adapt.groups import from_values
 from kataribe.make.adapt.linears import (
     Bfloat16Linear,
@@ -26,7 +26,7 @@ needs_bfloat16 = pytest.mark.skipif(
 )
 
 SHAPES = [(64, 64), (192, 576), (48, 96), (17, 32), (1, 64), (100, 320)]
-TOKENS = [1, 2, 7, 33]
+TOKENS = [1, 2, 7, 60]
 
 
 def close(found: torch.Tensor, expected: torch.Tensor) -> None:
@@ -47,6 +47,22 @@ def test_packed_int4_equals_its_plain_twin(shape, tokens):
     assert fast(x).shape == (2, tokens, shape[0])
     close(fast(x), plain(x))
     close(plain(x), x.float() @ weights.dense().T + bias)
+
+
+@pytest.mark.skipif(not unpack.knows_layout("cpu"), reason="another packed layout here")
+@pytest.mark.parametrize("shape", [(64, 64), (192, 576), (320, 32)])
+@pytest.mark.parametrize("scratch", [1 << 22, 1 << 12])
+def test_unpacked_products_equal_packed_ones(shape, scratch, monkeypatch):
+    monkeypatch.setattr(unpack, "_SCRATCH_VALUES", scratch)
+    torch.manual_seed(6)
+    weights = from_values(torch.randn(shape))
+    fast, plain = Int4Linear(weights), PlainInt4Linear(weights)
+    assert fast.unpacks
+    x = torch.randn(unpack.MANY_TOKENS, shape[1], dtype=torch.bfloat16)
+    expected = plain.dense().to(torch.bfloat16)
+    assert torch.equal(unpack.unpack(fast.packed, fast.table, shape[1], 0, 64).T, expected[:64])
+    close(fast(x), plain(x))
+    close(fast(x), kernels.int4_product(x, fast.packed, fast.table))
 
 
 @needs_int4

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from kataribe.make.adapt import kernels
+from kataribe.make.adapt import kernels, unpack
 from kataribe.make.adapt.groups import GroupWeights
 from kataribe.make.adapt.kernels import GROUP, INT4_ROWS
 
@@ -70,16 +70,20 @@ class Int4Linear(PackedLinear):
             table = functional.pad(table, (0, 0, 0, extra))
         self.register_buffer("packed", kernels.pack_int4(values), persistent=False)
         self.register_buffer("table", table, persistent=False)
+        self.unpacks = self.out_features % 64 == 0 and unpack.knows_layout("cpu")
 
     def product(self, rows: Tensor) -> Tensor:
         """Reads 4 bits per weight."""
+        if rows.shape[0] >= unpack.MANY_TOKENS and self.unpacks:
+            return unpack.dense_product(rows, self.packed, self.table)
         out = kernels.int4_product(rows, self.packed, self.table)
         return out if out.shape[1] == self.out_features else out[:, : self.out_features]
 
     def dense(self) -> Tensor:
         """Read out of the packed layout by multiplying by the identity."""
         eye = torch.eye(self.in_features, dtype=torch.bfloat16, device=self.packed.device)
-        return self.product(eye).float().T
+        out = kernels.int4_product(eye, self.packed, self.table)
+        return out[:, : self.out_features].float().T
 
 
 class PlainInt4Linear(PackedLinear):
