@@ -35,6 +35,7 @@ export default defineConfig({
     // The first browsers with light-dark(); nothing older is translated for.
     target: ["chrome123", "firefox120", "safari17.5"],
     assetsInlineLimit: 0, // an inlined data: address would need a wider policy
+    chunkSizeWarningLimit: 900, // kB before compression; what counts, 300 compressed, is tested
     modulePreload: { polyfill: false },
   },
   server: { proxy: { "/v1": "http://127.0.0.1:8720", "/studio/api": "http://127.0.0.1:8720" } },
