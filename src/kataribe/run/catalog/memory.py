@@ -30,8 +30,8 @@ class Calibration:
 
     Measured in November 2026 as the peak of resident memory (VmHWM) of a process with the server's
     imports, after loading and after a prompt that fills the cache, for SmolLM2-135M (Q4_1),
-    Gemma 3 270M (Q4_K_M) and Qwen2.5-Coder-1.5B (Q4_K_M) with 2 threads: 574, 1034 and 3190 MiB;
-    with these constants 593, 1051 and 3192 are predicted.
+    Gemma 3 270M (Q4_K_M) and Qwen2.5-Coder-1.5B (Q4_K_M) with 2 threads, contexts 512, 1024 and
+    1024: 536, 962 and 3190 MiB; with these constants 555, 978 and 3138 are predicted.
 
     Attributes:
         runtime: Bytes of the interpreter with all libraries imported (248 MiB) and of what they
@@ -46,14 +46,14 @@ class Calibration:
         activation: Bytes per token and number of the widest places of a layer that are alive.
     """
 
-    runtime: int = 353 << 20
-    token: int = 694
+    runtime: int = 323 << 20
+    token: int = 527
     vector: int = 4
     int4_group: int = 4
     int8_row: int = 2
     packing: float = 14.3
     mapped: float = 1.0
-    activation: float = 18.0
+    activation: float = 14.0
 
 
 DEFAULT = Calibration()
