@@ -31,7 +31,8 @@ class Calibration:
     Measured in November 2026 as the peak of resident memory (VmHWM) of a process with the server's
     imports, after loading and after a prompt that fills the cache, for SmolLM2-135M (Q4_1),
     Gemma 3 270M (Q4_K_M) and Qwen2.5-Coder-1.5B (Q4_K_M) with 2 threads, contexts 512, 1024 and
-    1024: 536, 962 and 3190 MiB; with these constants 555, 978 and 3138 are predicted.
+    1024: 536, 962 and 3190 MiB; with these constants 556, 979 and 3138 are predicted. (Qwen was
+    measured before the decoder was made without drawing values first.)
 
     Attributes:
         runtime: Bytes of the interpreter with all libraries imported (248 MiB) and of what they
