@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -85,6 +86,8 @@ def pytest_configure(config: pytest.Config) -> None:
     _patch.setenv("TOKENIZERS_PARALLELISM", "false")  # else it warns whenever a test forks
     _patch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
     _block_network(_patch)
+    # A runner in the background ignores Ctrl-C, and so would every process that a test starts.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
