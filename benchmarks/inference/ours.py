@@ -1,0 +1,141 @@
+"""Kataribe through its engine: checkpoint, packed weights, scheduler, runner, sampler."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import itertools
+import random
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any
+
+import torch
+from worker import clock, prompt_ids, resident_bytes, serve
+
+from kataribe.base.lm import Sampling
+from kataribe.run.inference.engine import Engine
+from kataribe.run.inference.load import LoadOptions, load_local
+from kataribe.run.inference.requests import Ended, Generated, GenerationRequest
+
+
+class Tasks:
+    """The measured tasks, greedy and without an end of turn."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.loop = asyncio.new_event_loop()
+
+    async def generate(self, ids: list[int], new: int) -> list[float]:
+        """When each token came, in seconds after the request was sent."""
+        sampling = Sampling(temperature=0.0, max_tokens=new, ignore_eos=True)
+        start, times = clock(), []
+        async with aclosing(self.engine.submit(GenerationRequest(tuple(ids), sampling))) as events:
+            async for event in events:
+                if isinstance(event, Generated):
+                    times.extend([clock() - start] * len(event.ids))
+                elif isinstance(event, Ended) and len(event.ids) != new:
+                    raise RuntimeError(f"asked for {new} tokens, got {event}")
+        return times
+
+    def once(self, ids: list[int], new: int) -> list[float]:
+        """The same, waited for."""
+        return self.loop.run_until_complete(self.generate(ids, new))
+
+    def prefill(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Prompt tokens per second until the first token is here."""
+        times = self.once(prompt_ids(task["tokens"], task["salt"]), 1)
+        return {"rate": task["tokens"] / times[0]}
+
+    def decode(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Tokens per second of one stream after `tokens` of context."""
+        times = self.once(prompt_ids(task["tokens"], task["salt"]), task["new"])
+        return {"rate": (task["new"] - 1) / (times[-1] - times[0])}
+
+    def streams(self, task: dict[str, Any]) -> dict[str, Any]:
+        """New tokens per second of many requests at once, from sending to the last token."""
+        prompts = [prompt_ids(task["tokens"], task["salt"] * 100 + i) for i in range(task["count"])]
+
+        async def together() -> None:
+            await asyncio.gather(*(self.generate(ids, task["new"]) for ids in prompts))
+
+        start = clock()
+        self.loop.run_until_complete(together())
+        return {"rate": task["count"] * task["new"] / (clock() - start)}
+
+    def reuse(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Seconds to the first token of `new` after `tokens` that are in the cache or not."""
+        old = prompt_ids(task["tokens"], task["salt"] * 10)
+        turn = prompt_ids(task["new"], task["salt"] * 10 + 1)
+        cold = self.once([*prompt_ids(task["tokens"], task["salt"] * 10 + 2), *turn], 1)[0]
+        self.once(old, 1)
+        return {"cold": cold, "warm": self.once([*old, *turn], 1)[0]}
+
+    def fairness(self, task: dict[str, Any]) -> dict[str, Any]:
+        """64 streams: Jain's index of their rates, and gaps while a long prompt is read beside."""
+        count, new = task["count"], task["new"]
+        draw = random.Random(task["salt"])
+        prompts = [prompt_ids(draw.randint(16, 64), task["salt"] * 1000 + i) for i in range(count)]
+        book = prompt_ids(task["tokens"], task["salt"] * 1000 + 999)
+
+        async def together() -> tuple[list[list[float]], float, float]:
+            begun = clock()
+            running = [asyncio.create_task(self.generate(ids, new)) for ids in prompts]
+            await asyncio.sleep(task["head_start"])
+            sent = clock() - begun
+            first = (await self.generate(book, 1))[0]
+            return await asyncio.gather(*running), sent, sent + first
+
+        streams, sent, read = self.loop.run_until_complete(together())
+        rates = [(len(times) - 1) / (times[-1] - times[0]) for times in streams]
+        gaps = sorted(
+            after - before
+            for times in streams
+            for before, after in itertools.pairwise(times)
+            if sent <= after and before <= read
+        )
+        return {
+            "jain": sum(rates) ** 2 / (count * sum(rate**2 for rate in rates)),
+            "p99": gaps[int(len(gaps) * 0.99)] if gaps else 0.0,
+            "worst": gaps[-1] if gaps else 0.0,
+            "read_seconds": read - sent,
+        }
+
+    def memory(self, _task: dict[str, Any]) -> dict[str, Any]:
+        """Resident memory now."""
+        return resident_bytes()
+
+
+def main() -> None:
+    """Loads the model and serves tasks."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--model", type=Path, required=True)
+    parser.add_argument("--cache", type=int, default=1280, help="tokens of all replies together")
+    parser.add_argument("--context", type=int, default=1280)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", default="auto")
+    options = parser.parse_args()
+    before = resident_bytes()
+    local = load_local(
+        "measured",
+        options.model,
+        LoadOptions(
+            context=options.context,
+            cache_tokens=options.cache,
+            precision=options.precision,
+            threads=options.threads,
+        ),
+    )
+    ready = {
+        "before": before,
+        "after": resident_bytes(),
+        "version": f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}",
+    }
+    tasks = Tasks(local.engine)
+    names = ("prefill", "decode", "streams", "reuse", "fairness", "memory")
+    serve({name: getattr(tasks, name) for name in names}, ready)
+    local.close(0.0)
+
+
+if __name__ == "__main__":
+    main()
