@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
-from kataribe.base.lm import Capabilities
+from kataribe.base.lm import Capabilities, Sampling
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,8 +17,9 @@ if TYPE_CHECKING:
     from kataribe.run.inference.load import LocalModel
     from kataribe.run.inference.residents import LoadProgress
 
-LEAST_CACHE = 8192
-"""Tokens that the KV cache holds for all replies together, where the context is shorter."""
+WISHED_CACHE = 32_768
+"""Tokens that the KV cache should hold for all replies together: 64 conversations of 500 tokens.
+Its memory is taken from the system only as it fills."""
 
 SMALLEST_CONTEXT = 512
 """Under this many tokens a model is not worth loading."""
@@ -78,6 +79,7 @@ class CatalogShelf:
             device=self._settings.device,
             threads=self._settings.threads,
             queue=self._settings.queue,
+            sampling=_recommended(name, plan.path),
         )
         return load_local(name, plan.path, options, progress)
 
@@ -93,18 +95,33 @@ class CatalogShelf:
             return self._plans[key]
 
     def _make_plan(self, path: Path, facts: ModelFacts) -> Plan:
-        """The whole context where memory allows, half of it and so on where it does not."""
-        from kataribe.run.catalog.memory import predict_memory
+        """The whole context where memory allows, half of it and so on where it does not.
+
+        The cache holds more than one context where that takes at most a quarter of the budget.
+        """
+        from kataribe.run.catalog.memory import kv_bytes_per_token, predict_memory
 
         context = self._settings.ctx or facts.context_length
+        per_token = kv_bytes_per_token(facts, self._settings.precision)
+        wished = min(WISHED_CACHE, self.budget // 4 // per_token)
         while True:
-            cache = max(context, LEAST_CACHE)
+            cache = max(context, wished)
             need = predict_memory(facts, self._settings.precision, context, cache_tokens=cache)
             memory = need.needed - need.runtime
             fits = memory <= self.budget or self._settings.ctx is not None
             if fits or context // 2 < SMALLEST_CONTEXT:
                 return Plan(path, context, cache, memory, _has_template(path))
             context //= 2
+
+
+def _recommended(name: str, path: Path) -> Sampling | None:
+    """Sampling that the card names, for files that cannot say it themselves (GGUF)."""
+    from kataribe.run.catalog.cards import built_in_cards
+
+    card = built_in_cards().get(name)
+    if card is None or card.file != path.name or not card.sampling:
+        return None
+    return Sampling(**cast("Any", dict(card.sampling)))
 
 
 def _budget(settings: Settings) -> int:

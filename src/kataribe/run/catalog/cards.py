@@ -7,7 +7,7 @@ import functools
 import importlib.resources
 import tomllib
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kataribe.base.errors import NotFoundError
@@ -111,6 +111,7 @@ class Card:
         file: Name to give the one model file.
         parts: Where the file lies in packages, in order.
         facts: For memory and speed.
+        sampling: What its makers recommend, by the field names of `Sampling`.
         note: A line for the person who chooses.
     """
 
@@ -129,6 +130,7 @@ class Card:
     file: str | None = None
     parts: tuple[WheelPart, ...] = ()
     facts: ModelFacts | None = None
+    sampling: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
 
 
