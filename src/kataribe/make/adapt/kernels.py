@@ -78,13 +78,13 @@ def int4_product(x: Tensor, packed: Tensor, table: Tensor) -> Tensor:
     `table` is bfloat16 (columns / 32, rows, 2): scale and zero; a weight is
     (value - 8) * scale + zero.
     """
-    out: Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(x, packed, GROUP, table)
+    out: Tensor = torch._weight_int4pack_mm_for_cpu(x, packed, GROUP, table)
     return out
 
 
 def int8_product(x: Tensor, weight: Tensor, scale: Tensor) -> Tensor:
     """bfloat16 x (tokens, columns) times int8 (rows, columns), each row times its scale."""
-    out: Tensor = torch.ops.aten._weight_int8pack_mm(x, weight, scale)
+    out: Tensor = torch._weight_int8pack_mm(x, weight, scale)
     return out
 
 

@@ -96,7 +96,11 @@ class PagedAttend:
             else:
                 self._chunks.append(_rows(row, row + count, places, size, device))
             row += count
-        self._written = torch.from_numpy(np.concatenate(written)).to(device)
+        every = np.concatenate(written)
+        self._count = len(every)
+        straight = every[-1] - every[0] == len(every) - 1 and bool((np.diff(every) == 1).all())
+        self._first = int(every[0]) if straight else None
+        self._written = torch.from_numpy(every).to(device)
         self._groups: list[_Group] = []
         for members in _by_length(single):
             if len(members) == 1:
@@ -110,18 +114,20 @@ class PagedAttend:
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """Writes the step's keys and values, then attends."""
         keys, values = self._common.cache.layers[layer]
-        keys.index_copy_(0, self._written, k)
-        values.index_copy_(0, self._written, v)
+        if self._first is None:
+            keys.index_copy_(0, self._written, k)
+            values.index_copy_(0, self._written, v)
+        else:
+            keys.narrow(0, self._first, self._count).copy_(k)
+            values.narrow(0, self._first, self._count).copy_(v)
         spec = self._common.specs[layer]
         if self._lone and self._chunks[0].high - self._chunks[0].low <= CHUNK_ROWS:
-            return self._read(spec, self._chunks[0], q, keys, values)
+            return self._read(spec, self._chunks[0], layer, q)
         if self._whole:
             return self._together(spec, self._groups[0], q, keys, values)
         out = q.new_empty(q.shape)
         for chunk in self._chunks:
-            out[chunk.low : chunk.high] = self._read(
-                spec, chunk, q[chunk.low : chunk.high], keys, values
-            )
+            out[chunk.low : chunk.high] = self._read(spec, chunk, layer, q[chunk.low : chunk.high])
         for group in self._groups:
             chosen = q if group.rows is None else q[group.rows]
             found = self._together(spec, group, chosen, keys, values)
@@ -131,19 +137,18 @@ class PagedAttend:
                 out.index_copy_(0, group.rows, found)
         return out
 
-    def _read(
-        self, spec: AttentionSpec, chunk: _Rows, q: Tensor, keys: Tensor, values: Tensor
-    ) -> Tensor:
+    def _read(self, spec: AttentionSpec, chunk: _Rows, layer: int, q: Tensor) -> Tensor:
         """(rows, heads, head_dim) of the tokens of one sequence."""
         common, count = self._common, chunk.high - chunk.low
         start = chunk.end - count
         low = 0 if spec.window is None else max(0, start + 1 - spec.window)
+        k, v = common.cache.by_head[layer]
         if chunk.first is not None:
-            k, v = (pool[chunk.first + low : chunk.first + chunk.end] for pool in (keys, values))
+            k = k.narrow(2, chunk.first + low, chunk.end - low)  # (1, kv_heads, read, head_dim)
+            v = v.narrow(2, chunk.first + low, chunk.end - low)
         else:
             assert chunk.places is not None
-            k, v = (pool.index_select(0, chunk.places[low:]) for pool in (keys, values))
-        k, v = k.transpose(0, 1)[None], v.transpose(0, 1)[None]  # (1, kv_heads, read, head_dim)
+            k, v = (pool.index_select(2, chunk.places[low:]) for pool in (k, v))
         if count == 1:
             folded = q.reshape(1, common.kv_heads, common.group, common.head_dim)
             return _attend(spec, folded, k, v, None).reshape(1, common.heads, common.head_dim)

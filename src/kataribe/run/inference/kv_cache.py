@@ -29,6 +29,11 @@ class PagedCache:
         self.keys, self.values = _zeros(shape, dtype, device), _zeros(shape, dtype, device)
         self.layers = list(zip(self.keys.unbind(0), self.values.unbind(0), strict=True))
         """(keys, values) of each layer, (places, kv_heads, head_dim) each."""
+        self.by_head = [
+            (keys.transpose(0, 1)[None], values.transpose(0, 1)[None])
+            for keys, values in self.layers
+        ]
+        """The same as (1, kv_heads, places, head_dim)."""
         self.block_size = block_size
         self.dtype = dtype
         self.device = self.keys.device
