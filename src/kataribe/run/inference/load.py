@@ -88,6 +88,8 @@ def load_local(
     model = load_quantized(
         replace(checkpoint, tensors=_Told(checkpoint, progress)), options.precision, device
     )
+    # Positions that stretch with the length must not depend on who else is served.
+    model.fixed_length = options.context
     blocks = -(-options.cache_tokens // BLOCK_SIZE)
     runner = TorchRunner(model, blocks=blocks, block_size=BLOCK_SIZE, device=device)
     engine = Engine(
