@@ -87,7 +87,7 @@ def memory_growth(workers: dict[str, Worker]) -> dict[str, float]:
 
 
 def engine_figures(files: dict[str, Path], rounds: int) -> dict[str, list[dict[str, float]]]:
-    """Prefix reuse, and 64 streams beside a long prompt: ours alone."""
+    """Prefix reuse, 64 streams beside a long prompt, what company changes: ours alone."""
     worker = Worker.start(
         sys.executable, "ours.py", "--model", files["shipped"], "--cache", 40960, "--context", 4352
     )
@@ -97,6 +97,7 @@ def engine_figures(files: dict[str, Path], rounds: int) -> dict[str, list[dict[s
         found["fairness"].append(
             worker.ask("fairness", count=64, new=160, tokens=4000, head_start=3.0, salt=count + 1)
         )
+    found["batching"] = [worker.ask("batching", count=64, tokens=48, new=32, salt=1)]
     worker.stop()
     return found
 

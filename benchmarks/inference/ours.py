@@ -101,6 +101,27 @@ class Tasks:
             "read_seconds": read - sent,
         }
 
+    def batching(self, task: dict[str, Any]) -> dict[str, Any]:
+        """Share of replies that come out otherwise in company than alone, in this precision."""
+        prompts = [prompt_ids(task["tokens"], task["salt"] * 100 + i) for i in range(task["count"])]
+
+        async def reply(ids: list[int]) -> tuple[int, ...]:
+            sampling = Sampling(temperature=0.0, max_tokens=task["new"], ignore_eos=True)
+            request = GenerationRequest(tuple(ids), sampling)
+            async with aclosing(self.engine.submit(request)) as events:
+                async for event in events:
+                    if isinstance(event, Ended):
+                        return event.ids
+            raise RuntimeError("a reply did not end")
+
+        async def everyone() -> list[tuple[int, ...]]:
+            return await asyncio.gather(*(reply(ids) for ids in prompts))
+
+        alone = [self.loop.run_until_complete(reply(ids)) for ids in prompts]
+        together = self.loop.run_until_complete(everyone())
+        differ = sum(one != other for one, other in zip(alone, together, strict=True))
+        return {"differ": differ / len(prompts), "replies": len(prompts)}
+
     def memory(self, _task: dict[str, Any]) -> dict[str, Any]:
         """Resident memory now."""
         return resident_bytes()
@@ -132,7 +153,7 @@ def main() -> None:
         "version": f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}",
     }
     tasks = Tasks(local.engine)
-    names = ("prefill", "decode", "streams", "reuse", "fairness", "memory")
+    names = ("prefill", "decode", "streams", "reuse", "fairness", "batching", "memory")
     serve({name: getattr(tasks, name) for name in names}, ready)
     local.close(0.0)
 

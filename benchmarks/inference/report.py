@@ -63,7 +63,7 @@ def all_settings(figures: Figures) -> str:
 
 def engine_lines(found: dict[str, list[dict[str, float]]]) -> str:
     """Prefix reuse and fairness."""
-    reuse, fairness = found["reuse"], found["fairness"]
+    reuse, fairness, batching = found["reuse"], found["fairness"], found["batching"][0]
     seconds, index = "{:.3f} s".format, "{:.3f}".format
     gain = [one["cold"] / one["warm"] for one in reuse]
     return "\n".join(
@@ -76,9 +76,14 @@ def engine_lines(found: dict[str, list[dict[str, float]]]) -> str:
             ),
             (
                 "- 64 streams: Jain's index "
-                f"{spread([one['jain'] for one in fairness], index)}, wanted 0.95; gap between tokens "
-                "while 4,000 tokens are read beside them, 99th percentile: "
+                f"{spread([one['jain'] for one in fairness], index)}, wanted 0.95; gap "
+                "between tokens while 4,000 are read beside them, 99th percentile: "
                 f"{spread([one['p99'] for one in fairness], seconds)}, wanted at most 0.250 s."
+            ),
+            (
+                f"- Replies of 32 tokens that differ between alone and in company, of "
+                f"{batching['replies']:.0f} to random prompts in this precision: "
+                f"{batching['differ']:.0%} (in float32 a test holds it at none)."
             ),
         )
     )
