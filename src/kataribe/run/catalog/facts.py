@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,46 @@ from kataribe.run.catalog.layout import FAMILIES, check_family, model_files, rea
 _EMBEDDINGS = ("token_embd.weight", "embed_tokens.weight", "wte.weight")
 _HEADS = ("output.weight", "lm_head.weight")
 _POSITIONS = ("position_embd.weight", "wpe.weight")
-_NO_WEIGHTS = ("rope_freqs.weight", ".attn.bias", ".attn.masked_bias", "rotary_emb.inv_freq")
+_NO_WEIGHTS = (
+    "rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight", ".attn.bias",
+    ".attn.masked_bias", "rotary_emb.inv_freq",
+)  # fmt: skip
+_OTHER_SENSES = re.compile(r"(model\.)?(vision_tower|multi_modal_projector)\.")
+
+_QWEN = {
+    "vocab_size": 151936, "hidden_size": 4096, "intermediate_size": 22016,
+    "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 32,
+    "max_position_embeddings": 32768,
+}  # fmt: skip
+_GEMMA = {
+    "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
+    "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
+}  # fmt: skip
+_DEFAULTS: Mapping[str, Mapping[str, int]] = {
+    "gpt2": {
+        "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12,
+    },
+    "llama": {
+        "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 11008,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "max_position_embeddings": 2048,
+    },
+    "mistral": {
+        "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 14336,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "max_position_embeddings": 131072,
+    },
+    "qwen2": _QWEN,
+    "qwen3": _QWEN | {"head_dim": 128},
+    "gemma2": _GEMMA | {"vocab_size": 256000, "max_position_embeddings": 8192},
+    "gemma3": _GEMMA | {"vocab_size": 262208, "max_position_embeddings": 131072},
+}  # fmt: skip
+"""Sizes where config.json leaves them out, as `make.model.families` has them; a test compares."""
+_TIED = frozenset({"gpt2", "gemma2", "gemma3"})
+"""Families whose head is the embedding where config.json does not say."""
+_GPT2_NAMES = {
+    "hidden_size": "n_embd", "max_position_embeddings": "n_positions",
+    "num_attention_heads": "n_head", "num_hidden_layers": "n_layer",
+}  # fmt: skip
 
 
 def read_facts(path: Path) -> ModelFacts:
@@ -61,7 +101,8 @@ def config_facts(
 ) -> ModelFacts:
     """Facts of a parsed config.json and its weights."""
     family = check_family(config, where)
-    numbers = _Numbers(config, "", where)
+    told = _text_config(config, family)
+    numbers = _Numbers({**_DEFAULTS[family], **told}, "", where)
     if family == "gpt2":
         hidden, heads = numbers.whole("n_embd"), numbers.whole("n_head")
         return ModelFacts(
@@ -70,8 +111,8 @@ def config_facts(
             hidden_size=hidden,
             heads=heads,
             kv_heads=heads,
-            head_dim=hidden // heads,
-            intermediate_size=numbers.whole("n_inner", 4 * hidden),
+            head_dim=_share(hidden, heads, where),
+            intermediate_size=numbers.optional("n_inner") or 4 * hidden,
             vocab_size=numbers.whole("vocab_size"),
             context_length=numbers.whole("n_positions"),
             groups=groups,
@@ -83,14 +124,19 @@ def config_facts(
         layers=numbers.whole("num_hidden_layers"),
         hidden_size=hidden,
         heads=heads,
-        kv_heads=numbers.whole("num_key_value_heads", heads),
-        head_dim=numbers.whole("head_dim", hidden // heads),
+        kv_heads=numbers.optional("num_key_value_heads") or heads,
+        head_dim=numbers.optional("head_dim") or _share(hidden, heads, where),
         intermediate_size=numbers.whole("intermediate_size"),
-        vocab_size=numbers.whole("vocab_size", _vocabulary(groups)),
+        vocab_size=numbers.whole("vocab_size"),
         context_length=numbers.whole("max_position_embeddings"),
         groups=groups,
         file_bytes=size,
     )
+
+
+def is_tied(config: Mapping[str, Any], family: str) -> bool:
+    """Whether a parsed config.json says that the head is the embedding."""
+    return bool(_text_config(config, family).get("tie_word_embeddings", family in _TIED))
 
 
 def group_tensors(
@@ -99,7 +145,7 @@ def group_tensors(
     """Adds up (name, kind, shape) of all weights by role and kind."""
     found: dict[tuple[str, str], list[int]] = {}
     for name, kind, shape in tensors:
-        if name.endswith(_NO_WEIGHTS):
+        if name.endswith(_NO_WEIGHTS) or _OTHER_SENSES.match(name):
             continue
         counts = found.setdefault((_role(name, shape), kind), [0, 0])
         counts[0] += math.prod(shape)
@@ -112,7 +158,7 @@ def _folder_facts(folder: Path) -> ModelFacts:
     if files[0].suffix == ".gguf":
         return gguf_facts(open_gguf(files[0]))
     config = read_json(folder / "config.json")
-    tied = isinstance(config, dict) and config.get("tie_word_embeddings", False)
+    tied = is_tied(config, check_family(config, str(folder)))
     tensors: dict[str, tuple[str, tuple[int, ...]]] = {}
     for path in files:
         if path.suffix == ".safetensors":
@@ -126,6 +172,23 @@ def _folder_facts(folder: Path) -> ModelFacts:
         if not (tied and name.endswith(_HEADS))
     )
     return config_facts(config, groups, sum(p.stat().st_size for p in files), str(folder))
+
+
+def _text_config(config: Mapping[str, Any], family: str) -> Mapping[str, Any]:
+    """The settings of the text decoder: Gemma 3 with images keeps them in a table of their own."""
+    inner = config.get("text_config")
+    if isinstance(inner, Mapping):
+        tied = config.get("tie_word_embeddings")
+        return {**({} if tied is None else {"tie_word_embeddings": tied}), **inner}
+    if family == "gpt2":
+        return {_GPT2_NAMES.get(name, name): value for name, value in config.items()}
+    return config
+
+
+def _share(hidden: int, heads: int, where: str) -> int:
+    if hidden % heads:
+        raise FormatError(f"{where}: {hidden} values cannot be divided by {heads} heads.")
+    return hidden // heads
 
 
 def _role(name: str, shape: tuple[int, ...]) -> str:
@@ -153,6 +216,8 @@ class _Numbers:
         value = self._values.get(self._prefix + name)
         if value is None and default is not None and default > 0:
             return default
+        if isinstance(value, float) and value.is_integer():
+            value = int(value)
         if isinstance(value, np.ndarray):
             value = value.tolist()
         if isinstance(value, list) and value:
@@ -163,3 +228,10 @@ class _Numbers:
                 "is needed."
             )
         return value
+
+    def optional(self, name: str) -> int | None:
+        """The same, or None where the file says null, 0 or nothing."""
+        value = self._values.get(self._prefix + name)
+        if value is None or (value == 0 and not isinstance(value, bool)):
+            return None
+        return self.whole(name)

@@ -11,7 +11,7 @@ from typing import Any
 from kataribe.base.errors import ArchitectureError, FormatError, NotFoundError
 from kataribe.files.atomic import storage_error
 
-FAMILIES = ("gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma3")
+FAMILIES = ("gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3")
 """Families that `make.model` builds, by the names that GGUF uses."""
 _MODEL_TYPES = {**{family: family for family in FAMILIES}, "gemma3_text": "gemma3"}
 
