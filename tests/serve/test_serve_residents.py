@@ -14,6 +14,8 @@ from kataribe.serve.settings import ServerSettings
 
 
 class Model:
+    is_open = True
+
     def __init__(self, name):
         self.lm = ScriptedLM(["hello"], name=name)
 

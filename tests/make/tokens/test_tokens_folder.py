@@ -172,6 +172,16 @@ def test_end_tokens_come_from_every_file_that_names_them(tmp_path: Path) -> None
         load_tokenizer(folder)
 
 
+def test_an_end_token_beyond_the_vocabulary_is_left_out_and_said(tmp_path: Path, caplog) -> None:
+    folder = vocabularies.write_folder(tmp_path, _gpt2(), {"eos_token": "<|endoftext|>"})
+    size = load_tokenizer(folder).vocab_size
+    (folder / "generation_config.json").write_text(f'{{"eos_token_id": [5, {size}, 99999]}}')
+    with caplog.at_level("WARNING"):
+        assert load_tokenizer(folder).eos_ids == {0, 2, 5}
+    assert "99999" in caplog.text
+    assert f"end at {size - 1}" in caplog.text
+
+
 def test_truncation_and_padding_in_the_file_do_not_touch_a_text(tmp_path: Path) -> None:
     tokenizer = _gpt2()
     tokenizer.enable_truncation(3)

@@ -262,3 +262,53 @@ def test_none_of_it_imports_torch():
     code = "; ".join(f"import kataribe.run.inference.{name}" for name in text.split())
     code += "; import sys; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+class OddTokenizer(FakeTokenizer):
+    """Names an end token that no logit stands for."""
+
+    eos_ids = frozenset({EOS, 99_999})
+
+
+async def test_an_end_token_beyond_the_vocabulary_harms_nobody():
+    tokenizer = OddTokenizer()
+    engine = Engine(FakeRunner(), tokenizer, EngineLimits(context=200))
+    try:
+        sampling = Sampling(temperature=0.0, max_tokens=5, min_tokens=3)
+        (end,) = await ends(engine, GenerationRequest((1, 2), sampling))
+        assert len(end.ids) >= 3
+        constraint = compile_constraint(RegexFormat("[A-C]{3}"), Vocabulary(tokenizer))
+        (end,) = await ends(engine, GenerationRequest((1, 2), SHORT, constraint=constraint))
+        assert end.reason == "stop"
+    finally:
+        engine.shutdown()
+
+
+class BrokenState:
+    """A constraint that fails as only a mistake in the program can."""
+
+    def start(self):
+        return self
+
+    def mask(self):
+        raise IndexError("list index out of range")
+
+
+async def test_whatever_goes_wrong_while_drawing_fails_one_request_only(engine):
+    other = asyncio.create_task(ends(engine, GenerationRequest((4, 5), ENDLESS)))
+    with pytest.raises(KataribeError, match="IndexError: list index") as caught:
+        await ends(engine, GenerationRequest((1, 2), SHORT, n=2, constraint=BrokenState()))
+    assert not isinstance(caught.value, UnavailableError)
+    (end,) = await other
+    assert len(end.ids) == 150
+    assert engine.is_open
+    await ends(engine, GenerationRequest((1, 2), SHORT))
+    assert engine.metrics.failed == 1
+
+
+async def test_an_engine_whose_runner_is_gone_is_not_open(engine, runner):
+    assert engine.is_open
+    runner.fails = lambda batch: UnavailableError("The device has gone away.")
+    with pytest.raises(UnavailableError):
+        await ends(engine, GenerationRequest((1, 2), SHORT))
+    await until(lambda: not engine.is_open)

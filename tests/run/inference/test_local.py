@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+
 import numpy as np
 import pytest
 
-from kataribe.base.errors import ContextLengthError, InputError, UnsupportedError
+from kataribe.base.errors import BusyError, ContextLengthError, InputError, UnsupportedError
 from kataribe.base.events import Finished, Progress, TextDelta, ToolCallDelta
 from kataribe.base.lm import (
     JsonFormat,
@@ -28,6 +31,7 @@ from kataribe.base.messages import (
 from kataribe.make.tokens.load import load_tokenizer
 from kataribe.run.inference.engine import Engine
 from kataribe.run.inference.local import LocalLM
+from kataribe.run.inference.requests import EngineLimits
 
 GREEDY = Sampling(temperature=0, max_tokens=200)
 HELLO = (text_message("user", "Hello"),)
@@ -281,3 +285,25 @@ async def test_progress_of_reading_is_told(writes):
     read = [event for event in events if isinstance(event, Progress) and event.stage == "reading"]
     assert read
     assert read[-1].total > 700
+
+
+async def test_requests_whose_prompt_is_still_being_made_stand_in_the_queue(tokenizer):
+    release = threading.Event()
+    engine = Engine(
+        Typewriter(tokenizer.vocab_size, min(tokenizer.eos_ids)),
+        tokenizer,
+        EngineLimits(queue=2, running=1),
+    )
+    lm = LocalLM("typist", engine, tokenizer, context_length=500)
+    plan = lm._plan
+    lm._plan = lambda request: release.wait(10) and plan(request)
+    asking = [asyncio.create_task(reply(lm, Request(HELLO, GREEDY))) for _ in range(5)]
+    done, waiting = await asyncio.wait(asking, timeout=0.3)
+    release.set()
+    assert len(waiting) == 3
+    for task in done:
+        with pytest.raises(BusyError, match="queue holds 2"):
+            task.result()
+    await asyncio.wait(waiting)
+    assert engine.metrics.refused >= 2
+    engine.shutdown()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
@@ -26,6 +27,8 @@ class Echo:
 
 
 class Model:
+    is_open = True
+
     def __init__(self, name, shelf):
         self.lm = Echo(name)
         self.shelf = shelf
@@ -171,3 +174,56 @@ async def test_leases_that_end_early_leave_no_trace(residents, shelf):
     assert residents.ps()[0].leases == 0
     await ask(residents, "a")
     assert shelf.loads == ["a"]
+
+
+async def test_a_model_that_broke_down_is_loaded_anew(residents, shelf):
+    residents.load("a")
+    ((_, model),) = residents.ready()
+    model.is_open = False
+    assert await ask(residents, "a") == text_message("assistant", "a")
+    assert shelf.loads == ["a", "a"]
+    assert shelf.closed == [("a", 0.0)]
+    (place,) = residents.ps()
+    assert place.held, "whoever held it holds the new one"
+
+
+async def test_the_queue_of_a_loading_model_is_bounded(shelf):
+    residents = Residents(shelf, budget=100, queue=3)
+    shelf.gate.clear()
+    asking = [asyncio.create_task(ask(residents, "a")) for _ in range(10)]
+    done, waiting = await asyncio.wait(asking, timeout=0.5)
+    assert len(waiting) == 3
+    for task in done:
+        with pytest.raises(BusyError, match="3 requests wait for it already") as caught:
+            task.result()
+        assert caught.value.retry_after >= 1
+    gone = waiting.pop()
+    gone.cancel()
+    await asyncio.wait([gone])
+    asking = asyncio.create_task(ask(residents, "a"))  # takes the place of the one that left
+    await asyncio.sleep(0.05)
+    assert not asking.done()
+    shelf.gate.set()
+    await asyncio.gather(*waiting, asking)
+    await asyncio.gather(*(ask(residents, "a") for _ in range(10)))  # it has its own queue now
+
+
+async def test_stopping_breaks_off_a_load(shelf):
+    started = threading.Event()
+
+    class Slow(Shelf):
+        def load(self, name, progress):
+            for done in range(10_000):
+                progress(done, 10_000)
+                started.set()
+                time.sleep(0.01)
+            raise AssertionError("it went on to the end")
+
+    residents = Residents(Slow(), budget=100)
+    asking = asyncio.create_task(ask(residents, "a"))
+    await asyncio.to_thread(started.wait, 10)
+    residents.stop_loading()
+    with pytest.raises(UnavailableError, match="stopping"):
+        await asking
+    await asyncio.to_thread(residents.close, 0.0)
+    assert residents.ps() == ()

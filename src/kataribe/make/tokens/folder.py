@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ from kataribe.make.tokens.pieces import (
 from kataribe.make.tokens.refusals import Refusals
 from kataribe.make.tokens.templates import ChatTemplate
 from kataribe.make.tokens.tokenizer import Tokenizer, Vocabulary
+
+log = logging.getLogger("kataribe.tokens")
 
 _SPECIAL_NAMES = (
     "bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token",
@@ -66,7 +69,7 @@ def load_folder_tokenizer(folder: Path) -> Tokenizer:
             special_texts=special,
             bos_id=_id_of(inner, names, "bos_token", "cls_token"),
             pad_id=_id_of(inner, names, "pad_token"),
-            eos_ids=_end_ids(folder, inner, names),
+            eos_ids=_end_ids(folder, inner, names, size),
             prefix=prefix,
             suffix=suffix,
             strips_leading_space=_strips(description),
@@ -132,7 +135,10 @@ def _id_of(inner: tokenizers.Tokenizer, names: Mapping[str, str], *wanted: str) 
     return None
 
 
-def _end_ids(folder: Path, inner: tokenizers.Tokenizer, names: Mapping[str, str]) -> frozenset[int]:
+def _end_ids(
+    folder: Path, inner: tokenizers.Tokenizer, names: Mapping[str, str], size: int
+) -> frozenset[int]:
+    """The tokens that end a reply; an id that the vocabulary of `size` lacks can never be drawn."""
     ends: set[int] = set()
     for file in ("generation_config.json", "config.json"):
         path = folder / file
@@ -147,6 +153,14 @@ def _end_ids(folder: Path, inner: tokenizers.Tokenizer, names: Mapping[str, str]
                 continue
             if isinstance(each, bool) or not isinstance(each, int) or each < 0:
                 raise FormatError(f"{path} has the end token {each!r}; ids count from 0.")
+            if each >= size:
+                log.warning(
+                    "%s has the end token %d, but the tokenizer's ids end at %d; it is left out.",
+                    path,
+                    each,
+                    size - 1,
+                )
+                continue
             ends.add(each)
     added = inner.get_added_tokens_decoder()
     ends |= known_ends({token.content: index for index, token in added.items() if token.special})

@@ -9,7 +9,8 @@ from __future__ import annotations
 import json
 import threading
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import llguidance
@@ -17,7 +18,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kataribe.base.errors import ConstraintError, InputError
-from kataribe.base.lm import GrammarFormat, JsonFormat, RegexFormat, ResponseFormat
+from kataribe.base.lm import (
+    ChoiceFormat,
+    GrammarFormat,
+    JsonFormat,
+    RegexFormat,
+    ResponseFormat,
+    TextFormat,
+)
+from kataribe.run.inference.dialects import ToolGrammar, arguments_of
 from kataribe.run.inference.expressions import expanded_length
 
 _MOST_CHARACTERS = 256 * 1024
@@ -73,33 +82,39 @@ class Vocabulary:
 
     def __init__(self, tokens: TokenSource, size: int | None = None) -> None:
         self.size = max(tokens.vocab_size, size or 0)
-        if not tokens.eos_ids:
+        ends = sorted(token for token in tokens.eos_ids if token < tokens.vocab_size)
+        if not ends:
             raise ConstraintError(
                 "This model's tokenizer names no token that ends a reply, so a reply cannot be "
                 "held to a form. Set its end token (generation_config.json or the GGUF's "
                 "metadata)."
             )
-        self._compiled: OrderedDict[str, Constraint] = OrderedDict()
+        self._compiled: OrderedDict[tuple[str, str], Constraint] = OrderedDict()
         self._lock = threading.Lock()
         self.tokenizer = llguidance.LLTokenizer(
-            llguidance.TokenizerWrapper(_Pieces(tokens, self.size)),
+            llguidance.TokenizerWrapper(_Pieces(tokens, self.size, ends)),
             n_vocab=self.size,
-            eos_token=sorted(tokens.eos_ids),
+            eos_token=ends,
         )
 
-    def compile(self, grammar: str) -> Constraint:
-        """The constraint of an llguidance grammar; `ConstraintError` says what is wrong with it."""
+    def compile(self, grammar: str, param: str = "response_format") -> Constraint:
+        """The constraint of an llguidance grammar.
+
+        Raises:
+            ConstraintError: What is wrong with it; names `param` as the field it came from.
+        """
+        key = (param, grammar)
         with self._lock:
-            known = self._compiled.get(grammar)
+            known = self._compiled.get(key)
             if known is not None:
-                self._compiled.move_to_end(grammar)
+                self._compiled.move_to_end(key)
                 return known
         matcher = llguidance.LLMatcher(self.tokenizer, grammar, log_level=0, limits=_limits())
-        _check(matcher)
-        constraint = Constraint(matcher, self.size)
+        _check(matcher, param)
+        constraint = Constraint(matcher, self.size, param)
         constraint.start().mask()  # what is too complex shows here, not in the middle of a reply
         with self._lock:
-            self._compiled[grammar] = constraint
+            self._compiled[key] = constraint
             while len(self._compiled) > _CACHED:
                 self._compiled.popitem(last=False)
         return constraint
@@ -108,23 +123,25 @@ class Vocabulary:
 class Constraint:
     """A compiled form that replies must have; it can be started any number of times."""
 
-    def __init__(self, matcher: Any, size: int) -> None:
+    def __init__(self, matcher: Any, size: int, param: str = "response_format") -> None:
         self._matcher = matcher
         self._size = size
+        self._param = param
         self._lock = threading.Lock()
 
     def start(self) -> ConstraintState:
         """The state of a reply that has not begun."""
         with self._lock:
-            return ConstraintState(self._matcher.deep_copy(), self._size)
+            return ConstraintState(self._matcher.deep_copy(), self._size, self._param)
 
 
 class ConstraintState:
     """How far one reply has come in its form."""
 
-    def __init__(self, matcher: Any, size: int) -> None:
+    def __init__(self, matcher: Any, size: int, param: str) -> None:
         self._matcher = matcher
         self._size = size
+        self._param = param
 
     def mask(self) -> NDArray[np.bool_]:
         """Which tokens may come next, `(vocab,)`; end tokens are among them where it may end.
@@ -133,14 +150,14 @@ class ConstraintState:
             ConstraintError: The form turned out too complex to follow.
         """
         packed = self._matcher.compute_bitmask()
-        _check(self._matcher)
+        _check(self._matcher, self._param)
         bits = np.unpackbits(np.frombuffer(packed, dtype=np.uint8), bitorder="little")
         return bits[: self._size].view(np.bool_)
 
     def advance(self, token: int) -> None:
         """Takes a token that the mask allowed; `ConstraintError` for any other."""
         self._matcher.consume_token(token)
-        _check(self._matcher)
+        _check(self._matcher, self._param)
 
     @property
     def is_accepting(self) -> bool:
@@ -158,21 +175,76 @@ def compile_constraint(form: ResponseFormat, vocabulary: Vocabulary) -> Constrai
 
     Raises:
         ConstraintError: The schema, expression or grammar is invalid, uses what is not
-            supported, or is too large.
+            supported, or is too large. Its `param` is the field of the request that holds it.
     """
+    if isinstance(form, TextFormat):
+        return None
+    with _naming(form.param):
+        if isinstance(form, ToolGrammar):
+            return _compile_tools(form, vocabulary)
+        return vocabulary.compile(_grammar_of(form), form.param)
+
+
+def _grammar_of(form: JsonFormat | RegexFormat | ChoiceFormat | GrammarFormat) -> str:
     match form:
         case JsonFormat(schema):
-            return vocabulary.compile(
-                _json_grammar({"type": "object"} if schema is None else schema)
-            )
+            return _json_grammar({"type": "object"} if schema is None else schema)
         case RegexFormat(pattern):
             _check_pattern("regular expression", pattern)
-            return vocabulary.compile(llguidance.LLMatcher.grammar_from_regex(pattern))
+            return str(llguidance.LLMatcher.grammar_from_regex(pattern))
+        case ChoiceFormat(choices):
+            # Each choice is a literal, so their letters cost no more than their number.
+            texts = [json.dumps(choice, ensure_ascii=False) for choice in choices]
+            grammar = "start: CHOICE\nCHOICE: " + "\n  | ".join(texts)
+            _check_length("list of choices", grammar, _MOST_CHARACTERS)
+            return str(llguidance.LLMatcher.grammar_from_lark(grammar))
         case GrammarFormat(grammar):
             _check_grammar(grammar)
-            return vocabulary.compile(llguidance.LLMatcher.grammar_from_lark(grammar))
-        case _:
-            return None
+            return str(llguidance.LLMatcher.grammar_from_lark(grammar))
+
+
+def _compile_tools(form: ToolGrammar, vocabulary: Vocabulary) -> Constraint:
+    """The constraint of a grammar that is ours around schemas that strangers wrote.
+
+    What limits strangers' grammars counts signs in the text, which here may stand in any tool's
+    description; so the schemas are counted themselves, each by its own.
+    """
+    for tool in form.tools:
+        _Bounds(f"The schema of the parameters of tool {tool.name!r}").visit(arguments_of(tool), 1)
+    if form.otherwise is not None:
+        with _naming(form.otherwise.param):
+            _json_grammar(form.otherwise.schema or {})
+    _check_length("schemas of all tools together", form.grammar, _MOST_CHARACTERS)
+    try:
+        return vocabulary.compile(
+            str(llguidance.LLMatcher.grammar_from_lark(form.grammar)), form.param
+        )
+    except ConstraintError:
+        _blame(form, vocabulary)
+        raise
+
+
+def _blame(form: ToolGrammar, vocabulary: Vocabulary) -> None:
+    """Raises `ConstraintError` for the first schema in `form` that cannot be used even alone."""
+    for tool in form.tools:
+        try:
+            vocabulary.compile(_json_grammar(arguments_of(tool)), form.param)
+        except ConstraintError as error:
+            raise ConstraintError(
+                f"The parameters of tool {tool.name!r}: {error.message}", param=form.param
+            ) from None
+    if form.otherwise is not None:
+        vocabulary.compile(_json_grammar(form.otherwise.schema or {}), form.otherwise.param)
+
+
+@contextmanager
+def _naming(param: str) -> Iterator[None]:
+    """Gives errors that name no field of the request this one."""
+    try:
+        yield
+    except ConstraintError as error:
+        error.param = error.param or param
+        raise
 
 
 class _Pieces:
@@ -180,15 +252,15 @@ class _Pieces:
 
     bos_token_id = None
 
-    def __init__(self, tokens: TokenSource, size: int) -> None:
+    def __init__(self, tokens: TokenSource, size: int, ends: Sequence[int]) -> None:
         known = range(tokens.vocab_size)
         pieces = [tokens.token_bytes(token) for token in known]
         self.special_token_ids = [token for token in known if tokens.is_special(token)]
         # llguidance tells control tokens from text by a byte that no UTF-8 text holds.
-        for token in set(self.special_token_ids) | tokens.eos_ids:
+        for token in {*self.special_token_ids, *ends}:
             pieces[token] = b"\xff" + (pieces[token] or f"<{token}>".encode())
         self.tokens = pieces + [b""] * (size - len(pieces))
-        self.eos_token_id = min(tokens.eos_ids)
+        self.eos_token_id = min(ends)
         self._tokens = tokens
         self._ids = {piece: token for token, piece in reversed(list(enumerate(pieces)))}
         self._longest = min(32, max(len(piece) for piece in pieces))
@@ -231,28 +303,27 @@ def _json_grammar(schema: Mapping[str, Any]) -> str:
             text, overrides={"lenient": False, "whitespace_pattern": _SPACE}
         )
     except (TypeError, ValueError) as error:
-        raise ConstraintError(
-            f"The JSON schema is not JSON: {error}.", param="response_format"
-        ) from None
+        raise ConstraintError(f"The JSON schema is not JSON: {error}.") from None
     return str(grammar)
 
 
 class _Bounds:
     """Counts what makes a schema expensive; `ConstraintError` names count and limit."""
 
-    def __init__(self) -> None:
+    def __init__(self, what: str = "The JSON schema") -> None:
+        self._what = what
         self._nodes = 0
         self._references = 0
         self._together = 0
 
     def visit(self, value: Any, depth: int) -> None:
-        _check_most("The JSON schema", "levels", depth, _MOST_DEPTH)
+        _check_most(self._what, "levels", depth, _MOST_DEPTH)
         self._nodes += 1
-        _check_most("The JSON schema", "values", self._nodes, _MOST_NODES)
+        _check_most(self._what, "values", self._nodes, _MOST_NODES)
         if isinstance(value, Mapping):
-            _check_most("An object of the JSON schema", "keys", len(value), _MOST_KEYS)
+            _check_most(f"{self._what}, in one object,", "keys", len(value), _MOST_KEYS)
             self._references += "$ref" in value
-            _check_most("The JSON schema", "references", self._references, _MOST_REFERENCES)
+            _check_most(self._what, "references", self._references, _MOST_REFERENCES)
             self._visit_patterns(value)
             for part in value.values():
                 self.visit(part, depth + 1)
@@ -269,7 +340,7 @@ class _Bounds:
         branches = value.get("allOf")
         if isinstance(branches, list | tuple):
             self._together += max(0, len(branches) - 1)
-            _check_most("The JSON schema", "allOf branches", self._together, _MOST_TOGETHER)
+            _check_most(self._what, "allOf branches", self._together, _MOST_TOGETHER)
 
 
 def _limits() -> Any:
@@ -284,13 +355,13 @@ def _limits() -> Any:
     )
 
 
-def _check(matcher: Any) -> None:
+def _check(matcher: Any, param: str) -> None:
     if not matcher.is_error():
         return
     reason = " ".join(str(matcher.get_error()).split())
     raise ConstraintError(
         f"What the reply must match cannot be used: {reason[:500]}. Correct or simplify it.",
-        param="response_format",
+        param=param,
     )
 
 
@@ -301,16 +372,14 @@ def _check_grammar(grammar: str) -> None:
     if "allOf" in grammar:
         raise ConstraintError(
             "A schema inside a grammar may not use allOf. Give it as a JSON schema, or write the "
-            "combined one.",
-            param="response_format",
+            "combined one."
         )
 
 
 def _check_length(what: str, text: str, most: int) -> None:
     if len(text) > most:
         raise ConstraintError(
-            f"The {what} has {len(text)} characters, but may have {most}. Make it shorter.",
-            param="response_format",
+            f"The {what} has {len(text)} characters, but may have {most}. Make it shorter."
         )
 
 
@@ -320,14 +389,12 @@ def _check_pattern(what: str, pattern: str) -> None:
     if letters > _MOST_EXPANDED:
         raise ConstraintError(
             f"The {what} stands for {letters} letters when its repetitions are written out, but "
-            f"may stand for {_MOST_EXPANDED}. Repeat less.",
-            param="response_format",
+            f"may stand for {_MOST_EXPANDED}. Repeat less."
         )
 
 
 def _check_most(what: str, things: str, count: int, most: int) -> None:
     if count > most:
         raise ConstraintError(
-            f"{what} has {count} {things} or more, but may have {most}. Make it smaller.",
-            param="response_format",
+            f"{what} has {count} {things} or more, but may have {most}. Make it smaller."
         )

@@ -5,6 +5,7 @@ Everything here is called from one thread and never waits but for the runner.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 
@@ -26,6 +27,8 @@ from kataribe.run.inference.scheduler import ScheduledStep, Scheduler
 from kataribe.run.inference.sequence import Sequence
 from kataribe.run.inference.step import Runner, Slice, StepBatch
 
+log = logging.getLogger("kataribe.engine")
+
 RUNNER_FAILURES = (
     KataribeError,
     RuntimeError,
@@ -37,7 +40,7 @@ RUNNER_FAILURES = (
     MemoryError,
     OSError,
 )
-"""What a step may raise without the engine being at fault; it then fails for its requests only."""
+"""What computing or drawing a reply may raise; it then fails for that request only."""
 
 _QUEUE_REPORT_SECONDS = 0.25
 
@@ -254,21 +257,25 @@ class Core:
         return [list(rows) for rows in outputs]
 
     def _fail_sequence(self, sequence: Sequence, error: BaseException) -> None:
+        self._fail(self._choices[sequence].generation, error)
+
+    def _fail(self, generation: Generation, error: BaseException) -> None:
         if isinstance(error, KataribeError):
             failure = error
         else:
+            log.error("A reply failed; the others go on.", exc_info=error)
             failure = KataribeError(
                 f"Computing this reply failed: {type(error).__name__}: {error}. Other replies "
                 "were not touched; try again, and load the model anew if it fails again."
             )
-        self.fail(self._choices[sequence].generation, failure)
+        self.fail(generation, failure)
 
     def _take(self, choice: Choice, part: Slice, rows: list[Row]) -> None:
         """Uses what a step computed for one choice."""
         try:
             self._use(choice, part, rows)
-        except KataribeError as error:
-            self.fail(choice.generation, error)
+        except RUNNER_FAILURES as error:
+            self._fail(choice.generation, error)
 
     def _use(self, choice: Choice, part: Slice, rows: list[Row]) -> None:
         generation, sequence = choice.generation, choice.sequence
@@ -375,11 +382,14 @@ class Core:
             self.post.close(generation.mailbox)
 
     def _end_open(self, generation: Generation, reason: FinishReason, detail: str) -> None:
-        if len(generation.choices) < generation.request.n:
-            generation.fork()  # so that every choice has its end
-        for choice in generation.choices:
-            if choice.is_open:
-                self._end(choice, reason, None, detail)
+        try:
+            if len(generation.choices) < generation.request.n:
+                generation.fork()  # so that every choice has its end
+            for choice in generation.choices:
+                if choice.is_open:
+                    self._end(choice, reason, None, detail)
+        except RUNNER_FAILURES as error:
+            self._fail(generation, error)
 
     def _measure(self, scheduled: ScheduledStep, seconds: float) -> None:
         self.pace.observe(scheduled.replies, scheduled.read, seconds)

@@ -47,6 +47,7 @@ class Engine:
     ) -> None:
         self.limits = limits or EngineLimits()
         self._runner = runner
+        self._ids = min(runner.vocab_size, tokenizer.vocab_size)
         self._tokenizer = tokenizer
         self._core = Core(runner, tokenizer, self.limits, self._count_start, self._count_end)
         # A SimpleQueue may be put to from `__del__`, whatever the thread is just doing.
@@ -58,6 +59,11 @@ class Engine:
         self._refused = 0
         self._closed_because: str | None = None
         self._stop_at: float | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """It takes requests: it is neither being shut down nor broken."""
+        return self._closed_because is None
 
     @property
     def context_length(self) -> int:
@@ -87,18 +93,22 @@ class Engine:
             if self._closed_because is not None:
                 raise UnavailableError(self._closed_because)
             if self._unstarted >= self._room():
-                self._refused += 1
-                raise BusyError(
-                    f"{self._unstarted} requests wait already and the queue holds "
-                    f"{self.limits.queue}. Try again later, or raise the setting `queue`.",
-                    retry_after=self._core.pace.retry_after(self._unstarted),
-                )
+                raise self.too_busy(self._unstarted)
             self._unstarted += 1
             if self._thread.ident is None:
                 self._thread.start()
             self._inbox.put(lambda core: core.accept(generation))
         return Stream(
             generation.mailbox, lambda: self._inbox.put(lambda core: core.give_up(generation))
+        )
+
+    def too_busy(self, waiting: int) -> BusyError:
+        """Counts a refused request; the error says when to come again."""
+        self._refused += 1
+        return BusyError(
+            f"{waiting} requests wait already and the queue holds {self.limits.queue}. "
+            "Try again later, or raise the setting `queue`.",
+            retry_after=self._core.pace.retry_after(waiting),
         )
 
     def shutdown(self, grace: float = 0.0) -> None:
@@ -119,7 +129,9 @@ class Engine:
             self._thread.join()
 
     def _generation(self, request: GenerationRequest, mailbox: Mailbox) -> Generation:
-        sampling, eos_ids = request.sampling, self._tokenizer.eos_ids
+        sampling = request.sampling
+        # A file may name an end token for which the model has no logit; it is never drawn.
+        eos_ids = frozenset(end for end in self._tokenizer.eos_ids if end < self._ids)
         self._check_ids("prompt", request.ids)
         self._check_ids("logit_bias", tuple(sampling.logit_bias))
         self._check_ids("stop_token_ids", tuple(request.stop_ids))
@@ -154,7 +166,7 @@ class Engine:
         return prompt + wanted
 
     def _check_ids(self, param: str, ids: tuple[int, ...]) -> None:
-        size = min(self._runner.vocab_size, self._tokenizer.vocab_size)
+        size = self._ids
         for worst in (min(ids, default=0), max(ids, default=0)):
             if not 0 <= worst < size:
                 raise InputError(

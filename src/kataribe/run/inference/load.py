@@ -60,6 +60,11 @@ class LocalModel:
     engine: Engine
     tokenizer: Tokenizer
 
+    @property
+    def is_open(self) -> bool:
+        """It answers: its engine has neither been shut down nor broken."""
+        return self.engine.is_open
+
     def close(self, grace: float) -> None:
         """Frees everything; running replies get `grace` seconds to end. Blocks."""
         self.engine.shutdown(grace)
@@ -76,6 +81,8 @@ def load_local(
     if options.threads is not None:
         torch.set_num_threads(options.threads)
     checkpoint = open_checkpoint(path)
+    if progress is not None:
+        progress(0, checkpoint.size_bytes)
     config = checkpoint.config
     if options.context > config.context_length:
         raise SettingsError(

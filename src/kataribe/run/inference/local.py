@@ -67,6 +67,7 @@ class LocalLM:
         self._context_length = context_length
         self._defaults = defaults or Sampling()
         self._vocab_size = vocab_size
+        self._planning = 0
         template = tokenizer.chat_template
         self._dialect = dialect_of(template.tool_source or template.source) if template else None
         self._thinks = template is not None and UNTHINK in template.source
@@ -89,7 +90,7 @@ class LocalLM:
     async def stream(self, request: Request) -> AsyncIterator[Event]:
         """Answers, event by event; see `LM.stream`."""
         # Templates, long prompts and grammars take their time; the event loop has other streams.
-        plan = await asyncio.to_thread(self._plan, request)
+        plan = await self._planned(request)
         choices = [_Choice(index, plan) for index in range(request.n)]
         if request.echo and plan.echoed:
             for choice in choices:
@@ -139,6 +140,17 @@ class LocalLM:
                     scored = event.logprobs
         greedy = all(token.top and token.top[0].token_id == token.token_id for token in scored)
         return Score(sum(token.logprob or 0.0 for token in scored), len(scored), greedy)
+
+    async def _planned(self, request: Request) -> _Plan:
+        """The plan, made in another thread; who waits for that stands in the queue as well."""
+        limits = self._engine.limits
+        if self._planning >= limits.queue + limits.running:
+            raise self._engine.too_busy(self._planning)
+        self._planning += 1
+        try:
+            return await asyncio.to_thread(self._plan, request)
+        finally:
+            self._planning -= 1
 
     def _plan(self, request: Request) -> _Plan:
         raw = not _is_chat(request.prompt)

@@ -35,6 +35,11 @@ class LoadedModel(Protocol):
         """The model as it is asked."""
         ...
 
+    @property
+    def is_open(self) -> bool:
+        """It can still answer; one that cannot is forgotten, and loaded anew when asked for."""
+        ...
+
     def close(self, grace: float) -> None:
         """Frees everything; running replies get `grace` seconds to end. Blocks."""
         ...
@@ -80,17 +85,26 @@ class _Place:
     memory: int
     future: Future[LoadedModel] = field(default_factory=Future)
     leases: int = 0
+    waiting: int = 0
     held: bool = False
+    began: float = field(default_factory=time.monotonic)
     used: float = field(default_factory=time.monotonic)
     progress: tuple[int, int] = (0, 0)
 
 
 class Residents:
-    """The models in memory; safe to use from several threads and event loops."""
+    """The models in memory; safe to use from several threads and event loops.
 
-    def __init__(self, shelf: Shelf, *, budget: int) -> None:
+    Args:
+        shelf: Where models come from.
+        budget: Bytes that all of them may take together.
+        queue: Requests that may wait for one model's load.
+    """
+
+    def __init__(self, shelf: Shelf, *, budget: int, queue: int = 256) -> None:
         self._shelf = shelf
         self._budget = budget
+        self._queue = queue
         self._places: dict[str, _Place] = {}
         self._lock = threading.RLock()  # a load that fails at once calls back while we hold it
         self._loaders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="load")
@@ -101,22 +115,22 @@ class Residents:
         """An `LM` that loads on its first request and stays at least as long as the lease.
 
         Raises `NotFoundError` for an unknown name, `UnavailableError` where the budget allows no
-        further model at the moment, or ever.
+        further model at the moment, or ever, and `BusyError` where too many wait for its load.
         """
-        place = await asyncio.to_thread(self._claim, name)
+        place = await asyncio.to_thread(self._claim, name, queues=True)
         try:
             yield ResidentLM(place.name, self._shelf.capabilities(place.name), place)
         finally:
-            self._release(place)
+            self._release(place, queued=True)
 
     @contextlib.asynccontextmanager
     async def loaded(self, name: str) -> AsyncIterator[LoadedModel]:
         """The loaded model itself, once it is there."""
-        place = await asyncio.to_thread(self._claim, name)
+        place = await asyncio.to_thread(self._claim, name, queues=True)
         try:
             yield await asyncio.shield(asyncio.wrap_future(place.future))
         finally:
-            self._release(place)
+            self._release(place, queued=True)
 
     def load(self, name: str, *, hold: bool = True) -> Resident:
         """Loads and, unless told otherwise, holds a model. Blocks until it is there."""
@@ -159,10 +173,14 @@ class Residents:
             if place.future.done() and place.future.exception() is None:
                 yield place.name, place.future.result()
 
+    def stop_loading(self) -> None:
+        """Refuses new leases and breaks off loads that run; who waits for them is told."""
+        self._closing = True
+
     def close(self, grace: float) -> None:
-        """Refuses new leases and frees every model; replies get `grace` seconds to end. Blocks."""
+        """`stop_loading`, then frees every model; replies get `grace` seconds to end. Blocks."""
+        self.stop_loading()
         with self._lock:
-            self._closing = True
             places = list(self._places.values())
             self._places.clear()
         closers = [threading.Thread(target=_close, args=(place, grace)) for place in places]
@@ -172,22 +190,50 @@ class Residents:
             closer.join()
         self._loaders.shutdown()
 
-    def _claim(self, name: str) -> _Place:
+    def _claim(self, name: str, *, queues: bool = False) -> _Place:
+        """A model's place, one lease more on it; `queues` for one that waits in the queue."""
         resolved = self._shelf.resolve(name)
         need = self._shelf.memory(resolved)
         with self._lock:
-            if self._closing:
-                raise UnavailableError("The server is stopping.", retry_after=5)
+            self._check_open()
+            dead = self._take_dead(resolved)
             place = self._places.get(resolved)
             if place is None:
-                victims = self._make_room(resolved, need)
-                place = _Place(resolved, need)
+                victims = [*dead, *self._make_room(resolved, need)]
+                place = _Place(resolved, need, held=any(each.held for each in dead))
                 self._places[resolved] = place
                 place.future = self._loaders.submit(self._load, place, victims)
                 place.future.add_done_callback(lambda _: self._forget_failed(place))
+            if queues:
+                self._check_queue(place)
+                place.waiting += 1
             place.leases += 1
             place.used = time.monotonic()
             return place
+
+    def _check_open(self) -> None:
+        if self._closing:
+            raise UnavailableError("The server is stopping.", retry_after=5)
+
+    def _check_queue(self, place: _Place) -> None:
+        """Whether one more request may wait for a load; a loaded model has its own queue."""
+        if place.future.done() or place.waiting < self._queue:
+            return
+        raise BusyError(
+            f"{place.name} is loading; {place.waiting} requests wait for it already and the queue "
+            f"holds {self._queue}. Try again later, or raise the setting `queue`.",
+            retry_after=_left(place),
+            param="model",
+        )
+
+    def _take_dead(self, name: str) -> list[_Place]:
+        """Takes a model that can no longer answer off the list, to be closed."""
+        place = self._places.get(name)
+        if place is None or not place.future.done() or place.future.exception() is not None:
+            return []
+        if place.future.result().is_open:
+            return []
+        return [self._places.pop(name)]
 
     def _make_room(self, name: str, need: int) -> list[_Place]:
         """Takes the least recently used models off the list until `need` bytes fit."""
@@ -221,10 +267,12 @@ class Residents:
 
     def _load(self, place: _Place, victims: Sequence[_Place]) -> LoadedModel:
         def report(done: int, total: int) -> None:
+            self._check_open()  # the one place where a load can be broken off
             place.progress = (done, total)
 
         for victim in victims:
             _close(victim, grace=0.0)
+        self._check_open()
         return self._shelf.load(place.name, report)
 
     def _forget_failed(self, place: _Place) -> None:
@@ -235,9 +283,10 @@ class Residents:
             if self._places.get(place.name) is place:
                 del self._places[place.name]
 
-    def _release(self, place: _Place) -> None:
+    def _release(self, place: _Place, *, queued: bool = False) -> None:
         with self._lock:
             place.leases -= 1
+            place.waiting -= queued
             place.used = time.monotonic()
 
 
@@ -307,6 +356,14 @@ def _close(place: _Place, grace: float) -> None:
     """Waits for a load that runs, then frees the model."""
     if place.future.exception() is None:
         place.future.result().close(grace)
+
+
+def _left(place: _Place) -> float:
+    """Seconds until a load is likely to be done, from its pace so far."""
+    done, total = place.progress
+    if not 0 < done < total:
+        return 5.0
+    return min(60.0, max(1.0, (time.monotonic() - place.began) * (total - done) / done))
 
 
 def _gib(size: int) -> str:
