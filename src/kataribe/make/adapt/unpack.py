@@ -2,8 +2,8 @@
 
 Torch's packed product reads few bytes, which is what counts for some tokens, but it multiplies
 at a third of the speed of a dense bfloat16 product, which is what counts for hundreds. Measured on
-one thread for 3072 x 576 weights and 512 tokens: packed 12 to 14 ms; unpacked, 1.4 ms to unpack and
-5.2 ms to multiply. The unpacked matrix lies in one scratch that all layers use in turn.
+one thread for 3072 x 576 weights and 512 tokens: packed 14.8 ms; unpacked 7.3 ms, 1.7 of them to
+unpack. The unpacked matrix lies in one scratch that all layers use in turn.
 
 The layout is torch's own for processors with AVX-512, and not promised by anybody; so it is looked
 at on an example before it is relied on.
