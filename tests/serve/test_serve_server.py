@@ -188,6 +188,27 @@ def test_headers_over_the_limit(live):
 
 
 @pytest.mark.parametrize(
+    "lines",
+    [
+        b"X: %s\r\n" % (b"x" * 100_000),
+        b"".join(b"X-%d: %s\r\n" % (number, b"x" * 100) for number in range(400)),
+    ],
+    ids=["one long", "many short"],
+)
+def test_long_headers_that_arrive_whole_are_refused_too(live, lines):
+    whole = b"GET /health HTTP/1.1\r\nHost: localhost\r\n" + lines + b"\r\n"
+    answer = raw(live(ScriptedLM()).port, whole)
+    assert answer.startswith(b"HTTP/1.1 431 ")
+    assert error_in(answer)["code"] == "headers_too_long"
+
+
+def test_headers_within_the_limit_are_read(live):
+    lines = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 100) for number in range(250))
+    whole = b"GET /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n" + lines + b"\r\n"
+    assert raw(live(ScriptedLM()).port, whole).startswith(b"HTTP/1.1 200 ")
+
+
+@pytest.mark.parametrize(
     "bytes_",
     [
         b"nonsense\r\n\r\n",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from typing import Any
 
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
@@ -23,11 +24,31 @@ LINGER_SECONDS = 3.0
 Closing at once would reset the connection, and the client would never see the answer."""
 
 
+class _Careful(h11.Connection):
+    """h11 measures what has come of a request only while its headers are incomplete.
+
+    Headers that arrive whole, however long, would pass.
+    """
+
+    def next_event(self) -> Any:
+        """h11's next event; `RemoteProtocolError` (431) for a request with too long headers."""
+        event = super().next_event()
+        if isinstance(event, h11.Request):
+            lines = sum(len(name) + len(value) + 4 for name, value in event.headers)
+            if len(event.method) + len(event.target) + lines > HEADER_BYTES:
+                raise h11.RemoteProtocolError("headers too long", error_status_hint=431)
+        return event
+
+
 class Wire(H11Protocol):
     """One connection."""
 
     _reading: asyncio.TimerHandle | None = None
     _leaving: asyncio.TimerHandle | None = None
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.conn = _Careful(h11.SERVER, HEADER_BYTES)
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client is here; its first request is awaited."""
