@@ -129,6 +129,28 @@ def test_an_error_in_the_middle_keeps_what_was_said(cli, served):
     assert "It broke off." in done.err
 
 
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (UnavailableError("It broke off."), 4),
+        (BusyError("Too many.", retry_after=3), 4),
+        (ContextLengthError(9000, 8192), 2),
+        (RuntimeError("boom"), 1),
+    ],
+)
+def test_an_error_in_the_middle_has_its_own_exit_code(cli, served, error, code):
+    served(Reply("one two three", error=error, fail_after=2))
+    assert cli("ask", "hi").code == code
+
+
+@pytest.mark.parametrize("reason", ["deadline", "cancelled"])
+def test_an_ending_that_is_no_cut_is_not_called_one(cli, served, reason):
+    served(Reply("one two", reason=reason))
+    done = cli("ask", "hi")
+    assert f"(ended by {reason}" in done.err
+    assert "--max-tokens" not in done.err
+
+
 def test_an_unknown_model_is_code_3(cli, served):
     served("hi")
     done = cli("ask", "-m", "nobody", "hi")

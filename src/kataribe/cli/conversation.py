@@ -132,6 +132,8 @@ def _answer(conversation: Conversation, lm: LM) -> None:
     say("")
     if finished.reason == "length":
         note(f"(cut after {finished.usage.completion_tokens} tokens)")
+    elif finished.reason != "stop":
+        note(f"(ended by {finished.reason}{': ' * bool(finished.detail)}{finished.detail})")
     conversation.turns.append(text_message("assistant", text_of(finished.message)))
 
 

@@ -86,28 +86,48 @@ def lost(url: str, error: Exception) -> UnavailableError:
 
 def error_of(status: int, body: bytes, headers: Mapping[str, str]) -> KataribeError:
     """The error that the server's answer stands for."""
-    message = _message(body) or f"The server answered {status} without a reason."
-    match status:
-        case 400 | 413 | 422:
+    try:
+        told = json.loads(body)["error"]
+    except (ValueError, KeyError, TypeError):
+        told = None
+    if not isinstance(told, dict):
+        told = {}
+    found = told.get("message")
+    if not isinstance(found, str):
+        told["message"] = f"The server answered {status} without a reason."
+    # A page of something else than Kataribe has a status only.
+    kind = told.get("type")
+    return _told(told, kind if isinstance(kind, str) else _KINDS.get(status, ""), headers)
+
+
+_KINDS = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "authentication_error",
+    404: "not_found_error",
+    413: "invalid_request_error",
+    422: "invalid_request_error",
+    429: "rate_limit_error",
+    503: "unavailable_error",
+}
+
+
+def _told(told: Mapping[str, Any], kind: str, headers: Mapping[str, str]) -> KataribeError:
+    """The error of the tree whose type the API tells, also in the middle of a stream."""
+    message = told["message"]
+    match kind:
+        case "invalid_request_error":
             return InputError(message)
-        case 401 | 403:
+        case "authentication_error":
             return AccessError(f"{message} (Give the server's key as KATARIBE_KEY.)")
-        case 404:
+        case "not_found_error":
             return NotFoundError(message)
-        case 429:
+        case "rate_limit_error":
             return BusyError(message, retry_after=_seconds(headers) or 1.0)
-        case 503:
+        case "unavailable_error":
             return UnavailableError(message, retry_after=_seconds(headers))
         case _:
             return ProviderError(message)
-
-
-def _message(body: bytes) -> str | None:
-    try:
-        found = json.loads(body)["error"]["message"]
-    except (ValueError, KeyError, TypeError):
-        return None
-    return found if isinstance(found, str) else None
 
 
 def _seconds(headers: Mapping[str, str]) -> float | None:
@@ -153,6 +173,7 @@ class _Reply:
         self.text: list[str] = []
         self.usage = Usage(0, 0)
         self.reason: str | None = None
+        self.detail = ""
 
     def read(self, line: str) -> list[Event]:
         field, _, data = line.partition(":")
@@ -160,8 +181,7 @@ class _Reply:
             return []
         chunk = json.loads(data)
         if "error" in chunk:
-            status = chunk["error"].get("status") or 500
-            raise error_of(int(status), data.encode(), {})
+            raise error_of(500, data.encode(), {})
         if chunk.get("usage"):
             self.usage = _usage(chunk["usage"])
         events: list[Event] = []
@@ -173,13 +193,17 @@ class _Reply:
                 self.text.append(delta["content"])
                 events.append(TextDelta(delta["content"]))
             self.reason = choice.get("finish_reason") or self.reason
+            exact = choice.get("finish_detail")
+            if exact:  # OpenAI's four words call most endings "length"
+                self.reason, self.detail = exact["reason"], exact.get("detail") or ""
         return events
 
     def finished(self, name: str) -> Finished:
         if self.reason is None:
             raise ProviderError(f"The reply of {name} broke off before its end.")
         message = text_message("assistant", "".join(self.text))
-        return Finished(message, self.usage, cast(FinishReason, self.reason))
+        reason = cast(FinishReason, self.reason)
+        return Finished(message, self.usage, reason, detail=self.detail)
 
 
 def _usage(found: Mapping[str, Any]) -> Usage:
