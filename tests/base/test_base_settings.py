@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from kataribe.base.errors import SettingsError
-from kataribe.base.settings import DEFAULT_MODEL, Settings, load_settings
+from kataribe.base.settings import BESIDE, DEFAULT_MODEL, Settings, load_settings
 from kataribe.base.workspace import Workspace
 
 
@@ -103,3 +104,56 @@ def test_asking_for_paths_creates_nothing(tmp_path):
     assert all(workspace.root in path.parents for path in paths)
     assert len(set(paths)) == len(paths)
     assert not workspace.root.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [("KATARIBE_MODLE", "KATARIBE_MODEL"), ("KATARIBE_PRT", "KATARIBE_PORT")],
+)
+def test_a_misspelt_environment_variable_is_refused(kataribe_home, monkeypatch, name, hint):
+    monkeypatch.setenv(name, "1")
+    with pytest.raises(SettingsError, match=f"{name}, which is no setting. Did you mean {hint}"):
+        load_settings()
+
+
+def test_variables_beside_the_settings_are_known(kataribe_home, monkeypatch):
+    for name in BESIDE:
+        monkeypatch.setenv(name, str(kataribe_home))
+    monkeypatch.setenv("KATARIBE_LOG_LEVEL", "debug")
+    assert load_settings().log_level == "debug"
+
+
+def test_every_variable_that_the_house_uses_is_known():
+    house = Path(__file__).parents[2]
+    known = {*BESIDE, *(f"KATARIBE_{name.upper()}" for name in Settings.model_fields)}
+    for path in (*house.glob("Makefile"), *house.glob("Containerfile"), *house.glob("scripts/*")):
+        if path.is_file():
+            used = set(re.findall(r"KATARIBE_[A-Z_]+", path.read_text("utf-8")))
+            assert used <= known, path
+
+
+def test_hosts_and_origins_are_lists(kataribe_home, monkeypatch):
+    (kataribe_home / "kataribe.toml").write_text('hosts = ["a.example.org"]\norigins = []\n')
+    assert load_settings().hosts == ("a.example.org",)
+    monkeypatch.setenv("KATARIBE_HOSTS", "b.example.org, [fd00::1],")
+    monkeypatch.setenv("KATARIBE_ORIGINS", "https://b.example.org:8443")
+    settings = load_settings()
+    assert settings.hosts == ("b.example.org", "[fd00::1]")
+    assert settings.origins == ("https://b.example.org:8443",)
+    assert load_settings(hosts=("c",)).hosts == ("c",)
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"hosts": "http://a.org"},
+        {"hosts": "a.org:80"},
+        {"hosts": "a/b"},
+        {"origins": "a.org"},
+        {"origins": "https://a.org/"},
+        {"origins": "https://"},
+    ],
+)
+def test_what_is_no_host_or_origin_is_refused(kataribe_home, flags):
+    with pytest.raises(SettingsError, match="write it"):
+        load_settings(**flags)

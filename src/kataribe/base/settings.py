@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import difflib
 import os
+import re
 import tomllib
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from pydantic_settings import (
     BaseSettings,
     InitSettingsSource,
+    NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
 )
@@ -19,6 +23,15 @@ from kataribe.base.errors import SettingsError
 from kataribe.base.workspace import Workspace
 
 DEFAULT_MODEL = "smollm2-135m"
+
+BESIDE = {
+    "KATARIBE_HOME": "the workspace's folder",
+    "KATARIBE_OWN_NODE": "`make` fetches a Node of its own for the studio, even where there is one",
+    "KATARIBE_TEST_MODELS": "folder of real models for the tests",
+    "KATARIBE_FETCH": "the tests may fetch models that are not here",
+    "KATARIBE_ACCEPT_GEMMA_TERMS": "the tests may fetch Gemma, whose terms were accepted",
+}
+"""Variables of the environment that are no settings, and what they mean."""
 
 
 class Settings(BaseSettings):
@@ -30,6 +43,16 @@ class Settings(BaseSettings):
     port: int = Field(8720, ge=0, le=65535, description="Port to listen on; 0 takes a free one.")
     key: str | None = Field(
         None, min_length=8, description="Key that API clients must send; None asks for none."
+    )
+    hosts: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Further names that the server answers to, such as chat.example.org; "
+        "separated by commas.",
+    )
+    origins: Annotated[tuple[str, ...], NoDecode] = Field(
+        (),
+        description="Further origins whose pages may send requests, such as "
+        "https://chat.example.org; separated by commas.",
     )
     model: str = Field(DEFAULT_MODEL, description="Model to answer when none is named.")
     ctx: int | None = Field(
@@ -49,6 +72,30 @@ class Settings(BaseSettings):
     )
     queue: int = Field(256, ge=1, le=100_000, description="Requests that may wait for a model.")
     log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+
+    @field_validator("hosts", "origins", mode="before")
+    @classmethod
+    def _split(cls, value: Any) -> Any:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("hosts")
+    @classmethod
+    def _check_hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for name in value:
+            if not re.fullmatch(r"[\w.-]+|\[?[0-9a-fA-F:.]+\]?", name):
+                raise ValueError(f"{name!r} is no host name; write it without http:// and port")
+        return value
+
+    @field_validator("origins")
+    @classmethod
+    def _check_origins(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in value:
+            parts = urlsplit(origin)
+            if not parts.netloc or origin != f"{parts.scheme}://{parts.netloc}":
+                raise ValueError(f"{origin!r} is no origin; write it like https://chat.example.org")
+        return value
 
     @classmethod
     def settings_customise_sources(
@@ -70,6 +117,7 @@ def load_settings(**flags: Any) -> Settings:
 
     Raises `SettingsError` naming the setting, its value and what it may be.
     """
+    _check_environment()
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         return Settings(**given)
@@ -80,6 +128,19 @@ def load_settings(**flags: Any) -> Settings:
         raise SettingsError(
             f"Setting {name} ({source}) is {first.get('input')!r}: {first['msg']}.", param=name
         ) from None
+
+
+def _check_environment() -> None:
+    """Refuses `KATARIBE_` variables that mean nothing: a misspelt one would do nothing."""
+    known = {*BESIDE, *(f"KATARIBE_{name.upper()}" for name in Settings.model_fields)}
+    for name in sorted(os.environ):
+        if name.upper().startswith("KATARIBE_") and name.upper() not in known:
+            near = difflib.get_close_matches(name.upper(), sorted(known), n=1)
+            hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(known))}."
+            raise SettingsError(
+                f"The environment has {name}, which is no setting. {hint} Correct or unset it.",
+                param=name,
+            )
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -24,6 +24,10 @@ def up(
         str | None,
         typer.Option("--key", help="Key that clients must send; better set KATARIBE_KEY."),
     ] = None,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option("--allow-host", help="A further name that it answers to; may be repeated."),
+    ] = None,
     model: options.Model = None,
     ctx: options.Context = None,
     threads: options.Threads = None,
@@ -52,6 +56,7 @@ def up(
         host=host,
         port=port,
         key=key,
+        hosts=tuple(allow_host) if allow_host else None,
         model=model,
         ctx=ctx,
         threads=threads,
