@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import httpx
 import pytest
 
 from kataribe.base.errors import SettingsError
@@ -115,9 +116,26 @@ async def test_cors_is_closed():
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
-async def test_loading_and_stopping_answer_503():
-    import httpx
+async def test_the_errors_of_the_gate_say_how_to_allow_it():
+    async with inside(source_of(ScriptedLM())) as http:
+        host = await http.get("/v1/models", headers={"host": "evil.org"})
+        assert "--allow-host" in host.json()["error"]["message"]
+        origin = {"origin": "https://evil.org"}
+        page = await http.post("/v1/chat/completions", json=hello(), headers=origin)
+        assert "KATARIBE_ORIGINS" in page.json()["error"]["message"]
 
+
+async def test_this_machines_name_is_its_own_only_when_listening_for_others(monkeypatch):
+    monkeypatch.setattr("socket.gethostname", lambda: "Workshop")
+    wide = ServerSettings(host="0.0.0.0", key="open-sesame")
+    for settings, status in ((wide, 200), (ServerSettings(), 421)):
+        async with inside(source_of(ScriptedLM()), settings) as http:
+            for host in ("workshop", "workshop:8720", "workshop.local"):
+                answer = await http.get("/health", headers={"host": host})
+                assert answer.status_code == status
+
+
+async def test_loading_and_stopping_say_503():
     cycle = Lifecycle()
     app = create_app(source_of(ScriptedLM()), ServerSettings(), cycle)
     transport = httpx.ASGITransport(app)
@@ -129,6 +147,9 @@ async def test_loading_and_stopping_answer_503():
             health = await http.get("/health")
             assert (health.status_code, health.json()["status"]) == (503, status)
             answer = await http.post("/v1/chat/completions", json=hello())
+            if status == "loading":  # who asks waits for the model, and hears how far it is
+                assert answer.status_code == 200
+                continue
             assert answer.status_code == 503
             assert int(answer.headers["retry-after"]) >= 1
             assert status in answer.json()["error"]["message"]
@@ -169,3 +190,26 @@ def test_loopback_needs_no_key(host):
 def test_settings_out_of_range(wrong):
     with pytest.raises(SettingsError):
         ServerSettings(**wrong)
+
+
+async def test_what_is_told_at_the_stop_and_with_readiness():
+    cycle, told = Lifecycle(), []
+    cycle.at_stop(lambda: told.append("stop"))
+    cycle.ready("pico is not loaded: its file is damaged")
+    app = create_app(source_of(ScriptedLM()), ServerSettings(), cycle)
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://localhost") as http:
+        health = await http.get("/health")
+    assert health.status_code == 200
+    assert "its file is damaged" in health.json()["detail"]
+    cycle.stop()
+    cycle.halt()
+    assert told == ["stop"]
+
+
+async def test_health_leaves_no_line_in_the_log(caplog):
+    caplog.set_level("INFO", logger="kataribe.access")
+    async with inside(source_of(ScriptedLM())) as http:
+        await http.get("/health")
+        await http.get("/v1/models")
+    assert [line.getMessage().split()[1] for line in caplog.records] == ["/v1/models"]

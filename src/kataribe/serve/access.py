@@ -73,10 +73,15 @@ class Access:
             self._lifecycle.running -= 1
             record.route = getattr(scope.get("route"), "path", "")
             self._metrics.request(record)
-            log.info("%s", record.line())
+            log.log(_level(record), "%s", record.line())
 
     def _closing(self) -> list[tuple[bytes, bytes]]:
         return [(b"connection", b"close")] if self._lifecycle.state == "stopping" else []
+
+
+def _level(record: Record) -> int:
+    """Whoever watches `/health` asks every few seconds, and would fill the log."""
+    return logging.DEBUG if record.path == "/health" else logging.INFO
 
 
 async def _answer(send: Send, told: Failure) -> None:

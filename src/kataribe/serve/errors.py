@@ -19,6 +19,7 @@ from kataribe.base.errors import (
     KataribeError,
     NotFoundError,
     ProviderError,
+    SettingsError,
     UnavailableError,
 )
 
@@ -30,6 +31,7 @@ STATUS: tuple[tuple[type[KataribeError], int, str], ...] = (
     (ProviderError, 502, "upstream_error"),
     (DownloadError, 502, "upstream_error"),
     (UnavailableError, 503, "unavailable_error"),
+    (SettingsError, 503, "unavailable_error"),
 )
 """Which branch of the tree is which status and type; whatever is not here is a 500."""
 

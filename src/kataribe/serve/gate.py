@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import hmac
 import ipaddress
+import socket
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -87,7 +88,8 @@ class Gate:
             raise RefusedError(
                 421,
                 f"This server does not answer to the host {', '.join(hosts)[:200]!r}. Use its own "
-                "address, or allow the name in its settings.",
+                "address, or allow the name: kataribe up --allow-host NAME, or KATARIBE_HOSTS, or "
+                "hosts in kataribe.toml.",
                 code="foreign_host",
             )
         return hosts[0]
@@ -111,7 +113,8 @@ class Gate:
                 raise RefusedError(
                     403,
                     f"A page of {origin[:200]!r} may not send requests here. Open the studio at "
-                    "this server's own address, or allow the origin in its settings.",
+                    "this server's own address, or allow the origin: KATARIBE_ORIGINS, or origins "
+                    "in kataribe.toml.",
                     code="foreign_origin",
                 )
 
@@ -143,6 +146,9 @@ def _own_hosts(settings: ServerSettings) -> frozenset[str]:
         settings.host,
         *settings.allowed_hosts,
     )
+    if not is_loopback(settings.host):  # others reach it by this machine's name
+        own = socket.gethostname()
+        names = (*names, own, f"{own.partition('.')[0]}.local")
     return frozenset(name.strip("[]").lower().rstrip(".") for name in names)
 
 

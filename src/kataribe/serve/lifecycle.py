@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import threading
+from collections.abc import Callable
 from typing import Literal, TypeAlias
 
 from kataribe.base.errors import UnavailableError
@@ -12,6 +14,8 @@ State: TypeAlias = Literal["loading", "ready", "stopping"]
 
 class Lifecycle:
     """What `/health` says. Starts ready; whoever loads first sets `loading` before it serves.
+
+    `loading` and `ready` may be called from any thread.
 
     Attributes:
         state: loading, ready or stopping.
@@ -23,21 +27,29 @@ class Lifecycle:
         self.state: State = "ready"
         self.detail = ""
         self.running = 0
+        self._at_stop: list[Callable[[], None]] = []
+        self._lock = threading.Lock()  # so that no load that ends just then undoes a stop
         self._halted = asyncio.Event()
 
     def loading(self, detail: str = "") -> None:
-        """Requests get 503 until `ready`."""
-        if self.state != "stopping":
-            self.state, self.detail = "loading", detail
+        """`/health` says 503 until `ready`; requests wait for the model they ask for."""
+        self._change("loading", detail)
 
-    def ready(self) -> None:
-        """Requests are answered."""
-        if self.state != "stopping":
-            self.state, self.detail = "ready", ""
+    def ready(self, detail: str = "") -> None:
+        """Requests are answered at once; `detail` tells what is not as it should be."""
+        self._change("ready", detail)
+
+    def at_stop(self, call: Callable[[], None]) -> None:
+        """Has `call` called once, when the server begins to stop."""
+        self._at_stop.append(call)
 
     def stop(self) -> None:
         """New requests get 503; running ones go on until they end or `halt`."""
-        self.state, self.detail = "stopping", "the server is stopping"
+        with self._lock:
+            self.state, self.detail = "stopping", "the server is stopping"
+        calls, self._at_stop = self._at_stop, []
+        for call in calls:
+            call()
 
     def halt(self) -> None:
         """The grace is over: running replies end with an error now."""
@@ -49,14 +61,14 @@ class Lifecycle:
         await self._halted.wait()
 
     def check(self) -> None:
-        """Raises `UnavailableError` unless the server is ready."""
-        if self.state == "loading":
-            what = f" ({self.detail})" if self.detail else ""
-            raise UnavailableError(
-                f"The server is loading{what}. Try again in a moment.", retry_after=2
-            )
+        """Raises `UnavailableError` when the server takes no new requests."""
         if self.state == "stopping":
             raise UnavailableError(
                 "The server is stopping and takes no new requests. Try again when it is back.",
                 retry_after=10,
             )
+
+    def _change(self, state: State, detail: str) -> None:
+        with self._lock:
+            if self.state != "stopping":
+                self.state, self.detail = state, detail

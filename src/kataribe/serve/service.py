@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
@@ -26,7 +28,9 @@ def service_router(desk: Desk) -> APIRouter:
         responses=failures(),
     )
     async def list_models() -> ModelList:
-        return ModelList(data=[_model(info) for info in desk.models.names()])
+        # Reads the headers of model files that nobody has asked for yet.
+        models = await asyncio.to_thread(desk.models.names)
+        return ModelList(data=[_model(info) for info in models])
 
     @router.get(
         "/v1/models/{model:path}",

@@ -17,7 +17,8 @@ class ServerSettings:
         host: Address that it listens on; decides which `Host` headers are its own.
         port: Port that it listens on; 0 takes a free one.
         key: What clients must send as `Authorization: Bearer`; None asks for none.
-        allowed_hosts: Further names that a `Host` header may have (`chat.example.org`).
+        allowed_hosts: Further names that a `Host` header may have (`chat.example.org`). Who
+            listens for others also answers to this machine's own name and to bare addresses.
         allowed_origins: Further origins that a browser page may post from
             (`http://localhost:5173`).
         default_model: The model that `/tokenize` and `/detokenize` take when none is named.
