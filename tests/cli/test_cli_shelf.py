@@ -13,6 +13,7 @@ from kataribe.cli import wiring
 from kataribe.cli.models_here import LocalModels
 from kataribe.cli.shelf import CatalogShelf
 from kataribe.run.catalog.catalog import Catalog
+from kataribe.run.catalog.fit import Wish, read_runs
 from kataribe.run.inference.residents import Residents
 from kataribe.serve.models import MetricsSource, ModelControl
 
@@ -36,7 +37,7 @@ def test_a_plan_takes_the_models_own_context(catalog):
     assert shelf_of(catalog, ctx=64).plan("pico").context == 64
 
 
-def test_a_context_that_memory_does_not_allow_is_halved_unless_it_was_asked_for(catalog):
+def test_a_context_that_memory_does_not_allow_is_shortened_unless_it_was_asked_for(catalog):
     whole = shelf_of(catalog).plan("pico")
     catalog.import_(whole.path, as_name="long")
     config = catalog.path_of("long") / "config.json"
@@ -49,9 +50,22 @@ def test_a_context_that_memory_does_not_allow_is_halved_unless_it_was_asked_for(
     assert roomy.context == 1048576
     budget = roomy.memory / 2**30 / 3
     tight = shelf_of(catalog, memory=budget).plan("long")
-    assert tight.context in (262144, 131072)
-    assert tight.memory <= budget * 2**30
+    assert tight.context % 256 == 0
+    assert 0.99 * budget * 2**30 < tight.memory <= budget * 2**30
     assert shelf_of(catalog, memory=budget, ctx=1048576).plan("long").context == 1048576
+
+
+@pytest.mark.parametrize("memory", [None, 0.5, 0.02])
+def test_fit_predicts_the_very_plan_that_is_loaded(catalog, memory):
+    shelf = shelf_of(catalog, memory=memory)
+    plan = shelf.plan("pico")
+    budget = None if memory is None else int(memory * 2**30)
+    found = catalog.fit("pico", Wish(budget=budget))
+    assert (found.ctx, found.cache_tokens) == (plan.context, plan.cache_tokens)
+    assert found.full.needed - found.full.runtime == plan.memory
+    assert found.memory_budget == shelf.budget
+    with wiring.open_local(load_settings(model="pico", memory=memory), catalog.workspace) as lm:
+        assert lm.capabilities.context_length == found.ctx
 
 
 def test_the_budget_is_the_setting_or_a_share_of_the_machine(catalog):
@@ -117,3 +131,71 @@ def test_ask_loads_the_model_itself_when_no_server_runs(cli, catalog):
     missing = cli("ask", "hello")
     assert missing.code == 3
     assert "kataribe models pull smollm2-135m" in missing.err
+
+
+def runs_of(catalog, name="pico"):
+    return read_runs(catalog.workspace.models / name)
+
+
+def test_a_run_that_ends_is_measured_and_fit_compares(cli, catalog):
+    assert cli("ask", "--local", "-m", "pico", "-t", "0", "-n", "40", "tell " * 130).code == 0
+    (run,) = runs_of(catalog)
+    assert (run.precision, run.ctx) == ("auto", 512)
+    assert 300 < run.cache_tokens <= 512
+    assert run.peak_bytes > 2**27
+    seen = catalog.fit("pico").observed
+    assert seen.memory_off == pytest.approx(seen.predicted_bytes / run.peak_bytes - 1)
+    said = cli("models", "fit", "pico").out
+    assert "last run  predicted" in said
+    assert "measured" in said
+    assert f"{seen.memory_off:+.0%}" in said
+
+
+async def ask(models, name, prompt, tokens):
+    sampling = Sampling(temperature=0, max_tokens=tokens, ignore_eos=True)
+    async with models.lease(name) as lm:
+        return await reply(lm, Request((text_message("user", prompt),), sampling))
+
+
+async def test_the_server_keeps_what_a_run_took_when_a_model_goes(catalog):
+    shelf = shelf_of(catalog)
+    models = LocalModels(shelf, Residents(shelf, budget=shelf.budget))
+    try:
+        first = await ask(models, "pico", "a b c d " * 50, 60)
+        models.unload("pico")
+    finally:
+        models.close()
+    (run,) = runs_of(catalog)
+    written = first.usage.prompt_tokens + first.usage.completion_tokens
+    assert written - 16 <= run.cache_tokens <= written + 16
+    assert run.prefill > 0
+    assert run.decode > 0
+
+
+async def test_a_process_with_several_models_says_nothing_of_one(catalog):
+    catalog.import_(catalog.path_of("pico"), as_name="other")
+    shelf = shelf_of(catalog)
+    models = LocalModels(shelf, Residents(shelf, budget=shelf.budget))
+    try:
+        await ask(models, "pico", "hi", 5)
+        await ask(models, "other", "hi", 5)
+    finally:
+        models.close()
+    assert runs_of(catalog) == runs_of(catalog, "other") == ()
+
+
+def test_a_model_that_never_answered_has_no_run(catalog):
+    with wiring.open_local(load_settings(model="pico"), catalog.workspace):
+        pass
+    assert runs_of(catalog) == ()
+
+
+async def test_a_record_that_cannot_be_kept_stops_nothing(catalog, caplog):
+    shelf = shelf_of(catalog)
+    model = shelf.load("pico")
+    sampling = Sampling(temperature=0, max_tokens=3)
+    await reply(model.lm, Request((text_message("user", "hi"),), sampling))
+    catalog.remove("pico")
+    model.close(0.0)
+    model.close(0.0)
+    assert "is not kept" in caplog.text

@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
+from kataribe.base.errors import SettingsError
 from kataribe.base.lm import Capabilities, Sampling
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from kataribe.base.settings import Settings
+    from kataribe.cli.measured import Measured, MeasuredModel
     from kataribe.run.catalog.cards import ModelFacts
     from kataribe.run.catalog.catalog import Catalog
-    from kataribe.run.inference.load import LocalModel
     from kataribe.run.inference.residents import LoadProgress
 
-WISHED_CACHE = 32_768
-"""Tokens that the KV cache should hold for all replies together: 64 conversations of 500 tokens.
-Its memory is taken from the system only as it fills."""
-
-SMALLEST_CONTEXT = 512
-"""Under this many tokens a model is not worth loading."""
+log = logging.getLogger("kataribe.cli")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class Planned:
     """How a model will be loaded: tokens of context and cache, bytes of memory."""
 
     path: Path
@@ -42,8 +39,9 @@ class CatalogShelf:
     def __init__(self, catalog: Catalog, settings: Settings) -> None:
         self.catalog = catalog
         self._settings = settings
-        self._plans: dict[tuple[Path, int], Plan] = {}
+        self._plans: dict[tuple[Path, int], Planned] = {}
         self._lock = threading.Lock()
+        self._loads = 0
         self.budget = _budget(settings)
 
     def resolve(self, name: str) -> str:
@@ -67,8 +65,9 @@ class CatalogShelf:
             raw_prompt=True,
         )
 
-    def load(self, name: str, progress: LoadProgress | None = None) -> LocalModel:
-        """Brings the model into memory."""
+    def load(self, name: str, progress: LoadProgress | None = None) -> MeasuredModel:
+        """Brings the model into memory; it keeps what it took and how fast it was at its end."""
+        from kataribe.cli.measured import MeasuredModel
         from kataribe.run.inference.load import LoadOptions, Precision, load_local
 
         plan = self.plan(name)
@@ -81,9 +80,22 @@ class CatalogShelf:
             queue=self._settings.queue,
             sampling=_recommended(name, plan.path),
         )
-        return load_local(name, plan.path, options, progress)
+        with self._lock:
+            self._loads += 1
+        model = load_local(name, plan.path, options, progress)
+        return MeasuredModel(model, lambda measured: self._record(name, plan, measured))
 
-    def plan(self, name: str) -> Plan:
+    def check_context(self, name: str) -> None:
+        """Raises `SettingsError` when the context that is set is longer than the model's own."""
+        wanted = self._settings.ctx
+        if wanted is not None and self.plan(name).context < wanted:
+            raise SettingsError(
+                f"The context is set to {wanted} tokens, but {name} was made for "
+                f"{self.plan(name).context}. Set --ctx to at most that.",
+                param="ctx",
+            )
+
+    def plan(self, name: str) -> Planned:
         """How the model will be loaded, from its header; the header is read once."""
         from kataribe.run.catalog.facts import read_facts
 
@@ -94,24 +106,38 @@ class CatalogShelf:
                 self._plans[key] = self._make_plan(path, read_facts(path))
             return self._plans[key]
 
-    def _make_plan(self, path: Path, facts: ModelFacts) -> Plan:
-        """The whole context where memory allows, half of it and so on where it does not.
+    def _record(self, name: str, plan: Planned, measured: Measured) -> None:
+        """Keeps what a run took, where the process's peak is this model's alone."""
+        from kataribe.run.catalog.fit import Run
+        from kataribe.run.catalog.machine import peak_memory
 
-        The cache holds more than one context where that takes at most a quarter of the budget.
-        """
-        from kataribe.run.catalog.memory import kv_bytes_per_token, predict_memory
+        peak = peak_memory()
+        if self._loads != 1 or peak is None:
+            return
+        run = Run(
+            self._settings.precision,
+            plan.context,
+            measured.cache_tokens,
+            peak,
+            prefill=measured.prefill,
+            decode=measured.decode,
+        )
+        self.catalog.record_run(name, run)
 
-        context = self._settings.ctx or facts.context_length
-        per_token = kv_bytes_per_token(facts, self._settings.precision)
-        wished = min(WISHED_CACHE, self.budget // 4 // per_token)
-        while True:
-            cache = max(context, wished)
-            need = predict_memory(facts, self._settings.precision, context, cache_tokens=cache)
-            memory = need.needed - need.runtime
-            fits = memory <= self.budget or self._settings.ctx is not None
-            if fits or context // 2 < SMALLEST_CONTEXT:
-                return Plan(path, context, cache, memory, _has_template(path))
-            context //= 2
+    def _make_plan(self, path: Path, facts: ModelFacts) -> Planned:
+        from kataribe.run.catalog.plan import plan_model
+
+        asked, most = self._settings.ctx, facts.context_length
+        if asked is not None and asked > most:
+            log.warning(
+                "The context is set to %d tokens, but %s was made for %d and gets those.",
+                asked,
+                path.name,
+                most,
+            )
+            asked = most
+        plan = plan_model(facts, self._settings.precision, asked, self.budget)
+        return Planned(path, plan.context, plan.cache_tokens, plan.memory, _has_template(path))
 
 
 def _recommended(name: str, path: Path) -> Sampling | None:
@@ -126,10 +152,9 @@ def _recommended(name: str, path: Path) -> Sampling | None:
 
 def _budget(settings: Settings) -> int:
     """Bytes that loaded models may take together."""
-    from kataribe.run.catalog.fit import BUDGET
-    from kataribe.run.catalog.machine import memory_limit
+    from kataribe.run.catalog.plan import model_budget
 
-    return int(settings.memory * 2**30) if settings.memory else int(BUDGET * memory_limit())
+    return model_budget(int(settings.memory * 2**30) if settings.memory else None)
 
 
 def _has_template(path: Path) -> bool:

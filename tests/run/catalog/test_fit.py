@@ -23,6 +23,7 @@ from kataribe.run.catalog.memory import (
     predict_memory,
     weight_bytes,
 )
+from kataribe.run.catalog.plan import SMALLEST_CONTEXT, WISHED_CACHE, plan_model
 
 GIB = 1 << 30
 MACHINE = Machine(
@@ -204,14 +205,18 @@ def test_verdicts() -> None:
     assert good.verdict == "fits"
     assert good.ctx == 4096
     assert good.memory_budget == int(16 * GIB * 0.7)
-    assert fit(available=GIB).memory_budget == GIB
-    full = good.memory.needed
+    full = good.memory.needed - good.memory.runtime
+    busy = fit(available=good.memory.needed - 1)
+    assert busy.verdict == "does_not_fit"
+    assert "free now" in busy.reason
     tight = fit(budget=full - 500_000)
     assert tight.verdict == "fits_with_less_context"
     assert 512 <= tight.ctx < 4096
     assert tight.ctx % 256 == 0
-    assert tight.memory.needed <= full - 500_000
+    assert tight.memory.needed - tight.memory.runtime <= full - 500_000
     assert f"{tight.ctx:,}" in tight.reason
+    asked = fit(budget=full - 500_000, ctx=4096)
+    assert (asked.verdict, asked.ctx) == (tight.verdict, tight.ctx)
     none = fit(budget=1_000_000)
     assert none.verdict == "does_not_fit"
     assert "smaller model" in none.reason
@@ -222,6 +227,37 @@ def test_verdicts() -> None:
         fit(ctx=5000)
     with pytest.raises(InputError, match="context of 0"):
         Wish(ctx=0)
+
+
+def test_a_plan_keeps_the_cache_within_the_budget() -> None:
+    per_token = kv_bytes_per_token(FACTS, "auto")
+    roomy = plan_model(FACTS, "auto", None, 8 * GIB)
+    assert (roomy.context, roomy.cache_tokens, roomy.fits) == (4096, WISHED_CACHE, True)
+    assert roomy.full.kv_cache == WISHED_CACHE * per_token
+    assert roomy.one.kv_cache == 4096 * per_token
+    assert roomy.memory == roomy.full.needed - roomy.full.runtime
+    stays = roomy.memory - roomy.full.kv_cache
+    for budget in range(stays + 600 * per_token, stays + 80_000 * per_token, 997 * per_token):
+        plan = plan_model(FACTS, "auto", None, budget)
+        assert plan.fits
+        assert plan.memory <= budget
+        assert plan.context <= plan.cache_tokens <= WISHED_CACHE
+        assert plan.context == 4096 or plan.memory > budget - 257 * per_token
+        assert plan.cache_tokens == plan.context or plan.full.kv_cache <= budget / 4
+    asked = plan_model(FACTS, "auto", 4096, stays)
+    assert (asked.context, asked.cache_tokens, asked.fits) == (4096, 4096, False)
+    assert plan_model(FACTS, "auto", None, 1).context == SMALLEST_CONTEXT
+    short = replace(FACTS, context_length=300)
+    assert plan_model(short, "auto", None, 1).context == 300
+
+
+def test_fit_tells_of_one_context_and_of_a_full_cache() -> None:
+    found = fit_model("m", FACTS, MACHINE, Wish(ctx=1024), download=0)
+    plan = plan_model(FACTS, "auto", 1024, found.memory_budget)
+    assert (found.ctx, found.cache_tokens) == (1024, plan.cache_tokens)
+    assert found.memory == predict_memory(FACTS, "auto", 1024)
+    assert found.full == predict_memory(FACTS, "auto", 1024, cache_tokens=plan.cache_tokens)
+    assert found.full.kv_cache > found.memory.kv_cache
 
 
 def test_speeds_follow_the_machine_and_the_weights() -> None:

@@ -9,7 +9,7 @@ import typer
 from kataribe.cli import options
 
 if TYPE_CHECKING:
-    from kataribe.run.catalog.fit import Fit
+    from kataribe.run.catalog.fit import Fit, Observed
 
 
 def fit(
@@ -64,11 +64,34 @@ def _print(found: Fit) -> None:
             for part, count in found.memory.parts().items()
             if count
         )
-        say(f"memory    {size(found.memory.total)} at the peak ({parts})")
+        say(
+            f"memory    {size(found.memory.total)} at the peak with one full context of "
+            f"{found.ctx:,} tokens ({parts})"
+        )
+    if found.full is not None and found.cache_tokens > found.ctx:
+        say(
+            f"          {size(found.full.total)} when several replies have filled the cache of "
+            f"{found.cache_tokens:,} tokens"
+        )
     if found.prefill is not None and found.decode is not None:
         say(f"speed     about {found.prefill:.0f} tokens/s read, {found.decode:.0f} written")
-    seen = found.observed
-    if seen is not None:
-        say(f"measured  {size(seen.run.peak_bytes)} at the peak; predicted {seen.memory_off:+.0%}")
-        if seen.run.decode is not None and seen.decode_off is not None:
-            say(f"          {seen.run.decode:.0f} tokens/s; predicted {seen.decode_off:+.0%}")
+    if found.observed is not None:
+        _print_observed(found.observed)
+
+
+def _print_observed(seen: Observed) -> None:
+    from kataribe.cli.output import say, size
+
+    say(
+        f"last run  predicted {size(seen.predicted_bytes)}, measured {size(seen.run.peak_bytes)}"
+        f" ({seen.memory_off:+.0%}), {seen.run.cache_tokens:,} tokens in the cache"
+    )
+    for what, measured, off in (
+        ("read", seen.run.prefill, seen.prefill_off),
+        ("written", seen.run.decode, seen.decode_off),
+    ):
+        if measured is not None and off is not None:
+            say(
+                f"          predicted {measured * (1 + off):.0f} tokens/s {what}, "
+                f"measured {measured:.0f} ({off:+.0%})"
+            )

@@ -12,19 +12,11 @@ from kataribe.files.atomic import write_atomic
 from kataribe.run.catalog.cards import ModelFacts
 from kataribe.run.catalog.installed import now
 from kataribe.run.catalog.machine import Machine
-from kataribe.run.catalog.memory import (
-    MemoryEstimate,
-    kv_bytes_per_token,
-    predict_memory,
-    streamed_bytes,
-)
+from kataribe.run.catalog.memory import MemoryEstimate, predict_memory, streamed_bytes
+from kataribe.run.catalog.plan import Plan, model_budget, plan_model
 
 Verdict = Literal["fits", "fits_with_less_context", "does_not_fit", "unknown"]
 
-BUDGET = 0.7
-"""Part of the RAM that models may take, when no budget is set (as `memory` in the settings)."""
-SMALLEST_CONTEXT = 512
-CONTEXT_STEP = 256
 KEPT_RUNS = 20
 
 # How much of the measured ceilings a whole model reaches; SmolLM2-135M to Qwen2.5-1.5B on two
@@ -83,10 +75,14 @@ class Fit:
         verdict: See `reason`.
         reason: In a sentence, with the figures.
         precision: The one that was asked about.
-        ctx: The context that fits (the one asked about when it does not fit at all).
-        memory: For `ctx`: `total` is the peak of resident memory, `needed` what must be free for
-            it; None where the facts are not known before the download.
-        memory_budget: Bytes that may be used.
+        ctx: The context that the model is loaded with here; where the one asked about does not
+            fit but a shorter one does, that one.
+        memory: With one full context of `ctx` in the cache: `total` is the peak of resident
+            memory, `needed` what must be free for it; None where the facts are not known before
+            the download.
+        full: The same with a full cache of `cache_tokens`.
+        cache_tokens: Places in the cache, for all replies together; 0 where nothing is known.
+        memory_budget: Bytes that models may take, beside what the program takes anyway.
         download: Bytes to fetch; 0 for what is here; None where nobody knows.
         disk_free: Bytes.
         prefill: Tokens of prompt read per second.
@@ -100,6 +96,8 @@ class Fit:
     precision: str
     ctx: int
     memory: MemoryEstimate | None
+    full: MemoryEstimate | None
+    cache_tokens: int
     memory_budget: int
     download: int | None
     disk_free: int
@@ -115,7 +113,7 @@ class Wish:
     Attributes:
         precision: "auto", "float32", ...
         ctx: Tokens; None for the model's own.
-        budget: Bytes of memory; None for `BUDGET` of the RAM, or what is free where that is less.
+        budget: Bytes for models; None for the usual part of the RAM, as `model_budget` says.
     """
 
     precision: str = "auto"
@@ -136,8 +134,8 @@ def fit_model(
     download: int | None,
     runs: tuple[Run, ...] = (),
 ) -> Fit:
-    """Compares what a model needs with what the machine has."""
-    budget = wish.budget or min(int(machine.memory * BUDGET), machine.available)
+    """Compares what a model needs with what the machine has; plans as whoever loads it does."""
+    budget = model_budget(wish.budget, machine.memory)
     if facts is None:
         return _unknown(name, machine, wish, budget, download)
     wanted = wish.ctx or facts.context_length
@@ -147,9 +145,11 @@ def fit_model(
             f"({facts.context_length}). Ask for at most that.",
             param="ctx",
         )
-    ctx, memory = _largest_context(facts, wish.precision, wanted, budget)
+    plan = plan_model(facts, wish.precision, wish.ctx, budget)
+    if not plan.fits:
+        plan = plan_model(facts, wish.precision, None, budget)  # what could be asked for instead
     prefill, decode = predict_speeds(facts, wish.precision, machine)
-    verdict, reason = _judge(facts, memory, ctx, wanted, budget)
+    verdict, reason = _judge(facts, plan, wanted, machine, budget)
     if download is not None and download > machine.disk_free:
         verdict = "does_not_fit"
         reason = (
@@ -160,8 +160,10 @@ def fit_model(
         verdict=verdict,
         reason=reason,
         precision=wish.precision,
-        ctx=ctx,
-        memory=memory,
+        ctx=plan.context,
+        memory=plan.one,
+        full=plan.full,
+        cache_tokens=plan.cache_tokens,
         memory_budget=budget,
         download=download,
         disk_free=machine.disk_free,
@@ -204,40 +206,29 @@ def keep_run(folder: Path, run: Run) -> None:
     write_atomic(folder / "runs.json", json.dumps([*kept, entry], indent=1) + "\n")
 
 
-def _largest_context(
-    facts: ModelFacts, precision: str, wanted: int, budget: int
-) -> tuple[int, MemoryEstimate]:
-    """The wanted context where it fits, else the largest that does, else the wanted one."""
-    memory = predict_memory(facts, precision, wanted)
-    if memory.needed <= budget:
-        return wanted, memory
-    over = memory.needed - budget
-    shorter = wanted - -(-over // kv_bytes_per_token(facts, precision))
-    for ctx in (shorter // CONTEXT_STEP * CONTEXT_STEP, SMALLEST_CONTEXT):
-        if SMALLEST_CONTEXT <= ctx < wanted:
-            smaller = predict_memory(facts, precision, ctx)
-            if smaller.needed <= budget:
-                return ctx, smaller
-    return wanted, memory
-
-
 def _judge(
-    facts: ModelFacts, memory: MemoryEstimate, ctx: int, wanted: int, budget: int
+    facts: ModelFacts, plan: Plan, wanted: int, machine: Machine, budget: int
 ) -> tuple[Verdict, str]:
-    need, have = _gib(memory.needed), _gib(budget)
-    if memory.needed > budget:
-        least = facts.parameters
+    need, have = _gib(plan.memory), _gib(budget)
+    if not plan.fits:
         return "does_not_fit", (
-            f"It needs {need} with a context of {ctx:,} tokens, but {have} may be used"
-            f" (its {least:,} weights alone take {_gib(memory.weights)})."
+            f"It needs {need} with a context of {plan.context:,} tokens, but models may use {have}"
+            f" (its {facts.parameters:,} weights alone take {_gib(plan.one.weights)})."
             " Choose a smaller model or a lower precision, or allow more memory."
         )
-    if ctx < wanted:
-        return "fits_with_less_context", (
-            f"With its whole context of {wanted:,} tokens it needs more than the {have} that may "
-            f"be used; with {ctx:,} tokens it takes {need}."
+    if plan.one.needed > machine.available:
+        return "does_not_fit", (
+            f"Its process needs {_gib(plan.one.needed)}, and only {_gib(machine.available)} of "
+            "memory are free now. End other programs, or choose a smaller model or context."
         )
-    return "fits", f"It takes {need} of the {have} that may be used, context {ctx:,} tokens."
+    if plan.context < wanted:
+        return "fits_with_less_context", (
+            f"With a context of {wanted:,} tokens it needs more than the {have} that models may "
+            f"use; with {plan.context:,} tokens it takes {need}."
+        )
+    return "fits", (
+        f"It takes {need} of the {have} that models may use, context {plan.context:,} tokens."
+    )
 
 
 def _unknown(name: str, machine: Machine, wish: Wish, budget: int, download: int | None) -> Fit:
@@ -251,6 +242,8 @@ def _unknown(name: str, machine: Machine, wish: Wish, budget: int, download: int
         precision=wish.precision,
         ctx=wish.ctx or 0,
         memory=None,
+        full=None,
+        cache_tokens=0,
         memory_budget=budget,
         download=download,
         disk_free=machine.disk_free,
@@ -260,7 +253,13 @@ def _unknown(name: str, machine: Machine, wish: Wish, budget: int, download: int
 
 
 def _observe(facts: ModelFacts, machine: Machine, run: Run) -> Observed:
-    predicted = predict_memory(facts, run.precision, run.ctx, cache_tokens=run.cache_tokens)
+    predicted = predict_memory(
+        facts,
+        run.precision,
+        run.ctx,
+        cache_tokens=run.cache_tokens,
+        chunk_tokens=min(512, max(run.cache_tokens, 1)),  # no step was longer than what lay there
+    )
     prefill, decode = predict_speeds(facts, run.precision, machine)
     return Observed(
         run,

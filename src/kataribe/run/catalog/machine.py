@@ -155,6 +155,16 @@ def _best_seconds(work: Callable[[], object]) -> float:
     return max(best, 1e-9)
 
 
+def peak_memory() -> int | None:
+    """Most bytes of RAM that this process has taken so far; None where the system does not say."""
+    try:
+        lines = Path("/proc/self/status").read_text("ascii", "replace").splitlines()
+    except OSError:
+        return None
+    told = next((line.split()[1] for line in lines if line.startswith("VmHWM:")), "")
+    return int(told) * 1024 if told.isdigit() else None
+
+
 def memory_limit() -> int:
     """Bytes of RAM that this process may use."""
     return _memory_limit(psutil.virtual_memory().total)

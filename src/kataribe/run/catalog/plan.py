@@ -1,0 +1,85 @@
+"""How much context and cache a model gets: decided once, for whoever loads and whoever predicts."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kataribe.run.catalog.cards import ModelFacts
+from kataribe.run.catalog.machine import memory_limit
+from kataribe.run.catalog.memory import MemoryEstimate, kv_bytes_per_token, predict_memory
+
+BUDGET = 0.7
+"""Part of the RAM that models may take, when no budget is set (as `memory` in the settings)."""
+
+WISHED_CACHE = 32_768
+"""Tokens that the KV cache should hold for all replies together: 64 conversations of 500 tokens.
+Its memory is taken from the system only as it fills."""
+CACHE_SHARE = 4
+"""A cache of more than one context takes at most one part in so many of the budget."""
+
+SMALLEST_CONTEXT = 512
+"""Under this many tokens a model is not worth loading."""
+CONTEXT_STEP = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How a model is loaded.
+
+    Attributes:
+        context: Tokens of one prompt and reply together.
+        cache_tokens: Tokens that the KV cache has places for, all replies together.
+        one: Memory with one full context in the cache.
+        full: Memory with a full cache.
+        fits: The model takes no more than the budget, its full cache included.
+    """
+
+    context: int
+    cache_tokens: int
+    one: MemoryEstimate
+    full: MemoryEstimate
+    fits: bool
+
+    @property
+    def memory(self) -> int:
+        """Bytes that the model takes, with a full cache, beside what the program takes anyway."""
+        return self.full.needed - self.full.runtime
+
+
+def plan_model(facts: ModelFacts, precision: str, asked: int | None, budget: int) -> Plan:
+    """Context and cache within `budget`.
+
+    The context is the asked one (even where it does not fit), else the model's own, else the
+    largest that fits, of at least `SMALLEST_CONTEXT` tokens. The cache holds `WISHED_CACHE`
+    tokens where they fit and take at most a quarter of the budget, and never less than a context.
+
+    Args:
+        facts: Of the model.
+        precision: "auto", "float32", ...
+        asked: Context in tokens that a person asked for.
+        budget: Bytes for models, beside what the program takes anyway.
+    """
+    per_token = kv_bytes_per_token(facts, precision)
+    context = asked or facts.context_length
+    bare = predict_memory(facts, precision, context, cache_tokens=0)
+    stays = bare.tokenizer + bare.weights
+    room = max(budget - stays - bare.activations, 0) // per_token  # tokens
+    if asked is None and room < context:
+        context = min(context, max(room // CONTEXT_STEP * CONTEXT_STEP, SMALLEST_CONTEXT))
+    cache = max(context, min(WISHED_CACHE, budget // CACHE_SHARE // per_token, room))
+    full = predict_memory(facts, precision, context, cache_tokens=cache)
+    return Plan(
+        context,
+        cache,
+        predict_memory(facts, precision, context),
+        full,
+        fits=full.needed - full.runtime <= budget,
+    )
+
+
+def model_budget(wished: int | None, memory: int | None = None) -> int:
+    """Bytes that loaded models may take together: `wished`, or `BUDGET` of the RAM.
+
+    `memory` are the bytes of RAM, where they are known already.
+    """
+    return wished or int(BUDGET * (memory_limit() if memory is None else memory))
