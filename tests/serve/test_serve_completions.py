@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from kataribe.base.lm import GrammarFormat, JsonFormat, RegexFormat
+from kataribe.base.errors import UnsupportedError
+from kataribe.base.lm import ChoiceFormat, GrammarFormat, JsonFormat, RegexFormat
 from kataribe.run.providers import ScriptedLM, ScriptedTokenizer
 from kataribe.serve.settings import ServerSettings
 from tests.serve.conftest import Source, inside, source_of
@@ -143,7 +144,7 @@ async def test_one_failing_prompt_fails_the_call():
         ({"json_object": True}, JsonFormat()),
         ({"regex": "a+"}, RegexFormat("a+")),
         ({"grammar": 'start: "a"'}, GrammarFormat('start: "a"')),
-        ({"choice": ["yes", "no (at all)", "3.5"]}, RegexFormat(r"yes|no \(at all\)|3\.5")),
+        ({"choice": ["yes", "no (at all)", "3.5"]}, ChoiceFormat(("yes", "no (at all)", "3.5"))),
     ],
 )
 async def test_structured_outputs(option, form):
@@ -151,6 +152,7 @@ async def test_structured_outputs(option, form):
     answer = await complete(lm, prompt="a", structured_outputs=option)
     assert answer.status_code == 200
     assert lm.requests[0].response_format == form
+    assert lm.requests[0].response_format.param == "structured_outputs"
 
 
 async def test_sampling_reaches_the_model():
@@ -175,18 +177,17 @@ async def test_sampling_reaches_the_model():
         assert getattr(request.sampling, name) == value
 
 
-class Template:
-    """A chat template that shows what it was given."""
-
-    def render(
-        self, messages, *, tools=(), add_generation_prompt=True, continue_last=False, variables
-    ):
-        roles = ",".join(message.role for message in messages)
-        return f"{roles}|{len(tools)}|{add_generation_prompt}|{continue_last}|{dict(variables)}"
+def told(
+    self, messages, *, tools=(), add_generation_prompt=True, continue_last=False, variables
+) -> list[int]:
+    """Stands for a chat template that shows what it was given."""
+    roles = ",".join(message.role for message in messages)
+    shown = f"{roles}|{len(tools)}|{add_generation_prompt}|{continue_last}|{dict(variables)}"
+    return list(shown.encode())
 
 
 async def tokenize(monkeypatch, path: str = "/tokenize", **fields):
-    monkeypatch.setattr(ScriptedTokenizer, "chat_template", Template())
+    monkeypatch.setattr(ScriptedTokenizer, "chat_ids", told)
     settings = ServerSettings(default_model="scripted")
     async with inside(source_of(ScriptedLM()), settings) as http:
         return await http.post(path, json=fields)
@@ -198,7 +199,7 @@ async def test_tokenize_and_back(monkeypatch):
         "count": 4,
         "max_model_len": 4096,
         "tokens": [97, 0xE3, 0x81, 0x82],
-        "token_strs": ["a", "�", "�", "�"],
+        "token_strs": ["<0x61>", "<0xE3>", "<0x81>", "<0x82>"],
     }
     back = await tokenize(monkeypatch, "/detokenize", tokens=answer["tokens"])
     assert back.json() == {"prompt": "aあ"}
@@ -237,7 +238,11 @@ async def test_wrong_token_calls(monkeypatch, path, fields, status, param):
     assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
 
 
-async def test_a_model_without_a_template_says_so():
+async def test_a_model_without_a_template_says_so(monkeypatch):
+    def refuse(self, messages, **options):
+        raise UnsupportedError("A base model.", param="messages")
+
+    monkeypatch.setattr(ScriptedTokenizer, "chat_ids", refuse)
     async with inside(Source({"scripted": ScriptedLM()})) as http:
         asked = {"model": "scripted", "messages": [{"role": "user", "content": "x"}]}
         answer = await http.post("/tokenize", json=asked)

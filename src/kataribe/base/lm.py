@@ -119,10 +119,14 @@ class TextFormat:
 
 @dataclass(frozen=True, slots=True)
 class JsonFormat:
-    """The reply is JSON, of this schema when there is one (a dictionary in JSON Schema's terms)."""
+    """The reply is JSON, of this schema when there is one (a dictionary in JSON Schema's terms).
+
+    `param`, here and in the other forms: the field of the request that asked for it, for errors.
+    """
 
     schema: Mapping[str, Any] | None = None
     name: str = "reply"
+    param: str = field(default="response_format", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +134,15 @@ class RegexFormat:
     """The whole reply matches this regular expression (Rust `regex` syntax)."""
 
     pattern: str
+    param: str = field(default="response_format", compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ChoiceFormat:
+    """The whole reply is one of these texts."""
+
+    choices: tuple[str, ...]
+    param: str = field(default="response_format", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,9 +150,10 @@ class GrammarFormat:
     """The whole reply follows this grammar in Lark's notation (llguidance's dialect)."""
 
     grammar: str
+    param: str = field(default="response_format", compare=False)
 
 
-ResponseFormat: TypeAlias = TextFormat | JsonFormat | RegexFormat | GrammarFormat
+ResponseFormat: TypeAlias = TextFormat | JsonFormat | RegexFormat | ChoiceFormat | GrammarFormat
 
 
 @dataclass(frozen=True, slots=True)

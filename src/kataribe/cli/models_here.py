@@ -6,16 +6,17 @@ import asyncio
 import contextlib
 import datetime as dt
 import functools
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from kataribe.serve.models import ModelInfo, Sample
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from kataribe.base.lm import LM
+    from kataribe.base.lm import LM, ToolSpec
+    from kataribe.base.messages import Message
     from kataribe.cli.shelf import CatalogShelf
     from kataribe.make.tokens.tokenizer import Tokenizer
     from kataribe.run.catalog.installed import Installed
@@ -55,10 +56,10 @@ class LocalModels:
         return self._residents.lease(name)
 
     @contextlib.asynccontextmanager
-    async def tokenizer(self, name: str) -> AsyncIterator[Tokenizer]:
+    async def tokenizer(self, name: str) -> AsyncIterator[ServedTokenizer]:
         """The model's tokenizer, read without its weights."""
 
-        def read() -> Tokenizer:
+        def read() -> ServedTokenizer:
             path = self._shelf.catalog.path_of(self._shelf.resolve(name))
             return self._tokenizer(path, path.stat().st_mtime_ns)
 
@@ -86,11 +87,47 @@ class LocalModels:
         self._residents.close(0.0)
 
 
-def _read_tokenizer(path: Path, changed: int) -> Tokenizer:
+class ServedTokenizer:
+    """A model's tokenizer as the server asks it; chats become the ids that the model answers."""
+
+    def __init__(self, tokenizer: Tokenizer) -> None:
+        self._tokenizer = tokenizer
+        self.encode = tokenizer.encode
+        self.decode = tokenizer.decode
+        self.pieces = tokenizer.pieces
+
+    @property
+    def vocab_size(self) -> int:
+        """Ids run from 0 to this, exclusive."""
+        return self._tokenizer.vocab_size
+
+    def chat_ids(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[ToolSpec] = (),
+        add_generation_prompt: bool = True,
+        continue_last: bool = False,
+        variables: Mapping[str, Any] | None = None,
+    ) -> list[int]:
+        """The ids of a conversation, by the same rule as for an answer."""
+        from kataribe.run.inference.conversation import chat_ids
+
+        return chat_ids(
+            self._tokenizer,
+            messages,
+            tools=tools,
+            add_generation_prompt=add_generation_prompt,
+            continue_last=continue_last,
+            variables=variables,
+        )
+
+
+def _read_tokenizer(path: Path, changed: int) -> ServedTokenizer:
     del changed  # a part of the cache's key only
     from kataribe.make.tokens.load import load_tokenizer
 
-    return load_tokenizer(path)
+    return ServedTokenizer(load_tokenizer(path))
 
 
 def _info(model: Installed, loaded: bool) -> ModelInfo:

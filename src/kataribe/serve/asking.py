@@ -45,6 +45,9 @@ from kataribe.serve.shapes.messages import (
     UserContent,
 )
 
+_NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
+"""A function without `parameters` takes none, so that no model invents some."""
+
 
 def chat_request(body: ChatCompletionRequest) -> Request:
     """What a model is asked; raises `InputError` naming the field that cannot be."""
@@ -80,7 +83,7 @@ def tools_of(tools: Sequence[ToolDefinition] | None) -> tuple[ToolSpec, ...]:
         specs[function.name] = ToolSpec(
             function.name,
             function.description or "",
-            function.parameters or {"type": "object", "properties": {}},
+            function.parameters or dict(_NO_PARAMETERS),
             bool(function.strict),
         )
     return tuple(specs.values())

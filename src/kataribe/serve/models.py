@@ -30,22 +30,6 @@ class ModelInfo:
     context_length: int | None
 
 
-class ChatRenderer(Protocol):
-    """A chat template."""
-
-    def render(
-        self,
-        messages: Sequence[Message],
-        *,
-        tools: Sequence[ToolSpec] = (),
-        add_generation_prompt: bool = True,
-        continue_last: bool = False,
-        variables: Mapping[str, Any] = ...,
-    ) -> str:
-        """The prompt's text; raises `TemplateError`."""
-        ...
-
-
 class TextTokenizer(Protocol):
     """Text to token ids and back."""
 
@@ -54,13 +38,27 @@ class TextTokenizer(Protocol):
         """Ids run from 0 to this, exclusive."""
         ...
 
-    @property
-    def chat_template(self) -> ChatRenderer | None:
-        """How messages become a prompt; None when the model has no such rule."""
-        ...
-
     def encode(self, text: str, *, special: bool = True, add_bos: bool | None = None) -> list[int]:
         """The ids of `text`; `add_bos` None follows the model's own habit."""
+        ...
+
+    def chat_ids(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[ToolSpec] = (),
+        add_generation_prompt: bool = True,
+        continue_last: bool = False,
+        variables: Mapping[str, Any] | None = None,
+    ) -> list[int]:
+        """The ids of a conversation: exactly those that the model reads when it is asked.
+
+        Raises `UnsupportedError` for a model without a chat template, and `TemplateError`.
+        """
+        ...
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The ids as the vocabulary writes them; empty for an id that it has no piece for."""
         ...
 
     def decode(self, ids: Sequence[int], *, skip_special: bool = False) -> str:

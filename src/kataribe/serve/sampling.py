@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
-
 from kataribe.base.errors import InputError
 from kataribe.base.lm import (
+    ChoiceFormat,
     GrammarFormat,
     JsonFormat,
     RegexFormat,
@@ -15,7 +14,7 @@ from kataribe.base.lm import (
 )
 from kataribe.serve.shapes.strict import Sampled, StructuredOutputs
 
-_META = re.compile(r"[\\.+*?()|\[\]{}^$#&\-~]")
+_FIELD = "structured_outputs"
 
 
 def sampling_of(body: Sampled, max_tokens: int | None) -> Sampling:
@@ -66,14 +65,14 @@ def structured(option: StructuredOutputs | None) -> ResponseFormat:
         raise InputError(
             "structured_outputs takes exactly one of json, json_object, regex, choice and "
             f"grammar, but has {', '.join(given) or 'none'}.",
-            param="structured_outputs",
+            param=_FIELD,
         )
     if option.json_ is not None:
-        return JsonFormat(option.json_)
+        return JsonFormat(option.json_, param=_FIELD)
     if option.regex is not None:
-        return RegexFormat(option.regex)
+        return RegexFormat(option.regex, param=_FIELD)
     if option.choice is not None:
-        return RegexFormat("|".join(_META.sub(r"\\\g<0>", choice) for choice in option.choice))
+        return ChoiceFormat(tuple(option.choice), param=_FIELD)
     if option.grammar is not None:
-        return GrammarFormat(option.grammar)
-    return JsonFormat()
+        return GrammarFormat(option.grammar, param=_FIELD)
+    return JsonFormat(param=_FIELD)

@@ -7,7 +7,7 @@ import asyncio
 from fastapi import APIRouter
 from starlette.requests import Request as HTTPRequest
 
-from kataribe.base.errors import InputError, UnsupportedError
+from kataribe.base.errors import InputError
 from kataribe.serve.asking import messages_in, tools_of
 from kataribe.serve.described import failures, takes
 from kataribe.serve.desk import Desk
@@ -89,30 +89,28 @@ def _tokenize(
     tokenizer: TextTokenizer,
     context_length: int | None,
 ) -> TokenizeResponse:
-    text = body.prompt if isinstance(body, TokenizeTextRequest) else _rendered(body, tokenizer)
-    ids = tokenizer.encode(text, add_bos=None if body.add_special_tokens else False)
-    words = [tokenizer.decode([token]) for token in ids] if body.return_token_strs else None
+    if isinstance(body, TokenizeTextRequest):
+        ids = tokenizer.encode(body.prompt, add_bos=None if body.add_special_tokens else False)
+    else:
+        ids = _chat_ids(body, tokenizer)
+    words = tokenizer.pieces(ids) if body.return_token_strs else None
     return TokenizeResponse(
         count=len(ids), max_model_len=context_length, tokens=ids, token_strs=words
     )
 
 
-def _rendered(body: TokenizeChatRequest, tokenizer: TextTokenizer) -> str:
-    template = tokenizer.chat_template
-    if template is None:
-        raise UnsupportedError(
-            "This model has no chat template; send prompt in place of messages.", param="messages"
-        )
+def _chat_ids(body: TokenizeChatRequest, tokenizer: TextTokenizer) -> list[int]:
     if body.continue_final_message and body.add_generation_prompt:
         raise InputError(
             "continue_final_message and add_generation_prompt exclude each other. Set "
             "add_generation_prompt to false.",
             param="continue_final_message",
         )
-    return template.render(
+    ids = tokenizer.chat_ids(
         messages_in(body.messages, continue_last=body.continue_final_message),
         tools=tools_of(body.tools),
         add_generation_prompt=body.add_generation_prompt,
         continue_last=body.continue_final_message,
         variables=body.chat_template_kwargs or {},
     )
+    return [*tokenizer.encode(""), *ids] if body.add_special_tokens else ids

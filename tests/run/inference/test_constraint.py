@@ -13,8 +13,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kataribe.base.errors import ConstraintError
-from kataribe.base.lm import GrammarFormat, JsonFormat, RegexFormat, TextFormat
+from kataribe.base.lm import (
+    ChoiceFormat,
+    GrammarFormat,
+    JsonFormat,
+    RegexFormat,
+    TextFormat,
+    ToolChoice,
+    ToolSpec,
+)
 from kataribe.run.inference.constraint import Vocabulary, compile_constraint
+from kataribe.run.inference.dialects import HERMES, tool_format
 
 EOS = 256
 WORDS = [b'{"', b'": ', b"true", b"name", b'"}', b"  ", "日本".encode(), "日".encode()[:2], b"12"]
@@ -222,3 +231,65 @@ def test_no_end_token_is_said_clearly():
     tokens.eos_ids = frozenset()
     with pytest.raises(ConstraintError, match="no token that ends"):
         Vocabulary(tokens)
+
+
+def tool(name="f", **schema):
+    return ToolSpec(name, "R&D: uses allOf", {"type": "object", **schema})
+
+
+def test_what_tools_say_counts_for_nothing(vocabulary):
+    """Signs that make strangers' grammars expensive are only words in a tool's description."""
+    text = {"type": "string", "description": "R&D & Q&A: allOf " * 5}
+    fields = {f"p{place}": text for place in range(5)}
+    fields["inner"] = {"allOf": [{"$ref": "#/$defs/Inner"}]}  # as pydantic writes it
+    inner = {"Inner": {"type": "object", "properties": {"a": {"type": "integer"}}}}
+    tools = [tool(f"f{place}", properties=fields, **{"$defs": inner}) for place in range(40)]
+    form = tool_format(HERMES, tools, ToolChoice(), TextFormat())
+    assert compile_constraint(form, vocabulary) is not None
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"pattern": "(a{1000}){1000}", "type": "string"},
+        {"allOf": [{}] * 20},
+        {"type": "wrong"},
+        {"$ref": "#/nowhere"},
+    ],
+)
+def test_errors_name_the_tool_and_the_field(vocabulary, schema):
+    tools = [tool("good"), tool("bad", properties={"a": schema})]
+    form = tool_format(HERMES, tools, ToolChoice(), TextFormat())
+    with pytest.raises(ConstraintError, match="tool 'bad'") as caught:
+        compile_constraint(form, vocabulary)
+    assert caught.value.param == "tools"
+
+
+@pytest.mark.parametrize("schema", [{"type": "wrong"}, {"allOf": [{}] * 20}])
+@pytest.mark.parametrize("param", ["response_format", "structured_outputs"])
+def test_errors_of_a_schema_name_the_field_that_held_it(vocabulary, schema, param):
+    wanted = JsonFormat(schema, param=param)
+    for form in (wanted, tool_format(HERMES, [tool()], ToolChoice(), wanted)):
+        with pytest.raises(ConstraintError) as caught:
+            compile_constraint(form, vocabulary)
+        assert caught.value.param == param
+
+
+def test_errors_of_other_forms_name_their_field_too(vocabulary):
+    for form in (
+        RegexFormat("(", param="structured_outputs"),
+        RegexFormat("a" * 5000, param="structured_outputs"),
+        GrammarFormat("start: & & & & & & & & & & &", param="structured_outputs"),
+        ChoiceFormat(("a" * 300_000,), param="structured_outputs"),
+    ):
+        with pytest.raises(ConstraintError) as caught:
+            compile_constraint(form, vocabulary)
+        assert caught.value.param == "structured_outputs"
+
+
+def test_a_reply_is_one_of_many_long_choices(vocabulary):
+    rng = np.random.default_rng(5)
+    signs = list('ab :&|\\"/日\n{}[]')
+    choices = tuple({"".join(rng.choice(signs, 20)) for _ in range(1000)})
+    constraint = compile_constraint(ChoiceFormat(choices), vocabulary)
+    assert {write(constraint, rng.choice) for _ in range(20)} <= set(choices)

@@ -22,7 +22,7 @@ from kataribe.make.tokens.template_host import shared_host
 from kataribe.make.tokens.template_values import map_strings, message_values, tool_values
 
 OWN_NAMES = frozenset({"messages", "tools", "add_generation_prompt"})
-_PROBE = ToolSpec("kataribe_probe", "Finds out whether a template shows tools.")
+_PROBE = ToolSpec("kataribe_probe", "Finds out what a template shows.")
 
 
 class Marks:
@@ -113,6 +113,15 @@ class ChatTemplate:
             return True
         try:
             return _PROBE.name in self.render([text_message("user", "?")], tools=[_PROBE])
+        except TemplateError:
+            return False
+
+    @cached_property
+    def supports_system(self) -> bool:
+        """Whether the template shows the model a system message: found out by rendering one."""
+        chat = [text_message("system", _PROBE.name), text_message("user", "?")]
+        try:
+            return _PROBE.name in self.render(chat)
         except TemplateError:
             return False
 

@@ -199,6 +199,14 @@ class Tokenizer:
             known = self._bytes[token_id] = self._file.piece_bytes(token_id)
         return known
 
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The ids as the vocabulary writes them (`Ġworld`, `▁world`, `<0xE3>`).
+
+        An id beyond the vocabulary has none, so its piece is empty.
+        """
+        known = self._file.size  # the library's own ids beyond are nobody's business
+        return [self._inner.id_to_token(each) or "" if each < known else "" for each in ids]
+
     def vocabulary_bytes(self, size: int | None = None) -> list[bytes]:
         """The bytes of every token, by id, padded with empty ones up to `size`."""
         return [self.token_bytes(token_id) for token_id in range(size or self._file.size)]

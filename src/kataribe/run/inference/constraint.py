@@ -1,7 +1,7 @@
 """Replies that cannot break their form: JSON schema, regular expression or grammar to token masks.
 
 The work is done by llguidance. A schema or grammar comes from strangers, so its size is limited
-before it is compiled (`_Bounds`), and compiling and matching have a budget of their own.
+before it is compiled (`schema_bounds`), and compiling and matching have a budget of their own.
 """
 
 from __future__ import annotations
@@ -25,20 +25,18 @@ from kataribe.base.lm import (
     RegexFormat,
     ResponseFormat,
     TextFormat,
+    ToolSpec,
 )
 from kataribe.run.inference.dialects import ToolGrammar, arguments_of
-from kataribe.run.inference.expressions import expanded_length
+from kataribe.run.inference.schema_bounds import (
+    MOST_CHARACTERS,
+    MOST_KEYS,
+    Bounds,
+    check_grammar,
+    check_length,
+    check_pattern,
+)
 
-_MOST_CHARACTERS = 256 * 1024
-_MOST_GRAMMAR = 64 * 1024
-_MOST_PATTERN = 4096  # 10,000 optional letters take 10 s and 1.5 GB until the compiler gives up
-_MOST_EXPANDED = 50_000
-_MOST_TOGETHER = 8  # patterns that must hold at once: time doubles with each; 50 never end
-_MOST_DEPTH = 64
-_MOST_KEYS = 1000  # in one object: compiling takes the square of it; 2,000 take 0.4 s
-_MOST_REFERENCES = 1000  # a chain of 20,000 overflows the compiler's stack
-_MOST_RULES = 1000
-_MOST_NODES = 50_000
 _CACHED = 32
 _SPACE = r"[ \n\t]{0,64}"  # between JSON tokens: room for indenting, but no endless blank reply
 
@@ -190,16 +188,16 @@ def _grammar_of(form: JsonFormat | RegexFormat | ChoiceFormat | GrammarFormat) -
         case JsonFormat(schema):
             return _json_grammar({"type": "object"} if schema is None else schema)
         case RegexFormat(pattern):
-            _check_pattern("regular expression", pattern)
+            check_pattern("regular expression", pattern)
             return str(llguidance.LLMatcher.grammar_from_regex(pattern))
         case ChoiceFormat(choices):
             # Each choice is a literal, so their letters cost no more than their number.
             texts = [json.dumps(choice, ensure_ascii=False) for choice in choices]
             grammar = "start: CHOICE\nCHOICE: " + "\n  | ".join(texts)
-            _check_length("list of choices", grammar, _MOST_CHARACTERS)
+            check_length("list of choices", grammar, MOST_CHARACTERS)
             return str(llguidance.LLMatcher.grammar_from_lark(grammar))
         case GrammarFormat(grammar):
-            _check_grammar(grammar)
+            check_grammar(grammar)
             return str(llguidance.LLMatcher.grammar_from_lark(grammar))
 
 
@@ -210,11 +208,12 @@ def _compile_tools(form: ToolGrammar, vocabulary: Vocabulary) -> Constraint:
     description; so the schemas are counted themselves, each by its own.
     """
     for tool in form.tools:
-        _Bounds(f"The schema of the parameters of tool {tool.name!r}").visit(arguments_of(tool), 1)
+        with _naming_tool(tool, form.param):
+            Bounds().visit(arguments_of(tool))
     if form.otherwise is not None:
         with _naming(form.otherwise.param):
             _json_grammar(form.otherwise.schema or {})
-    _check_length("schemas of all tools together", form.grammar, _MOST_CHARACTERS)
+    check_length("schemas of all tools together", form.grammar, MOST_CHARACTERS)
     try:
         return vocabulary.compile(
             str(llguidance.LLMatcher.grammar_from_lark(form.grammar)), form.param
@@ -227,12 +226,8 @@ def _compile_tools(form: ToolGrammar, vocabulary: Vocabulary) -> Constraint:
 def _blame(form: ToolGrammar, vocabulary: Vocabulary) -> None:
     """Raises `ConstraintError` for the first schema in `form` that cannot be used even alone."""
     for tool in form.tools:
-        try:
+        with _naming_tool(tool, form.param):
             vocabulary.compile(_json_grammar(arguments_of(tool)), form.param)
-        except ConstraintError as error:
-            raise ConstraintError(
-                f"The parameters of tool {tool.name!r}: {error.message}", param=form.param
-            ) from None
     if form.otherwise is not None:
         vocabulary.compile(_json_grammar(form.otherwise.schema or {}), form.otherwise.param)
 
@@ -295,10 +290,10 @@ class _Pieces:
 
 
 def _json_grammar(schema: Mapping[str, Any]) -> str:
-    _Bounds().visit(schema, 1)
+    Bounds().visit(schema)
     try:
         text = json.dumps(schema, allow_nan=False)
-        _check_length("JSON schema", text, _MOST_CHARACTERS)
+        check_length("JSON schema", text, MOST_CHARACTERS)
         grammar = llguidance.LLMatcher.grammar_from_json_schema(
             text, overrides={"lenient": False, "whitespace_pattern": _SPACE}
         )
@@ -307,40 +302,13 @@ def _json_grammar(schema: Mapping[str, Any]) -> str:
     return str(grammar)
 
 
-class _Bounds:
-    """Counts what makes a schema expensive; `ConstraintError` names count and limit."""
-
-    def __init__(self, what: str = "The JSON schema") -> None:
-        self._what = what
-        self._nodes = 0
-        self._references = 0
-        self._together = 0
-
-    def visit(self, value: Any, depth: int) -> None:
-        _check_most(self._what, "levels", depth, _MOST_DEPTH)
-        self._nodes += 1
-        _check_most(self._what, "values", self._nodes, _MOST_NODES)
-        if isinstance(value, Mapping):
-            _check_most(f"{self._what}, in one object,", "keys", len(value), _MOST_KEYS)
-            self._references += "$ref" in value
-            _check_most(self._what, "references", self._references, _MOST_REFERENCES)
-            self._visit_patterns(value)
-            for part in value.values():
-                self.visit(part, depth + 1)
-        elif isinstance(value, list | tuple):
-            for part in value:
-                self.visit(part, depth + 1)
-
-    def _visit_patterns(self, value: Mapping[str, Any]) -> None:
-        for key in ("pattern", "patternProperties"):
-            held = value.get(key)
-            for pattern in held if isinstance(held, Mapping) else [held]:
-                if isinstance(pattern, str):
-                    _check_pattern("pattern", pattern)
-        branches = value.get("allOf")
-        if isinstance(branches, list | tuple):
-            self._together += max(0, len(branches) - 1)
-            _check_most(self._what, "allOf branches", self._together, _MOST_TOGETHER)
+@contextmanager
+def _naming_tool(tool: ToolSpec, param: str) -> Iterator[None]:
+    try:
+        yield
+    except ConstraintError as error:
+        message = f"The parameters of tool {tool.name!r} cannot be used. {error.message}"
+        raise ConstraintError(message, param=param) from None
 
 
 def _limits() -> Any:
@@ -348,7 +316,7 @@ def _limits() -> Any:
         initial_lexer_fuel=400_000,
         step_lexer_fuel=100_000,
         step_max_items=50_000,
-        max_items_in_row=5 * _MOST_KEYS,  # an object of optional keys takes four for each
+        max_items_in_row=5 * MOST_KEYS,  # an object of optional keys takes four for each
         max_lexer_states=50_000,
         max_grammar_size=100_000,
         verbose_errors=False,
@@ -363,38 +331,3 @@ def _check(matcher: Any, param: str) -> None:
         f"What the reply must match cannot be used: {reason[:500]}. Correct or simplify it.",
         param=param,
     )
-
-
-def _check_grammar(grammar: str) -> None:
-    _check_length("grammar", grammar, _MOST_GRAMMAR)
-    _check_most("The grammar", "rules", grammar.count(":"), _MOST_RULES)
-    _check_most("The grammar", "intersections (&)", grammar.count("&"), _MOST_TOGETHER)
-    if "allOf" in grammar:
-        raise ConstraintError(
-            "A schema inside a grammar may not use allOf. Give it as a JSON schema, or write the "
-            "combined one."
-        )
-
-
-def _check_length(what: str, text: str, most: int) -> None:
-    if len(text) > most:
-        raise ConstraintError(
-            f"The {what} has {len(text)} characters, but may have {most}. Make it shorter."
-        )
-
-
-def _check_pattern(what: str, pattern: str) -> None:
-    _check_length(what, pattern, _MOST_PATTERN)
-    letters = expanded_length(pattern)
-    if letters > _MOST_EXPANDED:
-        raise ConstraintError(
-            f"The {what} stands for {letters} letters when its repetitions are written out, but "
-            f"may stand for {_MOST_EXPANDED}. Repeat less."
-        )
-
-
-def _check_most(what: str, things: str, count: int, most: int) -> None:
-    if count > most:
-        raise ConstraintError(
-            f"{what} has {count} {things} or more, but may have {most}. Make it smaller."
-        )

@@ -367,7 +367,7 @@ class Core:
         detail: str = "",
     ) -> None:
         generation = choice.generation
-        text, logprobs = choice.text.finish()
+        text, logprobs = choice.text.finish(cut=reason != "stop")
         if choice.text.stop is not None and reason != "stop":
             reason, stop = "stop", choice.text.stop  # the last held-back character completed it
         if text or logprobs:

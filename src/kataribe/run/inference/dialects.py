@@ -8,8 +8,10 @@ formed, names a tool that was offered, and has arguments that follow the tool's 
 from __future__ import annotations
 
 import json
+import secrets
+import string
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from kataribe.base.errors import UnsupportedError
@@ -21,18 +23,14 @@ from kataribe.base.lm import (
     ToolChoice,
     ToolSpec,
 )
-from kataribe.base.messages import (
-    Message,
-    TextPart,
-    ToolCallPart,
-    ToolResultPart,
-    text_message,
-    text_of,
-)
 
 MOST_CALLS = 32
 """Calls in one reply; a small model that calls forever is stopped by the grammar."""
 
+ID_LETTERS = string.ascii_letters + string.digits
+"""What short ids of calls are made of."""
+
+_ANNOTATIONS = frozenset({"title", "description", "$schema", "$id", "$comment"})
 _JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 
 
@@ -46,6 +44,8 @@ class ToolDialect:
         closing: Text after the last call.
         arguments_key: The key of a call's arguments beside its name.
         anywhere: Calls may follow other text; otherwise a reply is calls or text.
+        most_calls: Calls that its chat templates can show in one turn.
+        short_ids: Its chat templates refuse ids of calls that are not nine letters or digits.
     """
 
     opening: str
@@ -53,6 +53,14 @@ class ToolDialect:
     closing: str
     arguments_key: str = "arguments"
     anywhere: bool = True
+    most_calls: int = MOST_CALLS
+    short_ids: bool = False
+
+    def new_id(self) -> str:
+        """An id for a new call."""
+        if self.short_ids:
+            return "".join(secrets.choice(ID_LETTERS) for _ in range(9))
+        return f"call_{secrets.token_hex(12)}"
 
     @property
     def trigger(self) -> str:
@@ -64,11 +72,25 @@ HERMES = ToolDialect("<tool_call>\n", "\n</tool_call>\n<tool_call>\n", "\n</tool
 """NousResearch's Hermes, Qwen 2.5 and Qwen 3; also what we teach models without a way of their own.
 """
 
-LLAMA = ToolDialect("", "; ", "", arguments_key="parameters", anywhere=False)
-"""Llama 3.1 and 3.2: bare JSON."""
+LLAMA = ToolDialect("", "; ", "", arguments_key="parameters", anywhere=False, most_calls=1)
+"""Llama 3.1 and 3.2: bare JSON; their templates refuse turns with several calls."""
 
-MISTRAL = ToolDialect("[TOOL_CALLS] [", ", ", "]")
+MISTRAL = ToolDialect("[TOOL_CALLS] [", ", ", "]", short_ids=True)
 """Mistral from v0.3 on."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolGrammar(GrammarFormat):
+    """A grammar of ours around the schemas of tools, and of a reply that calls none.
+
+    Attributes:
+        tools: Whose parameters stand in the grammar.
+        otherwise: The form of a reply that calls none, where that stands in the grammar too.
+    """
+
+    param: str = field(default="tools", compare=False)
+    tools: tuple[ToolSpec, ...] = ()
+    otherwise: JsonFormat | None = None
 
 
 def dialect_of(template: str) -> ToolDialect:
@@ -99,16 +121,20 @@ def tool_format(
         return otherwise
     rules = [f"call_{i}: {_call(dialect, tool)}" for i, tool in enumerate(allowed)]
     rules.append("call: " + " | ".join(f"call_{i}" for i in range(len(allowed))))
+    at_most = min(at_most, dialect.most_calls)
     between = _literal(dialect.between, control_token)
     rules.append(
         f"calls: call ({between} call){{0,{at_most - 1}}}" if at_most > 1 else "calls: call"
     )
     opening, closing = (_literal(t, control_token) for t in (dialect.opening, dialect.closing))
+    beside = None
     if choice.mode in ("required", "function"):
         rules.insert(0, f"start: {opening} calls {closing}")
     else:
         rules.insert(0, _optional(dialect, otherwise, control_token))
-    return GrammarFormat("%llguidance {}\n" + "\n".join(rules) + "\n")
+        beside = otherwise if isinstance(otherwise, JsonFormat) else None
+    grammar = "%llguidance {}\n" + "\n".join(rules) + "\n"
+    return ToolGrammar(grammar, tools=tuple(allowed), otherwise=beside)
 
 
 def _optional(
@@ -122,7 +148,7 @@ def _optional(
         raise UnsupportedError(
             "Tools cannot be combined with a regular expression or grammar for the reply; "
             "use a JSON schema, or leave one of the two out.",
-            param="response_format",
+            param=otherwise.param,
         )
     if not dialect.anywhere:
         start = json.dumps(dialect.trigger)[1:-1].replace('\\"', '"').replace("{", "\\{")
@@ -147,12 +173,26 @@ def _optional(
 def _call(dialect: ToolDialect, tool: ToolSpec) -> str:
     name = json.dumps(tool.name, ensure_ascii=False)
     head = f'{{"name": {name}, "{dialect.arguments_key}": '
-    schema = dict(tool.parameters) or {"type": "object", "additionalProperties": False}
-    return f"{json.dumps(head, ensure_ascii=False)} {_json(schema)} {json.dumps('}')}"
+    arguments = _json(arguments_of(tool))
+    return f"{json.dumps(head, ensure_ascii=False)} {arguments} {json.dumps('}')}"
+
+
+def arguments_of(tool: ToolSpec) -> Mapping[str, Any]:
+    """The schema of a tool's arguments.
+
+    A schema that says nothing but that it is an object without properties allows anything in JSON
+    Schema's terms, but for a function it means that there are no parameters (as in OpenAI's API).
+    """
+    schema = tool.parameters
+    says = {key: value for key, value in schema.items() if key not in _ANNOTATIONS}
+    empty = {"type": "object", "properties": {}, "required": []}
+    if all(empty.get(key, says) == value for key, value in says.items()):
+        return {"type": "object", "properties": {}, "additionalProperties": False}
+    return schema
 
 
 def _json(schema: Mapping[str, Any]) -> str:
-    return "%json " + json.dumps({"x-guidance": _JSON_STYLE, **schema}, ensure_ascii=False)
+    return "%json " + json.dumps({**schema, "x-guidance": _JSON_STYLE}, ensure_ascii=False)
 
 
 def _literal(text: str, control_token: Callable[[str], int | None]) -> str:
@@ -164,52 +204,3 @@ def _literal(text: str, control_token: Callable[[str], int | None]) -> str:
         if token is not None:
             return f"<[{token}]> {_literal(text[cut:], control_token)}".rstrip()
     return json.dumps(text, ensure_ascii=False)
-
-
-def teach_tools(messages: Sequence[Message], tools: Sequence[ToolSpec]) -> tuple[Message, ...]:
-    """The same conversation for a model whose template knows no tools, in Hermes' words.
-
-    The tools are described in the system message; calls and results become text.
-    """
-    plain = [_plain(message) for message in messages]
-    if not tools:
-        return tuple(plain)
-    described = "\n".join(json.dumps(_described(tool), ensure_ascii=False) for tool in tools)
-    lesson = (
-        "You can call functions. Their signatures are in <tools></tools>:\n"
-        f"<tools>\n{described}\n</tools>\n"
-        "To call one, answer with its name and arguments as JSON:\n"
-        '<tool_call>\n{"name": "NAME", "arguments": {...}}\n</tool_call>'
-    )
-    if plain and plain[0].role == "system":
-        return (text_message("system", f"{text_of(plain[0])}\n\n{lesson}"), *plain[1:])
-    return (text_message("system", lesson), *plain)
-
-
-def _described(tool: ToolSpec) -> dict[str, Any]:
-    function = {
-        "name": tool.name,
-        "description": tool.description,
-        "parameters": dict(tool.parameters),
-    }
-    return {"type": "function", "function": function}
-
-
-def _plain(message: Message) -> Message:
-    if not any(isinstance(part, ToolCallPart | ToolResultPart) for part in message.parts):
-        return message
-    texts = []
-    for part in message.parts:
-        match part:
-            case TextPart(text):
-                texts.append(text)
-            case ToolCallPart(_, name, arguments):
-                body = (
-                    f'{{"name": {json.dumps(name, ensure_ascii=False)}, "arguments": {arguments}}}'
-                )
-                texts.append(f"<tool_call>\n{body}\n</tool_call>")
-            case ToolResultPart(_, content, _):
-                texts.append(f"<tool_response>\n{content}\n</tool_response>")
-            case _:
-                pass
-    return text_message("user" if message.role == "tool" else message.role, "\n".join(texts))

@@ -16,13 +16,8 @@ from kataribe.base.lm import Capabilities, Prompt, Request, Sampling, Score, Tex
 from kataribe.base.messages import AudioPart, ImagePart, Message, TextPart
 from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.run.inference.constraint import Constraint, Vocabulary, compile_constraint
-from kataribe.run.inference.dialects import (
-    MOST_CALLS,
-    ToolDialect,
-    dialect_of,
-    teach_tools,
-    tool_format,
-)
+from kataribe.run.inference.conversation import chat_ids, template_dialect
+from kataribe.run.inference.dialects import MOST_CALLS, ToolDialect, tool_format
 from kataribe.run.inference.engine import Engine
 from kataribe.run.inference.reply_parser import THINK, UNTHINK, ReplyParser
 from kataribe.run.inference.requests import Ended, Generated, GenerationRequest, PromptScored
@@ -30,13 +25,17 @@ from kataribe.run.inference.requests import Ended, Generated, GenerationRequest,
 
 @dataclass(frozen=True, slots=True)
 class _Plan:
-    """A request made ready for the engine, and how its reply is to be read."""
+    """A request made ready for the engine, and how its reply is to be read.
+
+    Of an echoed text, the first `unseen` tokens are no part: the tokenizer put them in front.
+    """
 
     generation: GenerationRequest
     dialect: ToolDialect | None
     thinks: bool
     thinking: bool
     echoed: str
+    unseen: int
 
 
 class LocalLM:
@@ -69,7 +68,7 @@ class LocalLM:
         self._vocab_size = vocab_size
         self._planning = 0
         template = tokenizer.chat_template
-        self._dialect = dialect_of(template.tool_source or template.source) if template else None
+        self._dialect = template_dialect(template) if template else None
         self._thinks = template is not None and UNTHINK in template.source
 
     @property
@@ -92,17 +91,18 @@ class LocalLM:
         # Templates, long prompts and grammars take their time; the event loop has other streams.
         plan = await self._planned(request)
         choices = [_Choice(index, plan) for index in range(request.n)]
-        if request.echo and plan.echoed:
+        if request.echo and not plan.generation.scores_prompt:
             for choice in choices:
-                yield TextDelta(plan.echoed, choice.index)
+                yield choice.echo(())
         async with aclosing(self._engine.submit(plan.generation)) as events:
             async for event in events:
                 match event:
                     case Progress():
                         yield event
                     case PromptScored():
+                        scores = self._in_echo(event.logprobs, plan.unseen)
                         for choice in choices:
-                            choice.logprobs.extend(event.logprobs)
+                            yield choice.echo(scores)
                     case Generated():
                         for delta in choices[event.index].read(event):
                             yield delta
@@ -160,6 +160,7 @@ class LocalLM:
             )
         dialect, constraint = self._constrain(request)
         ids, opened = self._encode(request)
+        echoed, unseen = self._echoed(request.prompt, ids) if request.echo else ("", 0)
         generation = GenerationRequest(
             ids=ids,
             sampling=self._fill(request.sampling),
@@ -175,8 +176,24 @@ class LocalLM:
             continues=raw or request.continue_last,
         )
         thinks = not raw and self._thinks and isinstance(request.response_format, TextFormat)
-        echoed = self._tokenizer.decode(ids) if request.echo else ""
-        return _Plan(generation, dialect, thinks, thinks and opened, echoed)
+        return _Plan(generation, dialect, thinks, thinks and opened, echoed, unseen)
+
+    def _echoed(self, prompt: Prompt, ids: tuple[int, ...]) -> tuple[str, int]:
+        """The prompt's words as they were sent, and how many ids in front are none of them."""
+        if not isinstance(prompt, str):
+            return self._tokenizer.decode(ids), 0
+        return prompt, len(ids) - len(self._tokenizer.encode(prompt, add_bos=False))
+
+    def _in_echo(self, scores: tuple[TokenLogprob, ...], unseen: int) -> tuple[TokenLogprob, ...]:
+        """The prompt's tokens with the bytes that they have in its echo."""
+        shown = list(scores)
+        for place in range(unseen):
+            shown[place] = dataclasses.replace(shown[place], raw=b"")
+        first = next((place for place, score in enumerate(shown) if score.raw), None)
+        if first is not None and self._tokenizer.strips_leading_space:
+            bare = shown[first].raw.removeprefix(b" ")
+            shown[first] = dataclasses.replace(shown[first], raw=bare)
+        return tuple(shown)
 
     def _constrain(self, request: Request) -> tuple[ToolDialect | None, Constraint | None]:
         wanted = request.response_format
@@ -216,12 +233,10 @@ class LocalLM:
                 param="messages",
             )
         messages = _checked(prompt, self._name)
-        tools = request.tools if request.tool_choice.mode != "none" else ()
-        if not template.supports_tools:
-            messages, tools = teach_tools(messages, tools), ()
-        ids = self._tokenizer.encode_chat(
+        ids = chat_ids(
+            self._tokenizer,
             messages,
-            tools=tools,
+            tools=request.tools if request.tool_choice.mode != "none" else (),
             continue_last=request.continue_last,
             variables=request.template,
         )
@@ -245,11 +260,18 @@ class _Choice:
     plan: _Plan
     parser: ReplyParser = field(init=False)
     logprobs: list[TokenLogprob] = field(default_factory=list)
+    echoed: bool = False
 
     def __post_init__(self) -> None:
         self.parser = ReplyParser(
             self.index, self.plan.dialect, self.plan.thinks, self.plan.thinking
         )
+
+    def echo(self, scores: tuple[TokenLogprob, ...]) -> TextDelta:
+        """The prompt as the first delta, with its log-probabilities."""
+        self.echoed = True
+        self.logprobs.extend(scores)
+        return TextDelta(self.plan.echoed, self.index, scores)
 
     def read(self, event: Generated) -> list[Event]:
         """The deltas of newly certain text; log-probabilities travel with the words."""
@@ -265,7 +287,9 @@ class _Choice:
 
     def end(self, event: Ended) -> list[Event]:
         """What was held back, then the whole reply."""
-        events: list[Event] = list(self.parser.finish())
+        # Time may be over before the prompt was scored; the echo belongs to the reply all the same.
+        events: list[Event] = [self.echo(())] if self.plan.echoed and not self.echoed else []
+        events += self.parser.finish()
         parts = self.parser.parts
         if self.plan.echoed:
             said = "".join(part.text for part in parts if isinstance(part, TextPart))

@@ -59,9 +59,13 @@ class ReplyText:
             self._waiting.append((start, self._decoded, logprob))
         return self._release(self._matcher.push(text))
 
-    def finish(self) -> tuple[str, tuple[TokenLogprob, ...]]:
-        """What was held back, at the end of a reply that no stop string ended (yet)."""
-        rest = self._decoder.finish()
+    def finish(self, *, cut: bool = False) -> tuple[str, tuple[TokenLogprob, ...]]:
+        """What was held back, at the end of a reply that no stop string ended (yet).
+
+        A reply that was `cut` may end inside a character. The model would have written the rest of
+        it, so it is left out of the text; its bytes stay with the log-probabilities.
+        """
+        rest = "" if cut else self._decoder.finish()
         self._decoded += len(rest)
         released = self._matcher.push(rest)
         if self._matcher.matched is None:

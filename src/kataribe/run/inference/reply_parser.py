@@ -7,7 +7,6 @@ to be something else; only text that may be the beginning of a marker is held ba
 from __future__ import annotations
 
 import re
-import secrets
 from dataclasses import dataclass, field
 
 from kataribe.base.events import ReasoningDelta, TextDelta, ToolCallDelta
@@ -19,6 +18,9 @@ _HEAD = re.compile(
 )
 _LONGEST_HEAD = 512
 """Characters of a call before its arguments; longer than this it is text, not a call."""
+
+_BLANKS = " \t\r\n"
+"""What may stand around markers. Other spaces, such as U+3000, belong to the text."""
 
 THINK, UNTHINK = "<think>", "</think>"
 
@@ -65,7 +67,7 @@ class ReplyParser:
     def parts(self) -> tuple[Part, ...]:
         """Everything read so far: thoughts, then words, then calls."""
         parts: list[Part] = []
-        if thoughts := "".join(self._thoughts).strip():
+        if thoughts := "".join(self._thoughts).strip(_BLANKS):
             parts.append(ReasoningPart(thoughts))
         text = "".join(self._text)
         if text or not self.calls:
@@ -76,7 +78,7 @@ class ReplyParser:
         deltas: list[Delta] = []
         while True:
             if self._skip_blanks:
-                self._held = self._held.lstrip()
+                self._held = self._held.lstrip(_BLANKS)
                 self._skip_blanks = not self._held
             before = (self._state, len(self._held))
             match self._state:
@@ -94,12 +96,13 @@ class ReplyParser:
                 return deltas
 
     def _read_text(self, deltas: list[Delta], *, last: bool) -> None:
-        markers = [THINK] if self.thinks and not any(map(str.strip, self._text)) else []
+        unsaid = not any(said.strip(_BLANKS) for said in self._text)
+        markers = [THINK] if self.thinks and unsaid else []
         if self.dialect is not None and (self.dialect.anywhere or not self._text):
             markers.append(self.dialect.trigger)
         at, marker = _first(self._held, markers)
-        if marker and (marker != '{"name": "' or not self._held[:at].strip()):
-            self._say(deltas, self._held[:at].rstrip() if marker != THINK else "")
+        if marker and (marker != '{"name": "' or not self._held[:at].strip(_BLANKS)):
+            self._say(deltas, self._held[:at].rstrip(_BLANKS) if marker != THINK else "")
             if marker.startswith("{"):
                 self._enter("head", self._held[at:])
             else:
@@ -109,7 +112,8 @@ class ReplyParser:
             return
         keep = 0 if last else _partial(self._held, markers)
         if markers and not last:  # blanks before a call belong to it, not to the text
-            keep = max(keep, len(self._held) - len(self._held[: len(self._held) - keep].rstrip()))
+            sure = self._held[: len(self._held) - keep].rstrip(_BLANKS)
+            keep = len(self._held) - len(sure)
         self._say(deltas, self._held[: len(self._held) - keep])
         self._held = self._held[len(self._held) - keep :]
 
@@ -126,7 +130,7 @@ class ReplyParser:
     def _read_head(self, deltas: list[Delta], *, last: bool) -> None:
         found = _HEAD.match(self._held)
         if found:
-            call = ToolCallPart(f"call_{secrets.token_hex(12)}", _unquote(found[1]), "")
+            call = ToolCallPart(self._new_id(), _unquote(found[1]), "")
             self.calls.append(call)
             self._json = _JsonEnd()
             self._enter("arguments", self._held[found.end() :])
@@ -152,7 +156,7 @@ class ReplyParser:
     def _read_after_call(self, *, last: bool) -> None:
         """Skips what stands after a call: its closing brace and the dialect's fixed text."""
         assert self.dialect is not None
-        rest = self._held.lstrip()
+        rest = self._held.lstrip(_BLANKS)
         between, closing = ("}" + text for text in (self.dialect.between, self.dialect.closing))
         if rest.startswith(between):
             self._enter("head", rest[len(between) :])
@@ -162,6 +166,10 @@ class ReplyParser:
             self._enter("text", rest[len(closing) :])
         elif last or not closing.startswith(rest):
             self._enter("text", "" if closing.startswith(rest) else rest.removeprefix("}"))
+
+    def _new_id(self) -> str:
+        assert self.dialect is not None
+        return self.dialect.new_id()
 
     def _enter(self, state: str, held: str = "") -> None:
         """Goes on with `held` in another state; blanks at its beginning mean nothing.

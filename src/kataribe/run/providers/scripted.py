@@ -46,7 +46,6 @@ from kataribe.base.messages import (
     ReasoningPart,
     TextPart,
     ToolCallPart,
-    ToolResultPart,
 )
 from kataribe.run.providers.scripted_tokens import ScriptedTokenizer, logprobs_of
 
@@ -232,8 +231,7 @@ def prompt_ids(request: Request, tokenizer: ScriptedTokenizer) -> tuple[int, ...
         for token in ids:
             tokenizer.token_bytes(token)
         return ids
-    said = (tokenizer.encode(_words(message), add_bos=True) for message in messages)
-    return tuple(token for ids in said for token in ids)
+    return tuple(tokenizer.chat_ids(messages))
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,18 +340,3 @@ def _calls(reply: Reply, request: Request) -> tuple[ToolCallPart, ...]:
         )
         for place, call in enumerate(calls)
     )
-
-
-def _words(message: Message) -> str:
-    words = []
-    for part in message.parts:
-        match part:
-            case TextPart(text) | ReasoningPart(text):
-                words.append(text)
-            case ToolCallPart(_, name, arguments):
-                words.append(name + arguments)
-            case ToolResultPart(_, content):
-                words.append(content)
-            case _:
-                pass  # pictures and sounds have no words to count
-    return "".join(words)

@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from kataribe.base.errors import InputError
 from kataribe.base.events import TokenLogprob
+from kataribe.base.lm import ToolSpec
+from kataribe.base.messages import (
+    Message,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
 
 
 class ScriptedTokenizer:
@@ -14,7 +23,6 @@ class ScriptedTokenizer:
     vocab_size = 258
     bos_id = 256
     eos_id = 257
-    chat_template = None
 
     def encode(self, text: str, *, special: bool = True, add_bos: bool | None = None) -> list[int]:
         """The bytes of `text`; `special` changes nothing, since no text means a special token."""
@@ -26,6 +34,28 @@ class ScriptedTokenizer:
         words = b"".join(self.token_bytes(token) for token in ids)
         del skip_special  # the two special tokens have no text either way
         return words.decode("utf-8", "replace")
+
+    def chat_ids(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: Sequence[ToolSpec] = (),
+        add_generation_prompt: bool = True,
+        continue_last: bool = False,
+        variables: Mapping[str, Any] | None = None,
+    ) -> list[int]:
+        """The tokens that a chat counts as: its messages' words, each message begun by one token.
+
+        A scripted model reads nothing else, so the other arguments change nothing.
+        """
+        del tools, add_generation_prompt, continue_last, variables
+        said = (self.encode(_words(message), add_bos=True) for message in messages)
+        return [token for ids in said for token in ids]
+
+    def pieces(self, ids: Sequence[int]) -> list[str]:
+        """The name of each byte, and of the two special tokens."""
+        names = {self.bos_id: "<s>", self.eos_id: "</s>"}
+        return [names.get(token, f"<0x{token:02X}>") for token in ids]
 
     def token_bytes(self, token_id: int) -> bytes:
         """The one byte of a token; none for the two special ones."""
@@ -66,3 +96,18 @@ def _known(token: int, top: int) -> TokenLogprob:
     likeliest = tuple(at((token + rank) % 256, rank) for rank in range(top))
     said = at(token, 0)
     return TokenLogprob(said.token_id, said.token, said.raw, said.logprob, likeliest)
+
+
+def _words(message: Message) -> str:
+    words = []
+    for part in message.parts:
+        match part:
+            case TextPart(text) | ReasoningPart(text):
+                words.append(text)
+            case ToolCallPart(_, name, arguments):
+                words.append(name + arguments)
+            case ToolResultPart(_, content):
+                words.append(content)
+            case _:
+                pass  # pictures and sounds have no words to count
+    return "".join(words)

@@ -35,7 +35,9 @@ class FunctionDefinition(Incoming):
 
     name: Name
     description: str | None = None
-    parameters: dict[str, Any] | None = None
+    parameters: dict[str, Any] | None = Field(
+        None, description="Without, or without properties, the function takes no arguments."
+    )
     strict: bool | None = None
 
 
@@ -94,10 +96,21 @@ class JsonObjectResponseFormat(Incoming):
 class SchemaDefinition(Incoming):
     """A JSON schema with a name. The reply always follows it, also without `strict`."""
 
-    name: Name
-    schema_: dict[str, Any] | None = Field(None, alias="schema")
-    description: str | None = None
-    strict: bool | None = None
+    # The form is held by allowing only tokens that fit, not by words in the prompt. So whatever
+    # only describes it, here or inside the schema, cannot change the answer; clients that make
+    # schemas from classes send it all the same, and refusing would lock them out.
+    name: Name = Field(description="Does not change the answer.")
+    schema_: dict[str, Any] | None = Field(
+        None,
+        alias="schema",
+        description="Its titles and descriptions are not shown to the model: tell it in a message "
+        "what the fields mean.",
+    )
+    description: str | None = Field(
+        None,
+        description="Does not change the answer; tell the model in a message what it shall write.",
+    )
+    strict: bool | None = Field(None, description="Does not change the answer: always strict.")
 
 
 class JsonSchemaResponseFormat(Incoming):

@@ -99,7 +99,9 @@ class TokenizeChatRequest(Incoming):
     add_generation_prompt: bool = True
     continue_final_message: bool = False
     add_special_tokens: bool = Field(
-        default=False, description="Off by default: a chat template writes the begin token itself."
+        default=False,
+        description="Puts the begin token in front of what the chat template wrote, which usually "
+        "has it; without, the ids are those that a chat is answered from.",
     )
     chat_template_kwargs: dict[str, Any] | None = None
     return_token_strs: bool | None = None
@@ -111,7 +113,9 @@ class TokenizeResponse(Outgoing):
     count: int
     max_model_len: int | None
     tokens: list[int]
-    token_strs: list[str] | None = None
+    token_strs: list[str] | None = Field(
+        None, description="The vocabulary's pieces, such as \u0120world or \u2581world."
+    )
 
 
 class DetokenizeRequest(Incoming):

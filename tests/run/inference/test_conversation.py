@@ -1,0 +1,129 @@
+"""Every template gets conversations in a form that it takes, whoever they came from."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from kataribe.base.errors import TemplateError
+from kataribe.base.lm import ToolSpec
+from kataribe.base.messages import Message, ToolCallPart, ToolResultPart, text_message, text_of
+from kataribe.make.tokens.load import load_tokenizer
+from kataribe.make.tokens.templates import ChatTemplate
+from kataribe.run.inference.conversation import chat_ids, fitting_calls, teach_tools
+from kataribe.run.inference.dialects import LLAMA, MISTRAL
+from tests.make.tokens import template_texts
+from tests.make.tokens.chats import NAMES
+
+WEATHER = ToolSpec("get_weather", "Weather of a city", {"type": "object", "properties": {}})
+
+
+def called(*ids: str) -> Message:
+    return Message("assistant", tuple(ToolCallPart(at, "get_weather", '{"x": 1}') for at in ids))
+
+
+def answered(at: str, words: str) -> Message:
+    return Message("tool", (ToolResultPart(at, words),))
+
+
+HISTORY = (
+    text_message("user", "Weather?"),
+    called("call_0123456789abcdef01234567", "東京-1"),
+    answered("call_0123456789abcdef01234567", "sunny"),
+    answered("東京-1", "rainy"),
+    text_message("user", "And tomorrow?"),
+)
+
+
+@pytest.fixture(scope="module")
+def written(smollm2_path):
+    """Call it with a template's name and messages: the text that the model reads."""
+    tokenizer = load_tokenizer(smollm2_path)
+
+    def write(name: str, messages, tools=(WEATHER,)) -> str:
+        template = ChatTemplate(template_texts.ALL[name], names=NAMES)
+        its = tokenizer.with_template(template)
+        return its.decode(chat_ids(its, messages, tools=tools))
+
+    return write
+
+
+@pytest.mark.parametrize("name", [name for name in template_texts.ALL if name != "training"])
+def test_every_template_takes_calls_of_other_clients(written, name):
+    text = written(name, HISTORY)
+    places = [text.find(word) for word in ("Weather?", "sunny", "rainy", "And tomorrow?")]
+    assert -1 not in places
+    assert places == sorted(places)
+    assert "get_weather" in text
+
+
+def test_calls_of_one_turn_become_turns_of_their_own():
+    told = fitting_calls(HISTORY, LLAMA)
+    assert [message.role for message in told] == [
+        "user", "assistant", "tool", "assistant", "tool", "user",
+    ]  # fmt: skip
+    assert [part.id for message in told[1:4:2] for part in message.parts] == [
+        HISTORY[1].parts[0].id,
+        "東京-1",
+    ]
+    assert [message.parts[0].content for message in told[2:5:2]] == ["sunny", "rainy"]
+
+
+def test_ids_are_shortened_alike_in_calls_and_results():
+    kept = "abcDEF123"
+    told = fitting_calls((*HISTORY, called(kept), answered(kept, "snow")), MISTRAL)
+    calls = [part.id for message in told for part in message.parts if hasattr(part, "id")]
+    answers = [
+        part.call_id for message in told for part in message.parts if hasattr(part, "call_id")
+    ]
+    assert calls == answers
+    assert len(set(calls)) == 3
+    assert calls[-1] == kept
+    assert all(len(one) == 9 and one.isascii() and one.isalnum() for one in calls)
+    assert fitting_calls(HISTORY, MISTRAL) == fitting_calls(HISTORY, MISTRAL)
+
+
+@pytest.mark.parametrize("dialect", [LLAMA, MISTRAL])
+def test_new_ids_come_back_unchanged(dialect):
+    at = dialect.new_id()
+    assert dialect.new_id() != at
+    chat = (called(at), answered(at, "snow"))
+    assert fitting_calls(chat, dialect) == chat
+
+
+def test_the_lesson_stands_in_the_first_question_where_no_system_message_may(written):
+    text = written("gemma", HISTORY[:1])
+    assert "<tools>" in text
+    assert text.index("<start_of_turn>user") < text.index("<tools>") < text.index("Weather?")
+    assert "system" not in text
+    with pytest.raises(TemplateError, match="System role not supported"):
+        written("gemma", (text_message("system", "Be brief."), *HISTORY[:1]))
+
+
+def test_a_model_without_tools_is_taught_them():
+    conversation = (
+        text_message("system", "Be brief."),
+        text_message("user", "Weather?"),
+        Message("assistant", (ToolCallPart("1", "get_weather", '{"city": "x"}'),)),
+        Message("tool", (ToolResultPart("1", "sunny"),)),
+    )
+    taught = teach_tools(conversation, [WEATHER])
+    assert [message.role for message in taught] == ["system", "user", "assistant", "user"]
+    assert text_of(taught[0]).startswith("Be brief.")
+    assert json.dumps(dict(WEATHER.parameters)) in text_of(taught[0])
+    body = json.loads(text_of(taught[2]).split("\n")[1])
+    assert body == {"name": "get_weather", "arguments": {"city": "x"}}
+    assert "sunny" in text_of(taught[3])
+    assert teach_tools(conversation[1:2], [WEATHER])[0].role == "system"
+
+
+def test_what_becomes_one_speaker_becomes_one_turn():
+    taught = teach_tools(HISTORY, ())
+    assert [message.role for message in taught] == ["user", "assistant", "user"]
+    assert text_of(taught[2]) == (
+        "<tool_response>\nsunny\n</tool_response>\n"
+        "<tool_response>\nrainy\n</tool_response>\nAnd tomorrow?"
+    )
+    twice = (text_message("user", "a"), text_message("user", "b"))
+    assert teach_tools(twice, ()) == twice, "turns that nobody changed stay as they were sent"
