@@ -86,7 +86,10 @@ def server(tmp_path_factory, pico_path) -> Iterator[Server]:
 
 
 def test_it_answers_at_the_address_that_it_prints(server):
-    health = json.loads(server.get("/health"))
+    until = time.monotonic() + PATIENCE
+    while (health := json.loads(server.get("/health")))["status"] == "loading":
+        assert time.monotonic() < until
+        time.sleep(0.05)
     assert health["status"] == "ready"
     listed = json.loads(server.get("/v1/models"))
     assert [model["id"] for model in listed["data"]] == ["pico"]
@@ -177,6 +180,19 @@ def test_others_are_not_let_in_without_a_key(cli_home):
     )
     assert done.returncode == 2
     assert "no key is set" in done.stderr
+
+
+def test_a_context_beyond_the_models_own_is_refused_at_the_start(cli_home):
+    done = subprocess.run(
+        [*COMMAND, "up", "--port", "0", "-m", "pico", "--ctx", "4096"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "KATARIBE_HOME": str(cli_home)},
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert "pico was made for 512" in done.stderr
 
 
 @pytest.fixture

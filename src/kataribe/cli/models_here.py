@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, cast
 
+from kataribe.base.errors import FormatError, KataribeError, NotFoundError, StorageError
 from kataribe.serve.models import ModelInfo, Sample
 
 if TYPE_CHECKING:
@@ -49,7 +50,19 @@ class LocalModels:
     def names(self) -> Sequence[ModelInfo]:
         """The installed models."""
         loaded = {each.name for each in self._residents.ps() if each.state == "ready"}
-        return [_info(model, model.name in loaded) for model in self._shelf.catalog.installed()]
+        return [
+            _info(model, model.name in loaded, self._context(model))
+            for model in self._shelf.catalog.installed()
+        ]
+
+    def check_context(self, name: str) -> None:
+        """Raises `SettingsError` when the context that is set is longer than the model's own."""
+        with contextlib.suppress(NotFoundError, FormatError, StorageError):  # its load tells them
+            self._shelf.check_context(self._shelf.resolve(name))
+
+    def stop_loading(self) -> None:
+        """Breaks off loads that run, and begins no more."""
+        self._residents.stop_loading()
 
     def lease(self, name: str) -> AbstractAsyncContextManager[LM]:
         """The model, loading where needed, kept at least as long as the lease."""
@@ -81,6 +94,13 @@ class LocalModels:
         """The engines' figures."""
         ready = cast("Iterable[tuple[str, LocalModel]]", self._residents.ready())
         return [sample for name, model in ready for sample in _samples(name, model)]
+
+    def _context(self, model: Installed) -> int | None:
+        """Tokens that it answers with here, or its card's word where its files cannot be read."""
+        try:
+            return self._shelf.plan(model.name).context
+        except KataribeError:
+            return model.card.context_length
 
     def close(self) -> None:
         """Frees every model; the server has let running replies finish already."""
@@ -130,14 +150,14 @@ def _read_tokenizer(path: Path, changed: int) -> ServedTokenizer:
     return ServedTokenizer(load_tokenizer(path))
 
 
-def _info(model: Installed, loaded: bool) -> ModelInfo:
+def _info(model: Installed, loaded: bool, context: int | None) -> ModelInfo:
     try:
         created = int(dt.datetime.fromisoformat(model.card.installed).timestamp())
     except ValueError:
         created = int(model.folder.stat().st_mtime)
     owner = model.card.source.partition("/")[0].removeprefix("hf:") or "local"
     owner = owner if model.card.source.startswith("hf:") else "local"
-    return ModelInfo(model.name, created, owner, loaded, model.card.context_length)
+    return ModelInfo(model.name, created, owner, loaded, context)
 
 
 def _samples(name: str, model: LocalModel) -> Iterator[Sample]:

@@ -71,6 +71,14 @@ class CatalogShelf:
         from kataribe.run.inference.load import LoadOptions, Precision, load_local
 
         plan = self.plan(name)
+        asked = self._settings.ctx
+        if asked is not None and plan.context < asked:
+            log.warning(
+                "The context is set to %d tokens, but %s was made for %d and gets those.",
+                asked,
+                name,
+                plan.context,
+            )
         options = LoadOptions(
             context=plan.context,
             cache_tokens=plan.cache_tokens,
@@ -91,7 +99,7 @@ class CatalogShelf:
         if wanted is not None and self.plan(name).context < wanted:
             raise SettingsError(
                 f"The context is set to {wanted} tokens, but {name} was made for "
-                f"{self.plan(name).context}. Set --ctx to at most that.",
+                f"{self.plan(name).context}. Set --ctx or KATARIBE_CTX to at most that.",
                 param="ctx",
             )
 
@@ -121,21 +129,16 @@ class CatalogShelf:
             peak,
             prefill=measured.prefill,
             decode=measured.decode,
+            places=plan.cache_tokens,
         )
         self.catalog.record_run(name, run)
 
     def _make_plan(self, path: Path, facts: ModelFacts) -> Planned:
         from kataribe.run.catalog.plan import plan_model
 
-        asked, most = self._settings.ctx, facts.context_length
-        if asked is not None and asked > most:
-            log.warning(
-                "The context is set to %d tokens, but %s was made for %d and gets those.",
-                asked,
-                path.name,
-                most,
-            )
-            asked = most
+        asked = self._settings.ctx
+        if asked is not None:
+            asked = min(asked, facts.context_length)  # `load` says so
         plan = plan_model(facts, self._settings.precision, asked, self.budget)
         return Planned(path, plan.context, plan.cache_tokens, plan.memory, _has_template(path))
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kataribe.base.settings import Settings
     from kataribe.base.workspace import Workspace
     from kataribe.cli.models_here import LocalModels
+    from kataribe.serve.lifecycle import Lifecycle
 
 log = logging.getLogger("kataribe.cli")
 
@@ -24,17 +25,34 @@ log = logging.getLogger("kataribe.cli")
 def server_settings(settings: Settings) -> ServerSettings:
     """What the server needs of the settings."""
     return ServerSettings(
-        host=settings.host, port=settings.port, key=settings.key, default_model=settings.model
+        host=settings.host,
+        port=settings.port,
+        key=settings.key,
+        allowed_hosts=settings.hosts,
+        allowed_origins=settings.origins,
+        default_model=settings.model,
     )
 
 
 @contextlib.contextmanager
 def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
-    """The HTTP application over the models of the workspace; frees them at the end."""
+    """The HTTP application over the models of the workspace; frees them at the end.
+
+    The default model begins to load; `/health` says so until it is there. Raises `SettingsError`
+    when the context that is set is longer than this model's own.
+    """
     from kataribe.serve.app import create_app
+    from kataribe.serve.lifecycle import Lifecycle
 
     with _open_models(settings, workspace) as models:
-        yield create_app(models, server_settings(settings))
+        models.check_context(settings.model)
+        cycle = Lifecycle()
+        cycle.at_stop(models.stop_loading)
+        cycle.loading(f"{settings.model} is loading")
+        app = create_app(models, server_settings(settings), cycle)
+        # The first question should not have to wait for the load; who asks earlier waits for it.
+        threading.Thread(target=_warm_up, args=(models, cycle, settings.model), daemon=True).start()
+        yield app
 
 
 @contextlib.contextmanager
@@ -44,6 +62,7 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
     from kataribe.run.catalog.catalog import Catalog
 
     shelf = CatalogShelf(Catalog(workspace), settings)
+    shelf.check_context(shelf.resolve(settings.model))
     model = shelf.load(shelf.resolve(settings.model))
     try:
         yield model.lm
@@ -59,18 +78,19 @@ def _open_models(settings: Settings, workspace: Workspace) -> Iterator[LocalMode
     from kataribe.run.inference.residents import Residents
 
     shelf = CatalogShelf(Catalog(workspace), settings)
-    models = LocalModels(shelf, Residents(shelf, budget=shelf.budget))
-    # The first question should not have to wait for the load; who asks earlier waits for this one.
-    threading.Thread(target=_warm_up, args=(models, settings.model), daemon=True).start()
+    models = LocalModels(shelf, Residents(shelf, budget=shelf.budget, queue=settings.queue))
     try:
         yield models
     finally:
         models.close()
 
 
-def _warm_up(models: LocalModels, name: str) -> None:
+def _warm_up(models: LocalModels, cycle: Lifecycle, name: str) -> None:
     try:
         models.load(name, hold=False)
+        cycle.ready()
         log.info("%s is loaded.", name)
     except Exception as error:  # told in the log; whoever asks for the model hears it again
-        log.warning("%s is not loaded: %s", name, error)
+        if cycle.state != "stopping":
+            cycle.ready(f"{name} is not loaded: {error}")
+            log.warning("%s is not loaded: %s", name, error)
