@@ -158,3 +158,9 @@ def test_the_big_models_chats(qwen_path: Path) -> None:
             add_generation_prompt=True,
         )
         assert template.render([message for message, _ in chat], tools=(WEATHER, TIME)) == expected
+
+
+@pytest.mark.parametrize("name", list(template_texts.ALL))
+def test_templates_without_system_messages_are_known(name: str) -> None:
+    template = ChatTemplate(template_texts.ALL[name], names=NAMES)
+    assert template.supports_system == (name != "gemma")

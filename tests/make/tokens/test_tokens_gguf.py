@@ -314,3 +314,10 @@ def test_a_damaged_normalisation_is_refused() -> None:
         bad = metadata | {"tokenizer.ggml.precompiled_charsmap": np.frombuffer(charsmap, np.uint8)}
         with pytest.raises(FormatError):
             build_tokenizer(read_tokens("t5.gguf", bad), chat_adds_bos=True)
+
+
+def test_pieces_are_written_as_in_the_vocabulary(smollm2_path):
+    tokenizer = load_tokenizer(smollm2_path)
+    assert tokenizer.pieces(tokenizer.encode("Hello world")) == ["Hello", "Ġworld"]
+    assert tokenizer.pieces([tokenizer.bos_id]) == ["<|im_start|>"]
+    assert tokenizer.pieces([tokenizer.vocab_size]) == [""]

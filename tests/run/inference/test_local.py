@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import threading
 
 import numpy as np
 import pytest
 
-from kataribe.base.errors import BusyError, ContextLengthError, InputError, UnsupportedError
+from kataribe.base.errors import (
+    BusyError,
+    ConstraintError,
+    ContextLengthError,
+    InputError,
+    UnsupportedError,
+)
 from kataribe.base.events import Finished, Progress, TextDelta, ToolCallDelta
 from kataribe.base.lm import (
     JsonFormat,
@@ -25,10 +32,13 @@ from kataribe.base.messages import (
     Message,
     TextPart,
     ToolCallPart,
+    ToolResultPart,
     text_message,
     text_of,
 )
+from kataribe.cli.models_here import ServedTokenizer
 from kataribe.make.tokens.load import load_tokenizer
+from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.run.inference.engine import Engine
 from kataribe.run.inference.local import LocalLM
 from kataribe.run.inference.requests import EngineLimits
@@ -76,7 +86,7 @@ class Typewriter:
     def _row(self, end):
         row = self._none()
         at = end - (self.begin if self.begin is not None else end)
-        if at < len(self.script):
+        if 0 <= at < len(self.script):
             row[self.script[at]] = 30.0
         else:
             row[self.end] = 30.0
@@ -307,3 +317,81 @@ async def test_requests_whose_prompt_is_still_being_made_stand_in_the_queue(toke
     await asyncio.wait(waiting)
     assert engine.metrics.refused >= 2
     engine.shutdown()
+
+
+async def test_a_streamed_echo_is_scored_too(writes, tokenizer):
+    lm = writes(" c")
+    asked = Request("a b", echo=True, logprobs=1, sampling=GREEDY)
+    events = await events_of(lm, asked)
+    first = next(event for event in events if isinstance(event, TextDelta))
+    assert first.text == "a b"
+    assert [token.token_id for token in first.logprobs] == tokenizer.encode("a b")
+    carried = [t for event in events if isinstance(event, TextDelta) for t in event.logprobs]
+    assert tuple(carried) == events[-1].logprobs
+    assert b"".join(token.raw for token in carried).startswith(b"a b c")
+
+
+@pytest.mark.parametrize("text", ["Hello 世界", "<|im_start|>Hello"])
+async def test_an_echo_is_the_text_that_was_sent(writes, tokenizer, text):
+    """What the tokenizer puts in front is scored, but has no place in the text."""
+    begin = tokenizer.special_id("<|im_start|>")
+    prefixed = Tokenizer(dataclasses.replace(tokenizer._file, prefix=(begin,)))
+    lm = writes("!")
+    lm._tokenizer = prefixed
+    lm.runner.begin = len(prefixed.encode_prompt(text))
+    finished = await reply(lm, Request(text, echo=True, logprobs=0, sampling=GREEDY))
+    assert text_of(finished.message) == text + "!"
+    assert finished.logprobs[0].token_id == begin
+    said = b"".join(token.raw for token in finished.logprobs)
+    assert said == (text + "!").encode()
+    by_ids = await reply(
+        lm, Request(tuple(prefixed.encode_prompt(text)), echo=True, sampling=GREEDY)
+    )
+    assert text_of(by_ids.message).startswith("<|im_start|>Hello")
+
+
+async def test_a_cut_reply_ends_with_a_whole_character(writes, tokenizer):
+    assert len(tokenizer.encode("鱻")) == 3
+    cut = Sampling(temperature=0, max_tokens=len(tokenizer.encode("世鱻")) - 1)
+    events = await events_of(writes("世鱻"), Request(HELLO, sampling=cut, logprobs=0))
+    finished = events[-1]
+    assert finished.reason == "length"
+    assert text_of(finished.message) == "世"
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)) == "世"
+    raw = b"".join(token.raw for token in finished.logprobs)
+    assert raw == "世鱻".encode()[: len(raw)]
+    assert len(raw) > len("世".encode()), "the log-probabilities keep the bytes"
+
+
+async def test_invalid_bytes_stay_visible(writes, tokenizer):
+    lm = writes("")
+    lm.runner.script = [*tokenizer.encode("鱻")[:2], *tokenizer.encode("a")]
+    finished = await reply(lm, Request(HELLO, sampling=GREEDY))
+    assert text_of(finished.message) == "\ufffda"
+    lm = writes("")
+    lm.runner.script = tokenizer.encode("鱻")[:2]
+    finished = await reply(lm, Request(HELLO, sampling=GREEDY))
+    assert finished.reason == "stop"
+    assert text_of(finished.message) == "\ufffd", "the model itself ended there"
+
+
+async def test_a_prompt_has_the_ids_that_the_tokenizer_tells(writes, tokenizer):
+    """With tools that this model's template does not know, and calls in the history."""
+    lm = writes("x")
+    chat = (
+        *HELLO,
+        Message("assistant", (ToolCallPart("1", "get_weather", "{}"),)),
+        Message("tool", (ToolResultPart("1", "sunny"),)),
+        text_message("user", "So?"),
+    )
+    await reply(lm, Request(chat, sampling=GREEDY, tools=(WEATHER,)))
+    served = ServedTokenizer(tokenizer)
+    assert lm.runner.prompts[0] == served.chat_ids(chat, tools=(WEATHER,))
+    assert "<tools>" in served.decode(lm.runner.prompts[0])
+
+
+async def test_a_bad_tool_is_named(writes):
+    bad = ToolSpec("bad", "", {"type": "object", "properties": {"a": {"type": "wrong"}}})
+    with pytest.raises(ConstraintError, match="'bad'") as caught:
+        await reply(writes("x"), Request(HELLO, tools=(WEATHER, bad)))
+    assert caught.value.param == "tools"

@@ -110,3 +110,25 @@ def test_nothing_certain_is_held_back():
     assert parser.push("Hello wor") == [TextDelta("Hello wor", 0)]
     assert parser.push("ld <") == [TextDelta("ld", 0)]
     assert parser.push("b>") == [TextDelta(" <b>", 0)]
+
+
+def test_full_width_spaces_belong_to_the_text():
+    """Japanese paragraphs begin with U+3000; only ASCII blanks around markers mean nothing."""
+    text = "\u3000むかし\u3000"
+    parser = ReplyParser(0, HERMES, thinks=True, thinking=True)
+    read(parser, f"{text}</think>\n{text}\n<tool_call>\n{{}}", random.Random(1))
+    thought, said, *_ = parser.parts
+    assert thought.text == text
+    assert said.text.startswith(text)
+
+
+@pytest.mark.parametrize("dialect", [HERMES, LLAMA, MISTRAL])
+def test_ids_suit_the_dialect(dialect):
+    parser = ReplyParser(0, dialect)
+    read(parser, written(dialect, CALLS[:1]), random.Random(1))
+    (call,) = parser.calls
+    if dialect is MISTRAL:
+        assert len(call.id) == 9
+        assert call.id.isalnum()
+    else:
+        assert call.id.startswith("call_")
