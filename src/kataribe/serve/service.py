@@ -28,8 +28,7 @@ def service_router(desk: Desk) -> APIRouter:
         responses=failures(),
     )
     async def list_models() -> ModelList:
-        # Reads the headers of model files that nobody has asked for yet.
-        models = await asyncio.to_thread(desk.models.names)
+        models = await asyncio.to_thread(desk.models.names)  # may read headers of files
         return ModelList(data=[_model(info) for info in models])
 
     @router.get(
