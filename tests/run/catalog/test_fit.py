@@ -26,6 +26,7 @@ from kataribe.run.catalog.memory import (
 from kataribe.run.catalog.plan import SMALLEST_CONTEXT, WISHED_CACHE, plan_model
 
 GIB = 1 << 30
+PAGE = 1 << 16
 MACHINE = Machine(
     cores=2, memory=16 * GIB, available=12 * GIB, disk_free=100 * GIB, bandwidth=30e9,
     matrix_rate=180e9, fast_bfloat16=True,
@@ -45,6 +46,7 @@ FACTS = ModelFacts(
 @pytest.fixture(autouse=True)
 def known_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kataribe.run.catalog.memory.has_fast_bfloat16", lambda: True)
+    monkeypatch.setattr("kataribe.run.catalog.memory.huge_page", lambda: PAGE)
     monkeypatch.setattr("kataribe.run.catalog.catalog.look_at", lambda workspace: MACHINE)
 
 
@@ -184,7 +186,15 @@ def test_without_fast_bfloat16_auto_is_float32(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     ("name", "ctx", "measured"),
-    [("smollm2-135m", 512, 536), ("gemma-3-270m", 1024, 962), ("qwen2.5-coder-1.5b", 1024, 3190)],
+    [
+        ("smollm2-135m", 512, 555),
+        ("smollm2-135m", 4096, 520),
+        ("smollm2-135m", 8192, 612),
+        ("gemma-3-270m", 512, 970),
+        ("gemma-3-270m", 4096, 957),
+        ("gemma-3-270m", 8192, 966),
+        ("qwen2.5-coder-1.5b", 512, 3040),
+    ],
 )
 def test_predictions_stay_within_a_tenth_of_what_was_measured(
     name: str, ctx: int, measured: int
@@ -205,7 +215,7 @@ def test_verdicts() -> None:
     assert good.verdict == "fits"
     assert good.ctx == 4096
     assert good.memory_budget == int(16 * GIB * 0.7)
-    full = good.memory.needed - good.memory.runtime
+    full = predict_memory(FACTS, "auto", 4096).needed - good.memory.runtime
     busy = fit(available=good.memory.needed - 1)
     assert busy.verdict == "does_not_fit"
     assert "free now" in busy.reason
@@ -229,12 +239,40 @@ def test_verdicts() -> None:
         Wish(ctx=0)
 
 
+def test_a_cache_is_given_in_huge_pages() -> None:
+    def cache(tokens: int, places: int | None = None) -> int:
+        return predict_memory(FACTS, "auto", 512, cache_tokens=tokens, places=places).kv_cache
+
+    row = 2 * 16 * 2  # bytes of one layer's keys, or values, for a token
+    assert cache(0, 10**6) == 0
+    assert cache(512) == cache(512, 512) == 20 * 512 * row
+    assert cache(1, 10**6) == cache(1024, 10**6) == 20 * 2 * PAGE
+    assert cache(1025, 10**6) == 20 * 3 * PAGE
+    assert cache(512, 1024) == 20 * 1024 * row  # a page holds all of a small layer
+    assert cache(1025, 1026) == 20 * 1026 * row
+
+
+def test_what_a_step_takes_grows_with_chunk_context_and_scratch() -> None:
+    def step(facts: ModelFacts = FACTS, ctx: int = 1024, chunk: int = 512) -> int:
+        return predict_memory(facts, "auto", ctx, chunk_tokens=chunk).activations
+
+    told = Calibration()
+    width = 2 * 64 + (4 + 2 * 2) * 16 + 2 * 256
+    scratch = int(2 * 64 * 256 * told.unpacked)
+    assert step() == 512 * width * told.activation + scratch + 1024 * told.mask
+    assert step(chunk=128) == 128 * width * told.activation + scratch + 1024 * told.mask
+    plain = replace(FACTS, groups=(TensorGroup("matrix", "BF16", 640_000, 10_000),))
+    assert step(plain) == step() - scratch
+    vast = replace(FACTS, hidden_size=1 << 13, intermediate_size=1 << 14)
+    assert step(vast) - step(replace(vast, groups=plain.groups)) == told.unpacked * (1 << 22)
+
+
 def test_a_plan_keeps_the_cache_within_the_budget() -> None:
     per_token = kv_bytes_per_token(FACTS, "auto")
     roomy = plan_model(FACTS, "auto", None, 8 * GIB)
     assert (roomy.context, roomy.cache_tokens, roomy.fits) == (4096, WISHED_CACHE, True)
     assert roomy.full.kv_cache == WISHED_CACHE * per_token
-    assert roomy.one.kv_cache == 4096 * per_token
+    assert roomy.one.kv_cache == 20 * 5 * PAGE
     assert roomy.memory == roomy.full.needed - roomy.full.runtime
     stays = roomy.memory - roomy.full.kv_cache
     for budget in range(stays + 600 * per_token, stays + 80_000 * per_token, 997 * per_token):
@@ -242,7 +280,7 @@ def test_a_plan_keeps_the_cache_within_the_budget() -> None:
         assert plan.fits
         assert plan.memory <= budget
         assert plan.context <= plan.cache_tokens <= WISHED_CACHE
-        assert plan.context == 4096 or plan.memory > budget - 257 * per_token
+        assert plan.context == 4096 or plan.memory > budget - 260 * (per_token + Calibration().mask)
         assert plan.cache_tokens == plan.context or plan.full.kv_cache <= budget / 4
     asked = plan_model(FACTS, "auto", 4096, stays)
     assert (asked.context, asked.cache_tokens, asked.fits) == (4096, 4096, False)
@@ -255,7 +293,7 @@ def test_fit_tells_of_one_context_and_of_a_full_cache() -> None:
     found = fit_model("m", FACTS, MACHINE, Wish(ctx=1024), download=0)
     plan = plan_model(FACTS, "auto", 1024, found.memory_budget)
     assert (found.ctx, found.cache_tokens) == (1024, plan.cache_tokens)
-    assert found.memory == predict_memory(FACTS, "auto", 1024)
+    assert found.memory == predict_memory(FACTS, "auto", 1024, places=plan.cache_tokens)
     assert found.full == predict_memory(FACTS, "auto", 1024, cache_tokens=plan.cache_tokens)
     assert found.full.kv_cache > found.memory.kv_cache
 
@@ -290,7 +328,7 @@ def test_before_the_download_and_after(catalog: Catalog, tmp_path: Path) -> None
 def test_after_a_run_it_says_how_far_off_it_was(catalog: Catalog, tmp_path: Path) -> None:
     catalog.import_(make_gguf(tmp_path / "mine.gguf"))
     assert catalog.fit("mine").observed is None
-    predicted = catalog.fit("mine", Wish(ctx=128)).memory.total
+    predicted = predict_memory(catalog.facts("mine"), "auto", 128, chunk_tokens=128).total
     run = Run("auto", 128, 128, int(predicted / 1.05), prefill=100.0, decode=10.0)
     catalog.record_run("Mine", run)
     observed = catalog.fit("mine").observed

@@ -40,6 +40,7 @@ class Run:
         prefill: Tokens of prompt read per second; None where none was measured.
         decode: Tokens written per second by one stream; None where none was measured.
         when: ISO 8601, UTC.
+        places: Tokens that the cache had places for; None for those that lay in it.
     """
 
     precision: str
@@ -49,6 +50,7 @@ class Run:
     prefill: float | None = None
     decode: float | None = None
     when: str = ""
+    places: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -258,6 +260,7 @@ def _observe(facts: ModelFacts, machine: Machine, run: Run) -> Observed:
         run.precision,
         run.ctx,
         cache_tokens=run.cache_tokens,
+        places=run.places,
         chunk_tokens=min(512, max(run.cache_tokens, 1)),  # no step was longer than what lay there
     )
     prefill, decode = predict_speeds(facts, run.precision, machine)

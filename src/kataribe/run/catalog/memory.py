@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 from kataribe.base.errors import InputError
 from kataribe.run.catalog.cards import ModelFacts, TensorGroup
-from kataribe.run.catalog.machine import has_fast_bfloat16
+from kataribe.run.catalog.machine import has_fast_bfloat16, huge_page
 
 Holding: TypeAlias = Literal["float32", "bfloat16", "int8", "int4"]
 """How a weight is held in memory."""
@@ -28,14 +28,26 @@ _PLAIN = frozenset({"F64", "F32", "F16", "BF16"})
 class Calibration:
     """Measured constants, for Linux on x86-64 with the CPU build of PyTorch 2.13.
 
-    Measured in November 2026 as the peak of resident memory (VmHWM) of a process with the server's
-    imports, after loading and after a prompt that fills the cache, for SmolLM2-135M (Q4_1),
-    Gemma 3 270M (Q4_K_M) and Qwen2.5-Coder-1.5B (Q4_K_M) with 2 threads, contexts 512, 1024 and
-    1024: 536, 962 and 3190 MiB; with these constants 556, 979 and 3138 are predicted. (Qwen was
-    measured before the decoder was made without drawing values first.)
+    Measured in November 2026 as the peak of resident memory (VmHWM) of a fresh process with the
+    server's imports and 2 threads, after loading and after prompts that fill the cache as far as
+    said; MiB. Loading anew varies by 20 MiB with how much of the file is mapped at that moment.
+
+    | model (precision auto) | context | in the cache | places | measured | predicted |
+    |---|---|---|---|---|---|
+    | SmolLM2-135M, Q4_1 | 512 | 512 | 512 | 555 | 525 |
+    | | 4096 | 4096 | 4096 | 520 | 525 |
+    | | 8192 | 8192 | 8192 | 612 | 615 |
+    | | 2048 | 16384 | 16384 | 793 | 791 |
+    | | 2048 | 2048 | 32768 | 664 | 671 |
+    | SmolLM2-135M, bfloat16 | 512 | 512 | 512 | 681 | 691 |
+    | Gemma 3 270M, Q4_K_M | 512 | 512 | 512 | 970 | 969 |
+    | | 4096 | 4096 | 4096 | 957 | 969 |
+    | | 8192 | 8192 | 8192 | 966 | 969 |
+    | | 2048 | 2048 | 32768 | 958 | 969 |
+    | Qwen2.5-Coder-1.5B, Q4_K_M | 512 | 512 | 512 | 3040 | 3037 |
 
     Attributes:
-        runtime: Bytes of the interpreter with all libraries imported (248 MiB) and of what they
+        runtime: Bytes of the interpreter with all libraries imported (249 MiB) and of what they
             take once a model runs: threads, compiled kernels, the engine.
         token: Bytes of tokenizer and token tables for each entry of the vocabulary.
         vector: Bytes for each value of norms and biases.
@@ -45,16 +57,22 @@ class Calibration:
             is packed and checked.
         mapped: Part of the file's bytes that is still mapped when the last weight is loaded.
         activation: Bytes per token and number of the widest places of a layer that are alive.
+        unpacked: Bytes per value of a 4-bit matrix that is unpacked for many tokens, counted.
+        unpacked_values: Most values that are unpacked at a time, as `make.adapt.unpack` has it.
+        mask: Bytes of masks per token of context: 128 rows, half as long again, built from bits.
     """
 
-    runtime: int = 323 << 20
-    token: int = 527
+    runtime: int = 292 << 20
+    token: int = 640
     vector: int = 4
     int4_group: int = 4
     int8_row: int = 2
-    packing: float = 14.3
+    packing: float = 11.0
     mapped: float = 1.0
-    activation: float = 14.0
+    activation: float = 4.0
+    unpacked: float = 4.5
+    unpacked_values: int = 1 << 22
+    mask: int = 128 * 3 // 2 * 3
 
 
 DEFAULT = Calibration()
@@ -68,8 +86,8 @@ class MemoryEstimate:
         runtime: Interpreter and libraries.
         tokenizer: Vocabulary and merges.
         weights: As they are held.
-        kv_cache: Keys and values of all cached tokens.
-        activations: Of one step.
+        kv_cache: Keys and values of all cached tokens, in whole pages of memory.
+        activations: Of one step, with masks and the scratch for unpacked weights.
         loading: Needed while loading, and given back before the model runs.
         mapped: Pages of the file that lie in memory while it is loaded; the system takes them
             back when it has need of them.
@@ -106,6 +124,7 @@ def predict_memory(
     ctx: int,
     *,
     cache_tokens: int | None = None,
+    places: int | None = None,
     chunk_tokens: int = 512,
     calibration: Calibration = DEFAULT,
 ) -> MemoryEstimate:
@@ -115,7 +134,8 @@ def predict_memory(
         facts: From `read_facts` or a card.
         precision: One of `PRECISIONS`.
         ctx: Context in tokens.
-        cache_tokens: Tokens that the KV cache holds for all sequences together; None for `ctx`.
+        cache_tokens: Tokens that lie in the KV cache, of all sequences together; None for `ctx`.
+        places: Tokens that the cache has places for; None for as many as lie in it.
         chunk_tokens: Most tokens of one step.
         calibration: The measured constants.
     """
@@ -126,8 +146,9 @@ def predict_memory(
         runtime=calibration.runtime,
         tokenizer=facts.vocab_size * calibration.token,
         weights=weight_bytes(facts, precision, calibration),
-        kv_cache=kv_bytes_per_token(facts, precision) * tokens,
-        activations=_activation_bytes(facts, min(chunk_tokens, ctx), calibration),
+        kv_cache=_cache_bytes(facts, precision, tokens, tokens if places is None else places),
+        activations=_activation_bytes(facts, precision, min(chunk_tokens, ctx), calibration)
+        + calibration.mask * ctx,
         loading=int(largest * calibration.packing),
         mapped=int((facts.file_bytes or _published_bytes(facts)) * calibration.mapped),
     )
@@ -190,11 +211,36 @@ def held_bytes(group: TensorGroup, precision: str, calibration: Calibration = DE
             return group.values // 2 + group.values // 32 * calibration.int4_group
 
 
-def _activation_bytes(facts: ModelFacts, tokens: int, calibration: Calibration) -> int:
-    """Of one step: the widest places of a layer, for each token."""
+def _cache_bytes(facts: ModelFacts, precision: str, tokens: int, places: int) -> int:
+    """Of a cache with `places`, what the system has given when `tokens` were written.
+
+    The system gives whole pages, and NumPy asks for huge ones: so each layer's keys and values,
+    which lie one layer behind the other, take the pages that they touch. They begin just before
+    the end of a page (the allocator puts its header before them), which makes one page more.
+    """
+    if tokens <= 0:
+        return 0
+    pieces = 2 * facts.layers
+    row = kv_bytes_per_token(facts, precision) // pieces
+    page = huge_page()
+    touched = tokens * row
+    if page and tokens < places:
+        touched = (1 + -(-touched // page)) * page
+    return pieces * min(places * row, touched)
+
+
+def _activation_bytes(
+    facts: ModelFacts, precision: str, tokens: int, calibration: Calibration
+) -> int:
+    """Of one step: the widest places of a layer for each token, and one matrix unpacked."""
     heads = (facts.heads + 2 * facts.kv_heads) * facts.head_dim
     width = 2 * facts.hidden_size + heads + 2 * facts.intermediate_size
-    return int(tokens * width * calibration.activation)
+    largest = min(2 * facts.intermediate_size * facts.hidden_size, calibration.unpacked_values)
+    packed = any(
+        group.role == "matrix" and holding(group, precision) == "int4" for group in facts.groups
+    )
+    scratch = largest * calibration.unpacked if packed and has_fast_bfloat16() else 0
+    return int(tokens * width * calibration.activation + scratch)
 
 
 def _published_bytes(facts: ModelFacts) -> int:

@@ -60,18 +60,26 @@ def plan_model(facts: ModelFacts, precision: str, asked: int | None, budget: int
         budget: Bytes for models, beside what the program takes anyway.
     """
     per_token = kv_bytes_per_token(facts, precision)
+
+    def left(context: int) -> int:
+        """Bytes for the cache, beside what stays and what a step takes."""
+        bare = predict_memory(facts, precision, context, cache_tokens=0)
+        return budget - bare.tokenizer - bare.weights - bare.activations
+
     context = asked or facts.context_length
-    bare = predict_memory(facts, precision, context, cache_tokens=0)
-    stays = bare.tokenizer + bare.weights
-    room = max(budget - stays - bare.activations, 0) // per_token  # tokens
-    if asked is None and room < context:
-        context = min(context, max(room // CONTEXT_STEP * CONTEXT_STEP, SMALLEST_CONTEXT))
+    if asked is None and left(context) < context * per_token:
+        least = min(SMALLEST_CONTEXT, context)
+        # Masks grow with the context, so a token of context takes more than its place in the cache.
+        growth = (left(least) - left(context)) / max(context - least, 1)
+        longest = int((left(least) + least * growth) / (per_token + growth))
+        context = min(context, max(longest // CONTEXT_STEP * CONTEXT_STEP, least))
+    room = max(left(context), 0) // per_token  # tokens
     cache = max(context, min(WISHED_CACHE, budget // CACHE_SHARE // per_token, room))
     full = predict_memory(facts, precision, context, cache_tokens=cache)
     return Plan(
         context,
         cache,
-        predict_memory(facts, precision, context),
+        predict_memory(facts, precision, context, cache_tokens=context, places=cache),
         full,
         fits=full.needed - full.runtime <= budget,
     )
