@@ -95,6 +95,11 @@ class LocalModels:
         ready = cast("Iterable[tuple[str, LocalModel]]", self._residents.ready())
         return [sample for name, model in ready for sample in _samples(name, model)]
 
+    @property
+    def is_loading(self) -> bool:
+        """After `close`: a load still runs."""
+        return self._residents.is_loading
+
     def _context(self, model: Installed) -> int | None:
         """Tokens that it answers with here, or its card's word where its files cannot be read."""
         try:

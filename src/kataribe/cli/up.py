@@ -73,8 +73,11 @@ def up(
 
 def _serve(settings: Settings, workspace: Workspace, *, open_browser: bool) -> None:
     import contextlib
+    import os
+    import sys
 
     from kataribe.cli import wiring
+    from kataribe.cli.exits import DONE
     from kataribe.cli.logs import start_logs
     from kataribe.cli.models.pull import ensure_default
     from kataribe.cli.output import say
@@ -98,6 +101,10 @@ def _serve(settings: Settings, workspace: Workspace, *, open_browser: bool) -> N
 
         app = at_end.enter_context(wiring.open_app(settings, workspace))
         serve_on(app, listening, ready=ready)
+    if app.state.is_loading():  # everything is put away, and nothing waits for half a model
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(DONE)
 
 
 def _open_when_seen(url: str) -> None:

@@ -52,6 +52,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
         app = create_app(models, server_settings(settings), cycle)
         # The first question should not have to wait for the load; who asks earlier waits for it.
         threading.Thread(target=_warm_up, args=(models, cycle, settings.model), daemon=True).start()
+        app.state.is_loading = lambda: models.is_loading
         yield app
 
 

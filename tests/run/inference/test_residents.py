@@ -227,3 +227,18 @@ async def test_stopping_breaks_off_a_load(shelf):
         await asking
     await asyncio.to_thread(residents.close, 0.0)
     assert residents.ps() == ()
+
+
+def test_a_load_that_cannot_be_broken_off_is_not_waited_for(shelf, monkeypatch):
+    monkeypatch.setattr("kataribe.run.inference.residents._BREAK_OFF", 0.05)
+    residents = Residents(shelf, budget=100)
+    shelf.gate.clear()
+    loading = threading.Thread(target=residents.load, args=("a",))
+    loading.start()
+    while not shelf.loads:
+        time.sleep(0.01)
+    residents.close(0.0)
+    assert residents.is_loading
+    shelf.gate.set()
+    loading.join()
+    assert not residents.is_loading

@@ -12,7 +12,7 @@ import contextlib
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
@@ -22,6 +22,9 @@ from kataribe.base.lm import LM, Capabilities, Request, Score, Scorer
 
 _POLL = 0.1
 """Seconds between two reports of how far a load has come."""
+
+_BREAK_OFF = 1.0
+"""Seconds that a load may take to notice that it is no longer wanted."""
 
 LoadProgress = Callable[[int, int], None]
 """Called with bytes read and bytes in all."""
@@ -109,6 +112,7 @@ class Residents:
         self._lock = threading.RLock()  # a load that fails at once calls back while we hold it
         self._loaders = ThreadPoolExecutor(max_workers=2, thread_name_prefix="load")
         self._closing = False
+        self._breaking_off: set[Future[LoadedModel]] = set()
 
     @contextlib.asynccontextmanager
     async def lease(self, name: str) -> AsyncIterator[ResidentLM]:
@@ -178,17 +182,31 @@ class Residents:
         self._closing = True
 
     def close(self, grace: float) -> None:
-        """`stop_loading`, then frees every model; replies get `grace` seconds to end. Blocks."""
+        """`stop_loading`, then frees every model; replies get `grace` seconds to end. Blocks.
+
+        A load that is busy with one large tensor is not waited for; `is_loading` tells.
+        """
         self.stop_loading()
         with self._lock:
             places = list(self._places.values())
             self._places.clear()
-        closers = [threading.Thread(target=_close, args=(place, grace)) for place in places]
+        loads = [place.future for place in places if not place.future.done()]
+        self._breaking_off = wait(loads, timeout=_BREAK_OFF).not_done
+        closers = [
+            threading.Thread(target=_close, args=(place, grace))
+            for place in places
+            if place.future not in self._breaking_off
+        ]
         for closer in closers:
             closer.start()
         for closer in closers:
             closer.join()
-        self._loaders.shutdown()
+        self._loaders.shutdown(wait=not self._breaking_off)
+
+    @property
+    def is_loading(self) -> bool:
+        """After `close`: a load still runs, and would hold the process up."""
+        return any(not load.done() for load in self._breaking_off)
 
     def _claim(self, name: str, *, queues: bool = False) -> _Place:
         """A model's place, one lease more on it; `queues` for one that waits in the queue."""
