@@ -931,6 +931,7 @@ export interface components {
             description?: string | null;
             /**
              * Parameters
+             * @description Without, or without properties, the function takes no arguments.
              * @default null
              */
             parameters?: {
@@ -1173,10 +1174,14 @@ export interface components {
          * @description A JSON schema with a name. The reply always follows it, also without `strict`.
          */
         SchemaDefinition: {
-            /** Name */
+            /**
+             * Name
+             * @description Does not change the answer.
+             */
             name: string;
             /**
              * Schema
+             * @description Its titles and descriptions are not shown to the model: tell it in a message what the fields mean.
              * @default null
              */
             schema?: {
@@ -1184,11 +1189,13 @@ export interface components {
             } | null;
             /**
              * Description
+             * @description Does not change the answer; tell the model in a message what it shall write.
              * @default null
              */
             description?: string | null;
             /**
              * Strict
+             * @description Does not change the answer: always strict.
              * @default null
              */
             strict?: boolean | null;
@@ -1330,7 +1337,7 @@ export interface components {
             continue_final_message?: boolean;
             /**
              * Add Special Tokens
-             * @description Off by default: a chat template writes the begin token itself.
+             * @description Puts the begin token in front of what the chat template wrote, which usually has it; without, the ids are those that a chat is answered from.
              * @default false
              */
             add_special_tokens?: boolean;
@@ -1358,7 +1365,10 @@ export interface components {
             max_model_len: number | null;
             /** Tokens */
             tokens: number[];
-            /** Token Strs */
+            /**
+             * Token Strs
+             * @description The vocabulary's pieces, such as Ġworld or ▁world.
+             */
             token_strs?: string[] | null;
         };
         /**

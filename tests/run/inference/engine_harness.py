@@ -98,7 +98,7 @@ def reference_reply(
             if found:
                 return ids, text[: place - max(map(len, found))], "stop"
         if len(history) >= end:
-            return ids, _text(ids, final=True), "length"
+            return ids, _text(ids, final=False), "length"
 
 
 def _text(ids: list[int], *, final: bool) -> str:
