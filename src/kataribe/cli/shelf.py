@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from kataribe.base.settings import Settings
     from kataribe.cli.measured import Measured, MeasuredModel
+    from kataribe.files.gguf import GGUFFile
     from kataribe.run.catalog.cards import ModelFacts
     from kataribe.run.catalog.catalog import Catalog
     from kataribe.run.inference.residents import LoadProgress
@@ -67,9 +68,13 @@ class CatalogShelf:
 
     def load(self, name: str, progress: LoadProgress | None = None) -> MeasuredModel:
         """Brings the model into memory; it keeps what it took and how fast it was at its end."""
+        from kataribe.make.tokens.template_host import shared_host
+
+        shared_host().start()  # beside the import of torch
         from kataribe.cli.measured import MeasuredModel
         from kataribe.run.inference.load import LoadOptions, Precision, load_local
 
+        held = _open(self.catalog.path_of(name))  # shared by all who read it in what follows
         plan = self.plan(name)
         asked = self._settings.ctx
         if asked is not None and plan.context < asked:
@@ -91,6 +96,7 @@ class CatalogShelf:
         with self._lock:
             self._loads += 1
         model = load_local(name, plan.path, options, progress)
+        del held
         return MeasuredModel(model, lambda measured: self._record(name, plan, measured))
 
     def check_context(self, name: str) -> None:
@@ -141,6 +147,13 @@ class CatalogShelf:
             asked = min(asked, facts.context_length)  # `load` says so
         plan = plan_model(facts, self._settings.precision, asked, self.budget)
         return Planned(path, plan.context, plan.cache_tokens, plan.memory, _has_template(path))
+
+
+def _open(path: Path) -> GGUFFile | None:
+    """The file, where the model is one."""
+    from kataribe.files.gguf import open_gguf
+
+    return open_gguf(path) if path.is_file() else None
 
 
 def _recommended(name: str, path: Path) -> Sampling | None:

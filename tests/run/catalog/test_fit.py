@@ -26,7 +26,7 @@ from kataribe.run.catalog.memory import (
 from kataribe.run.catalog.plan import SMALLEST_CONTEXT, WISHED_CACHE, plan_model
 
 GIB = 1 << 30
-PAGE = 1 << 16
+PAGE = 4096
 MACHINE = Machine(
     cores=2, memory=16 * GIB, available=12 * GIB, disk_free=100 * GIB, bandwidth=30e9,
     matrix_rate=180e9, fast_bfloat16=True,
@@ -46,7 +46,6 @@ FACTS = ModelFacts(
 @pytest.fixture(autouse=True)
 def known_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("kataribe.run.catalog.memory.has_fast_bfloat16", lambda: True)
-    monkeypatch.setattr("kataribe.run.catalog.memory.huge_page", lambda: PAGE)
     monkeypatch.setattr("kataribe.run.catalog.catalog.look_at", lambda workspace: MACHINE)
 
 
@@ -240,16 +239,16 @@ def test_verdicts() -> None:
         Wish(ctx=0)
 
 
-def test_a_cache_is_given_in_huge_pages() -> None:
+def test_a_cache_is_given_in_pages() -> None:
     def cache(tokens: int, places: int | None = None) -> int:
         return predict_memory(FACTS, "auto", 512, cache_tokens=tokens, places=places).kv_cache
 
     row = 2 * 16 * 2  # bytes of one layer's keys, or values, for a token
     assert cache(0, 10**6) == 0
     assert cache(512) == cache(512, 512) == 20 * 512 * row
-    assert cache(1, 10**6) == cache(1024, 10**6) == 20 * 2 * PAGE
-    assert cache(1025, 10**6) == 20 * 3 * PAGE
-    assert cache(512, 1024) == 20 * 1024 * row  # a page holds all of a small layer
+    assert cache(1, 10**6) == cache(64, 10**6) == 20 * 2 * PAGE
+    assert cache(65, 10**6) == 20 * 3 * PAGE
+    assert cache(32, 64) == 20 * 64 * row  # a page holds all of a small layer
     assert cache(1025, 1026) == 20 * 1026 * row
 
 
@@ -273,7 +272,7 @@ def test_a_plan_keeps_the_cache_within_the_budget() -> None:
     roomy = plan_model(FACTS, "auto", None, 8 * GIB)
     assert (roomy.context, roomy.cache_tokens, roomy.fits) == (4096, WISHED_CACHE, True)
     assert roomy.full.kv_cache == WISHED_CACHE * per_token
-    assert roomy.one.kv_cache == 20 * 5 * PAGE
+    assert roomy.one.kv_cache == 20 * 65 * PAGE
     assert roomy.memory == roomy.full.needed - roomy.full.runtime
     stays = roomy.memory - roomy.full.kv_cache
     for budget in range(stays + 600 * per_token, stays + 80_000 * per_token, 997 * per_token):

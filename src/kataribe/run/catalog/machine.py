@@ -165,21 +165,6 @@ def peak_memory() -> int | None:
     return int(told) * 1024 if told.isdigit() else None
 
 
-@functools.cache
-def huge_page() -> int:
-    """Bytes of the pages that the system gives to large arrays of NumPy, which asks for huge ones.
-
-    0 where it gives none but the smallest.
-    """
-    folder = Path("/sys/kernel/mm/transparent_hugepage")
-    try:
-        enabled = (folder / "enabled").read_text("ascii")
-        size = (folder / "hpage_pmd_size").read_text("ascii").strip()
-    except (OSError, ValueError):
-        return 0
-    return 0 if "[never]" in enabled or not size.isdigit() else int(size)
-
-
 def memory_limit() -> int:
     """Bytes of RAM that this process may use."""
     return _memory_limit(psutil.virtual_memory().total)

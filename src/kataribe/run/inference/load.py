@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -90,11 +91,13 @@ def load_local(
             f"{config.context_length}. Set --ctx to at most that.",
             param="ctx",
         )
-    tokenizer = load_tokenizer(path)
     device = pick_device(options.device)
-    model = load_quantized(
-        replace(checkpoint, tensors=_Told(checkpoint, progress)), options.precision, device
-    )
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        reading = beside.submit(load_tokenizer, path)
+        model = load_quantized(
+            replace(checkpoint, tensors=_Told(checkpoint, progress)), options.precision, device
+        )
+        tokenizer = reading.result()
     # Positions that stretch with the length must not depend on who else is served.
     model.fixed_length = options.context
     blocks = -(-options.cache_tokens // BLOCK_SIZE)
