@@ -1,17 +1,22 @@
-import { useEffect, useRef, type RefObject } from "react";
+import { useLayoutEffect, useRef, type RefObject } from "react";
 
 import { belongsToInputMethod } from "./composing";
 
-/** `/` goes to the composer, Esc stops a reply. */
+/**
+ * `/` goes to the composer, Esc stops a reply.
+ *
+ * Layout effects: a key that is pressed as soon as the words are seen must not fall between two
+ * pages, of which one has stopped to listen and the other has not begun.
+ */
 export function useChatKeys(
   field: RefObject<HTMLTextAreaElement | null>,
   stop: (() => void) | null,
 ): void {
   const latest = useRef(stop);
-  useEffect(() => {
+  useLayoutEffect(() => {
     latest.current = stop;
   });
-  useEffect(() => {
+  useLayoutEffect(() => {
     const onKey = (event: KeyboardEvent) => {
       if (event.defaultPrevented || belongsToInputMethod(event)) return;
       if (document.querySelector("dialog[open]")) return; // keys belong to it
