@@ -92,12 +92,14 @@ def load_local(
             param="ctx",
         )
     device = pick_device(options.device)
+    # Weights are packed in a thread that ends. OpenMP keeps a team of threads for every thread that
+    # ever computed; with one left over beside the engine's, there are more than cores, waits no
+    # longer spin, and a token took three times as long.
+    told = replace(checkpoint, tensors=_Told(checkpoint, progress))
     with ThreadPoolExecutor(max_workers=1) as beside:
-        reading = beside.submit(load_tokenizer, path)
-        model = load_quantized(
-            replace(checkpoint, tensors=_Told(checkpoint, progress)), options.precision, device
-        )
-        tokenizer = reading.result()
+        packing = beside.submit(load_quantized, told, options.precision, device)
+        tokenizer = load_tokenizer(path)
+        model = packing.result()
     # Positions that stretch with the length must not depend on who else is served.
     model.fixed_length = options.context
     blocks = -(-options.cache_tokens // BLOCK_SIZE)
