@@ -132,6 +132,13 @@ async def test_waiting_shows_how_far_the_load_is(residents, shelf):
     assert residents.ps()[0].state == "ready"
 
 
+async def test_a_model_in_memory_is_not_said_to_be_loading(residents):
+    await asyncio.to_thread(residents.load, "a")
+    async with residents.lease("a") as lm:
+        events = [event async for event in lm.stream(Request("x"))]
+    assert not [event for event in events if getattr(event, "stage", None) == "loading"]
+
+
 async def test_a_load_that_fails_tells_everybody_and_is_tried_again(residents, shelf):
     for _ in range(2):
         with pytest.raises(FormatError, match="bad file"):

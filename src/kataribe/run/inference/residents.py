@@ -329,11 +329,13 @@ class ResidentLM:
     async def stream(self, request: Request) -> AsyncIterator[Event]:
         """The model's own events, after progress of its load."""
         loading = asyncio.wrap_future(self._place.future)
-        while not loading.done():
+        # Not `loading.done()`: that says no until the event loop has turned once, and a model in
+        # memory would be told to be loading.
+        while not self._place.future.done():
             done, total = self._place.progress
             yield Progress("loading", done, total or None)
             await asyncio.wait([loading], timeout=_POLL)
-        lm = loading.result().lm
+        lm = (await asyncio.shield(loading)).lm
         async with contextlib.aclosing(_closable(lm.stream(request))) as events:
             async for event in events:
                 yield event
