@@ -26,7 +26,8 @@ SEED = 20261121
 
 
 def bits(values: np.ndarray) -> np.ndarray:
-    return np.ascontiguousarray(values, dtype=np.float32).view(np.uint32)
+    """As whole numbers; what is no number counts as one, whatever its sign."""
+    return np.where(np.isnan(values), np.float32(np.nan), values).astype(np.float32).view(np.uint32)
 
 
 def reference(raw: np.ndarray, kind: str) -> np.ndarray:

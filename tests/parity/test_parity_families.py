@@ -172,7 +172,8 @@ def test_window_of_one_sees_itself_only(tmp_path: Path) -> None:
 
 def test_gradients_equal_those_of_transformers(tmp_path: Path) -> None:
     from kataribe.make.model.attention import CausalAttend
-    from kataribe.make.model.checkpoint import load_model, open_checkpoint
+    from kataribe.make.model.checkpoint import open_checkpoint
+    from kataribe.make.model.loading import load_model
 
     for family, name in (("llama", "model.embed_tokens"), ("gemma3", "model.embed_tokens")):
         model = build(family, 16)

@@ -8,7 +8,8 @@ import pytest
 import torch
 
 from kataribe.make.model.attention import CausalAttend
-from kataribe.make.model.checkpoint import load_model, open_checkpoint
+from kataribe.make.model.checkpoint import open_checkpoint
+from kataribe.make.model.loading import load_model
 from kataribe.make.model.reference import generate_reference
 from tests.parity.gguf_reference import reference_model
 from tests.parity.tiny import TOLERANCE

@@ -13,7 +13,8 @@ import torch
 import transformers
 
 from kataribe.make.model.attention import CausalAttend
-from kataribe.make.model.checkpoint import load_model, open_checkpoint
+from kataribe.make.model.checkpoint import open_checkpoint
+from kataribe.make.model.loading import load_model
 
 TOLERANCE = 1e-4
 GAIN = 1.5

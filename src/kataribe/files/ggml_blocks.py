@@ -1,24 +1,21 @@
 """Blocks of quantised weights as llama.cpp's ggml lays them out, to and from float32.
 
-A row is cut into blocks of 32 or 256 values; each block holds its scales beside small integers.
-The layouts are those of ggml's `ggml-common.h`; the arithmetic keeps ggml's order of operations,
-so results are equal bit by bit. Written in NumPy over many blocks at once, in steps of bounded
-size.
+A row is cut into blocks of 32 or 256 values; each block holds its scales beside small integers,
+see `ggml_groups`. The arithmetic keeps ggml's order of operations, so results
+are equal bit by bit. Written in NumPy over many blocks at once, in steps of bounded size.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from typing import Any, TypeAlias
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kataribe.base.errors import FormatError, UnsupportedError
-
-Bytes: TypeAlias = NDArray[np.uint8]
-Floats: TypeAlias = NDArray[np.float32]
+from kataribe.files.ggml_groups import GROUPED, Bytes, Floats, split_blocks
 
 BLOCK: Mapping[str, tuple[int, int]] = {
     "F32": (1, 4),
@@ -129,22 +126,6 @@ def _block(kind: str) -> tuple[int, int]:
     return BLOCK[kind]
 
 
-def _half(blocks: Bytes, start: int) -> Floats:
-    """The float16 that stands at byte `start` of each block, as float32 (blocks, 1)."""
-    pair = np.ascontiguousarray(blocks[:, start : start + 2])
-    return pair.view("<f2").astype(np.float32)
-
-
-def _nibbles(packed: Bytes) -> Bytes:
-    """(blocks, n) bytes -> (blocks, 2n): all low halves, then all high halves."""
-    return np.concatenate([packed & 0xF, packed >> 4], axis=1)
-
-
-def _fifth_bits(packed: Bytes) -> Bytes:
-    """(blocks, 4) bytes -> (blocks, 32): each bit moved to the place of 16."""
-    return np.unpackbits(packed, axis=1, bitorder="little") << np.uint8(4)
-
-
 def _f32(blocks: Bytes) -> Floats:
     return blocks.view("<f4").astype(np.float32, copy=False)
 
@@ -157,105 +138,24 @@ def _bf16(blocks: Bytes) -> Floats:
     return float32_from_bfloat16(blocks).reshape(-1, 1)
 
 
-def _q8_0(blocks: Bytes) -> Floats:
-    return _half(blocks, 0) * blocks[:, 2:].view(np.int8).astype(np.float32)
+def _grouped(kind: str) -> Callable[[Bytes], Floats]:
+    """Scale times value, plus the offset where the kind has one."""
 
+    def unpack(blocks: Bytes) -> Floats:
+        groups = split_blocks(blocks, kind)
+        values = groups.scales[..., None] * groups.values.astype(np.float32)
+        if groups.offsets is not None:
+            values += groups.offsets[..., None]
+        return values.reshape(len(blocks), -1)
 
-def _q4_0(blocks: Bytes) -> Floats:
-    return _half(blocks, 0) * (_nibbles(blocks[:, 2:]).astype(np.int8) - 8).astype(np.float32)
-
-
-def _q4_1(blocks: Bytes) -> Floats:
-    return _half(blocks, 0) * _nibbles(blocks[:, 4:]).astype(np.float32) + _half(blocks, 2)
-
-
-def _q5_0(blocks: Bytes) -> Floats:
-    whole = _nibbles(blocks[:, 6:]) | _fifth_bits(blocks[:, 2:6])
-    return _half(blocks, 0) * (whole.astype(np.int8) - 16).astype(np.float32)
-
-
-def _q5_1(blocks: Bytes) -> Floats:
-    whole = _nibbles(blocks[:, 8:]) | _fifth_bits(blocks[:, 4:8])
-    return _half(blocks, 0) * whole.astype(np.float32) + _half(blocks, 2)
-
-
-def _planes(packed: Bytes, group: int, bits: int) -> Bytes:
-    """Unpacks bytes that hold several small numbers, one in each plane of bits.
-
-    (blocks, n) -> (blocks, n / group, 8 / bits, group): of every `group` bytes, first their
-    lowest bits, then the next higher, and so on.
-    """
-    shifts = np.arange(0, 8, bits, dtype=np.uint8).reshape(1, 1, -1, 1)
-    grouped = packed.reshape(len(packed), -1, 1, group)
-    return (grouped >> shifts) & np.uint8((1 << bits) - 1)
-
-
-def _q2_k(blocks: Bytes) -> Floats:
-    scales = blocks[:, :16]
-    step = _half(blocks, 80) * (scales & 0xF).astype(np.float32)
-    low = _half(blocks, 82) * (scales >> 4).astype(np.float32)
-    small = _planes(blocks[:, 16:80], 32, 2).reshape(-1, 16, 16).astype(np.float32)
-    return (step[..., None] * small - low[..., None]).reshape(-1, 256)
-
-
-def _q3_k(blocks: Bytes) -> Floats:
-    packed = blocks[:, 96:108]
-    low = _nibbles(packed[:, :8])
-    high = _planes(packed[:, 8:], 4, 2).reshape(-1, 16)
-    scales = (low | (high << 4)).astype(np.int8) - 32
-    step = _half(blocks, 108) * scales.astype(np.float32)
-    absent = _planes(blocks[:, :32], 32, 1).reshape(-1, 256) ^ 1  # a clear bit subtracts 4
-    small = _planes(blocks[:, 32:96], 32, 2).reshape(-1, 256)
-    signed = small.astype(np.int8) - (absent << 2).astype(np.int8)
-    return (step[..., None] * signed.reshape(-1, 16, 16).astype(np.float32)).reshape(-1, 256)
-
-
-def _scales_and_mins(packed: Bytes) -> tuple[Floats, Floats]:
-    """The 8 scales and 8 minima of six bits that Q4_K and Q5_K pack into 12 bytes."""
-    first, second, third = packed[:, :4], packed[:, 4:8], packed[:, 8:]
-    scales = np.concatenate([first & 63, (third & 0xF) | ((first >> 6) << 4)], axis=1)
-    mins = np.concatenate([second & 63, (third >> 4) | ((second >> 6) << 4)], axis=1)
-    return scales.astype(np.float32), mins.astype(np.float32)
-
-
-def _q4_k(blocks: Bytes) -> Floats:
-    scales, mins = _scales_and_mins(blocks[:, 4:16])
-    step, low = _half(blocks, 0) * scales, _half(blocks, 2) * mins
-    small = _planes(blocks[:, 16:], 32, 4).reshape(-1, 8, 32).astype(np.float32)
-    return (step[..., None] * small - low[..., None]).reshape(-1, 256)
-
-
-def _q5_k(blocks: Bytes) -> Floats:
-    scales, mins = _scales_and_mins(blocks[:, 4:16])
-    step, low = _half(blocks, 0) * scales, _half(blocks, 2) * mins
-    fifth = _planes(blocks[:, 16:48], 32, 1).reshape(-1, 8, 32) << 4
-    small = _planes(blocks[:, 48:], 32, 4).reshape(-1, 8, 32) | fifth
-    return (step[..., None] * small.astype(np.float32) - low[..., None]).reshape(-1, 256)
-
-
-def _q6_k(blocks: Bytes) -> Floats:
-    low = _planes(blocks[:, :128], 64, 4).reshape(-1, 256)
-    high = _planes(blocks[:, 128:192], 32, 2).reshape(-1, 256)
-    signed = (low | (high << 4)).astype(np.int8) - 32
-    scales = blocks[:, 192:208].view(np.int8).astype(np.float32)
-    step = _half(blocks, 208) * scales
-    return (step[..., None] * signed.reshape(-1, 16, 16).astype(np.float32)).reshape(-1, 256)
+    return unpack
 
 
 _UNPACK: Mapping[str, Callable[[Bytes], Floats]] = {
     "F32": _f32,
     "F16": _f16,
     "BF16": _bf16,
-    "Q8_0": _q8_0,
-    "Q4_0": _q4_0,
-    "Q4_1": _q4_1,
-    "Q5_0": _q5_0,
-    "Q5_1": _q5_1,
-    "Q2_K": _q2_k,
-    "Q3_K": _q3_k,
-    "Q4_K": _q4_k,
-    "Q5_K": _q5_k,
-    "Q6_K": _q6_k,
+    **{kind: _grouped(kind) for kind in GROUPED},
 }
 
 

@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 
 from kataribe.base.errors import FormatError, NotFoundError
 from kataribe.files.atomic import storage_error
-from kataribe.files.ggml_blocks import BLOCK, Bytes, Floats, dequantize, packed_size
+from kataribe.files.ggml_blocks import BLOCK, dequantize, packed_size
+from kataribe.files.ggml_groups import Bytes, Floats
 from kataribe.files.gguf_values import (
     MAX_KEY_BYTES,
     HeaderCursor,

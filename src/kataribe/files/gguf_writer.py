@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from kataribe.base.errors import FormatError, InputError
 from kataribe.files.atomic import atomic_file
-from kataribe.files.ggml_blocks import BLOCK, Bytes, packed_size
+from kataribe.files.ggml_blocks import BLOCK, packed_size
+from kataribe.files.ggml_groups import Bytes
 from kataribe.files.gguf import DEFAULT_ALIGNMENT, MAGIC, MAX_DIMENSIONS, TENSOR_KINDS
 from kataribe.files.gguf_values import ARRAY, BOOL, NUMBERS, STRING
 

@@ -21,7 +21,8 @@ from numpy.typing import NDArray
 
 from kataribe.base.errors import FormatError, InputError, NotFoundError, UnsupportedError
 from kataribe.files.atomic import atomic_file, storage_error
-from kataribe.files.ggml_blocks import Bytes, Floats, float32_from_bfloat16
+from kataribe.files.ggml_blocks import float32_from_bfloat16
+from kataribe.files.ggml_groups import Bytes, Floats
 
 MAX_HEADER_BYTES = 32 << 20
 """The largest published headers have 3 MB; parsed JSON takes some ten times its length."""

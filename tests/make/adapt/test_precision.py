@@ -26,6 +26,7 @@ from kataribe.make.model.attention import CausalAttend
 from kataribe.make.model.checkpoint import Checkpoint
 from kataribe.make.model.config import ModelConfig, RopeConfig
 from kataribe.make.model.decoder import Decoder
+from kataribe.make.model.loading import load_tensor
 from kataribe.make.model.sources import SourceTensor
 
 BASE = {
@@ -198,7 +199,9 @@ def test_sampled_rows_are_the_file_s_rows():
     source = stored.tensors["blocks.0.mlp.down.weight"]
     matrix = of_source(source, None)
     rows = np.array([0, 7, 63])
-    assert torch.equal(matrix.some(rows), source.load(torch.float32)[torch.from_numpy(rows)])
+    assert torch.equal(
+        matrix.some(rows), load_tensor(source, torch.float32)[torch.from_numpy(rows)]
+    )
 
 
 def test_unknown_precision_is_refused():

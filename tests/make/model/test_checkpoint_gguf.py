@@ -12,7 +12,8 @@ import torch
 from gguf_files import metadata_of, tensors_of, write, write_model
 
 from kataribe.base.errors import ArchitectureError, FormatError
-from kataribe.make.model.checkpoint import load_model, open_checkpoint
+from kataribe.make.model.checkpoint import open_checkpoint
+from kataribe.make.model.loading import load_model, load_tensor
 from tests.parity.tiny import (
     TOLERANCE,
     build,
@@ -109,9 +110,9 @@ def test_packed_rows_move_whole(tmp_path: Path) -> None:
     assert np.array_equal(source.raw(), gguf.quants.quantize(straight, Q.Q4_0))
     assert source.size_bytes == source.raw().nbytes
     values = gguf.quants.dequantize(source.raw(), Q.Q4_0)
-    assert np.array_equal(source.load(torch.float32).numpy(), values)
+    assert np.array_equal(source.values(), values)
     in_bfloat16 = torch.from_numpy(values).to(torch.bfloat16)
-    assert torch.equal(source.load(torch.bfloat16), in_bfloat16)
+    assert torch.equal(load_tensor(source, torch.bfloat16), in_bfloat16)
 
 
 @pytest.mark.parametrize("kind", [Q.F16, Q.BF16, Q.Q8_0, Q.Q4_0, Q.Q4_1, Q.Q5_0, Q.Q5_1])

@@ -10,13 +10,14 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from kataribe.make.model.attention import CachedAttend
-from kataribe.make.model.checkpoint import load_model, open_checkpoint
+from kataribe.make.model.checkpoint import open_checkpoint
 from kataribe.make.model.counting import (
     cache_bytes_per_token,
     cache_tokens,
     flops_per_token,
     parameter_count,
 )
+from kataribe.make.model.loading import load_model
 from tests.parity.tiny import CLASSES, build, random_ids
 
 

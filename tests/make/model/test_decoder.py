@@ -11,9 +11,10 @@ from torch import Tensor
 
 from kataribe.base.errors import ContextLengthError
 from kataribe.make.model.attention import CachedAttend, CausalAttend, attend_dense, causal_mask
-from kataribe.make.model.checkpoint import load_model, open_checkpoint
+from kataribe.make.model.checkpoint import open_checkpoint
 from kataribe.make.model.config import AttentionSpec
 from kataribe.make.model.decoder import QKV, Decoder, GateUp
+from kataribe.make.model.loading import load_model, load_tensor
 from tests.parity.tiny import CLASSES, LENGTH, build, padding, random_ids
 
 LONG = {
@@ -148,7 +149,7 @@ def test_factories_may_replace_matrices(tmp_path: Path) -> None:
         if name != "head":
             return None
         module = torch.nn.Linear(*source.shape[::-1], bias=False)
-        module.weight = torch.nn.Parameter(2 * source.load(torch.float32))
+        module.weight = torch.nn.Parameter(2 * load_tensor(source, torch.float32))
         return module
 
     model = load_model(checkpoint, linear=linear)

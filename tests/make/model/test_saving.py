@@ -12,7 +12,8 @@ import transformers
 from gguf_files import metadata_of, tensors_of, write, write_model
 
 from kataribe.base.errors import InputError, StorageError, UnsupportedError
-from kataribe.make.model.checkpoint import load_model, open_checkpoint
+from kataribe.make.model.checkpoint import open_checkpoint
+from kataribe.make.model.loading import load_model
 from kataribe.make.model.saving import save_pretrained
 from tests.parity.test_parity_families import ROPES, VARIANTS
 from tests.parity.tiny import CLASSES, build, padding, random_ids, reference_logits

@@ -14,6 +14,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from kataribe.files.ggml_blocks import BLOCK
+from kataribe.files.ggml_groups import split_blocks
 from kataribe.make.adapt.kernels import GROUP
 
 INT4_KINDS = frozenset({"Q4_0", "Q4_1", "Q4_K"})
@@ -65,39 +67,16 @@ def join(parts: list[GroupWeights]) -> GroupWeights:
 
 def from_blocks(raw: NDArray[np.uint8], kind: str) -> GroupWeights:
     """The weights of GGUF blocks, raw uint8 (rows, bytes per row), of one of `INT4_KINDS`."""
-    if kind == "Q4_K":
-        return _from_super_blocks(raw)
-    size = {"Q4_0": 18, "Q4_1": 20}[kind]
-    blocks = raw.reshape(raw.shape[0], -1, size)  # (rows, columns / 32, size)
-    scales = _half(blocks, 0)
-    offsets = _half(blocks, 2) if kind == "Q4_1" else -8 * scales
-    packed = blocks[:, :, size - 16 :]
-    values = np.concatenate((packed & 0xF, packed >> 4), axis=2).reshape(raw.shape[0], -1)
-    return GroupWeights(
-        torch.from_numpy(values), torch.from_numpy(scales), torch.from_numpy(offsets)
-    )
-
-
-def _from_super_blocks(raw: NDArray[np.uint8]) -> GroupWeights:
-    """Q4_K: two float16, 12 bytes of eight 6-bit scales and minima, 128 bytes of values."""
     rows = raw.shape[0]
-    blocks = raw.reshape(rows, -1, 144)  # (rows, columns / 256, 144)
-    low, middle, high = blocks[:, :, 4:8], blocks[:, :, 8:12], blocks[:, :, 12:16]
-    scales = np.concatenate((low & 63, (high & 0xF) | ((low >> 6) << 4)), axis=2)
-    minima = np.concatenate((middle & 63, (high >> 4) | ((middle >> 6) << 4)), axis=2)
-    packed = blocks[:, :, 16:].reshape(rows, -1, 4, 32)  # 64 values per row of 32 bytes
-    values = np.stack((packed & 0xF, packed >> 4), axis=3)  # (rows, super-blocks, 4, 2, 32)
+    groups = split_blocks(raw.reshape(-1, BLOCK[kind][1]), kind)
+    values, offsets = groups.values, groups.offsets
+    if offsets is None:  # Q4_0: -8 to 7
+        values, offsets = values + np.int8(8), -8 * groups.scales
     return GroupWeights(
-        torch.from_numpy(values.reshape(rows, -1)),
-        torch.from_numpy((_half(blocks, 0)[..., None] * scales).reshape(rows, -1)),
-        torch.from_numpy((-_half(blocks, 2)[..., None] * minima).reshape(rows, -1)),
+        torch.from_numpy(np.ascontiguousarray(values).view(np.uint8).reshape(rows, -1)),
+        torch.from_numpy(groups.scales.reshape(rows, -1)),
+        torch.from_numpy(offsets.reshape(rows, -1)),
     )
-
-
-def _half(blocks: NDArray[np.uint8], start: int) -> NDArray[np.float32]:
-    """The float16 at byte `start` of each block, as float32 without the last dimension."""
-    pair = np.ascontiguousarray(blocks[..., start : start + 2])
-    return pair.view("<f2")[..., 0].astype(np.float32)
 
 
 def from_values(weight: Tensor) -> GroupWeights:

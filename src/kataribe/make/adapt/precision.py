@@ -41,8 +41,9 @@ from kataribe.make.adapt.linears import (
     quantize_int8,
 )
 from kataribe.make.adapt.sources import Matrix, Unpacked, int8_of, of_linear, of_source
-from kataribe.make.model.checkpoint import Checkpoint, load_model
+from kataribe.make.model.checkpoint import Checkpoint
 from kataribe.make.model.decoder import QKV, Decoder, GateUp
+from kataribe.make.model.loading import load_model
 from kataribe.make.model.sources import SourceTensor
 
 Precision: TypeAlias = Literal["float32", "bfloat16", "int8", "int4", "auto"]

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kataribe.make.adapt.linears import quantize_int8
+from kataribe.make.model.loading import load_tensor
 from kataribe.make.model.sources import SourceTensor
 
 _STEP_VALUES = 1 << 19
@@ -54,10 +55,12 @@ def of_source(source: SourceTensor, bias: Tensor | None) -> Matrix:
 
     def some(chosen: NDArray[np.int64]) -> Tensor:
         picked = source.raw()[chosen]
-        part = SourceTensor((len(chosen), columns), source.kind, lambda: picked)
-        return part.load(torch.float32)
+        return torch.from_numpy(source.unpack(picked))
 
-    return Matrix(rows, columns, source.kind, source.raw, source.load, some, bias)
+    def load(dtype: torch.dtype) -> Tensor:
+        return load_tensor(source, dtype)
+
+    return Matrix(rows, columns, source.kind, source.raw, load, some, bias)
 
 
 def of_linear(linear: nn.Linear) -> Matrix:

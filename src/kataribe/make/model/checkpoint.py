@@ -1,34 +1,25 @@
 """Model files in: a Hugging Face folder or a GGUF file, tensor by tensor.
 
 Opening reads headers only, and checks that every parameter is there in the right shape and that
-nothing is left over. The files stay mapped; a tensor is read when somebody loads it.
+nothing is left over. The files stay mapped; a tensor is read when somebody asks for its values.
+Nothing here needs PyTorch; `loading` fills a `Decoder`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeAlias
-
-import torch
-from torch import Tensor, nn
+from typing import Any
 
 from kataribe.base.errors import FormatError, NotFoundError
 from kataribe.files.gguf import open_gguf
 from kataribe.make.model.config import ModelConfig
-from kataribe.make.model.decoder import Decoder
 from kataribe.make.model.families import config_from_hf
 from kataribe.make.model.folder import PICKLES, open_weights, read_json, refuse_pickle
 from kataribe.make.model.gguf_settings import FACTOR_TENSORS, config_from_gguf
 from kataribe.make.model.names import Place, gguf_places, hf_places
-from kataribe.make.model.skeleton import skeleton
 from kataribe.make.model.sources import SourceTensor, StoredTensor, place_tensor
-
-LinearFactory: TypeAlias = Callable[[str, SourceTensor, Tensor | None], nn.Module | None]
-"""(module's name, its matrix, its bias) -> what stands in its place; None for `nn.Linear`."""
-EmbeddingFactory: TypeAlias = Callable[[str, SourceTensor], nn.Module | None]
-"""(module's name, its matrix) -> what stands in its place; None for `nn.Embedding`."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,68 +63,6 @@ def open_checkpoint(path: Path) -> Checkpoint:
     if path.suffix.lower() in PICKLES:
         raise refuse_pickle(path)
     return _open_gguf(path)
-
-
-def load_model(
-    checkpoint: Checkpoint,
-    *,
-    dtype: torch.dtype = torch.float32,
-    device: torch.device | str = "cpu",
-    linear: LinearFactory | None = None,
-    embedding: EmbeddingFactory | None = None,
-) -> Decoder:
-    """The decoder with its parameters in `dtype` (norms stay float32), in evaluation mode.
-
-    Parameters are read one after the other; beside the model there is never more than one of
-    them in memory.
-
-    Args:
-        checkpoint: Where from.
-        dtype: Of matrices and biases.
-        device: Where to.
-        linear: Builds what stands in place of a linear module, from its matrix as it is stored;
-            asked for `head` too, with the embedding's matrix where it is tied.
-        embedding: The same for `embed` and `positions`.
-    """
-    decoder = skeleton(checkpoint.config)
-    tensors = checkpoint.tensors
-    embed, head = decoder.embed, decoder.head
-    for name, module in list(decoder.named_modules()):
-        source = tensors.get(f"{name}.weight")
-        if name == "head" and source is None:
-            source = tensors["embed.weight"]
-        if source is None:
-            continue
-        replacement: nn.Module | None = None
-        if isinstance(module, nn.Linear) and linear is not None:
-            bias = tensors.get(f"{name}.bias")
-            replacement = linear(name, source, None if bias is None else bias.load(dtype))
-        elif isinstance(module, nn.Embedding) and embedding is not None:
-            replacement = embedding(name, source)
-        if replacement is not None:
-            decoder.set_submodule(name, replacement)
-        elif not (name == "head" and checkpoint.config.tied):
-            _fill(module, name, tensors, dtype, device)
-    if checkpoint.config.tied and decoder.head is head:
-        if decoder.embed is embed:
-            decoder.tie()
-        else:  # replaced by something that the head cannot share
-            value = tensors["embed.weight"].load(dtype).to(device)
-            decoder.head.weight = nn.Parameter(value)
-    return decoder.eval()
-
-
-def _fill(
-    module: nn.Module,
-    name: str,
-    tensors: Mapping[str, SourceTensor],
-    dtype: torch.dtype,
-    device: torch.device | str,
-) -> None:
-    kept = dtype if isinstance(module, nn.Linear | nn.Embedding) else torch.float32
-    for leaf, _ in list(module.named_parameters(recurse=False)):
-        value = tensors[f"{name}.{leaf}"].load(kept).to(device)
-        setattr(module, leaf, nn.Parameter(value))
 
 
 def _open_folder(folder: Path) -> Checkpoint:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 from kataribe.make.model.config import ModelConfig
-from kataribe.make.model.names import shapes
+from kataribe.make.model.shapes import shapes
 
 
 def parameter_count(config: ModelConfig) -> int:

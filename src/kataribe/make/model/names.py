@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from kataribe.make.model.config import Family, ModelConfig
-from kataribe.make.model.skeleton import skeleton
+from kataribe.make.model.shapes import shapes
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,6 @@ HF_PREFIX: Mapping[Family, str] = {"gpt2": "transformer."}
 """What stands before most names; `model.` where a family is not listed."""
 _ONE_OFF: frozenset[Family] = frozenset({"gemma2", "gemma3"})
 """Families whose folders hold norms less one; their GGUF files hold the norms themselves."""
-
-
-def shapes(config: ModelConfig) -> dict[str, tuple[int, ...]]:
-    """The decoder's parameters and their shapes; takes no memory for them."""
-    return {name: tuple(value.shape) for name, value in skeleton(config).named_parameters()}
 
 
 def hf_places(config: ModelConfig) -> dict[str, Place]:

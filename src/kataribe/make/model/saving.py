@@ -20,6 +20,7 @@ from kataribe.make.model.config import ModelConfig
 from kataribe.make.model.decoder import Decoder
 from kataribe.make.model.families import config_to_hf
 from kataribe.make.model.folder import INDEX, SINGLE, read_json
+from kataribe.make.model.loading import load_tensor
 from kataribe.make.model.names import Place, hf_places
 
 TOKENIZER_FILES = (
@@ -111,7 +112,7 @@ def _loader(model: Decoder | Checkpoint) -> tuple[_Load, torch.dtype]:
     if isinstance(model, Checkpoint):
         kind = model.tensors["embed.weight"].kind
         plain = {name: dtype for dtype, name in _DTYPES.items()}.get(kind, torch.float32)
-        return lambda name: model.tensors[name].load(torch.float32), plain
+        return lambda name: load_tensor(model.tensors[name], torch.float32), plain
     found = dict(model.named_parameters())
     missing = [
         name

@@ -1,4 +1,4 @@
-"""A parameter as it lies in a file: its bytes in the file's own kind, or loaded as a tensor."""
+"""A parameter as it lies in a file: its bytes in the file's own kind, or its values."""
 
 from __future__ import annotations
 
@@ -7,21 +7,14 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
-import torch
-from torch import Tensor
 
-from kataribe.files.ggml_blocks import BLOCK, Bytes, dequantize
+from kataribe.files.ggml_blocks import BLOCK, dequantize
+from kataribe.files.ggml_groups import Bytes, Floats
 from kataribe.make.model.names import Place
 
-_CHUNK_VALUES = 1 << 15
+CHUNK_VALUES = 1 << 15
 """Packed rows are unpacked so many values at a time, in the processor's cache. It is also the
 most that torch copies on one thread: on busy cores waking a second one cost 20 times the copy."""
-_PLAIN: dict[str, torch.dtype] = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-}
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,22 +52,22 @@ class SourceTensor:
         """
         return self._read().reshape(math.prod(self.shape[:-1]), -1)
 
-    def load(self, dtype: torch.dtype) -> Tensor:
-        """A new tensor of `shape` in `dtype`, on the CPU."""
+    def values(self) -> Floats:
+        """All values, float32 of `shape`."""
         raw = self.raw()
-        out = torch.empty(self.shape, dtype=dtype)
-        rows = out.view(raw.shape[0], -1)
-        step = max(1, _CHUNK_VALUES // max(1, rows.shape[1]))
+        out = np.empty((raw.shape[0], self.shape[-1]), np.float32)
+        step = max(1, CHUNK_VALUES // max(1, out.shape[1]))
         for start in range(0, raw.shape[0], step):
-            rows[start : start + step] = self._unpack(raw[start : start + step], rows.shape[1])
-        return out
+            out[start : start + step] = self.unpack(raw[start : start + step])
+        return out.reshape(self.shape)
 
-    def _unpack(self, raw: Bytes, width: int) -> Tensor:
-        plain = _PLAIN.get(self.kind)
-        if plain is None:
-            return torch.from_numpy(dequantize(raw, self.kind, (raw.shape[0], width)))
-        # A copy of one chunk: torch warns about memory that cannot be written.
-        return torch.from_numpy(np.array(raw)).view(plain)
+    def unpack(self, raw: Bytes) -> Floats:
+        """float32 (rows, columns) of some of the rows that `raw` gives."""
+        if self.kind == "F64":
+            wide = np.ascontiguousarray(raw).view("<f8")
+            return wide.astype(np.float32)
+        values, size = _block(self.kind)
+        return dequantize(raw, self.kind, (raw.shape[0], raw.shape[1] // size * values))
 
 
 def place_tensor(stored: StoredTensor, place: Place) -> SourceTensor:
@@ -101,11 +94,11 @@ def _rows(stored: StoredTensor, place: Place) -> Bytes:
 
 def _computed(stored: StoredTensor, place: Place) -> Bytes:
     """float32 bytes of a parameter that the file holds turned or less a constant."""
-    whole = SourceTensor(stored.shape, stored.kind, stored.read).load(torch.float32)
+    whole = SourceTensor(stored.shape, stored.kind, stored.read).values()
     upright = whole.T if place.turned and whole.ndim == 2 else whole
     if place.rows is not None:
         upright = upright[place.rows[0] : place.rows[1]]
-    values = (upright + place.offset).contiguous().numpy()
+    values = np.ascontiguousarray(upright + np.float32(place.offset))
     return values.reshape(-1).view(np.uint8)
 
 
