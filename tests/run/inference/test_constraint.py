@@ -23,7 +23,8 @@ from kataribe.base.lm import (
     ToolSpec,
 )
 from kataribe.run.inference.constraint import Vocabulary, compile_constraint
-from kataribe.run.inference.dialects import HERMES, tool_format
+from kataribe.run.inference.dialects import HERMES
+from kataribe.run.inference.tool_grammar import tool_format
 
 EOS = 256
 WORDS = [b'{"', b'": ', b"true", b"name", b'"}', b"  ", "日本".encode(), "日".encode()[:2], b"12"]

@@ -11,8 +11,13 @@ from kataribe.base.lm import ToolSpec
 from kataribe.base.messages import Message, ToolCallPart, ToolResultPart, text_message, text_of
 from kataribe.make.tokens.load import load_tokenizer
 from kataribe.make.tokens.templates import ChatTemplate
-from kataribe.run.inference.conversation import chat_ids, fitting_calls, teach_tools
-from kataribe.run.inference.dialects import LLAMA, MISTRAL
+from kataribe.run.inference.conversation import (
+    chat_ids,
+    fitting_calls,
+    teach_tools,
+    template_dialect,
+)
+from kataribe.run.inference.dialects import HERMES, LLAMA, MISTRAL
 from tests.make.tokens import template_texts
 from tests.make.tokens.chats import NAMES
 
@@ -127,3 +132,28 @@ def test_what_becomes_one_speaker_becomes_one_turn():
     )
     twice = (text_message("user", "a"), text_message("user", "b"))
     assert teach_tools(twice, ()) == twice, "turns that nobody changed stay as they were sent"
+
+
+TURNS = "{% for message in messages %}[{{ message.role }}]{{ message.content }}{% endfor %}"
+SHOWN = "{% if tools %}{{ tools | tojson }}{% endif %}"
+
+
+@pytest.mark.parametrize(
+    ("source", "dialect", "is_taught"),
+    [
+        (TURNS + SHOWN + "<tool_call>", HERMES, False),
+        (TURNS + SHOWN + "[TOOL_CALLS]", MISTRAL, False),
+        (TURNS + SHOWN + "<|some_call|>", HERMES, True),
+        (TURNS + "[TOOL_CALLS]", HERMES, True),
+        (TURNS, HERMES, True),
+    ],
+    ids=["hermes", "mistral", "unknown syntax", "calls without tools", "no tools"],
+)
+def test_a_syntax_that_cannot_be_read_is_not_asked_for(smollm2_path, source, dialect, is_taught):
+    """What the model is told to write is always what the grammar and the reader expect."""
+    template = ChatTemplate(source, names=NAMES)
+    assert template_dialect(template) is dialect
+    its = load_tokenizer(smollm2_path).with_template(template)
+    text = its.decode(chat_ids(its, [text_message("user", "Weather?")], tools=[WEATHER]))
+    assert "get_weather" in text
+    assert ("To call one, answer with" in text) == is_taught

@@ -1,150 +1,96 @@
-"""A call that a grammar allows is well formed; everything else about calls is refused."""
+"""A chat template's own text shows how its model writes calls."""
+
+# ruff: noqa: E501 (templates are quoted as they are)
 
 from __future__ import annotations
 
-import llguidance
 import pytest
 
-from kataribe.base.errors import UnsupportedError
-from kataribe.base.lm import JsonFormat, RegexFormat, TextFormat, ToolChoice, ToolSpec
-from kataribe.run.inference.dialects import (
-    HERMES,
-    LLAMA,
-    MISTRAL,
-    dialect_of,
-    tool_format,
-)
+from kataribe.run.inference import dialects
+from kataribe.run.inference.dialects import DIALECTS, ID, dialect_of
+from tests.make.tokens import template_texts
+from tests.run.inference.dialect_writer import NAMED
 
-WEATHER = ToolSpec(
-    "get_weather",
-    "Weather of a city",
-    {
-        "type": "object",
-        "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
-        "required": ["city"],
-        "additionalProperties": False,
-    },
-)
-CLOCK = ToolSpec("時計")
-
-
-class ByteTokens:
-    """One token per byte, and an end token: the smallest vocabulary that can say everything."""
-
-    eos_token_id = 256
-    bos_token_id = None
-    special_token_ids = (256,)
-
-    def __init__(self):
-        self.tokens = [*(bytes([i]) for i in range(256)), b"\xff<end>"]
-
-    def __call__(self, text):
-        return list(text.encode() if isinstance(text, str) else text)
+# What the templates of these models say, as far as it shows how calls are written.
+SAID = {
+    "HERMES": '<tool_call>\\n{"name": <function-name>, "arguments": <args-json-object>}\\n</tool_call>',
+    "QWEN_CODER": "<tool_call>\\n<function=example>\\n<parameter=a>\\nvalue\\n</parameter>\\n</function>",
+    "GLM": "<tool_call>{function-name}\n<arg_key>{arg-key-1}</arg_key>\n<arg_value>{arg-value-1}",
+    "LLAMA": """'{"name": "' + tool_call.name + '", ' }}{{- '"parameters": ' }} message.role == "ipython" """,
+    "PYTHONIC": """Environment: ipython Respond in the format [func_name1(params_name1=params_value1,
+        params_name2=params_value2...), func_name2(params)] {"name": "parameters": """,
+    "LFM": "List of tools: <|tool_list_start|>[",
+    "MISTRAL": '{{- "[TOOL_CALLS] [" }}',
+    "MISTRAL_ARGS": '{{- "[TOOL_CALLS]" + tool.function.name + "[ARGS]" + arguments }}',
+    "MISTRAL_IDS": "'[TOOL_CALLS]' + name '[CALL_ID]' + tool_call.id '[ARGS]'",
+    "PHI": "'<|tool_call|>' + (tool_call['function'] | tojson) + '<|/tool_call|>'",
+    "PHI_LIST": '<|tool_call|>[{"name": "f", "arguments": {}}]<|/tool_call|>',
+    "GRANITE": "respond with <|tool_call|> followed by a JSON list of tools used",
+    "NEMOTRON": '<TOOLCALL>[{"name": "f", "arguments": {}}]</TOOLCALL>',
+    "FUNCTION_GEMMA": "'<start_function_call>call:' + function['name'] + '{'",
+    "GEMMA4": "'<|tool_call>call:' + function['name'] + '{' '}<tool_call|>'",
+}
 
 
-@pytest.fixture(scope="module")
-def vocabulary():
-    return llguidance.LLTokenizer(llguidance.TokenizerWrapper(ByteTokens()))
+@pytest.mark.parametrize("name", NAMED)
+def test_templates_show_their_dialect(name):
+    assert dialect_of(SAID[name]) is NAMED[name]
 
 
-def accepts(vocabulary, response_format, text: str) -> bool:
-    matcher = llguidance.LLMatcher(vocabulary, response_format.grammar)
-    assert not matcher.get_error(), matcher.get_error()
-    ids = list(text.encode())
-    return matcher.try_consume_tokens(ids) == len(ids) and matcher.is_accepting()
-
-
-def call(dialect, name="get_weather", arguments='{"city": "東京"}'):
-    return f'{{"name": "{name}", "{dialect.arguments_key}": {arguments}}}'
-
-
-@pytest.mark.parametrize("dialect", [HERMES, LLAMA, MISTRAL])
-@pytest.mark.parametrize("mode", ["auto", "required"])
-def test_well_formed_calls_pass_and_others_do_not(vocabulary, dialect, mode):
-    grammar = tool_format(dialect, [WEATHER, CLOCK], ToolChoice(mode), TextFormat())
-
-    def reply(*calls):
-        return dialect.opening + dialect.between.join(calls) + dialect.closing
-
-    assert accepts(vocabulary, grammar, reply(call(dialect)))
-    both = accepts(vocabulary, grammar, reply(call(dialect), call(dialect, "時計", "{}")))
-    assert both == (dialect is not LLAMA), "Llama's templates show one call in a turn"
-    assert not accepts(vocabulary, grammar, reply(call(dialect, "unknown")))
-    assert not accepts(vocabulary, grammar, reply(call(dialect, arguments='{"town": "x"}')))
-    assert not accepts(vocabulary, grammar, reply(call(dialect, arguments='{"city": 5}')))
-    assert not accepts(vocabulary, grammar, reply(call(dialect)[:-3]))
-    assert accepts(vocabulary, grammar, "It is sunny.") == (mode == "auto")
-    told = accepts(vocabulary, grammar, "Look:\n" + reply(call(dialect)))
-    assert told == (mode == "auto")
-
-
-def test_a_named_function_is_the_only_one(vocabulary):
-    choice = ToolChoice("function", ("時計",))
-    grammar = tool_format(HERMES, [WEATHER, CLOCK], choice, TextFormat())
-    assert accepts(
-        vocabulary, grammar, HERMES.opening + call(HERMES, "時計", "{}") + HERMES.closing
-    )
-    assert not accepts(vocabulary, grammar, HERMES.opening + call(HERMES) + HERMES.closing)
-
-
-def test_one_call_at_most(vocabulary):
-    grammar = tool_format(HERMES, [WEATHER], ToolChoice("required"), TextFormat(), at_most=1)
-    one = call(HERMES)
-    assert accepts(vocabulary, grammar, HERMES.opening + one + HERMES.closing)
-    two = HERMES.opening + one + HERMES.between + one + HERMES.closing
-    assert not accepts(vocabulary, grammar, two)
-
-
-def test_tools_beside_a_schema(vocabulary):
-    schema = JsonFormat({"type": "object", "properties": {"a": {"type": "integer"}}})
-    grammar = tool_format(HERMES, [WEATHER], ToolChoice(), schema)
-    assert accepts(vocabulary, grammar, '{"a": 1}')
-    assert accepts(vocabulary, grammar, HERMES.opening + call(HERMES) + HERMES.closing)
-    assert not accepts(vocabulary, grammar, "words")
-
-
-def test_tools_beside_a_regex_are_refused_by_name():
-    with pytest.raises(UnsupportedError, match="regular expression") as caught:
-        tool_format(HERMES, [WEATHER], ToolChoice(), RegexFormat("a+"))
-    assert caught.value.param == "response_format"
-
-
-def test_no_tools_leave_the_format_alone():
-    plain = TextFormat()
-    assert tool_format(HERMES, [WEATHER], ToolChoice("none"), plain) is plain
-    assert tool_format(HERMES, [], ToolChoice("auto"), plain) is plain
-
-
-def test_control_tokens_stand_as_ids():
-    ids = {"[TOOL_CALLS]": 5}
-    for mode in ("auto", "required"):
-        grammar = tool_format(
-            MISTRAL, [WEATHER], ToolChoice(mode), TextFormat(), control_token=ids.get
-        ).grammar
-        assert "<[5]>" in grammar
-        assert "TOOL_CALLS" not in grammar
-
-
-def test_templates_show_their_dialect():
-    assert dialect_of("{{ '[TOOL_CALLS]' }}") is MISTRAL
-    assert dialect_of('{{ \'{"name": "\' }}{{ \'"parameters": \' }}') is LLAMA
-    assert dialect_of("<tool_call>") is HERMES
-    assert dialect_of("nothing") is HERMES
+def test_every_dialect_can_be_found():
+    assert set(DIALECTS) == set(NAMED.values())
+    assert len(DIALECTS) == len(NAMED)
 
 
 @pytest.mark.parametrize(
-    "schema", [{}, {"type": "object", "properties": {}}, {"properties": {}, "title": "T"}]
+    ("template", "dialect"),
+    [
+        ("llama3.1", dialects.LLAMA),
+        ("mistral0.3", dialects.MISTRAL),
+        ("qwen2.5", dialects.HERMES),
+        ("qwen3", dialects.HERMES),
+        ("gemma", None),
+        ("chatml", None),
+        ("phi3", None),
+    ],
 )
-def test_a_function_without_parameters_gets_none(vocabulary, schema):
-    grammar = tool_format(HERMES, [ToolSpec("f", "", schema)], ToolChoice("required"), TextFormat())
-    for arguments, fits in (("{}", True), ('{"made": "up"}', False)):
-        said = HERMES.opening + call(HERMES, "f", arguments) + HERMES.closing
-        assert accepts(vocabulary, grammar, said) == fits
+def test_whole_templates_show_their_dialect(template, dialect):
+    assert dialect_of(template_texts.ALL[template]) is dialect
 
 
-def test_an_object_that_is_open_on_purpose_stays_open(vocabulary):
-    schema = {"type": "object", "additionalProperties": {"type": "integer"}}
-    grammar = tool_format(HERMES, [ToolSpec("f", "", schema)], ToolChoice("required"), TextFormat())
-    assert accepts(
-        vocabulary, grammar, HERMES.opening + call(HERMES, "f", '{"a": 1}') + HERMES.closing
-    )
+@pytest.mark.parametrize(
+    "template",
+    [
+        "nothing",
+        "<|channel|>commentary to=functions.get <|constrain|>json",
+        '{"name": "f", "parameters": {}}',
+        "<|tool_calls_section_begin|><|tool_call_begin|>functions.f:0<|tool_call_argument_begin|>",
+        "<minimax:tool_call>\\n<invoke name=",
+    ],
+)
+def test_a_syntax_that_nobody_knows_is_none(template):
+    assert dialect_of(template) is None
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_a_head_names_the_function_and_says_where_the_id_stands(name):
+    before, own_id, behind = NAMED[name].head_of("get")
+    assert "get" in before
+    assert own_id == (ID if name == "MISTRAL_IDS" else "")
+    assert bool(behind) == bool(own_id)
+
+
+def test_names_in_json_are_escaped():
+    assert '"a\\"b\\\\c"' in dialects.HERMES.head_of('a"b\\c')[0]
+    assert dialects.GLM.head_of('a"b')[0] == 'a"b\n'
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_ids_suit_the_dialect(name):
+    made = NAMED[name].new_id()
+    assert made != NAMED[name].new_id()
+    if name.startswith("MISTRAL"):
+        assert len(made) == 9
+        assert made.isalnum()
+    else:
+        assert made.startswith("call_")

@@ -27,7 +27,7 @@ from kataribe.base.lm import (
     TextFormat,
     ToolSpec,
 )
-from kataribe.run.inference.dialects import ToolGrammar, arguments_of
+from kataribe.run.inference.argument_schemas import arguments_of
 from kataribe.run.inference.schema_bounds import (
     MOST_CHARACTERS,
     MOST_KEYS,
@@ -36,6 +36,7 @@ from kataribe.run.inference.schema_bounds import (
     check_length,
     check_pattern,
 )
+from kataribe.run.inference.tool_grammar import ToolGrammar
 
 _CACHED = 32
 _SPACE = r"[ \n\t]{0,64}"  # between JSON tokens: room for indenting, but no endless blank reply

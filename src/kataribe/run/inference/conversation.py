@@ -26,14 +26,24 @@ from kataribe.base.messages import (
 )
 from kataribe.make.tokens.templates import ChatTemplate
 from kataribe.make.tokens.tokenizer import Tokenizer
-from kataribe.run.inference.dialects import ID_LETTERS, ToolDialect, dialect_of
+from kataribe.run.inference.dialects import HERMES, ID_LETTERS, ToolDialect, dialect_of
 
 _SHORT_ID = re.compile(r"[a-zA-Z0-9]{9}")
 
 
 def template_dialect(template: ChatTemplate) -> ToolDialect:
-    """How the models of a chat template write calls."""
-    return dialect_of(template.tool_source or template.source)
+    """How the models of a chat template write calls: their own way, or the one that we teach."""
+    return _own_dialect(template) or HERMES
+
+
+def _own_dialect(template: ChatTemplate) -> ToolDialect | None:
+    """The dialect in which a template shows tools; None where we have to teach them ourselves.
+
+    A template may show calls of the past and yet no tools, or show them for a syntax that we do
+    not know: its model would write calls that nobody reads.
+    """
+    dialect = dialect_of(template.tool_source or template.source)
+    return dialect if dialect is not None and template.supports_tools else None
 
 
 def chat_ids(
@@ -58,8 +68,9 @@ def chat_ids(
             "it does not hold a conversation.",
             param="messages",
         )
-    if template.supports_tools:
-        messages = fitting_calls(messages, template_dialect(template))
+    dialect = _own_dialect(template)
+    if dialect is not None:
+        messages = fitting_calls(messages, dialect)
     else:
         messages = teach_tools(messages, tools, in_system=template.supports_system)
         tools = ()
@@ -162,7 +173,7 @@ def _short_id(text: str) -> str:
 def teach_tools(
     messages: Sequence[Message], tools: Sequence[ToolSpec], *, in_system: bool = True
 ) -> tuple[Message, ...]:
-    """The same conversation for a model whose template knows no tools, in Hermes' words.
+    """The same conversation for a model whose template shows no tools, in Hermes' words.
 
     Calls and results become text, and what thereby becomes two turns of one speaker becomes one,
     since many templates demand that speakers alternate. The tools are described in the system

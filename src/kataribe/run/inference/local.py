@@ -12,15 +12,24 @@ from typing import TypeGuard, cast
 
 from kataribe.base.errors import UnsupportedError
 from kataribe.base.events import Event, Finished, Progress, TextDelta, TokenLogprob, Usage
-from kataribe.base.lm import Capabilities, Prompt, Request, Sampling, Score, TextFormat
+from kataribe.base.lm import (
+    Capabilities,
+    Prompt,
+    Request,
+    Sampling,
+    Score,
+    TextFormat,
+    ToolSpec,
+)
 from kataribe.base.messages import AudioPart, ImagePart, Message, TextPart
 from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.run.inference.constraint import Constraint, Vocabulary, compile_constraint
 from kataribe.run.inference.conversation import chat_ids, template_dialect
-from kataribe.run.inference.dialects import MOST_CALLS, ToolDialect, tool_format
+from kataribe.run.inference.dialects import MOST_CALLS, ToolDialect
 from kataribe.run.inference.engine import Engine
 from kataribe.run.inference.reply_parser import THINK, UNTHINK, ReplyParser
 from kataribe.run.inference.requests import Ended, Generated, GenerationRequest, PromptScored
+from kataribe.run.inference.tool_grammar import tool_format
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +41,7 @@ class _Plan:
 
     generation: GenerationRequest
     dialect: ToolDialect | None
+    tools: tuple[ToolSpec, ...]
     thinks: bool
     thinking: bool
     echoed: str
@@ -68,7 +78,6 @@ class LocalLM:
         self._vocab_size = vocab_size
         self._planning = 0
         template = tokenizer.chat_template
-        self._dialect = template_dialect(template) if template else None
         self._thinks = template is not None and UNTHINK in template.source
 
     @property
@@ -79,7 +88,15 @@ class LocalLM:
     @property
     def capabilities(self) -> Capabilities:
         """What it can do."""
-        return local_capabilities(self._context_length, chats=self._dialect is not None)
+        return local_capabilities(
+            self._context_length, chats=self._tokenizer.chat_template is not None
+        )
+
+    @cached_property
+    def _dialect(self) -> ToolDialect | None:
+        """How it writes calls; a template is rendered to know, so only when first needed."""
+        template = self._tokenizer.chat_template
+        return template_dialect(template) if template else None
 
     @cached_property
     def _vocabulary(self) -> Vocabulary:
@@ -176,7 +193,8 @@ class LocalLM:
             continues=raw or request.continue_last,
         )
         thinks = not raw and self._thinks and isinstance(request.response_format, TextFormat)
-        return _Plan(generation, dialect, thinks, thinks and opened, echoed, unseen)
+        opened = thinks and opened
+        return _Plan(generation, dialect, request.tools, thinks, opened, echoed, unseen)
 
     def _echoed(self, prompt: Prompt, ids: tuple[int, ...]) -> tuple[str, int]:
         """The prompt's words as they were sent, and how many ids in front are none of them."""
@@ -263,9 +281,8 @@ class _Choice:
     echoed: bool = False
 
     def __post_init__(self) -> None:
-        self.parser = ReplyParser(
-            self.index, self.plan.dialect, self.plan.thinks, self.plan.thinking
-        )
+        plan = self.plan
+        self.parser = ReplyParser(self.index, plan.dialect, plan.tools, plan.thinks, plan.thinking)
 
     def echo(self, scores: tuple[TokenLogprob, ...]) -> TextDelta:
         """The prompt as the first delta, with its log-probabilities."""

@@ -6,21 +6,20 @@ to be something else; only text that may be the beginning of a marker is held ba
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 
 from kataribe.base.events import ReasoningDelta, TextDelta, ToolCallDelta
+from kataribe.base.lm import ToolSpec
 from kataribe.base.messages import Part, ReasoningPart, TextPart, ToolCallPart
-from kataribe.run.inference.dialects import ToolDialect
-
-_HEAD = re.compile(
-    r'\s*\[?\s*\{\s*"name"\s*:\s*"((?:[^"\\]|\\.)*)"\s*,\s*"(?:arguments|parameters)"\s*:\s*'
+from kataribe.run.inference.argument_reader import (
+    BLANKS,
+    ArgumentReader,
+    argument_reader,
+    first_of,
+    partial,
 )
-_LONGEST_HEAD = 512
-"""Characters of a call before its arguments; longer than this it is text, not a call."""
-
-_BLANKS = " \t\r\n"
-"""What may stand around markers. Other spaces, such as U+3000, belong to the text."""
+from kataribe.run.inference.argument_schemas import arguments_of
+from kataribe.run.inference.dialects import ID_LENGTH, ID_LETTERS, ToolDialect
 
 THINK, UNTHINK = "<think>", "</think>"
 
@@ -34,12 +33,14 @@ class ReplyParser:
     Attributes:
         index: The choice.
         dialect: How calls are written; None when the reply cannot have any.
+        tools: What may be called; whatever names nothing of it is text.
         thinks: The model marks its thoughts with `<think>`.
         thinking: The prompt already opened a thought.
     """
 
     index: int
     dialect: ToolDialect | None = None
+    tools: tuple[ToolSpec, ...] = ()
     thinks: bool = False
     thinking: bool = False
     calls: list[ToolCallPart] = field(default_factory=list)
@@ -47,8 +48,11 @@ class ReplyParser:
     _state: str = "text"
     _text: list[str] = field(default_factory=list)
     _thoughts: list[str] = field(default_factory=list)
-    _json: _JsonEnd | None = None
+    _reader: ArgumentReader | None = None
     _skip_blanks: bool = False
+    _is_plain: bool = False
+    _marker: str = ""
+    _due: str = ""
 
     def __post_init__(self) -> None:
         if self.thinking:
@@ -67,7 +71,7 @@ class ReplyParser:
     def parts(self) -> tuple[Part, ...]:
         """Everything read so far: thoughts, then words, then calls."""
         parts: list[Part] = []
-        if thoughts := "".join(self._thoughts).strip(_BLANKS):
+        if thoughts := "".join(self._thoughts).strip(BLANKS):
             parts.append(ReasoningPart(thoughts))
         text = "".join(self._text)
         if text or not self.calls:
@@ -78,7 +82,7 @@ class ReplyParser:
         deltas: list[Delta] = []
         while True:
             if self._skip_blanks:
-                self._held = self._held.lstrip(_BLANKS)
+                self._held = self._held.lstrip(BLANKS)
                 self._skip_blanks = not self._held
             before = (self._state, len(self._held))
             match self._state:
@@ -89,37 +93,36 @@ class ReplyParser:
                 case "head":
                     self._read_head(deltas, last=last)
                 case "arguments":
-                    self._read_arguments(deltas)
+                    self._read_arguments(deltas, last=last)
                 case _:
                     self._read_after_call(last=last)
             if not self._held or (self._state, len(self._held)) == before:
                 return deltas
 
     def _read_text(self, deltas: list[Delta], *, last: bool) -> None:
-        unsaid = not any(said.strip(_BLANKS) for said in self._text)
+        unsaid = not any(said.strip(BLANKS) for said in self._text)
         markers = [THINK] if self.thinks and unsaid else []
-        if self.dialect is not None and (self.dialect.anywhere or not self._text):
-            markers.append(self.dialect.trigger)
+        markers += self._starts()
         at, marker = _first(self._held, markers)
-        if marker and (marker != '{"name": "' or not self._held[:at].strip(_BLANKS)):
-            self._say(deltas, self._held[:at].rstrip(_BLANKS) if marker != THINK else "")
-            if marker.startswith("{"):
-                self._enter("head", self._held[at:])
-            else:
-                self._enter(
-                    "thought" if marker == THINK else "head", self._held[at + len(marker) :]
-                )
+        before = self._held[:at].rstrip(BLANKS)
+        if marker == THINK:
+            self._enter("thought", self._held[at + len(THINK) :])
             return
-        keep = 0 if last else _partial(self._held, markers)
+        if marker and self.dialect is not None and (self.dialect.trigger or not before):
+            self._say(deltas, before)
+            end = at + len(self.dialect.trigger)
+            self._enter_head(self._held[len(before) : end], self.dialect.lead, self._held[end:])
+            return
+        keep = 0 if last else partial(self._held, markers)
         if markers and not last:  # blanks before a call belong to it, not to the text
-            sure = self._held[: len(self._held) - keep].rstrip(_BLANKS)
+            sure = self._held[: len(self._held) - keep].rstrip(BLANKS)
             keep = len(self._held) - len(sure)
         self._say(deltas, self._held[: len(self._held) - keep])
         self._held = self._held[len(self._held) - keep :]
 
     def _read_thought(self, deltas: list[Delta], *, last: bool) -> None:
         at, marker = _first(self._held, [UNTHINK])
-        end = at if marker else len(self._held) - (0 if last else _partial(self._held, [UNTHINK]))
+        end = at if marker else len(self._held) - (0 if last else partial(self._held, [UNTHINK]))
         thought, self._held = self._held[:end], self._held[end:]
         if thought:
             self._thoughts.append(thought)
@@ -128,94 +131,85 @@ class ReplyParser:
             self._enter("text", self._held[len(UNTHINK) :])
 
     def _read_head(self, deltas: list[Delta], *, last: bool) -> None:
-        found = _HEAD.match(self._held)
-        if found:
-            call = ToolCallPart(self._new_id(), _unquote(found[1]), "")
-            self.calls.append(call)
-            self._json = _JsonEnd()
-            self._enter("arguments", self._held[found.end() :])
-            number = len(self.calls) - 1
-            deltas.append(ToolCallDelta(number, "", call.id, call.name, self.index))
-        elif last or len(self._held) > _LONGEST_HEAD:
-            trigger = self.dialect.trigger if self.dialect else ""
-            self._say(deltas, ("" if trigger.startswith("{") else trigger) + self._held)
-            self._held, self._state = "", "text"
+        assert self.dialect is not None
+        text = self._held.lstrip(BLANKS)
+        best: tuple[int, ToolSpec, str] | None = None
+        for tool in self.tools:
+            before, own_id, behind = self.dialect.head_of(tool.name)
+            found = _head_in(text, (self._due.strip(BLANKS) + before, own_id, behind))
+            if found is None and not last:
+                return  # it may still become this call
+            if found and (best is None or found[0] > best[0]):
+                best = (found[0], tool, found[1])
+        if best is None:
+            self._is_plain = True
+            self._say(deltas, self._marker)
+            self._state = "text"
+            return
+        end, tool, told_id = best
+        call = ToolCallPart(told_id or self.dialect.new_id(), tool.name, "")
+        self.calls.append(call)
+        self._reader = argument_reader(self.dialect.notation, arguments_of(tool))
+        self._enter("arguments", text[end:])
+        deltas.append(ToolCallDelta(len(self.calls) - 1, "", call.id, call.name, self.index))
 
-    def _read_arguments(self, deltas: list[Delta]) -> None:
-        assert self._json is not None
-        end = self._json.push(self._held)
-        piece = self._held if end is None else self._held[:end]
+    def _read_arguments(self, deltas: list[Delta], *, last: bool) -> None:
+        assert self._reader is not None
+        piece, rest = self._reader.push(self._held)
+        if rest is None and last:
+            piece += self._reader.finish()
         if piece:
             call = self.calls[-1]
             self.calls[-1] = ToolCallPart(call.id, call.name, call.arguments + piece)
             deltas.append(ToolCallDelta(len(self.calls) - 1, piece, index=self.index))
-        self._held = self._held[len(piece) :]
-        if end is not None:
+        self._held = rest or ""
+        if rest is not None:
             self._state = "after"
 
     def _read_after_call(self, *, last: bool) -> None:
-        """Skips what stands after a call: its closing brace and the dialect's fixed text."""
+        """Skips what stands after a call: its tail and the dialect's fixed text."""
         assert self.dialect is not None
-        rest = self._held.lstrip(_BLANKS)
-        between, closing = ("}" + text for text in (self.dialect.between, self.dialect.closing))
-        if rest.startswith(between):
-            self._enter("head", rest[len(between) :])
-        elif between.startswith(rest) and not last:
+        told = self.dialect
+        rest = self._held.lstrip(BLANKS)
+        between, closing = (
+            (told.tail + text).lstrip(BLANKS) for text in (told.between, told.closing)
+        )
+        found, may_grow = first_of(rest, (between, closing))
+        if may_grow and not last:
             return
-        elif rest.startswith(closing):
-            self._enter("text", rest[len(closing) :])
-        elif last or not closing.startswith(rest):
-            self._enter("text", "" if closing.startswith(rest) else rest.removeprefix("}"))
+        if found == between:
+            self._enter_head(told.between.removeprefix(told.closing), "", rest[len(found) :])
+        elif found is not None:
+            self._enter("text", rest[len(found) :])
+        else:
+            self._enter("text", "" if closing.startswith(rest) else rest.removeprefix(told.tail))
 
-    def _new_id(self) -> str:
-        assert self.dialect is not None
-        return self.dialect.new_id()
+    def _starts(self) -> list[str]:
+        """Texts that may begin calls here."""
+        if self.dialect is None:
+            return []
+        if self.dialect.trigger:
+            return [self.dialect.trigger]
+        if self._is_plain or self._text or self.calls:
+            return []
+        return self.dialect.starts([tool.name for tool in self.tools])
+
+    def _enter_head(self, marker: str, due: str, held: str) -> None:
+        """Goes on with the head of a call; `marker` is what becomes text if none comes."""
+        self._enter("head", held)
+        self._marker, self._due = marker, due
 
     def _enter(self, state: str, held: str = "") -> None:
         """Goes on with `held` in another state; blanks at its beginning mean nothing.
 
         Only a head keeps them, because it may turn out to be text.
         """
-        self._state, self._held, self._skip_blanks = state, held, state != "head"
+        self._state, self._held, self._skip_blanks = state, held, state not in ("head", "arguments")
 
     def _say(self, deltas: list[Delta], text: str) -> None:
         if text:
             self._text.append(text)
             deltas.append(TextDelta(text, self.index))
-
-
-class _JsonEnd:
-    """Finds where a JSON value ends in text that comes piece by piece."""
-
-    def __init__(self) -> None:
-        self._depth = 0
-        self._in_string = False
-        self._escaped = False
-        self._scalar = False
-
-    def push(self, text: str) -> int | None:
-        """The length of the part of `text` that belongs to the value, once the value has ended."""
-        for at, character in enumerate(text):
-            if self._in_string:
-                if self._escaped:
-                    self._escaped = False
-                elif character == "\\":
-                    self._escaped = True
-                elif character == '"':
-                    self._in_string = False
-                    if self._depth == 0:
-                        return at + 1
-            elif character == '"':
-                self._in_string = True
-            elif character in "{[":
-                self._depth += 1
-            elif character in "}]":
-                if self._depth == 0:  # the brace of the call around a bare number or word
-                    return at
-                self._depth -= 1
-                if self._depth == 0:
-                    return at + 1
-        return None
 
 
 def _first(text: str, markers: list[str]) -> tuple[int, str]:
@@ -224,16 +218,16 @@ def _first(text: str, markers: list[str]) -> tuple[int, str]:
     return min(found, default=(-1, ""))
 
 
-def _partial(text: str, markers: list[str]) -> int:
-    """Length of the longest end of `text` that begins a marker."""
-    longest = 0
-    for marker in markers:
-        for size in range(min(len(marker) - 1, len(text)), longest, -1):
-            if text.endswith(marker[:size]):
-                longest = size
-                break
-    return longest
-
-
-def _unquote(name: str) -> str:
-    return re.sub(r"\\(.)", r"\1", name)
+def _head_in(text: str, head: tuple[str, str, str]) -> tuple[int, str] | tuple[()] | None:
+    """Where a head ends in `text` and the id in it; () for no head, None where it may still be."""
+    end, told_id = 0, ""
+    for piece, is_id in zip(head, (False, True, False), strict=True):
+        size = ID_LENGTH if is_id and piece else len(piece)
+        part = text[end : end + size]
+        if not (set(part) <= set(ID_LETTERS) if is_id else piece.startswith(part)):
+            return ()
+        if len(part) < size:
+            return None
+        told_id = part if is_id else told_id
+        end += size
+    return end, told_id

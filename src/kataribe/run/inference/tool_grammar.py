@@ -1,0 +1,133 @@
+"""The grammar of a reply that may or must call tools (llguidance's Lark notation).
+
+Whatever a model writes under it, a call it makes is well formed, names a tool that was offered, and
+has arguments that follow the tool's schema.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from kataribe.base.errors import ConstraintError, UnsupportedError
+from kataribe.base.lm import (
+    GrammarFormat,
+    JsonFormat,
+    ResponseFormat,
+    TextFormat,
+    ToolChoice,
+    ToolSpec,
+)
+from kataribe.run.inference.argument_grammar import ArgumentGrammar, Rules, quoted
+from kataribe.run.inference.argument_schemas import arguments_of
+from kataribe.run.inference.dialects import ID_LENGTH, MOST_CALLS, ToolDialect
+
+_TEXT = r"/(.|\n)*/"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolGrammar(GrammarFormat):
+    """A grammar of ours around the schemas of tools, and of a reply that calls none.
+
+    Attributes:
+        tools: Whose parameters stand in the grammar.
+        otherwise: The form of a reply that calls none, where that stands in the grammar too.
+    """
+
+    param: str = field(default="tools", compare=False)
+    tools: tuple[ToolSpec, ...] = ()
+    otherwise: JsonFormat | None = None
+
+
+def tool_format(
+    dialect: ToolDialect,
+    tools: Sequence[ToolSpec],
+    choice: ToolChoice,
+    otherwise: ResponseFormat,
+    *,
+    at_most: int = MOST_CALLS,
+    control_token: Callable[[str], int | None] = lambda _: None,
+) -> ResponseFormat:
+    """The constraint under which a reply that may or must call `tools` is written.
+
+    `otherwise` is the format of a reply that calls none. `control_token` gives the id of a control
+    token with that text: such a token is named in the grammar by its id, not by its letters.
+
+    Raises:
+        ConstraintError: A tool's schema asks for what the dialect's syntax cannot be held to.
+        UnsupportedError: The other format cannot stand beside tools.
+    """
+    allowed = [tool for tool in tools if not choice.names or tool.name in choice.names]
+    if choice.mode == "none" or not allowed:
+        return otherwise
+    is_free = choice.mode not in ("required", "function")
+    beside = otherwise if is_free and isinstance(otherwise, JsonFormat) else None
+    rules = Rules(control_token, beside_json=beside is not None)
+    calls = _calls(dialect, allowed, rules, min(at_most, dialect.most_calls))
+    if is_free:
+        start = _optional(dialect, allowed, otherwise, rules, calls)
+    else:
+        start = [f"start: {rules.literal(dialect.trigger)} {calls}"]
+    grammar = "\n".join(["%llguidance {}", *start, *rules.lines]) + "\n"
+    return ToolGrammar(grammar, tools=tuple(allowed), otherwise=beside)
+
+
+def _calls(dialect: ToolDialect, tools: Sequence[ToolSpec], rules: Rules, at_most: int) -> str:
+    """What stands between the trigger and the end of the reply."""
+    first, other = (
+        rules.add(" | ".join(_call(dialect, tool, rules, lead) for tool in tools))
+        for lead in (dialect.lead, "")
+    )
+    between, closing = rules.literal(dialect.between), rules.literal(dialect.closing)
+    more = f" ({between} {other}){{0,{at_most - 1}}}" if at_most > 1 else ""
+    return rules.add(f"{first}{more} {closing}")
+
+
+def _call(dialect: ToolDialect, tool: ToolSpec, rules: Rules, lead: str) -> str:
+    before, own_id, behind = dialect.head_of(tool.name)
+    # One piece up to the name: where words may stand instead, it must not end before they differ.
+    head = [rules.literal(lead + before), rules.literal(behind)]
+    head[1:1] = [f"/[A-Za-z0-9]{{{ID_LENGTH}}}/"] if own_id else []
+    schema = arguments_of(tool)
+    if dialect.notation is None:
+        arguments = rules.json(schema)
+    else:
+        try:
+            arguments = ArgumentGrammar(dialect.notation, schema, rules).write()
+        except ConstraintError as error:
+            message = f"The parameters of tool {tool.name!r} cannot be used. {error.message}"
+            raise ConstraintError(message, param="tools") from None
+    return rules.add(" ".join([*head, arguments, rules.literal(dialect.tail)]))
+
+
+def _optional(
+    dialect: ToolDialect,
+    tools: Sequence[ToolSpec],
+    otherwise: ResponseFormat,
+    rules: Rules,
+    calls: str,
+) -> list[str]:
+    """The first rules of a reply that calls tools or does not, as the model likes."""
+    if isinstance(otherwise, JsonFormat):
+        trigger = rules.literal(dialect.trigger)
+        return [f"start: {trigger} {calls} | {rules.json(otherwise.schema or {})}"]
+    if not isinstance(otherwise, TextFormat):
+        raise UnsupportedError(
+            "Tools cannot be combined with a regular expression or grammar for the reply; "
+            "use a JSON schema, or leave one of the two out.",
+            param=otherwise.param,
+        )
+    if not dialect.trigger:
+        starts = " | ".join(quoted(start) for start in dialect.starts([t.name for t in tools]))
+        return [
+            f"start: {calls} | TEXT",
+            rf"TEXT: {_TEXT} & ~(/\s*/ ({starts}) {_TEXT})",
+        ]
+    control = rules.token(dialect.trigger)
+    head = f"[lazy]: TEXT {quoted(dialect.trigger)}" if control is None else f": TEXT <[{control}]>"
+    return [
+        f"start: head {calls} | tail",
+        f"head{head}",
+        "tail: TEXT",
+        f"TEXT: {_TEXT}",
+    ]
