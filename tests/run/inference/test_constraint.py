@@ -25,6 +25,7 @@ from kataribe.base.lm import (
 from kataribe.run.inference.constraint import Vocabulary, compile_constraint
 from kataribe.run.inference.dialects import HERMES
 from kataribe.run.inference.tool_grammar import tool_format
+from tests.run.inference.dialect_writer import NAMED
 
 EOS = 256
 WORDS = [b'{"', b'": ', b"true", b"name", b'"}', b"  ", "日本".encode(), "日".encode()[:2], b"12"]
@@ -294,3 +295,51 @@ def test_a_reply_is_one_of_many_long_choices(vocabulary):
     choices = tuple({"".join(rng.choice(signs, 20)) for _ in range(1000)})
     constraint = compile_constraint(ChoiceFormat(choices), vocabulary)
     assert {write(constraint, rng.choice) for _ in range(20)} <= set(choices)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_many_tools_of_every_dialect_are_compiled(vocabulary, name):
+    def schema(at):
+        words = {f"w{at}_{place}": {"type": "string", "maxLength": 90 + at} for place in range(6)}
+        inner = {f"i{at}": {"type": ["string", "null"]}, "n": {"type": "array", "items": {}}}
+        return {**words, "more": {"type": "object", "properties": inner}}
+
+    tools = [tool(f"f{at}", properties=schema(at)) for at in range(60)]
+    form = tool_format(NAMED[name], tools, ToolChoice(), TextFormat())
+    assert compile_constraint(form, vocabulary) is not None
+
+
+HOSTILE_ARGUMENTS = {
+    "no such count": {"type": "array", "items": {}, "minItems": 5, "maxItems": 2},
+    "lookahead": {"type": "string", "pattern": "(?=a)b"},
+    "repetition": {"type": "string", "pattern": "(a{1000}){1000}"},
+    "deep": deep(1000),
+    "cyclic": cyclic(),
+}
+LARGE_ARGUMENTS = {
+    "long": {"type": "string", "maxLength": 10**7},
+    "many": {"type": "array", "items": {}, "minItems": 10**7},
+    "alternatives": {"anyOf": [{"type": "string", "maxLength": at} for at in range(2000)]},
+}
+NOTED = [name for name in NAMED if NAMED[name].notation]
+
+
+def compile_argument(vocabulary, name, schema):
+    form = tool_format(NAMED[name], [tool(properties={"a": schema})], ToolChoice(), TextFormat())
+    return compile_constraint(form, vocabulary)
+
+
+@pytest.mark.parametrize("name", NOTED)
+@pytest.mark.parametrize("schema", HOSTILE_ARGUMENTS.values(), ids=HOSTILE_ARGUMENTS)
+def test_hostile_arguments_are_refused_in_every_notation(vocabulary, name, schema):
+    with pytest.raises(ConstraintError) as caught:
+        compile_argument(vocabulary, name, schema)
+    assert caught.value.param == "tools"
+
+
+@pytest.mark.parametrize("name", NOTED)
+@pytest.mark.parametrize("schema", LARGE_ARGUMENTS.values(), ids=LARGE_ARGUMENTS)
+def test_large_arguments_take_bounded_time(vocabulary, name, schema):
+    began = time.process_time()
+    assert compile_argument(vocabulary, name, schema) is not None
+    assert time.process_time() - began < 10

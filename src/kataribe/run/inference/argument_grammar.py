@@ -45,6 +45,7 @@ class Rules:
         self._control_token = control_token
         self._beside_json = beside_json
         self._known: dict[str, str] = {}
+        self._literals: dict[str, str] = {}
         self.lines: list[str] = []
 
     def add(self, body: str, *, terminal: bool = False, options: str = "") -> str:
@@ -74,6 +75,11 @@ class Rules:
 
     def literal(self, text: str) -> str:
         """A fixed text: control tokens in it by their ids, the rest as quoted strings."""
+        if text not in self._literals:
+            self._literals[text] = self._literal(text)
+        return self._literals[text]
+
+    def _literal(self, text: str) -> str:
         parts: list[str] = []
         plain = start = 0
         while start < len(text):

@@ -23,6 +23,16 @@ _TELLING = {
     "string": {"pattern", "minLength", "maxLength", "format"},
     "number": {"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"},
 }
+_SHAPES: dict[str, type | tuple[type, ...]] = {
+    "properties": Mapping,
+    **dict.fromkeys(("required", "enum", "anyOf", "oneOf", "allOf"), (list, tuple)),
+    **dict.fromkeys(("items", "additionalProperties"), (Mapping, bool)),
+    **dict.fromkeys(("minItems", "maxItems", "minLength", "maxLength"), int),
+    **dict.fromkeys(("$ref", "pattern"), str),
+    "type": (str, list, tuple),
+}
+"""What a keyword's value has to be."""
+
 _MOST_STEPS = 32
 """References and alternatives that are followed before a schema counts as going in circles."""
 
@@ -112,18 +122,19 @@ class ArgumentSchema:
             )
         if schema is False:
             return []
+        _check_shape(schema)
         told = {} if schema is True else {k: v for k, v in schema.items() if k not in ANNOTATIONS}
         if "$ref" in told:
             told = {**self._target(told.pop("$ref")), **told}
             return self.alternatives(told, steps + 1)
         if "allOf" in told:
             parts = told.pop("allOf")
-            if len(parts) != 1 or set(parts[0]) & set(told):
+            if len(parts) != 1 or set(_as_mapping(parts[0])) & set(told):
                 raise ConstraintError(
                     "A schema with allOf of several parts cannot be followed in this model's "
                     "syntax of calls. Write the combined schema."
                 )
-            return self.alternatives({**told, **parts[0]}, steps + 1)
+            return self.alternatives({**told, **_as_mapping(parts[0])}, steps + 1)
         for key in ("anyOf", "oneOf"):
             if key in told:
                 options = told.pop(key)
@@ -221,7 +232,21 @@ def bare_pattern(pattern: str) -> str:
     return f"{head}({pattern.removeprefix('^').removesuffix('$' if ends else '')}){tail}"
 
 
+def _check_shape(schema: Any) -> None:
+    if not isinstance(schema, Mapping | bool):
+        raise ConstraintError(f"{str(schema)[:100]!r} stands where a JSON schema should be.")
+    for key, value in schema.items() if isinstance(schema, Mapping) else ():
+        is_right = isinstance(value, _SHAPES.get(key, object))
+        if key == "required" and is_right:
+            is_right = all(isinstance(name, str) for name in value)
+        if not is_right:
+            raise ConstraintError(
+                f"The JSON schema's {key!r} is {str(value)[:100]!r}, which cannot be. Correct it."
+            )
+
+
 def _as_mapping(schema: Any) -> Mapping[str, Any]:
+    _check_shape(schema)
     if isinstance(schema, Mapping):
         return schema
     return {} if schema is True else {"enum": []}
