@@ -7,6 +7,8 @@ PYTHON ?= python3
 PY := .venv/bin/python
 PIP := $(PY) -m pip --disable-pip-version-check
 STUDIO := src/kataribe/serve/studio
+NATIVE := src/kataribe/run/inference/native
+NATIVE_SOURCES := $(wildcard $(NATIVE)/source/*) scripts/native.py
 STUDIO_SOURCES := $(shell find studio -type f -not -path 'studio/node_modules/*' -not -path 'studio/test-results/*' 2>/dev/null)
 TEST_HOME := $(CURDIR)/.cache/kataribe
 TEST_MODEL := smollm2-135m
@@ -18,15 +20,15 @@ help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 .PHONY: up
-up: .venv/.core $(STUDIO)/index.html  ## start Kataribe and print its address (UP="--port 9000" passes options)
+up: .venv/.core $(NATIVE)/built/.done $(STUDIO)/index.html  ## start Kataribe and print its address (UP="--port 9000" passes options)
 	@exec .venv/bin/kataribe up $(UP)
 
 .PHONY: test
-test: install-dev system test-model test-studio  ## the tests, slow ones left out (PYTEST="-k name" passes options)
+test: install-dev $(NATIVE)/built/.done system test-model test-studio  ## the tests, slow ones left out (PYTEST="-k name" passes options)
 	$(PY) -m pytest $(PYTEST)
 
 .PHONY: test-all
-test-all: install-dev system test-model test-studio  ## the tests with big models, whole recipes and the wheel
+test-all: install-dev $(NATIVE)/built/.done system test-model test-studio  ## the tests with big models, whole recipes and the wheel
 	KATARIBE_FETCH=1 $(PY) -m pytest -m "slow or not slow" $(PYTEST)
 
 .PHONY: check
@@ -35,11 +37,11 @@ check: install-dev  ## format, lint, types, architecture, docs freshness, then t
 	@$(MAKE) --no-print-directory test
 
 .PHONY: bench
-bench: install-dev test-model  ## timed comparisons with peers (quiet machine; takes a while)
+bench: install-dev $(NATIVE)/built/.done test-model  ## timed comparisons with peers (quiet machine; takes a while)
 	$(PY) -m benchmarks.inference
 
 .PHONY: wheel
-wheel: .venv/.core $(STUDIO)/index.html  ## dist/kataribe-*.whl with the built studio inside
+wheel: .venv/.core $(NATIVE)/built/.done $(STUDIO)/index.html  ## dist/kataribe-*.whl with the built studio inside
 	rm -rf dist
 	$(PIP) wheel --quiet --no-deps --no-build-isolation --wheel-dir dist .
 	@ls dist/*.whl
@@ -60,7 +62,7 @@ lock:  ## write the lock files from what .venv holds now
 
 .PHONY: clean
 clean:  ## remove what was built; the environment and the models stay
-	rm -rf dist build $(STUDIO) .mypy_cache .ruff_cache .pytest_cache .hypothesis studio/test-results
+	rm -rf dist build $(STUDIO) $(NATIVE)/built .mypy_cache .ruff_cache .pytest_cache .hypothesis studio/test-results
 	find src tests scripts examples benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 .PHONY: clean-all
@@ -105,9 +107,15 @@ $(STUDIO)/index.html: $(STUDIO_SOURCES) | studio/node_modules/.installed
 	scripts/with_node.sh npm --prefix studio run build
 	@touch $@
 
+# Without a compiler, and no way to get one, PyTorch computes alone.
+$(NATIVE)/built/.done: $(NATIVE_SOURCES) | .venv/bin/python
+	@scripts/system_packages.sh compiler
+	$(PY) scripts/native.py
+	@mkdir -p $(@D) && touch $@
+
 .PHONY: system
 system:
-	@scripts/system_packages.sh
+	@scripts/system_packages.sh browser
 
 .PHONY: test-model
 test-model: .venv/.core

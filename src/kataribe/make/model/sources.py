@@ -52,6 +52,10 @@ class SourceTensor:
         """
         return self._read().reshape(math.prod(self.shape[:-1]), -1)
 
+    def rows(self, raw: Bytes) -> SourceTensor:
+        """A matrix of some of the rows that `raw` gives."""
+        return SourceTensor((raw.shape[0], *self.shape[1:]), self.kind, lambda: raw)
+
     def values(self) -> Floats:
         """All values, float32 of `shape`."""
         raw = self.raw()

@@ -8,25 +8,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
-
 from kataribe.base.errors import SettingsError
 from kataribe.base.lm import Sampling
-from kataribe.make.adapt.precision import load_quantized
 from kataribe.make.model.checkpoint import Checkpoint, open_checkpoint
 from kataribe.make.model.sources import SourceTensor
 from kataribe.make.tokens.load import load_tokenizer
 from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.run.inference.engine import Engine
 from kataribe.run.inference.local import LocalLM
+from kataribe.run.inference.native.library import native_library
+from kataribe.run.inference.native.runner import BLOCK_SIZE, NativeRunner, obstacle
+from kataribe.run.inference.processors import has_accelerator, usable_threads
 from kataribe.run.inference.requests import EngineLimits
 from kataribe.run.inference.residents import LoadProgress
-from kataribe.run.inference.runner import TorchRunner
+from kataribe.run.inference.step import Runner
 
 Precision = Literal["auto", "float32", "bfloat16", "int8", "int4"]
-
-BLOCK_SIZE = 16
-"""Tokens in each block of the KV cache. Smaller reuses prefixes more exactly, larger costs less."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +36,7 @@ class LoadOptions:
         precision: How weights are held; `auto` keeps 4-bit blocks as they are and takes what is
             fastest here for the rest.
         device: cpu, cuda, cuda:1, mps, or auto.
-        threads: For products on the CPU; None leaves PyTorch's own choice.
+        threads: That compute on the CPU; None for one per core.
         queue: Requests that may wait.
         sampling: What its makers recommend, where the model's files do not say.
     """
@@ -79,8 +76,6 @@ def load_local(
     `progress` hears bytes read and bytes in all. Raises `FormatError` and its kin for files that
     are no model, `SettingsError` for a context beyond what the model was made for.
     """
-    if options.threads is not None:
-        torch.set_num_threads(options.threads)
     checkpoint = open_checkpoint(path)
     if progress is not None:
         progress(0, checkpoint.size_bytes)
@@ -91,19 +86,11 @@ def load_local(
             f"{config.context_length}. Set --ctx to at most that.",
             param="ctx",
         )
-    device = pick_device(options.device)
-    # Weights are packed in a thread that ends. OpenMP keeps a team of threads for every thread that
-    # ever computed; with one left over beside the engine's, there are more than cores, waits no
-    # longer spin, and a token took three times as long.
     told = replace(checkpoint, tensors=_Told(checkpoint, progress))
     with ThreadPoolExecutor(max_workers=1) as beside:
-        packing = beside.submit(load_quantized, told, options.precision, device)
+        loading = beside.submit(_load_runner, told, options)
         tokenizer = load_tokenizer(path)
-        model = packing.result()
-    # Positions that stretch with the length must not depend on who else is served.
-    model.fixed_length = options.context
-    blocks = -(-options.cache_tokens // BLOCK_SIZE)
-    runner = TorchRunner(model, blocks=blocks, block_size=BLOCK_SIZE, device=device)
+        runner = loading.result()
     engine = Engine(
         runner,
         tokenizer,
@@ -121,20 +108,38 @@ def load_local(
     return LocalModel(lm, engine, tokenizer)
 
 
-def pick_device(wanted: str) -> str:
-    """The device that `auto` means here; `SettingsError` for one that is not there."""
-    found = ["cpu"]
-    if torch.cuda.is_available():
-        found = ["cuda", *(f"cuda:{i}" for i in range(torch.cuda.device_count())), *found]
-    if torch.backends.mps.is_available():
-        found = ["mps", *found]
-    if wanted == "auto":
-        return found[0]
-    if wanted not in found:
-        raise SettingsError(
-            f"There is no device {wanted!r} here; there is {', '.join(found)}.", param="device"
+def _load_runner(checkpoint: Checkpoint, options: LoadOptions) -> Runner:
+    """The native runner where it can, else PyTorch's."""
+    blocks = -(-options.cache_tokens // BLOCK_SIZE)
+    library = native_library()
+    precision = options.precision
+    on_processor = options.device == "cpu" or (options.device == "auto" and not has_accelerator())
+    if (
+        library is not None
+        and on_processor
+        and (precision == "auto" or precision == "int8" or precision == "bfloat16")
+        and obstacle(checkpoint.config) is None
+    ):
+        return NativeRunner(
+            library,
+            checkpoint,
+            blocks=blocks,
+            context=options.context,
+            precision=precision,
+            threads=options.threads or usable_threads(),
         )
-    return wanted
+    # Importing PyTorch takes more time than all else that a small model needs to answer.
+    from kataribe.run.inference.torch_load import load_torch_runner
+
+    return load_torch_runner(
+        checkpoint,
+        precision,
+        options.device,
+        blocks=blocks,
+        block_size=BLOCK_SIZE,
+        context=options.context,
+        threads=options.threads,
+    )
 
 
 def _defaults(generation: Mapping[str, Any], recommended: Sampling | None) -> Sampling:

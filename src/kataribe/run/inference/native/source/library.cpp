@@ -1,0 +1,131 @@
+// What Python calls. Every function that can fail gives 0 for success, else a number of `Failure`.
+#include <atomic>
+#include <new>
+
+#include "decoder.h"
+
+using namespace kataribe;
+
+#define EXPORT extern "C" __attribute__((visibility("default")))
+
+namespace {
+
+enum Failure { FINE = 0, NO_MEMORY = 1, BAD_INPUT = 2 };
+
+constexpr int VERSION = 2;  // `native/library.py` has the same
+
+// Layer -1: the embedding (place 0) or the head (place 1).
+Matrix& matrix_at(Decoder& decoder, int layer, int place) {
+    if (layer >= 0) return decoder.layers[layer].matrix[place];
+    return place == 0 ? decoder.embedding : decoder.head;
+}
+
+bool is_whole(const Decoder& decoder, const StepInput& input) {
+    const int slices = input.slices;
+    if (input.rows < 1 || slices < 1 || input.wanted < 0 || input.row[0] != 0) return false;
+    if (input.row[slices] != input.rows) return false;
+    for (int i = 0; i < input.rows; i++)
+        if (input.ids[i] < 0 || input.ids[i] >= decoder.shape.vocabulary) return false;
+    for (int i = 0; i < input.wanted; i++)
+        if (input.wanted_rows[i] < 0 || input.wanted_rows[i] >= input.rows) return false;
+    for (int i = 0; i < slices; i++) {
+        const int count = input.row[i + 1] - input.row[i];
+        if (count < 1 || input.start[i] < 0) return false;
+        const int needed = (input.start[i] + count + BLOCK - 1) / BLOCK;
+        if (input.table[i + 1] - input.table[i] < needed) return false;
+    }
+    for (int i = 0; i < input.table[slices]; i++)
+        if (input.block[i] < 0 || input.block[i] >= decoder.shape.blocks) return false;
+    return true;
+}
+
+}  // namespace
+
+// The version of these functions, or 0 where this build asks for more than the processor has.
+EXPORT int kataribe_version() {
+#if defined(__AVX512BF16__)
+    if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512vl")) return 0;
+#elif defined(__AVX2__)
+    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
+#endif
+    return VERSION;
+}
+
+EXPORT int kataribe_new(const Shape* shape, Decoder** out) {
+    auto* decoder = new (std::nothrow) Decoder;
+    if (!decoder) return NO_MEMORY;
+    decoder->shape = *shape;
+    decoder->layers = std::vector<Layer>(static_cast<size_t>(shape->layers));
+    if (!decoder->cache.reserve(shape->layers, shape->blocks, shape->kv_heads, shape->head_dim)) {
+        delete decoder;
+        return NO_MEMORY;
+    }
+    *out = decoder;
+    return FINE;
+}
+
+EXPORT void kataribe_free(Decoder* decoder) {
+    Pool::instance().settle();
+    delete decoder;
+}
+
+// Makes room for a matrix; layer and place as in `matrix_at`.
+EXPORT int kataribe_reserve(Decoder* decoder, int layer, int place, int format, int outputs,
+                            int inputs) {
+    Matrix& matrix = matrix_at(*decoder, layer, place);
+    return matrix.reserve(static_cast<Format>(format), outputs, inputs) ? FINE : NO_MEMORY;
+}
+
+// Packs rows from `first` (a multiple of 32) on, in the calling thread.
+EXPORT void kataribe_pack(Decoder* decoder, int layer, int place, int first, int rows,
+                          const Unpacked* from) {
+    Matrix& matrix = matrix_at(*decoder, layer, place);
+    const int group = group_of(matrix.format), groups = matrix.inputs / group;
+    const size_t width = matrix.format == Format::BFLOAT16 ? 2 : 1;
+    for (int row = 0; row < rows; row += PANEL) {
+        const auto skipped = static_cast<size_t>(row);
+        const Unpacked panel{from->values + skipped * matrix.inputs * width,
+                             from->scales ? from->scales + skipped * groups : nullptr,
+                             from->offsets ? from->offsets + skipped * groups : nullptr};
+        pack_panel(matrix, (first + row) / PANEL, panel);
+    }
+}
+
+// One row of a matrix as it is held, unrounded.
+EXPORT void kataribe_row(Decoder* decoder, int layer, int place, int row, float* out) {
+    read_row(matrix_at(*decoder, layer, place), row, out);
+}
+
+EXPORT void kataribe_tie(Decoder* decoder) { decoder->tied = true; }
+
+// Layer -1: the last norm.
+EXPORT void kataribe_vector(Decoder* decoder, int layer, int place, const float* values,
+                            int count) {
+    auto& target = layer >= 0 ? decoder->layers[layer].vector[place] : decoder->norm;
+    target.assign(values, values + count);
+}
+
+EXPORT void kataribe_rope(Decoder* decoder, int kind, const float* frequencies, int count,
+                          float factor) {
+    decoder->rope[kind].frequencies.assign(frequencies, frequencies + count);
+    decoder->rope[kind].factor = factor;
+}
+
+EXPORT void kataribe_layer(Decoder* decoder, int layer, int window, int rope) {
+    decoder->layers[layer].window = window;
+    decoder->layers[layer].rope = rope;
+}
+
+EXPORT int kataribe_step(Decoder* decoder, const StepInput* input, int threads) {
+    if (!is_whole(*decoder, *input)) return BAD_INPUT;
+    try {
+        run_step(*decoder, *input, threads);
+    } catch (const std::bad_alloc&) {
+        return NO_MEMORY;
+    }
+    return FINE;
+}
+
+EXPORT void kataribe_copy(Decoder* decoder, const int32_t* pairs, int count) {
+    for (int i = 0; i < count; i++) decoder->cache.copy(pairs[2 * i], pairs[2 * i + 1]);
+}

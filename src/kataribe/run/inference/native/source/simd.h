@@ -1,0 +1,168 @@
+// Sixteen floats at a time, and pairs of bfloat16: the few operations everything else is made of.
+//
+// Written with the compiler's own vectors, so that it builds for any processor; where AVX-512 has
+// an instruction for it (AVX512_BF16: two products of bfloat16 added to a float32 per lane), that
+// one is taken. All sums go in an order that depends on nothing but the length of the sum.
+#pragma once
+
+#include <cmath>
+#include <cstdint>
+#include <cstring>
+
+#if defined(__AVX512F__)
+#include <immintrin.h>
+#endif
+
+namespace kataribe {
+
+using Vec = float __attribute__((vector_size(64)));
+using Bits = uint32_t __attribute__((vector_size(64)));
+using Ints = int32_t __attribute__((vector_size(64)));
+using Halves = _Float16 __attribute__((vector_size(32)));
+using Shorts = uint16_t __attribute__((vector_size(32)));
+using Bytes = uint8_t __attribute__((vector_size(16)));
+using SignedBytes = int8_t __attribute__((vector_size(16)));
+
+constexpr int LANES = 16;
+
+template <class T>
+inline T load(const void* from) {
+    T value;
+    std::memcpy(&value, from, sizeof value);
+    return value;
+}
+
+template <class T>
+inline void store(void* to, T value) {
+    std::memcpy(to, &value, sizeof value);
+}
+
+inline Vec splat(float value) { return Vec{} + value; }
+inline Bits splat(uint32_t value) { return Bits{} + value; }
+inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
+inline Vec min(Vec a, Vec b) { return a < b ? a : b; }
+
+// sum[i] += the products of both bfloat16 of lane i of a and b.
+inline Vec dot(Vec sum, Bits a, Bits b) {
+#if defined(__AVX512BF16__)
+    return (Vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+#else
+    sum += (Vec)(a & 0xffff0000u) * (Vec)(b & 0xffff0000u);
+    return sum + (Vec)(a << 16) * (Vec)(b << 16);
+#endif
+}
+
+// 32 floats as bfloat16, rounded to nearest even: those of `low` first, two to a lane.
+inline Bits to_pairs(Vec low, Vec high) {
+#if defined(__AVX512BF16__)
+    return (Bits)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
+#else
+    Bits a = (Bits)low, b = (Bits)high;
+    a = (a + 0x7fffu + ((a >> 16) & 1u)) >> 16;
+    b = (b + 0x7fffu + ((b >> 16) & 1u)) >> 16;
+    Shorts both[2] = {__builtin_convertvector(a, Shorts), __builtin_convertvector(b, Shorts)};
+    return load<Bits>(both);
+#endif
+}
+
+inline uint16_t to_bfloat16(float value) {
+    const auto bits = load<uint32_t>(&value);
+    return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+inline float from_bfloat16(uint16_t value) {
+    const uint32_t bits = static_cast<uint32_t>(value) << 16;
+    return load<float>(&bits);
+}
+
+// 16 float16.
+inline Vec from_halves(const void* from) {
+#if defined(__AVX512F__)
+    return (Vec)_mm512_cvtph_ps(load<__m256i>(from));
+#else
+    return __builtin_convertvector(load<Halves>(from), Vec);
+#endif
+}
+
+// The low four bits of each lane as a number from 0 to 15.
+inline Vec from_nibbles(Bits bits) {
+#if defined(__AVX512F__)
+    const Vec numbers = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    return (Vec)_mm512_permutexvar_ps((__m512i)bits, (__m512)numbers);
+#else
+    return __builtin_convertvector((Ints)(bits & 15u), Vec);
+#endif
+}
+
+// 16 bytes from 0 to 255.
+inline Vec from_bytes(const void* from) {
+#if defined(__AVX512F__)
+    return (Vec)_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(load<__m128i>(from)));
+#else
+    return __builtin_convertvector(__builtin_convertvector(load<Bytes>(from), Ints), Vec);
+#endif
+}
+
+// 16 bytes from -128 to 127.
+inline Vec from_signed_bytes(const void* from) {
+#if defined(__AVX512F__)
+    return (Vec)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(load<__m128i>(from)));
+#else
+    return __builtin_convertvector(__builtin_convertvector(load<SignedBytes>(from), Ints), Vec);
+#endif
+}
+
+// Lanes 0 to 7, each twice.
+inline Vec doubled_low(Vec v) {
+    return __builtin_shufflevector(v, v, 0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6, 6, 7, 7);
+}
+
+// Lanes 8 to 15, each twice.
+inline Vec doubled_high(Vec v) {
+    return __builtin_shufflevector(v, v, 8, 8, 9, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15,
+                                   15);
+}
+
+inline float sum_of(Vec v) {
+    float lanes[LANES];
+    store(lanes, v);
+    for (int width = LANES / 2; width; width /= 2)
+        for (int i = 0; i < width; i++) lanes[i] += lanes[i + width];
+    return lanes[0];
+}
+
+inline float largest_of(Vec v) {
+    float lanes[LANES];
+    store(lanes, v);
+    for (int width = LANES / 2; width; width /= 2)
+        for (int i = 0; i < width; i++) lanes[i] = lanes[i] > lanes[i + width] ? lanes[i] : lanes[i + width];
+    return lanes[0];
+}
+
+// e to the x, to about one unit in the last place; 0 below -87.
+inline Vec exp(Vec x) {
+    const Vec bounded = min(max(x, splat(-87.0f)), splat(88.0f));
+    const Vec shifted = bounded * 1.44269504f + 12582912.0f;  // the integer part lies in the low bits
+    const Vec whole = shifted - 12582912.0f;
+    const Vec rest = (bounded - whole * 0.693359375f) + whole * 2.12194440e-4f;
+    Vec sum = splat(1.9875691500e-4f);
+    sum = sum * rest + 1.3981999507e-3f;
+    sum = sum * rest + 8.3334519073e-3f;
+    sum = sum * rest + 4.1665795894e-2f;
+    sum = sum * rest + 1.6666665459e-1f;
+    sum = sum * rest + 5.0000001201e-1f;
+    sum = sum * rest * rest + rest + 1.0f;
+    const Bits power = ((Bits)shifted - 0x4b400000u + 127u) << 23;
+    const Vec value = sum * (Vec)power;
+    return x < splat(-87.0f) ? Vec{} : value;
+}
+
+inline Vec silu(Vec x) { return x / (1.0f + exp(-x)); }
+
+// 0.5 x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))), with tanh written as a logistic.
+inline Vec gelu_tanh(Vec x) {
+    const Vec inner = x * (1.5957691216f + 0.0713548162f * x * x);
+    return x / (1.0f + exp(-inner));
+}
+
+}  // namespace kataribe
