@@ -102,6 +102,24 @@ describe("streamChat", () => {
     expect(kind).toBe("broken");
   });
 
+  it("calls a reply whole whose connection breaks only after its end", async () => {
+    let pulls = 0;
+    const body = new ReadableStream<Uint8Array>({
+      pull(controller) {
+        pulls += 1;
+        if (pulls > 1) return controller.error(new TypeError("network error"));
+        controller.enqueue(
+          new TextEncoder().encode(chunk({ content: "all" }, { finish_reason: "stop" })),
+        );
+      },
+    });
+    const { events, kind } = await run(
+      new Response(body, { headers: { "Content-Type": "text/event-stream" } }),
+    );
+    expect(kind).toBeUndefined();
+    expect(events.map((event) => event.type)).toEqual(["text", "finish", "end"]);
+  });
+
   it("takes an error inside the stream as what its code says", async () => {
     const error = { error: { message: "wait", type: "x", code: "queue_full", param: null } };
     const { kind } = await run(

@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import { Composition, isSendKey, type KeyPress } from "../src/chat/composing";
+import { Composition, isSendKey, type KeyPress } from "../src/ui/composing";
 
 const enter = (part: Partial<KeyPress> = {}): KeyPress => ({
   key: "Enter",

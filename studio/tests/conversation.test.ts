@@ -11,7 +11,8 @@ import {
   tokensPerSecond,
   type ReplyEvent,
 } from "../src/conversation/reply";
-import { Drafts, parseConversation, TabStore } from "../src/conversation/store";
+import { parseConversation } from "../src/conversation/parse";
+import { Drafts, TabStore } from "../src/conversation/store";
 import { afterReload, liveReply, path, siblings } from "../src/conversation/tree";
 import type { Conversation, Reply } from "../src/conversation/types";
 
@@ -101,6 +102,13 @@ function head(chats: Chats, id: string): Reply {
   return message;
 }
 
+/** Begins a conversation. */
+function begin(chats: Chats, text: string): string {
+  const id = chats.send(null, text, HOW);
+  if (id === null) throw new Error("a new conversation was refused");
+  return id;
+}
+
 describe("advance", () => {
   const fresh = newReply("r", "q", "m", 0);
   const all: ReplyEvent[] = [
@@ -162,7 +170,7 @@ describe("advance", () => {
 describe("Chats", () => {
   it("sends the branch, streams into the reply and ends", async () => {
     const { chats, feeds, settle } = stage();
-    const id = chats.send(null, "one", HOW);
+    const id = begin(chats, "one");
     feeds[0]?.push({ type: "text", text: "first" }, { type: "finish", reason: "stop" });
     await settle();
     expect(head(chats, id)).toMatchObject({ text: "first", state: "writing" });
@@ -179,7 +187,7 @@ describe("Chats", () => {
 
   it("stops: aborts the request, keeps the words, takes no further ones", async () => {
     const { chats, feeds, settle } = stage();
-    const id = chats.send(null, "one", HOW);
+    const id = begin(chats, "one");
     feeds[0]?.push({ type: "text", text: "half" });
     await settle();
     chats.stop(id);
@@ -191,7 +199,7 @@ describe("Chats", () => {
 
   it("keeps an earlier reply beside the new one, and shows either", async () => {
     const { chats, feeds, settle } = stage();
-    const id = chats.send(null, "one", HOW);
+    const id = begin(chats, "one");
     feeds[0]?.push({ type: "text", text: "A" }, { type: "end" });
     await settle();
     const first = head(chats, id);
@@ -206,16 +214,27 @@ describe("Chats", () => {
     expect(feeds[1]?.body.messages).toEqual([{ role: "user", content: "one" }]);
   });
 
-  it("asks for one reply at a time", async () => {
+  it("asks for one reply at a time, and says nothing that is not asked", async () => {
     const { chats, feeds } = stage();
-    const id = chats.send(null, "one", HOW);
+    const id = begin(chats, "one");
     chats.retry(id, head(chats, id), HOW);
+    expect(chats.send(id, "two", HOW)).toBeNull();
     expect(feeds).toHaveLength(1);
+    expect(path(chats.get(id) as Conversation).map((one) => one.text)).toEqual(["one", ""]);
+  });
+
+  it("gives turns in alternation, whatever failed between", async () => {
+    const { chats, feeds, settle } = stage();
+    const id = begin(chats, "one");
+    feeds[0]?.push(new ApiError(failure("offline")));
+    await settle();
+    chats.send(id, "two", HOW);
+    expect(feeds[1]?.body.messages).toEqual([{ role: "user", content: "one\n\ntwo" }]);
   });
 
   it("gives the text of a refused message back, off the branch", async () => {
     const { chats, feeds, settle } = stage();
-    const id = chats.send(null, "one", HOW);
+    const id = begin(chats, "one");
     feeds[0]?.push({ type: "text", text: "A" }, { type: "end" });
     await settle();
     chats.send(id, "too long", HOW);
@@ -228,7 +247,7 @@ describe("Chats", () => {
 
   it("survives a reload: finished stays, running becomes interrupted", async () => {
     const { chats, feeds, settle, save, store, world } = stage();
-    const id = chats.send(null, "one", HOW);
+    const id = begin(chats, "one");
     feeds[0]?.push({ type: "text", text: "half a sen" });
     await settle();
     await save();
@@ -263,9 +282,31 @@ describe("Chats", () => {
 });
 
 describe("storage", () => {
-  it("takes nothing that is no conversation", () => {
-    for (const text of ["", "null", "7", "{}", '{"id":1}', "[", '{"id":"a"}'])
-      expect(parseConversation(text)).toBeNull();
+  const question = { id: "q", role: "user", parent: null, text: "?" };
+  const reply = newReply("r", "q", "m", 0);
+  const whole = { id: "c", createdAt: 0, head: "r", messages: { q: question, r: reply } };
+
+  it.each<[string, unknown]>([
+    ["a number", 7],
+    ["null", null],
+    ["nothing", {}],
+    ["no messages", { ...whole, messages: null }],
+    ["a list", { ...whole, messages: [] }],
+    ["a head that is missing", { ...whole, head: "x" }],
+    ["a message that is none", { ...whole, messages: { ...whole.messages, x: 7 } }],
+    ["a message of another name", { ...whole, messages: { q: question, r: question } }],
+    ["a ring", { ...whole, head: "q", messages: { q: { ...question, parent: "q" } } }],
+    ["a gap", { ...whole, messages: { r: reply } }],
+    ["words that are none", { ...whole, messages: { q: question, r: { ...reply, text: null } } }],
+    ["an unknown state", { ...whole, messages: { q: question, r: { ...reply, state: "odd" } } }],
+    ["no failure", { ...whole, messages: { q: question, r: { ...reply, failure: 7 } } }],
+  ])("takes nothing that is no conversation: %s", (_, damaged) => {
+    expect(parseConversation(JSON.stringify(damaged))).toBeNull();
+  });
+
+  it("takes a conversation", () => {
+    expect(parseConversation(JSON.stringify(whole))).toEqual(whole);
+    expect(parseConversation("[")).toBeNull();
   });
 
   it("keeps drafts apart, and drops empty ones", () => {
@@ -284,7 +325,8 @@ describe("storage", () => {
     };
     const drafts = new Drafts(closed);
     drafts.write(null, "x");
-    expect(drafts.read(null)).toBe("");
+    expect(drafts.read(null), "another page was looked at meanwhile").toBe("x");
+    expect(new Drafts(closed).read(null)).toBe("");
   });
 
   it("interrupts only what was alive", () => {

@@ -1,3 +1,6 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+
 import { describe, expect, it } from "vitest";
 
 import { en } from "../src/i18n/en";
@@ -23,7 +26,7 @@ const english = leaves(en);
 const japanese = leaves(ja);
 
 /** The same in both languages: names, and example prompts for an English model. */
-const SHARED = /^(product|chat\.prompts\.\d+|settings\.topP)$/;
+const SHARED = /^(product|chat\.promptsSmall\.\d+|settings\.topP)$/;
 
 describe("the catalogue", () => {
   it("has the same keys in both languages", () => {
@@ -47,6 +50,20 @@ describe("the catalogue", () => {
     for (const [place, text] of english) {
       const marks = (words: string) => new Set(words.match(/‹\d›/g));
       expect(marks(japanese.get(place) ?? ""), place).toEqual(marks(text));
+    }
+  });
+
+  it("holds nothing that no page says", () => {
+    const source = readdirSync("src", { recursive: true, encoding: "utf-8" })
+      .filter((name) => /\.tsx?$/.test(name) && !name.startsWith("i18n"))
+      .map((name) => readFileSync(join("src", name), "utf-8"))
+      .join("\n");
+    // Asked for by a name that comes from the server: text.error[kind], text.finish[reason].
+    const computed = /^(error\.\w+\.|finish\.|wait\.)/;
+    for (const place of english.keys()) {
+      const name = place.replace(/\.\d+$/, "");
+      if (!computed.test(name))
+        expect(source, place).toMatch(new RegExp(`text\\.${name}\\b|words\\.${name}\\b`));
     }
   });
 

@@ -35,8 +35,18 @@ describe("parseSettings", () => {
   });
 
   it("drops sampling that is out of range", () => {
-    const saved = JSON.stringify({ sampling: { temperature: 9, topP: "1", maxTokens: 0 } });
-    expect(parseSettings(saved, "en").sampling).toEqual(defaults("en").sampling);
+    for (const sampling of [
+      { temperature: 9, topP: "1", maxTokens: 0 },
+      { temperature: -0.1, topP: 0, maxTokens: 1.5 },
+      null,
+      "hot",
+    ])
+      expect(parseSettings(JSON.stringify({ sampling }), "en")).toEqual(defaults("en"));
+  });
+
+  it("drops a key that no request can carry, which would look as if the server were gone", () => {
+    for (const key of ["鍵", "two words", "tab\t", "", 7])
+      expect(parseSettings(JSON.stringify({ key }), "en").key).toBeNull();
   });
 });
 
@@ -67,12 +77,14 @@ describe("readNumber", () => {
 });
 
 describe("models", () => {
-  it("picks the chosen, else one in memory, else the first", () => {
+  it("picks the first wish there is, else one in memory, else the default, else the first", () => {
     const models = [model("a"), model("b", true), model("c")];
-    expect(pickModel(models, "c")).toBe("c");
-    expect(pickModel(models, "gone")).toBe("b");
-    expect(pickModel([model("a")], null)).toBe("a");
-    expect(pickModel([], "a")).toBeNull();
+    expect(pickModel(models, ["c", "a"])).toBe("c");
+    expect(pickModel(models, [null, "a"])).toBe("a");
+    expect(pickModel(models, ["gone", null])).toBe("b");
+    expect(pickModel([model("a"), model("smollm2-135m")], [])).toBe("smollm2-135m");
+    expect(pickModel([model("a")], [])).toBe("a");
+    expect(pickModel([], ["a"])).toBeNull();
   });
 
   it("knows the small default and Japanese", () => {

@@ -53,7 +53,7 @@ export async function* streamChat(
     }
   } catch (error) {
     if (error instanceof ApiError || signal.aborted) throw error;
-    throw new ApiError(failure("broken"));
+    if (!finished) throw new ApiError(failure("broken"));
   }
   if (!finished) throw new ApiError(failure("broken"));
   yield { type: "end" };

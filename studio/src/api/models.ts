@@ -28,8 +28,16 @@ export function isSmallDefault(model: string): boolean {
 export const BIGGER_MODEL = "qwen2.5-coder-1.5b";
 export const DEFAULT_MODEL = "smollm2-135m";
 
-/** Which model answers: the chosen one while it exists, else one in memory, else the first. */
-export function pickModel(models: readonly Model[], chosen: string | null): string | null {
-  const found = models.find((model) => model.id === chosen);
-  return (found ?? models.find((model) => model.loaded) ?? models[0])?.id ?? null;
+/**
+ * Which model answers: the first of `wishes` that exists, else one in memory, else the default,
+ * else the first.
+ */
+export function pickModel(
+  models: readonly Model[],
+  wishes: readonly (string | null)[],
+): string | null {
+  const named = (name: string | null) => models.find((model) => model.id === name);
+  const found = wishes.map(named).find((model) => model !== undefined);
+  const loaded = models.find((model) => model.loaded);
+  return (found ?? loaded ?? named(DEFAULT_MODEL) ?? models[0])?.id ?? null;
 }

@@ -21,7 +21,8 @@ export function App({ talk }: { talk: Talk }) {
     <QueryClientProvider client={queries}>
       <SettingsProvider>
         <TalkContext value={talk}>
-          <BrowserRouter>
+          {/* At once and not in a transition: between two pages a second press would send twice. */}
+          <BrowserRouter useTransitions={false}>
             <Shell>
               <ErrorBoundary>
                 <Routes>

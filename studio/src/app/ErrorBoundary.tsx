@@ -1,9 +1,14 @@
 import { Component, type ReactNode } from "react";
+import { useLocation } from "react-router";
 
 import { useText } from "../i18n";
 
-/** Keeps the rail when a page breaks down, and says what happened. */
-export class ErrorBoundary extends Component<{ children: ReactNode }, { error: Error | null }> {
+/** Keeps the rail when a page breaks down, and says what happened; another address is tried anew. */
+export function ErrorBoundary({ children }: { children: ReactNode }) {
+  return <Boundary key={useLocation().pathname}>{children}</Boundary>;
+}
+
+class Boundary extends Component<{ children: ReactNode }, { error: Error | null }> {
   override state: { error: Error | null } = { error: null };
 
   static getDerivedStateFromError(error: Error) {

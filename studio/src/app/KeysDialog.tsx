@@ -1,10 +1,10 @@
 import { use, useCallback, useEffect, useRef, type RefObject } from "react";
 
-import { belongsToInputMethod } from "../chat/composing";
-import { hasModifier, isTyping } from "../chat/useChatKeys";
 import { useText } from "../i18n";
 import { SettingsContext } from "../settings/context";
+import { belongsToInputMethod } from "../ui/composing";
 import { CloseIcon } from "../ui/icons";
+import { hasModifier, isTyping } from "../ui/keys";
 
 type Dialog = RefObject<HTMLDialogElement | null>;
 

@@ -2,17 +2,24 @@ import { useEffect, useRef } from "react";
 
 import { isLive } from "../conversation/reply";
 import type { Reply } from "../conversation/types";
-import { useText } from "../i18n";
+import { useLanguage, useText } from "../i18n";
+import type { Catalogue } from "../i18n/catalogue";
+import { ending } from "./ending";
 import { nextSentences } from "./sentences";
+import { progressLine } from "./Waiting";
 
 /** Milliseconds between announcements: a screen reader is told sentences, not tokens. */
 const PACE = 1500;
 
-/** Says the newest reply to screen readers, politely, in whole sentences as they come. */
+/**
+ * Says the newest reply to screen readers, politely: what it waits for, then whole sentences as
+ * they come, then how it ended.
+ */
 export function Announcer({ reply }: { reply: Reply | null }) {
   const text = useText();
+  const language = useLanguage();
   const region = useRef<HTMLDivElement>(null);
-  const place = useRef({ id: "", upTo: 0 });
+  const place = useRef({ id: "", upTo: 0, stage: "" });
   const latest = useRef(reply);
   useEffect(() => {
     latest.current = reply;
@@ -28,24 +35,36 @@ export function Announcer({ reply }: { reply: Reply | null }) {
     const words = () => latest.current?.text ?? "";
     if (!live) {
       if (at.id === "" || at.id !== id) return;
-      say(`${words().slice(at.upTo)} ${text.chat.ended}`.trim());
+      say(`${words().slice(at.upTo)} ${ended(text, latest.current)}`.trim());
       at.id = "";
       return;
     }
     if (at.id !== id) {
-      place.current = { id, upTo: 0 };
+      place.current = { id, upTo: 0, stage: "" };
       say(text.chat.started);
     }
     const timer = setInterval(() => {
+      const progress = latest.current?.progress;
+      if (progress && progress.stage !== place.current.stage) {
+        place.current.stage = progress.stage;
+        return say(progressLine(text, language, progress));
+      }
       const next = nextSentences(words(), place.current.upTo);
       if (next === "") return;
       place.current.upTo += next.length;
       say(next);
     }, PACE);
     return () => clearInterval(timer);
-  }, [id, live, text]);
+  }, [id, live, text, language]);
 
   return (
     <div ref={region} className="unseen" role="status" aria-live="polite" aria-atomic="true" />
   );
+}
+
+/** Words for the end of a reply. A failure without a word before it is an alert of its own. */
+function ended(text: Catalogue, reply: Reply | null): string {
+  if (reply === null) return "";
+  if (reply.state === "failed") return reply.text === "" ? "" : text.chat.brokeOff;
+  return ending(text, reply) ?? text.chat.ended;
 }

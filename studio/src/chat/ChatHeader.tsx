@@ -8,11 +8,13 @@ import { PlusIcon } from "../ui/icons";
 
 interface Props {
   models: readonly Model[] | undefined;
+  /** Whether the server said so just now; otherwise nobody knows what is in memory. */
+  fresh: boolean;
   model: string | null;
   hasConversation: boolean;
 }
 
-export function ChatHeader({ models, model, hasConversation }: Props) {
+export function ChatHeader({ models, fresh, model, hasConversation }: Props) {
   const text = useText();
   const { change } = use(SettingsContext);
   return (
@@ -29,7 +31,7 @@ export function ChatHeader({ models, model, hasConversation }: Props) {
           {model === null ? <option value="">{text.chat.model}</option> : null}
           {models?.map((one) => (
             <option key={one.id} value={one.id} translate="no">
-              {one.loaded ? text.chat.modelLoaded(one.id) : one.id}
+              {one.loaded && fresh ? text.chat.modelLoaded(one.id) : one.id}
             </option>
           ))}
         </select>

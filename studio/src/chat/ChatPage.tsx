@@ -1,22 +1,23 @@
 import { use, useMemo, useRef, useState } from "react";
-import { useNavigate, useParams } from "react-router";
+import { useParams } from "react-router";
 
-import { pickModel } from "../api/models";
-import { failureFrom, useModels } from "../api/useModels";
+import { isSmallDefault, pickModel } from "../api/models";
+import { useModels } from "../api/useModels";
 import type { Asking } from "../conversation/chats";
 import { useConversation, useTalk } from "../conversation/context";
 import { liveReply, path } from "../conversation/tree";
-import type { Conversation, Reply } from "../conversation/types";
+import type { Conversation } from "../conversation/types";
 import { useText } from "../i18n";
 import { SettingsContext } from "../settings/context";
 import { Announcer } from "./Announcer";
 import { ChatHeader } from "./ChatHeader";
 import { Composer } from "./Composer";
-import { EmptyChat, GoneChat, NoModels } from "./EmptyChat";
-import { Failed } from "./Failed";
+import { AskingForModels, EmptyChat, GoneChat } from "./EmptyChat";
 import { hasJapanese } from "./japanese";
 import { MessageList } from "./MessageList";
+import { ServerNews } from "./ServerNews";
 import { SmallModelNotice } from "./SmallModelNotice";
+import { useActions } from "./useActions";
 import { useChatKeys } from "./useChatKeys";
 import { useDraft } from "./useDraft";
 import { useStickToBottom } from "./useStickToBottom";
@@ -29,38 +30,21 @@ export function ChatPage() {
 
 function Chat({ id }: { id: string | null }) {
   const text = useText();
-  const navigate = useNavigate();
   const { chats } = useTalk();
   const conversation = useConversation(id);
-  const { how, models, query } = useAsking();
+  const head = conversation?.head ? conversation.messages[conversation.head] : null;
+  const newest = head?.role === "assistant" ? head : null;
+  const { how, models, query } = useAsking(newest?.model ?? null);
   const [draft, setDraft] = useDraft(id);
   const field = useRef<HTMLTextAreaElement>(null);
   const { scroller, content, atEnd, toEnd } = useStickToBottom(id !== null);
 
   const live = conversation ? liveReply(conversation) : null;
-  const head = conversation?.head ? conversation.messages[conversation.head] : null;
-  const newest = head?.role === "assistant" ? head : null;
   const stop = id !== null && live ? () => chats.stop(id) : null;
   useChatKeys(field, stop);
 
-  const send = (what: string) => {
-    if (!how || live) return;
-    const to = chats.send(id, what, how);
-    setDraft("");
-    if (id === null) void navigate(`/chat/${to}`, { replace: true });
-    else toEnd();
-  };
-  const retry = (reply: Reply, key?: string) => {
-    if (id === null || !how) return;
-    // A key that was entered this moment is not in the settings of this rendering yet.
-    chats.retry(id, reply, key === undefined ? how : { ...how, connection: { key } });
-  };
-  const takeBack = (reply: Reply) => {
-    if (id === null) return;
-    const question = chats.takeBack(id, reply);
-    setDraft(draft.trim() === "" ? question : `${question}\n\n${draft}`);
-    field.current?.focus();
-  };
+  const place = { id, how, draft, setDraft, field, toEnd };
+  const { send, retry, takeBack, toField } = useActions(place);
   const writesJapanese = useWritesJapanese(conversation, draft);
 
   const notice =
@@ -70,18 +54,29 @@ function Chat({ id }: { id: string | null }) {
         models={models}
         writesJapanese={writesJapanese}
         compact={id !== null}
+        onDone={toField}
       />
     ) : null;
 
   return (
     <div className="chat">
       <title>{`${text.chat.title} · ${text.product}`}</title>
-      <ChatHeader models={models} model={how?.model ?? null} hasConversation={id !== null} />
+      <ChatHeader
+        models={models}
+        fresh={!query.isError}
+        model={how?.model ?? null}
+        hasConversation={id !== null}
+      />
       <div className="scroller" ref={scroller}>
         <div className="content" ref={content}>
           {/* Not before it is known what stands in it: the page must not jump. */}
+          {id === null && query.isPending ? <AskingForModels /> : null}
           {id === null && !query.isPending ? (
-            <EmptyChat onAsk={how ? send : null} notice={notice} />
+            <EmptyChat
+              onAsk={how ? (what) => send(what, draft) : null}
+              small={!how || isSmallDefault(how.model)}
+              notice={notice}
+            />
           ) : null}
           {id !== null && conversation === null ? <GoneChat /> : null}
           {conversation ? (
@@ -101,15 +96,12 @@ function Chat({ id }: { id: string | null }) {
             {text.chat.toBottom}
           </button>
         )}
-        {query.isError && !models ? (
-          <Failed failure={failureFrom(query.error)} onRetry={() => void query.refetch()} />
-        ) : null}
-        {models?.length === 0 ? <NoModels /> : null}
+        <ServerNews query={query} newest={newest} onKey={toField} />
         {id === null ? null : notice}
         <Composer
           draft={draft}
           onDraft={setDraft}
-          onSend={how && !live ? () => send(draft) : null}
+          onSend={how && !live ? () => send(draft, "") : null}
           onStop={stop}
           field={field}
         />
@@ -118,12 +110,15 @@ function Chat({ id }: { id: string | null }) {
   );
 }
 
-/** With what the next reply is asked for; null until the server has named its models. */
-function useAsking() {
+/**
+ * With what the next reply is asked for; null until the server has named its models. What loads
+ * and unloads by itself changes the model of no conversation that has begun.
+ */
+function useAsking(begunWith: string | null) {
   const { settings } = use(SettingsContext);
   const query = useModels();
   const models = query.data;
-  const model = models ? pickModel(models, settings.model) : null;
+  const model = models ? pickModel(models, [settings.model, begunWith]) : null;
   const { key, sampling } = settings;
   const how: Asking | null = useMemo(
     () => (model === null ? null : { model, sampling, connection: { key } }),

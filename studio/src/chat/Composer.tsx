@@ -2,8 +2,9 @@ import { use, useEffect, useId, useLayoutEffect, useRef, type RefObject } from "
 
 import { useText } from "../i18n";
 import { SettingsContext } from "../settings/context";
+import { Composition, isSendKey } from "../ui/composing";
 import { SendIcon, StopIcon } from "../ui/icons";
-import { Composition, isSendKey } from "./composing";
+import { focusWithoutKeyboard } from "../ui/keys";
 
 interface Props {
   draft: string;
@@ -86,11 +87,6 @@ export function Composer({ draft, onDraft, onSend, onStop, field }: Props) {
       </p>
     </form>
   );
-}
-
-/** Goes to the field, except where that would raise an on-screen keyboard unasked. */
-function focusWithoutKeyboard(box: HTMLTextAreaElement | null): void {
-  if (matchMedia("(pointer: fine)").matches) box?.focus({ preventScroll: true });
 }
 
 /** The field is as high as its text, up to what its style allows. */

@@ -1,4 +1,4 @@
-import type { ReactNode } from "react";
+import { useEffect, useState, type ReactNode } from "react";
 import { Link } from "react-router";
 
 import { DEFAULT_MODEL } from "../api/models";
@@ -8,26 +8,28 @@ import { InfoIcon } from "../ui/icons";
 
 interface EmptyProps {
   onAsk: ((text: string) => void) | null;
+  /** Whether the small default answers, which is asked in English only. */
+  small: boolean;
   /** What is to be known of the model; for Japanese readers it comes before anything to try. */
   notice: ReactNode;
 }
 
 /** Before the first message: what this is for, and something to try that works. */
-export function EmptyChat({ onAsk, notice }: EmptyProps) {
+export function EmptyChat({ onAsk, small, notice }: EmptyProps) {
   const text = useText();
   const japanese = useLanguage() === "ja";
   return (
     <section className="empty">
       <p className="teach">{text.chat.teach}</p>
       {japanese ? notice : null}
-      <h2 className="small soft">{text.chat.examples}</h2>
+      <h2 className="small soft">{small ? text.chat.examplesSmall : text.chat.examples}</h2>
       <ul>
-        {text.chat.prompts.map((prompt) => (
+        {(small ? text.chat.promptsSmall : text.chat.prompts).map((prompt) => (
           <li key={prompt}>
             <button
               type="button"
               className="button example"
-              lang="en"
+              {...(small ? { lang: "en" } : {})}
               disabled={!onAsk}
               onClick={() => onAsk?.(prompt)}
             >
@@ -68,5 +70,20 @@ export function NoModels() {
         <Command command={`kataribe models pull ${DEFAULT_MODEL}`} />
       </div>
     </div>
+  );
+}
+
+/** While the server has not named its models, which takes no time that one sees, or something is wrong. */
+export function AskingForModels() {
+  const text = useText();
+  const [long, setLong] = useState(false);
+  useEffect(() => {
+    const timer = setTimeout(() => setLong(true), 1000);
+    return () => clearTimeout(timer);
+  }, []);
+  return (
+    <p role="status" className="empty soft">
+      {long ? text.models.loading : ""}
+    </p>
   );
 }

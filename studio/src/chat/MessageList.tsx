@@ -21,8 +21,9 @@ export function MessageList({ conversation, onRetry, onTakeBack, onShow }: Props
         message.role === "user" ? (
           <QuestionView key={message.id} question={message} />
         ) : (
+          // One row for all replies to a question: the buttons between them keep the focus.
           <ReplyRow
-            key={message.id}
+            key={`reply-${message.parent}`}
             conversation={conversation}
             reply={message}
             last={index === messages.length - 1}
@@ -65,7 +66,8 @@ function ReplyRow({ conversation, reply, last, onRetry, onTakeBack, onShow }: Ro
       reply={reply}
       siblings={stable}
       last={last}
-      onRetry={onRetry ? steady.retry : null}
+      // Above the newest, it would take what was said since out of sight.
+      onRetry={onRetry && last ? steady.retry : null}
       onTakeBack={steady.takeBack}
       onShow={steady.show}
     />

@@ -3,11 +3,11 @@ import { memo, type ReactNode } from "react";
 import { isLive, tokensPerSecond } from "../conversation/reply";
 import type { Question, Reply } from "../conversation/types";
 import { useLanguage, useText } from "../i18n";
-import type { Catalogue } from "../i18n/catalogue";
 import { count, decimal } from "../i18n/format";
 import { CopyButton } from "../ui/CopyButton";
+import { Failed } from "../ui/Failed";
 import { EditIcon, InfoIcon, LeftIcon, RetryIcon, RightIcon } from "../ui/icons";
-import { Failed } from "./Failed";
+import { ending } from "./ending";
 import { Markdown } from "./Markdown";
 import { Waiting } from "./Waiting";
 
@@ -21,7 +21,7 @@ export const QuestionView = memo(function QuestionView({ question }: { question:
 });
 
 export interface ReplyActions {
-  /** Asks again (with a key just entered); null while another reply is being written. */
+  /** Asks again (with a key just entered); null where that cannot be done now. */
   onRetry: ((reply: Reply, key?: string) => void) | null;
   /** Takes the question back into the composer. */
   onTakeBack: (reply: Reply) => void;
@@ -58,7 +58,7 @@ export const ReplyView = memo(function ReplyView({ reply, siblings, last, ...act
       {reply.state === "waiting" ? <Waiting reply={reply} /> : null}
       {reply.text === "" ? null : <Markdown text={reply.text} />}
       <Ending reply={reply} {...actions} last={last} />
-      {live ? null : <Foot reply={reply} siblings={siblings} last={last} {...actions} />}
+      {live ? null : <Foot reply={reply} siblings={siblings} {...actions} />}
     </article>
   );
 });
@@ -88,36 +88,15 @@ function Ending({ reply, onRetry, onTakeBack, last }: Omit<Props, "siblings">) {
   );
 }
 
-/** Words for an ending that a person should know of; null for the usual one. */
-export function ending(text: Catalogue, reply: Reply): string | null {
-  if (reply.state === "stopped") return text.finish.stopped;
-  if (reply.state === "interrupted") return text.finish.interrupted;
-  if (reply.state !== "done") return null;
-  if (reply.finish === "stop" || reply.finish === null)
-    return reply.text === "" && reply.reasoning === "" ? text.finish.empty : null;
-  const known = KNOWN.find((reason) => reason === reply.finish);
-  return known ? text.finish[known] : text.finish.other(reply.finish);
-}
-
-const KNOWN = [
-  "length",
-  "tool_calls",
-  "approval",
-  "content_filter",
-  "repetition",
-  "deadline",
-  "budget",
-  "cancelled",
-  "error",
-] as const;
-
-function Foot({ reply, siblings, last, onRetry, onShow }: Omit<Props, "onTakeBack">) {
+function Foot({ reply, siblings, onRetry, onShow }: Omit<Props, "onTakeBack" | "last">) {
   const text = useText();
   return (
     <footer>
       <Branches reply={reply} siblings={siblings} onShow={onShow} />
-      {reply.text === "" ? null : <CopyButton text={reply.text} label={text.chat.copyReply} />}
-      {last && onRetry && reply.state !== "failed" ? (
+      {reply.text === "" ? null : (
+        <CopyButton key={reply.id} text={reply.text} label={text.chat.copyReply} />
+      )}
+      {onRetry && reply.state !== "failed" ? (
         <button
           type="button"
           className="button quiet"
@@ -146,7 +125,7 @@ function Branches({ reply, siblings, onShow }: Pick<Props, "reply" | "siblings" 
         className="button quiet square"
         aria-label={name}
         title={name}
-        disabled={to === undefined}
+        aria-disabled={to === undefined} // not `disabled`: at the end the focus must stay
         onClick={() => to !== undefined && onShow(to)}
       >
         {icon}

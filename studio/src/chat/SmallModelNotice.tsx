@@ -13,13 +13,15 @@ interface Props {
   writesJapanese: boolean;
   /** In one line that opens: beside a conversation there is little room. */
   compact: boolean;
+  /** What was pressed is going: the focus needs a place. */
+  onDone: () => void;
 }
 
 /**
  * Says that the small default hardly speaks Japanese, and what does. In amber where Japanese is
  * written or read; quietly otherwise.
  */
-export function SmallModelNotice({ model, models, writesJapanese, compact }: Props) {
+export function SmallModelNotice({ model, models, writesJapanese, compact, onDone }: Props) {
   const text = useText();
   const { settings, change } = use(SettingsContext);
   const strong = writesJapanese || settings.language === "ja";
@@ -37,12 +39,12 @@ export function SmallModelNotice({ model, models, writesJapanese, compact }: Pro
       {compact ? (
         <details>
           <summary>{title}</summary>
-          <Offer model={model} models={models} strong={strong} />
+          <Offer model={model} models={models} strong={strong} onDone={onDone} />
         </details>
       ) : (
         <div className="stack">
           {strong ? <strong>{title}</strong> : <p>{title}</p>}
-          <Offer model={model} models={models} strong={strong} />
+          <Offer model={model} models={models} strong={strong} onDone={onDone} />
         </div>
       )}
       <button
@@ -50,7 +52,10 @@ export function SmallModelNotice({ model, models, writesJapanese, compact }: Pro
         className="button quiet square close"
         aria-label={text.small.dismiss}
         title={text.small.dismiss}
-        onClick={() => change({ dismissed: [...settings.dismissed, name] })}
+        onClick={() => {
+          change({ dismissed: [...settings.dismissed, name] });
+          onDone();
+        }}
       >
         <CloseIcon size={16} />
       </button>
@@ -58,9 +63,9 @@ export function SmallModelNotice({ model, models, writesJapanese, compact }: Pro
   );
 }
 
-type OfferProps = Pick<Props, "model" | "models"> & { strong: boolean };
+type OfferProps = Pick<Props, "model" | "models" | "onDone"> & { strong: boolean };
 
-function Offer({ model, models, strong }: OfferProps) {
+function Offer({ model, models, strong, onDone }: OfferProps) {
   const text = useText();
   const { change } = use(SettingsContext);
   const here = models.some((one) => one.id === BIGGER_MODEL);
@@ -72,7 +77,10 @@ function Offer({ model, models, strong }: OfferProps) {
         <button
           type="button"
           className="button fit"
-          onClick={() => change({ model: BIGGER_MODEL })}
+          onClick={() => {
+            change({ model: BIGGER_MODEL });
+            onDone();
+          }}
         >
           {text.small.use(BIGGER_MODEL)}
         </button>

@@ -1,5 +1,6 @@
 import { useEffect, useState } from "react";
 
+import { steadyNow } from "../conversation/clock";
 import type { Reply } from "../conversation/types";
 import { useLanguage, useText } from "../i18n";
 import type { Catalogue, Language } from "../i18n/catalogue";
@@ -36,11 +37,12 @@ export function progressLine(
 }
 
 function useSecondsSince(start: number): number {
-  const elapsed = () => Math.max(0, Math.floor((Date.now() - start) / 1000));
-  const [seconds, setSeconds] = useState(elapsed);
+  const [seconds, setSeconds] = useState(0);
   useEffect(() => {
-    const timer = setInterval(() => setSeconds(elapsed()), 250);
+    const tell = () => setSeconds(Math.max(0, Math.floor((steadyNow() - start) / 1000)));
+    tell();
+    const timer = setInterval(tell, 250);
     return () => clearInterval(timer);
-  });
+  }, [start]);
   return seconds;
 }

@@ -1,6 +1,7 @@
 import { useLayoutEffect, useRef, type RefObject } from "react";
 
-import { belongsToInputMethod } from "./composing";
+import { belongsToInputMethod } from "../ui/composing";
+import { hasModifier, isTyping } from "../ui/keys";
 
 /**
  * `/` goes to the composer, Esc stops a reply.
@@ -33,16 +34,4 @@ export function useChatKeys(
     window.addEventListener("keydown", onKey);
     return () => window.removeEventListener("keydown", onKey);
   }, [field]);
-}
-
-export function hasModifier(event: KeyboardEvent): boolean {
-  return event.ctrlKey || event.metaKey || event.altKey;
-}
-
-/** Whether keys go into a field, where `/` and `?` are just characters. */
-export function isTyping(target: EventTarget | null): boolean {
-  return (
-    target instanceof HTMLElement &&
-    (target.isContentEditable || target.matches("input, textarea, select"))
-  );
 }

@@ -3,6 +3,7 @@ import type { Connection } from "../api/client";
 import { ApiError, failure } from "../api/errors";
 import type { ChatBody } from "../api/models";
 import type { Sampling } from "../settings/settings";
+import { steadyNow } from "./clock";
 import { advance, newReply, type ReplyEvent } from "./reply";
 import type { ConversationStore } from "./store";
 import {
@@ -72,9 +73,14 @@ export class Chats {
     this.tell();
   }
 
-  /** Says something in a conversation (a new one for null) and asks for a reply. Gives its id. */
-  send(id: Id | null, text: string, how: Asking): Id {
+  /**
+   * Says something in a conversation (a new one, if there is none of that name) and asks for a
+   * reply. Gives its id; null, and nothing is said, while another reply is being written or the
+   * conversation is still looked for.
+   */
+  send(id: Id | null, text: string, how: Asking): Id | null {
     const known = id === null ? null : this.open.get(id);
+    if (known === undefined || (known && liveReply(known))) return null;
     const conversation = known ?? emptyConversation(this.world.newId(), this.world.now());
     const question: Question = {
       id: this.world.newId(),
@@ -194,7 +200,7 @@ export function requestBody(conversation: Conversation, question: Id, how: Askin
 }
 
 export const browserWorld: World = {
-  now: () => performance.timeOrigin + performance.now(), // unlike Date, never jumps
+  now: steadyNow,
   newId,
   soon: (run) => {
     // A hidden page draws no frames, but its title and storage still follow.

@@ -1,3 +1,4 @@
+import { parseConversation } from "./parse";
 import type { Conversation, Id } from "./types";
 
 /**
@@ -40,38 +41,32 @@ export class TabStore implements ConversationStore {
   }
 }
 
-/** A conversation from its JSON; null when it is something else. */
-export function parseConversation(text: string): Conversation | null {
-  try {
-    const value = JSON.parse(text) as Partial<Conversation> | null;
-    if (typeof value?.id !== "string" || typeof value.messages !== "object") return null;
-    return value as Conversation;
-  } catch {
-    return null;
-  }
-}
-
 const DRAFTS = "kataribe.draft.";
 
 /** What is typed and not yet sent, per conversation ("new" before there is one). */
 export class Drafts {
+  /** What storage did not take (full or closed) lasts at least as long as the page. */
+  private readonly here = new Map<string, string>();
+
   constructor(private readonly storage: () => Storage) {}
 
   read(conversation: Id | null): string {
+    const name = DRAFTS + (conversation ?? "new");
     try {
-      return this.storage().getItem(DRAFTS + (conversation ?? "new")) ?? "";
+      return this.here.get(name) ?? this.storage().getItem(name) ?? "";
     } catch {
       return "";
     }
   }
 
   write(conversation: Id | null, text: string): void {
+    const name = DRAFTS + (conversation ?? "new");
     try {
-      const name = DRAFTS + (conversation ?? "new");
       if (text === "") this.storage().removeItem(name);
       else this.storage().setItem(name, text);
+      this.here.delete(name);
     } catch {
-      // Storage is full or closed: the field itself still holds the text.
+      this.here.set(name, text);
     }
   }
 }

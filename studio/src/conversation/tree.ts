@@ -54,11 +54,19 @@ export function liveReply(conversation: Conversation): Reply | null {
   return null;
 }
 
-/** What a model is given: the branch up to a question. Replies without a word are left out. */
+/**
+ * What a model is given: the branch up to a question. Replies without a word are left out, and the
+ * questions around them become one turn: many chat templates refuse two turns of one side in a row.
+ */
 export function toRequest(conversation: Conversation, question: Id): ChatMessage[] {
-  return path(conversation, question)
-    .filter((message) => message.role === "user" || message.text !== "")
-    .map((message) => ({ role: message.role, content: message.text }));
+  const turns: ChatMessage[] = [];
+  for (const { role, text } of path(conversation, question)) {
+    if (role === "assistant" && text === "") continue;
+    const before = turns.at(-1);
+    if (before?.role === role) before.content += `\n\n${text}`;
+    else turns.push({ role, content: text });
+  }
+  return turns;
 }
 
 /** A conversation as it comes out of storage: what was alive then is interrupted now. */

@@ -30,7 +30,14 @@ export const en = {
     teach:
       "Ask a language model that runs on your own machine. What you write is sent nowhere else.",
     examples: "Try one of these",
+    examplesSmall: "Try one of these",
     prompts: [
+      "What is the capital of Japan?",
+      "Explain in two sentences what a compiler does.",
+      "Write a Python function that reverses a string.",
+      "Write a short, polite email that moves a meeting to Friday.",
+    ],
+    promptsSmall: [
       "What is the capital of Japan?",
       "Explain in two sentences what a compiler does.",
       "Write a Python function that reverses a string.",
@@ -40,7 +47,6 @@ export const en = {
     placeholder: "Write a message",
     send: "Send",
     stop: "Stop",
-    stopping: "Stopping",
     hintSend: "Enter sends, Shift+Enter breaks the line",
     hintSwapped: "Ctrl+Enter sends, Enter breaks the line",
     waitForReply: "A reply is being written. Esc stops it; your text stays here.",
@@ -51,7 +57,6 @@ export const en = {
     retry: "Try again",
     again: "Answer again",
     edit: "Edit the message",
-    copy: "Copy",
     copied: "Copied",
     copyFailed: "Not copied: the browser refused",
     copyCode: "Copy this code",
@@ -62,12 +67,15 @@ export const en = {
     branch: (now: string, all: string) => `Reply ${now} of ${all}`,
     earlier: "Earlier reply",
     later: "Later reply",
-    kept: "Kept in this tab until the studio's store comes; closing the tab forgets it.",
+    kept: "Kept in this tab only: closing the tab deletes it.",
     notKept: "This tab's storage is full or closed, so a reload would lose this conversation.",
     gone: "This conversation is not in this tab",
     goneWhy: "Conversations are kept only in the tab in which they were written.",
-    started: "The model replies.",
+    started: "Sent. Waiting for the reply.",
     ended: "The reply is complete.",
+    brokeOff: "The reply broke off.",
+    serverLost:
+      "The server does not answer at the moment. What you write is kept; this page keeps asking.",
     image: (host: string) => `Image from ${host}, not loaded. Open it in a new tab`,
     imageWhere: "another server",
     noModels: "No model can be used yet",
@@ -89,7 +97,7 @@ export const en = {
     speed: (n: string) => `${n} tokens/s`,
     first: (s: string) => `first word after ${s} s`,
     prompt: (n: string) => `prompt of ${n}`,
-    cached: (n: string) => `${n} of them remembered`,
+    cached: (n: string) => `${n} of them reused`,
   },
   finish: {
     length: "Cut: the reply reached the limit on its tokens, or the end of the context.",
@@ -111,7 +119,7 @@ export const en = {
     wait: (s: string) => `Try again in ${s} s`,
     offline: {
       what: "No answer from the server",
-      why: "Kataribe is not running, or cannot be reached. Start it with “make up”, then try again.",
+      why: "Kataribe is not running, or cannot be reached. Start it with “make up” or “kataribe up”, then try again.",
     },
     broken: {
       what: "The reply broke off",
@@ -168,7 +176,6 @@ export const en = {
     here: (name: string) => `${name} is already here and speaks some Japanese.`,
     use: (name: string) => `Use ${name}`,
     dismiss: "Close this notice",
-    copyCommand: "Copy the command",
   },
   models: {
     title: "Models",
@@ -180,6 +187,7 @@ export const en = {
     owner: "From",
     loaded: "In memory",
     idle: "On disk",
+    notKnown: "Not known",
     unknown: "Not stated",
     chat: "Chat",
     chatWith: (name: string) => `Chat with ${name}`,

@@ -3,11 +3,11 @@ import { useNavigate } from "react-router";
 
 import { BIGGER_MODEL, DEFAULT_MODEL, type Model } from "../api/models";
 import { failureFrom, useModels } from "../api/useModels";
-import { Failed } from "../chat/Failed";
 import { useLanguage, useText } from "../i18n";
 import { count } from "../i18n/format";
 import { SettingsContext } from "../settings/context";
 import { Command } from "../ui/Command";
+import { Failed } from "../ui/Failed";
 import { CheckIcon } from "../ui/icons";
 
 export function ModelsPage() {
@@ -27,7 +27,7 @@ export function ModelsPage() {
           <Failed failure={failureFrom(query.error)} onRetry={() => void query.refetch()} />
         ) : null}
         {query.isPending ? <p role="status">{text.models.loading}</p> : null}
-        {models && models.length > 0 ? <ModelTable models={models} /> : null}
+        {models && models.length > 0 ? <ModelTable models={models} fresh={!query.isError} /> : null}
         {models?.length === 0 ? (
           <section className="stack">
             <h2>{text.models.empty}</h2>
@@ -46,7 +46,13 @@ export function ModelsPage() {
   );
 }
 
-function ModelTable({ models }: { models: readonly Model[] }) {
+interface TableProps {
+  models: readonly Model[];
+  /** Whether the server said so just now; otherwise nobody knows what is in memory. */
+  fresh: boolean;
+}
+
+function ModelTable({ models, fresh }: TableProps) {
   const text = useText();
   const language = useLanguage();
   const navigate = useNavigate();
@@ -70,10 +76,7 @@ function ModelTable({ models }: { models: readonly Model[] }) {
             <th scope="row" translate="no">
               {model.id}
             </th>
-            <td className={model.loaded ? "loaded" : "soft"}>
-              {model.loaded ? <CheckIcon size={16} /> : null}
-              {model.loaded ? text.models.loaded : text.models.idle}
-            </td>
+            <State loaded={fresh ? model.loaded : null} />
             <td className="number">
               {typeof model.max_model_len === "number"
                 ? text.models.tokens(count(language, model.max_model_len))
@@ -97,5 +100,17 @@ function ModelTable({ models }: { models: readonly Model[] }) {
         ))}
       </tbody>
     </table>
+  );
+}
+
+function State({ loaded }: { loaded: boolean | null }) {
+  const text = useText();
+  if (!loaded)
+    return <td className="soft">{loaded === null ? text.models.notKnown : text.models.idle}</td>;
+  return (
+    <td className="loaded">
+      <CheckIcon size={16} />
+      {text.models.loaded}
+    </td>
   );
 }

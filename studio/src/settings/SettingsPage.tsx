@@ -1,12 +1,12 @@
 import { use, useId } from "react";
 
-import { KeyForm } from "../chat/KeyForm";
 import { useLanguage, useText } from "../i18n";
 import { LANGUAGE_NAMES, LANGUAGES } from "../i18n/catalogue";
 import { count } from "../i18n/format";
+import { KeyForm } from "../ui/KeyForm";
 import { SettingsContext } from "./context";
 import { NumberField } from "./NumberField";
-import { LIMITS, type Sampling, type Theme } from "./settings";
+import { RANGES, type Sampling, type Theme } from "./settings";
 
 export function SettingsPage() {
   const text = useText();
@@ -96,9 +96,7 @@ interface SamplingProps {
 function SamplingSection({ sampling, onChange }: SamplingProps) {
   const text = useText();
   const language = useLanguage();
-  const [cold, hot] = LIMITS.temperature;
-  const [none, all] = LIMITS.topP;
-  const [least, most] = LIMITS.maxTokens;
+  const { temperature, topP, maxTokens } = RANGES;
   const say = (value: number) => count(language, value);
   return (
     <section>
@@ -107,25 +105,25 @@ function SamplingSection({ sampling, onChange }: SamplingProps) {
       <NumberField
         label={text.settings.temperature}
         why={text.settings.temperatureWhy}
-        fault={text.settings.range(say(cold), say(hot))}
+        fault={text.settings.range(say(temperature.low), say(temperature.high))}
         value={sampling.temperature}
-        range={{ low: cold, high: hot }}
+        range={temperature}
         onValue={(temperature) => onChange({ ...sampling, temperature })}
       />
       <NumberField
         label={text.settings.topP}
         why={text.settings.topPWhy}
-        fault={text.settings.above(say(none), say(all))}
+        fault={text.settings.above(say(topP.low), say(topP.high))}
         value={sampling.topP}
-        range={{ low: none, high: all, open: true }}
+        range={topP}
         onValue={(topP) => onChange({ ...sampling, topP })}
       />
       <NumberField
         label={text.settings.maxTokens}
         why={text.settings.maxTokensWhy}
-        fault={text.settings.whole(say(least))}
+        fault={text.settings.whole(say(maxTokens.low))}
         value={sampling.maxTokens}
-        range={{ low: least, high: most, whole: true }}
+        range={maxTokens}
         onValue={(maxTokens) => onChange({ ...sampling, maxTokens })}
       />
     </section>

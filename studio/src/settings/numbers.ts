@@ -1,15 +1,16 @@
 /** A number field's text as a value: null when empty, undefined when it is not a number in range. */
-export function readNumber(
-  text: string,
-  { low, high, whole = false, open = false }: Range,
-): number | null | undefined {
+export function readNumber(text: string, range: Range): number | null | undefined {
   // Digits of full width come from Japanese input methods and mean the same.
   const plain = text.normalize("NFKC").trim();
   if (plain === "") return null;
   if (!/^\d*\.?\d+$|^\d+\.$/.test(plain)) return undefined;
-  const value = Number(plain);
-  if (value > high || value < low || (open && value === low)) return undefined;
-  if (whole && !Number.isInteger(value)) return undefined;
+  return within(Number(plain), range) ?? undefined;
+}
+
+/** The value, if it is a number in range; null otherwise. */
+export function within(value: unknown, { low, high, whole, open }: Range): number | null {
+  if (typeof value !== "number" || !(value >= low && value <= high)) return null;
+  if ((open && value === low) || (whole && !Number.isInteger(value))) return null;
   return value;
 }
 

@@ -1,4 +1,5 @@
 import { LANGUAGES, type Language } from "../i18n/catalogue";
+import { within, type Range } from "./numbers";
 
 export type Theme = "auto" | "light" | "dark";
 
@@ -25,7 +26,12 @@ export interface Settings {
 
 export const STORAGE_NAME = "kataribe.settings";
 
-export const LIMITS = { temperature: [0, 2], topP: [0, 1], maxTokens: [1, 2 ** 31 - 1] } as const;
+/** What the server takes; fields and storage are held to the same. */
+export const RANGES = {
+  temperature: { low: 0, high: 2 },
+  topP: { low: 0, high: 1, open: true },
+  maxTokens: { low: 1, high: 2 ** 31 - 1, whole: true },
+} satisfies Record<keyof Sampling, Range>;
 
 export function defaults(browserLanguage: string): Settings {
   return {
@@ -41,8 +47,9 @@ export function defaults(browserLanguage: string): Settings {
 
 const isText = (value: unknown): value is string => typeof value === "string" && value !== "";
 
-function within(value: unknown, [low, high]: readonly [number, number]): number | null {
-  return typeof value === "number" && value >= low && value <= high ? value : null;
+/** Whether a key can be sent: a header holds nothing else, and `fetch` fails as if offline. */
+export function isKey(value: unknown): value is string {
+  return isText(value) && /^[\x21-\x7e]+$/.test(value);
 }
 
 /** Settings from what storage held: whatever is missing or not understood takes its default. */
@@ -62,12 +69,12 @@ export function parseSettings(saved: string | null, browserLanguage: string): Se
     language: LANGUAGES.find((language) => language === found["language"]) ?? base.language,
     theme: found["theme"] === "light" || found["theme"] === "dark" ? found["theme"] : "auto",
     enterSends: found["enterSends"] !== false,
-    key: isText(found["key"]) ? found["key"] : null,
+    key: isKey(found["key"]) ? found["key"] : null,
     model: isText(found["model"]) ? found["model"] : null,
     sampling: {
-      temperature: within(sampling["temperature"], LIMITS.temperature),
-      topP: within(sampling["topP"], LIMITS.topP),
-      maxTokens: within(sampling["maxTokens"], LIMITS.maxTokens),
+      temperature: within(sampling["temperature"], RANGES.temperature),
+      topP: within(sampling["topP"], RANGES.topP),
+      maxTokens: within(sampling["maxTokens"], RANGES.maxTokens),
     },
     dismissed: Array.isArray(dismissed) ? dismissed.filter(isText) : [],
   };

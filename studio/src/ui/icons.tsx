@@ -60,7 +60,6 @@ export const InfoIcon = icon(
 );
 export const CloseIcon = icon(<path d="m5 5 10 10M15 5 5 15" />);
 export const PlusIcon = icon(<path d="M10 4v12M4 10h12" />);
-export const DownIcon = icon(<path d="M10 4v12M5 11l5 5 5-5" />);
 export const LeftIcon = icon(<path d="m12 5-5 5 5 5" />);
 export const RightIcon = icon(<path d="m8 5 5 5-5 5" />);
 export const ImageIcon = icon(

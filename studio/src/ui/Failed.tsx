@@ -4,7 +4,7 @@ import type { Failure } from "../api/errors";
 import { useLanguage, useText } from "../i18n";
 import { count } from "../i18n/format";
 import { SettingsContext } from "../settings/context";
-import { InfoIcon, RetryIcon, WarnIcon } from "../ui/icons";
+import { InfoIcon, RetryIcon, WarnIcon } from "./icons";
 import { KeyForm } from "./KeyForm";
 
 interface Props {
@@ -36,7 +36,7 @@ export function Failed({ failure, onRetry, children }: Props) {
             </q>
           </p>
         )}
-        {asksKey ? <KeyForm onSaved={(key) => onRetry?.(key)} /> : null}
+        {asksKey && onRetry ? <KeyForm onSaved={onRetry} /> : null}
         <div className="row">
           {onRetry && (!asksKey || settings.key !== null) ? (
             <button type="button" className="button" onClick={() => onRetry()} disabled={wait > 0}>
@@ -52,12 +52,17 @@ export function Failed({ failure, onRetry, children }: Props) {
 }
 
 function useSecondsUntil(moment: number | null): number {
-  const left = () => (moment === null ? 0 : Math.max(0, Math.ceil((moment - Date.now()) / 1000)));
-  const [seconds, setSeconds] = useState(left);
+  const [seconds, setSeconds] = useState(() => secondsUntil(moment));
   useEffect(() => {
     if (moment === null) return;
-    const timer = setInterval(() => setSeconds(left()), 250);
+    const tell = () => setSeconds(secondsUntil(moment));
+    tell();
+    const timer = setInterval(tell, 250);
     return () => clearInterval(timer);
-  });
+  }, [moment]);
   return seconds;
+}
+
+function secondsUntil(moment: number | null): number {
+  return moment === null ? 0 : Math.max(0, Math.ceil((moment - Date.now()) / 1000));
 }

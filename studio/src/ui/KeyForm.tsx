@@ -2,6 +2,7 @@ import { use, useId, useRef, useState } from "react";
 
 import { useText } from "../i18n";
 import { SettingsContext } from "../settings/context";
+import { isKey } from "../settings/settings";
 import { Composition } from "./composing";
 
 /** Asks for the server's key where it is missed. */
@@ -16,8 +17,7 @@ export function KeyForm({ onSaved, save }: { onSaved: (key: string) => void; sav
   const submit = () => {
     const value = key.trim();
     if (value === "") return setFault(text.key.empty);
-    // A header holds nothing else, and the browser would fail without saying why.
-    if (!/^[\x21-\x7e]+$/.test(value)) return setFault(text.key.ascii);
+    if (!isKey(value)) return setFault(text.key.ascii);
     setFault("");
     setKey("");
     change({ key: value });
@@ -46,14 +46,10 @@ export function KeyForm({ onSaved, save }: { onSaved: (key: string) => void; sav
           onChange={(event) => setKey(event.target.value)}
           onCompositionStart={() => composition.current.start()}
           onCompositionEnd={(event) => composition.current.end(event.timeStamp)}
-          onKeyDown={(event) => {
-            const { key, keyCode, timeStamp } = event.nativeEvent;
-            const { isComposing } = event.nativeEvent;
-            if (
-              key === "Enter" &&
-              composition.current.owns({ key, keyCode, isComposing, timeStamp })
-            )
-              event.preventDefault();
+          onBlur={(event) => composition.current.end(event.timeStamp)}
+          onKeyDown={({ nativeEvent }) => {
+            if (nativeEvent.key === "Enter" && composition.current.owns(nativeEvent))
+              nativeEvent.preventDefault();
           }}
         />
         <button type="button" className="button quiet" onClick={() => setShown(!shown)}>
