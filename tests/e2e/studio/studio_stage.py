@@ -46,6 +46,7 @@ class Models:
 
     answer: Line | Callable[[Asked], Line] = "Tokyo."
     names_shown: list[str] = field(default_factory=lambda: [SMALL, OTHER])
+    loaded: str = SMALL
     asked: list[Asked] = field(default_factory=list)
     closed: int = 0  # streams that ended, for whatever reason
     hold: int | None = None
@@ -53,7 +54,9 @@ class Models:
 
     def names(self) -> Sequence[ModelInfo]:
         return [
-            ModelInfo(name, 1_700_000_000, "tests", name != OTHER, 8192 if name == SMALL else None)
+            ModelInfo(
+                name, 1_700_000_000, "tests", name == self.loaded, 8192 if name == SMALL else None
+            )
             for name in self.names_shown
         ]
 

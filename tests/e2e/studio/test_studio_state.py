@@ -1,0 +1,308 @@
+"""What the page says is so: of the server, of its models, of messages, of time."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+from studio_stage import (
+    OTHER,
+    PHONE,
+    SMALL,
+    Models,
+    Studio,
+    Watch,
+    field_of,
+    finished,
+    ready,
+    replies,
+    run_server,
+    say,
+)
+
+from kataribe.base.errors import ProviderError
+from kataribe.base.events import Progress
+from kataribe.run.providers.scripted import Reply
+
+
+def test_a_server_that_went_away_is_said_before_anything_is_sent(
+    browser: Browser, models: Models
+) -> None:
+    with run_server(models) as stage:
+        studio = Studio(browser, stage, Watch(stage.address))
+        page = studio.open()
+        ready(page)
+        expect(page.locator(".picker option:checked")).to_have_text(f"{SMALL} (loaded)")
+        port = int(stage.address.rpartition(":")[2])
+        stage.stop()
+        lost = page.locator(".dock [role=status]").filter(has_text="The server does not answer")
+        expect(lost).to_be_visible()
+        expect(page.locator(".picker option:checked")).to_have_text(SMALL)
+        page.get_by_role("link", name="Models").click()
+        expect(page.get_by_role("alert")).to_contain_text("No answer from the server")
+        rows = page.locator("table.models tbody tr")
+        expect(rows.first).to_contain_text("Not known")
+        page.get_by_role("link", name="Chat").click()
+    with run_server(models, port=port):
+        expect(lost).to_have_count(0)
+        expect(page.locator(".picker option:checked")).to_have_text(f"{SMALL} (loaded)")
+        page.context.close()
+    assert studio.watch.faults == []
+
+
+def test_a_server_that_now_asks_for_a_key_says_so_before_anything_is_sent(
+    browser: Browser, models: Models
+) -> None:
+    with run_server(models) as stage:
+        studio = Studio(browser, stage, Watch(stage.address))
+        page = studio.open()
+        ready(page)
+        port = int(stage.address.rpartition(":")[2])
+        stage.stop()
+    with run_server(models, port=port, key="sesame-open"):
+        form = page.locator(".dock form.key")
+        form.get_by_label("Key", exact=True).fill("sesame-open")
+        form.get_by_label("Key", exact=True).press("Enter")
+        expect(form).to_have_count(0)
+        expect(field_of(page)).to_be_focused()
+        say(page, "Hello")
+        expect(finished(page)).to_contain_text("Tokyo.")
+        page.context.close()
+    assert studio.watch.faults == []
+
+
+def test_a_server_that_says_nothing_is_waited_for_in_words(studio: Studio) -> None:
+    page = studio.open("/settings")
+    page.route("**/v1/models", lambda route: None)
+    page.evaluate("sessionStorage.setItem('kataribe.draft.new', 'kept')")
+    page.goto(f"{studio.stage.address}/chat", wait_until="commit")
+    expect(page.get_by_text("Asking the server for its models")).to_be_visible()
+    expect(field_of(page)).to_have_value("kept")
+    page.context.close()
+
+
+def test_a_message_written_at_an_address_without_conversation_is_seen(
+    studio: Studio, models: Models
+) -> None:
+    page = studio.open("/chat/nowhere")
+    expect(page.get_by_text("This conversation is not in this tab")).to_be_visible()
+    say(page, "Anybody here?")
+    expect(page.locator("article.question")).to_have_text("Anybody here?")
+    expect(finished(page)).to_contain_text("Tokyo.")
+    page.reload()
+    expect(page.locator("article.question")).to_have_text("Anybody here?")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        '{"id": "old", "createdAt": 1, "head": null, "messages": null}',
+        '{"id": "old", "createdAt": 1, "head": "a", "messages": {"a": 7}}',
+        '{"id": "old", "createdAt": 1, "head": "a", "messages": {"a":'  # its own parent
+        + ' {"id": "a", "role": "user", "parent": "a", "text": "round and round"}}}',
+    ],
+)
+def test_a_kept_conversation_that_is_damaged_breaks_no_page(studio: Studio, broken: str) -> None:
+    page = studio.open("/settings")
+    page.evaluate("(kept) => sessionStorage.setItem('kataribe.conversation.old', kept)", broken)
+    page.goto(f"{studio.stage.address}/chat/old")
+    expect(page.get_by_text("This conversation is not in this tab")).to_be_visible()
+
+
+def test_a_page_that_breaks_down_takes_no_other_with_it(browser: Browser, models: Models) -> None:
+    with run_server(models) as stage:
+        studio = Studio(browser, stage, Watch(stage.address))  # its faults are the test's own
+        page = studio.open(
+            init="const old = Intl.NumberFormat.prototype; const of = Object"
+            ".getOwnPropertyDescriptor(old, 'format').get; Object.defineProperty(old, 'format',"
+            " { get() { if (location.pathname === '/models') throw new Error('broken on purpose');"
+            " return of.call(this); } });"
+        )
+        ready(page)
+        page.get_by_role("link", name="Models").click()
+        expect(page.get_by_role("alert")).to_contain_text("This page broke down")
+        page.get_by_role("link", name="Chat").click()
+        expect(field_of(page)).to_be_visible()
+        page.context.close()
+
+
+def test_an_example_that_is_tried_keeps_what_was_typed(studio: Studio, models: Models) -> None:
+    page = studio.open()
+    ready(page)
+    field_of(page).fill("half a thought")
+    page.get_by_role("button", name="What is the capital of Japan?").click()
+    expect(finished(page)).to_contain_text("Tokyo.")
+    expect(field_of(page)).to_have_value("half a thought")
+    page.reload()
+    expect(field_of(page)).to_have_value("half a thought")
+
+
+def test_two_presses_send_once(studio: Studio, models: Models) -> None:
+    page = studio.open()
+    ready(page)
+    page.get_by_role("button", name="What is the capital of Japan?").evaluate(
+        "(button) => { button.click(); button.click(); }"
+    )
+    finished(page)
+    page.wait_for_timeout(200)
+    assert len(models.asked) == 1
+    kept = page.evaluate(
+        "new Promise((done) => setTimeout(() => done(Object.keys(sessionStorage)"
+        ".filter((name) => name.startsWith('kataribe.conversation.')).length), 1000))"
+    )
+    assert kept == 1
+
+
+def test_what_is_typed_right_after_sending_is_not_lost(studio: Studio, models: Models) -> None:
+    models.hold = 0
+    page = studio.open()
+    ready(page)
+    field_of(page).fill("one")
+    page.evaluate(
+        """async () => {
+          const field = document.querySelector('.composer textarea');
+          field.form.requestSubmit();
+          await Promise.resolve(); // keys and clicks of a person have at least this between them
+          const now = document.querySelector('.composer textarea');
+          now.focus();
+          document.execCommand('insertText', false, 'two');
+        }"""
+    )
+    expect(page.locator("article.question")).to_have_text("one")
+    expect(field_of(page)).to_have_value("two")
+
+
+def test_waiting_counts_from_the_asking_although_the_clock_was_set(
+    studio: Studio, models: Models
+) -> None:
+    models.hold = 0
+    page = studio.open(init="const now = Date.now; Date.now = () => now() + 3_600_000;")
+    say(page, "Hello")
+    waiting = page.locator(".waiting")
+    expect(waiting).to_contain_text("Sent, ")
+    seconds = int("".join(c for c in waiting.inner_text() if c.isdigit()))
+    assert seconds < 60
+
+
+@pytest.mark.parametrize("how", ["stopped", "failed"])
+def test_screen_readers_hear_of_no_completion_that_was_none(
+    studio: Studio, models: Models, how: str
+) -> None:
+    error = None if how == "stopped" else ProviderError("It broke.")
+    models.answer = Reply("One two three", error=error, fail_after=None if error is None else 2)
+    models.hold = 2
+    page = studio.open()
+    say(page, "Go.")
+    expect(replies(page).last).to_contain_text("One two")
+    live = page.locator(".dock > [aria-live=polite]")
+    if how == "stopped":
+        page.keyboard.press("Escape")
+        expect(live).to_contain_text("Stopped by you.")
+    else:
+        models.go.set()
+        finished(page)
+        expect(live).to_contain_text("The reply broke off.")
+    expect(live).not_to_contain_text("complete")
+
+
+def test_screen_readers_hear_what_is_waited_for(studio: Studio, models: Models) -> None:
+    models.answer = Reply("Done.", progress=(Progress("loading", 1, 2), Progress("reading", 1, 2)))
+    models.hold = 1
+    page = studio.open()
+    say(page, "Go.")
+    expect(page.locator(".dock > [aria-live=polite]")).to_contain_text("Loading the model")
+
+
+def test_between_replies_the_keyboard_stays_where_it_is(studio: Studio, models: Models) -> None:
+    page = studio.open()
+    say(page, "Hello")
+    finished(page)
+    for count in (2, 3):
+        models.answer = f"Number {count}."
+        again = page.get_by_role("button", name="Answer again")
+        again.focus()
+        page.keyboard.press("Enter")
+        expect(finished(page)).to_contain_text(f"Number {count}.")
+        expect(field_of(page)).to_be_focused()
+    earlier = page.get_by_role("button", name="Earlier reply")
+    earlier.focus()
+    page.keyboard.press("Enter")
+    expect(replies(page).last).to_contain_text("Number 2.")
+    expect(earlier).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(replies(page).last).to_contain_text("Tokyo.")
+    expect(earlier).to_be_focused()
+    page.keyboard.press("Enter")  # there is none before the first
+    expect(replies(page).last).to_contain_text("Tokyo.")
+
+
+def test_only_the_newest_failure_is_tried_again(studio: Studio, models: Models) -> None:
+    models.answer = ProviderError("It broke.")
+    page = studio.open()
+    say(page, "First")
+    finished(page)
+    models.answer = "Here."
+    say(page, "Second")
+    expect(finished(page, 2)).to_contain_text("Here.")
+    # A retry up there would take what was said since out of sight.
+    expect(page.get_by_role("button", name="Try again")).to_have_count(0)
+    expect(replies(page).first).to_contain_text("It broke.")
+    asked = [[message.role for message in request.prompt] for request in models.asked]  # type: ignore[union-attr]
+    # Many templates take nothing but turns in alternation.
+    assert asked[-1] == ["user"]
+    assert "First" in str(models.asked[-1].prompt)
+
+
+def test_a_conversation_stays_with_its_model(studio: Studio, models: Models) -> None:
+    page = studio.open()
+    say(page, "Hello")
+    expect(finished(page).locator(".who")).to_have_text(SMALL)
+    # Another client has its model loaded, and this one is put away.
+    models.loaded = OTHER
+    page.get_by_role("link", name="Models").click()
+    expect(page.locator("tr").filter(has_text=OTHER)).to_contain_text("In memory")
+    page.go_back()
+    ready(page)
+    expect(page.locator(".picker select")).to_have_value(SMALL)
+
+
+def test_language_and_colours_change_under_a_running_reply(studio: Studio, models: Models) -> None:
+    models.answer = "One two three four five six."
+    models.hold = 2
+    page = studio.open()
+    say(page, "Count.")
+    expect(replies(page).last).to_contain_text("One")
+    page.get_by_role("link", name="Settings").click()
+    page.get_by_label("日本語").check()
+    page.get_by_label("暗い").check()
+    page.go_back()
+    expect(page.get_by_role("button", name="停止")).to_be_visible()
+    models.go.set()
+    expect(finished(page)).to_contain_text("One two three four five six.")
+    expect(page.get_by_role("button", name="別の返答を求める")).to_be_visible()
+    assert len(models.asked) == 1
+
+
+HAIKU = "古池や蛙飛びこむ水の音"
+
+
+@pytest.mark.parametrize("viewport", [None, PHONE])
+def test_without_any_storage_a_person_can_still_talk(
+    studio: Studio, models: Models, viewport: dict[str, int] | None
+) -> None:
+    models.answer = HAIKU
+    page: Page = studio.open(
+        viewport=viewport,
+        locale="ja-JP",
+        init="for (const name of ['localStorage', 'sessionStorage']) Object.defineProperty(window,"
+        " name, { get() { throw new DOMException('closed', 'SecurityError'); } });",
+    )
+    say(page, "一句お願いします")
+    expect(finished(page)).to_contain_text(HAIKU)
+    expect(page.locator(".kept")).to_contain_text("失われます")
+    page.get_by_role("link", name="設定").click()
+    page.get_by_label("English").check()
+    expect(page.get_by_role("alert").filter(has_text="Not kept")).to_be_visible()
+    page.get_by_role("link", name="Chat").click()
+    page.go_back()
+    page.go_back()
+    expect(replies(page).last).to_contain_text(HAIKU)
