@@ -92,13 +92,16 @@ def test_a_message_written_at_an_address_without_conversation_is_seen(
     expect(page.locator("article.question")).to_have_text("Anybody here?")
 
 
+RING = """{"id": "old", "createdAt": 1, "head": "a", "messages":
+{"a": {"id": "a", "role": "user", "parent": "a", "text": "its own parent"}}}"""
+
+
 @pytest.mark.parametrize(
     "broken",
     [
         '{"id": "old", "createdAt": 1, "head": null, "messages": null}',
         '{"id": "old", "createdAt": 1, "head": "a", "messages": {"a": 7}}',
-        '{"id": "old", "createdAt": 1, "head": "a", "messages": {"a":'  # its own parent
-        + ' {"id": "a", "role": "user", "parent": "a", "text": "round and round"}}}',
+        RING,
     ],
 )
 def test_a_kept_conversation_that_is_damaged_breaks_no_page(studio: Studio, broken: str) -> None:
@@ -188,7 +191,7 @@ def test_screen_readers_hear_of_no_completion_that_was_none(
     studio: Studio, models: Models, how: str
 ) -> None:
     error = None if how == "stopped" else ProviderError("It broke.")
-    models.answer = Reply("One two three", error=error, fail_after=None if error is None else 2)
+    models.answer = Reply("One two three", error=error, fail_after=2)
     models.hold = 2
     page = studio.open()
     say(page, "Go.")
