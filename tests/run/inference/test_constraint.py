@@ -239,6 +239,10 @@ def tool(name="f", **schema):
     return ToolSpec(name, "R&D: uses allOf", {"type": "object", **schema})
 
 
+def compile_tools(vocabulary, tools, otherwise):
+    return compile_constraint(tool_format(HERMES, tools, ToolChoice(), otherwise), vocabulary)
+
+
 def test_what_tools_say_counts_for_nothing(vocabulary):
     """Signs that make strangers' grammars expensive are only words in a tool's description."""
     text = {"type": "string", "description": "R&D & Q&A: allOf " * 5}
@@ -261,9 +265,8 @@ def test_what_tools_say_counts_for_nothing(vocabulary):
 )
 def test_errors_name_the_tool_and_the_field(vocabulary, schema):
     tools = [tool("good"), tool("bad", properties={"a": schema})]
-    form = tool_format(HERMES, tools, ToolChoice(), TextFormat())
     with pytest.raises(ConstraintError, match="tool 'bad'") as caught:
-        compile_constraint(form, vocabulary)
+        compile_tools(vocabulary, tools, TextFormat())
     assert caught.value.param == "tools"
 
 
@@ -271,10 +274,12 @@ def test_errors_name_the_tool_and_the_field(vocabulary, schema):
 @pytest.mark.parametrize("param", ["response_format", "structured_outputs"])
 def test_errors_of_a_schema_name_the_field_that_held_it(vocabulary, schema, param):
     wanted = JsonFormat(schema, param=param)
-    for form in (wanted, tool_format(HERMES, [tool()], ToolChoice(), wanted)):
-        with pytest.raises(ConstraintError) as caught:
-            compile_constraint(form, vocabulary)
-        assert caught.value.param == param
+    with pytest.raises(ConstraintError) as caught:
+        compile_constraint(wanted, vocabulary)
+    assert caught.value.param == param
+    with pytest.raises(ConstraintError) as caught:
+        compile_tools(vocabulary, [tool()], wanted)
+    assert caught.value.param == param
 
 
 def test_errors_of_other_forms_name_their_field_too(vocabulary):

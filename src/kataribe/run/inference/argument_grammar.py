@@ -22,7 +22,6 @@ from kataribe.run.inference.argument_schemas import (
     scalar_pattern,
 )
 from kataribe.run.inference.notations import Notation
-from kataribe.run.inference.schema_bounds import Bounds
 
 _JSON_STYLE = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 _NAME = r"/[A-Za-z_][A-Za-z0-9_.\-]*/"
@@ -127,7 +126,6 @@ class ArgumentGrammar:
     """
 
     def __init__(self, notation: Notation, schema: Mapping[str, Any], rules: Rules) -> None:
-        Bounds().visit(schema)  # what follows goes as deep as the schema
         self._notation = notation
         self._schema = ArgumentSchema(schema)
         self._rules = rules
@@ -253,12 +251,15 @@ class ArgumentGrammar:
                     + (f" {quoted(value)} " if value else " ")
                     + self._rules.literal(told.quote)
                 )
-            case str() | int() | float():
-                return quoted(json.dumps(value, ensure_ascii=False))
-        raise ConstraintError(
-            "A schema with lists or objects among its enum or const cannot be followed in this "
-            "model's syntax of calls. Describe them by type and properties."
-        )
+            case list() | tuple():
+                between = f" {quoted(told.separator)} "
+                return f'"[" {between.join(map(self._constant, value))} "]"'
+            case Mapping():
+                raise ConstraintError(
+                    "A schema with objects among its enum or const cannot be followed in this "
+                    "model's syntax of calls. Describe them by type and properties."
+                )
+        return quoted(json.dumps(value, ensure_ascii=False))
 
     def _one_of(self, ways: Sequence[str]) -> str:
         if not ways:

@@ -33,6 +33,11 @@ _SHAPES: dict[str, type | tuple[type, ...]] = {
 }
 """What a keyword's value has to be."""
 
+NOT_APART = (
+    "The JSON schema has a oneOf of which it cannot be proved that no value fits two of its parts. "
+    "Use anyOf, or give each part a required property with a const of its own."
+)
+
 _MOST_STEPS = 32
 """References and alternatives that are followed before a schema counts as going in circles."""
 
@@ -125,7 +130,7 @@ class ArgumentSchema:
         _check_shape(schema)
         told = {} if schema is True else {k: v for k, v in schema.items() if k not in ANNOTATIONS}
         if "$ref" in told:
-            told = {**self._target(told.pop("$ref")), **told}
+            told = {**target_of(self._root, told.pop("$ref")), **told}
             return self.alternatives(told, steps + 1)
         if "allOf" in told:
             parts = told.pop("allOf")
@@ -135,15 +140,16 @@ class ArgumentSchema:
                     "syntax of calls. Write the combined schema."
                 )
             return self.alternatives({**told, **_as_mapping(parts[0])}, steps + 1)
-        for key in ("anyOf", "oneOf"):
-            if key in told:
-                options = told.pop(key)
-                rest = {k: v for k, v in told.items() if k not in _DEFINITIONS}
-                return [
-                    found
-                    for option in options
-                    for found in self.alternatives({**rest, **_as_mapping(option)}, steps + 1)
-                ]
+        if "oneOf" in told:
+            raise ConstraintError(NOT_APART)
+        if "anyOf" in told:
+            options = told.pop("anyOf")
+            rest = {k: v for k, v in told.items() if k not in _DEFINITIONS}
+            return [
+                found
+                for option in options
+                for found in self.alternatives({**rest, **_as_mapping(option)}, steps + 1)
+            ]
         return list(_by_type(told))
 
     def kinds(self, schema: Any) -> frozenset[str]:
@@ -155,21 +161,23 @@ class ArgumentSchema:
         held = {key: self._root[key] for key in _DEFINITIONS if key in self._root}
         return {**held, **(options[0] if len(options) == 1 else {"anyOf": list(options)})}
 
-    def _target(self, reference: Any) -> Mapping[str, Any]:
-        found: Any = self._root
-        path = str(reference)
-        try:
-            if path != "#" and not path.startswith("#/"):
-                raise KeyError(path)
-            for step in path.removeprefix("#").split("/")[1:]:
-                step = step.replace("~1", "/").replace("~0", "~")
-                found = found[int(step)] if isinstance(found, list) else found[step]
-        except (KeyError, IndexError, TypeError, ValueError):
-            raise ConstraintError(
-                f"The JSON schema refers to {path[:200]!r}, which does not exist in it. "
-                "References may point into the same schema only."
-            ) from None
-        return _as_mapping(found)
+
+def target_of(root: Mapping[str, Any], reference: Any) -> Mapping[str, Any]:
+    """The schema that a `$ref` inside `root` stands for."""
+    found: Any = root
+    path = str(reference)
+    try:
+        if path != "#" and not path.startswith("#/"):
+            raise KeyError(path)
+        for step in path.removeprefix("#").split("/")[1:]:
+            step = step.replace("~1", "/").replace("~0", "~")
+            found = found[int(step)] if isinstance(found, list) else found[step]
+    except (KeyError, IndexError, TypeError, ValueError):
+        raise ConstraintError(
+            f"The JSON schema refers to {path[:200]!r}, which does not exist in it. "
+            "References may point into the same schema only."
+        ) from None
+    return _as_mapping(found)
 
 
 def kind_of(option: Mapping[str, Any]) -> str:

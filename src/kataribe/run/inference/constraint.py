@@ -27,7 +27,8 @@ from kataribe.base.lm import (
     TextFormat,
     ToolSpec,
 )
-from kataribe.run.inference.argument_schemas import arguments_of
+from kataribe.run.inference.argument_schemas import NOT_APART, arguments_of
+from kataribe.run.inference.equivalents import in_other_words
 from kataribe.run.inference.schema_bounds import (
     MOST_CHARACTERS,
     MOST_KEYS,
@@ -206,14 +207,8 @@ def _compile_tools(form: ToolGrammar, vocabulary: Vocabulary) -> Constraint:
     """The constraint of a grammar that is ours around schemas that strangers wrote.
 
     What limits strangers' grammars counts signs in the text, which here may stand in any tool's
-    description; so the schemas are counted themselves, each by its own.
+    description; so `tool_format` counted the schemas themselves, each by its own.
     """
-    for tool in form.tools:
-        with _naming_tool(tool, form.param):
-            Bounds().visit(arguments_of(tool))
-    if form.otherwise is not None:
-        with _naming(form.otherwise.param):
-            _json_grammar(form.otherwise.schema or {})
     check_length("schemas of all tools together", form.grammar, MOST_CHARACTERS)
     try:
         return vocabulary.compile(
@@ -293,7 +288,7 @@ class _Pieces:
 def _json_grammar(schema: Mapping[str, Any]) -> str:
     Bounds().visit(schema)
     try:
-        text = json.dumps(schema, allow_nan=False)
+        text = json.dumps(in_other_words(schema), allow_nan=False)
         check_length("JSON schema", text, MOST_CHARACTERS)
         grammar = llguidance.LLMatcher.grammar_from_json_schema(
             text, overrides={"lenient": False, "whitespace_pattern": _SPACE}
@@ -328,6 +323,8 @@ def _check(matcher: Any, param: str) -> None:
     if not matcher.is_error():
         return
     reason = " ".join(str(matcher.get_error()).split())
+    if reason.startswith("oneOf constraints"):
+        raise ConstraintError(NOT_APART, param=param)
     raise ConstraintError(
         f"What the reply must match cannot be used: {reason[:500]}. Correct or simplify it.",
         param=param,

@@ -20,6 +20,7 @@ from kataribe.run.inference.argument_reader import (
 )
 from kataribe.run.inference.argument_schemas import arguments_of
 from kataribe.run.inference.dialects import ID_LENGTH, ID_LETTERS, ToolDialect
+from kataribe.run.inference.equivalents import in_other_words
 
 THINK, UNTHINK = "<think>", "</think>"
 
@@ -149,7 +150,7 @@ class ReplyParser:
         end, tool, told_id = best
         call = ToolCallPart(told_id or self.dialect.new_id(), tool.name, "")
         self.calls.append(call)
-        self._reader = argument_reader(self.dialect.notation, arguments_of(tool))
+        self._reader = argument_reader(self.dialect.notation, in_other_words(arguments_of(tool)))
         self._enter("arguments", text[end:])
         deltas.append(ToolCallDelta(len(self.calls) - 1, "", call.id, call.name, self.index))
 

@@ -6,8 +6,9 @@ has arguments that follow the tool's schema.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from kataribe.base.errors import ConstraintError, UnsupportedError
 from kataribe.base.lm import (
@@ -21,6 +22,8 @@ from kataribe.base.lm import (
 from kataribe.run.inference.argument_grammar import ArgumentGrammar, Rules, quoted
 from kataribe.run.inference.argument_schemas import arguments_of
 from kataribe.run.inference.dialects import ID_LENGTH, MOST_CALLS, ToolDialect
+from kataribe.run.inference.equivalents import in_other_words
+from kataribe.run.inference.schema_bounds import Bounds
 
 _TEXT = r"/(.|\n)*/"
 
@@ -88,16 +91,24 @@ def _call(dialect: ToolDialect, tool: ToolSpec, rules: Rules, lead: str) -> str:
     # One piece up to the name: where words may stand instead, it must not end before they differ.
     head = [rules.literal(lead + before), rules.literal(behind)]
     head[1:1] = [f"/[A-Za-z0-9]{{{ID_LENGTH}}}/"] if own_id else []
-    schema = arguments_of(tool)
-    if dialect.notation is None:
-        arguments = rules.json(schema)
-    else:
-        try:
-            arguments = ArgumentGrammar(dialect.notation, schema, rules).write()
-        except ConstraintError as error:
-            message = f"The parameters of tool {tool.name!r} cannot be used. {error.message}"
-            raise ConstraintError(message, param="tools") from None
+    try:
+        arguments = _arguments(dialect, arguments_of(tool), rules)
+    except ConstraintError as error:
+        message = f"The parameters of tool {tool.name!r} cannot be used. {error.message}"
+        raise ConstraintError(message, param="tools") from None
     return rules.add(" ".join([*head, arguments, rules.literal(dialect.tail)]))
+
+
+def _arguments(dialect: ToolDialect, schema: Mapping[str, Any], rules: Rules) -> str:
+    if dialect.notation is None:
+        return _json(schema, rules)
+    Bounds().visit(schema)  # what follows goes as deep as the schema
+    return ArgumentGrammar(dialect.notation, in_other_words(schema), rules).write()
+
+
+def _json(schema: Mapping[str, Any], rules: Rules) -> str:
+    Bounds().visit(schema)
+    return rules.json(in_other_words(schema))
 
 
 def _optional(
@@ -110,7 +121,12 @@ def _optional(
     """The first rules of a reply that calls tools or does not, as the model likes."""
     if isinstance(otherwise, JsonFormat):
         trigger = rules.literal(dialect.trigger)
-        return [f"start: {trigger} {calls} | {rules.json(otherwise.schema or {})}"]
+        try:
+            form = _json(otherwise.schema or {}, rules)
+        except ConstraintError as error:
+            error.param = otherwise.param
+            raise
+        return [f"start: {trigger} {calls} | {form}"]
     if not isinstance(otherwise, TextFormat):
         raise UnsupportedError(
             "Tools cannot be combined with a regular expression or grammar for the reply; "
