@@ -1,78 +1,77 @@
 """`python -m benchmarks.inference`: Kataribe beside llama.cpp and transformers, on one model.
 
-Each peer has a virtual environment of its own, made on the first run. Rounds are interleaved;
-what comes out are medians with ranges. Run it on a machine that does nothing else.
+Each peer has a virtual environment of its own, made on the first run. Every figure is written
+when it exists, so a run that is cut off leaves all that it measured under `.cache/bench`.
+Run it on a machine that does nothing else.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import platform
 from pathlib import Path
 
-from benchmarks.inference import measure, report
+from benchmarks.inference import alone, programs, report, rounds
 from benchmarks.inference.peers import CACHE, formats
+from benchmarks.inference.record import Record
 
 HOME = CACHE.parent / "kataribe"
 MODEL = "SmolLM2-135M-Instruct.Q4_1.gguf"
+PARTS = ("single", "streams", "engine", "cold", "memory")
+
+
+def shipped(given: Path | None) -> Path:
+    """The model file: as given, the tests', or the one that `make test-model` fetched."""
+    beside = Path(os.environ.get("KATARIBE_TEST_MODELS", HOME)) / MODEL
+    found = given or (beside if beside.exists() else next((HOME / "models").rglob(MODEL), None))
+    if found is None:
+        raise SystemExit(f"{MODEL} is not here. Fetch it with `make test-model`, or give --model.")
+    return found
+
+
+def parts(text: str) -> tuple[str, ...]:
+    """`single,cold` as names, in the order in which they run."""
+    names = set(text.split(","))
+    if unknown := names - set(PARTS):
+        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} not in {', '.join(PARTS)}")
+    return tuple(name for name in PARTS if name in names)
 
 
 def main() -> None:
-    """Measures, prints the report and keeps it beside its figures under `.cache/bench`."""
+    """Measures what was asked for and prints the report."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--model", type=Path, default=None, help="the shipped GGUF file")
+    parser.add_argument("--rounds", type=int, help="of speeds [default: 5]")
+    parser.add_argument("--runs", type=int, help="of the engine's part and of memory [default: 3]")
+    parser.add_argument("--quick", action="store_true", help="2 rounds, 2 runs, 3 cold starts")
+    parser.add_argument("--only", type=parts, default=PARTS, help=",".join(PARTS))
+    parser.add_argument("--wide", action="store_true", help="try more settings of llama.cpp")
+    parser.add_argument("--model", type=Path, help="the shipped GGUF file")
+    parser.add_argument("--folder", type=Path, default=CACHE, help="where the report goes")
     options = parser.parse_args()
-    source = options.model or next((HOME / "models").rglob(MODEL))
-    files = formats(source)
+    count = options.rounds or (2 if options.quick else 5)
+    runs = options.runs or (2 if options.quick else 3)
 
-    single = measure.start_single(files)
-    figures = measure.run_rounds(single, measure.SINGLE, options.rounds)
-    growth = measure.memory_growth(single)
-    for worker in single.values():
-        worker.stop()
-    streams = measure.start_streams(files)
-    tasks = {measure.STREAMS: ("streams", {"tokens": 128, "new": 64, "count": 16})}
-    figures.update(measure.run_rounds(streams, tasks, options.rounds))
-    versions = {name: worker.ready["version"] for name, worker in streams.items()}
-    for worker in streams.values():
-        worker.stop()
-    engine = measure.engine_figures(files, min(3, options.rounds))
-    asked = measure.cold_ask(HOME, min(5, options.rounds))
-
-    text = "\n\n".join(
-        (
-            report.table(figures),
-            "\n".join(
-                (
-                    report.engine_lines(engine),
-                    report.memory_lines(growth),
-                    (
-                        "- `kataribe ask`, cold process to first word: "
-                        f"{report.spread(asked, '{:.2f} s'.format)}, wanted at most 3 s."
-                    ),
-                )
-            ),
-            report.all_settings(figures),
-            (
-                f"{platform.machine()}, {os.cpu_count()} cores, 2 threads each; {options.rounds} "
-                f"rounds; {versions}; load at the end {os.getloadavg()[0]:.1f}."
-            ),
-        )
-    )
-    print(text)
-    CACHE.mkdir(parents=True, exist_ok=True)
-    (CACHE / "inference.md").write_text(text + "\n", encoding="utf-8")
-    data = {
-        "figures": [[line, name, values] for (line, name), values in figures.items()],
-        "memory": growth,
-        "engine": engine,
-        "ask": asked,
-        "versions": versions,
-    }
-    (CACHE / "inference.json").write_text(json.dumps(data, indent=1), encoding="utf-8")
+    files = formats(shipped(options.model))
+    told = {"rounds": count, "runs": runs, "parts": options.only, "wide": options.wide}
+    name = "inference" if options.only == PARTS else f"inference-{'-'.join(options.only)}"
+    record = Record(options.folder / f"{name}.md", report.text, told)
+    places = {"single": (rounds.SINGLE, 1, 1280), "streams": (rounds.STREAMS, 16, 512)}
+    for part in options.only:
+        if part in places:
+            lines, slots, context = places[part]
+            workers = programs.start(files, slots, context, options.wide)
+            try:
+                rounds.run(part, workers, lines, count, record)
+            finally:
+                for worker in workers.values():
+                    worker.stop()
+        elif part == "engine":
+            alone.engine(files, runs, record)
+        elif part == "cold":
+            alone.cold(files, 3 if options.quick else 5, record)
+        else:
+            alone.memory(files, runs, record)
+    print(f"\n{report.text(record.data)}\n\nwritten to {record.target}")
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import itertools
+import math
 import random
 from contextlib import aclosing
 from pathlib import Path
@@ -28,15 +29,24 @@ class Tasks:
 
     async def generate(self, ids: list[int], new: int) -> list[float]:
         """When each token came, in seconds after the request was sent."""
+        start = clock()
+        times: list[float] = []
+        await self.listen(ids, new, times)
+        if len(times) != new:
+            raise RuntimeError(f"asked for {new} tokens, got {len(times)}")
+        return [time - start for time in times]
+
+    async def listen(
+        self, ids: list[int], new: int, times: list[float], over: asyncio.Event | None = None
+    ) -> None:
+        """Notes when each token comes, to the end of the reply or the first token after `over`."""
         sampling = Sampling(temperature=0.0, max_tokens=new, ignore_eos=True)
-        start, times = clock(), []
         async with aclosing(self.engine.submit(GenerationRequest(tuple(ids), sampling))) as events:
             async for event in events:
                 if isinstance(event, Generated):
-                    times.extend([clock() - start] * len(event.ids))
-                elif isinstance(event, Ended) and len(event.ids) != new:
-                    raise RuntimeError(f"asked for {new} tokens, got {event}")
-        return times
+                    times.extend([clock()] * len(event.ids))
+                    if over is not None and over.is_set():
+                        return
 
     def once(self, ids: list[int], new: int) -> list[float]:
         """The same, waited for."""
@@ -72,34 +82,56 @@ class Tasks:
         return {"cold": cold, "warm": self.once([*old, *turn], 1)[0]}
 
     def fairness(self, task: dict[str, Any]) -> dict[str, Any]:
-        """64 streams: Jain's index of their rates, and gaps while a long prompt is read beside."""
-        count, new = task["count"], task["new"]
-        draw = random.Random(task["salt"])
-        prompts = [prompt_ids(draw.randint(16, 64), task["salt"] * 1000 + i) for i in range(count)]
-        book = prompt_ids(task["tokens"], task["salt"] * 1000 + 999)
+        """Many streams: Jain's index of their tokens, and gaps while a long prompt is read beside.
 
-        async def together() -> tuple[list[list[float]], float, float]:
-            begun = clock()
-            running = [asyncio.create_task(self.generate(ids, new)) for ids in prompts]
-            await asyncio.sleep(task["head_start"])
-            sent = clock() - begun
-            first = (await self.generate(book, 1))[0]
-            return await asyncio.gather(*running), sent, sent + first
-
-        streams, sent, read = self.loop.run_until_complete(together())
-        rates = [(len(times) - 1) / (times[-1] - times[0]) for times in streams]
-        gaps = sorted(
-            after - before
-            for times in streams
-            for before, after in itertools.pairwise(times)
-            if sent <= after and before <= read
-        )
+        They go on until the prompt is read and each has had one token more; a stream whose reply
+        ends before sends another request, and the time between two requests is no gap.
+        """
+        streams, begun, sent, read = self.loop.run_until_complete(self._beside_a_book(task))
+        pairs = [
+            [pair for times in stream for pair in itertools.pairwise(times)] for stream in streams
+        ]
+        gaps = [[b - a for a, b in stream if sent <= b and a <= read] for stream in pairs]
+        counts = [sum(begun <= t <= read for times in stream for t in times) for stream in streams]
+        ordered = sorted(itertools.chain.from_iterable(gaps))
         return {
-            "jain": sum(rates) ** 2 / (count * sum(rate**2 for rate in rates)),
-            "p99": gaps[int(len(gaps) * 0.99)] if gaps else 0.0,
-            "worst": gaps[-1] if gaps else 0.0,
+            "jain": sum(counts) ** 2 / (len(counts) * sum(count**2 for count in counts)),
+            "p99": ordered[math.ceil(len(ordered) * 0.99) - 1],
+            "worst": ordered[-1],
+            "gaps": len(ordered),
+            "fewest": min(map(len, gaps)),
+            "requests": sum(map(len, streams)),
             "read_seconds": read - sent,
         }
+
+    async def _beside_a_book(
+        self, task: dict[str, Any]
+    ) -> tuple[list[list[list[float]]], float, float, float]:
+        """Times of each stream's requests; when all had begun, the prompt was sent and was read."""
+        base, over = task["salt"] * 1_000_000, asyncio.Event()
+        streams: list[list[list[float]]] = [[] for _ in range(task["count"])]
+
+        async def stream(number: int) -> None:
+            while not over.is_set():
+                salt = base + 1000 * number + len(streams[number])
+                prompt = prompt_ids(random.Random(salt).randint(16, 64), salt)
+                streams[number].append([])
+                await self.listen(prompt, task["new"], streams[number][-1], over)
+
+        running = [asyncio.create_task(stream(number)) for number in range(task["count"])]
+        while not all(stream and stream[0] for stream in streams):
+            await asyncio.sleep(0.02)
+            for task_of_stream in running:
+                if task_of_stream.done():
+                    task_of_stream.result()  # raises what ended it
+        begun = clock()
+        await asyncio.sleep(1.0)
+        sent = clock()
+        await self.generate(prompt_ids(task["tokens"], base + 999_999), 1)
+        read = clock()
+        over.set()
+        await asyncio.gather(*running)
+        return streams, begun, sent, read
 
     def batching(self, task: dict[str, Any]) -> dict[str, Any]:
         """Share of replies that come out otherwise in company than alone, in this precision."""

@@ -27,6 +27,9 @@ def build(options: argparse.Namespace) -> xllamacpp.Server:
     params.verbosity = 0
     params.kv_unified = bool(options.unified)
     params.no_extra_bufts = bool(options.no_repack)
+    kind = getattr(xllamacpp.ggml_type, f"GGML_TYPE_{options.kv.upper()}")
+    params.cache_type_k = params.cache_type_v = kind
+    params.load_mode = type(params.load_mode)(options.load)
     return xllamacpp.Server(params)
 
 
@@ -36,20 +39,24 @@ class Tasks:
     def __init__(self, server: xllamacpp.Server) -> None:
         self.server = server
 
-    def complete(self, ids: list[int], new: int, cached: bool = False) -> dict[str, Any]:
+    def complete(self, ids: list[int], new: int) -> dict[str, Any]:
         """One completion; the server's own timings are in the answer."""
         request = {
             "prompt": ids,
             "n_predict": new,
-            "temperature": 0,
+            "samplers": ["top_k"],  # greedy, without the samplers that would sort for nothing
+            "top_k": 1,
             "ignore_eos": True,
-            "cache_prompt": cached,
+            "cache_prompt": False,
         }
         answer = self.server.handle_completions(request)
         parsed: dict[str, Any] = answer if isinstance(answer, dict) else json.loads(answer)
         if "timings" not in parsed:
             raise RuntimeError(f"llama.cpp answered {parsed}")
-        return parsed["timings"]
+        timings: dict[str, Any] = parsed["timings"]
+        if (timings["prompt_n"], timings["predicted_n"]) != (len(ids), new):
+            raise RuntimeError(f"asked for {len(ids)} + {new} tokens, got {timings}")
+        return timings
 
     def prefill(self, task: dict[str, Any]) -> dict[str, Any]:
         """Tokens per second of reading one prompt."""
@@ -57,9 +64,12 @@ class Tasks:
         return {"rate": 1000 * timings["prompt_n"] / timings["prompt_ms"]}
 
     def decode(self, task: dict[str, Any]) -> dict[str, Any]:
-        """Tokens per second of one stream after `tokens` of context."""
+        """Tokens per second of one stream after `tokens` of context.
+
+        The server's clock starts with the first token, as ours does: one interval less than tokens.
+        """
         timings = self.complete(prompt_ids(task["tokens"], task["salt"]), task["new"])
-        return {"rate": 1000 * timings["predicted_n"] / timings["predicted_ms"]}
+        return {"rate": 1000 * (timings["predicted_n"] - 1) / timings["predicted_ms"]}
 
     def streams(self, task: dict[str, Any]) -> dict[str, Any]:
         """New tokens per second of many requests at once, from sending to the last token."""
@@ -86,11 +96,15 @@ def main() -> None:
     parser.add_argument("--ubatch", type=int, default=512)
     parser.add_argument("--flash", type=int, default=-1)
     parser.add_argument("--unified", type=int, default=0)
+    parser.add_argument("--kv", default="f16", help="type of keys and values")
+    parser.add_argument("--load", type=int, default=-1, help="llama_load_mode")
     parser.add_argument("--no-repack", type=int, default=0)
     options = parser.parse_args()
     before = resident_bytes()
     tasks = Tasks(build(options))
-    ready = {"before": before, "after": resident_bytes(), "version": xllamacpp.__version__}
+    features = xllamacpp.get_system_info().replace(" = 1", "").replace(" |", "").strip()
+    version = f"xllamacpp {xllamacpp.__version__}, built with {features}"
+    ready = {"before": before, "after": resident_bytes(), "version": version}
     names = ("prefill", "decode", "streams", "memory")
     serve({name: getattr(tasks, name) for name in names}, ready)
 

@@ -57,15 +57,22 @@ class Worker:
     @classmethod
     def start(cls, python: Path | str, script: str, *options: object) -> Worker:
         """Starts a script of this folder; returns when it has loaded its model."""
-        environ = {**os.environ, "OMP_NUM_THREADS": "2", "TRANSFORMERS_OFFLINE": "1"}
-        process = subprocess.Popen(
-            [str(python), str(HERE / script), *map(str, options)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env=environ,
-        )
+        environ = {
+            **os.environ,
+            "OMP_NUM_THREADS": "2",
+            "TRANSFORMERS_OFFLINE": "1",
+            "TORCHINDUCTOR_CACHE_DIR": str(CACHE / "compiled"),  # compiled once, not every run
+            "TORCHINDUCTOR_COMPILE_THREADS": "1",  # in the process, whose CPU time is counted
+        }
+        with (CACHE / f"{script}.log").open("w") as log:
+            process = subprocess.Popen(
+                [str(python), str(HERE / script), *map(str, options)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+                env=environ,
+            )
         return cls(process, cls._answer(process, script))
 
     def ask(self, task: str, **values: Any) -> dict[str, Any]:
@@ -89,6 +96,8 @@ class Worker:
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
-            raise RuntimeError(f"{process.args!r} ended without an answer to {what!r}.")
+            raise RuntimeError(
+                f"{process.args!r} ended without an answer to {what!r}; its log is in {CACHE}."
+            )
         answer: dict[str, Any] = json.loads(line)
         return answer
