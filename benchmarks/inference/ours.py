@@ -7,11 +7,11 @@ import asyncio
 import itertools
 import math
 import random
+import sys
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
-import torch
 from worker import clock, prompt_ids, resident_bytes, serve
 
 from kataribe.base.lm import Sampling
@@ -182,7 +182,9 @@ def main() -> None:
     ready = {
         "before": before,
         "after": resident_bytes(),
-        "version": f"torch {torch.__version__}, {torch.backends.cpu.get_cpu_capability()}",
+        # Nothing here imports PyTorch: the process is what a person's is, with that of its runner.
+        "version": f"{type(local.engine._runner).__name__}, {options.precision}, PyTorch "
+        + ("imported" if "torch" in sys.modules else "not imported"),
     }
     tasks = Tasks(local.engine)
     names = ("prefill", "decode", "streams", "reuse", "fairness", "batching", "memory")
