@@ -136,6 +136,7 @@ class CatalogShelf:
             prefill=measured.prefill,
             decode=measured.decode,
             places=plan.cache_tokens,
+            native=computes_natively(self._settings),
         )
         self.catalog.record_run(name, run)
 
@@ -145,8 +146,22 @@ class CatalogShelf:
         asked = self._settings.ctx
         if asked is not None:
             asked = min(asked, facts.context_length)  # `load` says so
-        plan = plan_model(facts, self._settings.precision, asked, self.budget)
+        plan = plan_model(
+            facts,
+            self._settings.precision,
+            asked,
+            self.budget,
+            native=computes_natively(self._settings),
+        )
         return Planned(path, plan.context, plan.cache_tokens, plan.memory, _has_template(path))
+
+
+def computes_natively(settings: Settings) -> bool:
+    """The native runner is built here, and computes what it can."""
+    from kataribe.run.inference.native.library import native_library
+    from kataribe.run.inference.processors import on_processor
+
+    return on_processor(settings.device) and native_library() is not None
 
 
 def _open(path: Path) -> GGUFFile | None:

@@ -29,12 +29,13 @@ def fit(
     from kataribe.base.settings import load_settings
     from kataribe.base.workspace import Workspace
     from kataribe.cli.output import emit_json
+    from kataribe.cli.shelf import computes_natively
     from kataribe.run.catalog.catalog import Catalog
     from kataribe.run.catalog.fit import Wish
 
     settings = load_settings(ctx=ctx, precision=precision)
     budget = None if settings.memory is None else int(settings.memory * 2**30)
-    wish = Wish(settings.precision, settings.ctx, budget)
+    wish = Wish(settings.precision, settings.ctx, budget, native=computes_natively(settings))
     found = Catalog(Workspace.locate()).fit(name, wish)
     if as_json:
         emit_json(dataclasses.asdict(found))

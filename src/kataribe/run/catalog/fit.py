@@ -9,6 +9,7 @@ from typing import Literal
 
 from kataribe.base.errors import FormatError, InputError
 from kataribe.files.atomic import write_atomic
+from kataribe.run.catalog.calibration import calibration_for
 from kataribe.run.catalog.cards import ModelFacts
 from kataribe.run.catalog.installed import now
 from kataribe.run.catalog.machine import Machine
@@ -19,12 +20,27 @@ Verdict = Literal["fits", "fits_with_less_context", "does_not_fit", "unknown"]
 
 KEPT_RUNS = 20
 
-# How much of the measured ceilings a whole model reaches; SmolLM2-135M to Qwen2.5-1.5B on two
-# cores. Decoding reads all weights once for each token; a layer costs a fixed time beside it.
-DECODE_SHARE = 0.5
-LAYER_SECONDS = 60e-6
-PREFILL_SHARE = 0.5
 BFLOAT16_GAIN = 2.0
+"""Of products in bfloat16 over float32, where the processor has instructions for them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Speed:
+    """How much of the machine's measured ceilings a whole model reaches.
+
+    Attributes:
+        decode: Part of the memory's bandwidth while all weights are read once for a token.
+        layer_seconds: What a layer takes for a token beside that.
+        prefill: Part of the rate of large matrix products.
+    """
+
+    decode: float
+    layer_seconds: float
+    prefill: float
+
+
+PYTORCH_SPEED = Speed(decode=0.5, layer_seconds=60e-6, prefill=0.5)
+NATIVE_SPEED = Speed(decode=0.8, layer_seconds=10e-6, prefill=1.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +57,7 @@ class Run:
         decode: Tokens written per second by one stream; None where none was measured.
         when: ISO 8601, UTC.
         places: Tokens that the cache had places for; None for those that lay in it.
+        native: The native runner was there.
     """
 
     precision: str
@@ -51,6 +68,7 @@ class Run:
     decode: float | None = None
     when: str = ""
     places: int | None = None
+    native: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,11 +134,13 @@ class Wish:
         precision: "auto", "float32", ...
         ctx: Tokens; None for the model's own.
         budget: Bytes for models; None for the usual part of the RAM, as `model_budget` says.
+        native: The native runner is there for models that it can compute.
     """
 
     precision: str = "auto"
     ctx: int | None = None
     budget: int | None = None
+    native: bool = False
 
     def __post_init__(self) -> None:
         if self.ctx is not None and self.ctx < 1:
@@ -147,10 +167,11 @@ def fit_model(
             f"({facts.context_length}). Ask for at most that.",
             param="ctx",
         )
-    plan = plan_model(facts, wish.precision, wish.ctx, budget)
+    plan = plan_model(facts, wish.precision, wish.ctx, budget, native=wish.native)
     if not plan.fits:
-        plan = plan_model(facts, wish.precision, None, budget)  # what could be asked for instead
-    prefill, decode = predict_speeds(facts, wish.precision, machine)
+        # What could be asked for instead.
+        plan = plan_model(facts, wish.precision, None, budget, native=wish.native)
+    prefill, decode = predict_speeds(facts, wish.precision, machine, native=wish.native)
     verdict, reason = _judge(facts, plan, wanted, machine, budget)
     if download is not None and download > machine.disk_free:
         verdict = "does_not_fit"
@@ -175,17 +196,22 @@ def fit_model(
     )
 
 
-def predict_speeds(facts: ModelFacts, precision: str, machine: Machine) -> tuple[float, float]:
+def predict_speeds(
+    facts: ModelFacts, precision: str, machine: Machine, *, native: bool = False
+) -> tuple[float, float]:
     """Tokens per second: (prefill of a long prompt, decoding of one stream).
 
     Decoding is bound by reading the weights, prefill by matrix products (Williams et al. 2009,
     the roofline model).
     """
-    weights = streamed_bytes(facts, precision)
-    seconds = weights / (machine.bandwidth * DECODE_SHARE) + facts.layers * LAYER_SECONDS
+    calibration = calibration_for(facts, precision, native=native)
+    shares = NATIVE_SPEED if calibration.native else PYTORCH_SPEED
+    weights = streamed_bytes(facts, precision, calibration)
+    layers = facts.layers * shares.layer_seconds
+    seconds = weights / (machine.bandwidth * shares.decode) + layers
     matrices = sum(group.values for group in facts.groups if group.role == "matrix")
     gain = BFLOAT16_GAIN if machine.fast_bfloat16 and precision != "float32" else 1.0
-    prefill = machine.matrix_rate * gain * PREFILL_SHARE / (2.0 * matrices)
+    prefill = machine.matrix_rate * gain * shares.prefill / (2.0 * matrices)
     return prefill, 1.0 / seconds
 
 
@@ -262,8 +288,9 @@ def _observe(facts: ModelFacts, machine: Machine, run: Run) -> Observed:
         cache_tokens=run.cache_tokens,
         places=run.places,
         chunk_tokens=min(512, max(run.cache_tokens, 1)),  # no step was longer than what lay there
+        calibration=calibration_for(facts, run.precision, native=run.native),
     )
-    prefill, decode = predict_speeds(facts, run.precision, machine)
+    prefill, decode = predict_speeds(facts, run.precision, machine, native=run.native)
     return Observed(
         run,
         predicted.total,

@@ -2,8 +2,9 @@
 
 The peak is what stays (interpreter, libraries, tokenizer, weights) plus the greater of two things
 that do not meet: what loading needs for a moment, and cache with activations while it runs.
-How weights are held follows `make.adapt`'s table of precisions; every figure that was measured
-and not counted stands in `Calibration`.
+How weights are held follows the tables of `make.adapt.precision` and, for the native runner, of
+`run.inference.native.weights`; every figure that was measured and not counted stands in
+`Calibration`.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Literal, TypeAlias
 
 from kataribe.base.errors import InputError
+from kataribe.run.catalog.calibration import PYTORCH, Calibration
 from kataribe.run.catalog.cards import ModelFacts, TensorGroup
 from kataribe.run.catalog.machine import has_fast_bfloat16
 
@@ -24,66 +26,8 @@ PAGE = 4096
 """Bytes of a page that the system gives to the cache (`run.inference.kv_cache` asks for small)."""
 
 _FOUR_BITS = frozenset({"Q4_0", "Q4_1", "Q4_K"})  # blocks that are taken over as they are
+_WITH_OFFSET = frozenset({"Q5_1", "Q5_K", "Q2_K"})
 _PLAIN = frozenset({"F64", "F32", "F16", "BF16"})
-
-
-@dataclass(frozen=True, slots=True)
-class Calibration:
-    """Measured constants, for Linux on x86-64 with the CPU build of PyTorch 2.13.
-
-    Measured in November 2026 as the peak of resident memory (VmHWM) of a fresh process with the
-    server's imports and 2 threads, after loading and after prompts that fill the cache as far as
-    said; MiB. Loading anew varies by 20 MiB with how much of the file is mapped at that moment.
-
-    | model (precision auto) | context | in the cache | places | measured | predicted |
-    |---|---|---|---|---|---|
-    | SmolLM2-135M, Q4_1 | 512 | 512 | 512 | 555 | 525 |
-    | | 1024 | 1024 | 1024 | 532 | 525 |
-    | | 4096 | 4096 | 4096 | 520 | 525 |
-    | | 8192 | 8192 | 8192 | 612 | 615 |
-    | | 2048 | 16384 | 16384 | 793 | 791 |
-    | | 2048 | 2048 | 32768 | 664 | 671 |
-    | the same in bfloat16 | 512 | 512 | 512 | 681 | 691 |
-    | in float32, int8, int4 | 512 | 512 | 512 | 903, 549, 534 | 948, 563, 525 |
-    | Gemma 3 270M, Q4_K_M | 512 | 512 | 512 | 970 | 969 |
-    | | 1024 | 1024 | 1024 | 958 | 969 |
-    | | 4096 | 4096 | 4096 | 957 | 969 |
-    | | 8192 | 8192 | 8192 | 966 | 969 |
-    | | 2048 | 8192 | 8192 | 960 | 969 |
-    | | 2048 | 2048 | 32768 | 958 | 969 |
-    | Qwen2.5-Coder-1.5B, Q4_K_M | 512 | 512 | 512 | 3040 | 3037 |
-    | | 2048 | 2048 | 2048 | 3131 | 3037 |
-
-    Attributes:
-        runtime: Bytes of the interpreter with all libraries imported (249 MiB) and of what they
-            take once a model runs: threads, compiled kernels, the engine.
-        token: Bytes of tokenizer and token tables for each entry of the vocabulary.
-        vector: Bytes for each value of norms and biases.
-        int4_group: Bytes of scale and zero for 32 weights in int4.
-        int8_row: Bytes of scale for one row in int8.
-        packing: Bytes per value of the largest matrix of a layer (gate and up together) while it
-            is packed and checked.
-        mapped: Part of the file's bytes that is still mapped when the last weight is loaded.
-        activation: Bytes per token and number of the widest places of a layer that are alive.
-        unpacked: Bytes per value of a 4-bit matrix that is unpacked for many tokens, counted.
-        unpacked_values: Most values that are unpacked at a time, as `make.adapt.unpack` has it.
-        mask: Bytes of masks per token of context: 128 rows, half as long again, built from bits.
-    """
-
-    runtime: int = 292 << 20
-    token: int = 640
-    vector: int = 4
-    int4_group: int = 4
-    int8_row: int = 2
-    packing: float = 11.0
-    mapped: float = 1.0
-    activation: float = 4.0
-    unpacked: float = 4.5
-    unpacked_values: int = 1 << 22
-    mask: int = 128 * 3 // 2 * 3
-
-
-DEFAULT = Calibration()
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +78,7 @@ def predict_memory(
     cache_tokens: int | None = None,
     places: int | None = None,
     chunk_tokens: int = 512,
-    calibration: Calibration = DEFAULT,
+    calibration: Calibration = PYTORCH,
 ) -> MemoryEstimate:
     """What running a model takes at its peak, in bytes.
 
@@ -154,7 +98,12 @@ def predict_memory(
         runtime=calibration.runtime,
         tokenizer=facts.vocab_size * calibration.token,
         weights=weight_bytes(facts, precision, calibration),
-        kv_cache=_cache_bytes(facts, precision, tokens, tokens if places is None else places),
+        kv_cache=_cache_bytes(
+            facts,
+            kv_bytes_per_token(facts, precision, calibration),
+            tokens,
+            tokens if places is None else places,
+        ),
         activations=_activation_bytes(facts, precision, min(chunk_tokens, ctx), calibration)
         + calibration.mask * ctx,
         loading=int(largest * calibration.packing),
@@ -171,18 +120,21 @@ def check_precision(precision: str) -> None:
         )
 
 
-def kv_bytes_per_token(facts: ModelFacts, precision: str) -> int:
+def kv_bytes_per_token(
+    facts: ModelFacts, precision: str, calibration: Calibration = PYTORCH
+) -> int:
     """Bytes of keys and values that one token leaves in the cache, all layers together."""
     wide = precision == "float32" or (precision == "auto" and not has_fast_bfloat16())
-    return 2 * facts.layers * facts.kv_heads * facts.head_dim * (4 if wide else 2)
+    values = 2 * facts.layers * facts.kv_heads * facts.head_dim
+    return values * (4 if wide and not calibration.native else 2)
 
 
-def weight_bytes(facts: ModelFacts, precision: str, calibration: Calibration = DEFAULT) -> int:
+def weight_bytes(facts: ModelFacts, precision: str, calibration: Calibration = PYTORCH) -> int:
     """Bytes of all weights as they are held. A tied head shares the embedding's."""
     return sum(held_bytes(group, precision, calibration) for group in facts.groups)
 
 
-def streamed_bytes(facts: ModelFacts, precision: str, calibration: Calibration = DEFAULT) -> int:
+def streamed_bytes(facts: ModelFacts, precision: str, calibration: Calibration = PYTORCH) -> int:
     """Bytes of weights that one step of decoding reads: all but an embedding that is no head."""
     untied = any(group.role == "head" for group in facts.groups)
     return sum(
@@ -204,10 +156,12 @@ def holding(group: TensorGroup, precision: str) -> Holding:
     return "int4" if group.kind in _FOUR_BITS and group.role != "embedding" else "int8"
 
 
-def held_bytes(group: TensorGroup, precision: str, calibration: Calibration = DEFAULT) -> int:
+def held_bytes(group: TensorGroup, precision: str, calibration: Calibration = PYTORCH) -> int:
     """Bytes of one group of weights as they are held."""
     if group.role == "vector":
         return group.values * calibration.vector
+    if calibration.native:
+        return _native_bytes(group, precision)
     match holding(group, precision):
         case "float32":
             return 4 * group.values
@@ -219,7 +173,16 @@ def held_bytes(group: TensorGroup, precision: str, calibration: Calibration = DE
             return group.values // 2 + group.values // 32 * calibration.int4_group
 
 
-def _cache_bytes(facts: ModelFacts, precision: str, tokens: int, places: int) -> int:
+def _native_bytes(group: TensorGroup, precision: str) -> int:
+    """4 or 8 bits with float16 scales (and offsets) by groups of 32 and 16, or bfloat16."""
+    if precision == "bfloat16" or (precision == "auto" and group.kind in _PLAIN):
+        return 2 * group.values
+    if precision == "auto" and group.kind in _FOUR_BITS:
+        return group.values * 5 // 8
+    return group.values * (10 if precision == "auto" and group.kind in _WITH_OFFSET else 9) // 8
+
+
+def _cache_bytes(facts: ModelFacts, per_token: int, tokens: int, places: int) -> int:
     """Of a cache with `places`, what the system has given when `tokens` were written.
 
     The system gives small pages, so each layer's keys and values, which lie one layer behind the
@@ -228,7 +191,7 @@ def _cache_bytes(facts: ModelFacts, precision: str, tokens: int, places: int) ->
     if tokens <= 0:
         return 0
     pieces = 2 * facts.layers
-    row = kv_bytes_per_token(facts, precision) // pieces
+    row = per_token // pieces
     touched = tokens * row
     if tokens < places:
         touched = (1 + -(-touched // PAGE)) * PAGE
@@ -241,6 +204,8 @@ def _activation_bytes(
     """Of one step: the widest places of a layer for each token, and one matrix unpacked."""
     heads = (facts.heads + 2 * facts.kv_heads) * facts.head_dim
     width = 2 * facts.hidden_size + heads + 2 * facts.intermediate_size
+    if calibration.native:
+        return int(tokens * (width + facts.hidden_size) * calibration.activation)
     largest = min(2 * facts.intermediate_size * facts.hidden_size, calibration.unpacked_values)
     packed = any(
         group.role == "matrix" and holding(group, precision) == "int4" for group in facts.groups

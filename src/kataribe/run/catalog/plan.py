@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from kataribe.run.catalog.calibration import calibration_for
 from kataribe.run.catalog.cards import ModelFacts
 from kataribe.run.catalog.machine import memory_limit
 from kataribe.run.catalog.memory import MemoryEstimate, kv_bytes_per_token, predict_memory
@@ -46,7 +47,9 @@ class Plan:
         return self.full.needed - self.full.runtime
 
 
-def plan_model(facts: ModelFacts, precision: str, asked: int | None, budget: int) -> Plan:
+def plan_model(
+    facts: ModelFacts, precision: str, asked: int | None, budget: int, *, native: bool = False
+) -> Plan:
     """Context and cache within `budget`.
 
     The context is the asked one (even where it does not fit), else the model's own, else the
@@ -58,12 +61,24 @@ def plan_model(facts: ModelFacts, precision: str, asked: int | None, budget: int
         precision: "auto", "float32", ...
         asked: Context in tokens that a person asked for.
         budget: Bytes for models, beside what the program takes anyway.
+        native: The native runner is there for models that it can compute.
     """
-    per_token = kv_bytes_per_token(facts, precision)
+    calibration = calibration_for(facts, precision, native=native)
+    per_token = kv_bytes_per_token(facts, precision, calibration)
+
+    def predict(context: int, cache_tokens: int, places: int | None = None) -> MemoryEstimate:
+        return predict_memory(
+            facts,
+            precision,
+            context,
+            cache_tokens=cache_tokens,
+            places=places,
+            calibration=calibration,
+        )
 
     def left(context: int) -> int:
         """Bytes for the cache, beside what stays and what a step takes."""
-        bare = predict_memory(facts, precision, context, cache_tokens=0)
+        bare = predict(context, 0)
         return budget - bare.tokenizer - bare.weights - bare.activations
 
     context = asked or facts.context_length
@@ -75,11 +90,11 @@ def plan_model(facts: ModelFacts, precision: str, asked: int | None, budget: int
         context = min(context, max(longest // CONTEXT_STEP * CONTEXT_STEP, least))
     room = max(left(context), 0) // per_token  # tokens
     cache = max(context, min(WISHED_CACHE, budget // CACHE_SHARE // per_token, room))
-    full = predict_memory(facts, precision, context, cache_tokens=cache)
+    full = predict(context, cache)
     return Plan(
         context,
         cache,
-        predict_memory(facts, precision, context, cache_tokens=context, places=cache),
+        predict(context, context, cache),
         full,
         fits=full.needed - full.runtime <= budget,
     )

@@ -18,7 +18,7 @@ from kataribe.run.inference.engine import Engine
 from kataribe.run.inference.local import LocalLM
 from kataribe.run.inference.native.library import native_library
 from kataribe.run.inference.native.runner import BLOCK_SIZE, NativeRunner, obstacle
-from kataribe.run.inference.processors import has_accelerator, usable_threads
+from kataribe.run.inference.processors import on_processor, usable_threads
 from kataribe.run.inference.requests import EngineLimits
 from kataribe.run.inference.residents import LoadProgress
 from kataribe.run.inference.step import Runner
@@ -113,10 +113,9 @@ def _load_runner(checkpoint: Checkpoint, options: LoadOptions) -> Runner:
     blocks = -(-options.cache_tokens // BLOCK_SIZE)
     library = native_library()
     precision = options.precision
-    on_processor = options.device == "cpu" or (options.device == "auto" and not has_accelerator())
     if (
         library is not None
-        and on_processor
+        and on_processor(options.device)
         and (precision == "auto" or precision == "int8" or precision == "bfloat16")
         and obstacle(checkpoint.config) is None
     ):

@@ -31,6 +31,11 @@ def has_accelerator() -> bool:
     return any(Path(device).exists() for device in _ACCELERATORS)
 
 
+def on_processor(device: str) -> bool:
+    """Models are computed on the processor under this setting (cpu, cuda, ..., auto)."""
+    return device == "cpu" or (device == "auto" and not has_accelerator())
+
+
 def _siblings(topology: Path, cpu: int) -> str:
     """The logical processors of a processor's core, as the system names them."""
     try:

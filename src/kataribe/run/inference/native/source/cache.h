@@ -63,11 +63,15 @@ class Cache {
     // key and value: float (head_dim).
     void write(int layer, int block, int head, int place, const float* key,
                const float* value) const {
-        auto* const k = reinterpret_cast<uint16_t*>(keys(layer, block, head));
-        auto* const v = reinterpret_cast<uint16_t*>(values(layer, block, head));
-        for (int i = 0; i < head_dim_; i++) {
-            k[(i / 2 * BLOCK + place) * 2 + i % 2] = to_bfloat16(key[i]);
-            v[(place / 2 * head_dim_ + i) * 2 + place % 2] = to_bfloat16(value[i]);
+        auto* k = reinterpret_cast<uint32_t*>(keys(layer, block, head)) + place;
+        auto* v = reinterpret_cast<uint16_t*>(values(layer, block, head)) +
+                  place / 2 * head_dim_ * 2 + place % 2;
+        for (int i = 0; i < head_dim_; i += 2 * LANES) {
+            const Bits pairs = to_pairs(load<Vec>(key + i), load<Vec>(key + i + LANES));
+            for (int j = 0; j < LANES; j++, k += BLOCK) *k = pairs[j];
+            uint16_t singles[2 * LANES];
+            store(singles, to_pairs(load<Vec>(value + i), load<Vec>(value + i + LANES)));
+            for (int j = 0; j < 2 * LANES; j++, v += 2) *v = singles[j];
         }
     }
 

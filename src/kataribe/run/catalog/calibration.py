@@ -1,0 +1,89 @@
+"""What was measured and not counted, for `memory`: one set of figures for each runner."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kataribe.run.catalog.cards import ModelFacts
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """Measured constants, for Linux on x86-64 with the CPU build of PyTorch 2.13.
+
+    Measured in November 2026 as the peak of resident memory (VmHWM) of a fresh process with the
+    server's imports and 2 threads, after loading and after prompts that fill the cache as far as
+    said; MiB. Loading anew varies by 20 MiB with how much of the file is mapped at that moment.
+
+    | model (precision auto) | context | in the cache | places | measured | predicted |
+    |---|---|---|---|---|---|
+    | SmolLM2-135M, Q4_1 | 512 | 512 | 512 | 555 | 525 |
+    | | 1024 | 1024 | 1024 | 532 | 525 |
+    | | 4096 | 4096 | 4096 | 520 | 525 |
+    | | 8192 | 8192 | 8192 | 612 | 615 |
+    | | 2048 | 16384 | 16384 | 793 | 791 |
+    | | 2048 | 2048 | 32768 | 664 | 671 |
+    | the same in bfloat16 | 512 | 512 | 512 | 681 | 691 |
+    | in float32, int8, int4 | 512 | 512 | 512 | 903, 549, 534 | 948, 563, 525 |
+    | Gemma 3 270M, Q4_K_M | 512 | 512 | 512 | 970 | 969 |
+    | | 1024 | 1024 | 1024 | 958 | 969 |
+    | | 4096 | 4096 | 4096 | 957 | 969 |
+    | | 8192 | 8192 | 8192 | 966 | 969 |
+    | | 2048 | 8192 | 8192 | 960 | 969 |
+    | | 2048 | 2048 | 32768 | 958 | 969 |
+    | Qwen2.5-Coder-1.5B, Q4_K_M | 512 | 512 | 512 | 3040 | 3037 |
+    | | 2048 | 2048 | 2048 | 3131 | 3037 |
+
+    Attributes:
+        runtime: Bytes of the interpreter with all libraries imported (249 MiB) and of what they
+            take once a model runs: threads, compiled kernels, the engine.
+        token: Bytes of tokenizer and token tables for each entry of the vocabulary.
+        vector: Bytes for each value of norms and biases.
+        int4_group: Bytes of scale and zero for 32 weights in int4.
+        int8_row: Bytes of scale for one row in int8.
+        packing: Bytes per value of the largest matrix of a layer (gate and up together) while it
+            is packed and checked.
+        mapped: Part of the file's bytes that is still mapped when the last weight is loaded.
+        activation: Bytes per token and number of the widest places of a layer that are alive.
+        unpacked: Bytes per value of a 4-bit matrix that is unpacked for many tokens, counted.
+        unpacked_values: Most values that are unpacked at a time, as `make.adapt.unpack` has it.
+        mask: Bytes of masks per token of context: 128 rows, half as long again, built from bits.
+        native: Weights are held as `run.inference.native.weights` says.
+    """
+
+    runtime: int = 292 << 20
+    token: int = 640
+    vector: int = 4
+    int4_group: int = 4
+    int8_row: int = 2
+    packing: float = 11.0
+    mapped: float = 1.0
+    activation: float = 4.0
+    unpacked: float = 4.5
+    unpacked_values: int = 1 << 22
+    mask: int = 128 * 3 // 2 * 3
+    native: bool = False
+
+
+PYTORCH = Calibration()
+"""Of the runner over PyTorch."""
+
+NATIVE = Calibration(
+    runtime=110 << 20,
+    packing=0.0,
+    unpacked=0.0,
+    mask=0,
+    native=True,
+)
+"""Of the native runner, without PyTorch in the process."""
+
+_NATIVE_FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma3"})
+_NATIVE_PRECISIONS = frozenset({"auto", "int8", "bfloat16"})
+_NATIVE_STEP = 32
+
+
+def calibration_for(facts: ModelFacts, precision: str, *, native: bool) -> Calibration:
+    """Of the runner that will compute a model, where the native one is built (`native`) or not."""
+    widths = (facts.hidden_size, facts.intermediate_size, facts.head_dim)
+    fits = facts.family in _NATIVE_FAMILIES and not any(w % _NATIVE_STEP for w in widths)
+    return NATIVE if native and fits and precision in _NATIVE_PRECISIONS else PYTORCH
