@@ -309,3 +309,28 @@ def test_without_any_storage_a_person_can_still_talk(
     page.go_back()
     page.go_back()
     expect(replies(page).last).to_contain_text(HAIKU)
+
+
+def test_a_key_can_be_entered_above_a_phones_keyboard(browser: Browser, models: Models) -> None:
+    with run_server(models, key="sesame-open") as stage:
+        studio = Studio(browser, stage, Watch(stage.address))
+        page = studio.open("/chat", viewport={"width": 390, "height": 360}, touch=True)
+        page.get_by_label("Key", exact=True).fill("sesame-open")
+        for reached in (page.get_by_role("button", name="Use this key"), field_of(page)):
+            reached.scroll_into_view_if_needed()
+            expect(reached).to_be_in_viewport(ratio=0.9)
+        page.get_by_role("button", name="Use this key").tap()
+        ready(page)
+        page.context.close()
+    assert studio.watch.faults == []
+
+
+def test_a_model_that_speaks_japanese_is_offered_japanese_to_try(
+    studio: Studio, models: Models
+) -> None:
+    models.names_shown = [SMALL, OTHER]
+    page = studio.open(locale="ja-JP")
+    ready(page)
+    expect(page.locator(".example").first).to_have_text("What is the capital of Japan?")
+    page.locator(".picker select").select_option(OTHER)
+    expect(page.locator(".example").first).to_have_text("日本の首都はどこですか。")
