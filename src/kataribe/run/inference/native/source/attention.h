@@ -29,38 +29,39 @@ struct Scope {
 struct AttentionScratch {
     std::vector<float> scores;
     std::vector<uint16_t> weights;
+    std::vector<uint32_t> pairs;
 };
 
-// Scores of T queries over blocks [first, last), 32 keys at a time; hidden ones are -infinity.
-template <int T>
-void score(const Scope& scope, const Query* queries, int first, int last, int stride,
-           float* scores) {
+// Scores of T queries over blocks [first, last), N blocks at a time; hidden ones are -infinity.
+// `pairs` has the queries' values by pair: (head_dim / 2, T).
+template <int T, int N>
+void score(const Scope& scope, const Query* queries, const uint32_t* pairs, int first, int last,
+           int stride, float* scores) {
     const Vec places = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     const Vec hidden = splat(-INFINITY), scale = splat(scope.scale);
-    for (int block = first; block < last; block += 2) {
-        const int other = std::min(block + 1, last - 1);
-        const uint8_t* low = scope.cache->keys(scope.layer, scope.blocks[block], scope.head);
-        const uint8_t* high = scope.cache->keys(scope.layer, scope.blocks[other], scope.head);
-        Vec sums[T][2] = {};
-        for (int pair = 0; pair < scope.head_dim / 2; pair++) {
-            const Bits a = load<Bits>(low + pair * 64), b = load<Bits>(high + pair * 64);
-            for (int t = 0; t < T; t++) {
-                const Bits q = splat(queries[t].pairs[pair]);
-                sums[t][0] = dot(sums[t][0], a, q);
-                sums[t][1] = dot(sums[t][1], b, q);
+    for (int block = first; block < last; block += N) {
+        const uint8_t* keys[N];
+        for (int n = 0; n < N; n++)
+            keys[n] = scope.cache->keys(scope.layer, scope.blocks[std::min(block + n, last - 1)],
+                                        scope.head);
+        Vec sums[T][N] = {};
+        for (int pair = 0; pair < scope.head_dim / 2; pair++)
+            for (int n = 0; n < N; n++) {
+                const Bits key = load<Bits>(keys[n] + pair * 64);
+                for (int t = 0; t < T; t++)
+                    sums[t][n] = dot(sums[t][n], key, splat(pairs[pair * T + t]));
             }
-        }
         for (int t = 0; t < T; t++) {
             const int oldest = scope.window ? queries[t].position + 1 - scope.window : 0;
-            for (int half = 0; half < 2; half++) {
-                const int start = (block + half) * BLOCK;
-                Vec value = sums[t][half] * scale;
+            for (int n = 0; n < N; n++) {
+                const int start = (block + n) * BLOCK;
+                Vec value = sums[t][n] * scale;
                 if (start + BLOCK > queries[t].position + 1 || start < oldest) {
                     const Vec at = places + static_cast<float>(start);
                     value = at > splat(static_cast<float>(queries[t].position)) ? hidden : value;
                     value = at < splat(static_cast<float>(oldest)) ? hidden : value;
                 }
-                store(scores + t * stride + (block - first + half) * BLOCK, value);
+                store(scores + t * stride + (block - first + n) * BLOCK, value);
             }
         }
     }
@@ -117,12 +118,17 @@ void attend_some(const Scope& scope, const Query* queries, AttentionScratch& scr
     }
     const int first = scope.window ? std::max(0, oldest + 1 - scope.window) / BLOCK : 0;
     const int last = newest / BLOCK + 1;
-    const int stride = (last - first + 1) / 2 * 2 * BLOCK;
+    constexpr int together = T > 3 ? 2 : 4;  // blocks: enough sums at once to hide their latency
+    const int stride = (last - first + together - 1) / together * together * BLOCK;
     if (scratch.scores.size() < static_cast<size_t>(T) * stride) {
         scratch.scores.resize(static_cast<size_t>(QUERIES) * stride * 2);
         scratch.weights.resize(static_cast<size_t>(QUERIES) * stride * 2);
     }
-    score<T>(scope, queries, first, last, stride, scratch.scores.data());
+    scratch.pairs.resize(static_cast<size_t>(QUERIES) * scope.head_dim / 2);
+    uint32_t* const pairs = scratch.pairs.data();
+    for (int pair = 0; pair < scope.head_dim / 2; pair++)
+        for (int t = 0; t < T; t++) pairs[pair * T + t] = queries[t].pairs[pair];
+    score<T, together>(scope, queries, pairs, first, last, stride, scratch.scores.data());
     float shares[T];
     for (int t = 0; t < T; t++)
         shares[t] = soften(scratch.scores.data() + t * stride, stride,

@@ -67,7 +67,8 @@ class Cache {
         auto* v = reinterpret_cast<uint16_t*>(values(layer, block, head)) +
                   place / 2 * head_dim_ * 2 + place % 2;
         for (int i = 0; i < head_dim_; i += 2 * LANES) {
-            const Bits pairs = to_pairs(load<Vec>(key + i), load<Vec>(key + i + LANES));
+            uint32_t pairs[LANES];
+            store(pairs, to_pairs(load<Vec>(key + i), load<Vec>(key + i + LANES)));
             for (int j = 0; j < LANES; j++, k += BLOCK) *k = pairs[j];
             uint16_t singles[2 * LANES];
             store(singles, to_pairs(load<Vec>(value + i), load<Vec>(value + i + LANES)));

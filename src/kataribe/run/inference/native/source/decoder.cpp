@@ -285,7 +285,9 @@ class Step final : public Job {
                     int first) {
         int step;
         uint32_t* at = to.data() + rows.place(row, inputs, step) + static_cast<size_t>(first) * step;
-        for (int i = 0; i < LANES; i++, at += step) *at = pairs[i];
+        uint32_t lanes[LANES];
+        store(lanes, pairs);
+        for (int i = 0; i < LANES; i++, at += step) *at = lanes[i];
     }
 
     void normalize(const float* from, const std::vector<float>& weight, const Rows& rows, int row) {
