@@ -139,9 +139,9 @@ def _check_workspace() -> Iterator[Check]:
 
 
 def _check_models() -> Iterator[Check]:
-    from kataribe.run.catalog.catalog import Catalog
+    from kataribe.cli.opening import open_catalog
 
-    catalog = Catalog(Workspace.locate())
+    catalog = open_catalog(Workspace.locate())
     here = [entry for entry in catalog.entries() if entry.installed is not None]
     if not here:
         yield Check("models", "warn", "none is here yet", "kataribe up fetches the default one")
@@ -157,16 +157,18 @@ def _check_models() -> Iterator[Check]:
 
 
 def _damage(catalog: Catalog, name: str) -> str:
-    """What is wrong with a model's files; '' when they are as they came."""
+    """What is wrong with a model's files; '' when they are as they came and can be opened."""
+    from kataribe.cli.opening import Opening
     from kataribe.files.checksum import verify_sha256
     from kataribe.run.catalog.installed import read_installed
 
     found = read_installed(catalog.workspace, name)
-    for file in found.card.files:
-        try:
+    try:
+        for file in found.card.files:
             verify_sha256(found.folder / file.name, file.sha256)
-        except KataribeError as error:
-            return error.message
+        Opening().check_model(found.path)
+    except KataribeError as error:
+        return error.message
     return ""
 
 

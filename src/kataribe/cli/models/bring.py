@@ -23,11 +23,11 @@ def import_(
     """Take in a model of your own: a GGUF file or a Hugging Face folder."""
     from kataribe.base.workspace import Workspace
     from kataribe.cli.models.progress import PullBar
+    from kataribe.cli.opening import open_catalog
     from kataribe.cli.output import say
-    from kataribe.run.catalog.catalog import Catalog
 
     with PullBar(str(path)) as bar:
-        found = Catalog(Workspace.locate()).import_(path, bar, as_name=name, link=link)
+        found = open_catalog(Workspace.locate()).import_(path, bar, as_name=name, link=link)
     say(f"{found.name} is here: {found.path}")
 
 
@@ -41,10 +41,10 @@ def adopt(
     """Link a model that Hugging Face, Ollama or LM Studio keeps here; without MODEL, list them."""
     from kataribe.base.workspace import Workspace
     from kataribe.cli.models.progress import PullBar
+    from kataribe.cli.opening import open_catalog
     from kataribe.cli.output import emit_json, note, say, size, table
-    from kataribe.run.catalog.catalog import Catalog
 
-    catalog = Catalog(Workspace.locate())
+    catalog = open_catalog(Workspace.locate())
     if reference is not None:
         with PullBar(reference) as bar:
             found = catalog.adopt(reference, bar, as_name=name)

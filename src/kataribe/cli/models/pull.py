@@ -32,10 +32,10 @@ def pull(
 ) -> None:
     """Fetch a model, check it and keep it; goes on where an earlier try stopped."""
     from kataribe.base.workspace import Workspace
+    from kataribe.cli.opening import open_catalog
     from kataribe.cli.output import note, say
-    from kataribe.run.catalog.catalog import Catalog
 
-    catalog = Catalog(Workspace.locate())
+    catalog = open_catalog(Workspace.locate())
     try:
         found = _fetch(catalog, source, name, accept_terms=accept_terms)
     except KeyboardInterrupt:
@@ -57,10 +57,10 @@ def ensure_default(settings: Settings, workspace: Workspace) -> None:
     Without a network the server starts all the same when there is any other model.
     """
     from kataribe.base.errors import DownloadError
+    from kataribe.cli.opening import open_catalog
     from kataribe.cli.output import note
-    from kataribe.run.catalog.catalog import Catalog
 
-    catalog = Catalog(workspace)
+    catalog = open_catalog(workspace)
     name = catalog.resolve(settings.model)
     if catalog.is_installed(name):
         return

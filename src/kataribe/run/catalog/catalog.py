@@ -10,6 +10,7 @@ from kataribe.base.references import check_local_name
 from kataribe.base.workspace import Workspace
 from kataribe.run.catalog import installed as shelf
 from kataribe.run.catalog.cards import Card, ModelFacts, built_in_cards, match_name
+from kataribe.run.catalog.checking import Checker, HeadersOnly, check_source
 from kataribe.run.catalog.facts import read_facts
 from kataribe.run.catalog.fit import Fit, Run, Wish, fit_model, keep_run, read_runs
 from kataribe.run.catalog.installed import Installed, InstalledCard
@@ -41,10 +42,16 @@ class Catalog:
     """Finds, fetches and judges models; its state is files in the workspace.
 
     Names are found whatever their case. Safe to use from several threads and processes.
+
+    Args:
+        workspace: Where they lie.
+        checker: Is asked whether a model can be opened before it takes its place here; without
+            one, its headers are read.
     """
 
-    def __init__(self, workspace: Workspace) -> None:
+    def __init__(self, workspace: Workspace, checker: Checker | None = None) -> None:
         self.workspace = workspace
+        self._checker = HeadersOnly() if checker is None else checker
 
     def entries(self) -> tuple[Entry, ...]:
         """Built-in cards in their own order, then the other models that are here."""
@@ -117,7 +124,7 @@ class Catalog:
             return shelf.read_installed(self.workspace, name)  # imported or adopted: it is here
         card, source = self._find_source(name)
         card = replace(card, name=_name_here(as_name, card.name))
-        return self._bring(Order(card, source, accept_terms, progress))
+        return self._bring(Order(card, source, accept_terms, progress, self._checker))
 
     def import_(
         self,
@@ -134,7 +141,16 @@ class Catalog:
         source = FileSource(path.expanduser().absolute())
         card = card_of(source)
         card = replace(card, name=_name_here(as_name, card.name))
-        return self._bring(Order(card, source, accept_terms=False, report=progress, link=link))
+        return self._bring(
+            Order(
+                card,
+                source,
+                accept_terms=False,
+                report=progress,
+                checker=self._checker,
+                link=link,
+            )
+        )
 
     def adoptable(self) -> tuple[Adoptable, ...]:
         """Models in the folders of Hugging Face's cache, Ollama and LM Studio."""
@@ -155,7 +171,11 @@ class Catalog:
         taken = self._already(name, found.reference)
         if taken is not None:
             return taken
-        with shelf.hold(self.workspace, name, progress) as folder:
+        check_source(found.files, self._checker)
+        with (
+            shelf.hold(self.workspace, name, progress) as folder,
+            shelf.all_or_nothing(folder),
+        ):
             shelf.prepare(folder, found.reference)
             files = link_files(found.files, folder, name, progress)
             card = InstalledCard(
@@ -260,7 +280,10 @@ class Catalog:
         """Opens every header before the model takes its place, and fills in what they tell."""
         files = [path for path in folder.iterdir() if not path.name.startswith(".")]
         packed = [path for path in files if path.suffix == ".gguf"]
-        facts = read_facts(packed[0] if len(packed) == 1 else folder)
+        path = packed[0] if len(packed) == 1 else folder
+        with shelf.all_or_nothing(folder):
+            facts = read_facts(path)
+            self._checker.check_model(path)
         card = replace(
             card,
             family=facts.family,

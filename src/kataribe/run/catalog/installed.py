@@ -215,6 +215,16 @@ def hold(workspace: Workspace, name: str, report: Report) -> Iterator[Path]:
         lock.release()
 
 
+@contextlib.contextmanager
+def all_or_nothing(folder: Path) -> Iterator[None]:
+    """Removes `folder` when the block fails: nobody could go on with what it left there."""
+    try:
+        yield
+    except BaseException:
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+
+
 def prepare(folder: Path, source: str) -> None:
     """Makes the folder ready for `source`: what an earlier try left of another one goes."""
     origin = folder / ".source"

@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Any
 from kataribe.base.errors import ChecksumError, FormatError, InputError, StorageError
 from kataribe.files.checksum import sha256_file, verify_sha256
 from kataribe.run.catalog.cards import Card, Terms, WheelPart
-from kataribe.run.catalog.installed import InstalledCard, InstalledFile, from_card, prepare
+from kataribe.run.catalog.checking import Checker, check_source
+from kataribe.run.catalog.installed import (
+    InstalledCard,
+    InstalledFile,
+    all_or_nothing,
+    from_card,
+    prepare,
+)
 from kataribe.run.catalog.layout import (
     INDEX,
     MAX_TEXT_BYTES,
@@ -47,12 +54,16 @@ _ROOM_FOR_WHEEL = 128 << 20
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What is wanted: a card, its source, whether its terms are accepted, and whom to tell."""
+    """What is wanted: a card, its source, whether its terms are accepted, and whom to tell.
+
+    `checker` is asked before bytes are fetched or copied that nobody could open.
+    """
 
     card: Card
     source: Source
     accept_terms: bool
     report: Report
+    checker: Checker
     link: bool = False
 
 
@@ -88,7 +99,8 @@ def stage(order: Order, folder: Path) -> InstalledCard:
             with open_hub() as hub:
                 return _stage_hub(order, order.source, hub, folder)
         case FileSource(path):
-            return _stage_files(order, path, folder)
+            with all_or_nothing(folder):
+                return _stage_files(order, path, folder)
 
 
 def _stage_wheels(order: Order, folder: Path) -> InstalledCard:
@@ -135,6 +147,10 @@ def _stage_hub(
     here = sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
     need = sum(found.files[name].size for name in wanted)
     _check_disk(order.card.name, need - here, folder)
+    if "config.json" in texts:
+        _fetch_all(hub, found, texts, folder, order.report)
+        with all_or_nothing(folder):
+            order.checker.check_texts(folder)
     _fetch_all(hub, found, wanted, folder, order.report)
     files = tuple(_installed_file(folder, found.files[name]) for name in weights)
     return from_card(
@@ -199,6 +215,7 @@ def _installed_file(folder: Path, file: HubFile) -> InstalledFile:
 
 def _stage_files(order: Order, path: Path, folder: Path) -> InstalledCard:
     files = files_of(path)
+    check_source(files, order.checker)
     prepare(folder, f"{order.source} {'link' if order.link else 'copy'}")
     card = from_card(order.card)
     if order.link:
