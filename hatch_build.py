@@ -23,7 +23,7 @@ class NativeBuildHook(BuildHookInterface):  # type: ignore[type-arg]
         assert described.loader is not None
         native = importlib.util.module_from_spec(described)
         described.loader.exec_module(native)
-        if list(native.BUILT.glob("*.so")) or native.build():
+        if native.BUILT.is_file() or native.build():
             machine = sysconfig.get_platform().replace("-", "_").replace(".", "_")
             build_data["tag"] = f"py3-none-{machine}"
             build_data["pure_python"] = False

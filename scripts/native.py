@@ -1,7 +1,7 @@
-"""Builds the native runner's library for this machine's kind of processor.
+"""Builds the native runner's library, for x86-64 processors with AVX-512 and bfloat16.
 
-One library per variant, so that the same folder serves machines old and new; which one runs is
-found out when it is loaded. Without a C++ compiler nothing is built, and PyTorch does the work.
+It is built on any x86-64 machine and asks the processor when it is loaded. Where there is no C++
+compiler, or another processor, PyTorch does the work.
 """
 
 from __future__ import annotations
@@ -11,64 +11,40 @@ import platform
 import shutil
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 NATIVE = Path(__file__).parents[1] / "src/kataribe/run/inference/native"
-SOURCES, BUILT = NATIVE / "source", NATIVE / "built"
+SOURCES, BUILT = NATIVE / "source", NATIVE / "built/avx512bf16.so"
 FLAGS = (
     "-O3", "-std=c++20", "-fPIC", "-shared", "-pthread", "-fvisibility=hidden",
-    "-fno-math-errno", "-ffp-contract=fast", "-Wall", "-Wextra",
-    "-Wno-psabi", "-Wno-maybe-uninitialized", "-Wno-uninitialized",
+    "-march=x86-64-v4", "-mavx512bf16", "-fno-math-errno", "-ffp-contract=fast",
+    "-Wall", "-Wextra", "-Wno-maybe-uninitialized", "-Wno-uninitialized",
 )  # fmt: skip
-X86_64 = {
-    "avx512bf16": ("-march=x86-64-v4", "-mavx512bf16"),
-    "avx2": ("-march=x86-64-v3",),
-}
-OTHERS: dict[str, tuple[str, ...]] = {"plain": ()}
 
 
 def compiler() -> str | None:
     """The C++ compiler: CXX, or the first of the usual ones."""
-    return next(
-        (found for name in (os.environ.get("CXX"), "g++", "clang++", "c++") if name
-         and (found := shutil.which(name))),
-        None,
-    )  # fmt: skip
+    names = (os.environ.get("CXX"), "g++", "clang++", "c++")
+    return next((found for name in names if name and (found := shutil.which(name))), None)
 
 
-def build(target: Path = BUILT) -> list[Path]:
-    """Builds all variants for this processor's family; gives those that could be built."""
+def build(target: Path = BUILT) -> bool:
+    """Builds the library at `target`; False, with the reason on the terminal, where it cannot."""
     found = compiler()
-    if found is None:
-        print("There is no C++ compiler; PyTorch will do what the native runner would.")
-        return []
-    variants = X86_64 if platform.machine() in ("x86_64", "AMD64") else OTHERS
-    target.mkdir(parents=True, exist_ok=True)
-    with ThreadPoolExecutor(len(variants)) as together:
-        built = together.map(lambda one: _compile(found, target, *one), variants.items())
-    return [path for path in built if path is not None]
-
-
-def _compile(compiler: str, target: Path, name: str, flags: tuple[str, ...]) -> Path | None:
-    path = target / f"{name}.so"
-    fresh = path.with_suffix(".new")  # a process that runs keeps the file it has
+    if platform.machine() not in ("x86_64", "AMD64") or found is None:
+        reason = "no C++ compiler" if found is None else f"none for {platform.machine()}"
+        print(f"The native runner is not built ({reason}); PyTorch will do the work.")
+        return False
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = target.with_suffix(".new")  # a process that runs keeps the file it has
     static = ["-static-libstdc++", "-static-libgcc"] if sys.platform == "linux" else []
-    command = [
-        compiler,
-        *FLAGS,
-        *flags,
-        *static,
-        "-o",
-        str(fresh),
-        *map(str, SOURCES.glob("*.cpp")),
-    ]
+    command = [found, *FLAGS, *static, "-o", str(fresh), *map(str, SOURCES.glob("*.cpp"))]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode:
-        print(f"The native runner's {name} build failed:\n{done.stderr}", file=sys.stderr)
-        return None
-    fresh.replace(path)
-    return path
+        print(f"The native runner could not be built; PyTorch will do the work.\n{done.stderr}")
+        return False
+    fresh.replace(target)
+    return True
 
 
 if __name__ == "__main__":

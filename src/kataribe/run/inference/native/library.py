@@ -1,4 +1,4 @@
-"""The compiled library: which build runs here, and its functions with their types."""
+"""The compiled library: whether it runs here, and its functions with their types."""
 
 from __future__ import annotations
 
@@ -16,9 +16,8 @@ from kataribe.base.errors import KataribeError
 
 VERSION = 2
 """Of the functions below; `source/library.cpp` has the same."""
-BUILT = Path(__file__).parent / "built"
-VARIANTS = ("avx512bf16", "avx2", "plain")
-"""Builds from the fastest to the one that any processor runs."""
+BUILT = Path(__file__).parent / "built" / "avx512bf16.so"
+"""For x86-64 with AVX-512 and its products of bfloat16."""
 
 
 class Shape(Structure):
@@ -70,14 +69,9 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
 
 
 class Library:
-    """A loaded build.
+    """The loaded library's functions."""
 
-    Attributes:
-        variant: Which of `VARIANTS`.
-    """
-
-    def __init__(self, variant: str, loaded: ctypes.CDLL) -> None:
-        self.variant = variant
+    def __init__(self, loaded: ctypes.CDLL) -> None:
         self._functions: dict[str, Callable[..., Any]] = {}
         for name, (result, arguments) in _FUNCTIONS.items():
             function = getattr(loaded, f"kataribe_{name}")
@@ -96,13 +90,12 @@ class Library:
 
 @lru_cache(maxsize=1)
 def native_library() -> Library | None:
-    """The fastest build that is here and runs on this processor; None where there is none."""
-    return next((found for variant in VARIANTS if (found := load_variant(variant))), None)
+    """The library, where it is built and this processor has what it asks for; else None."""
+    return open_library(BUILT)
 
 
-def load_variant(variant: str) -> Library | None:
-    """One build, if it is here, of this version, and the processor has what it asks for."""
-    path = BUILT / f"{variant}.so"
+def open_library(path: Path) -> Library | None:
+    """A build of this version that runs here; None where it is not there or does not."""
     if not path.is_file():
         return None
     try:
@@ -110,7 +103,7 @@ def load_variant(variant: str) -> Library | None:
         version = int(loaded.kataribe_version())
     except (OSError, AttributeError):  # of another system or processor
         return None
-    return Library(variant, loaded) if version == VERSION else None
+    return Library(loaded) if version == VERSION else None
 
 
 def address(array: NDArray[Any] | None) -> int | None:

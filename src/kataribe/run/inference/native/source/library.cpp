@@ -43,11 +43,9 @@ bool is_whole(const Decoder& decoder, const StepInput& input) {
 
 // The version of these functions, or 0 where this build asks for more than the processor has.
 EXPORT int kataribe_version() {
-#if defined(__AVX512BF16__)
-    if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512vl")) return 0;
-#elif defined(__AVX2__)
-    if (!__builtin_cpu_supports("avx2") || !__builtin_cpu_supports("fma")) return 0;
-#endif
+    if (!__builtin_cpu_supports("avx512bf16") || !__builtin_cpu_supports("avx512vl") ||
+        !__builtin_cpu_supports("avx512bw") || !__builtin_cpu_supports("avx512dq"))
+        return 0;
     return VERSION;
 }
 

@@ -15,19 +15,9 @@
 #include <mutex>
 #include <thread>
 
-#if defined(__x86_64__)
 #include <immintrin.h>
-#endif
 
 namespace kataribe {
-
-inline void breathe() {
-#if defined(__x86_64__)
-    _mm_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
-}
 
 constexpr int SPINS = 4000;  // some tens of microseconds
 
@@ -35,7 +25,7 @@ constexpr int SPINS = 4000;  // some tens of microseconds
 inline void wait_while(std::atomic<int>& value, int old) {
     for (int i = 0; i < SPINS; i++) {
         if (value.load(std::memory_order_acquire) != old) return;
-        breathe();
+        _mm_pause();
     }
     value.wait(old, std::memory_order_acquire);
 }
