@@ -335,3 +335,32 @@ def test_no_torch_anywhere_in_the_room() -> None:
     )
     environment = {**os.environ, "PYTHONPATH": str(Path(kataribe.__file__).parents[1])}
     subprocess.run([sys.executable, "-c", code], env=environment, check=True)
+
+
+def test_each_quantised_file_of_a_repository_can_be_adopted(catalog: Catalog, person: Path) -> None:
+    """Repositories of one model in many sizes are what most people have in their cache."""
+    snapshot = person / "hf" / "hub" / "models--maker--two-GGUF" / "snapshots" / "abc"
+    (snapshot / "more").mkdir(parents=True)
+    for name in ("a.Q4_1.gguf", "a.Q8_0.gguf", "more/a.F16.gguf", "a.mmproj.gguf"):
+        make_gguf(snapshot / name)
+    make_gguf(snapshot / "big-00001-of-00002.gguf")
+    (snapshot / "gone.gguf").symlink_to("nowhere")
+    assert [model.reference for model in catalog.adoptable()] == [
+        "huggingface:maker/two-GGUF:a.Q4_1.gguf",
+        "huggingface:maker/two-GGUF:a.Q8_0.gguf",
+        "huggingface:maker/two-GGUF:more/a.F16.gguf",
+    ]
+    found = catalog.adopt("huggingface:maker/two-GGUF:a.Q4_1.gguf")
+    assert (found.name, found.path.name) == ("a.Q4_1", "a.Q4_1.gguf")
+    assert catalog.adopt("a.F16").path.resolve() == snapshot / "more" / "a.F16.gguf"
+
+
+def test_one_file_of_a_repository_is_listed_once(catalog: Catalog, person: Path) -> None:
+    snapshot = person / "hf" / "hub" / "models--maker--one-GGUF" / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    make_gguf(snapshot / "a.Q4_1.gguf")
+    assert [model.reference for model in catalog.adoptable()] == ["huggingface:maker/one-GGUF"]
+    make_folder(snapshot)
+    assert [model.reference for model in catalog.adoptable()] == [
+        "huggingface:maker/one-GGUF", "huggingface:maker/one-GGUF:a.Q4_1.gguf",
+    ]  # fmt: skip

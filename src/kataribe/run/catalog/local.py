@@ -152,10 +152,18 @@ def _hugging_face() -> Iterator[Adoptable]:
         snapshot = _snapshot(folder)
         if snapshot is None:
             continue
+        whole: list[Path] = []
         with contextlib.suppress(KataribeError, OSError):  # half a download is no model
-            files = model_files(snapshot)
+            whole = model_files(snapshot)
             name = repo.rpartition("/")[2]
-            yield _adoptable(f"huggingface:{repo}", "huggingface", name, files)
+            yield _adoptable(f"huggingface:{repo}", "huggingface", name, whole)
+        for path in _files(snapshot, "**/*.gguf"):  # repositories of one model in many sizes
+            if path in whole or "mmproj" in path.name.lower():
+                continue
+            with contextlib.suppress(KataribeError, OSError):
+                check_whole_gguf(path.name)
+                reference = f"huggingface:{repo}:{path.relative_to(snapshot).as_posix()}"
+                yield _adoptable(reference, "huggingface", path.stem, [path])
 
 
 def _snapshot(folder: Path) -> Path | None:
