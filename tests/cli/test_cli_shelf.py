@@ -12,8 +12,10 @@ from kataribe.base.workspace import Workspace
 from kataribe.cli import wiring
 from kataribe.cli.models_here import LocalModels
 from kataribe.cli.shelf import CatalogShelf
+from kataribe.run.catalog.cards import Card
 from kataribe.run.catalog.catalog import Catalog
 from kataribe.run.catalog.fit import Wish, read_runs
+from kataribe.run.inference import load as load_module
 from kataribe.run.inference.residents import Residents
 from kataribe.serve.models import MetricsSource, ModelControl
 
@@ -199,3 +201,19 @@ async def test_a_record_that_cannot_be_kept_stops_nothing(catalog, caplog):
     model.close(0.0)
     model.close(0.0)
     assert "is not kept" in caplog.text
+
+
+def test_sampling_follows_the_bytes_not_the_name(catalog, monkeypatch):
+    """A known file keeps what its makers recommend, whatever it is called here."""
+    (file,) = catalog.installed()[0].card.files
+    card = Card("known", "Known", "pypi:known==1", sha256=file.sha256, sampling={"top_p": 0.5})
+    monkeypatch.setattr("kataribe.run.catalog.cards.built_in_cards", lambda: {"known": card})
+    load, seen = load_module.load_local, []
+
+    def watched(name, path, options, progress):
+        seen.append(options.sampling)
+        return load(name, path, options, progress)
+
+    monkeypatch.setattr(load_module, "load_local", watched)
+    shelf_of(catalog).load("pico").close(0.0)
+    assert seen == [Sampling(top_p=0.5)]

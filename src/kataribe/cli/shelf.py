@@ -91,7 +91,7 @@ class CatalogShelf:
             device=self._settings.device,
             threads=self._settings.threads,
             queue=self._settings.queue,
-            sampling=_recommended(name, plan.path),
+            sampling=self._recommended(name),
         )
         with self._lock:
             self._loads += 1
@@ -140,6 +140,17 @@ class CatalogShelf:
         )
         self.catalog.record_run(name, run)
 
+    def _recommended(self, name: str) -> Sampling | None:
+        """Sampling that the card of its bytes names; a GGUF file cannot say it itself."""
+        from kataribe.run.catalog.cards import card_of_bytes
+        from kataribe.run.catalog.installed import read_installed
+
+        files = read_installed(self.catalog.workspace, name).card.files
+        card = card_of_bytes(file.sha256 for file in files)
+        if card is None or not card.sampling:
+            return None
+        return Sampling(**cast("Any", dict(card.sampling)))
+
     def _make_plan(self, path: Path, facts: ModelFacts) -> Planned:
         from kataribe.run.catalog.plan import plan_model
 
@@ -169,16 +180,6 @@ def _open(path: Path) -> GGUFFile | None:
     from kataribe.files.gguf import open_gguf
 
     return open_gguf(path) if path.is_file() else None
-
-
-def _recommended(name: str, path: Path) -> Sampling | None:
-    """Sampling that the card names, for files that cannot say it themselves (GGUF)."""
-    from kataribe.run.catalog.cards import built_in_cards
-
-    card = built_in_cards().get(name)
-    if card is None or card.file != path.name or not card.sampling:
-        return None
-    return Sampling(**cast("Any", dict(card.sampling)))
 
 
 def _budget(settings: Settings) -> int:

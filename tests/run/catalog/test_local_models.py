@@ -23,6 +23,7 @@ from kataribe.base.errors import (
     StorageError,
 )
 from kataribe.base.workspace import Workspace
+from kataribe.run.catalog.cards import Card
 from kataribe.run.catalog.catalog import Catalog
 
 
@@ -364,3 +365,45 @@ def test_one_file_of_a_repository_is_listed_once(catalog: Catalog, person: Path)
     assert [model.reference for model in catalog.adoptable()] == [
         "huggingface:maker/one-GGUF", "huggingface:maker/one-GGUF:a.Q4_1.gguf",
     ]  # fmt: skip
+
+
+@pytest.fixture
+def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A file that holds the very bytes of a built-in card, under a name of its own."""
+    path = make_gguf(tmp_path / "renamed.gguf")
+    card = Card(
+        "famous", "Famous 1", "pypi:famous==1.0", "llama", "chat", ("en",), "MIT",
+        size=path.stat().st_size, sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
+        file="famous.gguf",
+    )  # fmt: skip
+    for module in ("cards", "catalog", "local"):
+        name = f"kataribe.run.catalog.{module}.built_in_cards"
+        monkeypatch.setattr(name, lambda: {card.name: card})
+    return path
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_an_imported_file_with_known_bytes_is_the_known_model(
+    catalog: Catalog, known: Path, link: bool
+) -> None:
+    """Else the default model would be fetched though it is here."""
+    found = catalog.import_(known, link=link)
+    assert (found.name, found.card.title, found.card.licence) == ("famous", "Famous 1", "MIT")
+    assert (found.card.source, found.card.languages) == (f"file:{known}", ("en",))
+    assert catalog.pull("famous").path == found.path
+    assert [entry.name for entry in catalog.entries()] == ["famous"]
+    named = catalog.import_(known, as_name="mine", link=link)
+    assert (named.name, named.card.licence) == ("mine", "MIT")
+    other = make_gguf(known.parent / "resized.gguf", name="tinyy")
+    assert catalog.import_(other).card.licence is None
+
+
+def test_an_adopted_file_with_known_bytes_has_the_known_card(
+    catalog: Catalog, known: Path, person: Path
+) -> None:
+    folder = person / ".lmstudio" / "models" / "maker" / "x"
+    folder.mkdir(parents=True)
+    shutil.copy(known, folder)
+    found = catalog.adopt("renamed")
+    assert (found.name, found.card.title, found.card.kind) == ("renamed", "Famous 1", "chat")
+    assert found.card.source == "lmstudio:maker/x/renamed"

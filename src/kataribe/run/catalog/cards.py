@@ -142,6 +142,12 @@ def built_in_cards() -> Mapping[str, Card]:
     return {card.name: card for card in cards}
 
 
+def card_of_bytes(sha256s: Iterable[str]) -> Card | None:
+    """The built-in card of a model that has one of these checksums, whatever it is called."""
+    told = set(sha256s)
+    return next((card for card in built_in_cards().values() if card.sha256 in told), None)
+
+
 def match_name(name: str, known: Iterable[str]) -> str:
     """The known name that `name` means, whatever its case.
 

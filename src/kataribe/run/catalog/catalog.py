@@ -9,7 +9,13 @@ from kataribe.base.errors import FormatError, InputError, NotFoundError
 from kataribe.base.references import check_local_name
 from kataribe.base.workspace import Workspace
 from kataribe.run.catalog import installed as shelf
-from kataribe.run.catalog.cards import Card, ModelFacts, built_in_cards, match_name
+from kataribe.run.catalog.cards import (
+    Card,
+    ModelFacts,
+    built_in_cards,
+    card_of_bytes,
+    match_name,
+)
 from kataribe.run.catalog.checking import Checker, HeadersOnly, check_source
 from kataribe.run.catalog.facts import read_facts
 from kataribe.run.catalog.fit import Fit, Run, Wish, fit_model, keep_run, read_runs
@@ -168,7 +174,7 @@ class Catalog:
         """
         found = find_adoptable(reference)
         name = _name_here(as_name, found.name)
-        taken = self._already(name, found.reference)
+        taken = self._already(Card(name, name, found.reference))
         if taken is not None:
             return taken
         check_source(found.files, self._checker)
@@ -178,10 +184,10 @@ class Catalog:
         ):
             shelf.prepare(folder, found.reference)
             files = link_files(found.files, folder, name, progress)
-            card = InstalledCard(
-                name,
-                found.name,
-                found.reference,
+            known = card_of_bytes(file.sha256 for file in files)
+            known = known or Card(name, found.name, found.reference)
+            card = shelf.from_card(
+                replace(known, name=name, source=found.reference),
                 files=files,
                 adopted_from=str(found.files[0].parent),
             )
@@ -249,23 +255,25 @@ class Catalog:
         return card, found
 
     def _bring(self, order: Order) -> Installed:
-        name = order.card.name
-        taken = self._already(name, order.card.source)
+        taken = self._already(order.card)
         if taken is not None:
             return taken
-        with shelf.hold(self.workspace, name, order.report) as folder:
-            taken = self._already(name, order.card.source)  # another process was quicker
+        with shelf.hold(self.workspace, order.card.name, order.report) as folder:
+            taken = self._already(order.card)  # another process was quicker
             if taken is not None:
                 return taken
             return self._finish(folder, stage(order, folder))
 
-    def _already(self, name: str, source: str) -> Installed | None:
-        """The installed model of that name, if it came from the same source and can be opened."""
-        if not self.is_installed(name):
+    def _already(self, wanted: Card) -> Installed | None:
+        """The installed model of that name, if it is the same one and can be opened.
+
+        The same one came from the same source, or has the checksum that the card tells.
+        """
+        if not self.is_installed(wanted.name):
             return None
-        resolved = match_name(name, shelf.installed_names(self.workspace))
+        resolved = match_name(wanted.name, shelf.installed_names(self.workspace))
         card = shelf.read_card(self.workspace.models / resolved)
-        if card.source != source:
+        if card.source != wanted.source and wanted.sha256 not in {f.sha256 for f in card.files}:
             raise InputError(
                 f"There is already a model {resolved}, from {card.source}. Remove it "
                 f"(`kataribe models rm {resolved}`), or give this one another name (--name).",

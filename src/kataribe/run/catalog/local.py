@@ -19,6 +19,7 @@ from typing import Any, Literal
 from kataribe.base.errors import ChecksumError, FormatError, KataribeError, NotFoundError
 from kataribe.files.atomic import storage_error
 from kataribe.files.checksum import sha256_file
+from kataribe.run.catalog.cards import Card, built_in_cards, card_of_bytes
 from kataribe.run.catalog.installed import InstalledFile
 from kataribe.run.catalog.layout import check_whole_gguf, model_files, read_json
 from kataribe.run.catalog.sources import PullProgress, Report
@@ -65,6 +66,16 @@ def files_of(path: Path) -> list[Path]:
         )
     check_whole_gguf(path.name)
     return [path]
+
+
+def recognise(path: Path) -> Card | None:
+    """The built-in card whose very bytes a file holds; read only where its size is a card's."""
+    if not path.is_file():
+        return None
+    size = path.stat().st_size
+    if not any(card.size == size for card in built_in_cards().values()):
+        return None
+    return card_of_bytes([sha256_file(path)])
 
 
 def copy_files(files: Sequence[Path], folder: Path, report: Report) -> tuple[InstalledFile, ...]:

@@ -26,7 +26,7 @@ from kataribe.run.catalog.layout import (
     companions,
     read_json,
 )
-from kataribe.run.catalog.local import copy_files, files_of, link_files
+from kataribe.run.catalog.local import copy_files, files_of, link_files, recognise
 from kataribe.run.catalog.machine import disk_free
 from kataribe.run.catalog.sources import (
     FileSource,
@@ -68,8 +68,16 @@ class Order:
 
 
 def card_of(source: Source) -> Card:
-    """A card with nothing but the source, for what has no built-in one."""
+    """A card with nothing but the source, for what has no built-in one.
+
+    A file that holds the very bytes of a built-in one gets all that is known of them.
+    """
     name = source.model_name
+    if isinstance(source, FileSource):
+        known = recognise(source.path)
+        return (
+            Card(name, name, str(source)) if known is None else replace(known, source=str(source))
+        )
     if isinstance(source, WheelSource):
         part = WheelPart(source.package, source.version, source.member)
         return Card(name, name, str(source), file=f"{name}.gguf", parts=(part,))
