@@ -115,5 +115,8 @@ def address(array: NDArray[Any] | None) -> int | None:
 
 
 def int32(values: object) -> NDArray[np.int32]:
-    """As the library takes whole numbers."""
-    return np.ascontiguousarray(values, dtype=np.int32)
+    """As the library takes whole numbers; `KataribeError` for one that 32 bits do not hold."""
+    found = np.ascontiguousarray(values, dtype=np.int32)
+    if isinstance(values, np.ndarray) and not np.array_equal(found, values):  # it wraps around
+        raise KataribeError("The native runner takes whole numbers of 32 bits; one is larger.")
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Sequence
 
 import numpy as np
@@ -72,6 +73,10 @@ class NativeRunner:
         self.blocks = blocks
         self._decoder = ctypes.c_void_p()
         library.call("new", _shape(config, blocks), ctypes.byref(self._decoder))
+        # Whoever loses it without closing it, as a load that fails half-way, gives the memory back
+        # too; not at the end of the process, where an engine may still be computing.
+        self._free = weakref.finalize(self, library.call, "free", self._decoder)
+        self._free.atexit = False
         try:
             self._describe(config, context)
             pack_weights(library, self._decoder, checkpoint, precision, threads)
@@ -105,13 +110,16 @@ class NativeRunner:
     def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:
         """Copies whole blocks, each pair from source to target."""
         both = int32(pairs)
+        if not self._free.alive or not ((both >= 0) & (both < self.blocks)).all():
+            raise KataribeError(
+                f"There are no such blocks to copy: {list(pairs)}; the cache has {self.blocks}."
+            )
         self._library.call("copy", self._decoder, address(both), len(pairs))
 
     def close(self) -> None:
         """Gives model and cache back."""
-        decoder, self._decoder = self._decoder, ctypes.c_void_p()
-        if decoder:
-            self._library.call("free", decoder)
+        self._decoder = ctypes.c_void_p()
+        self._free()
 
     def _describe(self, config: ModelConfig, context: int) -> None:
         assert config.rope is not None, "`obstacle` refuses learned positions"

@@ -127,7 +127,12 @@ def pack_weights(
 
 
 def take_apart(source: SourceTensor, form: Format) -> Rows:
-    """A matrix as the library packs it in `form`."""
+    """A matrix as the library packs it in `form`; a file's own NaN and infinity stay such."""
+    with np.errstate(invalid="ignore", over="ignore"):
+        return _take_apart(source, form)
+
+
+def _take_apart(source: SourceTensor, form: Format) -> Rows:
     rows, columns = source.shape
     if form is Format.BFLOAT16:
         raw = source.raw()

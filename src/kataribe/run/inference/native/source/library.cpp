@@ -22,7 +22,8 @@ Matrix& matrix_at(Decoder& decoder, int layer, int place) {
 
 bool is_whole(const Decoder& decoder, const StepInput& input) {
     const int slices = input.slices;
-    if (input.rows < 1 || slices < 1 || input.wanted < 0 || input.row[0] != 0) return false;
+    if (input.rows < 1 || slices < 1 || input.row[0] != 0) return false;
+    if (input.wanted < 0 || input.wanted > input.rows) return false;
     if (input.row[slices] != input.rows) return false;
     for (int i = 0; i < input.rows; i++)
         if (input.ids[i] < 0 || input.ids[i] >= decoder.shape.vocabulary) return false;
@@ -31,7 +32,8 @@ bool is_whole(const Decoder& decoder, const StepInput& input) {
     for (int i = 0; i < slices; i++) {
         const int count = input.row[i + 1] - input.row[i];
         if (count < 1 || input.start[i] < 0) return false;
-        const int needed = (input.start[i] + count + BLOCK - 1) / BLOCK;
+        const int64_t end = static_cast<int64_t>(input.start[i]) + count;
+        const int64_t needed = (end + BLOCK - 1) / BLOCK;
         if (input.table[i + 1] - input.table[i] < needed) return false;
     }
     for (int i = 0; i < input.table[slices]; i++)
@@ -115,7 +117,7 @@ EXPORT void kataribe_layer(Decoder* decoder, int layer, int window, int rope) {
 }
 
 EXPORT int kataribe_step(Decoder* decoder, const StepInput* input, int threads) {
-    if (!is_whole(*decoder, *input)) return BAD_INPUT;
+    if (!decoder || threads < 1 || !is_whole(*decoder, *input)) return BAD_INPUT;
     try {
         run_step(*decoder, *input, threads);
     } catch (const std::bad_alloc&) {

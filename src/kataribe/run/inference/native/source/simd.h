@@ -107,9 +107,10 @@ inline float largest_of(Vec v) {
     return lanes[0];
 }
 
-// e to the x, to about one unit in the last place; 0 below -87.
+// e to the x, to about one unit in the last place; 0 below -87. NaN stays NaN: `max` and `min` give
+// the second number where one of them is.
 inline Vec exp(Vec x) {
-    const Vec bounded = min(max(x, splat(-87.0f)), splat(88.0f));
+    const Vec bounded = min(splat(88.0f), max(splat(-87.0f), x));
     const Vec shifted = bounded * 1.44269504f + 12582912.0f;  // the integer part lies in the low bits
     const Vec whole = shifted - 12582912.0f;
     const Vec rest = (bounded - whole * 0.693359375f) + whole * 2.12194440e-4f;
