@@ -53,8 +53,10 @@ class ContextLengthError(InputError):
 
     code = "context_length_exceeded"
 
-    def __init__(self, prompt_tokens: int, limit: int, *, reply_tokens: int = 0) -> None:
-        wanted = f"{prompt_tokens} tokens"
+    def __init__(
+        self, prompt_tokens: int, limit: int, *, reply_tokens: int = 0, at_least: bool = False
+    ) -> None:
+        wanted = f"{'at least ' if at_least else ''}{prompt_tokens} tokens"
         if reply_tokens:
             wanted += f" and asks for {reply_tokens} more in the reply"
         super().__init__(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
+from collections.abc import Sequence
 
 from fastapi import APIRouter
 from starlette.requests import Request as HTTPRequest
+from starlette.responses import Response
 
+from kataribe.base.aside import aside
 from kataribe.base.errors import InputError
 from kataribe.serve.asking import messages_in, tools_of
 from kataribe.serve.described import failures, takes
@@ -37,16 +39,18 @@ def tokens_router(desk: Desk) -> APIRouter:
         responses=_WRONG,
         openapi_extra=takes(TokenizeTextRequest, TokenizeChatRequest),
     )
-    async def tokenize(http: HTTPRequest) -> TokenizeResponse:
+    async def tokenize(http: HTTPRequest) -> Response:
         value = parse_json(await http.body())
         chat = isinstance(value, dict) and "messages" in value
         shape = TokenizeChatRequest if chat else TokenizeTextRequest
         body: TokenizeChatRequest | TokenizeTextRequest = await read_body(http, shape)
         name = _named(desk, body.model)
         info = find_model(desk, name)
+        size = len(await http.body())
         async with desk.models.tokenizer(name) as tokenizer:
-            # A long text keeps a core busy for seconds; other replies must go on meanwhile.
-            return await asyncio.to_thread(_tokenize, body, tokenizer, info.context_length)
+            # Other replies go on meanwhile, also while a million ids are written down.
+            json = await aside(size, _tokenize, body, tokenizer, info.context_length)
+        return Response(json, media_type="application/json")
 
     @router.post(
         "/detokenize",
@@ -56,19 +60,13 @@ def tokens_router(desk: Desk) -> APIRouter:
         responses=_WRONG,
         openapi_extra=takes(DetokenizeRequest),
     )
-    async def detokenize(http: HTTPRequest) -> DetokenizeResponse:
+    async def detokenize(http: HTTPRequest) -> Response:
         body = await read_body(http, DetokenizeRequest)
         name = _named(desk, body.model)
         find_model(desk, name)
         async with desk.models.tokenizer(name) as tokenizer:
-            for token in body.tokens:
-                if token >= tokenizer.vocab_size:
-                    raise InputError(
-                        f"Token id {token} is outside the vocabulary of {name}, which has "
-                        f"{tokenizer.vocab_size} tokens.",
-                        param="tokens",
-                    )
-            return DetokenizeResponse(prompt=await asyncio.to_thread(tokenizer.decode, body.tokens))
+            json = await aside(len(body.tokens), _detokenize, body.tokens, tokenizer, name)
+        return Response(json, media_type="application/json")
 
     return router
 
@@ -88,15 +86,29 @@ def _tokenize(
     body: TokenizeTextRequest | TokenizeChatRequest,
     tokenizer: TextTokenizer,
     context_length: int | None,
-) -> TokenizeResponse:
+) -> str:
+    """The response as JSON."""
     if isinstance(body, TokenizeTextRequest):
         ids = tokenizer.encode(body.prompt, add_bos=None if body.add_special_tokens else False)
     else:
         ids = _chat_ids(body, tokenizer)
     words = tokenizer.pieces(ids) if body.return_token_strs else None
-    return TokenizeResponse(
+    response = TokenizeResponse(
         count=len(ids), max_model_len=context_length, tokens=ids, token_strs=words
     )
+    return response.model_dump_json()
+
+
+def _detokenize(tokens: Sequence[int], tokenizer: TextTokenizer, name: str) -> str:
+    """The response as JSON."""
+    worst = max(tokens, default=0)
+    if worst >= tokenizer.vocab_size:
+        raise InputError(
+            f"Token id {worst} is outside the vocabulary of {name}, which has "
+            f"{tokenizer.vocab_size} tokens.",
+            param="tokens",
+        )
+    return DetokenizeResponse(prompt=tokenizer.decode(tokens)).model_dump_json()
 
 
 def _chat_ids(body: TokenizeChatRequest, tokenizer: TextTokenizer) -> list[int]:

@@ -395,3 +395,14 @@ async def test_a_bad_tool_is_named(writes):
     with pytest.raises(ConstraintError, match="'bad'") as caught:
         await reply(writes("x"), Request(HELLO, tools=(WEATHER, bad)))
     assert caught.value.param == "tools"
+
+
+async def test_a_prompt_far_too_long_is_refused_before_it_is_encoded(writes, monkeypatch):
+    lm = writes("Yes.")
+    monkeypatch.setattr("kataribe.make.tokens.tokenizer._ids", None)
+    chat = Request((text_message("user", "tell <|im_end|> " * 60_000),), sampling=GREEDY)
+    for request in (chat, Request("tell me " * 120_000, sampling=GREEDY)):
+        with pytest.raises(ContextLengthError, match="at least"):
+            await reply(lm, request)
+    with pytest.raises(ContextLengthError, match="at least"):
+        await lm.score("tell me " * 120_000, [" more"])

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import dataclasses
-import secrets
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import tokenizers
 
-from kataribe.base.errors import InputError, KataribeError, UnsupportedError
+from kataribe.base.errors import ContextLengthError, InputError, UnsupportedError
 from kataribe.base.lm import ToolSpec
 from kataribe.base.messages import Message
+from kataribe.make.tokens.bounds import LeastTokens
+from kataribe.make.tokens.literal import LiteralTokenizer
 from kataribe.make.tokens.specials import SpecialTexts
 from kataribe.make.tokens.stream import StreamDecoder
 from kataribe.make.tokens.templates import Chat, ChatTemplate, Marks
+
+_LONG_TEXT = 4096
+"""Characters from which a text is encoded without the interpreter lock."""
 
 
 @dataclass(frozen=True)
@@ -64,15 +69,13 @@ class Tokenizer:
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         self._file = vocabulary
+        # Never changed from now on: a change would wait for every text that is being encoded.
         self._inner = vocabulary.inner
-        # `encode_special_tokens` is a switch on the shared object, so two calls must not overlap.
-        self._lock = threading.Lock()
+        self._literal: LiteralTokenizer | None = None
+        self._lock = threading.Lock()  # who makes the literal one anew
         self._bytes: list[bytes | None] = [None] * vocabulary.size
         self._special_ids = frozenset(vocabulary.special_texts.values())
         self._specials = SpecialTexts(vocabulary.special_texts)
-        self._aliases: dict[str, str] = {}
-        self._inner_ids = dict(vocabulary.inner_ids)
-        self._secret = str(10**39 + secrets.randbelow(9 * 10**39))
 
     def with_template(self, template: ChatTemplate | None) -> Tokenizer:
         """The same tokenizer for chats in another template; special tokens' names are added."""
@@ -141,9 +144,15 @@ class Tokenizer:
             raise InputError("This tokenizer has no token that begins a text; set add_bos=False.")
         return [self.bos_id, *ids]
 
-    def encode_prompt(self, text: str, *, special: bool = True) -> list[int]:
-        """The ids of a text to be continued: the prefix comes once, also if the text has it."""
-        return self._with_prefix(self._encode(_checked(text), special=special))
+    def encode_prompt(
+        self, text: str, *, special: bool = True, limit: int | None = None
+    ) -> list[int]:
+        """The ids of a text to be continued: the prefix comes once, also if the text has it.
+
+        A text that is seen to have more tokens than `limit` before it is encoded is a
+        `ContextLengthError`; others may have more too.
+        """
+        return self._with_prefix(self._encode(_checked(text), special=special, limit=limit))
 
     def encode_chat(
         self,
@@ -153,14 +162,16 @@ class Tokenizer:
         add_generation_prompt: bool = True,
         continue_last: bool = False,
         variables: Mapping[str, Any] | None = None,
+        limit: int | None = None,
     ) -> list[int]:
         """The ids of a chat, in which only the template writes control tokens.
 
         The text of a control token inside a message, a tool or a variable stays text, so nobody
         can end a turn or speak as the system by typing it. Without such texts the ids are those
-        of `transformers`' `apply_chat_template`.
+        of `transformers`' `apply_chat_template`. `limit` is as in `encode_prompt`.
 
         Raises:
+            ContextLengthError: The text is far beyond `limit`.
             UnsupportedError: The model has no chat template.
             TemplateError: The template refused the messages or broke a limit.
         """
@@ -174,7 +185,10 @@ class Tokenizer:
         marks = Marks(self._specials)
         chat = Chat(messages, tools, add_generation_prompt, continue_last, variables or {})
         text = template.render_marked(chat, marks)
-        ids = self._encode_marked(text, marks) if marks else self._encode(_checked(text))
+        if marks:
+            ids = self._encode_marked(text, marks, limit)
+        else:
+            ids = self._encode(_checked(text), limit=limit)
         return self._with_prefix(ids) if self._file.chat_adds_bos else ids
 
     def decode(
@@ -223,51 +237,65 @@ class Tokenizer:
         prefix = list(self._file.prefix)
         return ids if ids[: len(prefix)] == prefix else prefix + ids
 
-    def _encode(self, text: str, *, special: bool = True) -> list[int]:
-        with self._lock:
-            self._inner.encode_special_tokens = not special
-            ids: list[int] = self._inner.encode(text, add_special_tokens=False).ids
-            own = self._inner_ids
-            if not own or own.keys().isdisjoint(ids):
-                return ids
-            return [each for token_id in ids for each in own.get(token_id, (token_id,))]
+    @cached_property
+    def _least(self) -> LeastTokens:
+        return LeastTokens(self._inner, self._file.inner_ids)
 
-    def _encode_marked(self, text: str, marks: Marks) -> list[int]:
+    def _encode(self, text: str, *, special: bool = True, limit: int | None = None) -> list[int]:
+        self._check_length(text, limit)
+        if special:
+            return _ids(self._inner, text, self._file.inner_ids)
+        literal = self._literal_knowing(())
+        return _ids(literal.inner, text, {**self._file.inner_ids, **literal.ids})
+
+    def _encode_marked(self, text: str, marks: Marks, limit: int | None) -> list[int]:
         """Encodes with the template's own control tokens only; `marks` stand for people's texts.
 
         The library knows special tokens by their text alone. So the genuine ones get aliases
         that nobody can guess, as added tokens which are recognised while special ones are not.
         """
-        parts: list[str] = []
+        spans = list(self._specials.find(text))
+        literal = self._literal_knowing(text[start:end] for start, end in spans)
+        whole: list[str] = []  # with aliases
+        plain: list[str] = []
         position = 0
-        for start, end in self._specials.find(text):
-            parts += [marks.restore(text[position:start]), self._alias(text[start:end])]
+        for start, end in spans:
+            said = marks.restore(text[position:start])
+            plain += [said, text[start:end]]
+            whole += [said, literal.aliases[text[start:end]]]
             position = end
-        parts.append(marks.restore(text[position:]))
-        return self._encode(_checked("".join(parts)), special=False)
+        rest = marks.restore(text[position:])
+        self._check_length(_checked("".join([*plain, rest])), limit)
+        ids = {**self._file.inner_ids, **literal.ids}
+        return _ids(literal.inner, "".join([*whole, rest]), ids)
 
-    def _alias(self, special_text: str) -> str:
+    def _literal_knowing(self, special_texts: Iterable[str]) -> LiteralTokenizer:
         with self._lock:
-            known = self._aliases.get(special_text)
-            if known is None:
-                known = f"\ue000{self._secret}.{len(self._aliases)}\ue001"
-                self._inner.add_tokens([self._alias_token(special_text, known)])
-                alias_id = self._inner.token_to_id(known)
-                if alias_id is None:
-                    raise KataribeError(f"The tokenizer took no alias for {special_text!r}.")
-                self._inner_ids[alias_id] = (self._file.special_texts[special_text],)
-                self._aliases[special_text] = known
-            return known
+            if self._literal is None:
+                self._literal = LiteralTokenizer(self._inner, self._file.special_texts)
+            self._literal = self._literal.knowing(special_texts)
+            return self._literal
 
-    def _alias_token(self, special_text: str, alias: str) -> tokenizers.AddedToken:
-        genuine = self._inner.get_added_tokens_decoder().get(self._file.special_texts[special_text])
-        return tokenizers.AddedToken(
-            alias,
-            lstrip=genuine is not None and genuine.lstrip,
-            rstrip=genuine is not None and genuine.rstrip,
-            normalized=False,
-            special=False,
-        )
+    def _check_length(self, text: str, limit: int | None) -> None:
+        if limit is None or len(text) <= max(limit, _LONG_TEXT):
+            return
+        least = self._least.of(text)
+        if least > limit:
+            raise ContextLengthError(least, limit, at_least=True)
+
+
+def _ids(inner: tokenizers.Tokenizer, text: str, own: Mapping[int, tuple[int, ...]]) -> list[int]:
+    """The ids of a text; those that only the library has are replaced."""
+    ids: list[int]
+    if len(text) < _LONG_TEXT:
+        ids = inner.encode(text, add_special_tokens=False).ids
+    else:
+        # `encode` keeps the interpreter to itself (1 MB: for 1 s), what encodes batches does not.
+        # It works in the library's threads, so short texts would only wait there for long ones.
+        ids = inner.encode_batch_fast([text], add_special_tokens=False)[0].ids
+    if not own or own.keys().isdisjoint(ids):
+        return ids
+    return [each for token_id in ids for each in own.get(token_id, (token_id,))]
 
 
 def _checked(text: str) -> str:

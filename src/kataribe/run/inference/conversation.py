@@ -54,6 +54,7 @@ def chat_ids(
     add_generation_prompt: bool = True,
     continue_last: bool = False,
     variables: Mapping[str, Any] | None = None,
+    limit: int | None = None,
 ) -> list[int]:
     """The ids of a chat, exactly as the model is given them; see `Tokenizer.encode_chat`.
 
@@ -80,6 +81,7 @@ def chat_ids(
         add_generation_prompt=add_generation_prompt,
         continue_last=continue_last,
         variables=variables,
+        limit=limit,
     )
 
 

@@ -130,6 +130,7 @@ class Engine:
 
     def _generation(self, request: GenerationRequest, mailbox: Mailbox) -> Generation:
         sampling = request.sampling
+        end = self._end(request)  # first: looking at the ids of a prompt without bound takes time
         # A file may name an end token for which the model has no logit; it is never drawn.
         eos_ids = frozenset(end for end in self._tokenizer.eos_ids if end < self._ids)
         self._check_ids("prompt", request.ids)
@@ -143,7 +144,7 @@ class Engine:
             request=request,
             mailbox=mailbox,
             seed=seed,
-            end=self._end(request),
+            end=end,
             end_ids=end_ids,
             new_decoder=lambda: StreamDecoder(
                 self._tokenizer, skip_special=request.skip_special, continues=request.continues

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import dataclasses
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -10,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeGuard, cast
 
+from kataribe.base.aside import aside
 from kataribe.base.errors import UnsupportedError
 from kataribe.base.events import Event, Finished, Progress, TextDelta, TokenLogprob, Usage
 from kataribe.base.lm import (
@@ -21,7 +21,7 @@ from kataribe.base.lm import (
     TextFormat,
     ToolSpec,
 )
-from kataribe.base.messages import AudioPart, ImagePart, Message, TextPart
+from kataribe.base.messages import AudioPart, ImagePart, Message, TextPart, text_of
 from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.run.inference.constraint import Constraint, Vocabulary, compile_constraint
 from kataribe.run.inference.conversation import chat_ids, template_dialect
@@ -105,7 +105,6 @@ class LocalLM:
 
     async def stream(self, request: Request) -> AsyncIterator[Event]:
         """Answers, event by event; see `LM.stream`."""
-        # Templates, long prompts and grammars take their time; the event loop has other streams.
         plan = await self._planned(request)
         choices = [_Choice(index, plan) for index in range(request.n)]
         if request.echo and not plan.generation.scores_prompt:
@@ -136,8 +135,19 @@ class LocalLM:
         return tuple([await self._score(prompt, continuation) for continuation in continuations])
 
     async def _score(self, prompt: str, continuation: str) -> Score:
+        generation = await aside(len(prompt), self._to_score, prompt, continuation)
+        scored: tuple[TokenLogprob, ...] = ()
+        async with aclosing(self._engine.submit(generation)) as events:
+            async for event in events:
+                if isinstance(event, PromptScored):
+                    scored = event.logprobs
+        greedy = all(token.top and token.top[0].token_id == token.token_id for token in scored)
+        return Score(sum(token.logprob or 0.0 for token in scored), len(scored), greedy)
+
+    def _to_score(self, prompt: str, continuation: str) -> GenerationRequest:
         kept = prompt.rstrip()
-        whole = self._tokenizer.encode_prompt(prompt + continuation)
+        limit = self._engine.context_length
+        whole = self._tokenizer.encode_prompt(prompt + continuation, limit=limit)
         before = len(self._tokenizer.encode_prompt(kept)) if kept else 0
         ids = tuple(whole)
         if before == 0:  # the first token can only be predicted from a beginning of text
@@ -147,25 +157,19 @@ class LocalLM:
             if ids[:1] != (start,):
                 ids = (start, *ids)
             before = 1
-        generation = GenerationRequest(
-            ids, logprobs=1, echo=True, score_only=True, score_from=before
-        )
-        scored: tuple[TokenLogprob, ...] = ()
-        async with aclosing(self._engine.submit(generation)) as events:
-            async for event in events:
-                if isinstance(event, PromptScored):
-                    scored = event.logprobs
-        greedy = all(token.top and token.top[0].token_id == token.token_id for token in scored)
-        return Score(sum(token.logprob or 0.0 for token in scored), len(scored), greedy)
+        return GenerationRequest(ids, logprobs=1, echo=True, score_only=True, score_from=before)
 
     async def _planned(self, request: Request) -> _Plan:
-        """The plan, made in another thread; who waits for that stands in the queue as well."""
+        """The plan, made in another thread; who waits for that stands in the queue as well.
+
+        Templates, long prompts and grammars take their time; the event loop has other streams.
+        """
         limits = self._engine.limits
         if self._planning >= limits.queue + limits.running:
             raise self._engine.too_busy(self._planning)
         self._planning += 1
         try:
-            return await asyncio.to_thread(self._plan, request)
+            return await aside(_length(request.prompt), self._plan, request)
         finally:
             self._planning -= 1
 
@@ -240,7 +244,8 @@ class LocalLM:
         """The prompt's ids, and whether it ends inside a thought that it opened."""
         prompt = request.prompt
         if isinstance(prompt, str):
-            return tuple(self._tokenizer.encode_prompt(prompt)), False
+            limit = self._engine.context_length
+            return tuple(self._tokenizer.encode_prompt(prompt, limit=limit)), False
         if not _is_chat(prompt):
             return cast(tuple[int, ...], prompt), False
         template = self._tokenizer.chat_template
@@ -257,6 +262,7 @@ class LocalLM:
             tools=request.tools if request.tool_choice.mode != "none" else (),
             continue_last=request.continue_last,
             variables=request.template,
+            limit=self._engine.context_length,
         )
         opened = self._thinks and self._tokenizer.decode(ids[-8:]).rstrip().endswith(THINK)
         return tuple(ids), opened
@@ -333,6 +339,13 @@ def local_capabilities(context_length: int, *, chats: bool = True) -> Capabiliti
 
 def _is_chat(prompt: Prompt) -> TypeGuard[tuple[Message, ...]]:
     return isinstance(prompt, tuple) and bool(prompt) and isinstance(prompt[0], Message)
+
+
+def _length(prompt: Prompt) -> int:
+    """About how many characters (or tokens) there are to be worked on."""
+    if not _is_chat(prompt):
+        return len(prompt)
+    return sum(len(text_of(message)) for message in prompt)
 
 
 def _checked(messages: Sequence[Message], name: str) -> tuple[Message, ...]:
