@@ -114,8 +114,12 @@ async def test_a_model_beyond_the_budget_says_both_numbers(residents):
     with pytest.raises(UnavailableError, match="budget"):
         await ask(residents, "big")
     small._shelf.memory = lambda name: 2**31
-    with pytest.raises(UnavailableError, match=r"2\.0 GiB.*1\.5 GiB.*KATARIBE_MEMORY"):
+    with pytest.raises(UnavailableError, match=r"2\.00 GiB.*1\.50 GiB.*KATARIBE_MEMORY"):
         await ask(small, "a")
+    tiny = Residents(Shelf(), budget=107_374_182)  # 0.1 GiB
+    tiny._shelf.memory = lambda name: 131 << 20
+    with pytest.raises(UnavailableError, match=r"about 131 MiB, but the memory budget is 102 MiB"):
+        await ask(tiny, "a")
 
 
 async def test_waiting_shows_how_far_the_load_is(residents, shelf):

@@ -16,6 +16,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from kataribe.base.amounts import memory_words
 from kataribe.base.errors import BusyError, InputError, NotFoundError, UnavailableError
 from kataribe.base.events import Event, Progress
 from kataribe.base.lm import LM, Capabilities, Request, Score, Scorer
@@ -257,8 +258,9 @@ class Residents:
         """Takes the least recently used models off the list until `need` bytes fit."""
         if need > self._budget:
             raise UnavailableError(
-                f"{name} needs about {_gib(need)}, but the memory budget is {_gib(self._budget)}. "
-                "Choose a smaller model, precision or context (--ctx), or raise KATARIBE_MEMORY.",
+                f"{name} needs about {memory_words(need)}, but the memory budget is "
+                f"{memory_words(self._budget)}. Choose a smaller model, precision or context "
+                "(--ctx), or raise KATARIBE_MEMORY.",
                 param="model",
             )
         idle = sorted(
@@ -270,9 +272,10 @@ class Residents:
         while used + need > self._budget:
             if not idle:
                 busy = ", ".join(sorted(self._places))
+                free = memory_words(self._budget - used)
                 raise UnavailableError(
-                    f"{name} needs about {_gib(need)}, and {_gib(self._budget - used)} of the "
-                    f"budget of {_gib(self._budget)} is free: in use or held are {busy}. "
+                    f"{name} needs about {memory_words(need)}, and {free} of the budget of "
+                    f"{memory_words(self._budget)} is free: in use or held are {busy}. "
                     "Try again later, or unload one (kataribe models unload NAME).",
                     retry_after=10,
                     param="model",
@@ -384,7 +387,3 @@ def _left(place: _Place) -> float:
     if not 0 < done < total:
         return 5.0
     return min(60.0, max(1.0, (time.monotonic() - place.began) * (total - done) / done))
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.1f} GiB"
