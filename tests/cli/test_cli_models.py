@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 
 import pytest
 
+from kataribe.base.amounts import memory_words
 from kataribe.base.errors import DownloadError
 from kataribe.base.settings import load_settings
 from kataribe.base.workspace import Workspace
@@ -78,6 +80,34 @@ def test_fit_speaks_before_the_download(cli):
     assert "tokens/s" in done.out
     found = json.loads(cli("models", "fit", "smollm2-135m", "--json", "--ctx", "1024").out)
     assert (found["verdict"], found["ctx"]) == ("fits", 1024)
+
+
+def test_fit_tells_what_must_be_free_from_what_is_borrowed(cli, monkeypatch):
+    monkeypatch.setenv("KATARIBE_MEMORY", "64")
+    said = cli("models", "fit", "mistral-7b", "--ctx", "1024").out
+    found = json.loads(cli("models", "fit", "mistral-7b", "--ctx", "1024", "--json").out)
+    for part in ("memory", "full"):
+        assert found[part]["total"] >= found[part]["needed"] > found[part]["weights"]
+    needed, total = found["memory"]["needed"], found["memory"]["total"]
+    assert f"memory    {memory_words(needed)} needed with one full context" in said
+    assert f"shows {memory_words(total)}: {memory_words(total - needed)} more are pages" in said
+    shown = re.search(r"\((program .*)\)", said)
+    parts = [float(part.split()[-2]) * 2 ** {"GiB": 30, "MiB": 20}[part.split()[-1]]
+             for part in shown[1].split(", ")]  # fmt: skip
+    assert sum(parts) == pytest.approx(needed, rel=0.01), "the parts add up to what is needed"
+
+
+def test_the_list_knows_about_how_big_a_model_of_the_hub_is(cli):
+    rows = {
+        row[0]: row for row in (line.split("\t") for line in cli("models", "list").out.splitlines())
+    }
+    assert rows["smollm2-135m"][2] == "98.4 MB"
+    assert rows["qwen3-0.6b"][2] == "about 1.19 GB"
+    assert not [row for row in rows.values() if row[2] == "?"]
+    told = {model["name"]: model for model in json.loads(cli("models", "list", "--json").out)}
+    assert (told["qwen3-0.6b"]["size"], told["qwen3-0.6b"]["size_estimate"]) == (None, 1192099840)
+    assert "about" not in cli("models", "show", "smollm2-135m").out
+    assert "size_estimate   1.19 GB" in cli("models", "show", "qwen3-0.6b").out
 
 
 def test_fit_is_code_1_when_the_model_does_not_fit(cli, monkeypatch):

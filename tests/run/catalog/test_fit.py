@@ -11,7 +11,7 @@ from catalog_tiny import CONFIG, make_folder, make_gguf
 
 from kataribe.base.errors import FormatError, InputError
 from kataribe.base.workspace import Workspace
-from kataribe.run.catalog.cards import ModelFacts, TensorGroup, built_in_cards
+from kataribe.run.catalog.cards import Card, ModelFacts, TensorGroup, built_in_cards
 from kataribe.run.catalog.catalog import Catalog
 from kataribe.run.catalog.facts import read_facts
 from kataribe.run.catalog.fit import KEPT_RUNS, Run, Wish, fit_model, predict_speeds, read_runs
@@ -63,14 +63,27 @@ def published(name: str) -> int:
         "gemma-3-1b": 999_885_952,
         "mistral-7b": 7_248_023_552,
         "gpt2": 124_439_808,
+        "llm-jp-3-1.8b": 407_896_064 + 1_459_718_144,
     }[name]
 
 
 @pytest.mark.parametrize("name", ["qwen2.5-0.5b", "qwen2.5-7b", "qwen3-0.6b", "qwen3-4b",
     "llama-3.2-1b", "llama-3.2-3b", "smollm2-360m", "smollm2-1.7b", "gemma-3-1b", "mistral-7b",
-    "gpt2"])  # fmt: skip
+    "gpt2", "llm-jp-3-1.8b"])  # fmt: skip
 def test_cards_count_the_weights_that_are_published(name: str) -> None:
     assert built_in_cards()[name].parameters == published(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "gigabytes"),
+    [("llm-jp-3-1.8b", 3.74), ("tinyswallow-1.5b", 3.09), ("sarashina2.2-1b", 2.82),
+     ("sarashina2.2-3b", 4.99 + 1.72)],
+)  # fmt: skip
+def test_japanese_cards_are_as_big_as_their_files(name: str, gigabytes: float) -> None:
+    """Sizes that the hub shows for their safetensors."""
+    card = built_in_cards()[name]
+    assert card.download_bytes == pytest.approx(gigabytes * 1e9, rel=2e-3)
+    assert card.licence
 
 
 def test_every_card_is_whole() -> None:
@@ -80,6 +93,8 @@ def test_every_card_is_whole() -> None:
     for name, card in cards.items():
         assert name == name.lower()
         assert card.family in {"gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma3"}
+        assert card.facts is not None, "`fit` answers before the download"
+        assert card.licence
         if card.parts:
             assert card.sha256
             assert card.size
@@ -308,7 +323,9 @@ def test_speeds_follow_the_machine_and_the_weights() -> None:
     assert predict_speeds(FACTS, "float32", MACHINE)[1] < decode
 
 
-def test_before_the_download_and_after(catalog: Catalog, tmp_path: Path) -> None:
+def test_before_the_download_and_after(
+    catalog: Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     before = catalog.fit("smollm2-135m")
     assert before.verdict == "fits"
     assert before.download == 98_362_432
@@ -318,7 +335,10 @@ def test_before_the_download_and_after(catalog: Catalog, tmp_path: Path) -> None
     assert not catalog.is_installed("smollm2-135m")
     assert catalog.fit("mistral-7b", Wish(precision="float32")).verdict == "does_not_fit"
     assert catalog.fit("qwen3-0.6b").download == 2 * 596_049_920
-    unknown = catalog.fit("sarashina2.2-1b")
+    bare = {"bare": Card("bare", "Bare", "hf:maker/bare")}
+    with monkeypatch.context() as patch:
+        patch.setattr("kataribe.run.catalog.catalog.built_in_cards", lambda: bare)
+        unknown = catalog.fit("bare")
     assert unknown.verdict == "unknown"
     assert unknown.memory is None
     catalog.import_(make_gguf(tmp_path / "mine.gguf"))

@@ -10,6 +10,7 @@ from kataribe.cli import options
 
 if TYPE_CHECKING:
     from kataribe.run.catalog.fit import Fit, Observed
+    from kataribe.run.catalog.memory import MemoryEstimate
 
 
 def fit(
@@ -38,7 +39,11 @@ def fit(
     wish = Wish(settings.precision, settings.ctx, budget, native=computes_natively(settings))
     found = Catalog(Workspace.locate()).fit(name, wish)
     if as_json:
-        emit_json(dataclasses.asdict(found))
+        told = dataclasses.asdict(found)
+        for key, estimate in (("memory", found.memory), ("full", found.full)):
+            if estimate is not None:
+                told[key] |= {"needed": estimate.needed, "total": estimate.total}
+        emit_json(told)
     else:
         _print(found)
     if found.verdict == "does_not_fit":
@@ -60,24 +65,40 @@ def _print(found: Fit) -> None:
     if found.download:
         say(f"download  {size(found.download)}, {size(found.disk_free)} free")
     if found.memory is not None:
-        parts = ", ".join(
-            f"{part.replace('_', ' ')} {size(count)}"
-            for part, count in found.memory.parts().items()
-            if count
-        )
-        say(
-            f"memory    {size(found.memory.total)} at the peak with one full context of "
-            f"{found.ctx:,} tokens ({parts})"
-        )
-    if found.full is not None and found.cache_tokens > found.ctx:
-        say(
-            f"          {size(found.full.total)} when several replies have filled the cache of "
-            f"{found.cache_tokens:,} tokens"
-        )
+        _print_memory(found, found.memory)
     if found.prefill is not None and found.decode is not None:
         say(f"speed     about {found.prefill:.0f} tokens/s read, {found.decode:.0f} written")
     if found.observed is not None:
         _print_observed(found.observed)
+
+
+def _print_memory(found: Fit, one: MemoryEstimate) -> None:
+    """What must be free, by its parts, and what is only borrowed beside it."""
+    from kataribe.base.amounts import memory_words
+    from kataribe.cli.output import say
+
+    running = one.kv_cache + one.activations >= one.loading
+    unmet = ("mapped", "loading") if running else ("mapped", "kv_cache", "activations")
+    parts = ", ".join(
+        f"{'program' if part == 'runtime' else part.replace('_', ' ')} {memory_words(count)}"
+        for part, count in one.parts().items()
+        if count and part not in unmet
+    )
+    say(
+        f"memory    {memory_words(one.needed)} needed with one full context of {found.ctx:,} "
+        f"tokens ({parts})"
+    )
+    if found.full is not None and found.cache_tokens > found.ctx:
+        say(
+            f"          {memory_words(found.full.needed)} needed when several replies have filled "
+            f"the cache of {found.cache_tokens:,} tokens"
+        )
+    if one.total > one.needed:
+        say(
+            f"          while it loads the system shows {memory_words(one.total)}: "
+            f"{memory_words(one.total - one.needed)} more are pages of its file, which the system "
+            "takes back when it needs them"
+        )
 
 
 def _print_observed(seen: Observed) -> None:

@@ -51,6 +51,7 @@ def summary(entry: Entry) -> dict[str, Any]:
         "parameters": told.parameters,
         "context_length": told.context_length,
         "size": told.size,
+        "size_estimate": card.download_bytes if entry.installed is None and card else None,
         "note": entry.problem or told.note,
     }
 
@@ -58,10 +59,11 @@ def summary(entry: Entry) -> dict[str, Any]:
 def _row(model: dict[str, Any]) -> tuple[str, ...]:
     from kataribe.cli.output import size
 
+    known, about = model["size"], model["size_estimate"]
     return (
         model["name"],
         model["state"],
-        size(model["size"]) if model["size"] else "?",
+        size(known) if known else f"about {size(about)}" if about else "?",
         count(model["parameters"]) if model["parameters"] else "?",
         " ".join(model["languages"]) or "?",
         model["licence"] or "?",

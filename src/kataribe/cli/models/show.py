@@ -26,7 +26,14 @@ def show(
     if as_json:
         emit_json(known)
         return
-    in_words = {"size": size, "parameters": count, "context_length": "{:,} tokens".format}
+    in_words = {
+        "size": size,
+        "size_estimate": size,
+        "parameters": count,
+        "context_length": "{:,} tokens".format,
+    }
+    if known["size"]:
+        del known["size_estimate"]  # the true one stands there
     for field, value in known.items():
         if value in (None, "", []):
             continue

@@ -12,6 +12,9 @@ from typing import Any
 
 from kataribe.base.errors import NotFoundError
 
+_PUBLISHED = {"F32": 4, "BF16": 2, "F16": 2}
+"""Bytes per number in the files of the hub."""
+
 
 @dataclass(frozen=True, slots=True)
 class WheelPart:
@@ -132,6 +135,13 @@ class Card:
     facts: ModelFacts | None = None
     sampling: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+
+    @property
+    def download_bytes(self) -> int | None:
+        """Bytes to fetch: told, or counted from the weights as published, without the texts."""
+        if self.size is not None or self.facts is None:
+            return self.size
+        return sum(_PUBLISHED.get(group.kind, 2) * group.values for group in self.facts.groups)
 
 
 @functools.cache

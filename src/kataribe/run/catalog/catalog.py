@@ -218,7 +218,7 @@ class Catalog:
         if self.is_installed(resolved):
             runs = read_runs(self.workspace.models / resolved)
         else:
-            download = _download_bytes(built_in_cards()[resolved])
+            download = built_in_cards()[resolved].download_bytes
         machine = look_at(self.workspace)
         return fit_model(resolved, facts, machine, wish, download=download, runs=runs)
 
@@ -305,11 +305,3 @@ class Catalog:
 
 def _name_here(wanted: str | None, usual: str) -> str:
     return check_local_name(usual if wanted is None else wanted)
-
-
-def _download_bytes(card: Card) -> int | None:
-    """Bytes to fetch: told by the card, or counted from its weights as published."""
-    if card.size is not None or card.facts is None:
-        return card.size
-    sizes = {"F32": 4, "BF16": 2, "F16": 2}
-    return sum(sizes.get(group.kind, 2) * group.values for group in card.facts.groups)

@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
+from kataribe.base.amounts import memory_words
 from kataribe.base.errors import FormatError, InputError
 from kataribe.files.atomic import write_atomic
 from kataribe.run.catalog.calibration import calibration_for
@@ -176,7 +177,8 @@ def fit_model(
     if download is not None and download > machine.disk_free:
         verdict = "does_not_fit"
         reason = (
-            f"The download takes {_gib(download)}, but the disk has {_gib(machine.disk_free)} free."
+            f"The download takes {memory_words(download)}, but the disk has "
+            f"{memory_words(machine.disk_free)} free."
         )
     return Fit(
         name=name,
@@ -237,17 +239,18 @@ def keep_run(folder: Path, run: Run) -> None:
 def _judge(
     facts: ModelFacts, plan: Plan, wanted: int, machine: Machine, budget: int
 ) -> tuple[Verdict, str]:
-    need, have = _gib(plan.memory), _gib(budget)
+    need, have = memory_words(plan.memory), memory_words(budget)
     if not plan.fits:
         return "does_not_fit", (
             f"It needs {need} with a context of {plan.context:,} tokens, but models may use {have}"
-            f" (its {facts.parameters:,} weights alone take {_gib(plan.one.weights)})."
+            f" (its {facts.parameters:,} weights alone take {memory_words(plan.one.weights)})."
             " Choose a smaller model or a lower precision, or allow more memory."
         )
     if plan.one.needed > machine.available:
         return "does_not_fit", (
-            f"Its process needs {_gib(plan.one.needed)}, and only {_gib(machine.available)} of "
-            "memory are free now. End other programs, or choose a smaller model or context."
+            f"Its process needs {memory_words(plan.one.needed)}, and only "
+            f"{memory_words(machine.available)} of memory are free now. End other programs, or "
+            "choose a smaller model or context."
         )
     if plan.context < wanted:
         return "fits_with_less_context", (
@@ -298,7 +301,3 @@ def _observe(facts: ModelFacts, machine: Machine, run: Run) -> Observed:
         prefill / run.prefill - 1 if run.prefill else None,
         decode / run.decode - 1 if run.decode else None,
     )
-
-
-def _gib(size: int) -> str:
-    return f"{size / 2**30:.2f} GiB"
