@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 
 import kataribe
+from kataribe.run.catalog.calibration import calibration_for
 from kataribe.run.catalog.facts import read_facts
 from kataribe.run.catalog.memory import predict_memory
 from kataribe.run.catalog.plan import model_budget, plan_model
+from kataribe.run.inference.native.library import native_library
 
 pytestmark = pytest.mark.slow
 
@@ -21,7 +23,7 @@ pytestmark = pytest.mark.slow
 PROGRAM = """
 import asyncio, json, random, sys
 from pathlib import Path
-import torch, uvicorn
+import uvicorn
 import kataribe.serve.app
 from kataribe.base.lm import Request, Sampling, reply
 from kataribe.run.catalog.machine import peak_memory
@@ -44,7 +46,8 @@ print(json.dumps({"peak": peak, "tokens": done.usage.completion_tokens}))
 def off_by(path: Path, ctx: int, precision: str = "auto", fills: int = 1) -> float:
     """Predicted / measured - 1, with the plan that a server makes."""
     facts = read_facts(path)
-    plan = plan_model(facts, precision, ctx, model_budget(None))
+    native = native_library() is not None
+    plan = plan_model(facts, precision, ctx, model_budget(None), native=native)
     sizes = map(str, (plan.context, plan.cache_tokens, fills))
     environment = {**os.environ, "PYTHONPATH": str(Path(kataribe.__file__).parents[1])}
     command = [sys.executable, "-c", PROGRAM, str(path), precision, *sizes]
@@ -52,7 +55,12 @@ def off_by(path: Path, ctx: int, precision: str = "auto", fills: int = 1) -> flo
     measured = json.loads(output.splitlines()[-1])
     assert measured["tokens"] == 8
     predicted = predict_memory(
-        facts, precision, ctx, cache_tokens=fills * ctx, places=plan.cache_tokens
+        facts,
+        precision,
+        ctx,
+        cache_tokens=fills * ctx,
+        places=plan.cache_tokens,
+        calibration=calibration_for(facts, precision, native=native),
     ).total
     if fills == 1:
         assert predicted == plan.one.total  # what `fit` says

@@ -106,7 +106,7 @@ def predict_memory(
         ),
         activations=_activation_bytes(facts, precision, min(chunk_tokens, ctx), calibration)
         + calibration.mask * ctx,
-        loading=int(largest * calibration.packing),
+        loading=int(largest * calibration.packing) + facts.vocab_size * calibration.building,
         mapped=int((facts.file_bytes or _published_bytes(facts)) * calibration.mapped),
     )
 
