@@ -34,10 +34,12 @@ def test_flag_before_environment_before_file_before_default(kataribe_home, monke
     [
         ({"port": 70000}, "port"),
         ({"port": "eighty"}, "port"),
-        ({"key": "short"}, "key"),
         ({"ctx": 1}, "ctx"),
         ({"threads": 0}, "threads"),
         ({"memory": -1.0}, "memory"),
+        ({"memory": float("inf")}, "memory"),
+        ({"memory": float("nan")}, "memory"),
+        ({"memory": 1e300}, "memory"),
         ({"precision": "int3"}, "precision"),
         ({"device": "abacus"}, "device"),
         ({"queue": 0}, "queue"),
@@ -50,6 +52,64 @@ def test_a_bad_flag_is_named_with_its_value(kataribe_home, flags, name):
         load_settings(**flags)
     assert repr(flags[name]) in caught.value.message
     assert caught.value.param == name
+
+
+@pytest.mark.parametrize("name", ["key", "kye", "api_key"])
+def test_a_key_that_is_refused_is_not_shown(kataribe_home, monkeypatch, name):
+    with pytest.raises(SettingsError, match=name) as caught:
+        load_settings(**{name: "s3cr3t"})
+    assert "s3cr3t" not in caught.value.message
+    (kataribe_home / "kataribe.toml").write_text(f'{name} = "s3cr3t"')
+    with pytest.raises(SettingsError, match=name) as caught:
+        load_settings()
+    assert "s3cr3t" not in caught.value.message
+
+
+def test_a_misspelt_name_in_the_file_is_told_with_the_near_one(kataribe_home):
+    config = kataribe_home / "kataribe.toml"
+    config.write_text("prot = 1\n")
+    with pytest.raises(SettingsError, match=r"Did you mean port\?") as caught:
+        load_settings()
+    assert str(config) in caught.value.message
+    config.write_text("zzzz = 1\n")
+    with pytest.raises(SettingsError, match=r"There are ctx, device, .*threads\."):
+        load_settings()
+
+
+@pytest.mark.parametrize(
+    ("flags", "choices"),
+    [
+        ({"precision": "foo"}, ["auto", "float32", "bfloat16", "int8", "int4"]),
+        ({"device": "abacus"}, ["auto", "cpu", "cuda", "cuda:1", "mps"]),
+        ({"device": "cuda:x"}, ["auto", "cpu", "cuda", "cuda:1", "mps"]),
+        ({"log_level": "loud"}, ["debug", "info", "warning", "error"]),
+    ],
+)
+def test_choices_are_said_in_words(kataribe_home, flags, choices):
+    with pytest.raises(SettingsError) as caught:
+        load_settings(**flags)
+    assert not set(caught.value.message) & set("^$|\\[")
+    assert [choice for choice in choices if choice not in caught.value.message] == []
+
+
+def test_the_place_of_a_bad_value_is_named(kataribe_home, monkeypatch):
+    config = kataribe_home / "kataribe.toml"
+    config.write_text("threads = 0\n")
+    with pytest.raises(SettingsError, match=re.escape(f"Setting threads ({config}) is 0: ")):
+        load_settings()
+    monkeypatch.setenv("KATARIBE_THREADS", "-1")
+    with pytest.raises(SettingsError, match=r"Setting threads \(KATARIBE_THREADS\) is '-1': "):
+        load_settings()
+    with pytest.raises(SettingsError, match=r"Setting threads \(flag\) is -2: "):
+        load_settings(threads=-2)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(threads="9" * 10_000)
+    assert len(caught.value.message) < 500
+
+
+@pytest.mark.parametrize("device", ["auto", "cpu", "cuda", "cuda:1", "mps"])
+def test_devices(kataribe_home, device):
+    assert load_settings(device=device).device == device
 
 
 def test_a_bad_environment_variable_is_named(kataribe_home, monkeypatch):
@@ -80,11 +140,7 @@ def test_a_folder_in_the_files_place_is_an_error(kataribe_home):
 
 
 def test_every_setting_is_documented_or_plain():
-    undocumented = [
-        name
-        for name, field in Settings.model_fields.items()
-        if not field.description and name != "log_level"
-    ]
+    undocumented = [name for name, field in Settings.model_fields.items() if not field.description]
     assert undocumented == []
 
 

@@ -6,8 +6,9 @@ import difflib
 import os
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator
@@ -60,18 +61,27 @@ class Settings(BaseSettings):
     )
     threads: int | None = Field(None, ge=1, le=1024, description="Threads; None takes all cores.")
     memory: float | None = Field(
-        None, gt=0, description="Memory budget for loaded models in GiB; None takes 70 % of RAM."
+        None,
+        gt=0,
+        le=2**20,
+        allow_inf_nan=False,
+        description="Memory budget for loaded models in GiB; None takes 70 % of RAM.",
     )
-    precision: str = Field(
-        "auto",
-        pattern="^(auto|float32|bfloat16|int8|int4)$",
-        description="How weights are held: auto, float32, bfloat16, int8 or int4.",
+    precision: Literal["auto", "float32", "bfloat16", "int8", "int4"] = Field(
+        "auto", description="How weights are held: auto, float32, bfloat16, int8 or int4."
     )
-    device: str = Field(
-        "auto", pattern="^(auto|cpu|cuda(:[0-9]+)?|mps)$", description="auto, cpu, cuda or mps."
-    )
+    device: str = Field("auto", description="auto, cpu, cuda (or cuda:1) or mps.")
     queue: int = Field(256, ge=1, le=100_000, description="Requests that may wait for a model.")
-    log_level: str = Field("info", pattern="^(debug|info|warning|error)$")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="What is told in the log: debug, info, warning or error."
+    )
+
+    @field_validator("device")
+    @classmethod
+    def _check_device(cls, value: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:[0-9]{1,3})?|mps", value):
+            raise ValueError(f"{value!r:.60} is no device; choose auto, cpu, cuda, cuda:1 or mps")
+        return value
 
     @field_validator("hosts", "origins", mode="before")
     @classmethod
@@ -115,19 +125,53 @@ class Settings(BaseSettings):
 def load_settings(**flags: Any) -> Settings:
     """The settings in force; a flag that is None counts as not given.
 
-    Raises `SettingsError` naming the setting, its value and what it may be.
+    Raises `SettingsError` naming the setting, where it is set, its value (never a key) and what
+    it may be.
     """
     _check_environment()
     given = {name: value for name, value in flags.items() if value is not None}
     try:
         return Settings(**given)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(step) for step in first["loc"])
-        source = "flag" if name in given else f"KATARIBE_{name.upper()} or kataribe.toml"
-        raise SettingsError(
-            f"Setting {name} ({source}) is {first.get('input')!r}: {first['msg']}.", param=name
-        ) from None
+        raise _explain(error, given) from None
+
+
+def _explain(error: ValidationError, flags: Mapping[str, Any]) -> SettingsError:
+    first = error.errors(include_url=False)[0]
+    name = str(first["loc"][0])
+    path = ".".join(str(step) for step in first["loc"])
+    source = _source(name, flags)
+    if first["type"] == "extra_forbidden":
+        known = sorted(Settings.model_fields)
+        near = difflib.get_close_matches(name, known, n=1)
+        hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
+        return SettingsError(
+            f"Setting {name} ({source}) is {_shown(name, first['input'])}, but there is no such "
+            f"setting. {hint} Correct or remove it.",
+            param=name,
+        )
+    problem = first["msg"].removeprefix("Value error, ")
+    return SettingsError(
+        f"Setting {path} ({source}) is {_shown(name, first['input'])}: {problem}.", param=path
+    )
+
+
+def _source(name: str, flags: Mapping[str, Any]) -> str:
+    """Where a setting was given, as the sources come before one another."""
+    if name in flags:
+        return "flag"
+    variable = f"KATARIBE_{name.upper()}"
+    if any(given.upper() == variable for given in os.environ):
+        return variable
+    return str(Workspace.locate().config)
+
+
+def _shown(name: str, value: Any) -> str:
+    """A value in a message; one that may be a key is not shown, for messages end up in logs."""
+    misspelt = name not in Settings.model_fields
+    if name == "key" or (misspelt and difflib.get_close_matches("key", [name.casefold()])):
+        return "not shown here"
+    return f"{value!r:.120}"
 
 
 def _check_environment() -> None:

@@ -72,7 +72,7 @@ class CatalogShelf:
 
         shared_host().start()  # beside the import of torch
         from kataribe.cli.measured import MeasuredModel
-        from kataribe.run.inference.load import LoadOptions, Precision, load_local
+        from kataribe.run.inference.load import LoadOptions, load_local
 
         held = _open(self.catalog.path_of(name))  # shared by all who read it in what follows
         plan = self.plan(name)
@@ -87,7 +87,7 @@ class CatalogShelf:
         options = LoadOptions(
             context=plan.context,
             cache_tokens=plan.cache_tokens,
-            precision=cast(Precision, self._settings.precision),
+            precision=self._settings.precision,
             device=self._settings.device,
             threads=self._settings.threads,
             queue=self._settings.queue,
