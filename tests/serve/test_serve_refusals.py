@@ -55,6 +55,7 @@ WRONG = [
     ({"top_k": -1}, "top_k", None, "0"),
     ({"min_p": 1.5}, "min_p", None, "1"),
     ({"repetition_penalty": 0}, "repetition_penalty", None, "0"),
+    ({"repetition_penalty": 1e-300}, "repetition_penalty", None, "0.01"),
     ({"presence_penalty": -3}, "presence_penalty", None, "-2"),
     ({"frequency_penalty": 3}, "frequency_penalty", None, "2"),
     ({"max_tokens": 0}, "max_tokens", None, "1"),

@@ -15,6 +15,9 @@ from kataribe.base.errors import InputError, KataribeError
 from kataribe.base.events import Event, Finished
 from kataribe.base.messages import Message, text_message
 
+LEAST_REPETITION_PENALTY = 0.01
+"""Logits are divided by it, and what is far smaller makes infinities of sound ones."""
+
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
@@ -53,7 +56,8 @@ class Sampling:
         top_k: Only the k likeliest; 0 for all.
         top_p: Only the smallest set with this probability (nucleus; Holtzman et al. 2020).
         min_p: Only tokens at least this fraction as likely as the likeliest (Nguyen et al. 2024).
-        repetition_penalty: Divides logits of tokens seen in prompt or reply (Keskar et al. 2019).
+        repetition_penalty: Divides logits of tokens seen in prompt or reply (Keskar et al. 2019);
+            0.01 to 10.
         presence_penalty: Subtracted once from logits of tokens in the reply; -2 to 2.
         frequency_penalty: Subtracted per occurrence in the reply; -2 to 2.
         logit_bias: Added to logits, by token id; -100 to 100.
@@ -79,7 +83,7 @@ class Sampling:
         _within("top_p", self.top_p, 0.0, 1.0, open_low=True)
         _within("top_k", self.top_k, 0, 2**31 - 1)
         _within("min_p", self.min_p, 0.0, 1.0)
-        _within("repetition_penalty", self.repetition_penalty, 0.0, 10.0, open_low=True)
+        _within("repetition_penalty", self.repetition_penalty, LEAST_REPETITION_PENALTY, 10.0)
         _within("presence_penalty", self.presence_penalty, -2.0, 2.0)
         _within("frequency_penalty", self.frequency_penalty, -2.0, 2.0)
         _within("max_tokens", self.max_tokens, 1, 2**31 - 1)
@@ -335,8 +339,12 @@ def _within(
     if value is None:
         return
     if not low <= value <= high or (open_low and value == low):  # also refuses NaN
-        above = f"above {low:g}" if open_low else f"at least {low:g}"
+        above = f"above {_number(low)}" if open_low else f"at least {_number(low)}"
         raise InputError(
-            f"{name} is {value:g}, but must be {above} and at most {high:g}.",
+            f"{name} is {_number(value)}, but must be {above} and at most {_number(high)}.",
             param=name.partition("[")[0],
         )
+
+
+def _number(value: float) -> str:
+    return str(value) if isinstance(value, int) else f"{value:g}"

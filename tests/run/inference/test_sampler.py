@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kataribe.base.errors import ConstraintError, KataribeError
+from kataribe.base.errors import ConstraintError, InputError, KataribeError
 from kataribe.base.lm import Sampling
 from kataribe.run.inference.sampler import TokenSampler, largest, log_normalizer
 from kataribe.run.inference.sampler_reference import (
@@ -185,3 +185,37 @@ def test_logits_are_left_as_they_are():
     sampling = Sampling(repetition_penalty=1.5, logit_bias={3: 5.0}, top_p=0.9, top_k=4)
     TokenSampler(sampling, NO_PROMPT, seed=0, index=0).draw(logits, np.ones(20, dtype=np.bool_))
     assert (logits == before).all()
+
+
+TINY = 5e-324
+EXTREMES = {
+    "temperature": (0.0, TINY, 2.0),
+    "top_p": (TINY, 1.0),
+    "top_k": (0, 1, 2**31 - 1),
+    "min_p": (0.0, TINY, 1.0),
+    "repetition_penalty": (0.01, 10.0),
+    "presence_penalty": (-2.0, 2.0),
+    "frequency_penalty": (-2.0, 2.0),
+    "logit_bias": ({3: -100.0, 4: 100.0}, {3: -TINY}),
+    "min_tokens": (0, 2**31 - 1),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [(name, value) for name, values in EXTREMES.items() for value in values]
+)
+@pytest.mark.parametrize("other", [{}, {"temperature": TINY}, {"top_k": 5}, {"top_p": 0.5}])
+def test_the_extreme_values_of_every_field_draw_a_token(name, value, other):
+    """With logits as large as any model has them."""
+    logits = np.array([0.0, -3e4, 6e4, 5.5, -5.5, 1e-30] * 40, dtype=np.float32)
+    sampling = Sampling(**{**other, name: value})
+    sampler = TokenSampler(sampling, np.arange(10), seed=1, index=0, end_ids=(7,))
+    with np.errstate(all="raise", under="ignore"):
+        drawn = [sampler.draw(logits) for _ in range(3)]
+    assert all(0 <= token < logits.size for token in drawn)
+
+
+def test_a_repetition_penalty_that_makes_infinities_is_refused():
+    for value in (1e-300, 0.009, 0.0):
+        with pytest.raises(InputError, match="repetition_penalty"):
+            Sampling(repetition_penalty=value)

@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from kataribe.base.lm import LEAST_REPETITION_PENALTY
+
 
 class Incoming(BaseModel):
     """An object in a request. A number in quotes is no number, and no field is ignored."""
@@ -69,7 +71,10 @@ class Sampled(Incoming):
     frequency_penalty: float | None = Field(None, ge=-2, le=2)
     presence_penalty: float | None = Field(None, ge=-2, le=2)
     repetition_penalty: float | None = Field(
-        None, gt=0, le=10, description="Extension: divides the logits of tokens seen before."
+        None,
+        ge=LEAST_REPETITION_PENALTY,
+        le=10,
+        description="Extension: divides the logits of tokens seen before.",
     )
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
