@@ -297,25 +297,51 @@ async def test_progress_of_reading_is_told(writes):
     assert read[-1].total > 700
 
 
-async def test_requests_whose_prompt_is_still_being_made_stand_in_the_queue(tokenizer):
-    release = threading.Event()
-    engine = Engine(
-        Typewriter(tokenizer.vocab_size, min(tokenizer.eos_ids)),
-        tokenizer,
-        EngineLimits(queue=2, running=1),
-    )
+@pytest.mark.parametrize("planned", [0, 2, 5])
+async def test_the_queue_is_one_from_the_preparation_to_the_first_place(tokenizer, planned):
+    """Running and waiting together are never more than the limits say, however they came."""
+    runner = Typewriter(tokenizer.vocab_size, min(tokenizer.eos_ids))
+    step, prepared = threading.Event(), threading.Event()
+    run = runner.run
+    runner.run = lambda batch: step.wait(20) and run(batch)
+    engine = Engine(runner, tokenizer, EngineLimits(queue=3, running=2))
     lm = LocalLM("typist", engine, tokenizer, context_length=500)
     plan = lm._plan
-    lm._plan = lambda request: release.wait(10) and plan(request)
-    asking = [asyncio.create_task(reply(lm, Request(HELLO, GREEDY))) for _ in range(5)]
-    done, waiting = await asyncio.wait(asking, timeout=0.3)
-    release.set()
-    assert len(waiting) == 3
+    lm._plan = lambda request: prepared.wait(20) and plan(request)
+    if planned == 0:
+        prepared.set()
+    asking = [asyncio.create_task(reply(lm, Request(HELLO, GREEDY))) for _ in range(planned)]
+    await asyncio.sleep(0.1)
+    prepared.set()
+    await asyncio.sleep(0.2)  # the first ones run, or wait to run
+    asking += [asyncio.create_task(reply(lm, Request(HELLO, GREEDY))) for _ in range(12)]
+    done, waiting = await asyncio.wait(asking, timeout=0.5)
+    assert len(waiting) == 5
     for task in done:
-        with pytest.raises(BusyError, match="queue holds 2"):
+        with pytest.raises(BusyError, match="3 requests wait already and the queue holds 3"):
             task.result()
+    assert engine.metrics.refused == len(done)
+    step.set()
     await asyncio.wait(waiting)
-    assert engine.metrics.refused >= 2
+    assert all(task.result().reason == "stop" for task in waiting)
+    assert (await reply(lm, Request(HELLO, GREEDY))).reason == "stop"
+    engine.shutdown()
+
+
+async def test_a_request_that_fails_on_its_way_gives_its_place_back(tokenizer):
+    runner = Typewriter(tokenizer.vocab_size, min(tokenizer.eos_ids))
+    engine = Engine(runner, tokenizer, EngineLimits(queue=1, running=1))
+    lm = LocalLM("typist", engine, tokenizer, context_length=500)
+    for _ in range(4):
+        with pytest.raises(ContextLengthError):
+            await reply(lm, Request("word " * 3000, sampling=GREEDY))
+        with pytest.raises(ConstraintError):
+            await reply(lm, Request(HELLO, GREEDY, response_format=RegexFormat("(")))
+        given_up = asyncio.create_task(reply(lm, Request(HELLO, GREEDY)))
+        await asyncio.sleep(0)
+        given_up.cancel()
+        await asyncio.wait([given_up])
+    assert (await reply(lm, Request(HELLO, GREEDY))).reason == "stop"
     engine.shutdown()
 
 

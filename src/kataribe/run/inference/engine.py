@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TypeAlias
+from typing import Self, TypeAlias
 
 from kataribe.base.errors import BusyError, ContextLengthError, InputError, UnavailableError
 from kataribe.make.tokens.stream import StreamDecoder
@@ -22,6 +22,29 @@ from kataribe.run.inference.step import Runner
 
 _Command: TypeAlias = Callable[[Core], None]
 _STOPPING = "This model is being unloaded or the server is stopping."
+
+
+class Place:
+    """A place in an engine's queue, for a request that is still being made ready.
+
+    As a context manager it is given back at the end, unless `Engine.submit` got it.
+    """
+
+    def __init__(self, give_back: Callable[[], None]) -> None:
+        self._give_back = give_back
+        self._is_held = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._is_held:
+            self.pass_on()
+            self._give_back()
+
+    def pass_on(self) -> None:
+        """From now on somebody else answers for it."""
+        self._is_held = False
 
 
 class Engine:
@@ -78,8 +101,27 @@ class Engine:
         waiting = max(self._unstarted, now.waiting)
         return replace(now, waiting=waiting, refused=self._refused)
 
-    def submit(self, request: GenerationRequest) -> Stream:
+    def reserve(self) -> Place:
+        """A place in the queue; who prepares a request takes one first.
+
+        Raises:
+            BusyError: The queue is full.
+            UnavailableError: The engine is stopping, or its runner is gone.
+        """
+        with self._lock:
+            if self._closed_because is not None:
+                raise UnavailableError(self._closed_because)
+            waiting = self._unstarted - self._free_places()
+            if waiting >= self.limits.queue:
+                self._refused += 1
+                raise self._too_busy(waiting)
+            self._unstarted += 1
+        return Place(self._count_left)
+
+    def submit(self, request: GenerationRequest, place: Place | None = None) -> Stream:
         """Takes a request; its events come to the running event loop.
+
+        `place` is what `reserve` gave; without one, a place is taken now.
 
         Raises:
             ContextLengthError: Prompt, or prompt and `max_tokens`, do not fit.
@@ -89,12 +131,10 @@ class Engine:
         """
         loop = asyncio.get_running_loop()
         generation = self._generation(request, Mailbox(loop))
-        with self._lock:
+        with place or self.reserve() as held, self._lock:
             if self._closed_because is not None:
                 raise UnavailableError(self._closed_because)
-            if self._unstarted >= self._room():
-                raise self.too_busy(self._unstarted)
-            self._unstarted += 1
+            held.pass_on()
             if self._thread.ident is None:
                 self._thread.start()
             self._inbox.put(lambda core: core.accept(generation))
@@ -102,9 +142,7 @@ class Engine:
             generation.mailbox, lambda: self._inbox.put(lambda core: core.give_up(generation))
         )
 
-    def too_busy(self, waiting: int) -> BusyError:
-        """Counts a refused request; the error says when to come again."""
-        self._refused += 1
+    def _too_busy(self, waiting: int) -> BusyError:
         return BusyError(
             f"{waiting} requests wait already and the queue holds {self.limits.queue}. "
             "Try again later, or raise the setting `queue`.",
@@ -175,11 +213,14 @@ class Engine:
                     param=param,
                 )
 
-    def _room(self) -> int:
-        """Requests that may be on their way to a first place: the queue, and places now free."""
+    def _free_places(self) -> int:
+        """Places where requests on their way to one will run without waiting for an end."""
         now = self._core.latest
-        places = 0 if now.waiting else self.limits.running - max(self._started, now.running)
-        return self.limits.queue + max(0, places)
+        return 0 if now.waiting else max(0, self.limits.running - max(self._started, now.running))
+
+    def _count_left(self) -> None:
+        with self._lock:
+            self._unstarted -= 1
 
     def _count_start(self) -> None:
         with self._lock:

@@ -76,7 +76,6 @@ class LocalLM:
         self._context_length = context_length
         self._defaults = defaults or Sampling()
         self._vocab_size = vocab_size
-        self._planning = 0
         template = tokenizer.chat_template
         self._thinks = template is not None and UNTHINK in template.source
 
@@ -105,12 +104,15 @@ class LocalLM:
 
     async def stream(self, request: Request) -> AsyncIterator[Event]:
         """Answers, event by event; see `LM.stream`."""
-        plan = await self._planned(request)
+        with self._engine.reserve() as place:
+            # Templates, long prompts and grammars take their time; the event loop has others.
+            plan = await aside(_length(request.prompt), self._plan, request)
+            stream = self._engine.submit(plan.generation, place)
         choices = [_Choice(index, plan) for index in range(request.n)]
-        if request.echo and not plan.generation.scores_prompt:
-            for choice in choices:
-                yield choice.echo(())
-        async with aclosing(self._engine.submit(plan.generation)) as events:
+        async with aclosing(stream) as events:
+            if request.echo and not plan.generation.scores_prompt:
+                for choice in choices:
+                    yield choice.echo(())
             async for event in events:
                 match event:
                     case Progress():
@@ -135,9 +137,11 @@ class LocalLM:
         return tuple([await self._score(prompt, continuation) for continuation in continuations])
 
     async def _score(self, prompt: str, continuation: str) -> Score:
-        generation = await aside(len(prompt), self._to_score, prompt, continuation)
+        with self._engine.reserve() as place:
+            generation = await aside(len(prompt), self._to_score, prompt, continuation)
+            stream = self._engine.submit(generation, place)
         scored: tuple[TokenLogprob, ...] = ()
-        async with aclosing(self._engine.submit(generation)) as events:
+        async with aclosing(stream) as events:
             async for event in events:
                 if isinstance(event, PromptScored):
                     scored = event.logprobs
@@ -158,20 +162,6 @@ class LocalLM:
                 ids = (start, *ids)
             before = 1
         return GenerationRequest(ids, logprobs=1, echo=True, score_only=True, score_from=before)
-
-    async def _planned(self, request: Request) -> _Plan:
-        """The plan, made in another thread; who waits for that stands in the queue as well.
-
-        Templates, long prompts and grammars take their time; the event loop has other streams.
-        """
-        limits = self._engine.limits
-        if self._planning >= limits.queue + limits.running:
-            raise self._engine.too_busy(self._planning)
-        self._planning += 1
-        try:
-            return await aside(_length(request.prompt), self._plan, request)
-        finally:
-            self._planning -= 1
 
     def _plan(self, request: Request) -> _Plan:
         raw = not _is_chat(request.prompt)
