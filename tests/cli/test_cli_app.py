@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -104,6 +105,27 @@ def test_a_reader_that_leaves_is_no_drama(served):
     assert done.stdout == "word "
     assert "Traceback" not in done.stderr
     assert "Exception ignored" not in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+@pytest.mark.parametrize("words", [["ask", "hello"], ["ask", "hello", "--json"], ["models", "list"],
+    ["--help"]])  # fmt: skip
+def test_a_full_disk_is_said_plainly(served, words):
+    served("word " * 5)
+    command = [sys.executable, "-m", "kataribe", *words]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == exits.FAILED
+    assert done.stderr == (
+        "kataribe: The output cannot be written: No space left on device. "
+        "Send it to a place with room.\n"
+    )
+
+
+def test_a_closed_output_is_no_drama():
+    script = f"{sys.executable} -m kataribe models list >&-"
+    done = subprocess.run(["sh", "-c", script], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_a_narrow_encoding_loses_characters_not_replies(served):

@@ -75,6 +75,17 @@ def test_a_model_whose_original_is_gone(cli, kataribe_home, pico_path, tmp_path)
     assert looked("models").state == "fail"
 
 
+@pytest.mark.parametrize("below", ["", "deeper"])
+def test_a_workspace_that_is_a_file(monkeypatch, tmp_path, below):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("KATARIBE_HOME", str(tmp_path / "file" / below))
+    found = {check.name: check for check in checks.all_checks()}
+    assert found["workspace"].state == "fail"
+    assert f"{tmp_path / 'file'} is no folder" in found["workspace"].found
+    assert "KATARIBE_HOME" in found["workspace"].advice
+    assert not [check for check in found.values() if "report" in check.advice]
+
+
 def test_no_model_yet():
     assert looked("models").state == "warn"
     assert "kataribe up" in looked("models").advice

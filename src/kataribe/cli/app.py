@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -58,6 +60,9 @@ def kataribe(
 def run(arguments: Sequence[str]) -> int:
     """Runs one command and gives its exit code."""
     words, verbose = _take_verbose(arguments)
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever called: nobody wants to read it
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a narrow encoding loses characters, not replies
@@ -80,7 +85,7 @@ def _take_verbose(arguments: Sequence[str]) -> tuple[list[str], bool]:
 def _explain(error: Exception, *, verbose: bool) -> int:
     from kataribe.base.errors import KataribeError
     from kataribe.cli import exits
-    from kataribe.cli.output import note
+    from kataribe.cli.output import is_full, note
 
     if verbose:
         import traceback
@@ -89,6 +94,12 @@ def _explain(error: Exception, *, verbose: bool) -> int:
     if isinstance(error, KataribeError):
         note(f"kataribe: {' '.join(error.message.split())}")
         return exits.exit_code(error)
+    if is_full(error):
+        note(
+            f"kataribe: The output cannot be written: {os.strerror(error.errno or 0)}. "
+            "Send it to a place with room."
+        )
+        return exits.FAILED
     hint = "" if verbose else " Add --verbose to see where."
     note(f"kataribe: unexpected {type(error).__name__}: {' '.join(str(error).split())}.{hint}")
     return exits.FAILED

@@ -45,6 +45,9 @@ def all_checks() -> Iterator[Check]:
     for look in CHECKS:
         try:
             yield from look()
+        except KataribeError as error:
+            name = look.__name__.removeprefix("_check_")
+            yield Check(name, "fail", error.message, "mend that first, then look again")
         except Exception as error:  # a doctor does not fall ill of the patient
             name = look.__name__.removeprefix("_check_")
             yield Check(name, "fail", f"{type(error).__name__}: {error}", "please report this")
@@ -127,6 +130,10 @@ def _check_settings() -> Iterator[Check]:
 def _check_workspace() -> Iterator[Check]:
     root = Workspace.locate().root
     nearest = next(folder for folder in (root, *root.parents) if folder.exists())
+    if not nearest.is_dir():
+        advice = "name a folder with KATARIBE_HOME, or move that file away"
+        yield Check("workspace", "fail", f"{root}: {nearest} is no folder", advice)
+        return
     free = shutil.disk_usage(nearest).free
     found = f"{root}, {size(free)} free"
     if not os.access(nearest, os.W_OK):

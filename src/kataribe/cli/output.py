@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 from collections.abc import Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeGuard
 
 if TYPE_CHECKING:
     from rich.status import Status
@@ -24,6 +25,12 @@ def say(text: str, *, end: str = "\n") -> None:
     """Writes to standard output at once."""
     sys.stdout.write((printable(text) if sys.stdout.isatty() else text) + end)
     sys.stdout.flush()
+
+
+def is_full(error: Exception) -> TypeGuard[OSError]:
+    """Whether standard output goes to a disk that takes no more; our own files say so themselves."""
+    full = (errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))
+    return isinstance(error, OSError) and error.errno in full and error.filename is None
 
 
 def note(text: str) -> None:
