@@ -99,7 +99,7 @@ NATIVE = Calibration(
 """
 
 _NATIVE_FAMILIES = frozenset({"llama", "mistral", "qwen2", "qwen3", "gemma3"})
-_NATIVE_PRECISIONS = frozenset({"auto", "int8", "bfloat16"})
+_NATIVE_PRECISIONS = frozenset({"auto", "int4", "int8", "bfloat16"})
 _NATIVE_STEP = 32
 
 

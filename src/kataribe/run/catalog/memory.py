@@ -177,7 +177,8 @@ def _native_bytes(group: TensorGroup, precision: str) -> int:
     """4 or 8 bits with float16 scales (and offsets) by groups of 32 and 16, or bfloat16."""
     if precision == "bfloat16" or (precision == "auto" and group.kind in _PLAIN):
         return 2 * group.values
-    if precision == "auto" and group.kind in _FOUR_BITS:
+    four_bits = precision == "auto" and group.kind in _FOUR_BITS
+    if four_bits or (precision == "int4" and group.role == "matrix"):
         return group.values * 5 // 8
     return group.values * (10 if precision == "auto" and group.kind in _WITH_OFFSET else 9) // 8
 

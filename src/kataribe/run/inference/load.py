@@ -18,6 +18,7 @@ from kataribe.run.inference.engine import Engine
 from kataribe.run.inference.local import LocalLM
 from kataribe.run.inference.native.library import native_library
 from kataribe.run.inference.native.runner import BLOCK_SIZE, NativeRunner, obstacle
+from kataribe.run.inference.native.weights import PRECISIONS
 from kataribe.run.inference.processors import on_processor, usable_threads
 from kataribe.run.inference.requests import EngineLimits
 from kataribe.run.inference.residents import LoadProgress
@@ -116,7 +117,8 @@ def _load_runner(checkpoint: Checkpoint, options: LoadOptions) -> Runner:
     if (
         library is not None
         and on_processor(options.device)
-        and (precision == "auto" or precision == "int8" or precision == "bfloat16")
+        and precision != "float32"
+        and precision in PRECISIONS
         and obstacle(checkpoint.config) is None
     ):
         return NativeRunner(

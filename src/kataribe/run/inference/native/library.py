@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
-from ctypes import POINTER, Structure, c_float, c_int, c_int32, c_void_p
+from ctypes import POINTER, Structure, c_float, c_int, c_int32, c_int64, c_void_p
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from kataribe.base.errors import KataribeError
 
-VERSION = 2
+VERSION = 3
 """Of the functions below; `source/library.cpp` has the same."""
 BUILT = Path(__file__).parent / "built" / "avx512bf16.so"
 """For x86-64 with AVX-512 and its products of bfloat16."""
@@ -58,6 +58,7 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "free": (None, (c_void_p,)),
     "reserve": (c_int, (c_void_p, c_int, c_int, c_int, c_int, c_int)),
     "pack": (None, (c_void_p, c_int, c_int, c_int, c_int, POINTER(Unpacked))),
+    "round": (None, (c_void_p, c_int64, c_void_p, c_void_p, c_void_p)),
     "row": (None, (c_void_p, c_int, c_int, c_int, c_void_p)),
     "tie": (None, (c_void_p,)),
     "vector": (None, (c_void_p, c_int, c_int, c_void_p, c_int)),

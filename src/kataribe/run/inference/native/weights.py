@@ -1,14 +1,16 @@
 """A checkpoint's weights into the native decoder, each kind of file in its own precision.
 
-| in the file | `auto` | `int8` | `bfloat16` |
-|---|---|---|---|
-| Q4_0, Q4_1, Q4_K | as they are, 4 bits in groups of 32 | 8 bits | bfloat16 |
-| other blocks | as they are, 8 bits in groups of 16 | 8 bits | bfloat16 |
-| ordinary numbers | bfloat16 | 8 bits | bfloat16 |
+| in the file | `auto` | `int4` | `int8` | `bfloat16` |
+|---|---|---|---|---|
+| Q4_0, Q4_1, Q4_K | as they are, 4 bits in groups of 32 | as they are | 8 bits | bfloat16 |
+| other blocks | as they are, 8 bits in groups of 16 | 4 bits | 8 bits | bfloat16 |
+| ordinary numbers | bfloat16 | 4 bits | 8 bits | bfloat16 |
+| head and embedding | as above | 8 bits | 8 bits | bfloat16 |
 
 "As they are" means the file's own integers; scales and offsets become float16, which those of
 Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 are already, while those of the K kinds, products of a float16 and a
-small integer, are rounded by at most one part in 2,048. `8 bits` rounds to groups of 16.
+small integer, are rounded by at most one part in 2,048. `8 bits` rounds to groups of 16,
+`4 bits` to groups of 32.
 """
 
 from __future__ import annotations
@@ -17,7 +19,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,7 +30,8 @@ from kataribe.make.model.checkpoint import Checkpoint
 from kataribe.make.model.sources import SourceTensor
 from kataribe.run.inference.native.library import Library, Unpacked, address
 
-NativePrecision: TypeAlias = Literal["auto", "int8", "bfloat16"]
+NativePrecision: TypeAlias = Literal["auto", "int4", "int8", "bfloat16"]
+PRECISIONS: tuple[NativePrecision, ...] = get_args(NativePrecision)
 
 _CHUNK_VALUES = 1 << 20
 """Weights that are taken apart at a time, by each thread."""
@@ -75,13 +78,13 @@ class Rows:
     offsets: Floats | None = None
 
 
-def format_of(kind: str, precision: NativePrecision) -> Format:
-    """How a matrix stored as `kind` is held."""
+def format_of(kind: str, precision: NativePrecision, *, table: bool = False) -> Format:
+    """How a matrix stored as `kind` is held; `table` for the embedding and the head."""
     if precision == "bfloat16" or (precision == "auto" and kind not in GROUPED):
         return Format.BFLOAT16
-    if precision == "int8":
+    if precision == "int8" or (precision == "int4" and table):
         return Format.Q8
-    if kind in _FOUR_BITS:
+    if precision == "int4" or kind in _FOUR_BITS:
         return Format.Q4
     return Format.Q8_OFFSET if kind in _WITH_OFFSET else Format.Q8
 
@@ -111,7 +114,7 @@ def pack_weights(
     with ThreadPoolExecutor(threads) as pool:
         waiting = []
         for layer, place, source in places:
-            form = format_of(source.kind, precision)
+            form = format_of(source.kind, precision, table=layer < 0)
             library.call("reserve", decoder, layer, place, form, *source.shape)
             raw = source.raw()
             for first, last in _chunks(*source.shape):
@@ -126,23 +129,20 @@ def pack_weights(
             done.result()
 
 
-def take_apart(source: SourceTensor, form: Format) -> Rows:
-    """A matrix as the library packs it in `form`; a file's own NaN and infinity stay such."""
-    with np.errstate(invalid="ignore", over="ignore"):
-        return _take_apart(source, form)
-
-
-def _take_apart(source: SourceTensor, form: Format) -> Rows:
+def take_apart(library: Library, source: SourceTensor, form: Format) -> Rows:
+    """A matrix as the library packs it in `form`."""
     rows, columns = source.shape
     if form is Format.BFLOAT16:
         raw = source.raw()
         return Rows(raw if source.kind == "BF16" else bfloat16_from_float32(source.values()))
+    if form is Format.Q4 and source.kind not in _FOUR_BITS:
+        return _in_four_bits(library, source.values())
     if source.kind not in GROUPED:
-        return _rounded(source.values())
+        return _in_eight_bits(source.values())
     groups = split_blocks(source.raw().reshape(-1, BLOCK[source.kind][1]), source.kind)
-    if form is Format.Q8 and groups.offsets is not None:
-        return _rounded(source.values())
     values, scales, offsets = groups.values, groups.scales, groups.offsets
+    if form is Format.Q8 and offsets is not None:
+        return _in_eight_bits(source.values())
     if form is Format.Q4 and offsets is None:  # Q4_0 holds -8 to 7
         values, offsets = values + np.int8(8), -8 * scales
     apart = values.shape[-1] // _GROUP[form]
@@ -152,7 +152,18 @@ def _take_apart(source: SourceTensor, form: Format) -> Rows:
     return Rows(np.ascontiguousarray(values).reshape(rows, columns), scales, offsets)
 
 
-def _rounded(values: Floats) -> Rows:
+def _in_four_bits(library: Library, values: Floats) -> Rows:
+    """4 bits in groups of 32; see `source/rounding.h`."""
+    weights = np.ascontiguousarray(values)
+    whole = np.empty(weights.shape, dtype=np.uint8)
+    scales = np.empty((len(weights), weights.shape[1] // 32), dtype=np.float32)
+    offsets = np.empty_like(scales)
+    pointers = map(address, (whole, scales, offsets))
+    library.call("round", address(weights), scales.size, *pointers)
+    return Rows(whole, scales, offsets)
+
+
+def _in_eight_bits(values: Floats) -> Rows:
     """8 bits in groups of 16; the scale is rounded up to float16's 11 bits first."""
     grouped = values.reshape(len(values), -1, 16)  # (rows, groups, 16)
     exact = np.abs(grouped).max(axis=-1) / np.float32(127)
@@ -171,7 +182,7 @@ def _chunks(rows: int, columns: int) -> Iterator[tuple[int, int]]:
 
 def _pack(at: tuple[Library, object, int, int, int], source: SourceTensor, form: Format) -> None:
     library, decoder, layer, place, first = at
-    rows = take_apart(source, form)
+    rows = take_apart(library, source, form)
     pointers = Unpacked(address(rows.values), address(rows.scales), address(rows.offsets))
     library.call("pack", decoder, layer, place, first, source.shape[0], pointers)
 

@@ -3,6 +3,7 @@
 #include <new>
 
 #include "decoder.h"
+#include "rounding.h"
 
 using namespace kataribe;
 
@@ -12,7 +13,7 @@ namespace {
 
 enum Failure { FINE = 0, NO_MEMORY = 1, BAD_INPUT = 2 };
 
-constexpr int VERSION = 2;  // `native/library.py` has the same
+constexpr int VERSION = 3;  // `native/library.py` has the same
 
 // Layer -1: the embedding (place 0) or the head (place 1).
 Matrix& matrix_at(Decoder& decoder, int layer, int place) {
@@ -89,6 +90,13 @@ EXPORT void kataribe_pack(Decoder* decoder, int layer, int place, int first, int
                              from->offsets ? from->offsets + skipped * groups : nullptr};
         pack_panel(matrix, (first + row) / PANEL, panel);
     }
+}
+
+// 32 weights for each group to values, one scale and one offset.
+EXPORT void kataribe_round(const float* weights, int64_t groups, uint8_t* values, float* scales,
+                           float* offsets) {
+    for (int64_t g = 0; g < groups; g++)
+        round_group(weights + g * 32, values + g * 32, scales[g], offsets[g]);
 }
 
 // One row of a matrix as it is held, unrounded.

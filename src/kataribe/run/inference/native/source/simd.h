@@ -39,6 +39,9 @@ inline Bits splat(uint32_t value) { return Bits{} + value; }
 inline Vec max(Vec a, Vec b) { return a > b ? a : b; }
 inline Vec min(Vec a, Vec b) { return a < b ? a : b; }
 
+// The nearest whole number, of equals the even one; up to 2^22.
+inline Vec nearest(Vec x) { return x + 12582912.0f - 12582912.0f; }
+
 // sum[i] += the products of both bfloat16 of lane i of a and b.
 inline Vec dot(Vec sum, Bits a, Bits b) {
     return (Vec)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
