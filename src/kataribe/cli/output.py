@@ -28,7 +28,7 @@ def say(text: str, *, end: str = "\n") -> None:
 
 
 def is_full(error: Exception) -> TypeGuard[OSError]:
-    """Whether standard output goes to a disk that takes no more; our own files say so themselves."""
+    """Whether standard output goes to a disk that takes no more; other files say it themselves."""
     full = (errno.ENOSPC, errno.EFBIG, errno.EIO, getattr(errno, "EDQUOT", errno.ENOSPC))
     return isinstance(error, OSError) and error.errno in full and error.filename is None
 
