@@ -61,11 +61,18 @@ _FUNCTIONS: dict[str, tuple[Any, tuple[Any, ...]]] = {
     "round": (None, (c_void_p, c_int64, c_void_p, c_void_p, c_void_p)),
     "row": (None, (c_void_p, c_int, c_int, c_int, c_void_p)),
     "tie": (None, (c_void_p,)),
-    "vector": (None, (c_void_p, c_int, c_int, c_void_p, c_int)),
-    "rope": (None, (c_void_p, c_int, c_void_p, c_int, c_float)),
+    "vector": (c_int, (c_void_p, c_int, c_int, c_void_p, c_int)),
+    "rope": (c_int, (c_void_p, c_int, c_void_p, c_int, c_float)),
     "layer": (None, (c_void_p, c_int, c_int, c_int)),
     "step": (c_int, (c_void_p, POINTER(StepInput), c_int)),
     "copy": (None, (c_void_p, c_void_p, c_int)),
+}
+
+
+_FAILURES = {
+    1: "there is not enough memory; choose a shorter context or a smaller model",
+    2: "what was passed to it is not whole",
+    3: "the system gave no thread; end other programs or set fewer with --threads",
 }
 
 
@@ -83,10 +90,7 @@ class Library:
         """Calls a function of `source/library.cpp`; `KataribeError` where it fails."""
         failure = self._functions[name](*arguments)
         if failure:
-            reasons = {1: "there is not enough memory", 2: "what was passed to it is not whole"}
-            raise KataribeError(
-                f"The native runner's {name} failed: {reasons.get(failure, failure)}."
-            )
+            raise KataribeError(f"The native runner's {name} failed: {_FAILURES[failure]}.")
 
 
 @lru_cache(maxsize=1)

@@ -129,6 +129,7 @@ def pack_weights(
             done.result()
 
 
+@np.errstate(invalid="ignore", over="ignore")  # a file's own NaN and infinity stay such
 def take_apart(library: Library, source: SourceTensor, form: Format) -> Rows:
     """A matrix as the library packs it in `form`."""
     rows, columns = source.shape

@@ -30,6 +30,15 @@ struct AttentionScratch {
     std::vector<float> scores;
     std::vector<uint16_t> weights;
     std::vector<uint32_t> pairs;
+
+    // For queries that see up to `keys` keys; memory is asked for before threads work, because
+    // there is nobody to tell when it runs out in one of them.
+    void reserve(int keys, int head_dim) {
+        const auto padded = static_cast<size_t>(keys + 4 * BLOCK - 1) / (4 * BLOCK) * (4 * BLOCK);
+        const size_t needed = QUERIES * (padded + 4 * BLOCK);
+        if (scores.size() < needed) scores.resize(needed), weights.resize(needed);
+        pairs.resize(static_cast<size_t>(QUERIES) * head_dim / 2);
+    }
 };
 
 // Scores of T queries over blocks [first, last), N blocks at a time; hidden ones are -infinity.
@@ -120,11 +129,6 @@ void attend_some(const Scope& scope, const Query* queries, AttentionScratch& scr
     const int last = newest / BLOCK + 1;
     constexpr int together = T > 3 ? 2 : 4;  // blocks: enough sums at once to hide their latency
     const int stride = (last - first + together - 1) / together * together * BLOCK;
-    if (scratch.scores.size() < static_cast<size_t>(T) * stride) {
-        scratch.scores.resize(static_cast<size_t>(QUERIES) * stride * 2);
-        scratch.weights.resize(static_cast<size_t>(QUERIES) * stride * 2);
-    }
-    scratch.pairs.resize(static_cast<size_t>(QUERIES) * scope.head_dim / 2);
     uint32_t* const pairs = scratch.pairs.data();
     for (int pair = 0; pair < scope.head_dim / 2; pair++)
         for (int t = 0; t < T; t++) pairs[pair * T + t] = queries[t].pairs[pair];

@@ -76,7 +76,11 @@ class Step final : public Job {
         decoder_.gates.resize(std::max<size_t>(decoder_.gates.size(), threads_));
         for (auto& gates : decoder_.gates)
             gates.resize(std::max(gates.size(), rows * PANEL));
+        int longest = 0;
+        for (int slice = 0; slice < input_.slices; slice++)
+            longest = std::max(longest, input_.start[slice] + input_.row[slice + 1] - input_.row[slice]);
         decoder_.attention.resize(std::max<size_t>(decoder_.attention.size(), threads_));
+        for (auto& scratch : decoder_.attention) scratch.reserve(longest, shape_.head_dim);
         next_.assign(static_cast<size_t>(threads_), 0);
     }
 

@@ -1,5 +1,6 @@
 // What Python calls. Every function that can fail gives 0 for success, else a number of `Failure`.
 #include <atomic>
+#include <memory>
 #include <new>
 
 #include "decoder.h"
@@ -11,7 +12,19 @@ using namespace kataribe;
 
 namespace {
 
-enum Failure { FINE = 0, NO_MEMORY = 1, BAD_INPUT = 2 };
+enum Failure { FINE = 0, NO_MEMORY = 1, BAD_INPUT = 2, REFUSED = 3 };
+
+// No exception may leave through a C function.
+template <class Use>
+int guarded(Use use) {
+    try {
+        return use();
+    } catch (const std::bad_alloc&) {
+        return NO_MEMORY;
+    } catch (const std::exception&) {  // the system has no more threads
+        return REFUSED;
+    }
+}
 
 constexpr int VERSION = 3;  // `native/library.py` has the same
 
@@ -53,16 +66,15 @@ EXPORT int kataribe_version() {
 }
 
 EXPORT int kataribe_new(const Shape* shape, Decoder** out) {
-    auto* decoder = new (std::nothrow) Decoder;
-    if (!decoder) return NO_MEMORY;
-    decoder->shape = *shape;
-    decoder->layers = std::vector<Layer>(static_cast<size_t>(shape->layers));
-    if (!decoder->cache.reserve(shape->layers, shape->blocks, shape->kv_heads, shape->head_dim)) {
-        delete decoder;
-        return NO_MEMORY;
-    }
-    *out = decoder;
-    return FINE;
+    return guarded([&]() -> int {
+        auto decoder = std::make_unique<Decoder>();
+        decoder->shape = *shape;
+        decoder->layers = std::vector<Layer>(static_cast<size_t>(shape->layers));
+        if (!decoder->cache.reserve(shape->layers, shape->blocks, shape->kv_heads, shape->head_dim))
+            return NO_MEMORY;
+        *out = decoder.release();
+        return FINE;
+    });
 }
 
 EXPORT void kataribe_free(Decoder* decoder) {
@@ -73,8 +85,10 @@ EXPORT void kataribe_free(Decoder* decoder) {
 // Makes room for a matrix; layer and place as in `matrix_at`.
 EXPORT int kataribe_reserve(Decoder* decoder, int layer, int place, int format, int outputs,
                             int inputs) {
-    Matrix& matrix = matrix_at(*decoder, layer, place);
-    return matrix.reserve(static_cast<Format>(format), outputs, inputs) ? FINE : NO_MEMORY;
+    return guarded([&]() -> int {
+        Matrix& matrix = matrix_at(*decoder, layer, place);
+        return matrix.reserve(static_cast<Format>(format), outputs, inputs) ? FINE : NO_MEMORY;
+    });
 }
 
 // Packs rows from `first` (a multiple of 32) on, in the calling thread.
@@ -107,16 +121,22 @@ EXPORT void kataribe_row(Decoder* decoder, int layer, int place, int row, float*
 EXPORT void kataribe_tie(Decoder* decoder) { decoder->tied = true; }
 
 // Layer -1: the last norm.
-EXPORT void kataribe_vector(Decoder* decoder, int layer, int place, const float* values,
-                            int count) {
-    auto& target = layer >= 0 ? decoder->layers[layer].vector[place] : decoder->norm;
-    target.assign(values, values + count);
+EXPORT int kataribe_vector(Decoder* decoder, int layer, int place, const float* values,
+                           int count) {
+    return guarded([&]() -> int {
+        auto& target = layer >= 0 ? decoder->layers[layer].vector[place] : decoder->norm;
+        target.assign(values, values + count);
+        return FINE;
+    });
 }
 
-EXPORT void kataribe_rope(Decoder* decoder, int kind, const float* frequencies, int count,
-                          float factor) {
-    decoder->rope[kind].frequencies.assign(frequencies, frequencies + count);
-    decoder->rope[kind].factor = factor;
+EXPORT int kataribe_rope(Decoder* decoder, int kind, const float* frequencies, int count,
+                         float factor) {
+    return guarded([&]() -> int {
+        decoder->rope[kind].frequencies.assign(frequencies, frequencies + count);
+        decoder->rope[kind].factor = factor;
+        return FINE;
+    });
 }
 
 EXPORT void kataribe_layer(Decoder* decoder, int layer, int window, int rope) {
@@ -126,12 +146,10 @@ EXPORT void kataribe_layer(Decoder* decoder, int layer, int window, int rope) {
 
 EXPORT int kataribe_step(Decoder* decoder, const StepInput* input, int threads) {
     if (!decoder || threads < 1 || !is_whole(*decoder, *input)) return BAD_INPUT;
-    try {
+    return guarded([&]() -> int {
         run_step(*decoder, *input, threads);
-    } catch (const std::bad_alloc&) {
-        return NO_MEMORY;
-    }
-    return FINE;
+        return FINE;
+    });
 }
 
 EXPORT void kataribe_copy(Decoder* decoder, const int32_t* pairs, int count) {
