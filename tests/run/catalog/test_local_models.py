@@ -23,7 +23,7 @@ from kataribe.base.errors import (
     StorageError,
 )
 from kataribe.base.workspace import Workspace
-from kataribe.run.catalog.cards import Card
+from kataribe.run.catalog.cards import Card, Terms
 from kataribe.run.catalog.catalog import Catalog
 
 
@@ -374,7 +374,7 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     card = Card(
         "famous", "Famous 1", "pypi:famous==1.0", "llama", "chat", ("en",), "MIT",
         size=path.stat().st_size, sha256=hashlib.sha256(path.read_bytes()).hexdigest(),
-        file="famous.gguf",
+        file="famous.gguf", terms=Terms("Famous Terms", "https://example.org/terms"),
     )  # fmt: skip
     for module in ("cards", "catalog", "local"):
         name = f"kataribe.run.catalog.{module}.built_in_cards"
@@ -390,7 +390,7 @@ def test_an_imported_file_with_known_bytes_is_the_known_model(
     found = catalog.import_(known, link=link)
     assert (found.name, found.card.title, found.card.licence) == ("famous", "Famous 1", "MIT")
     assert (found.card.source, found.card.languages) == (f"file:{known}", ("en",))
-    assert catalog.pull("famous").path == found.path
+    assert catalog.pull("famous", accept_terms=True).path == found.path
     assert [entry.name for entry in catalog.entries()] == ["famous"]
     named = catalog.import_(known, as_name="mine", link=link)
     assert (named.name, named.card.licence) == ("mine", "MIT")

@@ -75,9 +75,10 @@ def card_of(source: Source) -> Card:
     name = source.model_name
     if isinstance(source, FileSource):
         known = recognise(source.path)
-        return (
-            Card(name, name, str(source)) if known is None else replace(known, source=str(source))
-        )
+        if known is None:
+            return Card(name, name, str(source))
+        # Terms are asked for before a download; whoever has the file has gone by them already.
+        return replace(known, source=str(source), terms=None)
     if isinstance(source, WheelSource):
         part = WheelPart(source.package, source.version, source.member)
         return Card(name, name, str(source), file=f"{name}.gguf", parts=(part,))
