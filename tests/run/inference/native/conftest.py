@@ -8,7 +8,7 @@ import torch
 from kataribe.run.inference.native.library import Library, native_library
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def library() -> Library:
     """The native runner's library, where it runs."""
     found = native_library()

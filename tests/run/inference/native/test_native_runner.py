@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pytest
-from native_models import make, native
+from native_models import make
+from native_small import native
 
 from kataribe.base.errors import KataribeError
 from kataribe.make.model.checkpoint import Checkpoint, open_checkpoint
