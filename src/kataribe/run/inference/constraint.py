@@ -27,7 +27,8 @@ from kataribe.base.lm import (
     TextFormat,
     ToolSpec,
 )
-from kataribe.run.inference.argument_schemas import NOT_APART, arguments_of
+from kataribe.run.inference.argument_schemas import arguments_of
+from kataribe.run.inference.complaints import in_plain_words
 from kataribe.run.inference.equivalents import in_other_words
 from kataribe.run.inference.schema_bounds import (
     MOST_CHARACTERS,
@@ -322,10 +323,4 @@ def _limits() -> Any:
 def _check(matcher: Any, param: str) -> None:
     if not matcher.is_error():
         return
-    reason = " ".join(str(matcher.get_error()).split())
-    if reason.startswith("oneOf constraints"):
-        raise ConstraintError(NOT_APART, param=param)
-    raise ConstraintError(
-        f"What the reply must match cannot be used: {reason[:500]}. Correct or simplify it.",
-        param=param,
-    )
+    raise ConstraintError(in_plain_words(str(matcher.get_error())), param=param)

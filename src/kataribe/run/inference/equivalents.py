@@ -52,10 +52,29 @@ def _said(schema: Any, proof: _Proof) -> Any:
             told[key] = [_said(part, proof) for part in value]
         else:
             told[key] = _said(value, proof)
+    told = {key: value for key, value in told.items() if not _says_nothing(key, value, told)}
     options = told.get("oneOf")
     if isinstance(options, list) and "anyOf" not in told and proof.are_all_apart(options):
         told = {"anyOf" if key == "oneOf" else key: value for key, value in told.items()}
     return _unique(told, proof) if "uniqueItems" in told else told
+
+
+def _says_nothing(key: str, value: Any, schema: Mapping[str, Any]) -> bool:
+    """Whether a keyword that the compiler does not know rules nothing out as it stands."""
+    match key:
+        case "propertyNames" | "unevaluatedProperties" | "unevaluatedItems":
+            return value is True or value == {}
+        case "dependentRequired" | "dependentSchemas" | "dependencies":
+            return bool(value == {})
+        case "not":
+            return value is False
+        case "if":
+            return "then" not in schema and "else" not in schema
+        case "then" | "else":
+            return "if" not in schema
+        case "minContains" | "maxContains":
+            return "contains" not in schema
+    return False
 
 
 def _unique(schema: dict[str, Any], proof: _Proof) -> dict[str, Any]:

@@ -77,8 +77,16 @@ def check_length(what: str, text: str, most: int) -> None:
 
 
 def check_pattern(what: str, pattern: str) -> None:
-    """Raises `ConstraintError` for an expression that is long, or long when written out."""
+    """Raises `ConstraintError` for an expression that is long, or long when written out.
+
+    Also for one that ends in a lone backslash: the compiler drops that, and takes what is left.
+    """
     check_length(what, pattern, _MOST_PATTERN)
+    if (len(pattern) - len(pattern.rstrip("\\"))) % 2:
+        raise ConstraintError(
+            f"The {what} {pattern[-60:]!r} ends in a backslash that escapes nothing. Write two for "
+            "a backslash, or leave it out."
+        )
     letters = expanded_length(pattern)
     if letters > _MOST_EXPANDED:
         raise ConstraintError(
