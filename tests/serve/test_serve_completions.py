@@ -238,6 +238,11 @@ async def test_wrong_token_calls(monkeypatch, path, fields, status, param):
     assert (answer.status_code, answer.json()["error"]["param"]) == (status, param)
 
 
+async def test_prompt_and_messages_exclude_each_other(monkeypatch):
+    answer = await tokenize(monkeypatch, "/tokenize", prompt="a", messages=[])
+    assert "exclude each other" in answer.json()["error"]["message"]
+
+
 async def test_a_model_without_a_template_says_so(monkeypatch):
     def refuse(self, messages, **options):
         raise UnsupportedError("A base model.", param="messages")

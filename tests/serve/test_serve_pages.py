@@ -139,6 +139,7 @@ def studio(tmp_path):
 @pytest.mark.parametrize("path", ["/", "/index.html", "/chat", "/chat/42?x=1", "/models/org%2Fb"])
 async def test_studio_page_answers_its_own_addresses(studio, path):
     async with inside(source_of(), studio) as http:
+        http.headers["accept"] = "text/html,application/xhtml+xml,*/*;q=0.8"
         answer = await http.get(path)
         assert (answer.status_code, answer.text) == (200, "<!doctype html>the studio")
         assert answer.headers["cache-control"] == "no-cache"

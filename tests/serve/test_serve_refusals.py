@@ -36,6 +36,10 @@ def named(name: str) -> dict:
     return {"type": "function", "function": {"name": name}}
 
 
+def shaped(parameters) -> dict:
+    return {"tools": [{"type": "function", "function": {"name": "f", "parameters": parameters}}]}
+
+
 WRONG = [
     ({"temprature": 1}, "temprature", "unknown_field", "'temperature'"),
     ({"max_token": 1}, "max_token", "unknown_field", "'max_tokens'"),
@@ -106,6 +110,29 @@ WRONG = [
         "weather",
     ),
     (choose("sometimes"), "tool_choice", None, "required"),
+    (choose("sometimes"), "tool_choice", None, 'is "sometimes", but must be'),
+    (choose({}), "tool_choice", None, '"function": {"name"'),
+    (choose({"name": "weather"}), "tool_choice", None, '"allowed_tools": {"mode"'),
+    (choose(5), "tool_choice", None, "is 5, but must be"),
+    (choose({"type": "tool"}), "tool_choice", None, "has the type 'tool', but must be"),
+    (choose({"type": "function"}), "tool_choice.function", "missing_field", "required"),
+    (choose({"type": "function", "function": {"name": 5}}), "tool_choice.function.name", None, "5"),
+    ({"response_format": "json"}, "response_format", None, "json_schema"),
+    (shaped({"type": "array", "items": {}}), "tools[0].function.parameters", None, "'f'"),
+    (shaped({"type": ["string", "null"]}), "tools[0].function.parameters", None, "an object"),
+    (shaped({"enum": ["a"]}), "tools[0].function.parameters", None, "an object"),
+    (
+        shaped({"anyOf": [{"type": "string"}, {"const": 1}]}),
+        "tools[0].function.parameters",
+        None,
+        "",
+    ),
+    ({"temperature": 2.5}, "temperature", None, "is 2.5: "),
+    ({"n": 500}, "n", None, "is 500: "),
+    ({"max_tokens": -7}, "max_tokens", None, "is -7: "),
+    ({"top_k": "many"}, "top_k", None, 'is "many": '),
+    ({"logit_bias": {"7": -101}}, "logit_bias.7", None, "is -101: "),
+    ({"stop": ["a", 5]}, "stop[1]", None, "is 5: "),
     ({"tools": [{"type": "custom", "custom": {}}]}, "tools[0].type", None, "function"),
     ({"tools": [named("has space")]}, "tools[0].function.name", None, "pattern"),
     (
@@ -384,3 +411,58 @@ def test_body_over_the_limit_is_refused_unread(live):
         assert answer.json()["error"]["code"] == "body_too_long"
         assert "100000 bytes" in answer.json()["error"]["message"]
     assert ServerSettings().max_body_bytes == 32 * 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    "parameters",
+    [
+        {},
+        {"properties": {"a": {}}},
+        {"type": ["object", "null"], "properties": {"a": {}}},
+        {"anyOf": [{"type": "null"}, {"type": "object"}]},
+        {"$ref": "#/$defs/a", "$defs": {"a": {"type": "object"}}},
+    ],
+)
+async def test_parameters_that_may_be_an_object_are_taken(parameters):
+    async with inside(source_of(ScriptedLM("Yes."))) as http:
+        answer = await http.post("/v1/chat/completions", json=hello(**shaped(parameters)))
+    assert answer.status_code == 200, answer.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/models"),
+        ("GET", "/models/scripted"),
+        ("POST", "/chat/completions"),
+        ("POST", "/completions"),
+    ],
+)
+async def test_an_address_without_v1_says_what_was_meant(method, path):
+    async with shared() as http:
+        for accept in ("application/json", "*/*"):
+            answer = await http.request(method, path, json={}, headers={"accept": accept})
+            assert answer.status_code == 404
+            message = answer.json()["error"]["message"]
+            assert f"Did you mean /v1{path}?" in message
+            assert "base URL of this API ends in /v1" in message
+
+
+async def test_addresses_that_are_nowhere_get_no_such_hint():
+    async with shared() as http:
+        for path in ("/chats", "/v1/chat", "/v1/v1/models"):
+            answer = await http.post(path, json={})
+            assert "See /docs" in answer.json()["error"]["message"]
+
+
+async def test_a_browser_gets_the_studios_page_for_the_same_address(tmp_path):
+    (tmp_path / "index.html").write_text("<html>studio</html>")
+    app = create_app(source_of(LM), ServerSettings(studio=tmp_path))
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(app), base_url="http://localhost"
+    ) as http:
+        browser = {"accept": "text/html,application/xhtml+xml,*/*;q=0.8"}
+        page = await http.get("/models", headers=browser)
+        assert (page.status_code, page.text) == (200, "<html>studio</html>")
+        assert (await http.get("/models")).status_code == 404
+        assert (await http.get("/chat/abc")).text == "<html>studio</html>"

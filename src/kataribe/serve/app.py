@@ -13,6 +13,7 @@ from starlette.responses import Response
 import kataribe
 from kataribe.base.errors import KataribeError
 from kataribe.serve.access import Access
+from kataribe.serve.addresses import PREFIX, meant
 from kataribe.serve.chat import chat_router
 from kataribe.serve.completions import completions_router
 from kataribe.serve.desk import Desk
@@ -71,10 +72,13 @@ def create_app(
 
 async def _on_http(http: HTTPRequest, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    way_out = "See /docs for what there is."
+    if error.status_code == 404 and (address := meant(http.scope)) is not None:
+        way_out = f"Did you mean {address}? The base URL of this API ends in {PREFIX}."
     return error_response(
         RefusedError(
             error.status_code,
-            f"{error.detail}: {http.method} {http.url.path}. See /docs for what there is.",
+            f"{error.detail}: {http.method} {http.url.path}. {way_out}",
             code=str(error.detail).lower().replace(" ", "_"),
             headers=error.headers,
         )

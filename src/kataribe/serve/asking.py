@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from kataribe.base.errors import InputError, UnsupportedError
 from kataribe.base.lm import (
@@ -71,7 +72,7 @@ def chat_request(body: ChatCompletionRequest) -> Request:
 
 
 def tools_of(tools: Sequence[ToolDefinition] | None) -> tuple[ToolSpec, ...]:
-    """The tools; raises `InputError` for two of one name."""
+    """The tools; raises `InputError` for two of one name, and for arguments that are no object."""
     specs: dict[str, ToolSpec] = {}
     for place, tool in enumerate(tools or ()):
         function = tool.function
@@ -80,6 +81,12 @@ def tools_of(tools: Sequence[ToolDefinition] | None) -> tuple[ToolSpec, ...]:
                 f"Two tools are called {function.name!r}; give each its own name.",
                 param=f"tools[{place}].function.name",
             )
+        if not _may_be_object(function.parameters or {}):
+            raise InputError(
+                f"The parameters of tool {function.name!r} are the schema of something else than "
+                'an object, and arguments have names. Use {"type": "object", "properties": ...}.',
+                param=f"tools[{place}].function.parameters",
+            )
         specs[function.name] = ToolSpec(
             function.name,
             function.description or "",
@@ -87,6 +94,23 @@ def tools_of(tools: Sequence[ToolDefinition] | None) -> tuple[ToolSpec, ...]:
             bool(function.strict),
         )
     return tuple(specs.values())
+
+
+def _may_be_object(schema: Mapping[str, Any]) -> bool:
+    """Whether nothing at the schema's top rules objects out."""
+    kinds = schema.get("type", "object")
+    if "object" not in (kinds if isinstance(kinds, list) else [kinds]):
+        return False
+    values = [schema["const"]] if "const" in schema else schema.get("enum")
+    if isinstance(values, list):
+        return any(isinstance(value, dict) for value in values)
+    for key in ("anyOf", "oneOf"):
+        parts = schema.get(key)
+        if isinstance(parts, list) and not any(
+            _may_be_object(part) for part in parts if isinstance(part, dict)
+        ):
+            return False
+    return True
 
 
 def messages_in(messages: Sequence[ChatMessage], *, continue_last: bool) -> tuple[Message, ...]:

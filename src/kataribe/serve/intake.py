@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
 
@@ -22,6 +23,20 @@ NESTED = {
     "name": "messages carry no names here; write it into the content.",
 }
 """Fields inside messages that clients know and this server does not serve, with the reason."""
+
+FORMS = {
+    "tool_choice": '"none", "auto", "required", {"type": "function", "function": {"name": ...}} or '
+    '{"type": "allowed_tools", "allowed_tools": {"mode": ..., "tools": [...]}}',
+    "response_format": '{"type": "text"}, {"type": "json_object"} or '
+    '{"type": "json_schema", "json_schema": {"name": ..., "schema": ...}}',
+}
+"""What fields that have several forms may be."""
+
+LONGEST_SHOWN = 60
+"""Characters of a value that an error repeats."""
+
+_KEY = "[key]"
+"""The step by which pydantic says that it is the key before that is wrong, not what it holds."""
 
 
 class ClientGoneError(Exception):
@@ -88,7 +103,8 @@ def _check_type(http: HTTPRequest) -> None:
 def _first(error: ValidationError, value: Any, shape: type[BaseModel]) -> InputError:
     found = error.errors(include_url=False, include_input=False, include_context=True)
     one = max(found, key=lambda each: _weight(each, value))
-    param = _param(_path(one["loc"], value))
+    path = _path(one, value)
+    param = _param(path)
     if one["type"] == "extra_forbidden" and one["loc"][-1] in NESTED:
         reason = NESTED[str(one["loc"][-1])]
         return UnsupportedError(f"Field {param!r} is not supported: {reason}", param=param)
@@ -102,7 +118,14 @@ def _first(error: ValidationError, value: Any, shape: type[BaseModel]) -> InputE
         return InputError(
             f"Field {param!r} is missing; it is required.", param=param, code="missing_field"
         )
-    return InputError(f"Field {param!r}: {_sentence(one)}.", param=param)
+    if param in FORMS:
+        sent = _at(path, value)
+        kind = sent.get("type") if isinstance(sent, dict) else None
+        shown = f" has the type {kind!r}" if isinstance(kind, str) else _shown(sent)
+        but = f"{shown}, but" if shown else ""
+        return InputError(f"Field {param!r}{but} must be {FORMS[param]}.", param=param)
+    shown = "" if one["loc"][-1] == _KEY else _shown(_at(path, value))
+    return InputError(f"Field {param!r}{shown}: {_sentence(one)}.", param=param)
 
 
 def _weight(one: ErrorDetails, value: Any) -> tuple[bool, bool, int, bool]:
@@ -116,7 +139,7 @@ def _weight(one: ErrorDetails, value: Any) -> tuple[bool, bool, int, bool]:
     return (
         kind == "literal_error" and place[-1] == "type",
         kind == "extra_forbidden",
-        len(_path(place, value)),
+        len(_path(one, value)),
         not kind.endswith("_type"),
     )
 
@@ -140,18 +163,33 @@ def _names(schema: Mapping[str, Any]) -> set[str]:
     return names
 
 
-def _path(place: Sequence[str | int], value: Any) -> list[str | int]:
-    """The steps of `place` that are in the request; pydantic adds the names of union members."""
+def _path(one: ErrorDetails, value: Any) -> list[str | int]:
+    """The steps to an error that are in the request; pydantic adds the names of union members."""
     steps: list[str | int] = []
+    place = one["loc"]
     for number, step in enumerate(place):
         inside = (isinstance(value, dict) and step in value) or (
             isinstance(value, list) and isinstance(step, int) and step < len(value)
         )
         if inside:
             value = value[step]
-        if inside or (number == len(place) - 1 and isinstance(value, dict) and str(step).islower()):
-            steps.append(step)  # the last one may be the field that is missing
+        if inside or (one["type"] == "missing" and number == len(place) - 1):
+            steps.append(step)
     return steps
+
+
+def _at(path: Sequence[str | int], value: Any) -> Any:
+    for step in path:
+        value = value[step]
+    return value
+
+
+def _shown(value: Any) -> str:
+    """What stands behind a field's name to say its value; nothing for long and composed ones."""
+    if isinstance(value, dict | list):
+        return ""
+    text = json.dumps(value, ensure_ascii=False)
+    return f" is {text}" if len(text) <= LONGEST_SHOWN else ""
 
 
 def _param(place: Sequence[str | int]) -> str | None:

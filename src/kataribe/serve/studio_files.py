@@ -9,6 +9,8 @@ from starlette.responses import HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
+from kataribe.serve.addresses import is_page, meant
+
 API = ("v1", "api", "studio", "docs", "tokenize", "detokenize", "metrics", "openapi.json")
 """First steps of addresses that belong to the API: unknown ones below them are errors in JSON."""
 
@@ -57,10 +59,13 @@ class StudioFiles:
             return found
         if "." in path.rpartition("/")[2]:
             raise HTTPException(404)  # a file that is not there, and no page of the studio
+        if not is_page(scope) and meant(scope) is not None:
+            raise HTTPException(404)  # a client of the API, which could not read a page
         page = await self._file("index.html", scope)
         if page is None:
             return HTMLResponse(MISSING, 503)
         page.headers["cache-control"] = "no-cache"
+        page.headers["vary"] = "accept"
         return page
 
     async def _file(self, path: str, scope: Scope) -> Response | None:

@@ -42,6 +42,11 @@ def tokens_router(desk: Desk) -> APIRouter:
     async def tokenize(http: HTTPRequest) -> Response:
         value = parse_json(await http.body())
         chat = isinstance(value, dict) and "messages" in value
+        if chat and "prompt" in value:
+            raise InputError(
+                "prompt and messages exclude each other. Send the text or the conversation.",
+                param="prompt",
+            )
         shape = TokenizeChatRequest if chat else TokenizeTextRequest
         body: TokenizeChatRequest | TokenizeTextRequest = await read_body(http, shape)
         name = _named(desk, body.model)

@@ -38,6 +38,8 @@ Ranks = Annotated[int, Field(ge=0, le=20), _Whole]
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63), _Whole]
 Bias = Annotated[float, Field(ge=-100, le=100)]
 BiasKey = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
+# What pydantic writes of the keys' pattern says nothing of keys that do not match it.
+Biases = Annotated[dict[BiasKey, Bias], Field(json_schema_extra={"additionalProperties": False})]
 Stop = Annotated[str, Field(min_length=1)]
 
 
@@ -86,7 +88,7 @@ class Sampled(Incoming):
     ignore_eos: bool | None = Field(
         None, description="Extension: the model's end tokens do not end the reply."
     )
-    logit_bias: dict[BiasKey, Bias] | None = Field(None, description="By token id.")
+    logit_bias: Biases | None = Field(None, description="By token id.")
     n: Choices | None = Field(None, description="How many choices.")
     seed: Seed | None = None
     stop: Stop | Annotated[list[Stop], Field(max_length=16)] | None = Field(
