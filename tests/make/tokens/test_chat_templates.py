@@ -89,7 +89,30 @@ def test_variables_reach_the_template() -> None:
     with pytest.raises(InputError, match="'messages' belongs"):
         template.render(chat, variables={"messages": []})
     with pytest.raises(InputError, match="JSON"):
-        template.render(chat, variables={"x": object()})
+        template.render(chat, variables={"enable_thinking": object()})
+
+
+def test_variables_that_the_template_never_reads_are_refused() -> None:
+    chat = [text_message("user", "Hi")]
+    source = (
+        "{% if mood is not defined %}{% set mood = 'calm' %}{% endif %}{{ mood }}"
+        "{% for message in messages %}{% set part = message.content %}{{ part }}{% endfor %}"
+        "{{ bos_token }}{{ raise_exception('x') if never else '' }}"
+    )
+    template = ChatTemplate(source, names={"bos_token": "<s>"})
+    assert template.render(chat, variables={"mood": "glad", "never": False}) == "gladHi<s>"
+    with pytest.raises(
+        InputError, match=r"never reads the variable 'moood'.* mood, never\."
+    ) as told:
+        template.render(chat, variables={"mood": "glad", "moood": "sad"})
+    assert told.value.param == "chat_template_kwargs"
+    for name in ("part", "raise_exception", "loop", "range"):
+        with pytest.raises(InputError, match=f"'{name}'"):
+            template.render(chat, variables={name: 1})
+    with pytest.raises(InputError, match="reads none; leave them out"):
+        ChatTemplate("{{ messages }}").render(chat, variables={"mood": 1})
+    two = ChatTemplate("{{ messages }}", tool_source="{{ only_with_tools }}")
+    assert two.render(chat, variables={"only_with_tools": 1})
 
 
 @pytest.mark.parametrize("name", list(template_texts.ALL))

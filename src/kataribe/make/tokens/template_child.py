@@ -5,8 +5,9 @@ from looping for hours or building a string of a terabyte, and neither can be st
 a thread. So it runs here: the kernel ends this process when its CPU time is up, and refuses it
 memory beyond its limit. Nothing of Kataribe's is imported, and the environment is empty.
 
-Protocol, both ways: eight bytes of length (big-endian), then JSON. In: `{"source", "values"}`; out:
-`{"text"}`, or `{"error"}` for what the template itself did wrong.
+Protocol, both ways: eight bytes of length (big-endian), then JSON. In: `{"source", "values"}`, or
+without values to ask what the template reads; out: `{"text"}` or `{"names"}`, or `{"error"}` for
+what the template itself did wrong.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from typing import Any, BinaryIO
 
 import jinja2
 import jinja2.ext
+import jinja2.meta
 from jinja2 import nodes
 from jinja2.parser import Parser
 from jinja2.sandbox import ImmutableSandboxedEnvironment
@@ -74,8 +76,8 @@ def _now(format: str) -> str:  # noqa: A002  # the name that templates use
     return datetime.now().astimezone().strftime(format)
 
 
-@lru_cache(maxsize=32)
-def _compiled(source: str) -> jinja2.Template:
+@lru_cache(maxsize=1)
+def _environment() -> ImmutableSandboxedEnvironment:
     environment = ImmutableSandboxedEnvironment(
         trim_blocks=True,
         lstrip_blocks=True,
@@ -84,7 +86,17 @@ def _compiled(source: str) -> jinja2.Template:
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _raise
     environment.globals["strftime_now"] = _now
-    return environment.from_string(source)
+    return environment
+
+
+@lru_cache(maxsize=32)
+def _compiled(source: str) -> jinja2.Template:
+    return _environment().from_string(source)
+
+
+def _names(source: str) -> list[str]:
+    """The variables that a template may read and does not set itself."""
+    return sorted(jinja2.meta.find_undeclared_variables(_environment().parse(source)))
 
 
 def _limit(memory: int, seconds: float) -> None:
@@ -97,8 +109,10 @@ def _limit(memory: int, seconds: float) -> None:
     signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
-def _render(request: dict[str, Any], longest: int) -> dict[str, str]:
+def _render(request: dict[str, Any], longest: int) -> dict[str, Any]:
     try:
+        if "values" not in request:
+            return {"names": _names(request["source"])}
         text = _compiled(request["source"]).render(**request["values"])
         if len(text) > longest:
             return {"error": f"it wrote {len(text)} characters; {longest} are allowed here"}

@@ -47,11 +47,11 @@ class TemplateHost:
             request = json.dumps({"source": source, "values": values}).encode()
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f"A chat template can only be given JSON values: {error}.") from error
-        with self._lock:
-            reply = self._exchange(request)
-        if "error" in reply:
-            raise TemplateError(f"The chat template failed: {reply['error']}")
-        return str(reply["text"])
+        return str(self._ask(request)["text"])
+
+    def names(self, source: str) -> frozenset[str]:
+        """The variables that a template may read; `TemplateError` for an invalid one."""
+        return frozenset(self._ask(json.dumps({"source": source}).encode())["names"])
 
     def start(self) -> None:
         """Starts the child ahead of the first template, which then need not wait 0.3 s for it."""
@@ -64,6 +64,13 @@ class TemplateHost:
             if self._child is not None:
                 self._child.kill()
                 self._reap(self._child)
+
+    def _ask(self, request: bytes) -> dict[str, Any]:
+        with self._lock:
+            reply = self._exchange(request)
+        if "error" in reply:
+            raise TemplateError(f"The chat template failed: {reply['error']}")
+        return reply
 
     def _exchange(self, request: bytes) -> dict[str, Any]:
         child = self._running()

@@ -125,6 +125,12 @@ class ChatTemplate:
         except TemplateError:
             return False
 
+    @cached_property
+    def reads(self) -> frozenset[str]:
+        """The variables that it may read, besides what makes up a chat."""
+        sources = [self.source] if self.tool_source is None else [self.source, self.tool_source]
+        return frozenset().union(*map(shared_host().names, sources)) - OWN_NAMES
+
     def render(
         self,
         messages: Sequence[Message],
@@ -144,8 +150,8 @@ class ChatTemplate:
             variables: More values for the template (`enable_thinking`, `documents`, ...).
 
         Raises:
-            InputError: No messages, a variable with a name of the template's own, or one that is
-                not JSON; continuing a message that has no words.
+            InputError: No messages, a variable with a name of the template's own, one that it
+                never reads or that is not JSON; continuing a message that has no words.
             UnsupportedError: A message brings images or sound.
             TemplateError: See `TemplateHost.render`.
         """
@@ -154,6 +160,7 @@ class ChatTemplate:
 
     def render_marked(self, chat: Chat, marks: Marks) -> str:
         """The text with stand-ins for control tokens that people wrote; `marks` restores them."""
+        self._check_read(chat.variables)
         messages = [_mark_message(value, marks) for value in message_values(chat.messages)]
         tools = map_strings(tool_values(chat.tools), marks.inner)
         variables = map_strings(dict(chat.variables), marks.inner)
@@ -171,6 +178,18 @@ class ChatTemplate:
             },
         )
         return text if cut is None else _cut(text, cut)
+
+    def _check_read(self, variables: Mapping[str, Any]) -> None:
+        """A variable that nobody reads could not change the answer: a misspelt one, mostly."""
+        unread = sorted(variables.keys() - self.reads) if variables else []
+        if not unread:
+            return
+        known = ", ".join(sorted(self.reads - self.names.keys()))
+        way_out = f"It may read {known}." if known else "It reads none; leave them out."
+        raise InputError(
+            f"The chat template never reads the variable {unread[0]!r}. {way_out}",
+            param="chat_template_kwargs",
+        )
 
 
 def _mark_message(value: Mapping[str, Any], marks: Marks) -> dict[str, Any]:
