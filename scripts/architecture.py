@@ -8,6 +8,7 @@ handling of errors are as agreed. `check(root)` gives the complaints; tests feed
 
 from __future__ import annotations
 
+import ast
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -59,14 +60,26 @@ TORCH_FREE = (
     "store",
     "make.text",
     "make.tokens",
+    "make.model.checkpoint",
+    "make.model.families",
+    "make.model.frequencies",
+    "make.model.shapes",
     "run.catalog",
+    "run.inference",
     "run.providers",
-    "run.inference.step",
-    "run.inference.blocks",
-    "run.inference.scheduler",
-    "run.inference.sampler",
     "serve",
 )
+# Inside those, what computes with torch.
+WITH_TORCH = frozenset(
+    {
+        "run.inference.attention",
+        "run.inference.kv_cache",
+        "run.inference.runner",
+        "run.inference.torch_load",
+    }
+)
+# Imports inside functions that only run where torch is wanted: from, to.
+ON_REQUEST = frozenset({("run.inference.load", "run.inference.torch_load")})
 LEADS_TO_TORCH = ("torch", "transformers", "safetensors.torch", "accelerate", "peft")
 
 
@@ -170,9 +183,15 @@ def _components(graph: Mapping[str, list[str]]) -> Iterator[list[str]]:
                 low[node] = min(low[node], index[step])
 
 
+def is_torch_free(name: str) -> bool:
+    """Whether the plan says that importing this module does not bring torch in."""
+    listed = any(name == free or name.startswith(f"{free}.") for free in TORCH_FREE)
+    return listed and name not in WITH_TORCH
+
+
 def _torch(modules: Mapping[str, Module]) -> Iterator[str]:
     for name in modules:
-        if any(name == free or name.startswith(f"{free}.") for free in TORCH_FREE):
+        if is_torch_free(name):
             chain = _way_to_torch(name, modules)
             if chain:
                 yield f"{modules[name].path}:1: leads to torch: {' -> '.join(chain)}"
@@ -196,10 +215,22 @@ def _way_to_torch(start: str, modules: Mapping[str, Module]) -> list[str] | None
 
 
 def _runtime_imports(name: str, modules: Mapping[str, Module]) -> Iterator[Import]:
-    yield from (found for found in modules[name].imports if not found.types_only)
+    for found in modules[name].imports:
+        waits = (name, found.target) in ON_REQUEST and _is_inside(modules[name], found.line)
+        if not found.types_only and not waits:
+            yield found
     above = name.rpartition(".")[0]
     if above in modules:  # importing a module runs its package's __init__
         yield Import(above, line=1, outside=False, types_only=False)
+
+
+def _is_inside(module: Module, line: int) -> bool:
+    """Whether a line belongs to a function, so that it does not run at import."""
+    return any(
+        isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node.lineno < line <= (node.end_lineno or node.lineno)
+        for node in ast.walk(module.tree)
+    )
 
 
 def main() -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -24,16 +25,37 @@ def test_the_readme_maps_the_house():
 
 def test_torch_free_modules_leave_torch_alone_when_they_are_imported():
     modules = read_modules(ROOT / "src" / "kataribe")
-    free = [
-        f"kataribe.{name}"
-        for name in modules
-        if any(name == each or name.startswith(f"{each}.") for each in architecture.TORCH_FREE)
-    ]
+    free = [f"kataribe.{name}" for name in modules if architecture.is_torch_free(name)]
     assert len(free) > 10
     lines = [*(f"import {name}" for name in free), "import sys", "print('torch' in sys.modules)"]
     command = [sys.executable, "-c", "\n".join(lines)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.stdout == "False\n", done.stderr
+
+
+def test_the_documentation_says_torch_where_the_plan_does():
+    table = (ROOT / "docs" / "inference.md").read_text(encoding="utf-8")
+    told = {}
+    for line in table.splitlines():
+        cells = [cell.strip() for cell in line.split("|")]
+        if len(cells) == 5 and cells[3] in ("yes", "no"):
+            told |= dict.fromkeys(re.findall(r"`(\w+)\.py`", cells[2]), cells[3])
+    assert len(told) > 15
+    for name, torch in told.items():
+        assert (torch == "no") == architecture.is_torch_free(f"run.inference.{name}"), name
+    mentioned = {f"run.inference.{name}" for name, torch in told.items() if torch == "yes"}
+    assert mentioned == architecture.WITH_TORCH
+
+
+@pytest.mark.parametrize("inside", [True, False])
+def test_only_an_import_inside_a_function_may_wait_for_torch(tmp_path, inside):
+    line = "from kataribe.run.inference.torch_load import x"
+    files = {
+        "run/inference/torch_load.py": "import torch",
+        "run/inference/load.py": f"def f():\n    {line}" if inside else line,
+    }
+    found = [each for each in plant(tmp_path, files) if "leads to torch" in each]
+    assert bool(found) != inside
 
 
 def plant(tmp_path: Path, files: dict[str, str]) -> list[str]:
@@ -116,6 +138,14 @@ def test_a_sound_tree_has_no_complaints(tmp_path):
         ("make/tokens/x.py", "import torch", "leads to torch: make.tokens.x -> torch"),
         ("base/x.py", "def f():\n    from torch import nn", "leads to torch: base.x -> torch.nn"),
         ("run/catalog/x.py", "from safetensors import torch", "leads to torch"),
+        ("run/inference/x.py", "import torch", "leads to torch: run.inference.x -> torch"),
+        ("run/inference/native/x.py", "import torch", "run.inference.native.x -> torch"),
+        ("run/inference/runner.py", "import torch", None),
+        (
+            "run/inference/x.py",
+            "def f():\n    import kataribe.run.inference.runner\n    import torch",
+            "leads to torch",
+        ),
         ("base/utils.py", "", "the name says nothing"),
         ("base/model_manager/x.py", "", "the name says nothing"),
         ("base/management/x.py", "", None),
