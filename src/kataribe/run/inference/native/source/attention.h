@@ -36,7 +36,8 @@ struct AttentionScratch {
     void reserve(int keys, int head_dim) {
         const auto padded = static_cast<size_t>(keys + 4 * BLOCK - 1) / (4 * BLOCK) * (4 * BLOCK);
         const size_t needed = QUERIES * (padded + 4 * BLOCK);
-        if (scores.size() < needed) scores.resize(needed), weights.resize(needed);
+        if (scores.size() < needed) scores.resize(needed);
+        if (weights.size() < needed) weights.resize(needed);
         pairs.resize(static_cast<size_t>(QUERIES) * head_dim / 2);
     }
 };

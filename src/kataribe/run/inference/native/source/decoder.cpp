@@ -55,7 +55,6 @@ class Step final : public Job {
         const size_t width = static_cast<size_t>(shape_.heads) * shape_.head_dim;
         const size_t kv_width = static_cast<size_t>(shape_.kv_heads) * shape_.head_dim;
         if (room_.rows < input_.rows) {
-            room_.rows = input_.rows;
             room_.hidden.resize(rows * shape_.hidden);
             room_.update.resize(rows * shape_.hidden);
             room_.q.resize(rows * width);
@@ -68,6 +67,7 @@ class Step final : public Job {
             room_.slice.resize(rows);
             room_.position.resize(rows);
             for (auto& turns : room_.turns) turns.resize(rows * shape_.head_dim);
+            room_.rows = input_.rows;  // last: memory may run out before
         }
         const int widest = std::max({shape_.hidden, shape_.intermediate, static_cast<int>(width)});
         decoder_.scratch.resize(std::max<size_t>(decoder_.scratch.size(), threads_));

@@ -59,6 +59,7 @@ struct Decoder {
     std::vector<Layer> layers;
     std::vector<float> norm;
     Rope rope[2];
+    Arena arena;
     Matrix embedding, head;
     bool tied = false;
     Cache cache;

@@ -87,7 +87,7 @@ EXPORT int kataribe_reserve(Decoder* decoder, int layer, int place, int format, 
                             int inputs) {
     return guarded([&]() -> int {
         Matrix& matrix = matrix_at(*decoder, layer, place);
-        return matrix.reserve(static_cast<Format>(format), outputs, inputs) ? FINE : NO_MEMORY;
+        return matrix.reserve(decoder->arena, static_cast<Format>(format), outputs, inputs) ? FINE : NO_MEMORY;
     });
 }
 

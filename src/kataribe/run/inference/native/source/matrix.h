@@ -10,8 +10,9 @@
 #include <algorithm>
 #include <cmath>
 #include <cstddef>
-#include <cstdlib>
-#include <memory>
+#include <sys/mman.h>
+
+#include <utility>
 #include <vector>
 
 #include "simd.h"
@@ -36,32 +37,64 @@ inline size_t group_bytes(Format format) {
     }
 }
 
-struct Freed {
-    void operator()(void* memory) const { std::free(memory); }
-};
-using Memory = std::unique_ptr<uint8_t, Freed>;
+// Memory for all matrices of a model, side by side in large pages: a step reads every byte of it,
+// and finding each page of 4 KiB anew took up to as long as reading it.
+class Arena {
+   public:
+    Arena() = default;
+    Arena(const Arena&) = delete;
+    ~Arena() {
+        for (const auto& [start, size] : slabs_) munmap(start, size);
+    }
 
-inline Memory allocate(size_t bytes) {
-    const size_t whole = (bytes + 127) / 64 * 64;
-    return Memory(static_cast<uint8_t*>(std::aligned_alloc(64, whole)));
-}
+    // 64-byte aligned; null where there is no memory.
+    uint8_t* take(size_t bytes) {
+        bytes = (bytes + 127) / 64 * 64;  // a vector more, so that none ends behind it
+        if (left_ < bytes && !grow(bytes)) return nullptr;
+        uint8_t* const found = next_;
+        next_ += bytes, left_ -= bytes;
+        return found;
+    }
+
+   private:
+    static constexpr size_t PAGE = 2 << 20, SLAB = 64 << 20;
+
+    bool grow(size_t bytes) {
+        const size_t size = (std::max(bytes, SLAB) + PAGE - 1) / PAGE * PAGE + PAGE;
+        void* start = mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (start == MAP_FAILED) return false;
+        slabs_.emplace_back(start, size);
+#if defined(MADV_HUGEPAGE)
+        madvise(start, size, MADV_HUGEPAGE);
+#endif
+        const auto address = reinterpret_cast<uintptr_t>(start);
+        const size_t skipped = (PAGE - address % PAGE) % PAGE;
+        next_ = static_cast<uint8_t*>(start) + skipped;
+        left_ = size - skipped;
+        return true;
+    }
+
+    std::vector<std::pair<void*, size_t>> slabs_;
+    uint8_t* next_ = nullptr;
+    size_t left_ = 0;
+};
 
 struct Matrix {
     Format format = Format::BFLOAT16;
     int outputs = 0, inputs = 0;
     size_t panel_bytes = 0;
     std::vector<float> factors;  // of each panel's sums: powers of two that keep scales in float16
-    Memory data;
+    uint8_t* data = nullptr;  // in the model's arena
 
     int panels() const { return (outputs + PANEL - 1) / PANEL; }
-    const uint8_t* panel(int number) const { return data.get() + number * panel_bytes; }
+    const uint8_t* panel(int number) const { return data + number * panel_bytes; }
 
     // False where there is no memory.
-    bool reserve(Format as, int out, int in) {
+    bool reserve(Arena& arena, Format as, int out, int in) {
         format = as, outputs = out, inputs = in;
         panel_bytes = group_bytes(as) * (in / group_of(as));
         factors.assign(panels(), 1.0f);
-        data = allocate(panel_bytes * panels());
+        data = arena.take(panel_bytes * panels());
         return data != nullptr;
     }
 };
@@ -105,7 +138,7 @@ inline void pack_panel(Matrix& matrix, int number, const Unpacked& from) {
     const int group = group_of(matrix.format), groups = matrix.inputs / group;
     const int present = std::min(PANEL, matrix.outputs - number * PANEL);
     const auto count = static_cast<size_t>(present) * groups;
-    uint8_t* at = matrix.data.get() + number * matrix.panel_bytes;
+    uint8_t* at = matrix.data + number * matrix.panel_bytes;
     std::memset(at, 0, matrix.panel_bytes);
     if (matrix.format != Format::BFLOAT16)
         matrix.factors[number] = factor_for(
