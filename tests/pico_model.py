@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from safetensors.numpy import save_file
@@ -40,17 +41,19 @@ CONFIG = {
     "bos_token_id": 1,
     "torch_dtype": "float32",
 }
+NATIVE = {"num_attention_heads": 2, "num_key_value_heads": 1, "head_dim": 32}
+"""Changes to `CONFIG` that make heads as wide as the native runner takes them."""
 
 
-def build(folder: Path, seed: int = 20) -> Path:
-    """Writes the model into `folder` and returns it."""
+def build(folder: Path, seed: int = 20, changes: dict[str, Any] | None = None) -> Path:
+    """Writes the model into `folder` and returns it; `changes` to its settings."""
     folder.mkdir(parents=True, exist_ok=True)
     tokenizer = _tokenizer()
     tokenizer.save(str(folder / "tokenizer.json"))
     names = dict(zip(("eos_token", "bos_token"), SPECIALS, strict=True))
     about = {**names, "chat_template": TEMPLATE, "tokenizer_class": "PreTrainedTokenizerFast"}
     (folder / "tokenizer_config.json").write_text(json.dumps(about), encoding="utf-8")
-    config = {**CONFIG, "vocab_size": tokenizer.get_vocab_size()}
+    config = {**CONFIG, "vocab_size": tokenizer.get_vocab_size(), **(changes or {})}
     (folder / "config.json").write_text(json.dumps(config), encoding="utf-8")
     save_file(_weights(config, seed), folder / "model.safetensors", metadata={"format": "pt"})
     return folder
