@@ -106,10 +106,11 @@ class Step final : public Job {
         phases_[next_[thread]++].share(count, 1, use);
     }
 
-    // With few rows a panel takes less time than being handed out, so several go together.
+    // With few rows a panel takes less time than being handed out, and memory is read faster in
+    // long runs, so several go together: two such parts for each thread.
     template <class Use>
     void panels(int thread, const Rows& rows, int count, Use use) {
-        const int grain = rows.count > FUSED_ROWS ? 1 : std::max(1, count / (8 * threads_));
+        const int grain = rows.count > FUSED_ROWS ? 1 : (count + 2 * threads_ - 1) / (2 * threads_);
         phases_[next_[thread]++].share(count, grain, use);
     }
 

@@ -22,6 +22,7 @@ namespace kataribe {
 constexpr int PANEL = 32;
 constexpr int TILE_ROWS = 12;  // rows of activations whose sums fit into 32 registers
 constexpr int FUSED_ROWS = 4;  // up to so many rows, weights are unpacked in registers
+constexpr int AHEAD = 5120;    // bytes that are fetched before they are needed
 
 enum class Format : int { Q4 = 0, Q8 = 1, Q8_OFFSET = 2, BFLOAT16 = 3 };
 
@@ -221,6 +222,7 @@ void fused(const uint8_t* panel, const uint32_t* rows, int inputs, Vec factor, f
     const size_t step = group_bytes(F);
     for (int k = 0; k < inputs; k += group) {
         const uint32_t* const pairs = rows + k / 2 * ROWS;
+        for (size_t line = 0; line < step; line += 64) __builtin_prefetch(panel + AHEAD + line);
         unpack_group<F>(panel, [&](int half, int pair, Bits weights) {
             for (int r = 0; r < ROWS; r++)
                 sums[half][r] = dot(sums[half][r], weights, splat(pairs[pair * ROWS + r]));
