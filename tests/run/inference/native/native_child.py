@@ -143,13 +143,13 @@ def without_memory(runner: NativeRunner, batches: list[StepBatch]) -> None:
 
 def rows_without_memory(library: Library) -> None:
     """Chunks that need more memory than there is, then smaller ones."""
-    with closing(native(library, small(), blocks=20_000)) as runner:
+    with closing(native(library, small(windows=(21, 21)), blocks=4_000)) as runner:
         runner.run(one([1, 2, 3], 0, (0,), "last"))
         batches = [
             one(np.ones(count, np.int64), 0, range(blocks_for(count)), "last")
-            for count in (200_000, 100_000, 40_000, 10_000, 500, 20)
+            for count in (60_000, 30_000, 9_000, 500, 20)
         ]
-        limit_memory(100 << 20)
+        limit_memory(60 << 20)
         without_memory(runner, batches)
 
 

@@ -30,7 +30,7 @@ class Step final : public Job {
     void work(int thread) override {
         next_[thread] = 0;
         phase(thread, input_.slices, [&](int slice) { clear_new_blocks(slice); });
-        phase(thread, input_.rows, [&](int row) { embed(row); });
+        each_row(thread, [&](int row) { embed(row); });
         for (int number = 0; number < shape_.layers; number++) layer(thread, number);
         if (!input_.wanted) return;
         phase(thread, input_.wanted, [&](int row) {
@@ -106,6 +106,13 @@ class Step final : public Job {
         phases_[next_[thread]++].share(count, 1, use);
     }
 
+    // Rows of a tile lie between each other in memory, and so do tokens of a block of the cache;
+    // two threads that write them at once take the memory from each other all the time.
+    template <class Use>
+    void each_row(int thread, Use use) {
+        phases_[next_[thread]++].share(input_.rows, rows_.height, use);
+    }
+
     // With few rows a panel takes less time than being handed out, and memory is read faster in
     // long runs, so several go together: two such parts for each thread.
     template <class Use>
@@ -146,15 +153,15 @@ class Step final : public Job {
 
     void layer(int thread, int number) {
         const Layer& layer = decoder_.layers[number];
-        phase(thread, input_.rows,
-              [&](int row) { normalize(hidden(row), layer.vector[ATTENTION_NORM], rows_, row); });
+        each_row(thread,
+                 [&](int row) { normalize(hidden(row), layer.vector[ATTENTION_NORM], rows_, row); });
         project(thread, layer);
-        phase(thread, input_.rows, [&](int row) { place(layer, number, row); });
+        each_row(thread, [&](int row) { place(layer, number, row); });
         phase(thread, static_cast<int>(tiles_.size()),
               [&](int tile) { attend_tile(thread, layer, number, tiles_[tile]); });
         add(thread, layer.matrix[OUTPUT], room_.mixed, layer.vector[ATTENTION_POST_NORM]);
-        phase(thread, input_.rows,
-              [&](int row) { normalize(hidden(row), layer.vector[MLP_NORM], rows_, row); });
+        each_row(thread,
+                 [&](int row) { normalize(hidden(row), layer.vector[MLP_NORM], rows_, row); });
         const Matrix &gate = layer.matrix[GATE], &up = layer.matrix[UP];
         panels(thread, rows_, gate.panels(), [&](int panel) { open_gate(thread, gate, up, panel); });
         add(thread, layer.matrix[DOWN], room_.gated, layer.vector[MLP_POST_NORM]);
@@ -194,7 +201,7 @@ class Step final : public Job {
             });
         });
         if (direct) return;
-        phase(thread, input_.rows, [&](int row) {
+        each_row(thread, [&](int row) {
             const float* const from_row = update(row);
             float* const to = hidden(row);
             const float share = inverse_root(from_row, shape_.hidden);
