@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from native_models import make
-from native_small import native
+from native_small import native, one, small, with_tensors
 
 from kataribe.base.errors import KataribeError
 from kataribe.make.model.checkpoint import Checkpoint, open_checkpoint
@@ -177,6 +177,18 @@ def test_an_endless_cache_is_refused_for_lack_of_memory(
     with pytest.raises(KataribeError, match="not enough memory"):
         native(counted, replace(checkpoint, config=config), blocks=(1 << 31) - 1)
     assert counted.calls == ["new"]
+
+
+@pytest.mark.parametrize("place", ["attention.q_norm", "attention.k_norm", "mlp_norm"])
+def test_weights_that_are_no_numbers_give_logits_that_are_none(
+    library: Library, place: str
+) -> None:
+    """So that the sampler says so, instead of somebody reading nonsense."""
+    name = f"blocks.0.{place}.weight"
+    values = small().tensors[name].values()
+    values[3] = np.nan
+    with closing(native(library, with_tensors(small(), {name: values}))) as runner:
+        assert np.isnan(runner.run(one(range(20), 0, (1, 2)))[0]).all()
 
 
 WRONG: dict[str, dict[str, Any]] = {
