@@ -37,9 +37,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
                 _close(file)
             _keep_permissions(path, beside)
             beside.replace(path)
-        except BaseException:
-            beside.unlink(missing_ok=True)
-            raise
+        finally:
+            beside.unlink(missing_ok=True)  # where it has not become the target
         sync_folder(path.parent)
     except OSError as error:
         raise storage_error(f"{path} cannot be written", error) from error

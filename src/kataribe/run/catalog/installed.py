@@ -218,11 +218,10 @@ def hold(workspace: Workspace, name: str, report: Report) -> Iterator[Path]:
 @contextlib.contextmanager
 def all_or_nothing(folder: Path) -> Iterator[None]:
     """Removes `folder` when the block fails: nobody could go on with what it left there."""
-    try:
+    with contextlib.ExitStack() as undo:
+        undo.callback(shutil.rmtree, folder, ignore_errors=True)
         yield
-    except BaseException:
-        shutil.rmtree(folder, ignore_errors=True)
-        raise
+        undo.pop_all()
 
 
 def prepare(folder: Path, source: str) -> None:

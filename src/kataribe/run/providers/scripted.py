@@ -166,7 +166,6 @@ class ScriptedLM:
         """Answers by the script; raises what the script raises, and what limits refuse."""
         self.requests.append(request)
         self.running += 1
-        ended = False
         try:
             check_abilities(self._name, self._capabilities, request)
             choices = self._choices(request)
@@ -174,13 +173,11 @@ class ScriptedLM:
             for index, reply in enumerate(choices):
                 async for event in _perform(_Choice(reply, index, request, prompt)):
                     yield event
-            ended = True
-        except Exception:
-            ended = True
+        except (GeneratorExit, asyncio.CancelledError):
+            self.abandoned += 1
             raise
         finally:
             self.running -= 1
-            self.abandoned += not ended
 
     def _choices(self, request: Request) -> list[Reply]:
         line = self._line(request)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ctypes
 import weakref
 from collections.abc import Sequence
+from contextlib import ExitStack
 
 import numpy as np
 from numpy.typing import NDArray
@@ -77,12 +78,11 @@ class NativeRunner:
         # too; not at the end of the process, where an engine may still be computing.
         self._free = weakref.finalize(self, library.call, "free", self._decoder)
         self._free.atexit = False
-        try:
+        with ExitStack() as undo:
+            undo.callback(self.close)
             self._describe(config, context)
             pack_weights(library, self._decoder, checkpoint, precision, threads)
-        except BaseException:
-            self.close()
-            raise
+            undo.pop_all()
 
     def run(self, batch: StepBatch) -> list[NDArray[np.float32]]:
         """Logits for each slice: (rows, vocab_size), rows 0, 1 or `len(ids)`."""
