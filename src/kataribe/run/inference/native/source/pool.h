@@ -13,6 +13,7 @@
 #include <deque>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include <immintrin.h>
@@ -70,7 +71,7 @@ class Pool {
     // Works at `job` in up to `threads` threads, this one being thread 0, until its end is reached.
     void run(int threads, const std::shared_ptr<Job>& job) {
         std::lock_guard turn(one_at_a_time_);
-        while (started_ < threads - 1) start();
+        while (started_ < threads - 1 && start()) continue;
         if (threads > 1) {
             {
                 std::lock_guard held(changing_);
@@ -92,10 +93,17 @@ class Pool {
     }
 
    private:
-    void start() {
-        const int thread = ++started_;
+    // False where the system gives no thread: then those that are there do all the work.
+    bool start() {
+        const int thread = started_ + 1;
         const int seen = number_.load(std::memory_order_acquire);
-        std::thread([this, thread, seen] { serve(thread, seen); }).detach();
+        try {
+            std::thread([this, thread, seen] { serve(thread, seen); }).detach();
+        } catch (const std::system_error&) {
+            return false;
+        }
+        started_ = thread;
+        return true;
     }
 
     void serve(int thread, int seen) {

@@ -52,11 +52,6 @@ inline Bits to_pairs(Vec low, Vec high) {
     return (Bits)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
 }
 
-inline uint16_t to_bfloat16(float value) {
-    const auto bits = load<uint32_t>(&value);
-    return static_cast<uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
-}
-
 inline float from_bfloat16(uint16_t value) {
     const uint32_t bits = static_cast<uint32_t>(value) << 16;
     return load<float>(&bits);
