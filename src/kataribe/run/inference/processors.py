@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import platform
 import sys
 from pathlib import Path
 
@@ -19,7 +20,7 @@ def usable_threads(topology: Path = _CPU_TOPOLOGY, limit: Path = _CPU_LIMIT) -> 
     """
     allowed = os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
     if allowed is None:
-        return max(1, (os.cpu_count() or 1) // (1 if os.uname().machine == "arm64" else 2))
+        return max(1, (os.cpu_count() or 1) // (1 if platform.machine() == "arm64" else 2))
     cores = {_siblings(topology, cpu) for cpu in allowed}
     return max(1, min(len(cores), _quota(limit)))
 
