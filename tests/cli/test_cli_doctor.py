@@ -37,6 +37,18 @@ def test_every_ill_finding_has_advice(cli, monkeypatch, kataribe_home):
     assert done.out.count("-> ") == len(ill)
 
 
+def test_which_runner_computes(monkeypatch, tmp_path):
+    from kataribe.run.inference.native import library
+
+    monkeypatch.setattr(library, "native_library", lambda: None)
+    monkeypatch.setattr(library, "BUILT", tmp_path / "absent.so")
+    assert looked("runner").state == "warn"
+    (tmp_path / "absent.so").touch()
+    assert "lacks AVX-512" in looked("runner").found
+    monkeypatch.setattr(library, "native_library", object)
+    assert looked("runner").found.startswith("native")
+
+
 def test_settings_that_are_wrong(kataribe_home):
     (kataribe_home / "kataribe.toml").write_text("prot = 1\n")
     assert looked("settings").state == "fail"

@@ -92,6 +92,17 @@ def _gpu(torch: Any) -> Check:
     return Check("gpu", "ok", "none; models run on the processor")
 
 
+def _check_runner() -> Iterator[Check]:
+    from kataribe.run.inference.native.library import BUILT, native_library
+
+    if native_library() is not None:
+        yield Check("runner", "ok", "native, on the processor")
+    elif BUILT.is_file():
+        yield Check("runner", "ok", "PyTorch; this processor lacks AVX-512 with bfloat16")
+    else:
+        yield Check("runner", "warn", "PyTorch; the native one is not built", "make up builds it")
+
+
 def _check_cores() -> Iterator[Check]:
     try:
         usable = len(os.sched_getaffinity(0))
@@ -200,11 +211,11 @@ def _check_port() -> Iterator[Check]:
 
 
 def _check_tools() -> Iterator[Check]:
-    compiler = next((name for name in ("cc", "gcc", "clang") if shutil.which(name)), None)
+    compiler = next((name for name in ("g++", "clang++", "c++") if shutil.which(name)), None)
     if compiler:
         yield Check("compiler", "ok", compiler)
     else:
-        yield Check("compiler", "warn", "none", "only needed to build packages from source")
+        yield Check("compiler", "warn", "none", "install g++: `make` builds the native runner")
     if shutil.which("node"):
         yield Check("node", "ok", str(shutil.which("node")))
     else:
@@ -222,6 +233,7 @@ CHECKS: tuple[Callable[[], Iterator[Check]], ...] = (
     _check_kataribe,
     _check_python,
     _check_torch,
+    _check_runner,
     _check_cores,
     _check_memory,
     _check_workspace,
