@@ -206,6 +206,21 @@ def ready(page: Page) -> None:
     expect(page.locator(".picker select")).to_be_enabled()
 
 
+@contextmanager
+def restarted_with_key(browser: Browser, models: Models, key: str) -> Iterator[Page]:
+    """A page that was open when its server went away and came back asking for a key."""
+    with run_server(models) as stage:
+        studio = Studio(browser, stage, Watch(stage.address))
+        page = studio.open()
+        ready(page)
+        port = int(stage.address.rpartition(":")[2])
+        stage.stop()
+    with run_server(models, port=port, key=key):
+        yield page
+        page.context.close()
+    assert studio.watch.faults == []
+
+
 def say(page: Page, text: str) -> None:
     """Types a message and sends it with Enter."""
     ready(page)

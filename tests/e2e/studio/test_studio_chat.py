@@ -14,6 +14,7 @@ from studio_stage import (
     finished,
     ready,
     replies,
+    restarted_with_key,
     run_server,
     say,
 )
@@ -257,21 +258,13 @@ def test_a_key_is_asked_for_in_place(browser: Browser, models: Models) -> None:
 def test_a_reply_refused_for_its_key_is_sent_again_with_the_right_one(
     browser: Browser, models: Models
 ) -> None:
-    with run_server(models) as stage:
-        studio = Studio(browser, stage, Watch(stage.address))
-        page = studio.open()
-        ready(page)
-        port = int(stage.address.rpartition(":")[2])
-        stage.stop()
-    with run_server(models, port=port, key="sesame-open"):
+    with restarted_with_key(browser, models, "sesame-open") as page:
         field_of(page).fill("Still here?")
         field_of(page).press("Enter")
         form = replies(page).last.locator("form.key")
         form.get_by_label("Key", exact=True).fill("sesame-open")
         form.get_by_role("button", name="Use this key").click()
         expect(replies(page).last).to_contain_text("Tokyo.")
-        page.context.close()
-    assert studio.watch.faults == []
 
 
 def test_a_reload_loses_nothing(studio: Studio, models: Models) -> None:

@@ -15,6 +15,7 @@ from studio_stage import (
     finished,
     ready,
     replies,
+    restarted_with_key,
     run_server,
     say,
 )
@@ -52,13 +53,7 @@ def test_a_server_that_went_away_is_said_before_anything_is_sent(
 def test_a_server_that_now_asks_for_a_key_says_so_before_anything_is_sent(
     browser: Browser, models: Models
 ) -> None:
-    with run_server(models) as stage:
-        studio = Studio(browser, stage, Watch(stage.address))
-        page = studio.open()
-        ready(page)
-        port = int(stage.address.rpartition(":")[2])
-        stage.stop()
-    with run_server(models, port=port, key="sesame-open"):
+    with restarted_with_key(browser, models, "sesame-open") as page:
         form = page.locator(".dock form.key")
         form.get_by_label("Key", exact=True).fill("sesame-open")
         form.get_by_label("Key", exact=True).press("Enter")
@@ -66,8 +61,6 @@ def test_a_server_that_now_asks_for_a_key_says_so_before_anything_is_sent(
         expect(field_of(page)).to_be_focused()
         say(page, "Hello")
         expect(finished(page)).to_contain_text("Tokyo.")
-        page.context.close()
-    assert studio.watch.faults == []
 
 
 def test_a_server_that_says_nothing_is_waited_for_in_words(studio: Studio) -> None:

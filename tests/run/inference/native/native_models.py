@@ -25,6 +25,13 @@ from kataribe.run.inference.native.runner import NativeRunner
 from kataribe.run.inference.native.weights import MATRICES
 from kataribe.run.inference.step import Slice, StepBatch
 
+LONG: dict[str, Any] = {  # 16 factors for heads of 32
+    "rope_type": "longrope",
+    "short_factor": [1.0 + 0.05 * i for i in range(16)],
+    "long_factor": [1.0 + 0.4 * i for i in range(16)],
+    "original_max_position_embeddings": 16,
+    "factor": 4.0,
+}
 SIZES: dict[str, Any] = {"hidden_size": 96, "intermediate_size": 160, "head_dim": 32}
 
 

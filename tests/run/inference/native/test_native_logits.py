@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from native_models import (
+    LONG,
     Reference,
     agreement,
     held_weights,
@@ -26,13 +27,6 @@ PLAIN_WORST = 0.1  # a row against float32 activations; measured: at most 0.05
 PLAIN_ALIKE = 0.9997  # correlation of logits; measured: at least 0.9999
 
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 16}
-LONG = {
-    "rope_type": "longrope",
-    "short_factor": [1.0 + 0.05 * i for i in range(16)],
-    "long_factor": [1.0 + 0.4 * i for i in range(16)],
-    "original_max_position_embeddings": 16,
-    "factor": 4.0,
-}
 LLAMA3 = {
     "rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
     "original_max_position_embeddings": 32,

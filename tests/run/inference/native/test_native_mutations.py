@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from native_models import Agreement, Reference, agreement, make, native_rows, random_ids
+from native_models import LONG, Agreement, Reference, agreement, make, native_rows, random_ids
 from native_small import native, with_tensors
 
 from kataribe.make.model.checkpoint import Checkpoint
@@ -21,13 +21,6 @@ YARN = {  # its ramp begins and ends within the 16 frequencies
     "rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64, "beta_fast": 0.5,
     "beta_slow": 0.1,
 }  # fmt: skip
-LONG = {
-    "rope_type": "longrope",
-    "short_factor": [1.0 + 0.05 * i for i in range(16)],
-    "long_factor": [1.0 + 0.4 * i for i in range(16)],
-    "original_max_position_embeddings": 16,
-    "factor": 4.0,
-}
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama": ("llama", {}),
     "mistral": ("mistral", {"sliding_window": 20}),
