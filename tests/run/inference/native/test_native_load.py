@@ -9,19 +9,24 @@ import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from pico_model import NATIVE, build
 
 from kataribe.base.errors import FormatError
+from kataribe.make.model.checkpoint import open_checkpoint
+from kataribe.run.catalog.calibration import calibration_for
+from kataribe.run.catalog.facts import read_facts
 from kataribe.run.inference import load
-from kataribe.run.inference.load import LoadOptions, load_local
+from kataribe.run.inference.load import LoadOptions, Precision, load_local
 from kataribe.run.inference.native import library as native_library_module
 from kataribe.run.inference.native.library import BUILT, Library, native_library, open_library
-from kataribe.run.inference.native.runner import NativeRunner
+from kataribe.run.inference.native.runner import NativeRunner, obstacle
+from kataribe.run.inference.native.weights import PRECISIONS
 from kataribe.run.inference.runner import TorchRunner
 from scripts.native import compiler
+from tests.parity import tiny
 
 
 @pytest.fixture(scope="module")
@@ -55,6 +60,21 @@ def test_it_is_built_where_it_can_run() -> None:
     if compiler() is None or not flags.is_file() or "avx512_bf16" not in flags.read_text():
         pytest.skip("This machine cannot build or run it.")
     assert native_library() is not None
+
+
+@pytest.mark.parametrize(
+    "family", ["gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3"]
+)
+@pytest.mark.parametrize("hidden", [96, 48])
+def test_the_catalogue_counts_on_the_runner_that_computes(
+    tmp_path: Path, family: str, hidden: int
+) -> None:
+    wide = {"hidden_size": hidden, "intermediate_size": 160, "head_dim": 32}
+    tiny.build(family, 1, **({} if family == "gpt2" else wide)).save_pretrained(tmp_path)
+    facts, config = read_facts(tmp_path), open_checkpoint(tmp_path).config
+    for precision in get_args(Precision):
+        counted = calibration_for(facts, precision, native=True).native
+        assert counted == (obstacle(config) is None and precision in PRECISIONS)
 
 
 @pytest.mark.parametrize("precision", ["auto", "int4", "int8", "bfloat16"])
