@@ -96,5 +96,6 @@ def test_so_it_does_with_room_to_spare(pico_path):
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1200)  # 288 s alone on two quiet cores: 3,200 tokens one after the other
 def test_the_default_model_answers_the_same_whatever_runs_beside_it(smollm2_path):
     compare(smollm2_path, tokens=16, longest=96, cache_tokens=8192, seed=7)
