@@ -37,6 +37,7 @@ ROOMS: Mapping[str, frozenset[str]] = {
         "run.providers": "base",
         "use.prompts": "base store",
         "use.guards": "base",
+        "use.chats": "base store",
         "use.knowledge": "base store sandbox make.text use.prompts",
         "use.agents": "base store sandbox use.prompts",
         "use.media": "base",

@@ -35,6 +35,16 @@ class Workspace:
         return self.root / "downloads"
 
     @property
+    def database(self) -> Path:
+        """`kataribe.db`: conversations, people, jobs."""
+        return self.root / "kataribe.db"
+
+    @property
+    def serving(self) -> Path:
+        """A lock that the one process holds which answers and works for this workspace."""
+        return self.root / "serving.lock"
+
+    @property
     def running(self) -> Path:
         """A small JSON file that tells where this workspace's server listens, while one does."""
         return self.root / "running.json"

@@ -1,0 +1,1 @@
+"""The database: tables, transactions, migrations, search of text, and durable jobs."""
