@@ -25,6 +25,7 @@ from kataribe.serve.metrics import Metrics
 from kataribe.serve.models import ModelSource
 from kataribe.serve.openapi import describe
 from kataribe.serve.residents import residents_router
+from kataribe.serve.rooms import Rooms
 from kataribe.serve.service import service_router
 from kataribe.serve.settings import ServerSettings
 from kataribe.serve.studio_files import StudioFiles
@@ -32,15 +33,18 @@ from kataribe.serve.tokens import tokens_router
 
 
 def create_app(
-    models: ModelSource, settings: ServerSettings, lifecycle: Lifecycle | None = None
+    models: ModelSource,
+    settings: ServerSettings,
+    lifecycle: Lifecycle | None = None,
+    rooms: Rooms | None = None,
 ) -> FastAPI:
-    """The HTTP API over `models`.
+    """The HTTP API over `models`; with `rooms`, the studio's own calls work, too.
 
     `lifecycle` is shared with whoever starts and stops the server; the default one is ready.
     Starts nothing: no socket, no model.
     """
     cycle = lifecycle or Lifecycle()
-    desk = Desk(models, settings, cycle, Metrics(models, cycle))
+    desk = Desk(models, settings, cycle, Metrics(models, cycle), rooms)
     app = FastAPI(
         title="Kataribe",
         version=kataribe.__version__,

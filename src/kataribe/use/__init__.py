@@ -1,0 +1,1 @@
+"""Build on an `LM`, and it is an `LM` again."""
