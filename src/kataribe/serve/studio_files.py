@@ -14,6 +14,9 @@ from kataribe.serve.addresses import is_page, meant
 API = ("v1", "api", "studio", "docs", "tokenize", "detokenize", "metrics", "openapi.json")
 """First steps of addresses that belong to the API: unknown ones below them are errors in JSON."""
 
+NAMED = ("models",)
+"""First steps of pages whose last step is a name, and names of models have dots."""
+
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
@@ -57,7 +60,7 @@ class StudioFiles:
             age = "public, max-age=31536000, immutable" if hashed else "no-cache"
             found.headers["cache-control"] = age
             return found
-        if "." in path.rpartition("/")[2]:
+        if "." in path.rpartition("/")[2] and path.split("/")[0] not in NAMED:
             raise HTTPException(404)  # a file that is not there, and no page of the studio
         if not is_page(scope) and meant(scope) is not None:
             raise HTTPException(404)  # a client of the API, which could not read a page
