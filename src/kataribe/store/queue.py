@@ -1,0 +1,145 @@
+"""The queue of a conversation: messages that wait for their turn, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from kataribe.base.errors import InputError, NotFoundError
+from kataribe.store.ids import now
+from kataribe.store.tables import queued, seen_sends
+
+MOST_WAITING = 100
+"""Messages in one queue: nobody writes more while one reply is pending."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """A message that waits.
+
+    `asked`: models, sampling, attachments, parent as they were sent. `sources`: ids of what was
+    merged into it.
+    """
+
+    id: str
+    text: str
+    asked: Mapping[str, Any] = field(default_factory=dict)
+    sources: tuple[str, ...] = ()
+    created_at: float = 0.0
+
+
+def waiting(tx: Connection, conversation: str) -> tuple[Item, ...]:
+    """What waits, in order."""
+    columns = (queued.c.id, queued.c.text, queued.c.asked, queued.c.sources, queued.c.created_at)
+    query = sa.select(*columns).where(queued.c.conversation == conversation)
+    return tuple(
+        Item(row.id, row.text, row.asked, tuple(row.sources), row.created_at)
+        for row in tx.execute(query.order_by(queued.c.place, queued.c.key))
+    )
+
+
+def put(tx: Connection, conversation: str, item: Item, *, first: bool = False) -> None:
+    """Puts an item at the end, or before all others."""
+    places = sa.select(sa.func.min(queued.c.place), sa.func.max(queued.c.place), sa.func.count())
+    low, high, many = tx.execute(places.where(queued.c.conversation == conversation)).one()
+    if many >= MOST_WAITING:
+        raise InputError(
+            f"{many} messages wait already, at most {MOST_WAITING} can. Merge or withdraw some, "
+            "or wait for the reply.",
+            param="text",
+            code="queue_full",
+        )
+    place = 0 if many == 0 else (low - 1 if first else high + 1)
+    tx.execute(
+        sa.insert(queued).values(
+            id=item.id,
+            conversation=conversation,
+            place=place,
+            text=item.text,
+            asked=dict(item.asked),
+            sources=list(item.sources),
+            created_at=item.created_at or now(),
+        )
+    )
+
+
+def edit(tx: Connection, conversation: str, id_: str, text: str) -> None:
+    """Changes what a waiting message says."""
+    _find(tx, conversation, id_)
+    tx.execute(sa.update(queued).where(queued.c.id == id_).values(text=text))
+
+
+def take(tx: Connection, conversation: str, id_: str) -> Item:
+    """Takes an item out of the queue."""
+    item = _find(tx, conversation, id_)
+    tx.execute(sa.delete(queued).where(queued.c.id == id_))
+    return item
+
+
+def merge(tx: Connection, conversation: str, id_: str, other: str) -> Item:
+    """Makes one turn of an item and its "previous" or "next" neighbour; gives it."""
+    items = waiting(tx, conversation)
+    here = next((place for place, item in enumerate(items) if item.id == id_), None)
+    if here is None:
+        _find(tx, conversation, id_)
+    assert here is not None
+    there = here - 1 if other == "previous" else here + 1
+    if not 0 <= there < len(items):
+        raise InputError(f"There is no {other} message in the queue to merge with.", param="other")
+    first, second = sorted((here, there))
+    one = merged([items[first], items[second]])
+    tx.execute(sa.delete(queued).where(queued.c.id == items[second].id))
+    tx.execute(
+        sa.update(queued)
+        .where(queued.c.id == one.id)
+        .values(text=one.text, asked=dict(one.asked), sources=list(one.sources))
+    )
+    return one
+
+
+def merged(items: Sequence[Item]) -> Item:
+    """One item of several: texts in order with an empty line between, files of all of them.
+
+    It has the first one's id; the models and sampling are those that were asked for last.
+    """
+    asked: dict[str, Any] = {}
+    attachments: list[str] = []
+    for item in items:
+        attachments += item.asked.get("attachments", [])
+        asked.update({name: value for name, value in item.asked.items() if value})
+    if attachments:
+        asked["attachments"] = attachments
+    sources = [source for item in items for source in (*item.sources, item.id)]
+    return Item(
+        items[0].id,
+        "\n\n".join(item.text for item in items if item.text),
+        asked,
+        tuple(source for source in dict.fromkeys(sources) if source != items[0].id),
+        items[0].created_at,
+    )
+
+
+def seen(tx: Connection, id_: str) -> tuple[str, str] | None:
+    """The conversation that a sent id went to and what it became; None for a new one."""
+    query = sa.select(seen_sends.c.conversation, seen_sends.c.became).where(seen_sends.c.id == id_)
+    row = tx.execute(query).one_or_none()
+    return None if row is None else (row.conversation, row.became)
+
+
+def note(tx: Connection, conversation: str, id_: str, became: str) -> None:
+    """Remembers that an id was sent, so that sending it again does nothing."""
+    tx.execute(sa.insert(seen_sends).values(id=id_, conversation=conversation, became=became))
+
+
+def _find(tx: Connection, conversation: str, id_: str) -> Item:
+    for item in waiting(tx, conversation):
+        if item.id == id_:
+            return item
+    raise NotFoundError(
+        f"No message {id_[:40]!r} waits here any more; it was sent, merged or withdrawn.",
+        param="item",
+    )
