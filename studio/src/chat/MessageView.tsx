@@ -8,7 +8,7 @@ import { CopyButton } from "../ui/CopyButton";
 import { Failed } from "../ui/Failed";
 import { EditIcon, InfoIcon, LeftIcon, RetryIcon, RightIcon } from "../ui/icons";
 import { ending } from "./ending";
-import { Markdown } from "./Markdown";
+import { Markdown } from "../prose/Markdown";
 import { Waiting } from "./Waiting";
 
 export const QuestionView = memo(function QuestionView({ question }: { question: Question }) {

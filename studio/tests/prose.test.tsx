@@ -1,8 +1,8 @@
 import { renderToStaticMarkup } from "react-dom/server";
 import { describe, expect, it } from "vitest";
 
-import { markdownBlocks } from "../src/chat/blocks";
-import { Markdown } from "../src/chat/Markdown";
+import { markdownBlocks } from "../src/prose/blocks";
+import { Markdown } from "../src/prose/Markdown";
 import { nextSentences } from "../src/chat/sentences";
 
 const show = (text: string) => renderToStaticMarkup(<Markdown text={text} />);
