@@ -213,7 +213,8 @@ jobs = Table(
     Column("unit", String(16), nullable=False, default=""),
     Column("result", JSON),
     Column("failure", JSON),
-    Column("attempts", Integer, nullable=False, default=0),
+    Column("attempts", Integer, nullable=False, default=0),  # since it last got further
+    Column("reached", JSON, nullable=False, default=dict),  # stage: the furthest `done` of all
     Column("created_at", Float, nullable=False),
     Column("started_at", Float),
     Column("ended_at", Float),
