@@ -1,0 +1,230 @@
+"""How text becomes what the index of words holds, and a query what is looked for in it.
+
+Japanese, Chinese, Korean and Thai do not part words by spaces: their runs are cut into overlapping
+pairs of characters, so that any two or more characters are found wherever they stand. Other words
+are kept whole. A change here needs a migration that builds the index anew: what is taken out of it
+must be cut as it was when it went in.
+"""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+# Scripts that are written without spaces, kana and kanji first; ・ and free voicing marks are none.
+_RUN = (
+    "\u3041-\u3096\u309d-\u309f\u30a1-\u30fa\u30fc-\u30ff\u31f0-\u31ff\u3005-\u3007\u303b"
+    "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U0001b000-\U0001b16f\U00020000-\U0003ffff"
+    "\u1100-\u11ff\uac00-\ud7a3\u3105-\u312f\u0e01-\u0e3a\u0e40-\u0eff\u1000-\u109f\u1780-\u17ff"
+)
+# Indian scripts write vowels with marks, which Python does not count among the letters.
+_INDIC = "\u0900-\u0963\u0966-\u0dff"
+_LETTER = rf"(?:[0-9a-z]|(?![{_RUN}])(?:[^\W_]|[{_INDIC}]))"
+
+LONGEST_WORD = 100
+"""Characters of a word that count; what is longer is no word but data."""
+
+# Written so, the tokenizer of every SQLite leaves a token whole and as it is.
+_PLAIN = "0-9a-z\u00df-\u00f6\u00f8-\u024f\u03b1-\u03c9\u0430-\u045f\u3041-\u3096\u30a1-\u30fa"
+_PLAIN += "\u30fc\u4e00-\u9fa5\uac00-\ud7a3"
+
+_CODED, _SINGLE = "\ue000", "\ue001"
+"""Private characters that begin a token which stands for others: as code points; one alone."""
+
+
+@dataclass(frozen=True, slots=True)
+class Phrase:
+    """What must stand together.
+
+    Attributes:
+        tokens: As the index holds them, in order.
+        open: The last token may go on: it is the beginning of a word.
+        pattern: A regular expression that finds the same in folded text.
+    """
+
+    tokens: tuple[str, ...]
+    open: bool
+    pattern: str
+
+
+def fold(text: str) -> str:
+    """Text without the differences that a search overlooks: width, case, accents, hidden signs."""
+    if text.isascii():
+        return text.lower()
+    text = _hidden().sub("", text)
+    # A million combining marks in a row would be sorted in quadratic time by the normalisation.
+    text = re.sub(r"([^\w\s]{30})[^\w\s]+", r"\1", text)
+    text = unicodedata.normalize("NFKD", text).casefold()
+    text = re.sub("[\u0300-\u036f]+", "", text)  # accents; the voicing of kana is another block
+    return unicodedata.normalize("NFC", text)
+
+
+def cut(text: str) -> str:
+    """The tokens of a text, parted by spaces, as they go into the index."""
+    tokens: list[str] = []
+    singles: dict[str, None] = {}
+    for found in _pieces().finditer(fold(text)):
+        piece = found[0]
+        if found.lastgroup == "run":
+            tokens += _pairs(piece)
+            tokens.append(_coded(piece[-1]))
+            singles.update(dict.fromkeys(piece))
+        elif (token := _token(found)) is not None:
+            tokens.append(token)
+    # Each single character once, apart: a search for one need not gather all pairs that begin so.
+    tokens += [_SINGLE + _coded(each) for each in singles]
+    return " ".join(tokens)
+
+
+def phrases(query: str) -> list[Phrase]:
+    """What a query asks for: every phrase of it must be found.
+
+    Words between quotation marks stand together as they are; otherwise spaces part phrases, and
+    the last word of all may be only a beginning.
+    """
+    parts = query.split('"')
+    made: list[Phrase] = []
+    for number, part in enumerate(parts):
+        quoted = number % 2 == 1 and number < len(parts) - 1
+        chunks = [part] if quoted else part.split()
+        for place, chunk in enumerate(chunks):
+            last = not quoted and number == len(parts) - 1 and place == len(chunks) - 1
+            phrase = _phrase(fold(chunk), last=last)
+            if phrase is not None:
+                made.append(phrase)
+    return made
+
+
+def _phrase(text: str, *, last: bool) -> Phrase | None:
+    found = [each for each in _pieces().finditer(text) if each.lastgroup == "run" or _token(each)]
+    if not found:
+        return None
+    tokens: list[str] = []
+    patterns: list[str] = []
+    for each in found[:-1]:
+        if each.lastgroup == "run":
+            tokens += [*_pairs(each[0]), _coded(each[0][-1])]
+        else:
+            tokens.append(_token(each) or "")
+        patterns.append(_exactly(each))
+    end = found[-1]
+    patterns[1:] = [f"{_GAP}{each}" for each in patterns[1:]]
+    gap = _GAP if patterns else ""
+    if end.lastgroup == "run":
+        # Where the text goes on after the query's last character does not matter.
+        before = rf"(?<![{_RUN}])" if tokens else ""
+        pattern = "".join(patterns) + gap + before + re.escape(end[0])
+        if len(end[0]) > 1:
+            return Phrase((*tokens, *_pairs(end[0])), open=False, pattern=pattern)
+        if not tokens:
+            return Phrase((_SINGLE + _coded(end[0]),), open=False, pattern=pattern)
+        return Phrase((*tokens, _coded(end[0])), open=True, pattern=pattern)
+    word = end.lastgroup == "word"
+    closing = rf"{_LETTER}*" if word and last else ""
+    pattern = "".join(patterns) + gap + (_exactly(end, closing) if word else re.escape(end[0]))
+    return Phrase((*tokens, _token(end) or ""), open=word and last, pattern=pattern)
+
+
+_GAP = r"[\W_]{0,40}?"
+
+
+def _exactly(found: re.Match[str], more: str = "") -> str:
+    """A pattern for a piece that begins and ends where the text's piece does."""
+    piece = re.escape(found[0])
+    if found.lastgroup == "run":
+        return rf"{piece}(?![{_RUN}])"
+    if found.lastgroup == "word":
+        return rf"(?<!{_LETTER}){piece}{more}(?!{_LETTER})"
+    return piece
+
+
+def _pairs(run: str) -> list[str]:
+    return [_coded(run[at : at + 2]) for at in range(len(run) - 1)]
+
+
+def _token(found: re.Match[str]) -> str | None:
+    piece = found[0]
+    if found.lastgroup == "word":
+        return _coded(piece[:LONGEST_WORD])
+    return _coded(piece) if unicodedata.category(piece).startswith("S") else None
+
+
+def _coded(token: str) -> str:
+    if _plain().fullmatch(token):
+        return token
+    return _CODED + "".join(f"{ord(each):06x}" for each in token)
+
+
+@functools.cache
+def _plain() -> re.Pattern[str]:
+    return re.compile(f"[{_PLAIN}]+")
+
+
+@functools.cache
+def _pieces() -> re.Pattern[str]:
+    return re.compile(rf"(?P<run>[{_RUN}]+)|(?P<word>{_LETTER}+)|(?P<sign>[^\w\s])")
+
+
+@functools.cache
+def _hidden() -> re.Pattern[str]:
+    """Joiners, direction marks and variation selectors: nobody types them into a search."""
+    return re.compile(
+        "[\u00ad\u034f\u061c\u180b-\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f"
+        "\ufe00-\ufe0f\ufeff\U000e0100-\U000e01ef]"
+    )
+
+
+def spots(text: str, query: str) -> Iterator[tuple[int, int]]:
+    """Where a text holds phrases of the query: [start, end) in code points, in order."""
+    wanted = phrases(query)
+    if not wanted:
+        return
+    pattern = re.compile("|".join(f"(?:{each.pattern})" for each in wanted))
+    done = 0
+    for at in range(0, max(1, len(text)), _WINDOW):
+        piece = text[at : at + _WINDOW + _OVERLAP]
+        folded, starts, ends = _mapped(piece)
+        for found in pattern.finditer(folded):
+            start, end = at + starts[found.start()], at + ends[found.end() - 1]
+            if start >= done:
+                yield start, end
+                done = end
+
+
+_WINDOW, _OVERLAP = 16_384, 1_024
+"""A long text is looked through piece by piece, so that an early find comes early."""
+
+
+def _mapped(text: str) -> tuple[str, Sequence[int], Sequence[int]]:
+    """Folded text, and for each of its characters where it begins and ends in the text."""
+    folded = fold(text)
+    if len(folded) == len(text) and not any(
+        _follows(each) or len(fold(each)) != 1 for each in set(text)
+    ):
+        return folded, range(len(text)), range(1, len(text) + 1)
+    parts: list[str] = []
+    starts: list[int] = []
+    ends: list[int] = []
+    at = 0
+    while at < len(text):
+        end = at + 1
+        while end < len(text) and _follows(text[end]):
+            end += 1
+        parts.append(fold(text[at:end]))
+        starts += [at] * len(parts[-1])
+        ends += [end] * len(parts[-1])
+        at = end
+    return "".join(parts), starts, ends
+
+
+def _follows(char: str) -> bool:
+    """Whether a character melts into the one before: marks, voicing, parts of a syllable."""
+    return (
+        unicodedata.combining(char) != 0
+        or char in "\uff9e\uff9f"
+        or "\u1160" <= char <= "\u11ff"
+        or _hidden().match(char) is not None
+    )
