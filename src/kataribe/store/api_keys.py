@@ -59,9 +59,7 @@ def make(tx: Connection, person: str, name: str, now: float) -> tuple[ApiKey, st
             "can be shown. Name it after what will use it.",
             param="name",
         )
-    count = tx.scalar(
-        sa.select(sa.func.count()).select_from(_k).where(_k.c.person == person)
-    )
+    count = tx.scalar(sa.select(sa.func.count()).select_from(_k).where(_k.c.person == person))
     if (count or 0) >= MOST:
         raise InputError(
             f"There are {count} keys already, and at most {MOST} are kept for one person. "
@@ -107,9 +105,7 @@ def note_use(tx: Connection, id_: str, now: float) -> None:
 
 def list_keys(tx: Connection, person: str) -> list[ApiKey]:
     """A person's keys, oldest first."""
-    rows = tx.execute(
-        sa.select(_k).where(_k.c.person == person).order_by(_k.c.created_at, _k.c.id)
-    )
+    rows = tx.execute(sa.select(_k).where(_k.c.person == person).order_by(_k.c.created_at, _k.c.id))
     return [_key(row) for row in rows]
 
 

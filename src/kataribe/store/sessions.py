@@ -67,9 +67,7 @@ def begin(tx: Connection, person: str, token: str, agent: str, now: float) -> Se
     for old in of_person[MOST - 1 :]:
         tx.execute(_s.delete().where(_s.c.hash == old.hash))
     shown = "".join(letter for letter in agent if letter.isprintable())[:200]
-    session = Session(
-        hash_of(token)[:_ID], hash_of(token), person, now, now, now + LASTS, shown
-    )
+    session = Session(hash_of(token)[:_ID], hash_of(token), person, now, now, now + LASTS, shown)
     tx.execute(
         _s.insert().values(
             hash=session.hash,
@@ -101,9 +99,7 @@ def find(tx: Connection, token: str, now: float) -> Session | None:
 
 def renew(tx: Connection, hash_: str, now: float) -> None:
     """Notes that it was used; it lasts from now on."""
-    tx.execute(
-        _s.update().where(_s.c.hash == hash_).values(seen_at=now, expires_at=now + LASTS)
-    )
+    tx.execute(_s.update().where(_s.c.hash == hash_).values(seen_at=now, expires_at=now + LASTS))
 
 
 def list_sessions(tx: Connection, person: str) -> list[Session]:
@@ -130,9 +126,7 @@ def end_by_id(tx: Connection, person: str, id_: str) -> None:
 
 def end_all(tx: Connection, person: str, *, but: str | None = None) -> int:
     """Ends every session of a person but the one with the hash `but`; gives how many."""
-    ended = tx.execute(
-        _s.delete().where(_s.c.person == person, _s.c.hash != (but or ""))
-    )
+    ended = tx.execute(_s.delete().where(_s.c.person == person, _s.c.hash != (but or "")))
     return int(ended.rowcount)
 
 
