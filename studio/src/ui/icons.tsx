@@ -68,3 +68,26 @@ export const ImageIcon = icon(
     <path d="m3 14 4-4 3 3 3-3 4 4M8 7.5h.01" />
   </>,
 );
+export const JobsIcon = icon(
+  <path d="M10 2.5v8M6.5 7.5 10 11l3.5-3.5M3 11.5v5h14v-5M3 13.5h3.5l1 1.5h5l1-1.5H17" />,
+);
+export const PauseIcon = icon(<path d="M7 4.5v11M13 4.5v11" strokeWidth="1.8" />);
+export const RunIcon = icon(<path d="M6 4v12l10-6z" />);
+export const ClockIcon = icon(
+  <>
+    <circle cx="10" cy="10" r="7.5" />
+    <path d="M10 5.5V10l3 2" />
+  </>,
+);
+export const UnknownIcon = icon(
+  <>
+    <circle cx="10" cy="10" r="7.5" />
+    <path d="M7.8 7.8a2.2 2.2 0 1 1 3.2 2c-.7.4-1 .8-1 1.7M10 14v.01" />
+  </>,
+);
+export const NoIcon = icon(
+  <>
+    <circle cx="10" cy="10" r="7.5" />
+    <path d="m4.8 15.2 10.4-10.4" />
+  </>,
+);
