@@ -1,0 +1,96 @@
+"""Changes of a conversation: one after another, each kept whole, or kept later and said so."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Mapping
+from functools import partial
+from typing import Any, TypeVar
+from weakref import WeakValueDictionary
+
+from sqlalchemy import Connection
+
+from kataribe.base.errors import KataribeError, StorageError
+from kataribe.store.database import Store
+from kataribe.store.messages import Message
+from kataribe.use.chats import turns
+from kataribe.use.chats.hub import Hub
+from kataribe.use.chats.turns import Turn
+from kataribe.use.chats.values import Ended, MessageChanged
+
+log = logging.getLogger("kataribe.chats")
+
+T = TypeVar("T")
+
+RETRY_SECONDS = 3.0
+"""Between tries to keep a reply that the disk did not take."""
+
+
+class Changing:
+    """The order of changes, and the replies that still have to be kept; in one event loop."""
+
+    def __init__(self, store: Store, hub: Hub) -> None:
+        self._store = store
+        self._hub = hub
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def one(self, id_: str) -> asyncio.Lock:
+        """Held around a change of this conversation."""
+        return self._locks.setdefault(id_, asyncio.Lock())
+
+    def later(self, work: Coroutine[Any, Any, None]) -> None:
+        """Has something done beside, until `close`."""
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """Breaks off what is done beside."""
+        for task in tuple(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def end(self, owner: str, id_: str, endings: Mapping[str, Ended], *, go_on: bool) -> Turn:
+        """Writes how replies ended."""
+        work = partial(turns.ended, owner=owner, id_=id_, endings=endings, go_on=go_on)
+        return await self.step(owner, id_, endings, work)
+
+    async def step(
+        self, owner: str, id_: str, endings: Mapping[str, Ended], work: Callable[[Connection], T]
+    ) -> T:
+        """A change in which replies end. Where it fails, their words are kept by themselves."""
+        try:
+            return await self._store.write(work)
+        except KataribeError as error:
+            if endings:
+                self._tell_unkept(owner, id_, endings, error)
+                self.later(self._keep(owner, id_, endings))
+            raise
+
+    def _tell_unkept(
+        self, owner: str, id_: str, endings: Mapping[str, Ended], error: KataribeError
+    ) -> None:
+        if not isinstance(error, StorageError):
+            return  # what was asked was refused; keeping the words will work
+        failure = {"code": error.code, "message": error.message}
+        for reply, ending in endings.items():
+            fields = {**ending.fields, "failure": failure}
+            shown = Message(reply, id_, None, "assistant", "failed", **fields)
+            self._hub.tell(owner, id_, MessageChanged(shown))
+
+    async def _keep(self, owner: str, id_: str, endings: Mapping[str, Ended]) -> None:
+        """Tries until the ended replies are in the database."""
+        while True:
+            async with self.one(id_):
+                try:
+                    work = partial(turns.ended, owner=owner, id_=id_, endings=endings, go_on=False)
+                    turn = await self._store.write(work)
+                except StorageError as error:
+                    log.warning("Ended replies are still not kept: %s", error)
+                else:
+                    for message in turn.changed:
+                        self._hub.tell(owner, id_, MessageChanged(message))
+                    return
+            await asyncio.sleep(RETRY_SECONDS)

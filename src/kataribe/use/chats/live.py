@@ -1,0 +1,182 @@
+"""A reply while it is written: its words so far, who is told of them, and how it ended."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from kataribe.base.abilities import check_abilities
+from kataribe.base.errors import KataribeError
+from kataribe.base.events import Event, Finished, Progress, ReasoningDelta, TextDelta, Usage
+from kataribe.base.lm import LM, Context, Request, Sampling
+from kataribe.base.messages import Message as Turn
+from kataribe.base.messages import text_message
+from kataribe.store.messages import Message
+from kataribe.use.chats.values import Delta, Ended, Models, News, Waits, WaitsNow
+
+log = logging.getLogger("kataribe.chats")
+
+FRAME = 0.025
+"""Seconds in which pieces are joined before pages are told: 40 times a second is a smooth line."""
+
+
+class LiveReply:
+    """One reply that is being written.
+
+    Args:
+        message: As it is in the database.
+        tell: Called with news, in the event loop.
+    """
+
+    def __init__(self, message: Message, model: str, tell: Callable[[News], None]) -> None:
+        self.message = message
+        self.model = model
+        self.waits: Waits | None = None
+        self.text = message.text
+        self.reasoning = message.reasoning
+        self.state = "waiting"
+        self._tell = tell
+        self._began = time.monotonic()
+        self._first: float | None = None
+        self._last: float | None = None
+        self._stage_began = self._began
+        self._untold: dict[str, str] = {"text": "", "reasoning": ""}
+        self._units = {"text": _units(self.text), "reasoning": _units(self.reasoning)}
+        self._timer: asyncio.TimerHandle | None = None
+        self._finished: Finished | None = None
+
+    def snapshot(self) -> Message:
+        """The message with the words that pages have been told."""
+        self.flush()
+        return Message(
+            **{
+                **{name: getattr(self.message, name) for name in Message.__dataclass_fields__},
+                "model": self.model,
+                "text": self.text,
+                "reasoning": self.reasoning,
+                "state": self.state,
+                "first_after": self._first,
+                "took": self._last,
+            }
+        )
+
+    async def write(self, models: Models, prompt: tuple[Turn, ...], owner: str) -> Ended:
+        """Has the model answer; gives how it ended. Cancelling stops the model at once."""
+        try:
+            async with models.lease(self.model) as lm:
+                await self._listen(lm, _request(self.message, prompt, owner))
+        except KataribeError as error:
+            return self.ending("failed", failure={"code": error.code, "message": error.message})
+        if self._finished is None:
+            return self.ending(
+                "failed",
+                failure={"code": "reply_broke_off", "message": "The model ended in silence."},
+            )
+        if self._finished.reason == "error":
+            why = self._finished.detail or "the model gave no reason"
+            return self.ending(
+                "failed",
+                failure={"code": "reply_broke_off", "message": f"The reply broke off: {why}."},
+            )
+        return self.ending("done")
+
+    def ending(self, state: Any, failure: Mapping[str, str] | None = None) -> Ended:
+        """How it ended, with all that is known of it by now."""
+        self.flush()
+        end = self._finished
+        usage: Usage | None = None if end is None else end.usage
+        return Ended(
+            state,
+            {
+                "text": self.text,
+                "reasoning": self.reasoning,
+                "model": self.model,
+                "finish": None if end is None else end.reason,
+                "detail": "" if end is None else end.detail,
+                "failure": None if failure is None else dict(failure),
+                "prompt_tokens": usage and usage.prompt_tokens,
+                "cached_tokens": usage and usage.cached_tokens,
+                "completion_tokens": usage and usage.completion_tokens,
+                "first_after": self._first,
+                "took": self._last,
+            },
+        )
+
+    def flush(self) -> None:
+        """Tells the words that nobody has been told yet."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        for kind, words in self._untold.items():
+            if words:
+                self._tell(Delta(self.message.id, kind, self._units[kind], words))  # type: ignore[arg-type]
+                self._units[kind] += _units(words)
+                self._untold[kind] = ""
+
+    async def _listen(self, lm: LM, request: Request) -> None:
+        check_abilities(lm.name, lm.capabilities, request)
+        stream = lm.stream(request)
+        async with aclosing(stream) as events:  # type: ignore[type-var]
+            async for event in events:
+                self._hear(event)
+
+    def _hear(self, event: Event) -> None:
+        if isinstance(event, Progress) and self.state == "waiting":
+            self._wait(event)
+        elif isinstance(event, TextDelta) and event.text:
+            self._write("text", event.text)
+        elif isinstance(event, ReasoningDelta) and event.text:
+            self._write("reasoning", event.text)
+        elif isinstance(event, Finished):
+            self._finished = event
+
+    def _wait(self, event: Progress) -> None:
+        now = time.monotonic()
+        if self.waits is None or self.waits.stage != event.stage:
+            self._stage_began = now
+        eta = None
+        if event.stage != "queued" and event.total and 0 < event.done < event.total:
+            eta = (event.total - event.done) * (now - self._stage_began) / event.done
+        self.waits = Waits(event.stage, event.done, event.total, eta)
+        self._tell(WaitsNow(self.message.id, self.waits))
+
+    def _write(self, kind: str, words: str) -> None:
+        self._last = time.monotonic() - self._began
+        if self._first is None:
+            self._first = self._last
+            self.state = "writing"
+            self.waits = None
+            self._tell(WaitsNow(self.message.id, None))
+        if kind == "text":
+            self.text += words
+        else:
+            self.reasoning += words
+        self._untold[kind] += words
+        if self._timer is None:
+            self._timer = asyncio.get_running_loop().call_later(FRAME, self._on_frame)
+
+    def _on_frame(self) -> None:
+        self._timer = None
+        self.flush()
+
+
+def _request(message: Message, prompt: tuple[Turn, ...], owner: str) -> Request:
+    asked = dict(message.asked.get("sampling") or {})
+    seed = asked.pop("seed", None)
+    begun = (text_message("assistant", message.text),) if message.text else ()
+    return Request(
+        (*prompt, *begun),
+        sampling=Sampling(**asked),
+        seed=seed,
+        continue_last=bool(begun),
+        context=Context(user=owner, conversation=message.conversation),
+    )
+
+
+def _units(text: str) -> int:
+    """Length as JavaScript counts it."""
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2

@@ -1,0 +1,66 @@
+"""What a model is given: the branch up to a question, with the files beside it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from kataribe.base.messages import ImagePart, Message, Part, Role, TextPart
+from kataribe.store import messages
+from kataribe.store.conversations import Conversation
+from kataribe.store.tables import attachments
+
+
+def prompt_messages(
+    tx: Connection, conversation: Conversation, question: str
+) -> tuple[Message, ...]:
+    """The system text and the branch down to `question`, as messages.
+
+    Replies without a word are left out, and what a person said around them becomes one turn: many
+    chat templates refuse two turns of one side in a row.
+    """
+    nodes = messages.nodes(tx, conversation.id)
+    branch = messages.read(tx, conversation.id, messages.path(nodes, question))
+    turns: list[tuple[Role, list[Part]]] = []
+    if conversation.system.strip():
+        turns.append(("system", [TextPart(conversation.system)]))
+    for message in branch:
+        if message.role == "assistant":
+            if message.text:
+                _add(turns, "assistant", [TextPart(message.text)])
+        else:
+            _add(turns, "user", _question(tx, message))
+    return tuple(Message(role, tuple(parts)) for role, parts in turns)
+
+
+def _add(turns: list[tuple[Role, list[Part]]], role: Role, parts: Sequence[Part]) -> None:
+    if not turns or turns[-1][0] != role:
+        turns.append((role, list(parts)))
+        return
+    before = turns[-1][1]
+    if isinstance(before[-1], TextPart) and parts and isinstance(parts[0], TextPart):
+        before[-1] = TextPart(f"{before[-1].text}\n\n{parts[0].text}")
+        parts = parts[1:]
+    before.extend(parts)
+
+
+def _question(tx: Connection, message: messages.Message) -> list[Part]:
+    query = sa.select(attachments).where(attachments.c.message == message.id)
+    texts: list[str] = []
+    images: list[Part] = []
+    for row in tx.execute(query.order_by(attachments.c.created_at, attachments.c.id)):
+        if row.media_type.startswith("image/"):
+            images.append(ImagePart(row.media_type, row.data))
+        else:
+            texts.append(_file(row.name, row.data.decode("utf-8")))
+    return [TextPart("\n\n".join([*texts, message.text])), *images]
+
+
+def _file(name: str, text: str) -> str:
+    """A file as models have seen files in their training: its name, and a fence around it."""
+    fence = "```"
+    while fence in text:  # nothing inside may end it
+        fence += "`"
+    return f"{name}:\n{fence}\n{text.rstrip()}\n{fence}"

@@ -1,0 +1,134 @@
+"""The replies that are being written: begun, kept as they grow, stopped."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from kataribe.base.errors import KataribeError, StorageError
+from kataribe.base.messages import Message as Turn
+from kataribe.store import conversations
+from kataribe.store.database import Store
+from kataribe.store.messages import Message
+from kataribe.store.tables import messages
+from kataribe.use.chats.hub import Hub
+from kataribe.use.chats.live import LiveReply
+from kataribe.use.chats.prompt import prompt_messages
+from kataribe.use.chats.values import Ended, Models
+
+log = logging.getLogger("kataribe.chats")
+
+SAVE_SECONDS = 0.5
+"""What a sudden end may cost of a running reply: its words are kept this often."""
+
+
+@dataclass(eq=False, slots=True)
+class Run:
+    """A reply that is being written, for whom and where."""
+
+    owner: str
+    conversation: str
+    live: LiveReply
+    task: asyncio.Task[None] | None = None
+    ending: Ended | None = None
+
+
+class Replies:
+    """The running replies by their ids; in one event loop.
+
+    `on_end` is awaited with a run that ended by itself; one that was stopped is not told.
+    """
+
+    def __init__(
+        self, store: Store, models: Models, hub: Hub, on_end: Callable[[Run], Awaitable[None]]
+    ) -> None:
+        self._store = store
+        self._models = models
+        self._hub = hub
+        self._on_end = on_end
+        self._runs: dict[str, Run] = {}
+
+    def start(self, owner: str, message: Message, model: str) -> None:
+        """Begins to write a reply."""
+        id_ = message.conversation
+        live = LiveReply(message, model, lambda news: self._hub.tell(owner, id_, news))
+        run = Run(owner, id_, live)
+        self._runs[message.id] = run
+        run.task = asyncio.create_task(self._run(run))
+
+    def get(self, reply: str) -> Run | None:
+        """A running reply."""
+        return self._runs.get(reply)
+
+    def of(self, conversation: str) -> list[Run]:
+        """The running replies of a conversation, in the order that they began."""
+        return [run for run in self._runs.values() if run.conversation == conversation]
+
+    @property
+    def conversations(self) -> set[str]:
+        """Where anything runs."""
+        return {run.conversation for run in self._runs.values()}
+
+    def take(self, run: Run) -> bool:
+        """Takes an ended run off; False when somebody stopped it meanwhile."""
+        return self._runs.pop(run.live.message.id, None) is run
+
+    async def stop(self, runs: Iterable[Run], state: str = "stopped") -> dict[str, Ended]:
+        """Stops replies; gives how each ended, with its words. The rows are the caller's to write.
+
+        One that had ended by itself just now keeps its own ending.
+        """
+        stopped = [run for run in runs if self.take(run)]
+        for run in stopped:
+            assert run.task is not None
+            run.task.cancel()
+        await asyncio.gather(*(run.task for run in stopped if run.task), return_exceptions=True)
+        return {run.live.message.id: run.ending or run.live.ending(state) for run in stopped}
+
+    async def _run(self, run: Run) -> None:
+        saving = asyncio.create_task(self._save(run.live))
+        try:
+            prompt = await self._store.read(lambda tx: self._prompt(tx, run))
+            run.ending = await run.live.write(self._models, prompt, run.owner)
+        except KataribeError as error:
+            failure = {"code": error.code, "message": error.message}
+            run.ending = run.live.ending("failed", failure)
+        finally:
+            # Before the last change of its row: a late save would undo that.
+            saving.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await saving
+        await self._on_end(run)
+
+    def _prompt(self, tx: Connection, run: Run) -> tuple[Turn, ...]:
+        conversation = conversations.get(tx, run.owner, run.conversation)
+        question = run.live.message.parent
+        assert question is not None  # a reply answers something
+        return prompt_messages(tx, conversation, question)
+
+    async def _save(self, live: LiveReply) -> None:
+        kept = (live.text, live.reasoning)
+        while True:
+            await asyncio.sleep(SAVE_SECONDS)
+            now = (live.text, live.reasoning)
+            if now == kept:
+                continue
+            try:
+                await self._store.write(lambda tx, now=now: _keep(tx, live, *now))  # type: ignore[misc]
+                kept = now
+            except StorageError as error:
+                log.warning("A running reply could not be kept just now: %s", error)
+
+
+def _keep(tx: Connection, live: LiveReply, text: str, reasoning: str) -> None:
+    tx.execute(
+        sa.update(messages)
+        .where(messages.c.id == live.message.id, messages.c.state.in_(conversations.LIVE))
+        .values(text=text, reasoning=reasoning, state=live.state, model=live.model)
+    )
