@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import hmac
 import ipaddress
 import socket
+import time
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
@@ -13,19 +13,31 @@ from starlette.routing import Match, Router
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from kataribe.base.errors import AccessError, KataribeError
+from kataribe.serve.cookies import set_session
 from kataribe.serve.desk import Desk
 from kataribe.serve.errors import RefusedError, error_response
+from kataribe.serve.intake import ClientGoneError
 from kataribe.serve.settings import ServerSettings, is_loopback
+from kataribe.serve.who import ASKER, OWNER, Asker, find_asker
 
 OPEN = frozenset(
     {"/health", "/docs", "/docs/start.js", "/docs/swagger-ui.css", "/docs/swagger-ui-bundle.js"}
 )
 """Routes that answer without a key; any other needs it. The studio's files are no routes."""
 
+WHO = ("GET", "/studio/api/me")
+"""Tells whoever asks how to get in."""
+
+DOOR = frozenset({("POST", "/studio/api/sign-in"), ("POST", "/studio/api/sign-out")})
+"""With accounts, how to get in and out; without any, routes like all others."""
+
 SAFE = frozenset({"GET", "HEAD", "OPTIONS"})
 
 BODY_SECONDS = 30.0
 """Longest silence while a body is sent."""
+
+RECHECKED = 15.0
+"""Seconds after which a stream asks again whether its reader may still read it."""
 
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -56,25 +68,52 @@ class Gate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        send = _with_headers(send)
+        cookies: list[tuple[bytes, bytes]] = []
+        send = _with_headers(send, cookies)
         try:
-            self._check(scope)
+            asker = await self._check(scope)
         except KataribeError as error:
             await error_response(error)(scope, receive, send)
             return
+        scope[ASKER] = asker
+        scope[OWNER] = asker.owner
+        if asker.renewed is not None:
+            cookies.append((b"set-cookie", set_session(scope, asker.renewed).encode()))
+        if self._desk.rooms is not None:
+            send = self._while_known(scope, asker, send)
         await self._app(scope, _limited(receive, self._desk.settings.max_body_bytes), send)
 
-    def _check(self, scope: Scope) -> None:
+    async def _check(self, scope: Scope) -> Asker:
         host = self._check_host(scope)
         changes = scope["method"] not in SAFE
         if changes:
             self._check_origin(scope, host)
         if scope["path"] in OPEN or not self._is_route(scope):
-            return
-        self._check_key(scope)
+            return Asker()
+        asker = await find_asker(self._desk, scope)
+        if asker.session is not None and not changes:
+            self._check_origin(scope, host)  # a cookie comes by itself, whoever made it come
+        self._check_asker(scope, asker)
         if changes:
             self._desk.lifecycle.check()
             self._check_length(scope)
+        return asker
+
+    def _while_known(self, scope: Scope, asker: Asker, send: Send) -> Send:
+        """`send` that ends a long stream when its session or key does."""
+        checked = time.monotonic()
+
+        async def sending(message: Message) -> None:
+            nonlocal checked
+            flows = message["type"] == "http.response.body" and message.get("more_body", False)
+            if flows and time.monotonic() - checked >= RECHECKED:
+                checked = time.monotonic()
+                if (await find_asker(self._desk, scope)).owner != asker.owner:
+                    await send({"type": "http.response.body", "body": b"", "more_body": False})
+                    raise ClientGoneError
+            await send(message)
+
+        return sending
 
     def _is_route(self, scope: Scope) -> bool:
         return any(route.matches(scope)[0] is not Match.NONE for route in self._router.routes)
@@ -110,26 +149,35 @@ class Gate:
         allowed = self._desk.settings.allowed_origins
         for origin in origins:
             if origin not in allowed and urlsplit(origin).netloc.lower() != host.lower():
-                raise RefusedError(
-                    403,
-                    f"A page of {origin[:200]!r} may not send requests here. Open the studio at "
-                    "this server's own address, or allow the origin: KATARIBE_ORIGINS, or origins "
-                    "in kataribe.toml.",
-                    code="foreign_origin",
-                )
+                raise _foreign(f"A page of {origin[:200]!r}")
+        # Browsers leave the origin out of some requests, and say this much of all of them.
+        sites = _all(scope, b"sec-fetch-site")
+        if not origins and not {"same-origin", "none"}.issuperset(sites):
+            raise _foreign("A page of another site")
 
-    def _check_key(self, scope: Scope) -> None:
-        key = self._desk.settings.key
-        if key is None:
+    def _check_asker(self, scope: Scope, asker: Asker) -> None:
+        call = (scope["method"], scope["path"])
+        if asker.owner is not None or asker.server_key or call == WHO:
             return
-        sent = [header for name, header in scope["headers"] if name == b"authorization"]
-        if not sent:
-            raise AccessError("A key is needed. Send it as Authorization: Bearer KEY.")
-        kind, _, word = sent[0].partition(b" ")
-        # Compared in constant time, so that no one can guess it letter by letter.
-        right = hmac.compare_digest(word.strip(), key.encode())
-        if len(sent) > 1 or kind.lower() != b"bearer" or not right:
-            raise AccessError("The key is wrong. Send the right one as Authorization: Bearer KEY.")
+        if not asker.accounts:
+            what = (
+                "The key is wrong. Send the right one"
+                if asker.wrong
+                else "A key is needed. Send it"
+            )
+            raise AccessError(f"{what} as Authorization: Bearer KEY.")
+        if call in DOOR:
+            return
+        if asker.wrong:
+            raise AccessError(
+                "The key is wrong, deleted, or of a disabled account. Send a person's API key "
+                "(sk-kataribe-...) as Authorization: Bearer KEY; people make them in the settings."
+            )
+        raise AccessError(
+            "People have accounts here. Sign in at /sign-in, or send a person's API key as "
+            "Authorization: Bearer sk-kataribe-...",
+            code="sign_in_needed",
+        )
 
     def _check_length(self, scope: Scope) -> None:
         limit = self._desk.settings.max_body_bytes
@@ -165,6 +213,15 @@ def _host_name(host: str) -> str | None:
 
 def _all(scope: Scope, wanted: bytes) -> list[str]:
     return [value.decode("latin-1") for name, value in scope["headers"] if name == wanted]
+
+
+def _foreign(who: str) -> RefusedError:
+    return RefusedError(
+        403,
+        f"{who} may not send requests here. Open the studio at this server's own address, or allow "
+        "the origin: KATARIBE_ORIGINS, or origins in kataribe.toml.",
+        code="foreign_origin",
+    )
 
 
 def _too_long(limit: int, length: str) -> RefusedError:
@@ -203,12 +260,12 @@ def _limited(receive: Receive, limit: int) -> Receive:
     return careful
 
 
-def _with_headers(send: Send) -> Send:
+def _with_headers(send: Send, cookies: list[tuple[bytes, bytes]]) -> Send:
     async def adding(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = list(message.get("headers", []))
             named = {name.lower() for name, _ in headers}
-            headers += [header for header in HEADERS if header[0] not in named]
+            headers += [header for header in (*HEADERS, *cookies) if header[0] not in named]
             message = {**message, "headers": headers}
         await send(message)
 
