@@ -27,6 +27,9 @@ _LETTER = rf"(?:[0-9a-z]|(?![{_RUN}])(?:[^\W_]|[{_INDIC}]))"
 LONGEST_WORD = 100
 """Characters of a word that count; what is longer is no word but data."""
 
+SHORTEST_BEGINNING = 2
+"""Letters of a last word that may go on; a single one would gather a tenth of all words."""
+
 # Written so, the tokenizer of every SQLite leaves a token whole and as it is.
 _PLAIN = "0-9a-z\u00df-\u00f6\u00f8-\u024f\u03b1-\u03c9\u0430-\u045f\u3041-\u3096\u30a1-\u30fa"
 _PLAIN += "\u30fc\u4e00-\u9fa5\uac00-\ud7a3"
@@ -123,9 +126,10 @@ def _phrase(text: str, *, last: bool) -> Phrase | None:
             return Phrase((_SINGLE + _coded(end[0]),), open=False, pattern=pattern)
         return Phrase((*tokens, _coded(end[0])), open=True, pattern=pattern)
     word = end.lastgroup == "word"
-    closing = rf"{_LETTER}*" if word and last else ""
+    goes_on = word and last and len(end[0]) >= SHORTEST_BEGINNING
+    closing = rf"{_LETTER}*" if goes_on else ""
     pattern = "".join(patterns) + gap + (_exactly(end, closing) if word else re.escape(end[0]))
-    return Phrase((*tokens, _token(end) or ""), open=word and last, pattern=pattern)
+    return Phrase((*tokens, _token(end) or ""), open=goes_on, pattern=pattern)
 
 
 _GAP = r"[\W_]{0,40}?"

@@ -1,0 +1,225 @@
+"""The index of words against looking through every text, letter by letter."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tests.store.conftest import person
+
+from kataribe.base.errors import InputError, NotFoundError
+from kataribe.store import search
+from kataribe.store.cutting import cut, fold
+from kataribe.store.database import Store
+from kataribe.store.tables import LOCAL
+
+
+def put(store: Store, *texts: str, owner: str = LOCAL) -> None:
+    with store.writing() as tx:
+        for number, text in enumerate(texts):
+            search.index(tx, "message", f"{owner}{number}", owner, "c", text)
+
+
+def found(store: Store, query: str, owner: str = LOCAL, **more) -> list[str]:
+    more = {"kinds": ["message"], "limit": 1000, **more}
+    with store.reading() as tx:
+        return [one.ref.removeprefix(owner) for one in search.find(tx, owner, query, **more)]
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "there"),
+    [
+        ("東京都の語り部", "東京", True),
+        ("東京都の語り部", "京都", True),  # as a substring it is there
+        ("東京都の語り部", "東都", False),
+        ("東京と大阪、京と都", "京都", False),
+        ("語り部", "語", True),
+        ("語り部", "部", True),
+        ("語り部", "り", True),
+        ("語り部", "話", False),
+        ("ﾃﾞﾊﾟｰﾄの地下", "デパート", True),
+        ("ガード", "カード", False),
+        ("か\u3099き", "がき", True),
+        ("RAGの精度", "rag", True),
+        ("RAGの精度", "ragの精", True),
+        ("RAGの精度", "ａｇ", False),
+        ("Ragtime", "rag", True),  # the last word may go on
+        ("Ragtime blues", "rag blues", False),  # only the last one
+        ("the cat", "t", False),  # one letter does not begin a word
+        ("plan t", "t", True),
+        ("foo_bar(baz)", "foo_bar", True),
+        ("foo baz bar", '"foo bar"', False),
+        ("foo, bar", '"foo bar"', True),
+        ("Foo barn", '"foo bar"', False),
+        ("C++ und C#", "c++", True),
+        ("C and D", "c++", False),
+        ("Café Zürich STRASSE", "cafe zurich straße", True),
+        ("葛\U000e0100城市", "葛城", True),
+        ("𠮷野家", "𠮷野", True),
+        ("吉野家", "𠮷野", False),
+        ("서울특별시", "울특", True),
+        ("ภาษาไทย", "ไทย", True),
+        ("हिन्दी भाषा", "हिन्दी", True),
+        ("हिन्दी भाषा", "हन्दी", False),
+        ("done 🎉", "🎉", True),
+        ("done 🎈", "🎉", False),
+        ("本 A", "本A", True),
+        ("日本A", "本A", True),
+        ("本日A", "本A", False),
+        ("Aはい", "Aは", True),
+        ("a\0b", "b", True),
+        ("x OR y", "NEAR", False),
+        ("owner", "owner:local", False),
+        (LOCAL, '") OR owner : ("local', False),
+    ],
+)
+def test_what_is_found(store, text, query, there):
+    put(store, text)
+    assert found(store, query) == (["0"] if there else [])
+
+
+@pytest.mark.parametrize("query", ["", "  ", "。、", '"', '""', "*", "()", "\0", "\ue001", "゛"])
+def test_nothing_to_look_for_finds_nothing(store, query):
+    put(store, "all sorts of 言葉")
+    assert found(store, query) == []
+
+
+KANA = st.text("あいう東京都ー", max_size=12)
+WORDS = st.lists(st.sampled_from(["a", "ab", "abc", "ba", "B", "Ab"]), max_size=5).map(" ".join)
+
+
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(texts=st.lists(KANA, max_size=12), query=st.text("あいう東京都ー", min_size=1, max_size=4))
+def test_japanese_is_found_wherever_it_stands(tmp_path_factory, texts, query):
+    store = Store(tmp_path_factory.mktemp("words") / "k.db")
+    put(store, *texts)
+    plain = [str(number) for number, text in enumerate(texts) if query in text]
+    assert found(store, query) == plain[::-1]
+    store.close()
+
+
+@settings(
+    deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(texts=st.lists(st.tuples(WORDS, KANA).map(" ".join), max_size=12), query=WORDS)
+def test_words_are_found_whole_and_the_last_as_a_beginning(tmp_path_factory, texts, query):
+    store = Store(tmp_path_factory.mktemp("words") / "k.db")
+    put(store, *texts)
+    wanted = query.lower().split()
+
+    def holds(text: str) -> bool:
+        has = text.lower().split()
+        last = wanted[-1]
+        begun = [word for word in has if word == last or (len(last) > 1 and word.startswith(last))]
+        return bool(begun) and set(wanted[:-1]) <= set(has)
+
+    plain = [str(number) for number, text in enumerate(texts) if wanted and holds(text)]
+    assert found(store, query) == plain[::-1]
+    store.close()
+
+
+@settings(
+    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(text=st.text(min_size=1, max_size=40))
+def test_sqlite_leaves_every_token_as_it_is(tmp_path_factory, text):
+    store = Store(tmp_path_factory.mktemp("words") / "k.db")
+    put(store, text)
+    with store.writing() as tx:
+        tx.exec_driver_sql("CREATE VIRTUAL TABLE temp.seen USING fts5vocab(main, words, instance)")
+        rows = tx.exec_driver_sql("SELECT term FROM seen WHERE col = 'text' ORDER BY offset")
+        assert [row[0] for row in rows] == cut(text).split()
+    store.close()
+
+
+@settings(deadline=None, max_examples=300)
+@given(text=st.text(max_size=60), query=st.text(max_size=6))
+def test_a_snippet_marks_what_matches(text, query):
+    line, marks = search.snippet(text, query, 30)
+    assert "\n" not in line
+    assert "\0" not in line
+    last = 0
+    for start, end in marks:
+        assert last <= start < end <= len(line)
+        last = end
+    if query.isalnum() and query in text and not unicodedata.combining(query[0]):
+        assert search.snippet(query, query)[1] or not cut(query)
+
+
+def test_a_snippet_shows_the_place_deep_in_a_long_text():
+    text = "雨が降る。\n" * 200_000 + "ここに ｶﾞｿﾘﾝ がある" + "晴れ" * 50
+    line, marks = search.snippet(text, "ガソリン", 40)
+    assert [line[start:end] for start, end in marks] == ["ｶﾞｿﾘﾝ"]
+    assert line.startswith("…")
+    assert line.endswith("…")
+    assert len(line) <= 42
+
+
+def test_a_snippet_marks_only_whole_words_before_the_last():
+    line, marks = search.snippet("concat cat the category", "cat the cat")
+    assert [line[start:end] for start, end in marks] == ["cat", "the", "category"]
+
+
+def test_only_the_owners_things_are_found(store):
+    with store.writing() as tx:
+        person(tx, "other")
+    put(store, "秘密の話")
+    put(store, "秘密の話", "秘密", owner="other")
+    assert found(store, "秘密") == ["0"]
+    assert found(store, "秘密", "other") == ["1", "0"]
+    assert found(store, "local") == []
+    assert found(store, "other", "other") == []
+
+
+def test_the_newest_come_first_and_go_on(store):
+    put(store, *["同じ言葉 again"] * 10)
+    with store.reading() as tx:
+        first = search.find(tx, LOCAL, "again", kinds=["message"], limit=4)
+        assert [one.ref for one in first] == [f"local{n}" for n in (9, 8, 7, 6)]
+        rest = search.find(tx, LOCAL, "again", kinds=["message"], limit=100, before=first[-1].key)
+        assert [one.ref for one in rest] == [f"local{n}" for n in (5, 4, 3, 2, 1, 0)]
+        assert search.find(tx, LOCAL, "again", kinds=["title"], limit=4) == []
+        assert search.place_of(tx, LOCAL, "local6") == first[-1].key
+        assert search.place_of(tx, "other", "local6") is None
+
+
+def test_changed_and_removed_words(store):
+    put(store, "古い言葉 alpha", "別の言葉 beta")
+    with store.writing() as tx:
+        search.reindex(tx, "message", "local0", "古い言葉 alpha", "新しい gamma")
+        search.unindex(tx, "message", "local1", "別の言葉 beta")
+        search.unindex(tx, "message", "local1", "別の言葉 beta")  # it is gone already
+        with pytest.raises(NotFoundError):
+            search.reindex(tx, "message", "local1", "", "x")
+    assert found(store, "言葉") == found(store, "alpha") == found(store, "beta") == []
+    assert found(store, "新し") == found(store, "gamma") == ["0"]
+    with store.writing() as tx:
+        tx.exec_driver_sql("INSERT INTO words(words) VALUES ('integrity-check')")
+
+
+def test_a_query_that_is_too_long_is_refused(store):
+    with pytest.raises(InputError, match=r"501 characters.*500"):
+        found(store, "あ" * 501)
+    assert found(store, "あ" * 500) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["\u0301\u0323" * 500_000, "a" * 5_000_000, "東" * 1_000_000, " " * 5_000_000, "ﷺ" * 100_000],
+    ids=["marks", "one word", "one run", "spaces", "long forms"],
+)
+def test_texts_made_to_be_slow_end(store, text):
+    put(store, f"{text} 目印")
+    assert found(store, "目印") == ["0"]
+    assert search.snippet(f"{text} 目印", "目印", 20)[1] != []
+
+
+def test_folding_keeps_what_it_folded():
+    for text in ("ﾃﾞﾊﾟｰﾄ", "Ångström", "㍿", "ſ", "İ", "か\u3099", "\u1112\u1161\u11ab"):
+        assert fold(fold(text)) == fold(text)
+        assert not re.search("[\u0300-\u036f]", fold(text))
