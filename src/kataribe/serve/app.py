@@ -24,6 +24,7 @@ from kataribe.serve.lifecycle import Lifecycle
 from kataribe.serve.metrics import Metrics
 from kataribe.serve.models import ModelSource
 from kataribe.serve.openapi import describe
+from kataribe.serve.people import people_router
 from kataribe.serve.residents import residents_router
 from kataribe.serve.rooms import Rooms
 from kataribe.serve.service import service_router
@@ -64,6 +65,7 @@ def create_app(
     app.include_router(tokens_router(desk))
     app.include_router(service_router(desk))
     app.include_router(residents_router(desk))
+    app.include_router(people_router(desk))
     app.include_router(docs_router(app))
     app.openapi = functools.cache(functools.partial(describe, app))  # type: ignore[method-assign]
     # Whatever is no route belongs to the studio; being the router's last resort it leaves a wrong

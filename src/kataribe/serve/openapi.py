@@ -11,6 +11,7 @@ from pydantic.json_schema import models_json_schema
 
 import kataribe
 from kataribe.serve.shapes.chat import ChatCompletionRequest
+from kataribe.serve.shapes.people import NewKey, PasswordChange, SignIn
 from kataribe.serve.shapes.replies import ChatCompletionChunk
 from kataribe.serve.shapes.residents import LoadRequest, UnloadRequest
 from kataribe.serve.shapes.text import (
@@ -28,6 +29,9 @@ INCOMING: tuple[type[BaseModel], ...] = (
     DetokenizeRequest,
     LoadRequest,
     UnloadRequest,
+    SignIn,
+    PasswordChange,
+    NewKey,
 )
 EVENTS: tuple[type[BaseModel], ...] = (ChatCompletionChunk,)
 

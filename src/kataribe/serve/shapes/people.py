@@ -60,6 +60,30 @@ class ApiKeyList(Outgoing):
     data: list[ApiKey]
 
 
+class SessionShown(Outgoing):
+    """A browser that the person is signed in with."""
+
+    id: str
+    agent: str = Field(description="What the browser calls itself.")
+    created_at: float
+    seen_at: float = Field(description="Last used, to ten minutes.")
+    current: bool = Field(description="It is the one that asks.")
+
+
+class SessionList(Outgoing):
+    """The person's sessions, the last used first."""
+
+    object: Literal["list"] = "list"
+    data: list[SessionShown]
+
+
+class PasswordChange(Incoming):
+    """A new password; ends every other session of the person."""
+
+    current: Annotated[str, Field(min_length=1, max_length=1024)]
+    new: Annotated[str, Field(min_length=1, max_length=1024)]
+
+
 class Preferences(Outgoing):
     """What a person has set, by name; names and values are the studio's own."""
 
