@@ -12,6 +12,7 @@ import typer
 
 from kataribe.cli import ask, chat, doctor, up
 from kataribe.cli.models import app as models_app
+from kataribe.cli.users import app as users_app
 
 app = typer.Typer(
     name="kataribe",
@@ -24,6 +25,7 @@ app.command("up")(up.up)
 app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
 app.add_typer(models_app.app, name="models")
+app.add_typer(users_app.app, name="users")
 app.command("doctor")(doctor.doctor)
 
 

@@ -71,13 +71,7 @@ def add(tx: Connection, name: str, password: str, now: float) -> tuple[Person, O
 
     The first account also gets what was made without one; how much, says the second value.
     """
-    key = _check_name(name)
-    if tx.scalar(sa.select(_p.c.id).where(_p.c.name == key)) is not None:
-        raise InputError(
-            f"There is a person {key!r} already. Choose another name, or set a new password with: "
-            f"kataribe users password {key}",
-            param="name",
-        )
+    key = check_free(tx, name)
     shown = unicodedata.normalize("NFKC", name).strip()
     values = {
         "name": key,
@@ -92,6 +86,18 @@ def add(tx: Connection, name: str, password: str, now: float) -> tuple[Person, O
         return find(tx, key), None
     tx.execute(_p.update().where(_p.c.id == LOCAL).values(**values))
     return find(tx, key), owned(tx, LOCAL)
+
+
+def check_free(tx: Connection, name: str) -> str:
+    """The name as it is kept, if a new account can have it; raises `InputError`."""
+    key = _check_name(name)
+    if tx.scalar(sa.select(_p.c.id).where(_p.c.name == key)) is not None:
+        raise InputError(
+            f"There is a person {key!r} already. Choose another name, or set a new password with: "
+            f"kataribe users password {key}",
+            param="name",
+        )
+    return key
 
 
 def list_people(tx: Connection) -> list[Person]:
@@ -144,7 +150,7 @@ def set_password(tx: Connection, person: str, password: str, *, keep: str | None
     return end_all(tx, person, but=keep)
 
 
-def set_disabled(tx: Connection, person: str, disabled: bool) -> None:
+def set_disabled(tx: Connection, person: str, *, disabled: bool) -> None:
     """Locks somebody out, or lets them in again. Their things stay; their sessions end."""
     tx.execute(_p.update().where(_p.c.id == person).values(disabled=disabled))
     if disabled:

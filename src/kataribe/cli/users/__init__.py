@@ -1,0 +1,1 @@
+"""`kataribe users`: who has an account."""
