@@ -8,13 +8,13 @@ import unicodedata
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tests.store.conftest import person
 
 from kataribe.base.errors import InputError, NotFoundError
 from kataribe.store import search
 from kataribe.store.cutting import cut, fold
 from kataribe.store.database import Store
 from kataribe.store.tables import LOCAL
+from tests.store.conftest import person
 
 
 def put(store: Store, *texts: str, owner: str = LOCAL) -> None:

@@ -1,0 +1,157 @@
+"""Deleted is deleted: not a byte of the words is left in the files of the database."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from kataribe.base.errors import NotFoundError
+from kataribe.store import conversations, messages, purge, queue, search
+from kataribe.store.attachments import keep
+from kataribe.store.database import Store
+from kataribe.store.ids import new_id, now
+from kataribe.store.tables import (
+    LOCAL,
+    METADATA,
+    attachments,
+    passages,
+)
+from tests.store.conftest import talk
+
+SECRET = "xylophonequartz"
+HIDDEN = "鳳凰饗宴"
+LATER = 700.0
+
+
+def bytes_of(store: Store) -> bytes:
+    files = store.path.parent.glob(f"{store.path.name}*")
+    return b"".join(file.read_bytes() for file in files)
+
+
+def traces(store: Store) -> list[bytes]:
+    """Which parts of the secret words are still in the files; pairs as the index holds them."""
+    words = [SECRET, HIDDEN, "凰饗", SECRET[3:12], "zirkonfile"]
+    raw = bytes_of(store)
+    return [word.encode() for word in words if word.encode() in raw]
+
+
+def other_talk(store: Store, many: int = 40) -> None:
+    for number in range(many):
+        with store.writing() as tx:
+            talk(tx, f"晴れた日の散歩 {number} " * 20, f"A walk, number {number}. " * 20)
+
+
+def secret_talk(store: Store) -> tuple[str, list[str]]:
+    with store.writing() as tx:
+        id_, said = talk(tx, f"{SECRET} {HIDDEN} " * 50, f"{HIDDEN}。{SECRET}", title=SECRET)
+        kept = keep(tx, LOCAL, "secret.txt", b"zirkonfile " * 2000)
+        tx.execute(
+            sa.update(attachments).where(attachments.c.id == kept.id).values(message=said[0])
+        )
+        queue.put(tx, id_, queue.Item(new_id(), f"{SECRET} waits"))
+        queue.note(tx, id_, new_id(), said[0])
+        messages.update(tx, said[1], group=new_id(), reasoning=f"{SECRET} {HIDDEN}", remark=SECRET)
+        group = messages.get(tx, id_, said[1]).group
+        tx.execute(
+            sa.insert(METADATA.tables["votes"]).values(
+                id=new_id(),
+                owner=LOCAL,
+                conversation=id_,
+                group=group,
+                winner=said[1],
+                shown=said,
+                blind=True,
+                created_at=0,
+            )
+        )
+    return id_, said
+
+
+def rows(store: Store) -> dict[str, int]:
+    with store.reading() as tx:
+        return {
+            name: tx.execute(sa.select(sa.func.count()).select_from(table)).scalar_one()
+            for name, table in METADATA.tables.items()
+        }
+
+
+@pytest.mark.parametrize("around", [0, 40])
+def test_not_a_byte_is_left(store, around):
+    other_talk(store, around)
+    before = rows(store)
+    id_, _ = secret_talk(store)
+    other_talk(store, around)
+    assert len(traces(store)) >= 3  # what the test looks for is there
+    with store.writing() as tx:
+        conversations.delete(tx, LOCAL, id_)
+    swept = purge.sweep(store, at=now() + LATER)
+    assert (swept.conversations, swept.messages) == (1, 2)
+    assert traces(store) == []
+    after = rows(store)
+    assert {name: after[name] - before[name] for name in ("queued", "seen_sends", "votes")} == {
+        "queued": 0,
+        "seen_sends": 0,
+        "votes": 0,
+    }
+    assert after["attachments"] == 0
+    with store.writing() as tx:
+        tx.exec_driver_sql("INSERT INTO words(words) VALUES ('integrity-check')")
+        assert search.find(tx, LOCAL, HIDDEN, kinds=["message", "title"], limit=9) == []
+        assert len(search.find(tx, LOCAL, "散歩", kinds=["message"], limit=99)) == 2 * around
+        assert tx.exec_driver_sql("PRAGMA integrity_check").scalar() == "ok"
+
+
+def test_at_once_for_good(store):
+    other_talk(store, 5)
+    id_, _ = secret_talk(store)
+    with pytest.raises(NotFoundError):
+        purge.delete_for_good(store, "other", id_)
+    assert purge.delete_for_good(store, LOCAL, id_).messages == 2
+    assert traces(store) == []
+    with store.reading() as tx, pytest.raises(NotFoundError):
+        conversations.get(tx, LOCAL, id_, deleted=True)
+
+
+def test_what_can_still_come_back_stays(store):
+    id_, said = secret_talk(store)
+    with store.writing() as tx:
+        conversations.delete(tx, LOCAL, id_)
+    assert purge.sweep(store) == purge.Swept()
+    with store.writing() as tx:
+        conversations.restore(tx, LOCAL, id_)
+    assert purge.sweep(store, at=now() + LATER) == purge.Swept()
+    with store.reading() as tx:
+        assert [message.id for message in messages.read(tx, id_, said)] == said
+
+
+def test_single_messages_go_too(store):
+    with store.writing() as tx:
+        id_, said = talk(tx, "harmless 一", "harmless 二", f"{SECRET} {HIDDEN}", f"{HIDDEN} end")
+        messages.delete(tx, id_, said[2])
+    assert purge.sweep(store, at=now() + LATER).messages == 2
+    assert traces(store) == []
+    with store.reading() as tx:
+        assert len(search.find(tx, LOCAL, "harmless", kinds=["message"], limit=9)) == 2
+        assert [node.id for node in messages.nodes(tx, id_)] == said[:2]
+
+
+def test_a_long_conversation_goes_in_portions(store):
+    with store.writing() as tx:
+        id_, _ = talk(tx, *[f"{SECRET} {number}" for number in range(2 * purge.PORTION + 3)])
+        conversations.delete(tx, LOCAL, id_)
+    assert purge.sweep(store, at=now() + LATER).messages == 2 * purge.PORTION + 3
+    assert traces(store) == []
+    with store.reading() as tx:
+        assert tx.execute(sa.select(sa.func.count()).select_from(passages)).scalar() == 0
+
+
+def test_files_that_nobody_sent_go_and_those_in_a_queue_stay(store):
+    with store.writing() as tx:
+        id_, _ = talk(tx, "a", "b")
+        loose, waits = (keep(tx, LOCAL, name, b"text") for name in ("loose.txt", "waits.txt"))
+        queue.put(tx, id_, queue.Item(new_id(), "later", {"attachments": [waits.id]}))
+    assert purge.sweep(store, at=now() + 3600).files == 0
+    assert purge.sweep(store, at=now() + 8 * 24 * 3600).files == 1
+    with store.reading() as tx:
+        assert tx.execute(sa.select(attachments.c.id)).scalars().all() == [waits.id]
+    assert loose.id != waits.id
