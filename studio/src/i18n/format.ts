@@ -32,3 +32,8 @@ export function bytes(language: Language, value: number): string {
   }
   return `${decimal(language, value, step === 0 ? 0 : 1)} ${units[step] ?? ""}`;
 }
+
+/** A share as whole percent: 43%. */
+export function percent(language: Language, share: number): string {
+  return format(language, { style: "percent", maximumFractionDigits: 0 }).format(share);
+}

@@ -1,90 +1,85 @@
-import { memo, useId, useMemo } from "react";
-import ReactMarkdown, { type Components } from "react-markdown";
-import remarkGfm from "remark-gfm";
+import { memo, startTransition, useDeferredValue, useMemo, useState } from "react";
 
-import { useText } from "../i18n";
-import { ImageIcon } from "../ui/icons";
+import { useLanguage, useText } from "../i18n";
+import { count } from "../i18n/format";
 import { markdownBlocks } from "./blocks";
 import { CodeBlock } from "./CodeBlock";
+import { Formula } from "./Formula";
+import { LongTable } from "./LongTable";
+import { Parsed, Plain } from "./Parsed";
+import { shapeOf, type Shape } from "./shapes";
+import { tame } from "./tame";
+
+/** What is shown at first, and more at each press, in UTF-16 units: about a hundred pages. */
+const SHOWN = 200_000;
 
 /**
  * A model's Markdown. Raw HTML is shown as the text it is. Images are never loaded: the address
  * of an image can carry words out of a conversation, so a person opens it, or nobody does.
  */
 export function Markdown({ text }: { text: string }) {
-  const blocks = useMemo(() => markdownBlocks(text), [text]);
+  const words = useText();
+  const language = useLanguage();
+  const [limit, setLimit] = useState(SHOWN);
+  // Deferred: typing goes before parsing, and of a fast stream some steps may be left out.
+  const calm = useDeferredValue(text);
+  const blocks = useMemo(() => markdownBlocks(calm.slice(0, limit)), [calm, limit]);
+  const left = calm.length - limit;
   return (
     <div className="prose" dir="auto">
       {blocks.map((block, index) => (
         <Block key={index} text={block} />
       ))}
+      {left > 0 ? (
+        <p className="more">
+          {words.prose.long(count(language, left))}{" "}
+          <button
+            type="button"
+            className="button"
+            onClick={() => startTransition(() => setLimit(limit + SHOWN))}
+          >
+            {words.prose.showMore}
+          </button>
+        </p>
+      ) : null}
     </div>
   );
 }
 
 const Block = memo(function Block({ text }: { text: string }) {
-  const id = useId();
+  const words = useText();
+  const language = useLanguage();
+  const calm = useMemo(() => tame(text), [text]);
+  const shape = useMemo(() => shapeOf(calm.text), [calm]);
   return (
-    <ReactMarkdown
-      remarkPlugins={PLUGINS}
-      components={COMPONENTS}
-      remarkRehypeOptions={{ clobberPrefix: `${id}-`, footnoteLabel: "—" }}
-    >
-      {text}
-    </ReactMarkdown>
+    <>
+      <Shaped shape={shape} text={calm.text} whole={text} />
+      {calm.left > 0 ? (
+        <p className="small soft">{words.prose.marks(count(language, calm.left))}</p>
+      ) : null}
+    </>
   );
 });
 
-const PLUGINS = [remarkGfm];
-
-function UnloadedImage({ src, alt }: { src: string; alt: string }) {
-  const text = useText();
-  let host = "";
-  try {
-    const url = new URL(src);
-    if (url.protocol === "https:" || url.protocol === "http:") host = url.host;
-  } catch {
-    // not an address of its own: nothing to open
+function Shaped({ shape, text, whole }: { shape: Shape; text: string; whole: string }) {
+  switch (shape.kind) {
+    case "code":
+      if (shape.language === "math") return <Formula tex={shape.code} display />;
+      return <CodeBlock code={shape.code} language={shape.language} />;
+    case "table":
+      return <LongTable {...shape} />;
+    case "list":
+      return <LongList {...shape} />;
+    case "plain":
+      return <Plain text={whole} why={shape.why} />;
+    case "text":
+      return <Parsed text={text} part="all" />;
   }
-  const name = `${alt === "" ? "" : `${alt} — `}${text.chat.image(host || text.chat.imageWhere)}`;
-  if (host === "") return <span className="image">{alt || src}</span>;
-  return (
-    <a className="image" href={src} target="_blank" rel="noreferrer noopener">
-      <ImageIcon size={16} />
-      {name}
-    </a>
-  );
 }
 
-/** A reply's headings begin below the page's own, so that the outline stays true. */
-const COMPONENTS: Components = {
-  h1: ({ children }) => <h3>{children}</h3>,
-  h2: ({ children }) => <h3>{children}</h3>,
-  h3: ({ children }) => <h4>{children}</h4>,
-  h4: ({ children }) => <h5>{children}</h5>,
-  h5: ({ children }) => <h6>{children}</h6>,
-  h6: ({ children }) => <h6>{children}</h6>,
-  a: ({ href, children }) =>
-    href?.startsWith("#") ? (
-      <a href={href}>{children}</a>
-    ) : (
-      <a href={href} target="_blank" rel="noreferrer noopener">
-        {children}
-      </a>
-    ),
-  img: ({ src, alt }) => <UnloadedImage src={typeof src === "string" ? src : ""} alt={alt ?? ""} />,
-  input: ({ checked }) => <span>{checked ? "☑ " : "☐ "}</span>,
-  pre: ({ node }) => {
-    const code = node?.children[0];
-    if (code?.type !== "element") return null;
-    const first = code.children[0];
-    const named = code.properties["className"];
-    const language = Array.isArray(named) ? String(named[0] ?? "").replace("language-", "") : "";
-    return <CodeBlock code={first?.type === "text" ? first.value : ""} language={language} />;
-  },
-  table: ({ children }) => (
-    <div className="wide" tabIndex={0}>
-      <table>{children}</table>
-    </div>
-  ),
-};
+function LongList({ ordered, start, loose, items }: Extract<Shape, { kind: "list" }>) {
+  const inside = items.map((piece, index) => (
+    <Parsed key={index} text={piece} part={loose ? "loose items" : "items"} />
+  ));
+  return ordered ? <ol start={start}>{inside}</ol> : <ul>{inside}</ul>;
+}
