@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kataribe.base.workspace import Workspace
     from kataribe.cli.models_here import LocalModels
     from kataribe.serve.lifecycle import Lifecycle
+    from kataribe.store.database import Store
 
 log = logging.getLogger("kataribe.cli")
 
@@ -43,17 +44,37 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     """
     from kataribe.serve.app import create_app
     from kataribe.serve.lifecycle import Lifecycle
+    from kataribe.serve.rooms import Rooms
+    from kataribe.store.serving import holding
+    from kataribe.use.chats.chats import Chats
 
-    with _open_models(settings, workspace) as models:
+    with (
+        holding(workspace),
+        open_store(workspace) as store,
+        _open_models(settings, workspace) as models,
+    ):
         models.check_context(settings.model)
         cycle = Lifecycle()
         cycle.at_stop(models.stop_loading)
         cycle.loading(f"{settings.model} is loading")
-        app = create_app(models, server_settings(settings), cycle)
+        rooms = Rooms(store, Chats(store, models, settings.model))
+        app = create_app(models, server_settings(settings), cycle, rooms)
         # The first question should not have to wait for the load; who asks earlier waits for it.
         threading.Thread(target=_warm_up, args=(models, cycle, settings.model), daemon=True).start()
         app.state.is_loading = lambda: models.is_loading
         yield app
+
+
+@contextlib.contextmanager
+def open_store(workspace: Workspace) -> Iterator[Store]:
+    """The workspace's database, brought up to date."""
+    from kataribe.store.database import Store
+
+    store = Store(workspace.database)
+    try:
+        yield store
+    finally:
+        store.close()
 
 
 @contextlib.contextmanager

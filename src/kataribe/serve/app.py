@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import functools
+from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
@@ -16,20 +19,25 @@ from kataribe.serve.access import Access
 from kataribe.serve.addresses import PREFIX, meant
 from kataribe.serve.chat import chat_router
 from kataribe.serve.completions import completions_router
+from kataribe.serve.conversations import conversations_router
 from kataribe.serve.desk import Desk
 from kataribe.serve.docs import docs_router
 from kataribe.serve.errors import RefusedError, error_response, on_error
+from kataribe.serve.events import events_router
 from kataribe.serve.gate import Gate
 from kataribe.serve.lifecycle import Lifecycle
+from kataribe.serve.messages import messages_router
 from kataribe.serve.metrics import Metrics
 from kataribe.serve.models import ModelSource
 from kataribe.serve.openapi import describe
 from kataribe.serve.people import people_router
+from kataribe.serve.queue import queue_router
 from kataribe.serve.residents import residents_router
 from kataribe.serve.rooms import Rooms
 from kataribe.serve.service import service_router
 from kataribe.serve.settings import ServerSettings
 from kataribe.serve.studio_files import StudioFiles
+from kataribe.serve.sweeping import sweep_now_and_then
 from kataribe.serve.tokens import tokens_router
 
 
@@ -48,6 +56,7 @@ def create_app(
     desk = Desk(models, settings, cycle, Metrics(models, cycle), rooms)
     app = FastAPI(
         title="Kataribe",
+        lifespan=functools.partial(_while_serving, desk=desk),
         version=kataribe.__version__,
         openapi_url=None,
         docs_url=None,
@@ -66,6 +75,10 @@ def create_app(
     app.include_router(service_router(desk))
     app.include_router(residents_router(desk))
     app.include_router(people_router(desk))
+    app.include_router(conversations_router(desk))
+    app.include_router(messages_router(desk))
+    app.include_router(queue_router(desk))
+    app.include_router(events_router(desk))
     app.include_router(docs_router(app))
     app.openapi = functools.cache(functools.partial(describe, app))  # type: ignore[method-assign]
     # Whatever is no route belongs to the studio; being the router's last resort it leaves a wrong
@@ -74,6 +87,23 @@ def create_app(
     app.add_middleware(Gate, desk=desk, router=app.router)
     app.add_middleware(Access, metrics=desk.metrics, lifecycle=cycle)
     return app
+
+
+@contextlib.asynccontextmanager
+async def _while_serving(_: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
+    """Around all requests: what a former process left unfinished, and what this one leaves."""
+    if desk.rooms is None:
+        yield
+        return
+    chats = desk.rooms.chats
+    chats.begin()
+    desk.lifecycle.at_stop(chats.hub.close)  # streams of news would hold the end up
+    sweeping = asyncio.create_task(sweep_now_and_then(desk.rooms.store))
+    try:
+        yield
+    finally:
+        sweeping.cancel()
+        await chats.close()
 
 
 async def _on_http(http: HTTPRequest, error: Exception) -> Response:

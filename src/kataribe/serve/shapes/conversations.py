@@ -277,3 +277,30 @@ class Imported(Outgoing):
     conversations: int
     messages: int
     skipped: int = Field(description="Conversations that were here already.")
+
+
+class QueueList(Outgoing):
+    """What waits, in order."""
+
+    object: Literal["list"] = "list"
+    data: list[Queued]
+
+
+class Stopped(Outgoing):
+    """Replies that were stopped."""
+
+    stopped: list[str]
+
+
+class VoteKept(Outgoing):
+    """A vote as it is kept."""
+
+    id: str
+    group: str
+    winner: str | None
+    shown: list[str]
+    blind: bool
+
+
+class Empty(Incoming):
+    """Nothing has to be said."""

@@ -1,0 +1,207 @@
+"""`/studio/api/conversations`: the list, one conversation, and what is changed of it."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Path, Query
+from sqlalchemy import Connection
+from starlette.requests import Request as HTTPRequest
+
+from kataribe.serve import talking
+from kataribe.serve.described import failures, takes
+from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.intake import read_body
+from kataribe.serve.shapes import conversations as shapes
+from kataribe.serve.who import owner_of
+from kataribe.store import conversations, messages, purge, queue
+from kataribe.use.chats.files import Files, files_of, files_waiting
+
+if TYPE_CHECKING:
+    from kataribe.store.conversations import Conversation
+    from kataribe.store.messages import Message, Node
+    from kataribe.store.queue import Item
+
+WRONG = failures(400, 403, 404, 413, 415, 503)
+Name = Annotated[str, Path(max_length=32, description="Id of the conversation.")]
+TAIL = 40
+"""Messages in full that come with a conversation: more than one screen shows."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    conversation: Conversation
+    nodes: tuple[Node, ...]
+    messages: tuple[Message, ...]
+    items: tuple[Item, ...]
+    files: Files
+
+
+def conversations_router(desk: Desk) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix="/studio/api/conversations", tags=["studio"])
+
+    @router.get(
+        "",
+        operation_id="listConversations",
+        summary="List conversations",
+        response_model=shapes.ConversationList,
+        responses=failures(400, 404),
+    )
+    async def listed(
+        http: HTTPRequest,
+        folder: Annotated[str | None, Query(max_length=100)] = None,
+        after: Annotated[str | None, Query(max_length=32)] = None,
+        limit: Annotated[int, Query(ge=1, le=200)] = 50,
+        deleted: Annotated[bool, Query()] = False,
+    ) -> shapes.ConversationList:
+        owner = owner_of(http.scope)
+
+        def look(tx: Connection) -> tuple[conversations.Page, tuple[str, ...]]:
+            page = conversations.listed(
+                tx, owner, folder=folder, after=after, limit=limit, deleted=deleted
+            )
+            return page, conversations.folders(tx, owner)
+
+        page, folders = await rooms_of(desk).store.read(look)
+        data = [talking.summary(each) for each in page.conversations]
+        return shapes.ConversationList(data=data, folders=list(folders), next=page.after)
+
+    @router.post(
+        "",
+        operation_id="createConversation",
+        summary="Begin a conversation",
+        response_model=shapes.Conversation,
+        responses=WRONG,
+        openapi_extra=takes(shapes.NewConversation),
+    )
+    async def create(http: HTTPRequest) -> shapes.Conversation:
+        body = await read_body(http, shapes.NewConversation)
+        owner = owner_of(http.scope)
+
+        def work(tx: Connection) -> None:
+            system = body.system if body.system is not None else ""
+            model = body.model
+            conversations.create(tx, owner, body.id, model=model, system=system, folder=body.folder)
+
+        await rooms_of(desk).store.write(work)
+        return await shown(desk, owner, body.id)
+
+    @router.get(
+        "/{talk}",
+        operation_id="getConversation",
+        summary="A conversation: its tree, and in full the newest messages of its branch",
+        response_model=shapes.Conversation,
+        responses=failures(400, 404),
+    )
+    async def get(
+        http: HTTPRequest, talk: Name, tail: Annotated[int, Query(ge=0, le=400)] = TAIL
+    ) -> shapes.Conversation:
+        return await shown(desk, owner_of(http.scope), talk, tail)
+
+    @router.patch(
+        "/{talk}",
+        operation_id="changeConversation",
+        summary="Change title, folder, pin, model, system text, sampling or branch",
+        response_model=shapes.Conversation,
+        responses=WRONG,
+        openapi_extra=takes(shapes.ConversationChange),
+    )
+    async def change(http: HTTPRequest, talk: Name) -> shapes.Conversation:
+        body = await read_body(http, shapes.ConversationChange)
+        changes = body.model_dump(exclude_unset=True, exclude_none=True)
+        if "title" in changes:
+            changes["titled_by"] = "person" if changes["title"] else None
+        owner = owner_of(http.scope)
+        await rooms_of(desk).chats.change(owner, talk, **changes)
+        return await shown(desk, owner, talk)
+
+    @router.delete(
+        "/{talk}",
+        operation_id="deleteConversation",
+        summary="Delete a conversation; for ten minutes it can come back",
+        response_model=shapes.Summary,
+        responses=WRONG,
+    )
+    async def delete(
+        http: HTTPRequest, talk: Name, forever: Annotated[bool, Query()] = False
+    ) -> shapes.Summary:
+        rooms, owner = rooms_of(desk), owner_of(http.scope)
+        found = await rooms.store.read(lambda tx: conversations.get(tx, owner, talk, deleted=True))
+        if found.deleted_at is None:
+            found = await rooms.chats.delete(owner, talk)
+        if forever:
+            await asyncio.to_thread(purge.delete_for_good, rooms.store, owner, talk)
+        return talking.summary(found)
+
+    @router.post(
+        "/{talk}/restore",
+        operation_id="restoreConversation",
+        summary="Bring a deleted conversation back",
+        response_model=shapes.Summary,
+        responses=WRONG,
+        openapi_extra=takes(shapes.Empty),
+    )
+    async def restore(http: HTTPRequest, talk: Name) -> shapes.Summary:
+        await read_body(http, shapes.Empty)
+        return talking.summary(await rooms_of(desk).chats.restore(owner_of(http.scope), talk))
+
+    @router.post(
+        "/{talk}/read",
+        operation_id="readMessages",
+        summary="Messages in full",
+        response_model=shapes.MessageList,
+        responses=WRONG,
+        openapi_extra=takes(shapes.Read),
+    )
+    async def read(http: HTTPRequest, talk: Name) -> shapes.MessageList:
+        body = await read_body(http, shapes.Read)
+        owner, rooms = owner_of(http.scope), rooms_of(desk)
+
+        def look(tx: Connection) -> tuple[tuple[Message, ...], Files]:
+            conversations.get(tx, owner, talk)
+            return messages.read(tx, talk, body.ids), files_of(tx, body.ids)
+
+        found, files = await rooms.store.read(look)
+        return shapes.MessageList(data=_with_words(desk, found, files))
+
+    return router
+
+
+async def shown(desk: Desk, owner: str, id_: str, tail: int = TAIL) -> shapes.Conversation:
+    """A conversation as a page opens it."""
+
+    def look(tx: Connection) -> _Seen:
+        conversation = conversations.get(tx, owner, id_)
+        tree = messages.nodes(tx, id_)
+        branch = messages.path(tree, conversation.head)
+        wanted = branch[max(0, len(branch) - tail) :]
+        items = queue.waiting(tx, id_)
+        files = {**files_of(tx, wanted), **files_waiting(tx, items)}
+        return _Seen(conversation, tree, messages.read(tx, id_, wanted), items, files)
+
+    seen = await rooms_of(desk).store.read(look)
+    return shapes.Conversation(
+        summary=talking.summary(seen.conversation),
+        system=seen.conversation.system,
+        sampling=dict(seen.conversation.sampling),
+        head=seen.conversation.head,
+        version=seen.conversation.version,
+        nodes=talking.nodes(seen.nodes),
+        messages=_with_words(desk, seen.messages, seen.files),
+        queue=talking.queued(seen.items, seen.files),
+    )
+
+
+def _with_words(desk: Desk, found: tuple[Message, ...], files: Files) -> list[shapes.Message]:
+    """Messages as they are at this moment: of running replies more is said than is kept."""
+    chats = rooms_of(desk).chats
+    live = chats.words_of(message.id for message in found)
+    return [
+        talking.message(
+            live.get(message.id, message), files.get(message.id, ()), chats.waits_of(message.id)
+        )
+        for message in found
+    ]

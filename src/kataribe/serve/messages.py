@@ -1,0 +1,153 @@
+"""`/studio/api/conversations/{talk}/messages`: what is said, asked again, stopped, rated."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from sqlalchemy import Connection
+from starlette.requests import Request as HTTPRequest
+
+from kataribe.serve import talking
+from kataribe.serve.conversations import WRONG, Name, shown
+from kataribe.serve.described import takes
+from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.intake import read_body
+from kataribe.serve.shapes import conversations as shapes
+from kataribe.serve.who import owner_of
+from kataribe.store import conversations, votes
+from kataribe.use.chats.files import files_of
+from kataribe.use.chats.values import Became, Retry, Said
+
+Message = Annotated[str, Path(max_length=32, description="Id of the message.")]
+
+
+def messages_router(desk: Desk) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix="/studio/api/conversations/{talk}", tags=["studio"])
+
+    @router.post(
+        "/messages",
+        operation_id="sendMessage",
+        summary="Say something; while a reply is pending it waits in the queue",
+        response_model=shapes.Accepted,
+        responses=WRONG,
+        openapi_extra=takes(shapes.Send),
+    )
+    async def send(http: HTTPRequest, talk: Name) -> shapes.Accepted:
+        body = await read_body(http, shapes.Send)
+        said = Said(
+            body.id,
+            body.text,
+            tuple(body.attachments),
+            tuple(body.models),
+            None if body.sampling is None else body.sampling.model_dump(exclude_none=True),
+            body.parent,
+            body.root,
+            body.when,
+        )
+        return _accepted(await rooms_of(desk).chats.say(owner_of(http.scope), talk, said))
+
+    @router.post(
+        "/messages/{message}/again",
+        operation_id="answerAgain",
+        summary="Another reply to the same question",
+        response_model=shapes.Accepted,
+        responses=WRONG,
+        openapi_extra=takes(shapes.Again),
+    )
+    async def again(http: HTTPRequest, talk: Name, message: Message) -> shapes.Accepted:
+        body = await read_body(http, shapes.Again)
+        sampling = None if body.sampling is None else body.sampling.model_dump(exclude_none=True)
+        retry = Retry(body.id, message, body.model, sampling, body.beginning)
+        return _accepted(await rooms_of(desk).chats.again(owner_of(http.scope), talk, retry))
+
+    @router.post(
+        "/stop",
+        operation_id="stopReplies",
+        summary="Stop replies; what they said is kept",
+        response_model=shapes.Stopped,
+        responses=WRONG,
+        openapi_extra=takes(shapes.Stop),
+    )
+    async def stop(http: HTTPRequest, talk: Name) -> shapes.Stopped:
+        body = await read_body(http, shapes.Stop)
+        stopped = await rooms_of(desk).chats.stop(owner_of(http.scope), talk, body.reply)
+        return shapes.Stopped(stopped=list(stopped))
+
+    @router.delete(
+        "/messages/{message}",
+        operation_id="deleteMessage",
+        summary="Delete a message with all below it; it can come back",
+        response_model=shapes.Conversation,
+        responses=WRONG,
+    )
+    async def delete(http: HTTPRequest, talk: Name, message: Message) -> shapes.Conversation:
+        owner = owner_of(http.scope)
+        await rooms_of(desk).chats.delete_message(owner, talk, message)
+        return await shown(desk, owner, talk)
+
+    @router.post(
+        "/messages/{message}/restore",
+        operation_id="restoreMessage",
+        summary="Bring back what was deleted with a message",
+        response_model=shapes.Conversation,
+        responses=WRONG,
+        openapi_extra=takes(shapes.Empty),
+    )
+    async def restore(http: HTTPRequest, talk: Name, message: Message) -> shapes.Conversation:
+        await read_body(http, shapes.Empty)
+        owner = owner_of(http.scope)
+        await rooms_of(desk).chats.restore_message(owner, talk, message)
+        return await shown(desk, owner, talk)
+
+    @router.put(
+        "/messages/{message}/rating",
+        operation_id="rateMessage",
+        summary="A thumb and a remark on a reply, kept for evaluation",
+        response_model=shapes.Message,
+        responses=WRONG,
+        openapi_extra=takes(shapes.Rate),
+    )
+    async def rate(http: HTTPRequest, talk: Name, message: Message) -> shapes.Message:
+        body = await read_body(http, shapes.Rate)
+        rooms, owner = rooms_of(desk), owner_of(http.scope)
+        rated = await rooms.chats.rate(owner, talk, message, body.rating, body.remark)
+        files = await rooms.store.read(lambda tx: files_of(tx, [message]))
+        return talking.message(rated, files.get(message, ()))
+
+    @router.post(
+        "/votes",
+        operation_id="vote",
+        summary="Say which of the replies side by side is better",
+        response_model=shapes.VoteKept,
+        responses=WRONG,
+        openapi_extra=takes(shapes.Vote),
+    )
+    async def vote(http: HTTPRequest, talk: Name) -> shapes.VoteKept:
+        body = await read_body(http, shapes.Vote)
+        owner = owner_of(http.scope)
+        given = votes.Vote(body.id, body.group, body.winner, tuple(body.shown), body.blind)
+
+        def work(tx: Connection) -> votes.Vote:
+            conversations.get(tx, owner, talk)
+            return votes.keep(tx, owner, talk, given)
+
+        kept = await rooms_of(desk).store.write(work)
+        if kept.winner is not None:  # the conversation goes on from the better one
+            await rooms_of(desk).chats.change(owner, talk, head=kept.winner)
+        return shapes.VoteKept(
+            id=kept.id,
+            group=kept.group,
+            winner=kept.winner,
+            shown=list(kept.shown),
+            blind=kept.blind,
+        )
+
+    return router
+
+
+def _accepted(became: Became) -> shapes.Accepted:
+    return shapes.Accepted(
+        id=became.id, state=became.state, replies=list(became.replies), version=became.version
+    )

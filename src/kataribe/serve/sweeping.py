@@ -1,0 +1,25 @@
+"""What was deleted is really deleted once it can no longer come back."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+from kataribe.base.errors import StorageError
+from kataribe.store.database import Store
+from kataribe.store.purge import sweep
+
+log = logging.getLogger("kataribe.serve")
+
+SWEEP_SECONDS = 60.0
+"""Between two looks for what is due."""
+
+
+async def sweep_now_and_then(store: Store) -> None:
+    """Sweeps until it is cancelled."""
+    while True:
+        try:
+            await asyncio.to_thread(sweep, store)
+        except StorageError as error:
+            log.warning("What was deleted could not be removed just now: %s", error)
+        await asyncio.sleep(SWEEP_SECONDS)
