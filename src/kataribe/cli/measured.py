@@ -13,6 +13,7 @@ from kataribe.base.errors import KataribeError
 from kataribe.base.events import Event, Finished, Progress
 
 if TYPE_CHECKING:
+    from kataribe.base.inside import Inspector
     from kataribe.base.lm import Capabilities, Request, Score
     from kataribe.make.tokens.tokenizer import Tokenizer
     from kataribe.run.inference.engine import Engine
@@ -137,7 +138,7 @@ def cache_tokens(figures: EngineMetrics) -> int:
 
 
 class MeasuredLM:
-    """A `LocalLM`; an `LM` and a `Scorer` that watches how fast it answers."""
+    """A `LocalLM`; an `Inspectable` `LM` and a `Scorer` that watches how fast it answers."""
 
     def __init__(self, lm: LocalLM, engine: Engine, rates: Rates) -> None:
         self._lm = lm
@@ -171,3 +172,7 @@ class MeasuredLM:
     async def score(self, prompt: str, continuations: Sequence[str]) -> tuple[Score, ...]:
         """The model's own scores."""
         return await self._lm.score(prompt, continuations)
+
+    async def inspector(self) -> Inspector:
+        """The model's own inspector."""
+        return await self._lm.inspector()

@@ -20,6 +20,7 @@ from kataribe.run.inference.requests import (
     EngineLimits,
     EngineMetrics,
     Generated,
+    PromptRows,
     PromptScored,
 )
 from kataribe.run.inference.sampler import Row, largest, log_normalizer
@@ -68,18 +69,15 @@ class Core:
         self.pace = Pace(limits)
         self.scheduler = Scheduler(self.pool, limits, self.pace, runner.vocab_size)
         self.post = Post()
-        self._runner = runner
-        self._tokens = tokens
+        self._runner, self._tokens = runner, tokens
         self._vocab = min(runner.vocab_size, tokens.vocab_size)
         self._on_start, self._on_end = on_start, on_end
         self._generations: dict[Mailbox, Generation] = {}
         self._choices: dict[Sequence, Choice] = {}
         self._texts: dict[int, tuple[str, bytes]] = {}
         self._totals = dict.fromkeys(("requests", "finished", "cancelled", "failed", "steps"), 0)
-        self._drawn = 0
-        self._step_seconds = 0.0
-        self._busy_seconds = 0.0
-        self._next_report = 0.0
+        self._drawn, self._step_seconds = 0, 0.0
+        self._busy_seconds, self._next_report = 0.0, 0.0
         self.latest = self.metrics()
 
     @property
@@ -332,14 +330,17 @@ class Core:
 
     def _score(self, choice: Choice, part: Slice, rows: list[Row]) -> None:
         """Keeps the log-probabilities of the prompt tokens that come after these positions."""
-        generation = choice.generation
-        request = generation.request
-        alternatives = request.logprobs or 0
+        generation, request = choice.generation, choice.generation.request
+        if request.rows:
+            shown = PromptRows(part.start, tuple(row[: self._vocab] for row in rows), choice.index)
+            self.post.add(generation.mailbox, shown)
+            return
         if not generation.scores and request.score_from == 0:
             generation.scores.append(self._named(request.ids[0], None))
         for place, row in enumerate(rows, start=part.start + 1):
-            if place < len(request.ids) and place >= request.score_from:
-                generation.scores.append(self._logprob(row, request.ids[place], alternatives))
+            if request.score_from <= place < len(request.ids):
+                token, others = request.ids[place], request.logprobs or 0
+                generation.scores.append(self._logprob(row, token, others))
 
     def _logprob(self, row: Row, token: int, alternatives: int) -> TokenLogprob:
         """Under the model's own distribution: before penalties, constraint and temperature."""

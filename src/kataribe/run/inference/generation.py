@@ -116,7 +116,8 @@ class Generation:
 
     def __post_init__(self) -> None:
         request = self.request
-        score_from = max(request.score_from - 1, 0) if request.scores_prompt else None
+        reads = request.scores_prompt or request.rows
+        score_from = max(request.score_from - 1, 0) if reads else None
         prompt = np.array(request.ids, dtype=np.int64)
         sequence = Sequence((next(_arrivals), 0), prompt, Plan(self.end, score_from))
         self.choices.append(Choice(self, 0, sequence))

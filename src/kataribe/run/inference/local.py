@@ -12,6 +12,7 @@ from typing import TypeGuard, cast
 from kataribe.base.aside import aside
 from kataribe.base.errors import UnsupportedError
 from kataribe.base.events import Event, Finished, Progress, TextDelta, TokenLogprob, Usage
+from kataribe.base.inside import Inspector
 from kataribe.base.lm import (
     Capabilities,
     Prompt,
@@ -27,6 +28,7 @@ from kataribe.run.inference.constraint import Constraint, Vocabulary, compile_co
 from kataribe.run.inference.conversation import chat_ids, template_dialect
 from kataribe.run.inference.dialects import MOST_CALLS, ToolDialect
 from kataribe.run.inference.engine import Engine
+from kataribe.run.inference.inspection import Inspection
 from kataribe.run.inference.reply_parser import THINK, UNTHINK, ReplyParser
 from kataribe.run.inference.requests import Ended, Generated, GenerationRequest, PromptScored
 from kataribe.run.inference.tool_grammar import tool_format
@@ -49,7 +51,7 @@ class _Plan:
 
 
 class LocalLM:
-    """A model on this machine; an `LM` and a `Scorer`.
+    """A model on this machine; an `Inspectable` `LM` and a `Scorer`.
 
     Args:
         name: The name it is asked for by.
@@ -162,6 +164,14 @@ class LocalLM:
                 ids = (start, *ids)
             before = 1
         return GenerationRequest(ids, logprobs=1, echo=True, score_only=True, score_from=before)
+
+    async def inspector(self) -> Inspector:
+        """Shows the distributions behind its replies."""
+        return self._inspection
+
+    @cached_property
+    def _inspection(self) -> Inspection:
+        return Inspection(self._engine, self._tokenizer, self._encode, self._fill)
 
     def _plan(self, request: Request) -> _Plan:
         raw = not _is_chat(request.prompt)

@@ -9,6 +9,7 @@ from kataribe.base.errors import InputError, SettingsError
 from kataribe.base.events import FinishReason, Progress, TokenLogprob
 from kataribe.base.lm import Sampling
 from kataribe.run.inference.constraint import Constraint
+from kataribe.run.inference.sampler import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +29,7 @@ class GenerationRequest:
         score_only: Ends after the prompt; no token is drawn.
         score_from: First position of the prompt whose log-probability is wanted; what lies before
             it can come out of the cache.
+        rows: With `score_only`, the logits themselves come (`PromptRows`) and nothing is scored.
         constraint: What the reply must match.
         deadline: `time.monotonic()` seconds; then the reply ends with reason `deadline`.
         skip_special: Special tokens leave no text.
@@ -45,6 +47,7 @@ class GenerationRequest:
     echo: bool = False
     score_only: bool = False
     score_from: int = 0
+    rows: bool = False
     constraint: Constraint | None = None
     deadline: float | None = None
     skip_special: bool = True
@@ -62,6 +65,8 @@ class GenerationRequest:
             )
         if self.score_only and self.n != 1:
             raise InputError(f"Scoring draws no replies, so n is 1, not {self.n}.", param="n")
+        if self.rows and not self.score_only:
+            raise InputError("Logits are given of a prompt alone: set score_only.", param="rows")
         if not 0 <= self.score_from <= len(self.ids):
             raise InputError(
                 f"score_from is {self.score_from}, but the prompt has {len(self.ids)} tokens.",
@@ -73,7 +78,7 @@ class GenerationRequest:
     @property
     def scores_prompt(self) -> bool:
         """Whether log-probabilities of the prompt are wanted."""
-        return self.echo and self.logprobs is not None
+        return self.echo and self.logprobs is not None and not self.rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +132,19 @@ class PromptScored:
     index: int = 0
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class PromptRows:
+    """Logits of prompt positions: `rows[i]`, `(vocab_size,)`, predicts position `start + i + 1`.
+
+    Several come, one for each step, in order. The rows of a step are one array in memory; whoever
+    keeps one for long copies it.
+    """
+
+    start: int
+    rows: tuple[Row, ...]
+    index: int = 0
+
+
 @dataclass(frozen=True, slots=True)
 class Generated:
     """The next tokens of one choice, and the text that is certain by now.
@@ -168,7 +186,7 @@ class Ended:
     detail: str = ""
 
 
-EngineEvent: TypeAlias = Progress | PromptScored | Generated | Ended
+EngineEvent: TypeAlias = Progress | PromptScored | PromptRows | Generated | Ended
 
 
 @dataclass(frozen=True, slots=True)

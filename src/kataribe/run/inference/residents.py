@@ -19,6 +19,7 @@ from typing import Literal, Protocol
 from kataribe.base.amounts import memory_words
 from kataribe.base.errors import BusyError, InputError, NotFoundError, UnavailableError
 from kataribe.base.events import Event, Progress
+from kataribe.base.inside import Inspectable, Inspector
 from kataribe.base.lm import LM, Capabilities, Request, Score, Scorer
 
 _POLL = 0.1
@@ -349,6 +350,13 @@ class ResidentLM:
         if not isinstance(lm, Scorer):
             raise InputError(f"{self._name} cannot score given texts.", param="model")
         return await lm.score(prompt, continuations)
+
+    async def inspector(self) -> Inspector:
+        """The model's own inspector, once it is loaded."""
+        lm = (await asyncio.shield(asyncio.wrap_future(self._place.future))).lm
+        if not isinstance(lm, Inspectable):
+            raise InputError(f"{self._name} shows no distributions.", code="unsupported")
+        return await lm.inspector()
 
 
 async def _closable(events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:

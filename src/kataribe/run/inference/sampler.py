@@ -50,11 +50,7 @@ class TokenSampler:
         end_ids: Iterable[int] = (),
     ) -> None:
         self._temperature = 1.0 if sampling.temperature is None else sampling.temperature
-        self._cut = _Cut(
-            top_k=sampling.top_k or 0,
-            top_p=1.0 if sampling.top_p is None else sampling.top_p,
-            min_p=sampling.min_p,
-        )
+        self._cut = Cut.of(sampling)
         self._bias_ids = np.fromiter(sampling.logit_bias.keys(), dtype=np.int64)
         self._bias = np.fromiter(sampling.logit_bias.values(), dtype=np.float32)
         self._penalties = _Penalties.of(sampling, prompt)
@@ -112,12 +108,18 @@ class TokenSampler:
 
 
 @dataclass(frozen=True, slots=True)
-class _Cut:
+class Cut:
     """Which tokens stay: top-k, top-p, min-p, in this order."""
 
     top_k: int
     top_p: float
     min_p: float
+
+    @classmethod
+    def of(cls, sampling: Sampling) -> Cut:
+        """What a request asks; None counts as the neutral value."""
+        top_p = 1.0 if sampling.top_p is None else sampling.top_p
+        return cls(top_k=sampling.top_k or 0, top_p=top_p, min_p=sampling.min_p)
 
     def candidates(
         self, row: Row, best: float, temperature: float
@@ -197,6 +199,30 @@ class _Penalties:
             values = np.where(values > 0, values / self._repetition, values * self._repetition)
         values -= self._presence * (counts > 0) + self._frequency * counts
         row[ids] = values
+
+
+def probabilities(logits: Row, sampling: Sampling) -> NDArray[np.float64]:
+    """How likely each token of `(vocab,)` is to be drawn; 0 for one that cannot be.
+
+    By temperature, top-k, top-p and min-p, with the code that draws. Bias, penalties and limits
+    of a reply belong to its choice and are left out.
+
+    Raises:
+        KataribeError: The logits hold NaN or infinity.
+    """
+    best = float(logits.max())
+    _check_best(logits, best)
+    out = np.zeros(logits.size, dtype=np.float64)
+    temperature = 1.0 if sampling.temperature is None else sampling.temperature
+    if temperature == 0.0:
+        out[int(logits.argmax())] = 1.0
+        return out
+    ids, weights = Cut.of(sampling).candidates(logits, best, temperature)
+    shares = weights / weights.sum(dtype=np.float64)
+    if ids is None:
+        return np.asarray(shares, dtype=np.float64)
+    out[ids] = shares
+    return out
 
 
 def largest(row: Row, count: int) -> NDArray[np.int64]:
