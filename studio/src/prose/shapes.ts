@@ -38,7 +38,18 @@ function parsable(text: string): Shape {
 }
 
 function tooTangled(text: string): boolean {
-  return (text.match(MARKS)?.length ?? 0) > MOST_MARKS;
+  return (text.match(MARKS)?.length ?? 0) > MOST_MARKS || bracketDepth(text) > DEEPEST;
+}
+
+/** How deep brackets stand in brackets: links in links take time by the cube of that. */
+function bracketDepth(text: string): number {
+  let depth = 0;
+  let deepest = 0;
+  for (const sign of text) {
+    if (sign === "[") deepest = Math.max(deepest, (depth += 1));
+    else if (sign === "]" && depth > 0) depth -= 1;
+  }
+  return deepest;
 }
 
 const NESTED = new RegExp(
