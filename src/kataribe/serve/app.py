@@ -17,6 +17,7 @@ import kataribe
 from kataribe.base.errors import KataribeError
 from kataribe.serve.access import Access
 from kataribe.serve.addresses import PREFIX, meant
+from kataribe.serve.attachments import attachments_router
 from kataribe.serve.chat import chat_router
 from kataribe.serve.completions import completions_router
 from kataribe.serve.conversations import conversations_router
@@ -31,9 +32,11 @@ from kataribe.serve.metrics import Metrics
 from kataribe.serve.models import ModelSource
 from kataribe.serve.openapi import describe
 from kataribe.serve.people import people_router
+from kataribe.serve.preferences import preferences_router
 from kataribe.serve.queue import queue_router
 from kataribe.serve.residents import residents_router
 from kataribe.serve.rooms import Rooms
+from kataribe.serve.search import search_router
 from kataribe.serve.service import service_router
 from kataribe.serve.settings import ServerSettings
 from kataribe.serve.studio_files import StudioFiles
@@ -79,6 +82,9 @@ def create_app(
     app.include_router(messages_router(desk))
     app.include_router(queue_router(desk))
     app.include_router(events_router(desk))
+    app.include_router(search_router(desk))
+    app.include_router(attachments_router(desk))
+    app.include_router(preferences_router(desk))
     app.include_router(docs_router(app))
     app.openapi = functools.cache(functools.partial(describe, app))  # type: ignore[method-assign]
     # Whatever is no route belongs to the studio; being the router's last resort it leaves a wrong

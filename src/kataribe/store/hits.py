@@ -1,0 +1,85 @@
+"""What a search through conversations shows: messages and titles, each with its place."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from kataribe.base.errors import InputError
+from kataribe.store.search import match, place_of, snippet
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """A message, or a title, that holds the words.
+
+    Attributes:
+        conversation: Its id.
+        title: The conversation's.
+        message: Its id; None where the title itself was found.
+        role: Who said it.
+        snippet: A line of the text around the words.
+        marks: [start, end) of the words in it, in code points.
+        created_at: Seconds since 1970.
+    """
+
+    conversation: str
+    title: str
+    message: str | None
+    role: str | None
+    snippet: str
+    marks: list[tuple[int, int]]
+    created_at: float
+
+
+_HITS = """
+SELECT c.id AS conversation, c.title, m.id AS message, m.role, m.text,
+       coalesce(m.created_at, c.created_at) AS created_at
+FROM words
+JOIN passages p ON p.key = words.rowid
+JOIN conversations c ON c.id = p.within
+LEFT JOIN messages m ON p.kind = 'message' AND m.id = p.ref
+WHERE words MATCH :match AND words.rowid < :before AND p.kind IN ('message', 'title')
+  AND c.owner = :owner AND c.deleted_at IS NULL AND m.deleted_at IS NULL
+  AND (p.kind = 'title' OR m.id IS NOT NULL)
+ORDER BY words.rowid DESC LIMIT :limit
+"""
+
+
+def hits(
+    tx: Connection, owner: str, query: str, *, limit: int, before: str | None = None
+) -> tuple[list[Hit], bool]:
+    """Where the owner's conversations hold the words of a query, newest first.
+
+    Args:
+        tx: A view of the database.
+        owner: Whose conversations.
+        query: As `search.find` takes it.
+        limit: How many at most.
+        before: The message (or, for a title, the conversation) of the last hit before these.
+
+    Returns:
+        The hits, and whether there are more.
+    """
+    looked_for = match(owner, query)
+    if looked_for is None:
+        return [], False
+    place: int | None = 2**62
+    if before is not None and (place := place_of(tx, owner, before)) is None:
+        raise InputError(
+            f"before is {before[:40]!r}, but nothing of that id is there any more. Search anew.",
+            param="before",
+        )
+    values = {"match": looked_for, "before": place, "owner": owner, "limit": limit + 1}
+    rows = tx.execute(sa.text(_HITS), values).all()
+    return [_hit(row, query) for row in rows[:limit]], len(rows) > limit
+
+
+def _hit(
+    row: sa.Row[tuple[str, str, str | None, str | None, str | None, float]], query: str
+) -> Hit:
+    conversation, title, message, role, text, created_at = row
+    line, marks = snippet(title if text is None else text, query)
+    return Hit(conversation, title, message, role, line, marks, created_at)
