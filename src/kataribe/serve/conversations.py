@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated
 
@@ -16,10 +17,11 @@ from kataribe.serve.desk import Desk, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.shapes import conversations as shapes
 from kataribe.serve.who import owner_of
-from kataribe.store import conversations, messages, purge, queue
-from kataribe.use.chats.files import Files, files_of, files_waiting
+from kataribe.store import conversations, messages, preferences, purge, queue
+from kataribe.store.attachments import of_messages as files_of
 
 if TYPE_CHECKING:
+    from kataribe.store.attachments import Attachment
     from kataribe.store.conversations import Conversation
     from kataribe.store.messages import Message, Node
     from kataribe.store.queue import Item
@@ -36,13 +38,19 @@ class _Seen:
     nodes: tuple[Node, ...]
     messages: tuple[Message, ...]
     items: tuple[Item, ...]
-    files: Files
+    files: Mapping[str, Sequence[Attachment]]
 
 
 def conversations_router(desk: Desk) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/conversations", tags=["studio"])
+    _list_routes(router, desk)
+    _reading_routes(router, desk)
+    _changing_routes(router, desk)
+    return router
 
+
+def _list_routes(router: APIRouter, desk: Desk) -> None:
     @router.get(
         "",
         operation_id="listConversations",
@@ -82,13 +90,16 @@ def conversations_router(desk: Desk) -> APIRouter:
         owner = owner_of(http.scope)
 
         def work(tx: Connection) -> None:
-            system = body.system if body.system is not None else ""
-            model = body.model
+            preferred = preferences.read(tx, owner)
+            system = preferred.get("system", "") if body.system is None else body.system
+            model = body.model or preferred.get("model")
             conversations.create(tx, owner, body.id, model=model, system=system, folder=body.folder)
 
         await rooms_of(desk).store.write(work)
         return await shown(desk, owner, body.id)
 
+
+def _reading_routes(router: APIRouter, desk: Desk) -> None:
     @router.get(
         "/{talk}",
         operation_id="getConversation",
@@ -101,6 +112,27 @@ def conversations_router(desk: Desk) -> APIRouter:
     ) -> shapes.Conversation:
         return await shown(desk, owner_of(http.scope), talk, tail)
 
+    @router.post(
+        "/{talk}/read",
+        operation_id="readMessages",
+        summary="Messages in full",
+        response_model=shapes.MessageList,
+        responses=WRONG,
+        openapi_extra=takes(shapes.Read),
+    )
+    async def read(http: HTTPRequest, talk: Name) -> shapes.MessageList:
+        body = await read_body(http, shapes.Read)
+        owner, rooms = owner_of(http.scope), rooms_of(desk)
+
+        def look(tx: Connection) -> tuple[tuple[Message, ...], Mapping[str, Sequence[Attachment]]]:
+            conversations.get(tx, owner, talk)
+            return messages.read(tx, talk, body.ids), files_of(tx, body.ids)
+
+        found, files = await rooms.store.read(look)
+        return shapes.MessageList(data=_with_words(desk, found, files))
+
+
+def _changing_routes(router: APIRouter, desk: Desk) -> None:
     @router.patch(
         "/{talk}",
         operation_id="changeConversation",
@@ -148,27 +180,6 @@ def conversations_router(desk: Desk) -> APIRouter:
         await read_body(http, shapes.Empty)
         return talking.summary(await rooms_of(desk).chats.restore(owner_of(http.scope), talk))
 
-    @router.post(
-        "/{talk}/read",
-        operation_id="readMessages",
-        summary="Messages in full",
-        response_model=shapes.MessageList,
-        responses=WRONG,
-        openapi_extra=takes(shapes.Read),
-    )
-    async def read(http: HTTPRequest, talk: Name) -> shapes.MessageList:
-        body = await read_body(http, shapes.Read)
-        owner, rooms = owner_of(http.scope), rooms_of(desk)
-
-        def look(tx: Connection) -> tuple[tuple[Message, ...], Files]:
-            conversations.get(tx, owner, talk)
-            return messages.read(tx, talk, body.ids), files_of(tx, body.ids)
-
-        found, files = await rooms.store.read(look)
-        return shapes.MessageList(data=_with_words(desk, found, files))
-
-    return router
-
 
 async def shown(desk: Desk, owner: str, id_: str, tail: int = TAIL) -> shapes.Conversation:
     """A conversation as a page opens it."""
@@ -179,7 +190,7 @@ async def shown(desk: Desk, owner: str, id_: str, tail: int = TAIL) -> shapes.Co
         branch = messages.path(tree, conversation.head)
         wanted = branch[max(0, len(branch) - tail) :]
         items = queue.waiting(tx, id_)
-        files = {**files_of(tx, wanted), **files_waiting(tx, items)}
+        files = {**files_of(tx, wanted), **queue.files(tx, items)}
         return _Seen(conversation, tree, messages.read(tx, id_, wanted), items, files)
 
     seen = await rooms_of(desk).store.read(look)
@@ -195,7 +206,9 @@ async def shown(desk: Desk, owner: str, id_: str, tail: int = TAIL) -> shapes.Co
     )
 
 
-def _with_words(desk: Desk, found: tuple[Message, ...], files: Files) -> list[shapes.Message]:
+def _with_words(
+    desk: Desk, found: tuple[Message, ...], files: Mapping[str, Sequence[Attachment]]
+) -> list[shapes.Message]:
     """Messages as they are at this moment: of running replies more is said than is kept."""
     chats = rooms_of(desk).chats
     live = chats.words_of(message.id for message in found)

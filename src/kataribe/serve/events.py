@@ -16,8 +16,9 @@ from kataribe.serve.described import failures
 from kataribe.serve.desk import Desk, rooms_of
 from kataribe.serve.telling import to_bytes
 from kataribe.serve.who import owner_of
-from kataribe.use.chats import values
-from kataribe.use.chats.files import files_of, files_waiting
+from kataribe.store import news
+from kataribe.store.attachments import of_messages as files_of
+from kataribe.store.queue import files as files_waiting
 
 HEARTBEAT = 10.0
 """Seconds of silence after which a comment says that the stream lives."""
@@ -84,7 +85,7 @@ async def _stream(desk: Desk, owner: str, conversation: str | None) -> AsyncGene
             yield await _told(desk, told)
 
 
-async def _joined(desk: Desk, joined: values.Joined) -> dict[str, Any]:
+async def _joined(desk: Desk, joined: news.Joined) -> dict[str, Any]:
     live = [message.id for message in joined.live]
     files = await rooms_of(desk).store.read(
         lambda tx: {**files_of(tx, live), **files_waiting(tx, joined.queue)}
@@ -101,39 +102,39 @@ async def _joined(desk: Desk, joined: values.Joined) -> dict[str, Any]:
     }
 
 
-async def _told(desk: Desk, told: values.Told) -> bytes:
-    news, id_ = told.news, told.conversation
+async def _told(desk: Desk, told: news.Told) -> bytes:
+    what, id_ = told.news, told.conversation
     read = rooms_of(desk).store.read
-    match news:
-        case values.Delta():
-            value = {"id": news.id, "kind": news.kind, "at": news.at, "text": news.text}
+    match what:
+        case news.Delta():
+            value = {"id": what.id, "kind": what.kind, "at": what.at, "text": what.text}
             return _frame("delta", value)
-        case values.WaitsNow():
-            shown = talking.progress(news.waits)
-            return _frame("progress", {"id": news.id, "progress": shown and _plain(shown)})
-        case values.MessageChanged():
-            files = await read(lambda tx: files_of(tx, [news.message.id]))
-            shown_message = talking.message(news.message, files.get(news.message.id, ()))
+        case news.WaitsNow():
+            shown = talking.progress(what.waits)
+            return _frame("progress", {"id": what.id, "progress": shown and _plain(shown)})
+        case news.MessageChanged():
+            files = await read(lambda tx: files_of(tx, [what.message.id]))
+            shown_message = talking.message(what.message, files.get(what.message.id, ()))
             return _frame("message", _plain(shown_message))
-        case values.QueueChanged():
-            waiting = await read(lambda tx: files_waiting(tx, news.queue))
-            items = [_plain(item) for item in talking.queued(news.queue, waiting)]
+        case news.QueueChanged():
+            waiting = await read(lambda tx: files_waiting(tx, what.queue))
+            items = [_plain(item) for item in talking.queued(what.queue, waiting)]
             return _frame("queue", {"conversation": id_, "queue": items})
-        case values.HeadMoved():
-            moved = {"conversation": id_, "head": news.head, "version": news.version}
+        case news.HeadMoved():
+            moved = {"conversation": id_, "head": what.head, "version": what.version}
             return _frame("head", moved)
-        case values.Removed():
-            return _frame("removed", {"conversation": id_, "ids": list(news.ids)})
-        case values.Restored():
-            return _frame("restored", {"conversation": id_, "ids": list(news.ids)})
-        case values.Listed():
-            return _frame("summary", _plain(talking.summary(news.conversation)))
-        case values.Gone():
-            return _frame("gone", {"id": news.id})
-        case values.Other():
-            return _frame(news.name, _plain(news.value))
-        case values.Joined():
-            return _frame("joined", await _joined(desk, news))
+        case news.Removed():
+            return _frame("removed", {"conversation": id_, "ids": list(what.ids)})
+        case news.Restored():
+            return _frame("restored", {"conversation": id_, "ids": list(what.ids)})
+        case news.Listed():
+            return _frame("summary", _plain(talking.summary(what.conversation)))
+        case news.Gone():
+            return _frame("gone", {"id": what.id})
+        case news.Other():
+            return _frame(what.name, _plain(what.value))
+        case news.Joined():
+            return _frame("joined", await _joined(desk, what))
 
 
 def _frame(name: str, value: Any) -> bytes:

@@ -16,8 +16,8 @@ from kataribe.serve.intake import read_body
 from kataribe.serve.shapes import conversations as shapes
 from kataribe.serve.who import owner_of
 from kataribe.store import conversations, votes
-from kataribe.use.chats.files import files_of
-from kataribe.use.chats.values import Became, Retry, Said
+from kataribe.store.asking import Became, Retry, Said
+from kataribe.store.attachments import of_messages as files_of
 
 Message = Annotated[str, Path(max_length=32, description="Id of the message.")]
 
@@ -25,7 +25,13 @@ Message = Annotated[str, Path(max_length=32, description="Id of the message.")]
 def messages_router(desk: Desk) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/conversations/{talk}", tags=["studio"])
+    _saying_routes(router, desk)
+    _ending_routes(router, desk)
+    _judging_routes(router, desk)
+    return router
 
+
+def _saying_routes(router: APIRouter, desk: Desk) -> None:
     @router.post(
         "/messages",
         operation_id="sendMessage",
@@ -62,6 +68,8 @@ def messages_router(desk: Desk) -> APIRouter:
         retry = Retry(body.id, message, body.model, sampling, body.beginning)
         return _accepted(await rooms_of(desk).chats.again(owner_of(http.scope), talk, retry))
 
+
+def _ending_routes(router: APIRouter, desk: Desk) -> None:
     @router.post(
         "/stop",
         operation_id="stopReplies",
@@ -101,6 +109,8 @@ def messages_router(desk: Desk) -> APIRouter:
         await rooms_of(desk).chats.restore_message(owner, talk, message)
         return await shown(desk, owner, talk)
 
+
+def _judging_routes(router: APIRouter, desk: Desk) -> None:
     @router.put(
         "/messages/{message}/rating",
         operation_id="rateMessage",
@@ -143,8 +153,6 @@ def messages_router(desk: Desk) -> APIRouter:
             shown=list(kept.shown),
             blind=kept.blind,
         )
-
-    return router
 
 
 def _accepted(became: Became) -> shapes.Accepted:

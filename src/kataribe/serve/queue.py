@@ -14,7 +14,7 @@ from kataribe.serve.desk import Desk, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.shapes import conversations as shapes
 from kataribe.serve.who import owner_of
-from kataribe.use.chats.files import files_waiting
+from kataribe.store.queue import files as files_waiting
 
 if TYPE_CHECKING:
     from kataribe.store.queue import Item
@@ -25,7 +25,12 @@ Waiting = Annotated[str, Path(max_length=32, description="Id of the message that
 def queue_router(desk: Desk) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/conversations/{talk}/queue", tags=["studio"])
+    _item_routes(router, desk)
+    _answer_routes(router, desk)
+    return router
 
+
+def _item_routes(router: APIRouter, desk: Desk) -> None:
     @router.patch(
         "/{item}",
         operation_id="editQueued",
@@ -63,6 +68,8 @@ def queue_router(desk: Desk) -> APIRouter:
         items = await rooms_of(desk).chats.merge(owner_of(http.scope), talk, item, body.other)
         return await _listed(desk, items)
 
+
+def _answer_routes(router: APIRouter, desk: Desk) -> None:
     @router.post(
         "/{item}/now",
         operation_id="answerQueuedNow",
@@ -86,8 +93,6 @@ def queue_router(desk: Desk) -> APIRouter:
     async def steer(http: HTTPRequest, talk: Name) -> shapes.QueueList:
         await read_body(http, shapes.Empty)
         return await _listed(desk, await rooms_of(desk).chats.steer(owner_of(http.scope), talk))
-
-    return router
 
 
 async def _listed(desk: Desk, items: tuple[Item, ...]) -> shapes.QueueList:

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from kataribe.serve.shapes import conversations as shapes
 
 if TYPE_CHECKING:
+    from kataribe.store.attachments import Attachment
     from kataribe.store.conversations import Conversation
     from kataribe.store.messages import Message, Node
+    from kataribe.store.news import Waits
     from kataribe.store.queue import Item
-    from kataribe.use.chats.files import Beside, Files
-    from kataribe.use.chats.values import Waits
 
 
 def summary(conversation: Conversation) -> shapes.Summary:
@@ -34,7 +34,7 @@ def summary(conversation: Conversation) -> shapes.Summary:
 
 
 def message(
-    told: Message, files: Sequence[Beside] = (), waits: Waits | None = None
+    told: Message, files: Sequence[Attachment] = (), waits: Waits | None = None
 ) -> shapes.Message:
     """A message in full."""
     asked = dict(told.asked)
@@ -76,7 +76,7 @@ def progress(waits: Waits | None) -> shapes.MessageProgress | None:
     return None if waits is None else shapes.MessageProgress(**dataclasses.asdict(waits))
 
 
-def attached(files: Iterable[Beside]) -> list[shapes.Attached]:
+def attached(files: Iterable[Attachment]) -> list[shapes.Attached]:
     """Files beside a message."""
     return [
         shapes.Attached(id=file.id, name=file.name, media_type=file.media_type, size=file.size)
@@ -84,7 +84,7 @@ def attached(files: Iterable[Beside]) -> list[shapes.Attached]:
     ]
 
 
-def queued(items: Iterable[Item], files: Files) -> list[shapes.Queued]:
+def queued(items: Iterable[Item], files: Mapping[str, Sequence[Attachment]]) -> list[shapes.Queued]:
     """What waits, in order."""
     return [
         shapes.Queued(

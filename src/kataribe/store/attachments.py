@@ -136,6 +136,14 @@ def of_messages(tx: Connection, ids: Sequence[str]) -> Mapping[str, tuple[Attach
     return found
 
 
+def of_ids(tx: Connection, ids: Sequence[str]) -> tuple[Attachment, ...]:
+    """The files of these ids, whoever owns them; those that are gone are left out."""
+    if not ids:
+        return ()
+    query = sa.select(*_COLUMNS).where(attachments.c.id.in_(ids))
+    return tuple(Attachment(*row) for row in tx.execute(query))
+
+
 def listed(tx: Connection, owner: str, ids: Sequence[str]) -> tuple[Attachment, ...]:
     """The owner's files of these ids, in their order; those that are gone are left out."""
     query = sa.select(*_COLUMNS).where(attachments.c.id.in_(ids), attachments.c.owner == owner)

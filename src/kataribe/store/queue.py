@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -10,6 +10,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from kataribe.base.errors import InputError, NotFoundError
+from kataribe.store import attachments
+from kataribe.store.attachments import Attachment
 from kataribe.store.ids import now
 from kataribe.store.tables import queued, seen_sends
 
@@ -121,6 +123,14 @@ def merged(items: Sequence[Item]) -> Item:
         tuple(source for source in dict.fromkeys(sources) if source != items[0].id),
         items[0].created_at,
     )
+
+
+def files(tx: Connection, items: Iterable[Item]) -> Mapping[str, tuple[Attachment, ...]]:
+    """The files that wait with items, by the item's id, in the order they were attached."""
+    wanted = {item.id: item.asked.get("attachments", []) for item in items}
+    every = [file for names in wanted.values() for file in names]
+    known = {file.id: file for file in attachments.of_ids(tx, every)}
+    return {id_: tuple(known[f] for f in names if f in known) for id_, names in wanted.items()}
 
 
 def seen(tx: Connection, id_: str) -> tuple[str, str] | None:

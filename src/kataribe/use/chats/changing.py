@@ -14,10 +14,11 @@ from sqlalchemy import Connection
 from kataribe.base.errors import KataribeError, StorageError
 from kataribe.store.database import Store
 from kataribe.store.messages import Message
+from kataribe.store.news import MessageChanged
 from kataribe.use.chats import turns
 from kataribe.use.chats.hub import Hub
 from kataribe.use.chats.turns import Turn
-from kataribe.use.chats.values import Ended, MessageChanged
+from kataribe.use.chats.values import Ended
 
 log = logging.getLogger("kataribe.chats")
 

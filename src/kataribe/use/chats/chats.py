@@ -17,30 +17,28 @@ from sqlalchemy import Connection
 
 from kataribe.base.errors import KataribeError, NotFoundError, StorageError, UnavailableError
 from kataribe.store import conversations, messages, queue
+from kataribe.store.asking import Became, Retry, Said
 from kataribe.store.conversations import Conversation
 from kataribe.store.database import Store
 from kataribe.store.messages import Message
+from kataribe.store.news import (
+    Gone,
+    HeadMoved,
+    Joined,
+    Listed,
+    MessageChanged,
+    QueueChanged,
+    Removed,
+    Restored,
+    Waits,
+)
 from kataribe.store.queue import Item
 from kataribe.use.chats import titles, turns
 from kataribe.use.chats.changing import Changing
 from kataribe.use.chats.hub import Hub, Listener
 from kataribe.use.chats.running import Replies, Run
 from kataribe.use.chats.turns import Turn
-from kataribe.use.chats.values import (
-    Became,
-    Gone,
-    HeadMoved,
-    Joined,
-    Listed,
-    MessageChanged,
-    Models,
-    QueueChanged,
-    Removed,
-    Restored,
-    Retry,
-    Said,
-    Waits,
-)
+from kataribe.use.chats.values import Models
 
 log = logging.getLogger("kataribe.chats")
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from kataribe.use.chats.values import News, Told
+from kataribe.store.news import News, Told
 
 MOST_UNREAD = 2000
 """News that wait for a slow page; with more it is cut off, and joins anew."""

@@ -16,7 +16,8 @@ from kataribe.base.lm import LM, Context, Request, Sampling
 from kataribe.base.messages import Message as Turn
 from kataribe.base.messages import text_message
 from kataribe.store.messages import Message
-from kataribe.use.chats.values import Delta, Ended, Models, News, Waits, WaitsNow
+from kataribe.store.news import Delta, News, Waits, WaitsNow
+from kataribe.use.chats.values import Ended, Models
 
 log = logging.getLogger("kataribe.chats")
 

@@ -17,11 +17,12 @@ from sqlalchemy import Connection
 
 from kataribe.base.errors import InputError, NotFoundError
 from kataribe.store import conversations, messages, queue, tables
+from kataribe.store.asking import Retry, Said
 from kataribe.store.conversations import Conversation
 from kataribe.store.ids import check_id, new_id
 from kataribe.store.messages import Message
 from kataribe.store.queue import Item
-from kataribe.use.chats.values import Ended, Retry, Said
+from kataribe.use.chats.values import Ended
 
 LONGEST_TEXT = 2_000_000
 """Characters of one message: more than the context of any model that runs here."""
