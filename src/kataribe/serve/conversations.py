@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from kataribe.store.messages import Message, Node
     from kataribe.store.queue import Item
 
-WRONG = failures(400, 403, 404, 413, 415, 503)
+WRONG = failures(400, 403, 404, 413, 415, 503, 507)
 Name = Annotated[str, Path(max_length=32, description="Id of the conversation.")]
 TAIL = 40
 """Messages in full that come with a conversation: more than one screen shows."""

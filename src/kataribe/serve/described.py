@@ -13,6 +13,7 @@ _WHY = {
     401: "The key is missing or wrong.",
     403: "A page of another site sent this.",
     404: "There is no such model.",
+    408: "The body stopped coming.",
     413: "The body is too long.",
     415: "The body is not JSON in UTF-8.",
     421: "The Host header is not one of this server's names.",
@@ -21,6 +22,7 @@ _WHY = {
     500: "An unexpected error; the log has its details.",
     502: "A hosted model's server failed.",
     503: "The server or the model is loading or stopping.",
+    507: "The disk is full or failed; nothing of this was kept.",
 }
 
 

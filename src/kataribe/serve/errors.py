@@ -20,6 +20,7 @@ from kataribe.base.errors import (
     NotFoundError,
     ProviderError,
     SettingsError,
+    StorageError,
     UnavailableError,
 )
 
@@ -32,6 +33,7 @@ STATUS: tuple[tuple[type[KataribeError], int, str], ...] = (
     (DownloadError, 502, "upstream_error"),
     (UnavailableError, 503, "unavailable_error"),
     (SettingsError, 503, "unavailable_error"),
+    (StorageError, 507, "storage_error"),
 )
 """Which branch of the tree is which status and type; whatever is not here is a 500."""
 
