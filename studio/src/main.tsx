@@ -10,6 +10,8 @@ import "./styles/shell.css";
 import "./styles/chat.css";
 import "./styles/prose.css";
 import "./styles/pages.css";
+import "./styles/models.css";
+import "./styles/jobs.css";
 
 const storage = () => sessionStorage;
 const store = new TabStore(storage);

@@ -59,7 +59,8 @@ describe("the catalogue", () => {
       .map((name) => readFileSync(join("src", name), "utf-8"))
       .join("\n");
     // Asked for by a name that comes from the server: text.error[kind], text.finish[reason].
-    const computed = /^(error\.\w+\.|finish\.|wait\.)/;
+    const computed =
+      /^(error\.\w+\.|finish\.|wait\.|jobs\.(kinds|states|stages|units|why|levels)\.|models\.(verdicts|tasks|purposes|fit|filters\.sizes)\.)/;
     for (const place of english.keys()) {
       const name = place.replace(/\.\d+$/, "");
       if (!computed.test(name))

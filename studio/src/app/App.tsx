@@ -1,15 +1,22 @@
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { useState } from "react";
+import { lazy, Suspense, useState } from "react";
 import { BrowserRouter, Navigate, Route, Routes } from "react-router";
 
 import { ChatPage } from "../chat/ChatPage";
 import { TalkContext, type Talk } from "../conversation/context";
-import { ModelsPage } from "../models/ModelsPage";
 import { SettingsPage } from "../settings/SettingsPage";
 import { SettingsProvider } from "../settings/SettingsProvider";
 import { ErrorBoundary } from "./ErrorBoundary";
 import { MissingPage } from "./MissingPage";
 import { Shell } from "./Shell";
+
+// Pages beside the chat come when they are opened: the first page stays small.
+const ModelsPage = lazy(async () => ({
+  default: (await import("../models/ModelsPage")).ModelsPage,
+}));
+const CardPage = lazy(async () => ({ default: (await import("../models/CardPage")).CardPage }));
+const JobsPage = lazy(async () => ({ default: (await import("../jobs/JobsPage")).JobsPage }));
+const JobPage = lazy(async () => ({ default: (await import("../jobs/JobPage")).JobPage }));
 
 /** Every page and its address. */
 export function App({ talk }: { talk: Talk }) {
@@ -25,14 +32,19 @@ export function App({ talk }: { talk: Talk }) {
           <BrowserRouter useTransitions={false}>
             <Shell>
               <ErrorBoundary>
-                <Routes>
-                  <Route path="/" element={<Navigate to="/chat" replace />} />
-                  <Route path="/chat" element={<ChatPage />} />
-                  <Route path="/chat/:conversation" element={<ChatPage />} />
-                  <Route path="/models" element={<ModelsPage />} />
-                  <Route path="/settings" element={<SettingsPage />} />
-                  <Route path="*" element={<MissingPage />} />
-                </Routes>
+                <Suspense fallback={null}>
+                  <Routes>
+                    <Route path="/" element={<Navigate to="/chat" replace />} />
+                    <Route path="/chat" element={<ChatPage />} />
+                    <Route path="/chat/:conversation" element={<ChatPage />} />
+                    <Route path="/models" element={<ModelsPage />} />
+                    <Route path="/models/*" element={<CardPage />} />
+                    <Route path="/jobs" element={<JobsPage />} />
+                    <Route path="/jobs/:job" element={<JobPage />} />
+                    <Route path="/settings" element={<SettingsPage />} />
+                    <Route path="*" element={<MissingPage />} />
+                  </Routes>
+                </Suspense>
               </ErrorBoundary>
             </Shell>
           </BrowserRouter>

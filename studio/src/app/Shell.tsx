@@ -2,6 +2,7 @@ import { useRef, type ReactNode } from "react";
 import { NavLink } from "react-router";
 
 import { useText } from "../i18n";
+import { JobsTray } from "../jobs/JobsTray";
 import { BrandIcon, ChatIcon, KeysIcon, ModelsIcon, SettingsIcon } from "../ui/icons";
 import { KeysDialog, useKeysDialog } from "./KeysDialog";
 import { useVisibleHeight } from "./useVisibleHeight";
@@ -41,6 +42,7 @@ export function Shell({ children }: { children: ReactNode }) {
           {to("/models", text.nav.models, <ModelsIcon />)}
         </div>
         <div className="group foot">
+          <JobsTray />
           <button type="button" className="to keys" title={text.nav.keys} onClick={openKeys}>
             <KeysIcon />
             <span>{text.nav.keys}</span>

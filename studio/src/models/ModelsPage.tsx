@@ -1,116 +1,93 @@
-import { use } from "react";
-import { useNavigate } from "react-router";
+import { useEffect, useRef } from "react";
+import { useSearchParams } from "react-router";
 
-import { BIGGER_MODEL, DEFAULT_MODEL, type Model } from "../api/models";
-import { failureFrom, useModels } from "../api/useModels";
-import { useLanguage, useText } from "../i18n";
-import { count } from "../i18n/format";
-import { SettingsContext } from "../settings/context";
+import { DEFAULT_MODEL } from "../api/models";
+import { failureFrom } from "../api/useModels";
+import { useText } from "../i18n";
+import { belongsToInputMethod } from "../ui/composing";
 import { Command } from "../ui/Command";
 import { Failed } from "../ui/Failed";
-import { CheckIcon } from "../ui/icons";
+import { hasModifier, isTyping } from "../ui/keys";
+import { Elsewhere } from "./Elsewhere";
+import { matches, NOTHING_CHOSEN, readFilter, writeFilter } from "./filter";
+import { Filters } from "./Filters";
+import { ModelTable } from "./ModelTable";
+import { useEntries } from "./useCatalog";
 
+/** Every model that is here or can be fetched. */
 export function ModelsPage() {
   const text = useText();
-  const query = useModels();
-  const models = query.data;
-  const missing = models && !models.some((model) => model.id === BIGGER_MODEL);
+  const { entries, absent, fresh, error, refetch } = useEntries();
+  const [address, setAddress] = useSearchParams();
+  const search = useRef<HTMLInputElement>(null);
+  useSearchKey(search);
+  const filter = readFilter(address);
+  const shown = entries?.filter((entry) => matches(entry, filter)) ?? [];
+  const change = (part: Partial<typeof filter>) =>
+    setAddress(writeFilter(address, part), { replace: true });
   return (
     <div className="page" tabIndex={-1}>
       <title>{`${text.models.title} · ${text.product}`}</title>
-      <div className="column">
+      <div className="column broad">
         <header>
           <h1>{text.models.title}</h1>
           <p className="soft">{text.models.intro}</p>
         </header>
-        {query.isError ? (
-          <Failed failure={failureFrom(query.error)} onRetry={() => void query.refetch()} />
+        {error ? <Failed failure={failureFrom(error)} onRetry={refetch} /> : null}
+        {!entries && !error ? <p role="status">{text.models.loading}</p> : null}
+        {entries && entries.length > 0 ? (
+          <>
+            <Filters
+              entries={entries}
+              filter={filter}
+              shown={shown.length}
+              search={search}
+              onChange={change}
+            />
+            {shown.length > 0 ? (
+              <ModelTable entries={shown} fresh={fresh} catalog={!absent} />
+            ) : (
+              <section className="stack">
+                <p>{text.models.filters.none}</p>
+                <button
+                  type="button"
+                  className="button fit"
+                  onClick={() => {
+                    change(NOTHING_CHOSEN);
+                    search.current?.focus();
+                  }}
+                >
+                  {text.models.filters.clear}
+                </button>
+              </section>
+            )}
+          </>
         ) : null}
-        {query.isPending ? <p role="status">{text.models.loading}</p> : null}
-        {models && models.length > 0 ? <ModelTable models={models} fresh={!query.isError} /> : null}
-        {models?.length === 0 ? (
+        {entries?.length === 0 ? (
           <section className="stack">
             <h2>{text.models.empty}</h2>
             <p>{text.models.emptyWhy}</p>
             <Command command={`kataribe models pull ${DEFAULT_MODEL}`} />
           </section>
         ) : null}
-        {missing && models.length > 0 ? (
-          <section className="stack small">
-            <p className="soft">{text.models.add}</p>
-            <Command command={`kataribe models pull ${BIGGER_MODEL}`} />
-          </section>
-        ) : null}
+        {entries && absent ? <p className="small soft">{text.models.noCatalog}</p> : null}
+        {entries && !absent ? <Elsewhere /> : null}
       </div>
     </div>
   );
 }
 
-interface TableProps {
-  models: readonly Model[];
-  /** Whether the server said so just now; otherwise nobody knows what is in memory. */
-  fresh: boolean;
-}
-
-function ModelTable({ models, fresh }: TableProps) {
-  const text = useText();
-  const language = useLanguage();
-  const navigate = useNavigate();
-  const { change } = use(SettingsContext);
-  return (
-    <table className="models">
-      <thead>
-        <tr>
-          <th scope="col">{text.models.name}</th>
-          <th scope="col">{text.models.state}</th>
-          <th scope="col">{text.models.context}</th>
-          <th scope="col">{text.models.owner}</th>
-          <th scope="col">
-            <span className="unseen">{text.models.chat}</span>
-          </th>
-        </tr>
-      </thead>
-      <tbody>
-        {models.map((model) => (
-          <tr key={model.id}>
-            <th scope="row" translate="no">
-              {model.id}
-            </th>
-            <State loaded={fresh ? model.loaded : null} />
-            <td className="number">
-              {typeof model.max_model_len === "number"
-                ? text.models.tokens(count(language, model.max_model_len))
-                : text.models.unknown}
-            </td>
-            <td className="soft">{model.owned_by}</td>
-            <td className="act">
-              <button
-                type="button"
-                className="button"
-                aria-label={text.models.chatWith(model.id)}
-                onClick={() => {
-                  change({ model: model.id });
-                  void navigate("/chat");
-                }}
-              >
-                {text.models.chat}
-              </button>
-            </td>
-          </tr>
-        ))}
-      </tbody>
-    </table>
-  );
-}
-
-function State({ loaded }: { loaded: boolean | null }) {
-  const text = useText();
-  if (!loaded)
-    return <td className="soft">{loaded === null ? text.models.notKnown : text.models.idle}</td>;
-  return (
-    <td className="loaded">
-      <CheckIcon size={16} />
-      {text.models.loaded}
-    </td>
-  );
+/** `/` goes to the search field. */
+function useSearchKey(search: React.RefObject<HTMLInputElement | null>) {
+  useEffect(() => {
+    const onKey = (event: KeyboardEvent) => {
+      if (event.key !== "/" || event.defaultPrevented || belongsToInputMethod(event)) return;
+      if (isTyping(event.target) || hasModifier(event)) return;
+      if (document.querySelector("dialog[open]")) return; // keys belong to it
+      event.preventDefault();
+      search.current?.focus();
+    };
+    window.addEventListener("keydown", onKey);
+    return () => window.removeEventListener("keydown", onKey);
+  }, [search]);
 }
