@@ -1,0 +1,82 @@
+import { useState } from "react";
+import { useNavigate } from "react-router";
+
+import type { Filter } from "../api/list";
+import { useText } from "../i18n";
+import { plainLine } from "../prose/tame";
+import { EditIcon } from "../ui/icons";
+import { LineForm } from "../ui/LineForm";
+import type { Acts } from "./useActs";
+
+interface Props {
+  filter: Filter;
+  folders: readonly string[];
+  acts: Acts;
+}
+
+/** Longest name of a folder that the server takes. */
+export const FOLDER_LENGTH = 100;
+
+/** Which conversations are listed. It changes the address, so that Back and reload keep it. */
+export function FilterBar({ filter, folders, acts }: Props) {
+  const text = useText();
+  const navigate = useNavigate();
+  const [renaming, setRenaming] = useState<string | null>(null);
+  const folder = filter.folder;
+  const show = (query: Record<string, string>) =>
+    void navigate({ search: new URLSearchParams(query).toString() });
+  const value = filter.deleted ? "deleted" : folder === undefined ? "all" : `in ${folder}`;
+  if (folder !== undefined && renaming === folder)
+    return (
+      <div className="filter">
+        <LineForm
+          label={text.sidebar.folderName}
+          value={folder}
+          save={text.sidebar.save}
+          maxLength={FOLDER_LENGTH}
+          onCancel={() => setRenaming(null)}
+          onSave={(name) => {
+            setRenaming(null);
+            if (name !== folder)
+              acts.renameFolder(folder, name, () => show(name === "" ? {} : { folder: name }));
+          }}
+        />
+      </div>
+    );
+  const names = folder === undefined || folders.includes(folder) ? folders : [...folders, folder];
+  return (
+    <div className="filter">
+      <select
+        className="field"
+        aria-label={text.sidebar.filter}
+        value={value}
+        onChange={({ target }) => {
+          if (target.value === "all") show({});
+          else if (target.value === "deleted") show({ list: "deleted" });
+          else show({ folder: target.value.slice(3) });
+        }}
+      >
+        <option value="all">{text.sidebar.all}</option>
+        {names
+          .filter((name) => name !== "")
+          .map((name) => (
+            <option key={name} value={`in ${name}`} translate="no">
+              {plainLine(name)}
+            </option>
+          ))}
+        <option value="deleted">{text.sidebar.deleted}</option>
+      </select>
+      {folder !== undefined && folder !== "" ? (
+        <button
+          type="button"
+          className="button quiet square"
+          aria-label={text.sidebar.renameFolder}
+          title={text.sidebar.renameFolder}
+          onClick={() => setRenaming(folder)}
+        >
+          <EditIcon size={16} />
+        </button>
+      ) : null}
+    </div>
+  );
+}
