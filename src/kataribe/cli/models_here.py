@@ -96,6 +96,11 @@ class LocalModels:
         return [sample for name, model in ready for sample in _samples(name, model)]
 
     @property
+    def shelf(self) -> CatalogShelf:
+        """What they are loaded from."""
+        return self._shelf
+
+    @property
     def is_loading(self) -> bool:
         """After `close`: a load still runs."""
         return self._residents.is_loading

@@ -42,10 +42,14 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     The default model begins to load; `/health` says so until it is there. Raises `SettingsError`
     when the context that is set is longer than this model's own.
     """
+    from kataribe.cli.catalog_shown import ShownCatalog
+    from kataribe.cli.opening import open_catalog
+    from kataribe.cli.pull_jobs import KIND, Downloads
     from kataribe.serve.app import create_app
     from kataribe.serve.lifecycle import Lifecycle
     from kataribe.serve.rooms import Rooms
     from kataribe.store.serving import holding
+    from kataribe.store.workers import Workers
     from kataribe.use.chats.chats import Chats
 
     with (
@@ -57,7 +61,13 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
         cycle = Lifecycle()
         cycle.at_stop(models.stop_loading)
         cycle.loading(f"{settings.model} is loading")
-        rooms = Rooms(store, Chats(store, models, settings.model))
+        catalog = open_catalog(workspace)
+        rooms = Rooms(
+            store,
+            Chats(store, models, settings.model),
+            jobs=Workers(store, {KIND: Downloads(catalog, store)}),
+            catalog=ShownCatalog(catalog, models, settings),
+        )
         app = create_app(models, server_settings(settings), cycle, rooms)
         # The first question should not have to wait for the load; who asks earlier waits for it.
         threading.Thread(target=_warm_up, args=(models, cycle, settings.model), daemon=True).start()

@@ -18,6 +18,7 @@ from kataribe.base.errors import KataribeError
 from kataribe.serve.access import Access
 from kataribe.serve.addresses import PREFIX, meant
 from kataribe.serve.attachments import attachments_router
+from kataribe.serve.catalog import catalog_router
 from kataribe.serve.chat import chat_router
 from kataribe.serve.completions import completions_router
 from kataribe.serve.conversations import conversations_router
@@ -26,6 +27,7 @@ from kataribe.serve.docs import docs_router
 from kataribe.serve.errors import RefusedError, error_response, on_error
 from kataribe.serve.events import events_router
 from kataribe.serve.gate import Gate
+from kataribe.serve.jobs import jobs_router, working
 from kataribe.serve.lifecycle import Lifecycle
 from kataribe.serve.messages import messages_router
 from kataribe.serve.metrics import Metrics
@@ -85,6 +87,8 @@ def create_app(
     app.include_router(search_router(desk))
     app.include_router(attachments_router(desk))
     app.include_router(preferences_router(desk))
+    app.include_router(jobs_router(desk))
+    app.include_router(catalog_router(desk))
     app.include_router(docs_router(app))
     app.openapi = functools.cache(functools.partial(describe, app))  # type: ignore[method-assign]
     # Whatever is no route belongs to the studio; being the router's last resort it leaves a wrong
@@ -106,7 +110,10 @@ async def _while_serving(_: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
     desk.lifecycle.at_stop(chats.hub.close)  # streams of news would hold the end up
     sweeping = asyncio.create_task(sweep_now_and_then(desk.rooms.store))
     try:
-        yield
+        async with contextlib.AsyncExitStack() as at_end:
+            if desk.rooms.jobs is not None:
+                await at_end.enter_async_context(working(desk.rooms.jobs, chats.hub))
+            yield
     finally:
         sweeping.cancel()
         await chats.close()

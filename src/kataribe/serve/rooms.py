@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kataribe.serve.catalog_source import CatalogSource
     from kataribe.store.database import Store
+    from kataribe.store.workers import Workers
     from kataribe.use.chats.chats import Chats
 
 
@@ -17,7 +19,11 @@ class Rooms:
     Attributes:
         store: The database.
         chats: The conversations and their running replies.
+        jobs: What takes long, where the server does any.
+        catalog: The models that can be had, where the server has any.
     """
 
     store: Store
     chats: Chats
+    jobs: Workers | None = None
+    catalog: CatalogSource | None = None

@@ -104,6 +104,7 @@ class Card:
         source: Where it comes from: "pypi:...", "hf:OWNER/NAME" or "file:...".
         family: "llama", "qwen2", ...
         kind: "chat", or "base" for a model that was not taught to converse.
+        task: What it is best at, where that is more than its kind says: "code".
         languages: Those it is good at, as ISO 639-1 codes.
         licence: SPDX name, or the hub's word for it.
         terms: What must be accepted first.
@@ -123,6 +124,7 @@ class Card:
     source: str
     family: str | None = None
     kind: str | None = None
+    task: str | None = None
     languages: tuple[str, ...] = ()
     licence: str | None = None
     terms: Terms | None = None

@@ -200,6 +200,31 @@ class Catalog:
             raise NotFoundError(f"{resolved} is not here, so it cannot be removed.", param="model")
         return shelf.remove(self.workspace, resolved)
 
+    def wanted(self, name: str, *, as_name: str | None = None) -> Card:
+        """The card of what `pull` would bring, under the name that it gets here.
+
+        Reads nothing from the source. Raises `NotFoundError`, `InputError`.
+        """
+        if as_name is None and name.casefold() not in built_in_cards() and self.is_installed(name):
+            here = self.show(name).installed
+            assert here is not None
+            return Card(here.name, here.title, here.source)
+        card, _ = self._find_source(name)
+        return replace(card, name=_name_here(as_name, card.name))
+
+    def forget_download(self, name: str) -> bool:
+        """Removes what arrived of a model that `pull` did not finish, by its name here.
+
+        False when it is being fetched just now: then it stays. Raises `StorageError`.
+        """
+        return shelf.forget_download(self.workspace, check_local_name(name))
+
+    def frees(self, name: str) -> int:
+        """Bytes that removing a model frees; 0 for one that is not here or only links."""
+        resolved = self.resolve(name)
+        folder = self.workspace.models / resolved
+        return shelf.own_bytes(folder) if self.is_installed(resolved) else 0
+
     def facts(self, name: str) -> ModelFacts | None:
         """Sizes and weights: from the files when the model is here, else from its card."""
         resolved = self.resolve(name)

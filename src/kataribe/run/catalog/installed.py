@@ -11,6 +11,7 @@ import datetime as dt
 import errno
 import json
 import shutil
+import stat
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -52,6 +53,7 @@ class InstalledCard:
         source: Where it came from.
         family: "llama", "qwen2", ...
         kind: "chat", "base", or None where nobody said.
+        task: As on the card.
         languages: As on the card.
         licence: SPDX name or the hub's word; None where nobody said.
         terms: Address of the terms that were accepted, and when.
@@ -70,6 +72,7 @@ class InstalledCard:
     source: str
     family: str | None = None
     kind: str | None = None
+    task: str | None = None
     languages: tuple[str, ...] = ()
     licence: str | None = None
     terms: str | None = None
@@ -101,6 +104,7 @@ def from_card(card: Card, **changes: Any) -> InstalledCard:
         source=card.source,
         family=card.family,
         kind=card.kind,
+        task=card.task,
         languages=card.languages,
         licence=card.licence,
         parameters=card.parameters,
@@ -188,6 +192,35 @@ def remove(workspace: Workspace, name: str) -> InstalledCard:
     except OSError as error:
         raise storage_error(f"{folder} cannot be removed", error) from error
     return card
+
+
+def own_bytes(folder: Path) -> int:
+    """Bytes that removing a model's folder frees: links, symbolic or hard, free nothing."""
+    total = 0
+    for path in folder.iterdir():
+        told = path.lstat()
+        if stat.S_ISREG(told.st_mode) and told.st_nlink == 1:
+            total += told.st_size
+    return total
+
+
+def forget_download(workspace: Workspace, name: str) -> bool:
+    """Removes what arrived of a model; False when somebody is fetching it and it stays.
+
+    Raises `StorageError`.
+    """
+    folder = workspace.downloads / name.casefold()
+    lock = filelock.FileLock(workspace.downloads / ".locks" / f"{name.casefold()}.lock")
+    try:
+        if not folder.exists():
+            return True
+        with lock.acquire(blocking=False):
+            shutil.rmtree(folder)
+    except filelock.Timeout:
+        return False
+    except OSError as error:
+        raise storage_error(f"{folder} cannot be removed", error) from error
+    return True
 
 
 @contextlib.contextmanager
