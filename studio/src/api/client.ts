@@ -22,7 +22,8 @@ export interface Call {
  */
 export async function call(to: Connection, path: string, what: Call = {}): Promise<Response> {
   const headers: Record<string, string> = { ...what.headers };
-  if (what.body !== undefined) headers["Content-Type"] = "application/json";
+  const raw = what.body instanceof Blob;
+  if (what.body !== undefined && !raw) headers["Content-Type"] = "application/json";
   if (to.key !== null) headers["Authorization"] = `Bearer ${to.key}`;
   let response: Response;
   try {
@@ -30,7 +31,9 @@ export async function call(to: Connection, path: string, what: Call = {}): Promi
       method: what.method ?? "GET",
       headers,
       credentials: "same-origin",
-      ...(what.body === undefined ? {} : { body: JSON.stringify(what.body) }),
+      ...(what.body === undefined
+        ? {}
+        : { body: what.body instanceof Blob ? what.body : JSON.stringify(what.body) }),
       ...(what.signal ? { signal: what.signal } : {}),
     });
   } catch (error) {

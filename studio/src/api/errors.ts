@@ -7,7 +7,9 @@ export type ErrorKind =
   | "unavailable" // not ready
   | "context" // longer than the model can read
   | "model" // no such model
+  | "gone" // no such conversation, message or file
   | "refused" // the request cannot be done as asked
+  | "storage" // it could not be written down
   | "server" // the server failed
   | "unreadable"; // not an answer of Kataribe's
 
@@ -58,6 +60,8 @@ export function kindOf(status: number, code: string): ErrorKind {
   if (code === "context_length_exceeded") return "context";
   if (code === "model_not_found") return "model";
   if (code === "invalid_api_key" || status === 401) return "key";
+  if (code === "not_found") return "gone";
+  if (code === "storage_error") return "storage";
   if (code === "queue_full" || status === 429) return "busy";
   if (code === "unavailable" || status === 503) return "unavailable";
   if (status === 404) return "model";
