@@ -74,6 +74,7 @@ TORCH_FREE = (
 WITH_TORCH = frozenset(
     {
         "run.inference.attention",
+        "run.inference.attention_view",
         "run.inference.kv_cache",
         "run.inference.runner",
         "run.inference.torch_load",
