@@ -58,8 +58,14 @@ export function RowMenu({ conversation, acts, onClose, onLeave, onName, onFolder
     >
       {deleted ? (
         <>
-          {item(text.sidebar.restore, then(() => acts.restore(conversation)))}
-          {item(text.sidebar.forever, then(() => acts.removeForever(conversation)))}
+          {item(
+            text.sidebar.restore,
+            then(() => acts.restore(conversation)),
+          )}
+          {item(
+            text.sidebar.forever,
+            then(() => acts.removeForever(conversation)),
+          )}
         </>
       ) : (
         <>
@@ -72,7 +78,10 @@ export function RowMenu({ conversation, acts, onClose, onLeave, onName, onFolder
           {share("markdown", text.sidebar.shareMarkdown)}
           {share("json", text.sidebar.shareJson)}
           {share("html", text.sidebar.shareHtml)}
-          {item(text.sidebar.remove, then(() => acts.remove(conversation)))}
+          {item(
+            text.sidebar.remove,
+            then(() => acts.remove(conversation)),
+          )}
         </>
       )}
     </div>

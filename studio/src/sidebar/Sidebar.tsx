@@ -64,7 +64,9 @@ export function Sidebar({ close }: { close?: ReactNode }) {
       <div className="rows">
         {list.isPending ? <p className="soft small">{text.sidebar.loading}</p> : null}
         {!list.isPending && !list.isError && conversations.length === 0 ? (
-          <p className="soft small">{filter.deleted ? text.sidebar.noDeleted : text.sidebar.none}</p>
+          <p className="soft small">
+            {filter.deleted ? text.sidebar.noDeleted : text.sidebar.none}
+          </p>
         ) : null}
         <ul>
           {conversations.map((one) => (

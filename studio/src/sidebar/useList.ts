@@ -48,10 +48,7 @@ export function useListEdits() {
     [each],
   );
   const gone = useCallback((id: string) => each((pages) => withoutOne(pages, id)), [each]);
-  const again = useCallback(
-    () => void client.invalidateQueries({ queryKey: [NAME] }),
-    [client],
-  );
+  const again = useCallback(() => void client.invalidateQueries({ queryKey: [NAME] }), [client]);
   return { changed, gone, again };
 }
 
