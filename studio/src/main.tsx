@@ -10,6 +10,9 @@ import "./styles/shell.css";
 import "./styles/chat.css";
 import "./styles/prose.css";
 import "./styles/pages.css";
+import "./styles/sidebar.css";
+import "./styles/search.css";
+import "./styles/settings.css";
 import "./styles/models.css";
 import "./styles/jobs.css";
 

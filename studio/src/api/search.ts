@@ -20,7 +20,7 @@ export interface Hits {
 }
 
 /** Longest question that the server takes, in characters. */
-export const LONGEST_QUERY = 200;
+export const LONGEST_QUERY = 500;
 
 export function search(
   to: Connection,

@@ -4,8 +4,10 @@ import { BrowserRouter, Navigate, Route, Routes } from "react-router";
 
 import { ChatPage } from "../chat/ChatPage";
 import { TalkContext, type Talk } from "../conversation/context";
+import { SearchPage } from "../search/SearchPage";
 import { SettingsPage } from "../settings/SettingsPage";
 import { SettingsProvider } from "../settings/SettingsProvider";
+import { ChatLayout } from "../sidebar/ChatLayout";
 import { ErrorBoundary } from "./ErrorBoundary";
 import { MissingPage } from "./MissingPage";
 import { Shell } from "./Shell";

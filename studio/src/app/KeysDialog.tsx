@@ -32,6 +32,7 @@ export function KeysDialog({ dialog }: { dialog: Dialog }) {
   const { enterSends } = use(SettingsContext).settings;
   const keys: [string[], string][] = [
     [["/"], text.keys.focus],
+    [["Ctrl", "K"], text.keys.search],
     [enterSends ? ["Enter"] : ["Ctrl", "Enter"], text.keys.send],
     [enterSends ? ["Shift", "Enter"] : ["Enter"], text.keys.line],
     [["Esc"], text.keys.stop],

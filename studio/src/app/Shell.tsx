@@ -3,6 +3,7 @@ import { NavLink } from "react-router";
 
 import { useText } from "../i18n";
 import { JobsTray } from "../jobs/JobsTray";
+import { useSearchKey } from "../search/useSearchKey";
 import { BrandIcon, ChatIcon, KeysIcon, ModelsIcon, SettingsIcon } from "../ui/icons";
 import { KeysDialog, useKeysDialog } from "./KeysDialog";
 import { useVisibleHeight } from "./useVisibleHeight";
@@ -13,6 +14,7 @@ export function Shell({ children }: { children: ReactNode }) {
   const main = useRef<HTMLElement>(null);
   const [dialog, openKeys] = useKeysDialog();
   useVisibleHeight();
+  useSearchKey();
   const to = (address: string, name: string, icon: ReactNode) => (
     <NavLink className="to" to={address} title={name}>
       {icon}
