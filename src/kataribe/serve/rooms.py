@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from kataribe.base.inside import AttentionSource
     from kataribe.serve.catalog_source import CatalogSource
     from kataribe.store.database import Store
     from kataribe.store.workers import Workers
@@ -21,9 +22,11 @@ class Rooms:
         chats: The conversations and their running replies.
         jobs: What takes long, where the server does any.
         catalog: The models that can be had, where the server has any.
+        attention: Shows where small models look, where the server can.
     """
 
     store: Store
     chats: Chats
     jobs: Workers | None = None
     catalog: CatalogSource | None = None
+    attention: AttentionSource | None = None

@@ -35,6 +35,7 @@ from kataribe.store.news import (
 from kataribe.store.queue import Item
 from kataribe.use.chats import titles, turns
 from kataribe.use.chats.changing import Changing
+from kataribe.use.chats.given import Given, given_for
 from kataribe.use.chats.hub import Hub, Listener
 from kataribe.use.chats.running import Replies, Run
 from kataribe.use.chats.turns import Turn
@@ -233,6 +234,10 @@ class Chats:
                         waits[run.live.message.id] = run.live.waits
                 joined = Joined(joined.conversation, joined.queue, tuple(live.values()), waits)
             yield listener, joined
+
+    async def given(self, owner: str, id_: str, reply: str) -> Given:
+        """What a model was given for a reply, and what it said."""
+        return await self.store.read(lambda tx: given_for(tx, owner, id_, reply))
 
     def words_of(self, ids: Iterable[str]) -> Mapping[str, Message]:
         """Of running replies among these, what they have said by now."""
