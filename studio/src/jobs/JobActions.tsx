@@ -8,7 +8,7 @@ import { failureFrom } from "../api/useModels";
 import { useText } from "../i18n";
 import { SettingsContext } from "../settings/context";
 import { Failed } from "../ui/Failed";
-import { CloseIcon, PauseIcon, RetryIcon, RunIcon } from "../ui/icons";
+import { CheckIcon, CloseIcon, PauseIcon, RetryIcon, RunIcon } from "../ui/icons";
 import { hasEnded, modelOf } from "./job";
 import { useAskJob, useRemoveJobs, useTakeJob } from "./useJobs";
 
@@ -23,10 +23,9 @@ export function JobActions({ job, onRemoved }: Props) {
   const text = useText();
   const asked = useAskJob(job);
   const removed = useRemoveJobs();
-  const retried = useRetry(job);
-  const going = job.state === "running" || job.state === "waiting" || job.state === "pausing";
-  const busy = asked.isPending || removed.isPending || retried.isPending;
-  const failed = [asked, removed, retried].find((one) => one.error !== null);
+  const accepted = useAcceptTerms(job);
+  const busy = asked.isPending || removed.isPending || accepted.isPending;
+  const refused = asked.error ?? removed.error ?? accepted.error;
   const model = job.state === "done" ? modelOf(job) : null;
   const act = (what: string, icon: ReactNode, onAct: () => void, still = false) => (
     <button
@@ -42,65 +41,60 @@ export function JobActions({ job, onRemoved }: Props) {
       {what}
     </button>
   );
+  // Pause and its contraries are one button in one place: the focus stays on it.
+  const main = () => {
+    if (job.state === "paused")
+      return act(text.jobs.resume, <RunIcon size={16} />, () => asked.mutate("resume"));
+    if (needsTerms(job))
+      return act(text.jobs.accept, <CheckIcon size={16} />, () => accepted.mutate());
+    if (job.state === "failed")
+      return act(text.jobs.retry, <RetryIcon size={16} />, () => asked.mutate("resume"));
+    if (hasEnded(job) || job.state === "cancelling") return null;
+    const pausing = job.state === "pausing";
+    return act(text.jobs.pause, <PauseIcon size={16} />, () => asked.mutate("pause"), pausing);
+  };
+  const close = () => {
+    if (job.state === "cancelling") return null;
+    const icon = <CloseIcon size={16} />;
+    if (!hasEnded(job)) return act(text.jobs.cancel, icon, () => asked.mutate("cancel"));
+    return act(text.jobs.remove, icon, () =>
+      removed.mutate([job], { onSuccess: () => onRemoved?.() }),
+    );
+  };
   return (
     <>
       <div className="row">
-        {going
-          ? act(
-              text.jobs.pause,
-              <PauseIcon size={16} />,
-              () => asked.mutate("pause"),
-              job.state === "pausing",
-            )
-          : null}
-        {job.state === "paused"
-          ? act(text.jobs.resume, <RunIcon size={16} />, () => asked.mutate("resume"))
-          : null}
-        {hasEnded(job) || job.state === "cancelling"
-          ? null
-          : act(text.jobs.cancel, <CloseIcon size={16} />, () => asked.mutate("cancel"))}
-        {canRetry(job)
-          ? act(text.jobs.retry, <RetryIcon size={16} />, () => retried.mutate())
-          : null}
+        {main()}
+        {close()}
         {model === null ? null : (
           <Link className="button" to={`/models/${encodeURIComponent(model)}`} translate="no">
             {model}
           </Link>
         )}
-        {hasEnded(job)
-          ? act(text.jobs.remove, <CloseIcon size={16} />, () =>
-              removed.mutate([job], { onSuccess: () => onRemoved?.() }),
-            )
-          : null}
         {job.state === "pausing" || job.state === "cancelling" ? (
           <span className="small soft">{text.jobs.asking}</span>
         ) : null}
       </div>
-      {failed ? <Failed failure={failureFrom(failed.error as Error)} onRetry={null} /> : null}
+      {refused ? <Failed failure={failureFrom(refused)} onRetry={null} /> : null}
     </>
   );
 }
 
-const textOf = (value: unknown) => (typeof value === "string" ? value : null);
-
-function canRetry(job: Job): boolean {
-  const again = job.state === "failed" || job.state === "cancelled";
-  return again && job.kind === "download" && textOf(job.params["model"]) !== null;
+function needsTerms(job: Job): boolean {
+  const named = typeof job.params["model"] === "string";
+  return job.state === "failed" && job.failure?.code === "terms_not_accepted" && named;
 }
 
-/** Asks for the same download again: it goes on with whatever arrived. */
-function useRetry(job: Job) {
+/** The same download as a new job, with the consent that it lacked. */
+function useAcceptTerms(job: Job) {
   const { key } = use(SettingsContext).settings;
   const take = useTakeJob();
+  const { model, as_name: name } = job.params;
   return useMutation({
     mutationFn: () =>
       pullModel(
         { key },
-        {
-          model: textOf(job.params["model"]) ?? "",
-          accept_terms: job.params["accept_terms"] === true,
-          name: textOf(job.params["name"]),
-        },
+        { model: String(model), accept_terms: true, name: typeof name === "string" ? name : null },
       ),
     networkMode: "always",
     onSuccess: take,

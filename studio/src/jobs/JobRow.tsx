@@ -58,6 +58,7 @@ function JobFailure({ job }: { job: Job }) {
   const text = useText();
   const code = job.failure?.code ?? "";
   const known = Object.hasOwn(text.jobs.why, code);
+  const terms = code === "terms_not_accepted" ? addressIn(job.failure?.message ?? "") : null;
   return (
     <div className="job-failure small">
       <p>{known ? wordFor(text.jobs.why, code) : text.jobs.whyOther}</p>
@@ -69,6 +70,16 @@ function JobFailure({ job }: { job: Job }) {
           </q>
         </p>
       ) : null}
+      {terms === null ? null : (
+        <a href={terms} target="_blank" rel="noopener noreferrer">
+          {text.jobs.terms}
+        </a>
+      )}
     </div>
   );
+}
+
+/** The first address that a sentence names. */
+function addressIn(message: string): string | null {
+  return /https:\/\/[^\s"'<>()]+[^\s"'<>().,;:]/.exec(message)?.[0] ?? null;
 }

@@ -7,7 +7,7 @@ import { failureFrom } from "../api/useModels";
 import { useLanguage, useText } from "../i18n";
 import { bytes } from "../i18n/format";
 import { SettingsContext } from "../settings/context";
-import { Failed } from "../ui/Failed";
+import { Refusal } from "./Refusal";
 
 /** Deletes a model after asking by its name: that cannot be undone. */
 export function DeletePart({ card }: { card: CatalogCard }) {
@@ -48,7 +48,7 @@ export function DeletePart({ card }: { card: CatalogCard }) {
         <h2 id="delete-title">{words.ask(name)}</h2>
         <p>{frees}</p>
         <p>{words.final}</p>
-        {remove.error ? <Failed failure={failureFrom(remove.error)} onRetry={null} /> : null}
+        {remove.error ? <Refusal failure={failureFrom(remove.error)} /> : null}
         <div className="row">
           {/* First, so that the dialog begins with what does no harm. */}
           <button type="button" className="button" onClick={() => dialog.current?.close()}>

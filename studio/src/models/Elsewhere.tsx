@@ -37,7 +37,7 @@ export function Elsewhere() {
       setAccepted(false);
     },
   });
-  const asksTerms = useAsksTerms(pull.error);
+  const asksTerms = refusedForTerms(pull.error);
   const submit = () => {
     if (pull.isPending) return;
     const wanted = source.trim();
@@ -77,16 +77,7 @@ export function Elsewhere() {
             {words.fetch}
           </button>
         </div>
-        {asksTerms ? (
-          <label className="check">
-            <input
-              type="checkbox"
-              checked={accepted}
-              onChange={(event) => setAccepted(event.target.checked)}
-            />
-            {words.accept}
-          </label>
-        ) : null}
+        {asksTerms ? <Accept accepted={accepted} onAccept={setAccepted} /> : null}
         <p id={`${id}-fault`} className="fault small" role="alert">
           {fault}
         </p>
@@ -104,8 +95,28 @@ export function Elsewhere() {
   );
 }
 
-/** Whether the server refused for the terms; it asks on until another source is tried. */
-function useAsksTerms(error: Error | null): boolean {
+function Accept({
+  accepted,
+  onAccept,
+}: {
+  accepted: boolean;
+  onAccept: (accepted: boolean) => void;
+}) {
+  const text = useText();
+  return (
+    <label className="check">
+      <input
+        type="checkbox"
+        checked={accepted}
+        onChange={(event) => onAccept(event.target.checked)}
+      />
+      {text.models.elsewhere.accept}
+    </label>
+  );
+}
+
+/** Whether the server refused because terms are not accepted yet. */
+function refusedForTerms(error: Error | null): boolean {
   return error instanceof ApiError && /terms/i.test(error.failure.said);
 }
 

@@ -21,8 +21,6 @@ export function Filters({ entries, filter, shown, search, onChange }: Props) {
   const text = useText();
   const language = useLanguage();
   const words = text.models.filters;
-  const choices = choicesOf(entries);
-  const itself = (value: string) => value;
   return (
     <search className="filters">
       <div className="filter-row">
@@ -49,6 +47,45 @@ export function Filters({ entries, filter, shown, search, onChange }: Props) {
           {words.fits}
         </label>
       </div>
+      <MoreFilters entries={entries} filter={filter} onChange={onChange} />
+      <p className="small soft filter-count">
+        <span role="status">
+          {words.shown(count(language, shown), count(language, entries.length))}
+        </span>
+        {chosen(filter) > 0 ? (
+          <button
+            type="button"
+            className="button quiet"
+            onClick={() => {
+              onChange(NOTHING_CHOSEN);
+              search.current?.focus();
+            }}
+          >
+            {words.clear}
+          </button>
+        ) : null}
+      </p>
+    </search>
+  );
+}
+
+function MoreFilters({
+  entries,
+  filter,
+  onChange,
+}: Pick<Props, "entries" | "filter" | "onChange">) {
+  const text = useText();
+  const language = useLanguage();
+  const words = text.models.filters;
+  const choices = choicesOf(entries);
+  const itself = (value: string) => value;
+  // On a phone the list would begin below the fold; what is chosen is always seen.
+  const [open, setOpen] = useState(
+    () => matchMedia("(min-width: 761px)").matches || chosen(filter) > 0,
+  );
+  return (
+    <details open={open} onToggle={(event) => setOpen(event.currentTarget.open)}>
+      <summary>{words.more}</summary>
       <div className="filter-row">
         <Select
           label={words.task}
@@ -86,24 +123,7 @@ export function Filters({ entries, filter, shown, search, onChange }: Props) {
           onValue={(family) => onChange({ family })}
         />
       </div>
-      <p className="small soft filter-count">
-        <span role="status">
-          {words.shown(count(language, shown), count(language, entries.length))}
-        </span>
-        {chosen(filter) > 0 ? (
-          <button
-            type="button"
-            className="button quiet"
-            onClick={() => {
-              onChange(NOTHING_CHOSEN);
-              search.current?.focus();
-            }}
-          >
-            {words.clear}
-          </button>
-        ) : null}
-      </p>
-    </search>
+    </details>
   );
 }
 

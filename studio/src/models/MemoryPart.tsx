@@ -8,8 +8,8 @@ import { useLanguage, useText } from "../i18n";
 import { bytes, count } from "../i18n/format";
 import { isAbsent } from "../jobs/useJobs";
 import { SettingsContext } from "../settings/context";
-import { Failed } from "../ui/Failed";
 import { CheckIcon } from "../ui/icons";
+import { Refusal } from "./Refusal";
 import { useLoaded } from "./useCatalog";
 import { useSeconds } from "./useSeconds";
 
@@ -33,7 +33,7 @@ export function MemoryPart({ name }: { name: string }) {
           <span>{work.doing === "unload" ? words.unloading(seconds) : words.loading(seconds)}</span>
         </p>
       ) : null}
-      {work.failed ? <Failed failure={failureFrom(work.failed)} onRetry={null} /> : null}
+      {work.failed ? <Refusal failure={failureFrom(work.failed)} /> : null}
       <div className="row">
         {work.doing === "load" ? (
           <button type="button" className="button" onClick={work.cancel}>
@@ -69,7 +69,7 @@ function InMemory({ model }: { model: LoadedModel }) {
   const words = text.models.memory;
   return (
     <p>
-      <span className="sign good">
+      <span className="state-sign good">
         <CheckIcon size={16} />
         {words.loaded(bytes(language, model.memory))}
       </span>{" "}

@@ -103,7 +103,7 @@ function CardCells({ entry }: { entry: Entry }) {
           </p>
         ) : null}
       </td>
-      <td>
+      <td className="licence">
         <span className="narrow-label">{text.models.licence} </span>
         {card?.licence ? (
           <span translate="no">{card.licence}</span>
@@ -137,7 +137,7 @@ export function EntryState({
     const shown = share === null ? null : percent(language, share);
     const paused = job.state === "paused";
     return (
-      <span className="sign numbers">
+      <span className="state-sign numbers">
         {paused ? <PauseIcon size={16} /> : <JobsIcon size={16} />}
         {paused ? text.models.paused(shown) : text.models.fetching(shown)}
       </span>
@@ -145,7 +145,7 @@ export function EntryState({
   }
   if (entry.card?.problem)
     return (
-      <span className="sign bad">
+      <span className="state-sign bad">
         <WarnIcon size={16} />
         {text.models.broken}
       </span>
@@ -154,7 +154,7 @@ export function EntryState({
   if (!fresh) return <span className="soft">{text.models.notKnown}</span>;
   if (!entry.loaded) return <span className="soft">{text.models.here}</span>;
   return (
-    <span className="sign good">
+    <span className="state-sign good">
       <CheckIcon size={16} />
       {text.models.loaded}
     </span>

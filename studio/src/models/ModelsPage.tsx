@@ -1,12 +1,14 @@
 import { useEffect, useRef } from "react";
-import { useSearchParams } from "react-router";
+import { useLocation, useSearchParams } from "react-router";
 
 import { DEFAULT_MODEL } from "../api/models";
 import { failureFrom } from "../api/useModels";
-import { useText } from "../i18n";
+import { useLanguage, useText } from "../i18n";
+import { bytes } from "../i18n/format";
 import { belongsToInputMethod } from "../ui/composing";
 import { Command } from "../ui/Command";
 import { Failed } from "../ui/Failed";
+import { CheckIcon } from "../ui/icons";
 import { hasModifier, isTyping } from "../ui/keys";
 import { Elsewhere } from "./Elsewhere";
 import { matches, NOTHING_CHOSEN, readFilter, writeFilter } from "./filter";
@@ -33,6 +35,7 @@ export function ModelsPage() {
           <h1>{text.models.title}</h1>
           <p className="soft">{text.models.intro}</p>
         </header>
+        <Deleted />
         {error ? <Failed failure={failureFrom(error)} onRetry={refetch} /> : null}
         {!entries && !error ? <p role="status">{text.models.loading}</p> : null}
         {entries && entries.length > 0 ? (
@@ -74,6 +77,20 @@ export function ModelsPage() {
         {entries && !absent ? <Elsewhere /> : null}
       </div>
     </div>
+  );
+}
+
+/** What was deleted on the page from which one came. */
+function Deleted() {
+  const text = useText();
+  const language = useLanguage();
+  const state = useLocation().state as { deleted?: unknown; freed?: unknown } | null;
+  if (typeof state?.deleted !== "string" || typeof state.freed !== "number") return null;
+  return (
+    <p className="notice" role="status">
+      <CheckIcon size={18} />
+      {text.models.remove.done(state.deleted, bytes(language, state.freed))}
+    </p>
   );
 }
 
