@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -77,9 +78,6 @@ def hits(
     return [_hit(row, query) for row in rows[:limit]], len(rows) > limit
 
 
-def _hit(
-    row: sa.Row[tuple[str, str, str | None, str | None, str | None, float]], query: str
-) -> Hit:
-    conversation, title, message, role, text, created_at = row
-    line, marks = snippet(title if text is None else text, query)
-    return Hit(conversation, title, message, role, line, marks, created_at)
+def _hit(row: sa.Row[Any], query: str) -> Hit:
+    line, marks = snippet(row.title if row.text is None else row.text, query)
+    return Hit(row.conversation, row.title, row.message, row.role, line, marks, row.created_at)

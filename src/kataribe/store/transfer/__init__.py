@@ -1,0 +1,1 @@
+"""Everything that a person owns, as one file: out of one database and into another."""

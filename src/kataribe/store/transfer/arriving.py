@@ -1,0 +1,218 @@
+"""Import: what an export holds becomes somebody's."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from kataribe.base.errors import InputError
+from kataribe.store import attachments as files
+from kataribe.store import preferences, search
+from kataribe.store.database import Store
+from kataribe.store.tables import attachments, conversations, messages, queued, seen_sends, votes
+from kataribe.store.transfer.document import Beginning, Conversation, File
+from kataribe.store.transfer.reading import check, file_data, parts
+
+AT_A_TIME = 500
+"""Ids in one query."""
+
+_LETTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """What an import brought; `skipped`: conversations that were here already."""
+
+    conversations: int
+    messages: int
+    skipped: int
+
+
+def imported(store: Store, owner: str, path: Path) -> Arrived:
+    """Takes an export in, as things of `owner`.
+
+    All of it is checked before any of it is kept. Then every conversation goes in by itself, so
+    that nobody waits long for the database: what ends an import in the middle leaves whole
+    conversations, and importing the same file again brings the others. Ids stay where they are
+    free; a conversation that the owner has is skipped, and preferences that are set stay.
+
+    Raises `InputError` for a file that is no export, damaged, or hostile.
+    """
+    _check_all(path)
+    came = said = skipped = 0
+    for part in parts(path):
+        if isinstance(part, Beginning):
+            with store.writing() as tx:
+                own = preferences.read(tx, owner)
+                new = {name: value for name, value in part.preferences.items() if name not in own}
+                preferences.change(tx, owner, new)
+        elif isinstance(part, Conversation):
+            with store.writing() as tx:
+                added = _add(tx, owner, part)
+            came, skipped = came + added, skipped + (not added)
+            said += len(part.messages) if added else 0
+        else:
+            data = file_data(part)
+            with store.writing() as tx:
+                _attach(tx, owner, part, data)
+    return Arrived(came, said, skipped)
+
+
+def _check_all(path: Path) -> None:
+    ids: set[str] = set()
+    places: dict[str, str] = {}
+    for part in parts(path):
+        if isinstance(part, Conversation):
+            check(part)
+            below = [*(each.id for each in part.messages), *(each.id for each in part.queue)]
+            for id_ in (part.id, *below):
+                if id_ in ids:
+                    raise _twice(id_)
+                ids.add(id_)
+            places.update(dict.fromkeys(below, part.id))
+        elif isinstance(part, File):
+            file_data(part)
+            if part.id in ids:
+                raise _twice(part.id)
+            ids.add(part.id)
+            if places.get(part.message) != part.conversation:
+                raise InputError(
+                    f"The attachment {part.id} is beside the message {part.message}, which its "
+                    f"conversation {part.conversation} does not have. Nothing was imported.",
+                    param="body",
+                    code="invalid_import",
+                )
+
+
+def _twice(id_: str) -> InputError:
+    return InputError(
+        f"The id {id_} stands twice in the file. Nothing was imported. Export it again.",
+        param="body",
+        code="invalid_import",
+    )
+
+
+def _add(tx: Connection, owner: str, talk: Conversation) -> bool:
+    """Puts a conversation in, unless the owner has it."""
+    id_ = talk.id
+    row = tx.execute(
+        sa.select(conversations.c.owner, conversations.c.deleted_at).where(
+            conversations.c.id == id_
+        )
+    ).one_or_none()
+    if row is not None:
+        if row.owner == owner and row.deleted_at is None:
+            return False
+        # Somebody else's, or on its way out: it comes beside it, always under the same other id.
+        id_ = _derived(owner, talk.id)
+        if tx.scalar(sa.select(1).where(conversations.c.id == id_)):
+            return False
+    ids = _free(tx, id_, talk)
+    plain = talk.model_dump(exclude={"messages", "queue", "votes"}, exclude_unset=True)
+    plain |= {"id": id_, "owner": owner, "head": talk.head and ids[talk.head]}
+    tx.execute(sa.insert(conversations).values(**plain, touched=_top(tx)))
+    if talk.title:
+        search.index(tx, "title", id_, owner, id_, talk.title)
+    for start in range(0, len(talk.messages), AT_A_TIME):
+        rows = []
+        for message in talk.messages[start : start + AT_A_TIME]:
+            told = message.model_dump(exclude_unset=True)
+            told |= {"id": ids[message.id], "conversation": id_}
+            rows.append(told | {"parent": message.parent and ids[message.parent]})
+        tx.execute(sa.insert(messages), rows)
+    for message in talk.messages:
+        if message.text:
+            search.index(tx, "message", ids[message.id], owner, id_, message.text)
+    _add_rest(tx, owner, id_, talk, ids)
+    return True
+
+
+def _add_rest(
+    tx: Connection, owner: str, id_: str, talk: Conversation, ids: Mapping[str, str]
+) -> None:
+    """What waits in the conversation, and its votes."""
+    for place, item in enumerate(talk.queue):
+        told: dict[str, Any] = item.model_dump(exclude_unset=True) | {"id": ids[item.id]}
+        asked = told["asked"]
+        if item.asked.attachments:
+            asked["attachments"] = [_derived(id_, file) for file in item.asked.attachments]
+        if item.asked.parent:
+            asked["parent"] = ids.get(item.asked.parent, item.asked.parent)
+        tx.execute(sa.insert(queued).values(**told, conversation=id_, place=place))
+    for vote in talk.votes:
+        told = vote.model_dump() | {
+            "id": _derived(id_, vote.id),
+            "winner": vote.winner and ids.get(vote.winner, vote.winner),
+            "shown": [ids.get(each, each) for each in vote.shown],
+        }
+        there = sa.select(1).where(votes.c.owner == owner, votes.c.group == vote.group)
+        if not tx.scalar(there):
+            tx.execute(sa.insert(votes).values(**told, owner=owner, conversation=id_))
+
+
+def _attach(tx: Connection, owner: str, file: File, data: bytes) -> None:
+    """Puts a file beside its message, where that came along and has it not yet."""
+    found = _beside(tx, owner, file)
+    if found is None:
+        return
+    conversation, message, sent = found
+    # Under an id of its own: the file's may be somebody else's.
+    id_ = _derived(conversation, file.id)
+    if sent:
+        there = sa.and_(attachments.c.id.in_([id_, file.id]), attachments.c.message == message)
+    else:
+        there = sa.and_(attachments.c.id == id_, attachments.c.owner == owner)
+        asked = tx.scalar(sa.select(queued.c.asked).where(queued.c.id == message)) or {}
+        if id_ not in asked.get("attachments", []):
+            return  # it waits here since before this import, with its files as they are
+    if tx.scalar(sa.select(1).where(there)):
+        return
+    kept = files.keep(tx, owner, file.name, data, file.media_type)
+    values = {"id": id_, "created_at": file.created_at, "message": message if sent else None}
+    tx.execute(sa.update(attachments).where(attachments.c.id == kept.id).values(**values))
+
+
+def _beside(tx: Connection, owner: str, file: File) -> tuple[str, str, bool] | None:
+    """The owner's conversation and message that a file is beside; whether it was sent already."""
+    for conversation in (_derived(owner, file.conversation), file.conversation):
+        mine = conversations.c.id == conversation, conversations.c.owner == owner
+        if not tx.scalar(sa.select(1).where(*mine)):
+            continue
+        for message in (file.message, _derived(conversation, file.message)):
+            for table in (messages, queued):
+                here = table.c.id == message, table.c.conversation == conversation
+                if tx.scalar(sa.select(1).where(*here)):
+                    return conversation, message, table is messages
+    return None
+
+
+def _top(tx: Connection) -> int:
+    """Where a conversation stands that comes now: before all others."""
+    return int(tx.scalar(sa.select(sa.func.max(conversations.c.touched))) or 0) + 1
+
+
+def _free(tx: Connection, conversation: str, talk: Conversation) -> dict[str, str]:
+    """The ids of messages and waiting ones: their own where nobody has them, else others."""
+    wanted = [each.id for each in talk.messages] + [each.id for each in talk.queue]
+    taken: set[str] = set()
+    for start in range(0, len(wanted), AT_A_TIME):
+        part = wanted[start : start + AT_A_TIME]
+        for table in (messages, queued, seen_sends):
+            taken.update(tx.execute(sa.select(table.c.id).where(table.c.id.in_(part))).scalars())
+    return {id_: _derived(conversation, id_) if id_ in taken else id_ for id_ in wanted}
+
+
+def _derived(beside: str, id_: str) -> str:
+    """Another id, the same every time, so that importing twice finds what came before."""
+    number = int.from_bytes(hashlib.sha256(f"{beside}/{id_}".encode()).digest()[:16])
+    letters = []
+    for _ in range(20):
+        number, letter = divmod(number, 36)
+        letters.append(_LETTERS[letter])
+    return "".join(letters)

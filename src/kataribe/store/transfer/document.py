@@ -1,0 +1,161 @@
+"""The file that carries a person's things: one JSON document, one line for each conversation.
+
+Line 1 begins the document, every line after it holds one conversation, then one attachment, and
+the last one closes it. So it can be written and read line by line, however large it is, and any
+JSON reader takes it whole, too. What was deleted is not in it, nor jobs, sessions and keys: they
+belong to the machine.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+FORMAT = "kataribe-export"
+VERSION = 1
+
+MOST_MESSAGES = 100_000
+"""Messages of one conversation."""
+
+LONGEST_LINE = 256 * 1024**2
+"""Bytes of one line: a conversation without its attachments."""
+
+_LARGEST = 2**53
+
+Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{16,32}$")]
+Short = Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\x00]*$")]
+Words = Annotated[str, StringConstraints(max_length=8_000_000, pattern=r"^[^\x00]*$")]
+When = Annotated[float, Field(ge=0, le=1e11)]
+Seconds = Annotated[float, Field(ge=0, le=1e11)]
+Whole = Annotated[int, Field(ge=0, le=_LARGEST)]
+
+
+class Strict(BaseModel):
+    """Unknown fields and wrong types are refused."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False, frozen=True)
+
+
+class Sampling(Strict):
+    """How replies are drawn, as conversations take it."""
+
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0, lt=2**31)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    repetition_penalty: Annotated[float, Field(ge=0.01, le=10)] | None = None
+    max_tokens: Annotated[int, Field(ge=1, lt=2**31)] | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] | None = None
+
+
+class Asked(Strict):
+    """What a reply was asked for with, or what was merged into a question."""
+
+    sampling: Sampling | None = None
+    beginning: Words | None = None
+    sources: list[Id] | None = None
+
+
+class Wanted(Strict):
+    """What a waiting message was sent with."""
+
+    models: Annotated[list[Short], Field(max_length=4)] | None = None
+    sampling: Sampling | None = None
+    attachments: Annotated[list[Id], Field(max_length=1600)] | None = None
+    parent: Id | None = None
+    root: bool | None = None
+
+
+class Failure(Strict):
+    """Why a reply failed."""
+
+    code: Short
+    message: Words
+
+
+class Message(Strict):
+    """A message; see the table for its fields."""
+
+    id: Id
+    parent: Id | None
+    role: Literal["user", "assistant"]
+    state: Literal["sent", "done", "stopped", "failed", "interrupted"]
+    text: Words
+    reasoning: Words
+    model: Short | None
+    group: Id | None
+    asked: Asked
+    finish: Annotated[str, Field(max_length=32)] | None
+    detail: Words
+    failure: Failure | None
+    prompt_tokens: Whole | None
+    cached_tokens: Whole | None
+    completion_tokens: Whole | None
+    first_after: Seconds | None
+    took: Seconds | None
+    rating: Literal[-1, 0, 1]
+    remark: Annotated[str, StringConstraints(max_length=10_000, pattern=r"^[^\x00]*$")]
+    created_at: When
+
+
+class Waiting(Strict):
+    """A message in the queue."""
+
+    id: Id
+    text: Words
+    asked: Wanted
+    sources: list[Id]
+    created_at: When
+
+
+class Vote(Strict):
+    """Which of the replies side by side was better."""
+
+    id: Id
+    group: Id
+    winner: Id | None
+    shown: list[Id]
+    blind: bool
+    created_at: When
+
+
+class Conversation(Strict):
+    """A conversation with its messages, oldest first: what a message follows stands above it."""
+
+    id: Id
+    title: Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
+    titled_by: Literal["model", "person"] | None
+    folder: Annotated[str, StringConstraints(max_length=100, pattern=r"^[^\x00]*$")]
+    pinned: bool
+    model: Short | None
+    system: Annotated[str, StringConstraints(max_length=200_000, pattern=r"^[^\x00]*$")]
+    sampling: Sampling
+    head: Id | None
+    created_at: When
+    updated_at: When
+    messages: Annotated[list[Message], Field(max_length=MOST_MESSAGES)]
+    queue: Annotated[list[Waiting], Field(max_length=100)]
+    votes: Annotated[list[Vote], Field(max_length=MOST_MESSAGES)]
+
+
+class File(Strict):
+    """An attachment; `data` is base64. `message`: the message or the waiting one it is beside."""
+
+    id: Id
+    conversation: Id
+    message: Id
+    name: Annotated[str, Field(min_length=1, max_length=255)]
+    media_type: Annotated[str, Field(min_length=1, max_length=100)]
+    data: Annotated[str, Field(max_length=14_000_000)]
+    created_at: When
+
+
+class Beginning(Strict):
+    """What stands before the first conversation."""
+
+    format: Literal["kataribe-export"]
+    version: int
+    made_at: When
+    made_by: Short
+    preferences: dict[str, Any]

@@ -1,0 +1,120 @@
+"""Export: a person's things as lines of one JSON document."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+import kataribe
+from kataribe.store import preferences
+from kataribe.store.conversations import LIVE
+from kataribe.store.database import Store
+from kataribe.store.ids import now
+from kataribe.store.tables import attachments, conversations, messages, queued, votes
+from kataribe.store.transfer import document
+from kataribe.store.transfer.document import FORMAT, VERSION
+
+_json = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
+
+
+def exported(store: Store, owner: str) -> Iterator[bytes]:
+    """The document, line by line: the longest conversation is what it takes of memory.
+
+    Every conversation is as it was at one moment; the database is not held up in between.
+    """
+    with store.reading() as tx:
+        set_ = preferences.read(tx, owner)
+        ids = tx.execute(
+            sa.select(conversations.c.id)
+            .where(conversations.c.owner == owner, conversations.c.deleted_at.is_(None))
+            .order_by(conversations.c.touched, conversations.c.key)
+        ).scalars()
+        talks = list(ids)
+    begin = {"format": FORMAT, "version": VERSION, "made_at": now()}
+    begin |= {"made_by": f"Kataribe {kataribe.__version__}", "preferences": set_}
+    yield _bytes(f'{_json(begin)[:-1]},"conversations":[')
+    comma = ""
+    for id_ in talks:
+        # Whole before it is handed out: who reads slowly must not hold a connection.
+        with store.reading() as tx:
+            line = "".join(_talk(tx, id_))
+        if line:
+            yield _bytes(f"{comma}\n{line}")
+            comma = ","
+    yield b'\n],"files":['
+    comma = ""
+    for id_ in talks:
+        for file in _files_of(store, id_):
+            with store.reading() as tx:
+                line = _file(tx, id_, *file)
+            if line:
+                yield _bytes(f"{comma}\n{line}")
+                comma = ","
+    yield b"\n]}\n"
+
+
+def _talk(tx: Connection, id_: str) -> Iterator[str]:
+    """One conversation in pieces; nothing where it was deleted meanwhile."""
+    fields = [name for name in document.Conversation.model_fields if name in conversations.c]
+    columns = [conversations.c[name] for name in fields]
+    row = tx.execute(
+        sa.select(*columns).where(conversations.c.id == id_, conversations.c.deleted_at.is_(None))
+    ).one_or_none()
+    if row is None:
+        return
+    yield f'{_json(dict(row._mapping))[:-1]},"messages":['
+    query = sa.select(*[messages.c[name] for name in document.Message.model_fields])
+    query = query.where(messages.c.conversation == id_, messages.c.deleted_at.is_(None))
+    for number, message in enumerate(tx.execute(query.order_by(messages.c.key))):
+        told = dict(message._mapping)
+        if told["state"] in LIVE:  # where it arrives, nobody goes on with it
+            told["state"] = "interrupted"
+        yield f"{',' if number else ''}{_json(told)}"
+    waiting = _rows(tx, document.Waiting, queued, queued.c.place, id_)
+    cast = _rows(tx, document.Vote, votes, votes.c.created_at, id_)
+    yield f'],"queue":{_json(waiting)},"votes":{_json(cast)}}}'
+
+
+def _rows(
+    tx: Connection, shape: type[document.Strict], table: sa.Table, order: Any, id_: str
+) -> list[dict[str, Any]]:
+    query = sa.select(*[table.c[name] for name in shape.model_fields])
+    rows = tx.execute(query.where(table.c.conversation == id_).order_by(order))
+    return [dict(row._mapping) for row in rows]
+
+
+def _files_of(store: Store, id_: str) -> list[tuple[str, str]]:
+    """Files of a conversation: each with the message, or the waiting one, that it is beside."""
+    with store.reading() as tx:
+        query = (
+            sa.select(attachments.c.id, attachments.c.message)
+            .join(messages, messages.c.id == attachments.c.message)
+            .where(messages.c.conversation == id_, messages.c.deleted_at.is_(None))
+            .order_by(attachments.c.created_at, attachments.c.id)
+        )
+        found = [(row.id, row.message) for row in tx.execute(query)]
+        waiting = tx.execute(
+            sa.select(queued.c.id, queued.c.asked).where(queued.c.conversation == id_)
+        )
+        for item, asked in waiting:
+            found += [(file, item) for file in asked.get("attachments", [])]
+    return found
+
+
+def _file(tx: Connection, conversation: str, id_: str, message: str) -> str:
+    row = tx.execute(sa.select(attachments).where(attachments.c.id == id_)).one_or_none()
+    if row is None:
+        return ""
+    told = {"id": id_, "conversation": conversation, "message": message, "name": row.name}
+    told |= {"media_type": row.media_type, "created_at": row.created_at}
+    return _json({**told, "data": base64.b64encode(row.data).decode()})
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "replace")

@@ -1,0 +1,354 @@
+"""Everything out, everything in; and files made to harm."""
+
+from __future__ import annotations
+
+import base64
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import sqlalchemy as sa
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kataribe.base.errors import InputError
+from kataribe.store import attachments, conversations, messages, preferences, purge, queue, search
+from kataribe.store.database import Store
+from kataribe.store.ids import new_id
+from kataribe.store.messages import Message
+from kataribe.store.tables import LOCAL, METADATA
+from kataribe.store.transfer.arriving import Arrived, imported
+from kataribe.store.transfer.leaving import exported
+from tests.store.conftest import person, talk
+
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+
+
+def saved(store: Store, path: Path, owner: str = LOCAL) -> dict[str, Any]:
+    path.write_bytes(b"".join(exported(store, owner)))
+    told: dict[str, Any] = json.loads(path.read_bytes())
+    return told
+
+
+def fill(store: Store, owner: str = LOCAL) -> tuple[str, list[str]]:
+    with store.writing() as tx:
+        id_, said = talk(tx, "質問です", "返答です", "続き", "終わり", owner=owner, title="題名")
+        group = new_id()
+        messages.update(
+            tx,
+            said[1],
+            group=group,
+            asked={"sampling": {"temperature": 0.5, "seed": 7}, "beginning": "返"},
+            rating=-1,
+            remark="短い",
+            reasoning="考え",
+            prompt_tokens=5,
+            completion_tokens=2,
+            cached_tokens=0,
+            first_after=0.25,
+            took=1.5,
+            finish="stop",
+        )
+        messages.update(tx, said[3], state="failed", failure={"code": "x", "message": "y"})
+        other = Message(new_id(), id_, said[0], "assistant", "writing", "別の", group=group)
+        messages.add(tx, owner, other)
+        vote = METADATA.tables["votes"]
+        values = {"id": new_id(), "owner": owner, "conversation": id_, "group": group}
+        values |= {"winner": said[1], "shown": [said[1], other.id], "blind": True, "created_at": 1}
+        tx.execute(sa.insert(vote).values(**values))
+        picture = attachments.keep(tx, owner, "絵.png", PNG)
+        table = METADATA.tables["attachments"]
+        tx.execute(sa.update(table).where(table.c.id == picture.id).values(message=said[0]))
+        note = attachments.keep(tx, owner, "note.md", b"# note", "text/markdown")
+        asked = {"attachments": [note.id], "models": ["pico"]}
+        queue.put(tx, id_, queue.Item(new_id(), "待つ", asked))
+        conversations.change(tx, owner, id_, folder="仕事", pinned=True, system="簡潔に")
+        preferences.change(tx, owner, {"theme": "dark", "sampling": {"top_p": 0.9}})
+    return id_, said
+
+
+def without_names(told: dict[str, Any]) -> dict[str, Any]:
+    """An export with ids and times that differ by right taken out."""
+    plain = json.loads(json.dumps(told))
+    plain.pop("made_at")
+    for one in plain["files"]:
+        one.pop("id")
+    for one in plain["conversations"]:
+        for item in one["queue"]:
+            item["asked"]["attachments"] = len(item["asked"].get("attachments", []))
+        for vote in one["votes"]:
+            vote.pop("id")
+    return plain
+
+
+def test_there_and_back(store, tmp_path):
+    id_, said = fill(store)
+    told = saved(store, tmp_path / "out.json")
+    assert {message["state"] for message in told["conversations"][0]["messages"]} == {
+        "sent",
+        "done",
+        "failed",
+        "interrupted",
+    }
+    other = Store(tmp_path / "other" / "k.db")
+    assert imported(other, LOCAL, tmp_path / "out.json") == Arrived(1, 5, 0)
+    assert without_names(saved(other, tmp_path / "again.json")) == without_names(told)
+    with other.reading() as tx:
+        assert conversations.get(tx, LOCAL, id_).title == "題名"
+        found = search.find(tx, LOCAL, "返答", kinds=["message"], limit=9)
+        assert [one.ref for one in found] == [said[1]]
+        assert search.find(tx, LOCAL, "題名", kinds=["title"], limit=9)
+        (picture,) = attachments.of_messages(tx, said)[said[0]]
+        assert attachments.data_of(tx, LOCAL, picture.id) == PNG
+        (item,) = queue.waiting(tx, id_)
+        (note,) = item.asked["attachments"]
+        assert attachments.data_of(tx, LOCAL, note) == b"# note"
+    # Once more, also laid out otherwise: nothing doubles.
+    (tmp_path / "wide.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
+    for name in ("out.json", "wide.json"):
+        assert imported(other, LOCAL, tmp_path / name) == Arrived(0, 0, 1)
+    assert without_names(saved(other, tmp_path / "again.json")) == without_names(told)
+    other.close()
+
+
+def test_ids_of_somebody_else_are_not_taken(store, tmp_path):
+    id_, _ = fill(store)
+    told = saved(store, tmp_path / "out.json")
+    with store.writing() as tx:
+        person(tx, "other")
+    assert imported(store, "other", tmp_path / "out.json") == Arrived(1, 5, 0)
+    assert without_names(saved(store, tmp_path / "mine.json")) == without_names(told)  # untouched
+    theirs = saved(store, tmp_path / "theirs.json", "other")
+    (one,) = theirs["conversations"]
+    assert one["id"] != id_
+    assert [message["text"] for message in one["messages"]] == [
+        message["text"] for message in told["conversations"][0]["messages"]
+    ]
+    ids = {message["id"] for message in one["messages"]}
+    assert one["head"] in ids
+    assert all(message["parent"] in {None, *ids} for message in one["messages"])
+    assert set(one["votes"][0]["shown"]) <= ids
+    assert len(theirs["files"]) == 2
+    assert not ids & {message["id"] for message in told["conversations"][0]["messages"]}
+    assert imported(store, "other", tmp_path / "out.json") == Arrived(0, 0, 1)
+    with store.reading() as tx:
+        assert len(search.find(tx, "other", "返答", kinds=["message"], limit=9)) == 1
+        assert len(search.find(tx, LOCAL, "返答", kinds=["message"], limit=9)) == 1
+
+
+def test_what_was_deleted_is_not_exported_and_comes_back_from_an_export(store, tmp_path):
+    id_, _ = fill(store)
+    saved(store, tmp_path / "out.json")
+    with store.writing() as tx:
+        conversations.delete(tx, LOCAL, id_)
+    assert saved(store, tmp_path / "none.json")["conversations"] == []
+    assert imported(store, LOCAL, tmp_path / "out.json") == Arrived(1, 5, 0)
+    assert imported(store, LOCAL, tmp_path / "out.json") == Arrived(0, 0, 1)
+    (one,) = saved(store, tmp_path / "new.json")["conversations"]
+    assert one["id"] != id_
+    assert len(saved(store, tmp_path / "new.json")["files"]) == 2
+    purge.delete_for_good(store, LOCAL, id_)
+    assert imported(store, LOCAL, tmp_path / "out.json") == Arrived(1, 5, 0)
+    with store.reading() as tx:
+        assert conversations.get(tx, LOCAL, id_).title == "題名"
+
+
+def test_an_import_that_was_cut_off_goes_on(store, tmp_path, monkeypatch):
+    fill(store)
+    fill(store)
+    told = saved(store, tmp_path / "out.json")
+    other = Store(tmp_path / "other" / "k.db")
+    from kataribe.store.transfer import arriving
+
+    real = arriving._attach
+
+    def broken(*arguments: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(arriving, "_attach", broken)
+    with pytest.raises(Exception, match="No space"):
+        imported(other, LOCAL, tmp_path / "out.json")
+    monkeypatch.setattr(arriving, "_attach", real)
+    assert imported(other, LOCAL, tmp_path / "out.json") == Arrived(0, 0, 2)
+    assert without_names(saved(other, tmp_path / "again.json")) == without_names(told)
+    other.close()
+
+
+TREES = st.lists(
+    st.tuples(st.integers(0, 30), st.text(max_size=20).map(lambda text: text.replace("\0", ""))),
+    max_size=15,
+)
+
+
+@settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(tree=TREES)
+def test_trees_there_and_back(tmp_path_factory, tree):
+    folder = tmp_path_factory.mktemp("trees")
+    store, other = Store(folder / "a.db"), Store(folder / "b.db")
+    with store.writing() as tx:
+        id_ = new_id()
+        conversations.create(tx, LOCAL, id_)
+        ids: list[str] = []
+        for above, text in tree:
+            parent = ids[above % len(ids)] if ids and above else None
+            message = Message(new_id(), id_, parent, "user", "sent", text)
+            ids.append(messages.add(tx, LOCAL, message).id)
+            conversations.touch(tx, id_, ids[-1])
+        before = messages.nodes(tx, id_)
+    told = saved(store, folder / "out.json")
+    assert imported(other, LOCAL, folder / "out.json") == Arrived(1, len(tree), 0)
+    with other.reading() as tx:
+        assert messages.nodes(tx, id_) == before
+    assert without_names(saved(other, folder / "back.json")) == without_names(told)
+    store.close()
+    other.close()
+
+
+def changed(told: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
+    copy = json.loads(json.dumps(told))
+    *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
+    place = copy
+    for step in way:
+        place = place[step]
+    if value is ...:
+        del place[last]
+    elif callable(value):
+        place[last] = value(copy)
+    else:
+        place[last] = value
+    return copy
+
+
+FIRST = "conversations.0"
+HARM = {
+    "no format": ("format", ..., "format"),
+    "another format": ("format", "else", "format"),
+    "newer": ("version", 2, "version 2"),
+    "no version": ("version", ..., "version None"),
+    "version as text": ("version", "1", "version 1"),
+    "unknown field": ("extra", 1, "extra"),
+    "preference name": ("preferences", {"Bad Name": 1}, "Bad Name"),
+    "preference size": ("preferences", {"a": "x" * 70_000}, "65,536"),
+    "no list": ("conversations", {}, "conversations"),
+    "conversation is a number": (FIRST, 5, "valid dictionary"),
+    "bad id": (f"{FIRST}.id", "../../etc/passwd", "id"),
+    "id with newline": (f"{FIRST}.id", "a" * 16 + "\n", "id"),
+    "title is a number": (f"{FIRST}.title", 5, "title"),
+    "title is long": (f"{FIRST}.title", "x" * 201, "title"),
+    "NUL": (f"{FIRST}.messages.0.text", "a\0b", "text"),
+    "pinned as text": (f"{FIRST}.pinned", "yes", "pinned"),
+    "owner smuggled": (f"{FIRST}.owner", "other", "owner"),
+    "sampling out of range": (f"{FIRST}.sampling", {"temperature": 99}, "temperature"),
+    "asked smuggled": (f"{FIRST}.messages.1.asked", {"tool": 1}, "tool"),
+    "queue models": (f"{FIRST}.queue.0.asked", {"models": 5}, "models"),
+    "role": (f"{FIRST}.messages.0.role", "system", "role"),
+    "state": (f"{FIRST}.messages.0.state", "writing", "state"),
+    "state of the other": (f"{FIRST}.messages.0.state", "done", "user message"),
+    "rating": (f"{FIRST}.messages.1.rating", 2, "rating"),
+    "time": (f"{FIRST}.created_at", -1, "created_at"),
+    "tokens": (f"{FIRST}.messages.1.prompt_tokens", 2**80, "prompt_tokens"),
+    "head elsewhere": (f"{FIRST}.head", "0" * 20, "head"),
+    "itself above": (
+        f"{FIRST}.messages.0.parent",
+        lambda told: told["conversations"][0]["messages"][0]["id"],
+        "not above",
+    ),
+    "cycle": (
+        f"{FIRST}.messages.0.parent",
+        lambda told: told["conversations"][0]["messages"][3]["id"],
+        "not above",
+    ),
+    "parent elsewhere": (f"{FIRST}.messages.2.parent", "0" * 20, "not above"),
+    "message twice": (
+        f"{FIRST}.messages.1.id",
+        lambda told: told["conversations"][0]["messages"][0]["id"],
+        "twice",
+    ),
+    "queued twice": (
+        f"{FIRST}.queue.0.id",
+        lambda told: told["conversations"][0]["messages"][0]["id"],
+        "twice",
+    ),
+    "conversation twice": (
+        "conversations",
+        lambda told: told["conversations"] * 2,
+        "twice",
+    ),
+    "file data": ("files.0.data", "no base64", "base64"),
+    "file kind": ("files.0.data", base64.b64encode(b"%PDF-1.7").decode(), "PDF"),
+    "file claim": ("files.0.media_type", "text/html", "image/png"),
+    "file elsewhere": ("files.0.message", "0" * 20, "does not have"),
+    "file twice": ("files", lambda told: told["files"][:1] * 2, "twice"),
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_harmful_files_bring_nothing(store, tmp_path, harm):
+    where, value, words = HARM[harm]
+    fill(store)
+    told = changed(saved(store, tmp_path / "out.json"), where, value)
+    good = Store(tmp_path / "good" / "k.db")
+    (tmp_path / "bad.json").write_text(json.dumps(told), encoding="utf-8")
+    with pytest.raises(InputError, match=words) as caught:
+        imported(good, LOCAL, tmp_path / "bad.json")
+    assert caught.value.param
+    empty = saved(good, tmp_path / "empty.json")
+    assert (empty["conversations"], empty["preferences"]) == ([], {})
+    good.close()
+
+
+@pytest.mark.parametrize(
+    ("raw", "words"),
+    [
+        (b"", "JSON"),
+        (b"no json", "JSON"),
+        (b"[]", "object"),
+        (b'{"format":"kataribe-export"', "JSON"),
+        (b"[" * 100_000, "JSON"),
+        (b'{"a":' * 100_000, "JSON"),
+        (b"\xff\xfe\x00", "JSON"),
+        (b'{"format":"kataribe-export","version":1,"conversations":[\n', "beginning|made_at"),
+    ],
+)
+def test_what_is_no_export(store, tmp_path, raw, words):
+    (tmp_path / "bad.json").write_bytes(raw)
+    with pytest.raises(InputError, match=words):
+        imported(store, LOCAL, tmp_path / "bad.json")
+
+
+def test_a_file_that_was_cut_off(store, tmp_path):
+    fill(store)
+    fill(store)
+    raw = b"".join(exported(store, LOCAL))
+    other = Store(tmp_path / "other" / "k.db")
+    lines = raw.splitlines(keepends=True)
+    for part in (raw[:-4], b"".join(lines[:2]), b"".join(lines[:3])[:-10], raw + b"{}\n"):
+        (tmp_path / "cut.json").write_bytes(part)
+        with pytest.raises(InputError, match="Nothing was imported"):
+            imported(other, LOCAL, tmp_path / "cut.json")
+    assert saved(other, tmp_path / "empty.json")["conversations"] == []
+    other.close()
+
+
+def test_a_million_messages_in_one_conversation_are_refused(store, tmp_path):
+    fill(store)
+    told = saved(store, tmp_path / "out.json")
+    one = json.dumps(told["conversations"][0]["messages"][0])
+    talk_ = json.dumps({**told["conversations"][0], "messages": []})
+    begin = json.dumps({k: told[k] for k in ("format", "version", "made_at", "made_by")})
+    with (tmp_path / "many.json").open("w", encoding="utf-8") as file:
+        file.write(begin[:-1] + ',"preferences":{},"conversations":[\n')
+        file.write(talk_.replace('"messages": []', f'"messages": [{one}'))
+        file.write("")
+        file.flush()
+    text = (tmp_path / "many.json").read_text("utf-8").split(f"[{one}", 1)
+    with (tmp_path / "many.json").open("w", encoding="utf-8") as file:
+        file.write(f"{text[0]}[{one}")
+        for _ in range(300_000):
+            file.write("," + one)
+        file.write("]" + text[1] + '\n],"files":[\n]}\n')
+    with pytest.raises(InputError, match="100000"):
+        imported(store, LOCAL, tmp_path / "many.json")
