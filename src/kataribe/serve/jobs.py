@@ -81,19 +81,8 @@ def jobs_router(desk: Desk) -> APIRouter:
             ]
         )
 
-    @router.delete(
-        "/{job}",
-        operation_id="deleteJob",
-        summary="Take an ended job off the list; gives the others",
-        response_model=shapes.JobList,
-        responses=_CHANGES,
-    )
-    async def remove(http: HTTPRequest, job: _Id) -> shapes.JobList:
-        owner = owner_of(http.scope)
-        await asyncio.to_thread(workers_of(desk).remove, owner, job)
-        return await _list(desk, owner, None)
-
     _add_wishes(router, desk)
+    _add_removal(router, desk)
     return router
 
 
@@ -135,6 +124,20 @@ def _add_wishes(router: APIRouter, desk: Desk) -> None:
     )
     async def cancel(http: HTTPRequest, job: _Id) -> shapes.Job:
         return await ask(http, job, "cancel")
+
+
+def _add_removal(router: APIRouter, desk: Desk) -> None:
+    @router.delete(
+        "/{job}",
+        operation_id="deleteJob",
+        summary="Take an ended job off the list; gives the others",
+        response_model=shapes.JobList,
+        responses=_CHANGES,
+    )
+    async def remove(http: HTTPRequest, job: _Id) -> shapes.JobList:
+        owner = owner_of(http.scope)
+        await asyncio.to_thread(workers_of(desk).remove, owner, job)
+        return await _list(desk, owner, None)
 
 
 def workers_of(desk: Desk) -> Workers:

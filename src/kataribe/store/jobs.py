@@ -37,6 +37,8 @@ MOST_ATTEMPTS = 3
 """A job that ended the process so often without getting further is not tried again."""
 MOST_WAITING = 200
 """Open jobs of one person: more are a mistake, and each is shown."""
+MOST_SHOWN = 1000
+"""Jobs that a list has at most, the newest; older ones are found by their id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +147,7 @@ def get_job(tx: Connection, owner: str, job: str) -> Job:
 
 
 def list_jobs(
-    tx: Connection, owner: str, *, active: bool | None = None, limit: int = 200
+    tx: Connection, owner: str, *, active: bool | None = None, limit: int = MOST_SHOWN
 ) -> tuple[Job, ...]:
     """The owner's jobs, newest first; `active` True only open ones, False only ended ones."""
     query = sa.select(jobs).where(jobs.c.owner == owner)
