@@ -1,9 +1,15 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 
+import type { Connection } from "./api/client";
+import { ConversationApi } from "./api/conversations";
+import { browserEvents, EventLine } from "./api/events";
 import { App } from "./app/App";
-import { browserWorld, Chats } from "./conversation/chats";
-import { Drafts, TabStore } from "./conversation/store";
+import { Acts } from "./conversation/acts";
+import { Chats } from "./conversation/chats";
+import { Blind } from "./conversation/compare";
+import { Drafts, Kept, Outbox } from "./conversation/store";
+import { browserWorld } from "./conversation/world";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/shell.css";
@@ -16,19 +22,18 @@ import "./styles/settings.css";
 import "./styles/models.css";
 import "./styles/jobs.css";
 
-const storage = () => sessionStorage;
-const store = new TabStore(storage);
-const chats = new Chats(store, browserWorld);
-
-// Whatever is unsaved when the page is left is saved at that moment.
-window.addEventListener("pagehide", () => {
-  for (const conversation of chats.takeUnsaved()) store.saveNow(conversation);
-});
+const connection: Connection = { key: null };
+const line = new EventLine(() => connection, browserEvents);
+const kept = new Kept(() => localStorage);
+const blind = new Blind(kept);
+const api = new ConversationApi(() => connection);
+const chats = new Chats(api, line, new Outbox(kept), browserWorld);
+const talk = { chats, acts: new Acts(chats, blind), drafts: new Drafts(kept), blind };
 
 const root = document.getElementById("root");
 if (root)
   createRoot(root).render(
     <StrictMode>
-      <App talk={{ chats, drafts: new Drafts(storage) }} />
+      <App talk={talk} line={line} connection={connection} />
     </StrictMode>,
   );

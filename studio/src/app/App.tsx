@@ -2,6 +2,8 @@ import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
 import { lazy, Suspense, useState } from "react";
 import { BrowserRouter, Navigate, Route, Routes } from "react-router";
 
+import type { Connection } from "../api/client";
+import type { EventLine } from "../api/events";
 import { ChatPage } from "../chat/ChatPage";
 import { TalkContext, type Talk } from "../conversation/context";
 import { SearchPage } from "../search/SearchPage";
@@ -9,6 +11,7 @@ import { SettingsPage } from "../settings/SettingsPage";
 import { SettingsProvider } from "../settings/SettingsProvider";
 import { ChatLayout } from "../sidebar/ChatLayout";
 import { ErrorBoundary } from "./ErrorBoundary";
+import { Live } from "./Live";
 import { MissingPage } from "./MissingPage";
 import { Shell } from "./Shell";
 
@@ -20,8 +23,14 @@ const CardPage = lazy(async () => ({ default: (await import("../models/CardPage"
 const JobsPage = lazy(async () => ({ default: (await import("../jobs/JobsPage")).JobsPage }));
 const JobPage = lazy(async () => ({ default: (await import("../jobs/JobPage")).JobPage }));
 
+interface Props {
+  talk: Talk;
+  line: EventLine;
+  connection: Connection;
+}
+
 /** Every page and its address. */
-export function App({ talk }: { talk: Talk }) {
+export function App({ talk, line, connection }: Props) {
   const [queries] = useState(
     // Failures are shown at once with a button; asking again in silence would hide them.
     () => new QueryClient({ defaultOptions: { queries: { retry: false, networkMode: "always" } } }),
@@ -29,28 +38,33 @@ export function App({ talk }: { talk: Talk }) {
   return (
     <QueryClientProvider client={queries}>
       <SettingsProvider>
-        <TalkContext value={talk}>
-          {/* At once and not in a transition: between two pages a second press would send twice. */}
-          <BrowserRouter useTransitions={false}>
-            <Shell>
-              <ErrorBoundary>
-                <Suspense fallback={null}>
-                  <Routes>
-                    <Route path="/" element={<Navigate to="/chat" replace />} />
-                    <Route path="/chat" element={<ChatPage />} />
-                    <Route path="/chat/:conversation" element={<ChatPage />} />
-                    <Route path="/models" element={<ModelsPage />} />
-                    <Route path="/models/*" element={<CardPage />} />
-                    <Route path="/jobs" element={<JobsPage />} />
-                    <Route path="/jobs/:job" element={<JobPage />} />
-                    <Route path="/settings" element={<SettingsPage />} />
-                    <Route path="*" element={<MissingPage />} />
-                  </Routes>
-                </Suspense>
-              </ErrorBoundary>
-            </Shell>
-          </BrowserRouter>
-        </TalkContext>
+        <Live line={line} connection={connection}>
+          <TalkContext value={talk}>
+            {/* At once and not in a transition: between two pages a second press would send twice. */}
+            <BrowserRouter useTransitions={false}>
+              <Shell>
+                <ErrorBoundary>
+                  <Suspense fallback={null}>
+                    <Routes>
+                      <Route path="/" element={<Navigate to="/chat" replace />} />
+                      <Route element={<ChatLayout />}>
+                        <Route path="/chat" element={<ChatPage />} />
+                        <Route path="/chat/:conversation" element={<ChatPage />} />
+                        <Route path="/search" element={<SearchPage />} />
+                      </Route>
+                      <Route path="/models" element={<ModelsPage />} />
+                      <Route path="/models/*" element={<CardPage />} />
+                      <Route path="/jobs" element={<JobsPage />} />
+                      <Route path="/jobs/:job" element={<JobPage />} />
+                      <Route path="/settings" element={<SettingsPage />} />
+                      <Route path="*" element={<MissingPage />} />
+                    </Routes>
+                  </Suspense>
+                </ErrorBoundary>
+              </Shell>
+            </BrowserRouter>
+          </TalkContext>
+        </Live>
       </SettingsProvider>
     </QueryClientProvider>
   );

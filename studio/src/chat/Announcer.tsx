@@ -1,7 +1,6 @@
 import { useEffect, useRef } from "react";
 
-import { isLive } from "../conversation/reply";
-import type { Reply } from "../conversation/types";
+import { isLive, type Message } from "../conversation/types";
 import { useLanguage, useText } from "../i18n";
 import type { Catalogue } from "../i18n/catalogue";
 import { ending } from "./ending";
@@ -15,7 +14,7 @@ const PACE = 1500;
  * Says the newest reply to screen readers, politely: what it waits for, then whole sentences as
  * they come, then how it ended.
  */
-export function Announcer({ reply }: { reply: Reply | null }) {
+export function Announcer({ reply }: { reply: Message | null }) {
   const text = useText();
   const language = useLanguage();
   const region = useRef<HTMLDivElement>(null);
@@ -63,7 +62,7 @@ export function Announcer({ reply }: { reply: Reply | null }) {
 }
 
 /** Words for the end of a reply. A failure without a word before it is an alert of its own. */
-function ended(text: Catalogue, reply: Reply | null): string {
+function ended(text: Catalogue, reply: Message | null): string {
   if (reply === null) return "";
   if (reply.state === "failed") return reply.text === "" ? "" : text.chat.brokeOff;
   return ending(text, reply) ?? text.chat.ended;

@@ -1,66 +1,97 @@
-import { use, useEffect, useId, useLayoutEffect, useRef, type RefObject } from "react";
+import { use, useEffect, useId, useState, type DragEvent, type RefObject } from "react";
 
 import { useText } from "../i18n";
 import { SettingsContext } from "../settings/context";
-import { Composition, isSendKey } from "../ui/composing";
 import { SendIcon, StopIcon } from "../ui/icons";
 import { focusWithoutKeyboard } from "../ui/keys";
+import type { Attached } from "../conversation/types";
+import { AttachButton, Attachments } from "./Attachments";
+import type { Upload } from "./useUploads";
+import { Writing } from "./Writing";
+
+export type When = "queue" | "now" | "steer";
 
 interface Props {
   draft: string;
   onDraft: (text: string) => void;
+  files: readonly Attached[];
+  uploads: readonly Upload[];
+  onFiles: (files: File[]) => void;
+  onRemoveFile: (id: string) => void;
+  onDropUpload: (key: number) => void;
   /** Sends the draft; null while nothing can be sent. */
-  onSend: (() => void) | null;
-  /** Stops the running reply; null while none runs. */
+  onSend: ((when: When) => void) | null;
+  /** Stops what runs; null while nothing does. */
   onStop: (() => void) | null;
+  /** Whether something said now has to wait. */
+  waits: boolean;
   field: RefObject<HTMLTextAreaElement | null>;
 }
 
-export function Composer({ draft, onDraft, onSend, onStop, field }: Props) {
+export function Composer({ draft, onDraft, onSend, onStop, waits, field, ...more }: Props) {
   const text = useText();
   const { enterSends } = use(SettingsContext).settings;
-  const composition = useRef(new Composition());
   const hint = useId();
-  useGrowing(field, draft);
+  const [over, setOver] = useState(false);
   useEffect(() => {
     focusWithoutKeyboard(field.current);
   }, [field]);
 
-  const empty = draft.trim() === "";
+  const uploading = more.uploads.some((one) => one.failure === null);
+  const can = (draft.trim() !== "" || more.files.length > 0) && !uploading && onSend !== null;
+  const send = (when: When = "queue") => {
+    if (can) onSend(when);
+  };
+  const hasFiles = (event: DragEvent) => event.dataTransfer.types.includes("Files");
   const sends = enterSends ? text.chat.hintSend : text.chat.hintSwapped;
+  const queues = enterSends ? text.queue.hint : text.queue.hintSwapped;
   return (
     <form
-      className="composer"
+      className={over ? "composer over" : "composer"}
       onSubmit={(event) => {
         event.preventDefault();
-        if (!empty) onSend?.();
+        send();
+      }}
+      onDragOver={(event) => {
+        if (!hasFiles(event)) return;
+        event.preventDefault();
+        setOver(true);
+      }}
+      onDragLeave={() => setOver(false)}
+      onDrop={(event) => {
+        setOver(false);
+        if (!hasFiles(event)) return;
+        event.preventDefault();
+        more.onFiles([...event.dataTransfer.files]);
       }}
     >
+      <Attachments
+        files={more.files}
+        uploads={more.uploads}
+        onRemove={more.onRemoveFile}
+        onDrop={more.onDropUpload}
+      />
       <div className="box">
-        <textarea
-          ref={field}
-          rows={1}
+        <AttachButton onFiles={more.onFiles} />
+        <Writing
           value={draft}
-          aria-label={text.chat.composer}
-          aria-describedby={hint}
-          placeholder={text.chat.placeholder}
-          enterKeyHint={enterSends ? "send" : "enter"}
-          dir="auto"
-          onChange={(event) => onDraft(event.target.value)}
-          onCompositionStart={() => composition.current.start()}
-          onCompositionEnd={(event) => composition.current.end(event.timeStamp)}
-          onBlur={(event) => composition.current.end(event.timeStamp)}
-          onKeyDown={(event) => {
-            if (event.key !== "Enter" || composition.current.owns(event.nativeEvent)) return;
-            if (!isSendKey(event, enterSends)) return;
+          onValue={onDraft}
+          onSubmit={send}
+          onPaste={(event) => {
+            const files = [...event.clipboardData.files];
+            if (files.length === 0) return;
             event.preventDefault();
-            if (!empty) onSend?.();
+            more.onFiles(files);
           }}
+          field={field}
+          label={text.chat.composer}
+          describedBy={hint}
+          placeholder={text.chat.placeholder}
         />
         {onStop ? (
           <button
             type="button"
-            className="button primary square"
+            className={can ? "button square" : "button primary square"}
             title={text.chat.stop}
             onClick={() => {
               onStop();
@@ -70,34 +101,34 @@ export function Composer({ draft, onDraft, onSend, onStop, field }: Props) {
             <StopIcon />
             <span className="unseen">{text.chat.stop}</span>
           </button>
-        ) : (
+        ) : null}
+        {onStop && !can ? null : (
           <button
             type="submit"
             className="button primary square"
-            disabled={empty || !onSend}
-            title={text.chat.send}
+            disabled={!can}
+            title={waits ? text.queue.add : text.chat.send}
           >
             <SendIcon />
-            <span className="unseen">{text.chat.send}</span>
+            <span className="unseen">{waits ? text.queue.add : text.chat.send}</span>
           </button>
         )}
       </div>
-      <p id={hint} className="hint">
-        {onStop && !empty ? text.chat.waitForReply : sends}
-      </p>
+      <div className="under">
+        <p id={hint} className="hint">
+          {onStop ? queues : sends}
+        </p>
+        {onStop && can ? (
+          <span className="row">
+            <button type="button" className="button quiet" onClick={() => send("steer")}>
+              {text.queue.steerWith}
+            </button>
+            <button type="button" className="button quiet" onClick={() => send("now")}>
+              {text.queue.nowWith}
+            </button>
+          </span>
+        ) : null}
+      </div>
     </form>
   );
-}
-
-/** The field is as high as its text, up to what its style allows. */
-function useGrowing(field: RefObject<HTMLTextAreaElement | null>, draft: string): void {
-  useLayoutEffect(() => {
-    if (field.current) grow(field.current);
-  }, [field, draft]);
-}
-
-function grow(box: HTMLTextAreaElement): void {
-  if (CSS.supports("field-sizing", "content")) return; // the style does it
-  box.style.height = "auto";
-  box.style.height = `${box.scrollHeight}px`;
 }

@@ -43,14 +43,19 @@ export function EmptyChat({ onAsk, small, notice }: EmptyProps) {
   );
 }
 
-/** An address of a conversation that this tab does not hold. */
-export function GoneChat() {
+/** An address at which there is no conversation, or none any more. */
+export function GoneChat({ onRestore }: { onRestore: (() => void) | null }) {
   const text = useText();
   return (
     <section className="empty">
-      <p className="teach">{text.chat.gone}</p>
-      <p className="soft">{text.chat.goneWhy}</p>
-      <p>
+      <p className="teach">{onRestore ? text.chat.deleted : text.chat.gone}</p>
+      <p className="soft">{onRestore ? text.chat.deletedWhy : text.chat.goneWhy}</p>
+      <p className="row">
+        {onRestore ? (
+          <button type="button" className="button primary" onClick={onRestore}>
+            {text.chat.putBack}
+          </button>
+        ) : null}
         <Link className="button" to="/chat">
           {text.nav.newChat}
         </Link>

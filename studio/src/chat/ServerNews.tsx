@@ -1,6 +1,8 @@
 import type { useModels } from "../api/useModels";
+import { kindOf } from "../api/errors";
 import { failureFrom } from "../api/useModels";
-import type { Reply } from "../conversation/types";
+import { useLineState } from "../api/live";
+import type { Message } from "../conversation/types";
 import { useText } from "../i18n";
 import { Failed } from "../ui/Failed";
 import { WarnIcon } from "../ui/icons";
@@ -9,18 +11,19 @@ import { NoModels } from "./EmptyChat";
 interface Props {
   query: ReturnType<typeof useModels>;
   /** The newest reply: what it says of the server already is not said twice. */
-  newest: Reply | null;
+  newest: Message | null;
   /** A key was entered, and its form goes. */
   onKey: () => void;
 }
 
 /** Above the composer: why the server cannot be asked, as far as that is known beforehand. */
 export function ServerNews({ query, newest, onKey }: Props) {
-  const text = useText();
+  const line = useLineState();
   if (query.data?.length === 0) return <NoModels />;
-  if (!query.isError) return null;
+  if (!query.isError) return line === "lost" ? <Lost /> : null;
   const failure = failureFrom(query.error);
-  if (newest?.state === "failed" && newest.failure?.kind === failure.kind) return null;
+  if (newest?.state === "failed" && kindOf(0, newest.failure?.code ?? "") === failure.kind)
+    return null;
   if (!query.data || failure.kind === "key") {
     const again = (key?: string) => {
       void query.refetch();
@@ -28,6 +31,11 @@ export function ServerNews({ query, newest, onKey }: Props) {
     };
     return <Failed failure={failure} onRetry={again} />;
   }
+  return <Lost />;
+}
+
+function Lost() {
+  const text = useText();
   return (
     <p className="ending" role="status">
       <WarnIcon size={16} />

@@ -1,20 +1,26 @@
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 
 import { steadyNow } from "../conversation/clock";
-import type { Reply } from "../conversation/types";
+import type { Message, Progress } from "../conversation/types";
 import { useLanguage, useText } from "../i18n";
 import type { Catalogue, Language } from "../i18n/catalogue";
 import { bytes, count } from "../i18n/format";
 
+/** Seconds from which on an estimate is worth saying. */
+const LONG = 3;
+
 /** What a reply waits for, with numbers that move. */
-export function Waiting({ reply }: { reply: Reply }) {
+export function Waiting({ reply }: { reply: Message }) {
   const text = useText();
   const language = useLanguage();
-  const seconds = count(language, useSecondsSince(reply.askedAt));
+  const seconds = count(language, useSecondsSince(reply.created_at));
   const { progress } = reply;
-  const line = progress
-    ? `${progressLine(text, language, progress)} · ${text.wait.seconds(seconds)}`
-    : text.wait.sending(seconds);
+  const parts = progress
+    ? [progressLine(text, language, progress), text.wait.seconds(seconds)]
+    : [text.wait.sending(seconds)];
+  const eta = progress?.eta ?? null;
+  if (eta !== null && eta >= LONG) parts.push(text.wait.about(count(language, Math.ceil(eta))));
+  const line = parts.join(" · ");
   const total = progress?.stage === "queued" ? null : progress?.total;
   return (
     <div className="waiting">
@@ -30,16 +36,57 @@ export function Waiting({ reply }: { reply: Reply }) {
 export function progressLine(
   text: Catalogue,
   language: Language,
-  { stage, done, total }: NonNullable<Reply["progress"]>,
+  { stage, done, total }: Progress,
 ): string {
   const show = stage === "loading" ? bytes : count;
   return text.wait[stage](show(language, done), total === null ? null : show(language, total));
 }
 
+/** While words come: how fast. The page sees words, not tokens, so it counts characters. */
+export function WritingNow({ reply }: { reply: Message }) {
+  const text = useText();
+  const language = useLanguage();
+  const rate = useRate(reply.text.length + reply.reasoning.length);
+  if (reply.state !== "writing") return null;
+  return (
+    <span className="waiting">
+      <span className="pulse" aria-hidden="true" />
+      {rate === null ? text.wait.writing : text.wait.writingAt(count(language, rate))}
+    </span>
+  );
+}
+
+/** Characters per second over the last few seconds; null while there is too little to measure. */
+function useRate(length: number): number | null {
+  const [rate, setRate] = useState<number | null>(null);
+  const now = useRef(length);
+  useEffect(() => {
+    now.current = length;
+  }, [length]);
+  useEffect(() => {
+    const seen: { at: number; length: number }[] = [];
+    const timer = setInterval(() => {
+      seen.push({ at: steadyNow(), length: now.current });
+      if (seen.length > 6) seen.shift();
+      const [first] = seen;
+      const last = seen.at(-1);
+      if (!first || !last || last.at - first.at < 900) return;
+      setRate(((last.length - first.length) * 1000) / (last.at - first.at));
+    }, 500);
+    return () => clearInterval(timer);
+  }, []);
+  return rate;
+}
+
+/** `start`: seconds since 1970 by the server's clock. */
 function useSecondsSince(start: number): number {
   const [seconds, setSeconds] = useState(0);
   useEffect(() => {
-    const tell = () => setSeconds(Math.max(0, Math.floor((steadyNow() - start) / 1000)));
+    const begun = steadyNow() / 1000;
+    // Another machine's clock may differ by anything; then it is counted from here.
+    const skewed = begun < start - 1 || begun - start > 3600;
+    const from = skewed ? begun : Math.min(start, begun);
+    const tell = () => setSeconds(Math.max(0, Math.floor(steadyNow() / 1000 - from)));
     tell();
     const timer = setInterval(tell, 250);
     return () => clearInterval(timer);

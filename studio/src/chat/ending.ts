@@ -1,8 +1,8 @@
-import type { Reply } from "../conversation/types";
+import type { Message } from "../conversation/types";
 import type { Catalogue } from "../i18n/catalogue";
 
 /** Words for an ending that a person should know of; null for the usual one. */
-export function ending(text: Catalogue, reply: Reply): string | null {
+export function ending(text: Catalogue, reply: Message): string | null {
   if (reply.state === "stopped") return text.finish.stopped;
   if (reply.state === "interrupted") return text.finish.interrupted;
   if (reply.state !== "done") return null;

@@ -1,59 +1,60 @@
 import { useRef, type RefObject } from "react";
 import { useNavigate } from "react-router";
 
-import type { Asking } from "../conversation/chats";
+import type { Asking } from "../conversation/acts";
 import { useTalk } from "../conversation/context";
-import type { Reply } from "../conversation/types";
+import type { Attached, Id, Sending } from "../conversation/types";
 import { focusWithoutKeyboard } from "../ui/keys";
+import type { When } from "./Composer";
 
 interface Place {
   /** The conversation of this page; null while it has none. */
-  id: string | null;
+  id: Id | null;
   /** With what replies are asked for; null while nobody can be asked. */
   how: Asking | null;
+  blind: boolean;
   draft: string;
   setDraft: (text: string) => void;
+  files: readonly Attached[];
+  setFiles: (next: (files: readonly Attached[]) => readonly Attached[]) => void;
   field: RefObject<HTMLTextAreaElement | null>;
   /** Goes to the newest words. */
   toEnd: () => void;
 }
 
-/** What a person can do on the chat page, so that nothing typed is lost and the focus has a place. */
-export function useActions({ id, how, draft, setDraft, field, toEnd }: Place) {
+/** What a person can do with the composer, so that nothing typed is lost. */
+export function useActions(place: Place) {
+  const { id, how, blind, draft, setDraft, files, setFiles, field, toEnd } = place;
   const navigate = useNavigate();
-  const { chats, drafts } = useTalk();
+  const { acts, drafts } = useTalk();
   const left = useRef(false); // this page gives way to another, and sends nothing more
 
-  /** Sends `what` and leaves `rest` in the field. */
-  const send = (what: string, rest: string) => {
+  /** Says `what` with `attachments`, and leaves `rest` in the field. */
+  const say = (what: string, attachments: readonly Attached[], rest: string, when: When) => {
     if (!how || left.current) return;
-    const to = chats.send(id, what, how);
-    if (to === null) return;
+    const to = acts.send(id, { text: what, attachments, when, blind }, how);
+    const kept = attachments.length > 0 ? [] : files;
     if (to === id) {
       setDraft(rest);
+      setFiles(() => kept);
       return toEnd();
     }
     left.current = true;
     setDraft("");
+    setFiles(() => []);
     drafts.write(to, rest);
+    drafts.writeFiles(to, kept);
     void navigate(`/chat/${to}`, { replace: true });
   };
 
-  const retry = (reply: Reply, key?: string) => {
-    if (id === null || !how) return;
-    // A key that was entered this moment is not in the settings of this rendering yet.
-    chats.retry(id, reply, key === undefined ? how : { ...how, connection: { key } });
-    toField(); // the button that was pressed goes
+  return {
+    send: (when: When) => say(draft, files, "", when),
+    ask: (example: string) => say(example, [], draft, "queue"),
+    takeBack: ({ body, attachments }: Sending) => {
+      setDraft(draft.trim() === "" ? body.text : `${body.text}\n\n${draft}`);
+      setFiles((all) => [...attachments, ...all]);
+      field.current?.focus();
+    },
+    toField: () => focusWithoutKeyboard(field.current),
   };
-
-  const takeBack = (reply: Reply) => {
-    if (id === null) return;
-    const question = chats.takeBack(id, reply);
-    setDraft(draft.trim() === "" ? question : `${question}\n\n${draft}`);
-    field.current?.focus();
-  };
-
-  const toField = () => focusWithoutKeyboard(field.current);
-
-  return { send, retry, takeBack, toField };
 }

@@ -1,218 +1,245 @@
-import { streamChat, type ChatEvent } from "../api/chat";
-import type { Connection } from "../api/client";
-import { ApiError, failure } from "../api/errors";
-import type { ChatBody } from "../api/models";
-import type { Sampling } from "../settings/settings";
-import { steadyNow } from "./clock";
-import { advance, newReply, type ReplyEvent } from "./reply";
-import type { ConversationStore } from "./store";
-import {
-  afterReload,
-  emptyConversation,
-  liveReply,
-  toRequest,
-  withBranch,
-  withMessage,
-} from "./tree";
-import type { Conversation, Id, Question, Reply } from "./types";
-
-/** How a reply is asked for. */
-export interface Asking {
-  model: string;
-  sampling: Sampling;
-  connection: Connection;
-}
+import type { ConversationApi, ConversationBody } from "../api/conversations";
+import type { EventLine, ServerEvents } from "../api/events";
+import { ApiError, failure, type Failure } from "../api/errors";
+import { Shelf, type Soon } from "./shelf";
+import { blank, headed, placed, removed, settle, told } from "./shown";
+import type { Outbox } from "./store";
+import { isLive, type Id, type Message, type Sending, type Shown } from "./types";
 
 /** What the world around gives; tests give their own. */
 export interface World {
-  now: () => number;
   newId: () => Id;
-  /** Calls back soon, at most once per drawn frame: many pieces make one repaint. */
-  soon: (run: () => void) => void;
-  /** Calls back after some seconds: a growing reply is saved now and then, not per piece. */
-  later: (run: () => void) => void;
-  stream: (to: Connection, body: ChatBody, signal: AbortSignal) => AsyncIterable<ChatEvent>;
+  soon: Soon;
+  after: (ms: number, run: () => void) => void;
 }
 
+/** Messages read at once; the server gives at most 200. */
+const BATCH = 50;
+
 /**
- * The conversations of this tab and their running replies.
- *
- * Lives beside the pages, not inside one, so that a reply goes on while another page is looked at.
- * Everything that changes a reply goes through `advance`; whoever listens is told once per frame.
+ * This tab's copy of conversations. The server is the truth: the copy is read from it, follows its
+ * events, and is read anew wherever something was missed. What a person does is in `Acts`.
  */
 export class Chats {
-  private readonly open = new Map<Id, Conversation | null>();
-  private readonly running = new Map<Id, AbortController>();
+  private readonly open = new Map<Id, Shown>();
+  private readonly reading = new Set<Id>();
+  private readonly wanted = new Map<Id, Set<Id>>();
   private readonly listeners = new Set<() => void>();
-  private readonly unsaved = new Set<Id>();
+  readonly shelf: Shelf;
   private told = true;
-  /** Whether the last save succeeded. */
-  kept = true;
+  private watched: Id | null = null;
 
   constructor(
-    private readonly store: ConversationStore,
-    private readonly world: World,
-  ) {}
+    readonly api: ConversationApi,
+    private readonly line: EventLine,
+    readonly outbox: Outbox,
+    readonly world: World,
+  ) {
+    this.shelf = new Shelf(world.soon);
+    line.on("joined", (event) => this.joined(event));
+    line.on("message", (event) => this.message(event));
+    line.on("delta", ({ id, kind, at, text }) => {
+      if (this.shelf.write(id, kind, at, text) === "gap") this.want([id]);
+      else this.wrote(id);
+    });
+    line.on("progress", ({ id, progress }) => this.shelf.progress(id, progress));
+    line.on("queue", ({ conversation, queue }) =>
+      this.change(conversation, (shown) => settle({ ...shown, queue })),
+    );
+    line.on("head", ({ conversation, head, version }) => {
+      this.change(conversation, (shown) => headed(shown, head, version));
+      this.mend(conversation);
+    });
+    line.on("removed", ({ conversation, ids }) => {
+      this.change(conversation, (shown) => removed(shown, ids));
+      for (const id of ids) this.shelf.drop(id);
+    });
+    line.on("restored", ({ conversation }) => void this.read(conversation));
+    line.on("summary", (summary) => {
+      if (summary.deleted) this.gone({ id: summary.id });
+      else this.change(summary.id, (shown) => ({ ...shown, summary }));
+    });
+    line.on("gone", (event) => this.gone(event));
+  }
 
   readonly subscribe = (listener: () => void): (() => void) => {
     this.listeners.add(listener);
     return () => this.listeners.delete(listener);
   };
 
-  /** A conversation; null when there is none of that name, undefined while nobody knows yet. */
-  get(id: Id): Conversation | null | undefined {
+  /** A conversation; undefined while nobody knows yet. */
+  get(id: Id): Shown | undefined {
     return this.open.get(id);
   }
 
-  /** Brings a conversation from the store, unless it is here. */
-  async load(id: Id): Promise<void> {
-    if (this.open.has(id)) return;
-    const found = await this.store.load(id);
-    if (this.open.has(id)) return;
-    this.open.set(id, found && afterReload(found, this.world.now()));
-    this.tell();
+  /** The conversation that a page shows: it is read, and its words are followed. */
+  watch(id: Id | null): void {
+    this.watched = id;
+    const shown = id === null ? undefined : this.open.get(id);
+    this.line.watch(shown?.state === "unmade" ? null : id);
+    if (id === null || shown?.state === "unmade") return;
+    if (shown?.state !== "here" || this.line.state !== "open") void this.read(id);
   }
 
-  /**
-   * Says something in a conversation (a new one, if there is none of that name) and asks for a
-   * reply. Gives its id; null, and nothing is said, while another reply is being written or the
-   * conversation is still looked for.
-   */
-  send(id: Id | null, text: string, how: Asking): Id | null {
-    const known = id === null ? null : this.open.get(id);
-    if (known === undefined || (known && liveReply(known))) return null;
-    const conversation = known ?? emptyConversation(this.world.newId(), this.world.now());
-    const question: Question = {
-      id: this.world.newId(),
-      role: "user",
-      parent: conversation.head,
-      text,
-    };
-    this.put(withMessage(conversation, question));
-    this.ask(conversation.id, question.id, how);
-    return conversation.id;
+  /** The server knows of a conversation that was begun here. */
+  made(id: Id): void {
+    this.change(id, (shown) => (shown.state === "unmade" ? { ...shown, state: "here" } : shown));
+    if (this.watched === id) this.line.watch(id);
   }
 
-  /** Asks again for a reply to the question that `reply` answered; the earlier one stays beside. */
-  retry(id: Id, reply: Reply, how: Asking): void {
-    this.ask(id, reply.parent, how);
-  }
-
-  /** Ends the running reply and keeps what it has said. */
-  stop(id: Id): void {
-    const conversation = this.open.get(id);
-    const reply = conversation && liveReply(conversation);
-    if (!reply) return;
-    this.change(id, reply.id, { type: "stop" });
-    this.running.get(reply.id)?.abort();
-  }
-
-  /** Shows another branch. */
-  show(id: Id, message: Id): void {
-    const conversation = this.open.get(id);
-    if (conversation) this.put(withBranch(conversation, message));
-  }
-
-  /** Takes the question of a failed reply off the branch, to be written anew. Gives its text. */
-  takeBack(id: Id, reply: Reply): string {
-    const conversation = this.open.get(id);
-    const question = conversation?.messages[reply.parent];
-    if (!conversation || question?.role !== "user") return "";
-    this.put({ ...conversation, head: question.parent });
-    return question.text;
-  }
-
-  /** Conversations that changed since they were last saved. */
-  takeUnsaved(): Conversation[] {
-    const found = [...this.unsaved].map((id) => this.open.get(id));
-    this.unsaved.clear();
-    return found.filter((one): one is Conversation => one !== null && one !== undefined);
-  }
-
-  private ask(id: Id, question: Id, how: Asking): void {
-    const conversation = this.open.get(id);
-    if (!conversation || liveReply(conversation)) return;
-    const reply = newReply(this.world.newId(), question, how.model, this.world.now());
-    this.put(withMessage(conversation, reply));
-    const abort = new AbortController();
-    this.running.set(reply.id, abort);
-    const body = requestBody(conversation, question, how);
-    void this.follow(id, reply.id, this.world.stream(how.connection, body, abort.signal)).finally(
-      () => this.running.delete(reply.id),
-    );
-  }
-
-  private async follow(id: Id, reply: Id, events: AsyncIterable<ChatEvent>): Promise<void> {
+  /** Reads a conversation from the server. */
+  async read(id: Id): Promise<void> {
+    if (this.reading.has(id)) return;
+    this.reading.add(id);
     try {
-      for await (const event of events) this.change(id, reply, event);
+      this.absorb(await this.api.open(id));
     } catch (error) {
-      // A stopped reply is final already, so its aborted stream changes nothing.
-      const seen = error instanceof ApiError ? error.failure : failure("broken", String(error));
-      this.change(id, reply, { type: "fail", failure: seen });
+      this.unread(id, failureIn(error));
+    } finally {
+      this.reading.delete(id);
     }
   }
 
-  private change(id: Id, reply: Id, event: ReplyEvent): void {
-    const conversation = this.open.get(id);
-    const now = conversation?.messages[reply];
-    if (!conversation || now?.role !== "assistant") return;
-    const next = advance(now, event, this.world.now());
-    if (next !== now) this.put(withMessage(conversation, next));
-  }
-
-  private put(conversation: Conversation): void {
-    this.open.set(conversation.id, conversation);
-    if (this.unsaved.size === 0) this.world.later(() => void this.save());
-    this.unsaved.add(conversation.id);
-    this.tell();
-  }
-
-  private async save(): Promise<void> {
-    for (const conversation of this.takeUnsaved()) {
-      const kept = await this.store.save(conversation);
-      if (kept !== this.kept) {
-        this.kept = kept;
-        this.tell();
-      }
+  private unread(id: Id, why: Failure): void {
+    const known = this.open.get(id);
+    if (why.kind === "gone") {
+      // Begun in this tab, and never confirmed: what was said is here, and can still be sent.
+      const unsent = known?.sending.length ? known.sending : this.unsent(id);
+      if (unsent.length > 0 && (known === undefined || known.version < 0))
+        return this.put({ ...blank(id, "unmade", unsent) });
+      return this.put({ ...(known ?? blank(id, "gone")), state: "gone" });
     }
+    if (known?.state === "here") return; // what was read before still stands
+    this.put({ ...(known ?? blank(id, "failed")), state: "failed", failure: why });
   }
 
-  private tell(): void {
+  /** What was on its way when the page was left. */
+  private unsent(id: Id): Sending[] {
+    const lost = failure("broken");
+    return this.outbox.read(id).map((one) => ({ ...one, failure: one.failure ?? lost }));
+  }
+
+  /** Takes over a conversation as the server told it. */
+  absorb(body: ConversationBody): void {
+    const { id } = body.summary;
+    const known = this.open.get(id);
+    for (const message of body.messages) this.shelf.put(message);
+    let next = told(known ?? blank(id, "here", this.unsent(id)), body);
+    for (const { id: one } of body.messages) {
+      const message = this.shelf.get(one);
+      if (message) next = placed(next, message);
+    }
+    if (body.summary.deleted) next = { ...next, state: "gone" };
+    this.put(next);
+    this.outbox.write(id, next.sending);
+    // Replies that ran here and are not in the answer: on other branches, or ended meanwhile.
+    const here = new Set(body.messages.map((message) => message.id));
+    this.want(next.live.filter((one) => !here.has(one)));
+  }
+
+  /** Messages are needed in full: they are read together, soon. */
+  want(ids: readonly Id[], conversation = this.watched): void {
+    if (conversation === null || ids.length === 0) return;
+    const waiting = this.wanted.get(conversation);
+    const wanted = waiting ?? new Set<Id>();
+    for (const id of ids) wanted.add(id);
+    this.wanted.set(conversation, wanted);
+    if (!waiting) this.world.after(30, () => void this.fetch(conversation));
+  }
+
+  private async fetch(conversation: Id): Promise<void> {
+    const wanted = this.wanted.get(conversation) ?? new Set<Id>();
+    const batch = [...wanted].slice(-BATCH); // what was asked for last is what is looked at
+    for (const id of batch) wanted.delete(id);
+    try {
+      const found = await this.api.read(conversation, batch);
+      for (const message of found) this.place(conversation, message);
+      const ids = new Set(found.map((message) => message.id));
+      const missing = batch.filter((id) => !ids.has(id));
+      if (missing.length > 0) this.change(conversation, (shown) => removed(shown, missing));
+    } catch {
+      this.world.after(1500, () => this.want(batch, conversation));
+    }
+    if (wanted.size > 0) void this.fetch(conversation);
+    else this.wanted.delete(conversation);
+  }
+
+  /** Puts a message where it belongs. */
+  place(conversation: Id, message: Message): void {
+    this.shelf.put(message);
+    const now = this.shelf.get(message.id) ?? message;
+    this.change(conversation, (shown) => placed(shown, now));
+  }
+
+  /** Replaces a conversation by what `next` makes of it. */
+  change(id: Id, next: (shown: Shown) => Shown): void {
+    const shown = this.open.get(id);
+    if (!shown) return;
+    const then = next(shown);
+    if (then === shown) return;
+    if (then.sending !== shown.sending) this.outbox.write(id, then.sending);
+    this.put(then);
+  }
+
+  put(shown: Shown): void {
+    this.open.set(shown.id, shown);
     if (!this.told) return;
     this.told = false;
     this.world.soon(() => {
       this.told = true;
-      for (const listener of this.listeners) listener();
+      for (const listener of [...this.listeners]) listener();
     });
+  }
+
+  private joined(event: ServerEvents["joined"]): void {
+    const { conversation, version, queue, live } = event;
+    const shown = this.open.get(conversation);
+    for (const message of live) this.shelf.put(message);
+    if (shown?.state !== "here" || shown.version !== version) void this.read(conversation);
+    this.change(conversation, (known) => {
+      let next = settle({ ...known, queue });
+      for (const message of live) next = placed(next, message);
+      return next;
+    });
+    const running = new Set(live.map((message) => message.id));
+    this.want(
+      (shown?.live ?? []).filter((id) => !running.has(id)),
+      conversation,
+    );
+  }
+
+  private message(message: Message): void {
+    const id = this.watched;
+    const shown = id === null ? undefined : this.open.get(id);
+    if (id === null || !shown) return;
+    const { parent } = message;
+    const strange = parent !== null && !shown.tree.has(parent) && !shown.tree.has(message.id);
+    this.place(id, message);
+    if (strange) void this.read(id);
+    else this.mend(id);
+  }
+
+  /** A reply that waited writes now: whoever counts what runs hears nothing new, but it is known. */
+  private wrote(id: Id): void {
+    const message = this.shelf.get(id);
+    if (this.watched !== null && message && isLive(message))
+      this.change(this.watched, (shown) => placed(shown, message));
+  }
+
+  /** A head of which the message has not come yet: the branch is drawn again when it has. */
+  private mend(id: Id): void {
+    this.change(id, (shown) => {
+      if (shown.head === null || shown.path.at(-1) === shown.head) return shown;
+      if (!shown.tree.has(shown.head)) return shown;
+      return { ...shown, path: shown.tree.path(shown.head) };
+    });
+  }
+
+  private gone({ id }: { id: Id }): void {
+    this.change(id, (shown) => (shown.state === "unmade" ? shown : { ...shown, state: "gone" }));
   }
 }
 
-/** The body of the request; what is left to the model's own default is left out. */
-export function requestBody(conversation: Conversation, question: Id, how: Asking): ChatBody {
-  const { temperature, topP, maxTokens } = how.sampling;
-  return {
-    model: how.model,
-    messages: toRequest(conversation, question),
-    ...(temperature === null ? {} : { temperature }),
-    ...(topP === null ? {} : { top_p: topP }),
-    ...(maxTokens === null ? {} : { max_tokens: maxTokens }),
-  };
-}
-
-export const browserWorld: World = {
-  now: steadyNow,
-  newId,
-  soon: (run) => {
-    // A hidden page draws no frames, but its title and storage still follow.
-    if (document.visibilityState === "visible") requestAnimationFrame(run);
-    else setTimeout(run, 100);
-  },
-  later: (run) => setTimeout(run, 700),
-  stream: streamChat,
-};
-
-/** Enough chance that two never meet; `randomUUID` is missing where a page is not served safely. */
-function newId(): Id {
-  const parts = crypto.getRandomValues(new Uint32Array(3));
-  return Array.from(parts, (part) => part.toString(36).padStart(7, "0")).join("");
+export function failureIn(error: unknown): Failure {
+  return error instanceof ApiError ? error.failure : failure("broken", String(error));
 }

@@ -1,79 +1,95 @@
-import type { ChatMessage } from "../api/models";
-import { advance, isLive } from "./reply";
-import type { Conversation, Id, Message, Reply } from "./types";
+import type { Id, Node } from "./types";
 
-export function emptyConversation(id: Id, now: number): Conversation {
-  return { id, createdAt: now, head: null, messages: {} };
-}
+const TOP = "";
 
-/** The messages of the branch that is shown, oldest first. */
-export function path(conversation: Conversation, to = conversation.head): Message[] {
-  const found: Message[] = [];
-  let id = to;
-  while (id !== null) {
-    const message: Message | undefined = conversation.messages[id];
-    if (!message) break;
-    found.push(message);
-    id = message.parent;
+/** Messages by their place: who follows whom. A value; changes give another one. */
+export class Tree {
+  private constructor(
+    private readonly nodes: ReadonlyMap<Id, Node>,
+    private readonly below: ReadonlyMap<Id, readonly Id[]>,
+  ) {}
+
+  static of(nodes: readonly Node[]): Tree {
+    const below = new Map<Id, Id[]>();
+    for (const { id, parent } of nodes) {
+      const found = below.get(parent ?? TOP);
+      if (found) found.push(id);
+      else below.set(parent ?? TOP, [id]);
+    }
+    return new Tree(new Map(nodes.map((node) => [node.id, node])), below);
   }
-  return found.reverse();
-}
 
-/** The conversation with a message put in (or replaced); a new one becomes the head. */
-export function withMessage(conversation: Conversation, message: Message): Conversation {
-  const known = message.id in conversation.messages;
-  return {
-    ...conversation,
-    head: known ? conversation.head : message.id,
-    messages: { ...conversation.messages, [message.id]: message },
-  };
-}
-
-/** The replies to the same question, oldest first. */
-export function siblings(conversation: Conversation, reply: Reply): Reply[] {
-  return Object.values(conversation.messages).filter(
-    (message): message is Reply => message.role === "assistant" && message.parent === reply.parent,
-  );
-}
-
-/** Shows the branch through `id`, down to its newest message. */
-export function withBranch(conversation: Conversation, id: Id): Conversation {
-  let head = id;
-  for (;;) {
-    const below = Object.values(conversation.messages).filter((one) => one.parent === head);
-    const newest = below.at(-1);
-    if (!newest) return { ...conversation, head };
-    head = newest.id;
+  get size(): number {
+    return this.nodes.size;
   }
-}
 
-/** The reply that is being written on any branch, if one is. */
-export function liveReply(conversation: Conversation): Reply | null {
-  for (const message of Object.values(conversation.messages))
-    if (message.role === "assistant" && isLive(message)) return message;
-  return null;
-}
-
-/**
- * What a model is given: the branch up to a question. Replies without a word are left out, and the
- * questions around them become one turn: many chat templates refuse two turns of one side in a row.
- */
-export function toRequest(conversation: Conversation, question: Id): ChatMessage[] {
-  const turns: ChatMessage[] = [];
-  for (const { role, text } of path(conversation, question)) {
-    if (role === "assistant" && text === "") continue;
-    const before = turns.at(-1);
-    if (before?.role === role) before.content += `\n\n${text}`;
-    else turns.push({ role, content: text });
+  has(id: Id): boolean {
+    return this.nodes.has(id);
   }
-  return turns;
-}
 
-/** A conversation as it comes out of storage: what was alive then is interrupted now. */
-export function afterReload(conversation: Conversation, now: number): Conversation {
-  const messages: Record<Id, Message> = {};
-  for (const [id, message] of Object.entries(conversation.messages))
-    messages[id] =
-      message.role === "assistant" ? advance(message, { type: "reload" }, now) : message;
-  return { ...conversation, messages };
+  get(id: Id): Node | undefined {
+    return this.nodes.get(id);
+  }
+
+  /** With a message put in; one that is there already stays where it is. */
+  with(node: Node): Tree {
+    if (this.nodes.has(node.id)) return this;
+    const nodes = new Map(this.nodes).set(node.id, node);
+    const parent = node.parent ?? TOP;
+    const below = new Map(this.below).set(parent, [...(this.below.get(parent) ?? []), node.id]);
+    return new Tree(nodes, below);
+  }
+
+  /** Without these messages. */
+  without(ids: readonly Id[]): Tree {
+    const gone = new Set(ids);
+    return Tree.of([...this.nodes.values()].filter((node) => !gone.has(node.id)));
+  }
+
+  /** What follows a message (null: what stands at the top), oldest first. */
+  after(id: Id | null): readonly Id[] {
+    return this.below.get(id ?? TOP) ?? [];
+  }
+
+  /** Messages at the same place as this one, itself among them, oldest first. */
+  siblings(id: Id): readonly Id[] {
+    const node = this.nodes.get(id);
+    return node ? this.after(node.parent) : [];
+  }
+
+  /** The branch down to a message, from the top. Ends where the tree has a gap. */
+  path(to: Id | null): Id[] {
+    const found: Id[] = [];
+    const seen = new Set<Id>();
+    let id = to;
+    while (id !== null && !seen.has(id)) {
+      const node = this.nodes.get(id);
+      if (!node) break;
+      seen.add(id);
+      found.push(id);
+      id = node.parent;
+    }
+    return found.reverse();
+  }
+
+  /** The newest message on the branch through this one. */
+  newest(id: Id): Id {
+    let at = id;
+    for (;;) {
+      const next = this.after(at).at(-1);
+      if (next === undefined) return at;
+      at = next;
+    }
+  }
+
+  /** How many messages hang below this one. */
+  countBelow(id: Id): number {
+    let count = 0;
+    const open = [...this.after(id)];
+    for (let next = open.pop(); next !== undefined; next = open.pop()) {
+      count += 1;
+      open.push(...this.after(next));
+    }
+    return count;
+  }
 }

@@ -1,52 +1,54 @@
-import type { Stage, Usage } from "../api/chat";
+import type { Attached, Message, Queued, SendBody, Summary } from "../api/conversations";
 import type { Failure } from "../api/errors";
+import type { Tree } from "./tree";
+
+export type { Attached, Message, Node, Progress, Queued, Summary } from "../api/conversations";
 
 export type Id = string;
 
-/** What a person wrote. */
-export interface Question {
-  id: Id;
-  role: "user";
-  /** The reply that this answers; null for the first of a conversation. */
-  parent: Id | null;
-  text: string;
+/** Something said that the server has not confirmed. Sending it again with its id is safe. */
+export interface Sending {
+  body: SendBody;
+  attachments: Attached[];
+  /** Whether something was pending when it was said: then it will stand in the queue. */
+  queues: boolean;
+  /** Why it did not go out; null while it is on its way. */
+  failure: Failure | null;
+}
+
+/** What failed, and at what: the id of a message or of a queued item; null for the whole page. */
+export interface Trouble {
+  on: Id | null;
+  failure: Failure;
 }
 
 /**
- * Where a reply stands. `waiting` and `writing` are alive; the others are final.
- *
- * waiting -> writing -> done | stopped | failed; `interrupted` is what a reload makes of a live one.
+ * A conversation as the pages show it; replaced by a new value with every change of structure.
+ * The words of messages are kept apart (`Shelf`), so that streaming changes none of this.
  */
-export type ReplyState = "waiting" | "writing" | "done" | "stopped" | "failed" | "interrupted";
-
-/** What a model wrote. */
-export interface Reply {
+export interface Shown {
   id: Id;
-  role: "assistant";
-  /** The question that this answers; several replies may answer one (branches). */
-  parent: Id;
-  model: string;
-  text: string;
-  reasoning: string;
-  state: ReplyState;
-  progress: { stage: Stage; done: number; total: number | null } | null;
-  /** Why the model ended, in the API's words; null while it has not. */
-  finish: string | null;
-  usage: Usage | null;
+  /** here: as the server told it; unmade: begun in this tab, the server does not know of it yet. */
+  state: "here" | "unmade" | "gone" | "failed";
+  /** Why it could not be read, in state `failed`. */
   failure: Failure | null;
-  /** Milliseconds since 1970 at which it was asked for. */
-  askedAt: number;
-  /** Milliseconds from asking to the first and to the newest piece, as measured here. */
-  firstAfter: number | null;
-  lastAfter: number | null;
+  summary: Summary | null;
+  head: Id | null;
+  version: number;
+  tree: Tree;
+  /** The branch that is shown, oldest first. */
+  path: readonly Id[];
+  queue: readonly Queued[];
+  sending: readonly Sending[];
+  /** Replies that are being written, on any branch. */
+  live: readonly Id[];
+  trouble: Trouble | null;
+  /** The message that was deleted last, while it can come back. */
+  undo: Id | null;
+  /** Votes of this tab, by group: the winner, or null for a tie. */
+  votes: Readonly<Record<Id, Id | null>>;
 }
 
-export type Message = Question | Reply;
-
-/** Messages as rows of a tree; `head` is the newest message of the branch that is shown. */
-export interface Conversation {
-  id: Id;
-  createdAt: number;
-  head: Id | null;
-  messages: Readonly<Record<Id, Message>>;
+export function isLive(message: Pick<Message, "state">): boolean {
+  return message.state === "waiting" || message.state === "writing";
 }

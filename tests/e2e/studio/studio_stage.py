@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from playwright.sync_api import Browser, CDPSession, ConsoleMessage, Locator, Page, Request, expect
 
@@ -20,8 +22,11 @@ from kataribe.serve.app import create_app
 from kataribe.serve.lifecycle import Lifecycle
 from kataribe.serve.models import ModelInfo, TextTokenizer
 from kataribe.serve.ports import listen
+from kataribe.serve.rooms import Rooms
 from kataribe.serve.server import serve_async
 from kataribe.serve.settings import ServerSettings
+from kataribe.store.database import Store
+from kataribe.use.chats.chats import Chats
 
 SMALL = "smollm2-135m"
 OTHER = "storyteller"
@@ -111,16 +116,34 @@ class Stage:
     address: str
     models: Models
     stop: Callable[[], None]
+    store: Store
 
 
 @contextmanager
-def run_server(models: Models, *, port: int = 0, key: str | None = None) -> Iterator[Stage]:
-    """Serves `models` in a thread until the block ends, or `stop` is called."""
+def run_server(
+    models: Models, *, port: int = 0, key: str | None = None, folder: Path | None = None
+) -> Iterator[Stage]:
+    """Serves `models` in a thread until the block ends, or `stop` is called.
+
+    What is said is kept in `folder`; without one, only as long as the server runs.
+    """
+    with ExitStack() as stack:
+        if folder is None:
+            folder = Path(stack.enter_context(TemporaryDirectory(ignore_cleanup_errors=True)))
+        store = Store(folder / "kataribe.db")
+        stack.callback(store.close)
+        chats = Chats(store, models, models.loaded, titles=False)
+        stage = stack.enter_context(_serving(models, Rooms(store, chats), port, key))
+        yield stage
+
+
+@contextmanager
+def _serving(models: Models, rooms: Rooms, port: int, key: str | None) -> Iterator[Stage]:
     listening = listen("127.0.0.1", port)
     port = listening.getsockname()[1]
     lifecycle = Lifecycle()
     loop = asyncio.new_event_loop()
-    app = create_app(models, ServerSettings(port=port, key=key), lifecycle)
+    app = create_app(models, ServerSettings(port=port, key=key), lifecycle, rooms)
     thread = threading.Thread(
         target=lambda: loop.run_until_complete(serve_async(app, listening, grace=0)), daemon=True
     )
@@ -132,7 +155,7 @@ def run_server(models: Models, *, port: int = 0, key: str | None = None) -> Iter
         assert not thread.is_alive(), "the server did not stop"
 
     try:
-        yield Stage(f"http://127.0.0.1:{port}", models, stop)
+        yield Stage(f"http://127.0.0.1:{port}", models, stop, rooms.store)
     finally:
         if thread.is_alive():
             stop()

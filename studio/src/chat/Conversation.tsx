@@ -1,0 +1,70 @@
+import { useEffect, useLayoutEffect, useRef } from "react";
+import { useLocation } from "react-router";
+
+import { useTalk } from "../conversation/context";
+import type { Sending, Shown } from "../conversation/types";
+import { useText } from "../i18n";
+import { Failed } from "../ui/Failed";
+import { rowKey, Thread } from "./Thread";
+import { Unsent } from "./Unsent";
+import type { Windowing } from "./windowing";
+
+interface Props {
+  shown: Shown;
+  windowing: Windowing;
+  onTakeBack: (sending: Sending) => void;
+}
+
+/** The messages of a conversation, or why they cannot be shown. */
+export function Conversation({ shown, windowing, onTakeBack }: Props) {
+  const text = useText();
+  const { chats } = useTalk();
+  useAddress(shown, windowing);
+  if (shown.state === "failed" && shown.failure)
+    return (
+      <section className="empty">
+        <Failed failure={shown.failure} onRetry={() => void chats.read(shown.id)} />
+      </section>
+    );
+  const unsent = <Unsent shown={shown} onTakeBack={onTakeBack} />;
+  return (
+    <>
+      <Thread shown={shown} windowing={windowing}>
+        {unsent}
+      </Thread>
+      {shown.state === "here" && shown.path.length === 0 && shown.sending.length === 0 ? (
+        <p className="soft small nothing">{text.chat.nothing}</p>
+      ) : null}
+    </>
+  );
+}
+
+/** `/chat/ID#MESSAGE` opens at that message, on whichever branch it stands. */
+function useAddress(shown: Shown, windowing: Windowing): void {
+  const { acts } = useTalk();
+  const { hash, key } = useLocation();
+  const wanted = decodeURIComponent(hash.slice(1));
+  const done = useRef("");
+  const there = shown.tree.has(wanted);
+  const onPath = shown.path.includes(wanted);
+  const visit = `${key} ${wanted}`;
+  useEffect(() => {
+    if (wanted !== "" && there && !onPath && done.current !== visit)
+      void acts.show(shown.id, wanted);
+  }, [acts, shown.id, wanted, there, onPath, visit]);
+  useLayoutEffect(() => {
+    if (wanted === "" || !onPath || done.current === visit) return;
+    const node = shown.tree.get(wanted);
+    if (!node || !windowing.toRow(rowKey(node))) return;
+    done.current = visit;
+  });
+  useEffect(() => {
+    if (wanted === "") return;
+    const mark = () => {
+      for (const one of document.querySelectorAll(".addressed")) one.classList.remove("addressed");
+      document.getElementById(`message-${wanted}`)?.classList.add("addressed");
+    };
+    const timer = setTimeout(mark, 50);
+    return () => clearTimeout(timer);
+  });
+}

@@ -1,0 +1,127 @@
+import { memo, useState } from "react";
+
+import { useMessage, useTalk } from "../conversation/context";
+import type { Id, Message } from "../conversation/types";
+import { useLanguage, useText } from "../i18n";
+import { count } from "../i18n/format";
+import { CopyButton } from "../ui/CopyButton";
+import { EditIcon, MoreIcon, TrashIcon } from "../ui/icons";
+import { Menu } from "../ui/Menu";
+import { Branches } from "./Branches";
+import { Editing } from "./Editing";
+import { Files } from "./Files";
+import { usePlace } from "./place";
+import { TroubleAt } from "./Trouble";
+import { Unread } from "./Unread";
+
+interface Props {
+  id: Id;
+  /** Questions at the same place, oldest first. */
+  siblings: readonly Id[];
+  height: number;
+}
+
+export const QuestionView = memo(function QuestionView({ id, siblings, height }: Props) {
+  const text = useText();
+  const place = usePlace();
+  const { acts } = useTalk();
+  const question = useMessage(place.conversation, id);
+  if (!question) return <Unread height={height} kind="question" />;
+  const editing = place.editing === id;
+  return (
+    <article className="question" id={`message-${id}`} aria-label={text.chat.you}>
+      {editing ? (
+        <EditQuestion key={id} question={question} />
+      ) : (
+        <div className="bubble">
+          <LongText key={id} words={question.text} />
+          <Files files={question.attachments} />
+        </div>
+      )}
+      <TroubleAt message={id} />
+      {editing ? null : (
+        <footer>
+          <Branches
+            at={siblings.indexOf(id)}
+            of={siblings.length}
+            kind="question"
+            onStep={(to) => void acts.show(place.conversation, siblings[to] ?? id)}
+          />
+          <CopyButton text={question.text} label={text.chat.copyMessage} />
+          <button
+            type="button"
+            className="button quiet square"
+            aria-label={text.chat.edit}
+            title={text.chat.edit}
+            onClick={() => place.edit(id)}
+          >
+            <EditIcon size={16} />
+          </button>
+          <Menu label={text.chat.more} icon={<MoreIcon size={16} />}>
+            <button
+              type="button"
+              className="button quiet"
+              onClick={() => {
+                void acts.remove(place.conversation, id);
+                place.toField();
+              }}
+            >
+              <TrashIcon size={16} />
+              {text.chat.remove}
+            </button>
+          </Menu>
+        </footer>
+      )}
+    </article>
+  );
+});
+
+function EditQuestion({ question }: { question: Message }) {
+  const text = useText();
+  const { conversation, how, edit, toField } = usePlace();
+  const { acts } = useTalk();
+  return (
+    <Editing
+      text={question.text}
+      label={text.chat.edit}
+      save={text.chat.send}
+      hint={text.chat.editHint}
+      onCancel={() => {
+        edit(null);
+        toField();
+      }}
+      onSave={(words) => {
+        if (!how) return;
+        void acts.instead(conversation, question, words, how);
+        edit(null);
+        toField();
+      }}
+    />
+  );
+}
+
+/** UTF-16 units that are shown at once: layout of more takes longer than a person waits. */
+const SHOWN = 6000;
+const STEP = 100_000;
+
+/** A person's words as they are; of very many only the beginning, until more is asked for. */
+export function LongText({ words }: { words: string }) {
+  const text = useText();
+  const language = useLanguage();
+  const [most, setMost] = useState(SHOWN);
+  if (words.length <= most) return <p dir="auto">{words}</p>;
+  const left = count(language, words.length - most);
+  return (
+    <>
+      <p dir="auto">{`${wholeCharacters(words, most)}…`}</p>
+      <button type="button" className="button fit" onClick={() => setMost(most + STEP)}>
+        {text.chat.showMore(left)}
+      </button>
+    </>
+  );
+}
+
+function wholeCharacters(words: string, most: number): string {
+  const last = words.charCodeAt(most - 1);
+  return words.slice(0, last >= 0xd800 && last < 0xdc00 ? most - 1 : most);
+}

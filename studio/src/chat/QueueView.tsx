@@ -1,0 +1,139 @@
+import { useState, type ReactNode } from "react";
+
+import { useTalk } from "../conversation/context";
+import { standsInQueue } from "../conversation/shown";
+import type { Id, Queued, Shown } from "../conversation/types";
+import { useLanguage, useText } from "../i18n";
+import { count } from "../i18n/format";
+import { CloseIcon, DownIcon, EditIcon, SendIcon, SteerIcon, UpIcon } from "../ui/icons";
+import { Editing } from "./Editing";
+import { Files } from "./Files";
+import { usePlace } from "./place";
+import { TroubleAt } from "./Trouble";
+
+/** Messages that wait for their turn, in order, above the composer. */
+export function QueueView({ shown }: { shown: Shown }) {
+  const text = useText();
+  const language = useLanguage();
+  const { acts } = useTalk();
+  const { toField } = usePlace();
+  const coming = shown.sending.filter((one) => standsInQueue(one) && one.failure === null);
+  const { queue } = shown;
+  if (queue.length === 0 && coming.length === 0) return null;
+  const held = shown.live.length === 0 && queue.length > 0;
+  return (
+    <section className="queue" aria-label={text.queue.title}>
+      <header>
+        <h2>{text.queue.waiting(count(language, queue.length + coming.length))}</h2>
+        {held ? <span className="small soft">{text.queue.held}</span> : null}
+        {queue.length > 1 || shown.live.length > 0 ? (
+          <button
+            type="button"
+            className="button quiet"
+            title={text.queue.steerWhy}
+            onClick={() => {
+              void acts.steer(shown.id);
+              toField();
+            }}
+          >
+            <SteerIcon size={16} />
+            {text.queue.steer}
+          </button>
+        ) : null}
+      </header>
+      <ol>
+        {queue.map((item, at) => (
+          <Item key={item.id} item={item} at={at} of={queue.length} />
+        ))}
+        {coming.map(({ body }) => (
+          <li key={body.id} className="coming">
+            <p dir="auto">{body.text}</p>
+            <span className="small soft">{text.chat.sending}</span>
+          </li>
+        ))}
+      </ol>
+    </section>
+  );
+}
+
+function Item({ item, at, of }: { item: Queued; at: number; of: number }) {
+  const text = useText();
+  const language = useLanguage();
+  const { acts } = useTalk();
+  const { conversation, toField } = usePlace();
+  const [editing, setEditing] = useState(false);
+  const close = () => {
+    setEditing(false);
+    toField();
+  };
+  const act = (run: (conversation: Id, item: Id) => Promise<boolean>) => () => {
+    void run(conversation, item.id);
+    toField(); // the row that was pressed in may go
+  };
+  const place = count(language, at + 1);
+  return (
+    <li aria-label={text.queue.place(place)}>
+      {editing ? (
+        <Editing
+          text={item.text}
+          label={text.queue.edit}
+          save={text.queue.save}
+          onCancel={close}
+          onSave={(words) => {
+            void acts.rewrite(conversation, item.id, words);
+            close();
+          }}
+        />
+      ) : (
+        <>
+          <div className="words">
+            <p dir="auto">{item.text.slice(0, 2000)}</p>
+            <Files files={item.attachments} />
+          </div>
+          <div className="acts">
+            <Act
+              label={text.queue.edit}
+              run={() => setEditing(true)}
+              icon={<EditIcon size={16} />}
+            />
+            {at > 0 ? (
+              <Act
+                label={text.queue.mergeUp}
+                run={act((id, one) => acts.merge(id, one, "previous"))}
+                icon={<UpIcon size={16} />}
+              />
+            ) : null}
+            {at < of - 1 ? (
+              <Act
+                label={text.queue.mergeDown}
+                run={act((id, one) => acts.merge(id, one, "next"))}
+                icon={<DownIcon size={16} />}
+              />
+            ) : null}
+            <Act label={text.queue.now} run={act(acts.now)} icon={<SendIcon size={16} />} />
+            <Act
+              label={text.queue.withdraw}
+              run={act(acts.withdraw)}
+              icon={<CloseIcon size={16} />}
+            />
+          </div>
+        </>
+      )}
+      <TroubleAt message={item.id} />
+    </li>
+  );
+}
+
+function Act({ label, run, icon }: { label: string; run: () => void; icon: ReactNode }) {
+  return (
+    <button
+      type="button"
+      className="button quiet square"
+      aria-label={label}
+      title={label}
+      onClick={run}
+    >
+      {icon}
+    </button>
+  );
+}

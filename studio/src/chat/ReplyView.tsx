@@ -1,0 +1,106 @@
+import { memo, useState } from "react";
+
+import { failure, kindOf } from "../api/errors";
+import { useTalk } from "../conversation/context";
+import { isLive, type Message } from "../conversation/types";
+import { useText } from "../i18n";
+import { Markdown } from "../prose/Markdown";
+import { Failed } from "../ui/Failed";
+import { InfoIcon } from "../ui/icons";
+import { Branches } from "./Branches";
+import { ending } from "./ending";
+import { Measured } from "./Measured";
+import { usePlace } from "./place";
+import { Rating } from "./Rating";
+import { ReplyActions } from "./ReplyActions";
+import { TroubleAt } from "./Trouble";
+import { Waiting, WritingNow } from "./Waiting";
+
+interface Props {
+  reply: Message;
+  last: boolean;
+  branches: { at: number; of: number; onStep: (to: number) => void } | null;
+  /** Shown in place of the model's name, while that is a secret. */
+  alias?: string | undefined;
+}
+
+export const ReplyView = memo(function ReplyView({ reply, last, branches, alias }: Props) {
+  const text = useText();
+  const [remarks, setRemarks] = useState(false);
+  const live = isLive(reply);
+  const name = alias ?? reply.model ?? "";
+  return (
+    <article
+      className="reply"
+      id={`message-${reply.id}`}
+      aria-label={text.chat.modelOf(name)}
+      aria-busy={live}
+    >
+      <h2 className="who" {...(alias === undefined ? { translate: "no" } : {})}>
+        {name}
+      </h2>
+      {reply.reasoning === "" ? null : (
+        <details className="reasoning">
+          <summary>{text.chat.reasoning}</summary>
+          <p dir="auto">{reply.reasoning}</p>
+        </details>
+      )}
+      {reply.state === "waiting" ? <Waiting reply={reply} /> : null}
+      {reply.text === "" ? null : <Markdown text={reply.text} />}
+      <Ending reply={reply} last={last} />
+      <TroubleAt message={reply.id} />
+      <footer>
+        {live ? (
+          <WritingNow reply={reply} />
+        ) : (
+          <>
+            {branches ? <Branches {...branches} kind="reply" /> : null}
+            <ReplyActions
+              reply={reply}
+              secret={alias !== undefined}
+              onRated={(rating) => setRemarks(rating !== 0)}
+            />
+            {alias === undefined ? <Measured reply={reply} /> : null}
+          </>
+        )}
+      </footer>
+      {live ? null : <Rating reply={reply} open={remarks} onOpen={setRemarks} />}
+    </article>
+  );
+});
+
+/** How the reply ended, unless it simply came to its end. */
+function Ending({ reply, last }: { reply: Message; last: boolean }) {
+  const text = useText();
+  const { acts } = useTalk();
+  const { conversation, how, edit } = usePlace();
+  if (reply.state === "failed") {
+    const { code = "", message = "" } = reply.failure ?? {};
+    const retry = () => {
+      if (how) void acts.again(conversation, reply.id, { ...how, models: ownModel(reply, how) });
+    };
+    return (
+      // Above the newest, trying again would take what was said since out of sight.
+      <Failed failure={failure(kindOf(0, code), message)} onRetry={last && how ? retry : null}>
+        {last && reply.text === "" && reply.parent !== null ? (
+          <button type="button" className="button" onClick={() => edit(reply.parent)}>
+            {text.chat.edit}
+          </button>
+        ) : null}
+      </Failed>
+    );
+  }
+  const said = ending(text, reply);
+  if (said === null) return null;
+  return (
+    <p className="ending">
+      <InfoIcon size={16} />
+      {said}
+    </p>
+  );
+}
+
+/** Another reply comes from the model that is chosen above; a failed one is tried with it too. */
+function ownModel(reply: Message, how: { models: readonly string[] }): readonly string[] {
+  return how.models.length === 1 ? how.models : reply.model === null ? [] : [reply.model];
+}

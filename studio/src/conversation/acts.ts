@@ -1,0 +1,315 @@
+import type { AgainBody, ConversationBody, SamplingBody } from "../api/conversations";
+import type { Failure } from "../api/errors";
+import { failureIn, type Chats } from "./chats";
+import type { Blind } from "./compare";
+import { blank, headed, isPending, sendBody, settle } from "./shown";
+import type { Attached, Id, Message, Queued, Sending } from "./types";
+
+/** How replies are asked for. */
+export interface Asking {
+  /** One, or up to four that answer side by side. */
+  models: readonly string[];
+  sampling: SamplingBody;
+}
+
+/** What is said. */
+export interface Saying {
+  text: string;
+  attachments: readonly Attached[];
+  when?: "queue" | "now" | "steer";
+  /** In place of this question, as a branch beside it. */
+  instead?: Id;
+  /** The replies' names are hidden until somebody has voted. */
+  blind?: boolean;
+}
+
+/** What a person does. Nothing that fails is lost: it stays where it was, with the reason. */
+export class Acts {
+  /** Conversations whose outbox is being emptied. */
+  private readonly posting = new Set<Id>();
+
+  constructor(
+    private readonly chats: Chats,
+    private readonly blind: Blind,
+  ) {}
+
+  /** Says something, in a new conversation where `id` is null. Gives the conversation's name. */
+  send(id: Id | null, what: Saying, how: Asking): Id {
+    const { world } = this.chats;
+    const conversation = id ?? world.newId();
+    if (!this.chats.get(conversation)) this.chats.put(blank(conversation, "unmade"));
+    const sending = this.sending(conversation, what, how);
+    if (what.blind && how.models.length > 1) this.blind.add(sending.body.id);
+    this.chats.change(conversation, (shown) => ({
+      ...shown,
+      sending: [...shown.sending, sending],
+      trouble: null,
+      undo: null,
+    }));
+    void this.post(conversation);
+    return conversation;
+  }
+
+  /** Says something else in place of a question. Its files go along, as copies. */
+  async instead(id: Id, question: Message, text: string, how: Asking): Promise<void> {
+    const { api } = this.chats;
+    await this.attempt(id, question.id, async () => {
+      const attachments: Attached[] = [];
+      for (const file of question.attachments)
+        attachments.push(await api.attach(file.name, await api.file(file.id)));
+      this.send(id, { text, attachments, when: "now", instead: question.id }, how);
+    });
+  }
+
+  private sending(conversation: Id, what: Saying, how: Asking): Sending {
+    const shown = this.chats.get(conversation);
+    const attachments = [...what.attachments];
+    const ids = attachments.map((one) => one.id);
+    const body = sendBody(this.chats.world.newId(), what.text, { ...how, attachments: ids });
+    if (what.when && what.when !== "queue") body.when = what.when;
+    const place = what.instead === undefined ? undefined : shown?.tree.get(what.instead);
+    if (place?.parent) body.parent = place.parent;
+    else if (place) body.root = true;
+    const queues = shown !== undefined && isPending(shown);
+    return { body, attachments, queues, failure: null };
+  }
+
+  /** Tries again what did not go out, and what waited behind it. */
+  resend(id: Id): void {
+    this.chats.change(id, (shown) => ({
+      ...shown,
+      sending: shown.sending.map((one) => ({ ...one, failure: null })),
+    }));
+    void this.post(id);
+  }
+
+  /** Takes back what did not go out. Gives it, to be written anew. */
+  discard(id: Id, message: Id): Sending | null {
+    const found = this.chats.get(id)?.sending.find((one) => one.body.id === message);
+    this.unlist(id, message);
+    void this.post(id);
+    return found ?? null;
+  }
+
+  /** Sends what waits, one after the other: the order is the person's. */
+  private async post(id: Id): Promise<void> {
+    if (this.posting.has(id)) return;
+    this.posting.add(id);
+    try {
+      for (;;) {
+        const next = this.chats.get(id)?.sending[0];
+        if (!next || next.failure) return;
+        await this.postOne(id, next);
+      }
+    } finally {
+      this.posting.delete(id);
+    }
+  }
+
+  private async postOne(id: Id, { body, attachments }: Sending): Promise<void> {
+    const { api } = this.chats;
+    try {
+      if (this.chats.get(id)?.state === "unmade") {
+        await api.create(id, body.models?.[0] ?? null);
+        this.chats.made(id);
+      }
+      const { state, replies, version } = await api.send(id, body);
+      if (state === "queued") this.queued(id, body.id, body, attachments);
+      else await this.answered(id, [body.id, ...replies], replies[0], version);
+      this.unlist(id, body.id);
+    } catch (error) {
+      const why = failureIn(error);
+      this.chats.change(id, (shown) => ({
+        ...shown,
+        sending: shown.sending.map((one) =>
+          one.body.id === body.id ? { ...one, failure: why } : one,
+        ),
+      }));
+    }
+  }
+
+  /** Its place in the queue, until the queue itself is told. */
+  private queued(
+    conversation: Id,
+    id: Id,
+    { text, models = [] }: Sending["body"],
+    attachments: Attached[],
+  ): void {
+    const item: Queued = { id, text, attachments, models, created_at: Date.now() / 1000 };
+    this.chats.change(conversation, (shown) =>
+      shown.queue.some((one) => one.id === id) || shown.tree.has(id)
+        ? settle(shown)
+        : settle({ ...shown, queue: [...shown.queue, item] }),
+    );
+  }
+
+  /** Shows replies that were asked for, also while the event stream is away. */
+  private async answered(
+    conversation: Id,
+    ids: Id[],
+    head: Id | undefined,
+    version: number,
+  ): Promise<void> {
+    const { api, shelf } = this.chats;
+    const missing = ids.filter((id) => !shelf.get(id));
+    const found: Message[] = missing.length > 0 ? await api.read(conversation, missing) : [];
+    for (const message of found) this.chats.place(conversation, message);
+    if (head !== undefined)
+      this.chats.change(conversation, (shown) => headed(shown, head, version));
+  }
+
+  private unlist(id: Id, message: Id): void {
+    this.chats.change(id, (shown) => ({
+      ...shown,
+      sending: shown.sending.filter((one) => one.body.id !== message),
+    }));
+  }
+
+  /** Asks for another reply to the same question, or for one that goes on from `beginning`. */
+  again(id: Id, message: Id, how: Asking, beginning = ""): Promise<boolean> {
+    const body: AgainBody = { id: this.chats.world.newId(), sampling: how.sampling };
+    const [model] = how.models;
+    if (model !== undefined) body.model = model;
+    if (beginning !== "") body.beginning = beginning;
+    return this.attempt(id, message, async () => {
+      const { replies, version } = await this.chats.api.again(id, message, body);
+      await this.answered(id, replies, replies[0], version);
+    });
+  }
+
+  /** Stops a reply (null: all of the conversation). What they said is kept. */
+  stop(id: Id, reply: Id | null): Promise<boolean> {
+    return this.attempt(id, reply, async () => {
+      const stopped = await this.chats.api.stop(id, reply);
+      this.chats.want(stopped, id); // also while the event stream is away
+    });
+  }
+
+  /** Shows the branch through a message. */
+  show(id: Id, message: Id): Promise<boolean> {
+    const shown = this.chats.get(id);
+    if (shown?.path.includes(message)) return Promise.resolve(true);
+    if (shown?.tree.has(message))
+      this.chats.change(id, (one) => headed(one, one.tree.newest(message), one.version));
+    return this.attempt(id, message, async () =>
+      this.chats.absorb(await this.chats.api.change(id, { head: message })),
+    );
+  }
+
+  model(id: Id, model: string): Promise<boolean> {
+    const shown = this.chats.get(id);
+    if (!shown || shown.state === "unmade") return Promise.resolve(true);
+    return this.attempt(id, null, async () =>
+      this.chats.absorb(await this.chats.api.change(id, { model })),
+    );
+  }
+
+  /** Deletes a message and all below it; it can come back for a while. */
+  remove(id: Id, message: Id): Promise<boolean> {
+    return this.attempt(id, message, async () => {
+      this.chats.absorb(await this.chats.api.remove(id, message));
+      this.chats.change(id, (shown) => ({ ...shown, undo: message }));
+    });
+  }
+
+  putBack(id: Id): Promise<boolean> {
+    const undo = this.chats.get(id)?.undo;
+    if (!undo) return Promise.resolve(true);
+    return this.whole(id, () => this.chats.api.putBack(id, undo));
+  }
+
+  /** Brings a deleted conversation back. */
+  restore(id: Id): Promise<boolean> {
+    return this.attempt(id, null, async () => {
+      await this.chats.api.restore(id);
+      await this.chats.read(id);
+    });
+  }
+
+  rate(id: Id, message: Id, rating: -1 | 0 | 1, remark: string): Promise<boolean> {
+    const before = this.chats.shelf.get(message);
+    if (before) this.chats.shelf.put({ ...before, rating, remark });
+    return this.attempt(
+      id,
+      message,
+      async () => this.chats.place(id, await this.chats.api.rate(id, message, rating, remark)),
+      () => before && this.chats.shelf.put(before),
+    );
+  }
+
+  /** Says which of several replies is best (null: none is), and goes on with that one. */
+  vote(
+    id: Id,
+    group: Id,
+    winner: Id | null,
+    { shown, blind }: { shown: readonly Id[]; blind: boolean },
+  ): Promise<boolean> {
+    return this.attempt(id, shown[0] ?? null, async () => {
+      const vote = { id: this.chats.world.newId(), group, winner, shown: [...shown], blind };
+      await this.chats.api.vote(id, vote);
+      const question = this.chats.get(id)?.tree.get(shown[0] ?? "")?.parent;
+      if (question) this.blind.remove(question);
+      this.chats.change(id, (one) => ({ ...one, votes: { ...one.votes, [group]: winner } }));
+      if (winner !== null) await this.show(id, winner);
+    });
+  }
+
+  rewrite = (id: Id, item: Id, text: string) =>
+    this.queue(id, item, () => this.chats.api.rewrite(id, item, text));
+
+  withdraw = (id: Id, item: Id) => this.queue(id, item, () => this.chats.api.withdraw(id, item));
+
+  merge = (id: Id, item: Id, other: "previous" | "next") =>
+    this.queue(id, item, () => this.chats.api.merge(id, item, other));
+
+  now = (id: Id, item: Id) => this.queue(id, item, () => this.chats.api.now(id, item));
+
+  steer = (id: Id) => this.queue(id, null, () => this.chats.api.steer(id));
+
+  private queue(id: Id, item: Id | null, act: () => Promise<Queued[]>): Promise<boolean> {
+    return this.attempt(
+      id,
+      item,
+      async () => {
+        const queue = await act();
+        this.chats.change(id, (shown) => settle({ ...shown, queue }));
+        if (this.chats.get(id)?.live.length === 0) await this.chats.read(id);
+      },
+      (why) => {
+        if (why.kind === "gone") void this.chats.read(id); // it has become a question meanwhile
+      },
+    );
+  }
+
+  private whole(id: Id, act: () => Promise<ConversationBody>): Promise<boolean> {
+    return this.attempt(id, null, async () => {
+      this.chats.absorb(await act());
+      this.forget(id);
+    });
+  }
+
+  /** Closes the notice of what failed or was deleted. */
+  forget(id: Id): void {
+    this.chats.change(id, (shown) =>
+      shown.trouble || shown.undo ? { ...shown, trouble: null, undo: null } : shown,
+    );
+  }
+
+  private async attempt(
+    id: Id,
+    on: Id | null,
+    act: () => Promise<void>,
+    undo?: (why: Failure) => void,
+  ): Promise<boolean> {
+    this.forget(id);
+    try {
+      await act();
+      return true;
+    } catch (error) {
+      const why = failureIn(error);
+      undo?.(why);
+      this.chats.change(id, (shown) => ({ ...shown, trouble: { on, failure: why } }));
+      return false;
+    }
+  }
+}
