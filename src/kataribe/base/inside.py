@@ -49,6 +49,8 @@ class Laid:
         ids: Of prompt and reply, the end token left out.
         prompt: How many of them are the prompt's.
         pieces: One for each of `ids`.
+        given: The prompt as text, control tokens written out.
+        marks: Where in `given` control tokens stand: beginning and end, in characters.
         text: What the reply's tokens spell, thoughts and their marks included.
         words_from: Where in `text` the reply's own words begin.
         starts: For each token of the reply, where in `text` it begins (characters).
@@ -61,6 +63,8 @@ class Laid:
     ids: tuple[int, ...]
     prompt: int
     pieces: tuple[Piece, ...]
+    given: str
+    marks: tuple[tuple[int, int], ...]
     text: str
     words_from: int
     starts: tuple[int, ...]

@@ -92,8 +92,9 @@ class LocalModels:
 
     def metrics(self) -> Sequence[Sample]:
         """The engines' figures."""
-        ready = cast("Iterable[tuple[str, LocalModel]]", self._residents.ready())
-        return [sample for name, model in ready for sample in _samples(name, model)]
+        ready = [each for each in self._residents.ready() if hasattr(each[1], "engine")]
+        engines = cast("Iterable[tuple[str, LocalModel]]", ready)
+        return [sample for name, model in engines for sample in _samples(name, model)]
 
     @property
     def shelf(self) -> CatalogShelf:

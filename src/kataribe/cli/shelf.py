@@ -99,6 +99,11 @@ class CatalogShelf:
         del held
         return MeasuredModel(model, lambda measured: self._record(name, plan, measured))
 
+    def count_load(self) -> None:
+        """Something beside the models was loaded: the peak of memory is not one model's alone."""
+        with self._lock:
+            self._loads += 1
+
     def check_context(self, name: str) -> None:
         """Raises `SettingsError` when the context that is set is longer than the model's own."""
         wanted = self._settings.ctx

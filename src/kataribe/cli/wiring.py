@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kataribe.base.lm import LM
     from kataribe.base.settings import Settings
     from kataribe.base.workspace import Workspace
+    from kataribe.cli.inside_here import AttentionHere
     from kataribe.cli.models_here import LocalModels
     from kataribe.serve.lifecycle import Lifecycle
     from kataribe.store.database import Store
@@ -55,7 +56,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     with (
         holding(workspace),
         open_store(workspace) as store,
-        _open_models(settings, workspace) as models,
+        _open_models(settings, workspace) as (models, attention),
     ):
         models.check_context(settings.model)
         cycle = Lifecycle()
@@ -67,6 +68,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
             Chats(store, models, settings.model),
             jobs=Workers(store, {KIND: Downloads(catalog, store)}),
             catalog=ShownCatalog(catalog, models, settings),
+            attention=attention,
         )
         app = create_app(models, server_settings(settings), cycle, rooms)
         # The first question should not have to wait for the load; who asks earlier waits for it.
@@ -103,16 +105,21 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
 
 
 @contextlib.contextmanager
-def _open_models(settings: Settings, workspace: Workspace) -> Iterator[LocalModels]:
+def _open_models(
+    settings: Settings, workspace: Workspace
+) -> Iterator[tuple[LocalModels, AttentionHere]]:
+    from kataribe.cli.inside_here import AttentionHere, ShelfWithViews
     from kataribe.cli.models_here import LocalModels
     from kataribe.cli.shelf import CatalogShelf
     from kataribe.run.catalog.catalog import Catalog
     from kataribe.run.inference.residents import Residents
 
     shelf = CatalogShelf(Catalog(workspace), settings)
-    models = LocalModels(shelf, Residents(shelf, budget=shelf.budget, queue=settings.queue))
+    views = ShelfWithViews(shelf)
+    residents = Residents(views, budget=shelf.budget, queue=settings.queue)
+    models = LocalModels(shelf, residents)
     try:
-        yield models
+        yield models, AttentionHere(views, residents)
     finally:
         models.close()
 

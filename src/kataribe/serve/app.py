@@ -27,6 +27,7 @@ from kataribe.serve.docs import docs_router
 from kataribe.serve.errors import RefusedError, error_response, on_error
 from kataribe.serve.events import events_router
 from kataribe.serve.gate import Gate
+from kataribe.serve.inside import inside_router
 from kataribe.serve.jobs import jobs_router, working
 from kataribe.serve.lifecycle import Lifecycle
 from kataribe.serve.messages import messages_router
@@ -44,6 +45,7 @@ from kataribe.serve.settings import ServerSettings
 from kataribe.serve.studio_files import StudioFiles
 from kataribe.serve.sweeping import sweep_now_and_then
 from kataribe.serve.tokens import tokens_router
+from kataribe.serve.transfer import transfer_router
 
 
 def create_app(
@@ -82,11 +84,13 @@ def create_app(
     app.include_router(people_router(desk))
     app.include_router(conversations_router(desk))
     app.include_router(messages_router(desk))
+    app.include_router(inside_router(desk))
     app.include_router(queue_router(desk))
     app.include_router(events_router(desk))
     app.include_router(search_router(desk))
     app.include_router(attachments_router(desk))
     app.include_router(preferences_router(desk))
+    app.include_router(transfer_router(desk))
     app.include_router(jobs_router(desk))
     app.include_router(catalog_router(desk))
     app.include_router(docs_router(app))

@@ -7,7 +7,7 @@ cut a word in another way, or blanks around a thought were not kept, `Laid.exact
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate
+from itertools import accumulate, groupby
 
 from kataribe.base.errors import UnsupportedError
 from kataribe.base.inside import Laid, Piece, Said
@@ -148,10 +148,13 @@ def _laid(
     starts, whole = _places(raw, offsets)
     text = raw.decode("utf-8", "replace")
     every = (*prompt, *ids)
+    given, marks = _written_out(tokenizer, prompt)
     return Laid(
         ids=every,
         prompt=len(prompt),
         pieces=tuple(piece_of(tokenizer, token) for token in every),
+        given=given,
+        marks=marks,
         text=text,
         words_from=len(text) - len(words) if text.endswith(words) else len(text),
         starts=starts,
@@ -159,6 +162,23 @@ def _laid(
         ended=said.ended and bool(tokenizer.eos_ids),
         exact=exact,
     )
+
+
+def _written_out(
+    tokenizer: Tokenizer, ids: Sequence[int]
+) -> tuple[str, tuple[tuple[int, int], ...]]:
+    """The text of ids with control tokens in it, and where those stand."""
+    text = ""
+    marks: list[tuple[int, int]] = []
+    for is_special, run in groupby(ids, tokenizer.is_special):
+        if not is_special:
+            text += b"".join(map(tokenizer.token_bytes, run)).decode("utf-8", "replace")
+            continue
+        for token in run:
+            start = len(text)
+            text += piece_of(tokenizer, token).text
+            marks.append((start, len(text)))
+    return text, tuple(marks)
 
 
 def _places(raw: bytes, offsets: Sequence[int]) -> tuple[tuple[int, ...], tuple[bool, ...]]:
