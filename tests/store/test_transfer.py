@@ -31,6 +31,11 @@ def saved(store: Store, path: Path, owner: str = LOCAL) -> dict[str, Any]:
     return told
 
 
+def taken(store: Store, owner: str, path: Path) -> Arrived:
+    with path.open("rb") as file:
+        return imported(store, owner, file)
+
+
 def fill(store: Store, owner: str = LOCAL) -> tuple[str, list[str]]:
     with store.writing() as tx:
         id_, said = talk(tx, "質問です", "返答です", "続き", "終わり", owner=owner, title="題名")
@@ -92,7 +97,7 @@ def test_there_and_back(store, tmp_path):
         "interrupted",
     }
     other = Store(tmp_path / "other" / "k.db")
-    assert imported(other, LOCAL, tmp_path / "out.json") == Arrived(1, 5, 0)
+    assert taken(other, LOCAL, tmp_path / "out.json") == Arrived(1, 5, 0)
     assert without_names(saved(other, tmp_path / "again.json")) == without_names(told)
     with other.reading() as tx:
         assert conversations.get(tx, LOCAL, id_).title == "題名"
@@ -107,7 +112,7 @@ def test_there_and_back(store, tmp_path):
     # Once more, also laid out otherwise: nothing doubles.
     (tmp_path / "wide.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
     for name in ("out.json", "wide.json"):
-        assert imported(other, LOCAL, tmp_path / name) == Arrived(0, 0, 1)
+        assert taken(other, LOCAL, tmp_path / name) == Arrived(0, 0, 1)
     assert without_names(saved(other, tmp_path / "again.json")) == without_names(told)
     other.close()
 
@@ -117,7 +122,7 @@ def test_ids_of_somebody_else_are_not_taken(store, tmp_path):
     told = saved(store, tmp_path / "out.json")
     with store.writing() as tx:
         person(tx, "other")
-    assert imported(store, "other", tmp_path / "out.json") == Arrived(1, 5, 0)
+    assert taken(store, "other", tmp_path / "out.json") == Arrived(1, 5, 0)
     assert without_names(saved(store, tmp_path / "mine.json")) == without_names(told)  # untouched
     theirs = saved(store, tmp_path / "theirs.json", "other")
     (one,) = theirs["conversations"]
@@ -131,7 +136,7 @@ def test_ids_of_somebody_else_are_not_taken(store, tmp_path):
     assert set(one["votes"][0]["shown"]) <= ids
     assert len(theirs["files"]) == 2
     assert not ids & {message["id"] for message in told["conversations"][0]["messages"]}
-    assert imported(store, "other", tmp_path / "out.json") == Arrived(0, 0, 1)
+    assert taken(store, "other", tmp_path / "out.json") == Arrived(0, 0, 1)
     with store.reading() as tx:
         assert len(search.find(tx, "other", "返答", kinds=["message"], limit=9)) == 1
         assert len(search.find(tx, LOCAL, "返答", kinds=["message"], limit=9)) == 1
@@ -143,13 +148,13 @@ def test_what_was_deleted_is_not_exported_and_comes_back_from_an_export(store, t
     with store.writing() as tx:
         conversations.delete(tx, LOCAL, id_)
     assert saved(store, tmp_path / "none.json")["conversations"] == []
-    assert imported(store, LOCAL, tmp_path / "out.json") == Arrived(1, 5, 0)
-    assert imported(store, LOCAL, tmp_path / "out.json") == Arrived(0, 0, 1)
+    assert taken(store, LOCAL, tmp_path / "out.json") == Arrived(1, 5, 0)
+    assert taken(store, LOCAL, tmp_path / "out.json") == Arrived(0, 0, 1)
     (one,) = saved(store, tmp_path / "new.json")["conversations"]
     assert one["id"] != id_
     assert len(saved(store, tmp_path / "new.json")["files"]) == 2
     purge.delete_for_good(store, LOCAL, id_)
-    assert imported(store, LOCAL, tmp_path / "out.json") == Arrived(1, 5, 0)
+    assert taken(store, LOCAL, tmp_path / "out.json") == Arrived(1, 5, 0)
     with store.reading() as tx:
         assert conversations.get(tx, LOCAL, id_).title == "題名"
 
@@ -168,9 +173,9 @@ def test_an_import_that_was_cut_off_goes_on(store, tmp_path, monkeypatch):
 
     monkeypatch.setattr(arriving, "_attach", broken)
     with pytest.raises(Exception, match="No space"):
-        imported(other, LOCAL, tmp_path / "out.json")
+        taken(other, LOCAL, tmp_path / "out.json")
     monkeypatch.setattr(arriving, "_attach", real)
-    assert imported(other, LOCAL, tmp_path / "out.json") == Arrived(0, 0, 2)
+    assert taken(other, LOCAL, tmp_path / "out.json") == Arrived(0, 0, 2)
     assert without_names(saved(other, tmp_path / "again.json")) == without_names(told)
     other.close()
 
@@ -199,7 +204,7 @@ def test_trees_there_and_back(tmp_path_factory, tree):
             conversations.touch(tx, id_, ids[-1])
         before = messages.nodes(tx, id_)
     told = saved(store, folder / "out.json")
-    assert imported(other, LOCAL, folder / "out.json") == Arrived(1, len(tree), 0)
+    assert taken(other, LOCAL, folder / "out.json") == Arrived(1, len(tree), 0)
     with other.reading() as tx:
         assert messages.nodes(tx, id_) == before
     assert without_names(saved(other, folder / "back.json")) == without_names(told)
@@ -293,7 +298,7 @@ def test_harmful_files_bring_nothing(store, tmp_path, harm):
     good = Store(tmp_path / "good" / "k.db")
     (tmp_path / "bad.json").write_text(json.dumps(told), encoding="utf-8")
     with pytest.raises(InputError, match=words) as caught:
-        imported(good, LOCAL, tmp_path / "bad.json")
+        taken(good, LOCAL, tmp_path / "bad.json")
     assert caught.value.param
     empty = saved(good, tmp_path / "empty.json")
     assert (empty["conversations"], empty["preferences"]) == ([], {})
@@ -316,7 +321,7 @@ def test_harmful_files_bring_nothing(store, tmp_path, harm):
 def test_what_is_no_export(store, tmp_path, raw, words):
     (tmp_path / "bad.json").write_bytes(raw)
     with pytest.raises(InputError, match=words):
-        imported(store, LOCAL, tmp_path / "bad.json")
+        taken(store, LOCAL, tmp_path / "bad.json")
 
 
 def test_a_file_that_was_cut_off(store, tmp_path):
@@ -328,27 +333,25 @@ def test_a_file_that_was_cut_off(store, tmp_path):
     for part in (raw[:-4], b"".join(lines[:2]), b"".join(lines[:3])[:-10], raw + b"{}\n"):
         (tmp_path / "cut.json").write_bytes(part)
         with pytest.raises(InputError, match="Nothing was imported"):
-            imported(other, LOCAL, tmp_path / "cut.json")
+            taken(other, LOCAL, tmp_path / "cut.json")
     assert saved(other, tmp_path / "empty.json")["conversations"] == []
     other.close()
 
 
-def test_a_million_messages_in_one_conversation_are_refused(store, tmp_path):
+@pytest.mark.parametrize(
+    ("many", "words"), [(100_001, "100000"), (1_000_000, "Nothing was imported")]
+)
+def test_a_conversation_of_a_million_messages_is_refused(store, tmp_path, many, words):
     fill(store)
     told = saved(store, tmp_path / "out.json")
-    one = json.dumps(told["conversations"][0]["messages"][0])
-    talk_ = json.dumps({**told["conversations"][0], "messages": []})
+    message = json.dumps(told["conversations"][0]["messages"][0]) if many < 200_000 else "{}"
+    before, after = json.dumps({**told["conversations"][0], "messages": []}).split('"messages": []')
     begin = json.dumps({k: told[k] for k in ("format", "version", "made_at", "made_by")})
     with (tmp_path / "many.json").open("w", encoding="utf-8") as file:
         file.write(begin[:-1] + ',"preferences":{},"conversations":[\n')
-        file.write(talk_.replace('"messages": []', f'"messages": [{one}'))
-        file.write("")
-        file.flush()
-    text = (tmp_path / "many.json").read_text("utf-8").split(f"[{one}", 1)
-    with (tmp_path / "many.json").open("w", encoding="utf-8") as file:
-        file.write(f"{text[0]}[{one}")
-        for _ in range(300_000):
-            file.write("," + one)
-        file.write("]" + text[1] + '\n],"files":[\n]}\n')
-    with pytest.raises(InputError, match="100000"):
-        imported(store, LOCAL, tmp_path / "many.json")
+        file.write(f'{before}"messages": [{message}')
+        for _ in range(many):
+            file.write("," + message)
+        file.write("]" + after + '\n],"files":[\n]}\n')
+    with pytest.raises(InputError, match=words):
+        taken(store, LOCAL, tmp_path / "many.json")

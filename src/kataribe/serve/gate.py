@@ -39,6 +39,9 @@ BODY_SECONDS = 30.0
 RECHECKED = 15.0
 """Seconds after which a stream asks again whether its reader may still read it."""
 
+LONGER = {"/studio/api/import": 2 * 1024**3}
+"""Routes that read longer bodies than all others, in bytes; they lay them down on the disk."""
+
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -81,7 +84,7 @@ class Gate:
             cookies.append((b"set-cookie", set_session(scope, asker.renewed).encode()))
         if self._desk.rooms is not None:
             send = self._while_known(scope, asker, send)
-        await self._app(scope, _limited(receive, self._desk.settings.max_body_bytes), send)
+        await self._app(scope, _limited(receive, self._longest(scope)), send)
 
     async def _check(self, scope: Scope) -> Asker:
         host = self._check_host(scope)
@@ -179,8 +182,11 @@ class Gate:
             code="sign_in_needed",
         )
 
+    def _longest(self, scope: Scope) -> int:
+        return LONGER.get(scope["path"], self._desk.settings.max_body_bytes)
+
     def _check_length(self, scope: Scope) -> None:
-        limit = self._desk.settings.max_body_bytes
+        limit = self._longest(scope)
         for length in _all(scope, b"content-length"):
             if not length.isdecimal() or int(length[:20]) > limit:
                 raise _too_long(limit, f"{length[:20]} bytes long")

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -34,7 +33,7 @@ class Arrived:
     skipped: int
 
 
-def imported(store: Store, owner: str, path: Path) -> Arrived:
+def imported(store: Store, owner: str, file: BinaryIO) -> Arrived:
     """Takes an export in, as things of `owner`.
 
     All of it is checked before any of it is kept. Then every conversation goes in by itself, so
@@ -44,9 +43,9 @@ def imported(store: Store, owner: str, path: Path) -> Arrived:
 
     Raises `InputError` for a file that is no export, damaged, or hostile.
     """
-    _check_all(path)
+    _check_all(file)
     came = said = skipped = 0
-    for part in parts(path):
+    for part in parts(file):
         if isinstance(part, Beginning):
             with store.writing() as tx:
                 own = preferences.read(tx, owner)
@@ -64,10 +63,10 @@ def imported(store: Store, owner: str, path: Path) -> Arrived:
     return Arrived(came, said, skipped)
 
 
-def _check_all(path: Path) -> None:
+def _check_all(file: BinaryIO) -> None:
     ids: set[str] = set()
     places: dict[str, str] = {}
-    for part in parts(path):
+    for part in parts(file):
         if isinstance(part, Conversation):
             check(part)
             below = [*(each.id for each in part.messages), *(each.id for each in part.queue)]

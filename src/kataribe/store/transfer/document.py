@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints
 
 FORMAT = "kataribe-export"
 VERSION = 1
@@ -134,9 +134,9 @@ class Conversation(Strict):
     head: Id | None
     created_at: When
     updated_at: When
-    messages: Annotated[list[Message], Field(max_length=MOST_MESSAGES)]
-    queue: Annotated[list[Waiting], Field(max_length=100)]
-    votes: Annotated[list[Vote], Field(max_length=MOST_MESSAGES)]
+    messages: Annotated[list[Message], Field(max_length=MOST_MESSAGES), FailFast()]
+    queue: Annotated[list[Waiting], Field(max_length=100), FailFast()]
+    votes: Annotated[list[Vote], Field(max_length=MOST_MESSAGES), FailFast()]
 
 
 class File(Strict):

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import base64
 import binascii
+import io
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 
 from pydantic import ValidationError
 from pydantic_core import from_json
@@ -34,11 +34,12 @@ _CONVERSATIONS = b',"conversations":['
 _FILES = b'],"files":['
 
 
-def parts(path: Path) -> Iterator[Part]:
+def parts(file: BinaryIO) -> Iterator[Part]:
     """The parts of an export, each checked by itself. Raises `InputError`."""
-    with path.open("rb") as file:
-        first = file.readline(LONGEST_LINE)
-    yield from _by_lines(path) if first.rstrip().endswith(_CONVERSATIONS) else _whole(path)
+    file.seek(0)
+    laid_out = file.readline(LONGEST_LINE).rstrip().endswith(_CONVERSATIONS)
+    file.seek(0)
+    yield from _by_lines(file) if laid_out else _whole(file)
 
 
 def file_data(file: File) -> bytes:
@@ -56,41 +57,41 @@ def file_data(file: File) -> bytes:
     return data
 
 
-def _by_lines(path: Path) -> Iterator[Part]:
+def _by_lines(file: BinaryIO) -> Iterator[Part]:
     place = "the first line"
     section: type[Conversation | File] = Conversation
     closed = False
-    with path.open("rb") as file:
-        for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), 1):
-            line = line.strip()
-            place = f"line {number}"
-            if len(line) > LONGEST_LINE:
-                raise _wrong(place, f"it has more than {LONGEST_LINE:,} bytes")
-            if number == 1:
-                yield _beginning(_json(line.removesuffix(_CONVERSATIONS) + b"}", place))
-            elif closed:
-                if line:
-                    raise _wrong(place, "nothing may follow the end")
-            elif line == _FILES and section is Conversation:
-                section = File
-            elif line == b"]}" and section is File:
-                closed = True
-            else:
-                yield _shaped(section, _json(line.removesuffix(b","), place), place)
+    for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), 1):
+        line = line.strip()
+        place = f"line {number}"
+        if len(line) > LONGEST_LINE:
+            raise _wrong(place, f"it has more than {LONGEST_LINE:,} bytes")
+        if number == 1:
+            yield _beginning(_json(line.removesuffix(_CONVERSATIONS) + b"}", place))
+        elif closed:
+            if line:
+                raise _wrong(place, "nothing may follow the end")
+        elif line == _FILES and section is Conversation:
+            section = File
+        elif line == b"]}" and section is File:
+            closed = True
+        else:
+            yield _shaped(section, _json(line.removesuffix(b","), place), place)
     if not closed:
         raise _wrong(place, "the file ends there, before its end; it was cut off")
 
 
-def _whole(path: Path) -> Iterator[Part]:
+def _whole(file: BinaryIO) -> Iterator[Part]:
     """A document that somebody laid out anew."""
-    size = path.stat().st_size
+    size = file.seek(0, io.SEEK_END)
+    file.seek(0)
     if size > LARGEST_OTHER:
         raise _wrong(
             "its lines",
             f"a document of {size:,} bytes can only be read as it was exported, one line for each "
             f"conversation; laid out otherwise, at most {LARGEST_OTHER:,} are read",
         )
-    told = _json(path.read_bytes(), "the document")
+    told = _json(file.read(), "the document")
     if not isinstance(told, dict):
         raise _wrong("the document", "it is no JSON object")
     talks, files = told.pop("conversations", None), told.pop("files", None)
