@@ -10,7 +10,9 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import kataribe
+from kataribe.serve.shapes.catalog import Pull
 from kataribe.serve.shapes.chat import ChatCompletionRequest
+from kataribe.serve.shapes.conversations import Empty
 from kataribe.serve.shapes.people import NewKey, PasswordChange, SignIn
 from kataribe.serve.shapes.replies import ChatCompletionChunk
 from kataribe.serve.shapes.residents import LoadRequest, UnloadRequest
@@ -29,6 +31,8 @@ INCOMING: tuple[type[BaseModel], ...] = (
     DetokenizeRequest,
     LoadRequest,
     UnloadRequest,
+    Pull,
+    Empty,
     SignIn,
     PasswordChange,
     NewKey,
