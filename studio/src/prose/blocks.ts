@@ -17,7 +17,7 @@ export function markdownBlocks(text: string): string[] {
   let apart = false; // whether what comes next cannot belong to what came before
   let afterBlank = false;
   for (const line of text.split("\n")) {
-    const opens = fence === null ? opening(line) : null;
+    const opens: string | null = fence === null ? opening(line) : null;
     const atMargin = opens !== null && !line.startsWith(" ");
     if (block.length > 0 && fence === null)
       if (apart || atMargin || (afterBlank && startsAnew(line))) {

@@ -1,37 +1,35 @@
 import { useCallback, useEffect, useMemo, useState, type ReactNode } from "react";
 
 import { SettingsContext } from "./context";
+import { readLocal, writeLocal } from "./local";
 import { parseSettings, STORAGE_NAME, type Settings } from "./settings";
+import { useServerCopy } from "./useServerCopy";
 
-function read(): string | null {
-  try {
-    return localStorage.getItem(STORAGE_NAME);
-  } catch {
-    return null; // storage is closed (private windows of some browsers): defaults serve
-  }
-}
-
-function write(settings: Settings): boolean {
-  try {
-    localStorage.setItem(STORAGE_NAME, JSON.stringify(settings));
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/** Gives every page the settings, keeps them in this browser and applies language and colours. */
+/**
+ * Gives every page the settings and applies language and colours. They are kept by the server, and
+ * in this browser too, which has them at once and while the server is away.
+ */
 export function SettingsProvider({ children }: { children: ReactNode }) {
-  const [settings, setSettings] = useState(() => parseSettings(read(), navigator.language));
+  const [settings, setSettings] = useState(readLocal);
   const [kept, setKept] = useState(true);
 
-  const change = useCallback((part: Partial<Settings>) => {
-    // Read again first: another tab may have changed a different field meanwhile.
-    const next = { ...parseSettings(read(), navigator.language), ...part };
-    const written = write(next);
-    setKept(written);
-    setSettings((now) => (written ? next : { ...now, ...part }));
+  const take = useCallback((next: Settings) => {
+    setKept(writeLocal(next));
+    setSettings((now) => (JSON.stringify(now) === JSON.stringify(next) ? now : next));
   }, []);
+  const { server, failure, again, changed } = useServerCopy(settings, take);
+
+  const change = useCallback(
+    (part: Partial<Settings>) => {
+      // Read again first: another tab may have changed a different field meanwhile.
+      const next = { ...readLocal(), ...part };
+      const written = writeLocal(next);
+      setKept(written);
+      setSettings((now) => (written ? next : { ...now, ...part }));
+      changed(part);
+    },
+    [changed],
+  );
 
   useEffect(() => {
     const onStorage = (event: StorageEvent) => {
@@ -49,6 +47,9 @@ export function SettingsProvider({ children }: { children: ReactNode }) {
     else root.dataset["theme"] = settings.theme;
   }, [settings.language, settings.theme]);
 
-  const access = useMemo(() => ({ settings, change, kept }), [settings, change, kept]);
+  const access = useMemo(
+    () => ({ settings, change, kept, server, failure, again }),
+    [settings, change, kept, server, failure, again],
+  );
   return <SettingsContext value={access}>{children}</SettingsContext>;
 }

@@ -10,6 +10,12 @@ export interface Sampling {
   maxTokens: number | null;
 }
 
+/** Sampling under a name. */
+export interface Preset {
+  name: string;
+  sampling: Sampling;
+}
+
 export interface Settings {
   language: Language;
   theme: Theme;
@@ -19,10 +25,18 @@ export interface Settings {
   key: string | null;
   /** Model that was last chosen. */
   model: string | null;
+  /** Text that every new conversation begins with, unseen; empty for none. */
+  system: string;
   sampling: Sampling;
+  presets: readonly Preset[];
   /** Notices that were closed, by name. */
   dismissed: readonly string[];
 }
+
+/** UTF-16 units of a system text, so that it stays within the server's 64 KiB for a value. */
+export const SYSTEM_LENGTH = 16_000;
+export const PRESET_LENGTH = 60;
+export const MOST_PRESETS = 50;
 
 export const STORAGE_NAME = "kataribe.settings";
 
@@ -40,6 +54,8 @@ export function defaults(browserLanguage: string): Settings {
     enterSends: true,
     key: null,
     model: null,
+    system: "",
+    presets: [],
     sampling: { temperature: null, topP: null, maxTokens: null },
     dismissed: [],
   };
@@ -63,7 +79,6 @@ export function parseSettings(saved: string | null, browserLanguage: string): Se
   } catch {
     return base;
   }
-  const sampling = (found["sampling"] ?? {}) as Record<string, unknown>;
   const dismissed = found["dismissed"];
   return {
     language: LANGUAGES.find((language) => language === found["language"]) ?? base.language,
@@ -71,11 +86,47 @@ export function parseSettings(saved: string | null, browserLanguage: string): Se
     enterSends: found["enterSends"] !== false,
     key: isKey(found["key"]) ? found["key"] : null,
     model: isText(found["model"]) ? found["model"] : null,
-    sampling: {
-      temperature: within(sampling["temperature"], RANGES.temperature),
-      topP: within(sampling["topP"], RANGES.topP),
-      maxTokens: within(sampling["maxTokens"], RANGES.maxTokens),
-    },
+    system: isText(found["system"]) ? found["system"].slice(0, SYSTEM_LENGTH) : "",
+    sampling: parseSampling(found["sampling"]),
+    presets: parsePresets(found["presets"]),
     dismissed: Array.isArray(dismissed) ? dismissed.filter(isText) : [],
   };
+}
+
+function parseSampling(saved: unknown): Sampling {
+  const found = (typeof saved === "object" && saved !== null ? saved : {}) as Record<
+    string,
+    unknown
+  >;
+  return {
+    temperature: within(found["temperature"], RANGES.temperature),
+    topP: within(found["topP"], RANGES.topP),
+    maxTokens: within(found["maxTokens"], RANGES.maxTokens),
+  };
+}
+
+function parsePresets(saved: unknown): Preset[] {
+  if (!Array.isArray(saved)) return [];
+  const presets = new Map<string, Preset>();
+  for (const one of saved as unknown[]) {
+    const { name, sampling } = (one ?? {}) as { name?: unknown; sampling?: unknown };
+    if (!isText(name) || name.length > PRESET_LENGTH) continue;
+    presets.set(name, { name, sampling: parseSampling(sampling) });
+  }
+  return [...presets.values()].slice(0, MOST_PRESETS);
+}
+
+/** The presets with one more, or with a new meaning for its name. */
+export function withPreset(presets: readonly Preset[], preset: Preset): Preset[] {
+  return [...presets.filter((one) => one.name !== preset.name), preset].sort((one, other) =>
+    one.name.localeCompare(other.name),
+  );
+}
+
+export function sameSampling(one: Sampling, other: Sampling): boolean {
+  return (
+    one.temperature === other.temperature &&
+    one.topP === other.topP &&
+    one.maxTokens === other.maxTokens
+  );
 }
