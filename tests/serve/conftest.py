@@ -18,6 +18,7 @@ from kataribe.run.providers import ScriptedLM, ScriptedTokenizer
 from kataribe.serve.app import create_app
 from kataribe.serve.models import ModelInfo, Sample, TextTokenizer
 from kataribe.serve.ports import listen
+from kataribe.serve.rooms import Rooms
 from kataribe.serve.server import serve_async
 from kataribe.serve.settings import ServerSettings
 
@@ -87,10 +88,13 @@ def source_of(*lms: ScriptedLM) -> Source:
 
 @contextmanager
 def live_server(
-    source: Source, settings: ServerSettings | None = None, grace: float = 5.0
+    source: Source,
+    settings: ServerSettings | None = None,
+    grace: float = 5.0,
+    rooms: Rooms | None = None,
 ) -> Iterator[Live]:
     """Serves in a thread of its own until the block ends."""
-    app = create_app(source, settings or ServerSettings())
+    app = create_app(source, settings or ServerSettings(), rooms=rooms)
     listening = listen("127.0.0.1", 0)
     began = threading.Event()
     urls: list[str] = []

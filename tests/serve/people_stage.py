@@ -18,6 +18,7 @@ from kataribe.store import api_keys, people
 from kataribe.store.database import Store
 from kataribe.store.ids import now
 from kataribe.store.passwords import hashed
+from kataribe.store.workers import Workers
 from kataribe.use.chats.chats import Chats
 from tests.serve.conftest import Source, source_of
 
@@ -38,7 +39,7 @@ class Stage:
 
     def __post_init__(self) -> None:
         chats = Chats(self.store, self.source, "scripted", titles=False)
-        self.rooms = Rooms(store=self.store, chats=chats)
+        self.rooms = Rooms(store=self.store, chats=chats, jobs=Workers(self.store, {}))
         self.app = create_app(self.source, self.settings, rooms=self.rooms)
 
     @asynccontextmanager
