@@ -6,6 +6,7 @@ import type { Connection } from "../api/client";
 import type { EventLine } from "../api/events";
 import { ChatPage } from "../chat/ChatPage";
 import { TalkContext, type Talk } from "../conversation/context";
+import { Door } from "../people/Door";
 import { SearchPage } from "../search/SearchPage";
 import { SettingsPage } from "../settings/SettingsPage";
 import { SettingsProvider } from "../settings/SettingsProvider";
@@ -42,26 +43,28 @@ export function App({ talk, line, connection }: Props) {
           <TalkContext value={talk}>
             {/* At once and not in a transition: between two pages a second press would send twice. */}
             <BrowserRouter useTransitions={false}>
-              <Shell>
-                <ErrorBoundary>
-                  <Suspense fallback={null}>
-                    <Routes>
-                      <Route path="/" element={<Navigate to="/chat" replace />} />
-                      <Route element={<ChatLayout />}>
-                        <Route path="/chat" element={<ChatPage />} />
-                        <Route path="/chat/:conversation" element={<ChatPage />} />
-                        <Route path="/search" element={<SearchPage />} />
-                      </Route>
-                      <Route path="/models" element={<ModelsPage />} />
-                      <Route path="/models/*" element={<CardPage />} />
-                      <Route path="/jobs" element={<JobsPage />} />
-                      <Route path="/jobs/:job" element={<JobPage />} />
-                      <Route path="/settings" element={<SettingsPage />} />
-                      <Route path="*" element={<MissingPage />} />
-                    </Routes>
-                  </Suspense>
-                </ErrorBoundary>
-              </Shell>
+              <Door>
+                <Shell>
+                  <ErrorBoundary>
+                    <Suspense fallback={null}>
+                      <Routes>
+                        <Route path="/" element={<Navigate to="/chat" replace />} />
+                        <Route element={<ChatLayout />}>
+                          <Route path="/chat" element={<ChatPage />} />
+                          <Route path="/chat/:conversation" element={<ChatPage />} />
+                          <Route path="/search" element={<SearchPage />} />
+                        </Route>
+                        <Route path="/models" element={<ModelsPage />} />
+                        <Route path="/models/*" element={<CardPage />} />
+                        <Route path="/jobs" element={<JobsPage />} />
+                        <Route path="/jobs/:job" element={<JobPage />} />
+                        <Route path="/settings" element={<SettingsPage />} />
+                        <Route path="*" element={<MissingPage />} />
+                      </Routes>
+                    </Suspense>
+                  </ErrorBoundary>
+                </Shell>
+              </Door>
             </BrowserRouter>
           </TalkContext>
         </Live>

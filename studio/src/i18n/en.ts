@@ -546,6 +546,7 @@ export const en = {
     terms: "Read the terms",
     remove: "Remove from the list",
     act: (what: string, title: string) => `${what}: ${title}`,
+    progress: (title: string) => `Progress of ${title}`,
     asking: "Asked; waiting for a safe place to stop",
     why: {
       terms_not_accepted: "The terms of this model must be accepted first.",

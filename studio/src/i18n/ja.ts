@@ -549,7 +549,8 @@ export const ja: Catalogue = {
     accept: "利用条件に同意して、もう一度試す",
     terms: "利用条件を読む",
     remove: "一覧から消す",
-    act: (what, title) => `${title}：${what}`,
+    act: (what, title) => `「${title}」を${what}`,
+    progress: (title) => `「${title}」の進み具合`,
     asking: "区切りのよいところで止まるのを待っています",
     why: {
       terms_not_accepted: "先に、このモデルの利用条件に同意する必要があります。",

@@ -3,9 +3,10 @@ import { use, useEffect, useState, type ReactNode } from "react";
 import type { Failure } from "../api/errors";
 import { useLanguage, useText } from "../i18n";
 import { count } from "../i18n/format";
+import { useAccounts } from "../people/useMe";
+import { WayIn } from "../people/WayIn";
 import { SettingsContext } from "../settings/context";
 import { InfoIcon, RetryIcon, WarnIcon } from "./icons";
-import { KeyForm } from "./KeyForm";
 
 interface Props {
   failure: Failure;
@@ -21,14 +22,17 @@ export function Failed({ failure, onRetry, children }: Props) {
   const { settings } = use(SettingsContext);
   const asksKey = failure.kind === "key";
   const wait = useSecondsUntil(failure.retryAt);
-  const { what, why } = text.error[failure.kind];
+  const signedOut = useAccounts() && asksKey;
+  const { what, why } = signedOut
+    ? { what: text.people.signedOut, why: text.people.signedOutWhy }
+    : text.error[failure.kind];
   return (
     <div className={asksKey ? "notice" : "notice bad"} role="alert">
       {asksKey ? <InfoIcon size={18} /> : <WarnIcon size={18} />}
       <div className="stack">
         <strong>{what}</strong>
         <p>{why}</p>
-        {failure.said === "" ? null : (
+        {failure.said === "" || signedOut ? null : (
           <p className="said soft">
             {text.error.said}{" "}
             <q lang="en" dir="auto">
@@ -36,7 +40,7 @@ export function Failed({ failure, onRetry, children }: Props) {
             </q>
           </p>
         )}
-        {asksKey && onRetry ? <KeyForm onSaved={onRetry} /> : null}
+        {asksKey && onRetry ? <WayIn onSaved={onRetry} /> : null}
         <div className="row">
           {onRetry && (!asksKey || settings.key !== null) ? (
             <button type="button" className="button" onClick={() => onRetry()} disabled={wait > 0}>
