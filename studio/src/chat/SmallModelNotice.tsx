@@ -1,5 +1,7 @@
 import { use } from "react";
 
+import { Link } from "react-router";
+
 import { BIGGER_MODEL, isSmallDefault, type Model } from "../api/models";
 import { useText } from "../i18n";
 import { SettingsContext } from "../settings/context";
@@ -85,7 +87,12 @@ function Offer({ model, models, strong, onDone }: OfferProps) {
           {text.small.use(BIGGER_MODEL)}
         </button>
       ) : (
-        <Command command={`kataribe models pull ${BIGGER_MODEL}`} />
+        <>
+          <Command command={`kataribe models pull ${BIGGER_MODEL}`} />
+          <Link className="button fit" to={`/models/${BIGGER_MODEL}`}>
+            {text.small.page(BIGGER_MODEL)}
+          </Link>
+        </>
       )}
     </div>
   );

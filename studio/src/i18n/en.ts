@@ -318,6 +318,7 @@ export const en = {
     offer: (name: string) => `${name} speaks some Japanese. Fetch it in a terminal (1.1 GB):`,
     here: (name: string) => `${name} is already here and speaks some Japanese.`,
     use: (name: string) => `Use ${name}`,
+    page: (name: string) => `${name} on the models page`,
     dismiss: "Close this notice",
   },
   models: {
@@ -420,7 +421,6 @@ export const en = {
       parameters: "Parameters",
       languages: "Languages",
       source: "Source",
-      terms: "Terms",
     },
     fit: {
       title: "What to expect here",

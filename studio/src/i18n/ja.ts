@@ -322,6 +322,7 @@ export const ja: Catalogue = {
       `${name} なら、ある程度は日本語を話せます。端末で次のコマンドを実行すると取得できます（1.1 GB）。`,
     here: (name) => `ある程度は日本語を話せる ${name} は、すでに取得済みです。`,
     use: (name) => `${name} を使う`,
+    page: (name) => `モデルのページで ${name} を見る`,
     dismiss: "このお知らせを閉じる",
   },
   models: {
@@ -424,7 +425,6 @@ export const ja: Catalogue = {
       parameters: "パラメーター数",
       languages: "言語",
       source: "取得元",
-      terms: "利用条件",
     },
     fit: {
       title: "この環境での見込み",

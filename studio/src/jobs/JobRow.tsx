@@ -38,7 +38,7 @@ export function JobRow({ job, title, onRemoved }: Props) {
       </div>
       {ended ? null : (
         <progress
-          aria-label={text.jobs.act(wordFor(text.jobs.states, job.state), job.title)}
+          aria-label={text.jobs.progress(job.title)}
           {...(share === null ? {} : { max: 1, value: share })}
           className={job.state === "running" || share !== null ? "" : "still"}
         />

@@ -9,6 +9,7 @@ import { count, percent } from "../i18n/format";
 import { CloseIcon, JobsIcon, WarnIcon } from "../ui/icons";
 import { endedBetween, hasEnded, inOrder, shareOfAll } from "./job";
 import { JobRow } from "./JobRow";
+import { useJobEvents } from "./useJobEvents";
 import { isAbsent, useJobs } from "./useJobs";
 
 /** Ended jobs that the tray still shows; the page has all. */
@@ -19,6 +20,7 @@ export function JobsTray() {
   const text = useText();
   const language = useLanguage();
   const query = useJobs();
+  useJobEvents();
   const dialog = useRef<HTMLDialogElement>(null);
   const jobs = query.data ?? [];
   const { said, failed, seen } = useEndings(query.data);

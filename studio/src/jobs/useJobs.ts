@@ -4,6 +4,7 @@ import { use, useCallback } from "react";
 import { ApiError } from "../api/errors";
 import { askJob, listJobs, removeJob, type Job, type JobWish } from "../api/jobs";
 import { SettingsContext } from "../settings/context";
+import { useIsTold } from "./useIsTold";
 import { hasEnded, isMoving, withJob } from "./job";
 
 const ABSENT: readonly string[] = ["refused", "model", "gone"];
@@ -20,13 +21,14 @@ const LATER = 15_000;
 /** The person's jobs: told by the event stream, and asked for in case that is down. */
 export function useJobs() {
   const { key } = use(SettingsContext).settings;
+  const told = useIsTold();
   return useQuery({
     queryKey: ["jobs", key],
     queryFn: ({ signal }) => listJobs({ key }, signal),
     placeholderData: keepPreviousData,
     refetchInterval: ({ state }) => {
       if (isAbsent(state.error)) return false;
-      return state.data?.some(isMoving) ? SOON : LATER;
+      return state.data?.some(isMoving) && !told ? SOON : LATER;
     },
   });
 }

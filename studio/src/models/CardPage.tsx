@@ -90,7 +90,12 @@ function Parts({ entry, card }: { entry: Entry; card: CatalogCard | null }) {
       {card ? <FetchPart model={card.model} /> : null}
       <Facts entry={entry} />
       {entry.here && !entry.card?.problem ? (
-        <TryBox key={entry.name} name={entry.name} chats={entry.card?.chats !== false} />
+        <TryBox
+          key={entry.name}
+          name={entry.name}
+          chats={entry.card?.chats !== false}
+          languages={entry.card?.languages ?? []}
+        />
       ) : null}
       {card && card.samples.length > 0 ? <Samples samples={card.samples} /> : null}
       {card?.model.installed ? <DeletePart card={card} /> : null}

@@ -3,7 +3,7 @@ import { use, useEffect, useId, useRef, useState } from "react";
 import type { ChatEvent, Stage } from "../api/chat";
 import type { Failure } from "../api/errors";
 import { failureFrom } from "../api/useModels";
-import { useLanguage, useText } from "../i18n";
+import { CATALOGUES, useLanguage, useText } from "../i18n";
 import type { Catalogue, Language } from "../i18n/catalogue";
 import { bytes, count, decimal } from "../i18n/format";
 import { SettingsContext } from "../settings/context";
@@ -26,11 +26,23 @@ interface Answer {
   failure: Failure | null;
 }
 
+interface TryProps {
+  name: string;
+  /** Whether it converses; otherwise it continues a text. */
+  chats: boolean;
+  /** Those it is good at; none when nobody said. */
+  languages: readonly string[];
+}
+
 /** A question to the model, of which nothing is kept. */
-export function TryBox({ name, chats }: { name: string; chats: boolean }) {
+export function TryBox({ name, chats, languages }: TryProps) {
   const text = useText();
   const words = text.models.try;
   const { enterSends } = use(SettingsContext).settings;
+  const language = useLanguage();
+  // A model is not asked in a language that it does not speak.
+  const speaks = languages.length === 0 || languages.includes(language);
+  const example = (speaks ? text : CATALOGUES.en).models.try.example;
   const [prompt, setPrompt] = useState("");
   const { answer, start, stop } = useTaste();
   const composition = useRef(new Composition());
@@ -38,7 +50,7 @@ export function TryBox({ name, chats }: { name: string; chats: boolean }) {
   const asking = answer?.state === "asking";
   const send = () => {
     if (asking) return;
-    start({ model: name, prompt: prompt.trim() === "" ? words.example : prompt, chats });
+    start({ model: name, prompt: prompt.trim() === "" ? example : prompt, chats });
   };
   return (
     <section
@@ -55,7 +67,7 @@ export function TryBox({ name, chats }: { name: string; chats: boolean }) {
           id={id}
           className="field"
           rows={3}
-          placeholder={words.example}
+          placeholder={example}
           aria-describedby={`${id}-hint`}
           value={prompt}
           onChange={(event) => setPrompt(event.target.value)}
