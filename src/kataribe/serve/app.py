@@ -42,6 +42,7 @@ from kataribe.serve.rooms import Rooms
 from kataribe.serve.search import search_router
 from kataribe.serve.service import service_router
 from kataribe.serve.settings import ServerSettings
+from kataribe.serve.sharing import sharing_router
 from kataribe.serve.studio_files import StudioFiles
 from kataribe.serve.sweeping import sweep_now_and_then
 from kataribe.serve.tokens import tokens_router
@@ -91,6 +92,7 @@ def create_app(
     app.include_router(attachments_router(desk))
     app.include_router(preferences_router(desk))
     app.include_router(transfer_router(desk))
+    app.include_router(sharing_router(desk))
     app.include_router(jobs_router(desk))
     app.include_router(catalog_router(desk))
     app.include_router(docs_router(app))
