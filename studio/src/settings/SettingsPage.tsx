@@ -2,6 +2,7 @@ import { use } from "react";
 
 import { useText } from "../i18n";
 import { LANGUAGE_NAMES, LANGUAGES } from "../i18n/catalogue";
+import { PeopleParts } from "../people/PeopleParts";
 import { Failed } from "../ui/Failed";
 import { Choice } from "./Choice";
 import { SettingsContext } from "./context";
@@ -24,7 +25,7 @@ export function SettingsPage() {
         <Looks />
         <NewChatSection />
         <SamplingSection />
-        <KeySection />
+        <PeopleParts otherwise={<KeySection />} />
         <DataSection />
       </div>
     </div>
