@@ -10,10 +10,10 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import kataribe
+from kataribe.serve.shapes import conversations, inside
 from kataribe.serve.shapes.catalog import Pull
 from kataribe.serve.shapes.chat import ChatCompletionRequest
-from kataribe.serve.shapes.conversations import Empty
-from kataribe.serve.shapes.people import NewKey, PasswordChange, SignIn
+from kataribe.serve.shapes.people import NewKey, PasswordChange, PreferenceChange, SignIn
 from kataribe.serve.shapes.replies import ChatCompletionChunk
 from kataribe.serve.shapes.residents import LoadRequest, UnloadRequest
 from kataribe.serve.shapes.text import (
@@ -32,10 +32,23 @@ INCOMING: tuple[type[BaseModel], ...] = (
     LoadRequest,
     UnloadRequest,
     Pull,
-    Empty,
     SignIn,
     PasswordChange,
     NewKey,
+    PreferenceChange,
+    conversations.Empty,
+    conversations.NewConversation,
+    conversations.ConversationChange,
+    conversations.Read,
+    conversations.Send,
+    conversations.Again,
+    conversations.Stop,
+    conversations.Rate,
+    conversations.Vote,
+    conversations.QueueChange,
+    conversations.Merge,
+    inside.Weigh,
+    inside.Attend,
 )
 EVENTS: tuple[type[BaseModel], ...] = (ChatCompletionChunk,)
 
