@@ -10,6 +10,7 @@ import { Chats } from "./conversation/chats";
 import { Blind } from "./conversation/compare";
 import { Drafts, Kept, Outbox } from "./conversation/store";
 import { browserWorld } from "./conversation/world";
+import { registerWorker } from "./install/worker";
 import "./styles/tokens.css";
 import "./styles/base.css";
 import "./styles/shell.css";
@@ -37,3 +38,5 @@ if (root)
       <App talk={talk} line={line} connection={connection} />
     </StrictMode>,
   );
+
+registerWorker();

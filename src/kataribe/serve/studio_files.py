@@ -19,7 +19,9 @@ NAMED = ("models",)
 
 POLICY = (
     "default-src 'self'; img-src 'self' data: blob:; media-src 'self' blob:; object-src 'none'; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    "base-uri 'none'; form-action 'none'; script-src 'self'; style-src 'self'; "
+    "connect-src 'self'; font-src 'self'; manifest-src 'self'; worker-src 'self'; "
+    "frame-src 'none'; frame-ancestors 'none'"
 )
 """Only the server's own scripts and styles run; nothing inline, nothing from elsewhere."""
 
@@ -59,6 +61,8 @@ class StudioFiles:
             hashed = path.startswith("assets/")
             age = "public, max-age=31536000, immutable" if hashed else "no-cache"
             found.headers["cache-control"] = age
+            if path.endswith(".webmanifest"):  # a type that many systems do not know by name
+                found.headers["content-type"] = "application/manifest+json"
             return found
         if "." in path.rpartition("/")[2] and path.split("/")[0] not in NAMED:
             raise HTTPException(404)  # a file that is not there, and no page of the studio
