@@ -115,7 +115,7 @@ def merged(items: Sequence[Item]) -> Item:
         asked.update({name: value for name, value in item.asked.items() if value})
     if attachments:
         asked["attachments"] = attachments
-    sources = [source for item in items for source in (*item.sources, item.id)]
+    sources = [source for item in items for source in (item.id, *item.sources)]
     return Item(
         items[0].id,
         "\n\n".join(item.text for item in items if item.text),

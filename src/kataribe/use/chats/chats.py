@@ -244,6 +244,10 @@ class Chats:
         runs = [run for run in map(self._replies.get, ids) if run is not None]
         return {run.live.message.id: run.live.snapshot() for run in runs}
 
+    def is_pending(self, id_: str) -> bool:
+        """Whether a reply is being written in a conversation."""
+        return bool(self._replies.of(id_))
+
     def waits_of(self, id_: str) -> Waits | None:
         """What a running reply waits for."""
         run = self._replies.get(id_)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -61,6 +61,7 @@ class Replies:
         run = Run(owner, id_, live)
         self._runs[message.id] = run
         run.task = asyncio.create_task(self._run(run))
+        run.task.add_done_callback(partial(self._broke, run))
 
     def get(self, reply: str) -> Run | None:
         """A running reply."""
@@ -100,10 +101,21 @@ class Replies:
             failure = {"code": error.code, "message": error.message}
             run.ending = run.live.ending("failed", failure)
         finally:
-            # Before the last change of its row: a late save would undo that.
+            # `wait` and not `await`: whoever stops this task must be heard here, too.
             saving.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await saving
+            await asyncio.wait({saving})
+        await self._on_end(run)
+
+    def _broke(self, run: Run, task: asyncio.Task[None]) -> None:
+        """An error that nobody foresaw ends the reply, too; its details are in the log."""
+        if task.cancelled() or task.exception() is None or self.get(run.live.message.id) is not run:
+            return
+        log.error("A reply by %s broke off", run.live.model, exc_info=task.exception())
+        said = "An unexpected error happened in the server. Its log has the details."
+        run.ending = run.live.ending("failed", {"code": "internal_error", "message": said})
+        run.task = asyncio.create_task(self._tell_end(run))
+
+    async def _tell_end(self, run: Run) -> None:
         await self._on_end(run)
 
     def _prompt(self, tx: Connection, run: Run) -> tuple[Turn, ...]:

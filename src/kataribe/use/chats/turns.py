@@ -22,6 +22,7 @@ from kataribe.store.conversations import Conversation
 from kataribe.store.ids import check_id, new_id
 from kataribe.store.messages import Message
 from kataribe.store.queue import Item
+from kataribe.use.chats.titles import first_words
 from kataribe.use.chats.values import Ended
 
 LONGEST_TEXT = 2_000_000
@@ -253,6 +254,8 @@ def _ask(
         )
         for name in names
     )
+    if not conversation.title:  # until a model or a person finds a better one
+        conversations.change(tx, owner, conversation.id, title=first_words(item.text))
     conversations.touch(tx, conversation.id, replies[0].id)
     return question, replies
 

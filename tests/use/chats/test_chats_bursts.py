@@ -1,0 +1,332 @@
+"""Bursts: nothing that a person says is lost, doubled or reordered, whatever happens when."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+
+import pytest
+
+from kataribe.base.errors import InputError, KataribeError, NotFoundError
+from kataribe.base.lm import Request
+from kataribe.base.messages import text_of
+from kataribe.run.providers import ScriptedLM
+from kataribe.run.providers.scripted import Reply
+from kataribe.store.asking import Retry, Said
+from kataribe.store.database import Store
+from kataribe.store.ids import new_id
+from kataribe.store.tables import LOCAL
+from kataribe.use.chats.chats import Chats
+from tests.use.chats.conftest import Models, Talk, begin
+
+
+def slow(text: str = "one two three four five six", pace: float = 0.02) -> ScriptedLM:
+    return ScriptedLM(lambda _: Reply(text, pace=pace), name="echo")
+
+
+async def said(talk: Talk, text: str, **more: object) -> str:
+    id_ = new_id()
+    await talk.chats.say(LOCAL, talk.id, Said(id_, text, **more))  # type: ignore[arg-type]
+    return id_
+
+
+async def test_a_message_is_answered(talk: Talk) -> None:
+    became = await talk.chats.say(LOCAL, talk.id, Said(new_id(), "Hello"))
+    assert became.state == "sent"
+    assert len(became.replies) == 1
+    await talk.quiet()
+    question, reply = talk.path()
+    assert (question.text, reply.text, reply.state) == ("Hello", "Yes.", "done")
+    assert reply.parent == question.id
+    assert reply.completion_tokens
+    assert reply.took is not None
+
+
+async def test_what_is_said_meanwhile_waits_in_order(talk: Talk, models: Models) -> None:
+    models.lms["echo"] = slow()
+    await said(talk, "a")
+    for text in "bcd":
+        became = await talk.chats.say(LOCAL, talk.id, Said(new_id(), text))
+        assert became.state == "queued"
+    assert [item.text for item in talk.waiting()] == ["b", "c", "d"]
+    await talk.until(lambda: not talk.waiting())
+    await talk.quiet()
+    assert [m.text for m in talk.path() if m.role == "user"] == ["a", "b", "c", "d"]
+    assert models.most == 1
+
+
+async def test_the_same_id_acts_once(talk: Talk, models: Models) -> None:
+    models.lms["echo"] = slow()
+    first, second = Said(new_id(), "a"), Said(new_id(), "b")
+    answers = await asyncio.gather(*(talk.chats.say(LOCAL, talk.id, first) for _ in range(5)))
+    assert {answer.id for answer in answers} == {first.id}
+    assert {answer.replies for answer in answers} == {answers[0].replies}
+    for _ in range(3):
+        assert (await talk.chats.say(LOCAL, talk.id, second)).state == "queued"
+    await talk.until(lambda: not talk.waiting())
+    await talk.quiet()
+    assert [m.text for m in talk.every() if m.role == "user"] == ["a", "b"]
+    again = await talk.chats.say(LOCAL, talk.id, second)
+    assert (again.state, len(again.replies)) == ("sent", 1)
+
+
+async def test_edit_withdraw_and_merge(talk: Talk, models: Models) -> None:
+    models.lms["echo"] = slow(pace=0.1)
+    await said(talk, "a")
+    b, c, d, e = [await said(talk, text) for text in "bcde"]
+    await talk.chats.edit(LOCAL, talk.id, c, "C")
+    await talk.chats.withdraw(LOCAL, talk.id, d)
+    items = await talk.chats.merge(LOCAL, talk.id, e, "previous")
+    assert [(item.id, item.text, item.sources) for item in items] == [
+        (b, "b", ()),
+        (c, "C\n\ne", (e,)),
+    ]
+    with pytest.raises(InputError, match="no previous message"):
+        await talk.chats.merge(LOCAL, talk.id, b, "previous")
+    with pytest.raises(NotFoundError, match="withdrawn"):
+        await talk.chats.withdraw(LOCAL, talk.id, d)
+    with pytest.raises(InputError, match="nothing but spaces"):
+        await talk.chats.edit(LOCAL, talk.id, b, " \u3000\n")
+    items = await talk.chats.merge(LOCAL, talk.id, b, "next")
+    assert [(item.text, item.sources) for item in items] == [("b\n\nC\n\ne", (c, e))]
+
+
+async def test_steering_stops_and_answers_everything_together(talk: Talk, models: Models) -> None:
+    models.lms["echo"] = slow(pace=0.05)
+    await said(talk, "a")
+    await said(talk, "b")
+    await talk.until(lambda: models.running == 1)
+    await asyncio.sleep(0.12)
+    models.lms["echo"] = ScriptedLM("Done.", name="echo", repeat=True)
+    last = await talk.chats.say(LOCAL, talk.id, Said(new_id(), "c", when="steer"))
+    assert last.state == "sent"
+    await talk.quiet()
+    question, stopped, turn, reply = talk.path()
+    assert (question.text, stopped.state) == ("a", "stopped")
+    assert stopped.text.startswith("one ")
+    assert (turn.text, reply.text, reply.state) == ("b\n\nc", "Done.", "done")
+    assert talk.waiting() == ()
+
+
+async def test_now_takes_the_place_of_what_runs(talk: Talk, models: Models) -> None:
+    models.lms["echo"] = slow(pace=0.05)
+    await said(talk, "a")
+    await said(talk, "b")
+    c = await said(talk, "c")
+    items = await talk.chats.now(LOCAL, talk.id, c)
+    assert [item.text for item in items] == ["b"]
+    await talk.until(lambda: not talk.waiting())
+    await talk.quiet()
+    assert [m.text for m in talk.path() if m.role == "user"] == ["a", "c", "b"]
+    assert [m.state for m in talk.path() if m.role == "assistant"] == ["stopped", "done", "done"]
+
+
+async def test_after_a_stop_by_hand_the_queue_waits_for_the_person(
+    talk: Talk, models: Models
+) -> None:
+    models.lms["echo"] = slow(pace=0.05)
+    await said(talk, "a")
+    await said(talk, "b")
+    stopped = await talk.chats.stop(LOCAL, talk.id)
+    assert len(stopped) == 1
+    await asyncio.sleep(0.2)
+    assert [item.text for item in talk.waiting()] == ["b"]
+    assert [m.state for m in talk.path()] == ["sent", "stopped"]
+    await said(talk, "c")  # goes behind what waits
+    await talk.until(lambda: not talk.waiting())
+    await talk.quiet()
+    assert [m.text for m in talk.path() if m.role == "user"] == ["a", "b", "c"]
+
+
+async def test_after_a_failure_the_queue_waits(talk: Talk, models: Models) -> None:
+    models.lms["echo"] = ScriptedLM(
+        [Reply("half a rep", pace=0.02, error=KataribeError("gone"), fail_after=2), "fine", "fine"],
+        name="echo",
+    )
+    await said(talk, "a")
+    await said(talk, "b")
+    await talk.quiet()
+    failed = talk.path()[-1]
+    assert (failed.state, failed.failure) == (
+        "failed",
+        {"code": "internal_error", "message": "gone"},
+    )
+    assert [item.text for item in talk.waiting()] == ["b"]
+    await talk.chats.again(LOCAL, talk.id, Retry(new_id(), failed.id))
+    await talk.until(lambda: not talk.waiting())
+    await talk.quiet()
+    assert [m.text for m in talk.path()] == ["a", "fine", "b", "fine"]
+
+
+async def test_a_model_that_is_not_there_fails_the_reply_and_keeps_the_question(talk: Talk) -> None:
+    await said(talk, "a", models=("nobody",))
+    await talk.quiet()
+    question, reply = talk.path()
+    assert question.text == "a"
+    assert reply.state == "failed"
+    assert reply.failure is not None
+    assert "nobody" in reply.failure["message"]
+
+
+async def test_several_models_answer_side_by_side(store: Store) -> None:
+    models = Models({name: ScriptedLM(name.upper(), name=name) for name in ("x", "y", "z")})
+    chats = Chats(store, models, "x", titles=False)
+    talk = begin(chats)
+    became = await chats.say(LOCAL, talk.id, Said(new_id(), "Who?", models=("x", "y", "z")))
+    assert len(became.replies) == 3
+    await talk.quiet()
+    replies = [m for m in talk.every() if m.role == "assistant"]
+    assert [(r.model, r.text) for r in replies] == [("x", "X"), ("y", "Y"), ("z", "Z")]
+    assert len({r.group for r in replies}) == 1
+    assert replies[0].group is not None
+    await chats.close()
+
+
+BAD = [
+    ("", "nothing but spaces"),
+    ("   \u3000\n\t", "nothing but spaces"),
+    ("a\0b", "NUL"),
+    ("x" * 2_000_001, "2,000,001 characters; at most 2,000,000"),
+]
+
+
+@pytest.mark.parametrize(("text", "why"), BAD)
+async def test_what_cannot_be_said_changes_nothing(talk: Talk, text: str, why: str) -> None:
+    with pytest.raises(InputError, match=why):
+        await said(talk, text)
+    assert talk.every() == ()
+
+
+async def test_a_million_combining_characters_are_kept_as_they_are(talk: Talk) -> None:
+    text = "e" + "\u0301" * 1_000_000
+    await said(talk, text)
+    await talk.quiet()
+    assert talk.path()[0].text == text
+
+
+async def test_too_many_waiting_messages_are_refused_with_the_limit(
+    talk: Talk, models: Models
+) -> None:
+    models.lms["echo"] = slow(pace=5)
+    await said(talk, "first")
+    for number in range(100):
+        await said(talk, str(number))
+    with pytest.raises(InputError, match="100 messages wait already"):
+        await said(talk, "one too many")
+    assert len(talk.waiting()) == 100
+
+
+ALLOWED = ("withdrawn", "to merge with", "being written")
+"""What may be refused because somebody else was quicker."""
+
+
+class Interleaving:
+    """One random burst on one conversation, with everything that was done kept to compare."""
+
+    def __init__(self, talk: Talk, random_: random.Random) -> None:
+        self.talk = talk
+        self.random = random_
+        self.texts: dict[str, str] = {}  # by the id that was sent, as last edited
+        self.withdrawn: set[str] = set()
+        self.jumped: set[str] = set()
+        self.order: list[str] = []
+
+    async def run(self, steps: int) -> None:
+        for _ in range(steps):
+            act = self.random.choices(
+                (self.say, self.queue, self.stop, self.again, self.pause), (6, 5, 1, 1, 3)
+            )[0]
+            try:
+                await act()
+            except (NotFoundError, InputError) as error:
+                if not any(words in error.message for words in ALLOWED):
+                    raise
+
+    async def say(self) -> None:
+        id_ = new_id()
+        when = self.random.choices(("queue", "now", "steer"), (8, 1, 1))[0]
+        self.texts[id_] = f"<{len(self.texts)}>"
+        self.order.append(id_)
+        if when == "now":
+            self.jumped.add(id_)
+        message = Said(id_, self.texts[id_], when=when)  # type: ignore[arg-type]
+        await self.talk.chats.say(LOCAL, self.talk.id, message)
+        if self.random.random() < 0.2:  # a client that is not sure sends again
+            await self.talk.chats.say(LOCAL, self.talk.id, message)
+
+    async def queue(self) -> None:
+        items = self.talk.waiting()
+        if not items:
+            return
+        item = self.random.choice(items)
+        chats, id_ = self.talk.chats, self.talk.id
+        kind = self.random.choice(("edit", "withdraw", "merge", "now", "steer"))
+        if kind == "edit" and not item.sources:
+            await chats.edit(LOCAL, id_, item.id, f"{self.texts[item.id]}!")
+            self.texts[item.id] += "!"
+        elif kind == "withdraw":
+            gone = next(i for i in (*items, item) if i.id == item.id)
+            await chats.withdraw(LOCAL, id_, item.id)
+            self.withdrawn |= {gone.id, *gone.sources}
+        elif kind == "merge":
+            await chats.merge(LOCAL, id_, item.id, self.random.choice(("previous", "next")))  # type: ignore[arg-type]
+        elif kind == "now":
+            await chats.now(LOCAL, id_, item.id)
+            self.jumped |= {item.id, *item.sources}
+        elif kind == "steer":
+            await chats.steer(LOCAL, id_)
+
+    async def stop(self) -> None:
+        await self.talk.chats.stop(LOCAL, self.talk.id)
+
+    async def again(self) -> None:
+        replies = [m for m in self.talk.every() if m.role == "assistant"]
+        if replies:
+            retry = Retry(new_id(), self.random.choice(replies).id)
+            await self.talk.chats.again(LOCAL, self.talk.id, retry)
+
+    async def pause(self) -> None:
+        await asyncio.sleep(self.random.random() * 0.004)
+
+    def check(self) -> None:
+        questions = [m for m in self.talk.every() if m.role == "user"]
+        found = [[m.id, *m.asked.get("sources", [])] for m in questions]
+        found += [[item.id, *item.sources] for item in self.talk.waiting()]
+        ids = [id_ for group in found for id_ in group]
+        assert sorted(ids) == sorted(set(self.texts) - self.withdrawn), "lost or doubled"
+        words = "".join(m.text for m in questions) + "".join(i.text for i in self.talk.waiting())
+        for id_ in ids:
+            text = self.texts[id_]
+            assert words.replace(f"{text}!", "").count(text) == 1, f"{text} in {words}"
+        steady = [id_ for id_ in ids if id_ not in self.jumped]
+        assert steady == [id_ for id_ in self.order if id_ in set(steady)], "reordered"
+
+
+async def test_a_thousand_random_interleavings(store: Store) -> None:
+    seed = random.randrange(2**32)
+    print("seed", seed)
+    source = random.Random(seed)
+
+    def answer(request: Request) -> Reply:
+        assert text_of(request.prompt[-1]).strip()  # type: ignore[arg-type]
+        return Reply("a b c", pace=source.random() * 0.002)
+
+    models = Models({"echo": ScriptedLM(answer, name="echo")})
+    chats = Chats(store, models, "echo", titles=False)
+    for _ in range(20):  # fifty at a time: they also disturb each other
+        batch = [Interleaving(begin(chats), random.Random(source.random())) for _ in range(50)]
+        await asyncio.gather(*(one.run(8) for one in batch))
+        for one in batch:
+            await one.talk.quiet()
+            one.check()
+    await chats.close()
+
+
+def test_the_check_itself_can_fail(store: Store) -> None:
+    chats = Chats.__new__(Chats)
+    chats.store = store
+    talk = begin(chats)
+    one = Interleaving(talk, random.Random(0))
+    one.texts["x" * 20] = "<0>"
+    with pytest.raises(AssertionError, match="lost"):
+        one.check()
