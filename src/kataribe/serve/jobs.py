@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Path, Query
@@ -180,7 +181,7 @@ def shown(job: Job) -> shapes.Job:
         rate=job.rate,
         params=dict(job.params),
         result=None if job.result is None else dict(job.result),
-        failure=failure and MessageFailure(code=failure.code, message=failure.message),
+        failure=None if failure is None else MessageFailure(**asdict(failure)),
         attempts=job.attempts,
         created_at=job.created_at,
         started_at=job.started_at,

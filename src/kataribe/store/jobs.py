@@ -125,8 +125,9 @@ def add_job(tx: Connection, owner: str, wanted: NewJob) -> Job:
         raise InputError(
             f"{len(mine)} jobs are open, at most {MOST_WAITING} can be. Wait, or cancel some."
         )
+    id_ = new_id()
     made = {
-        "id": new_id(),
+        "id": id_,
         "owner": owner,
         "kind": wanted.kind,
         "title": wanted.title[:200],
@@ -135,7 +136,7 @@ def add_job(tx: Connection, owner: str, wanted: NewJob) -> Job:
         "created_at": now(),
     }
     tx.execute(sa.insert(jobs).values(**made))
-    return get_job(tx, owner, made["id"])
+    return get_job(tx, owner, id_)
 
 
 def get_job(tx: Connection, owner: str, job: str) -> Job:
