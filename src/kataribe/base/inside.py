@@ -49,6 +49,8 @@ class Laid:
         ids: Of prompt and reply, the end token left out.
         prompt: How many of them are the prompt's.
         pieces: One for each of `ids`.
+        shown: For each of `ids`, the characters that begin in it: joined they are the whole text,
+            and a token that only goes on with a character has none.
         given: The prompt as text, control tokens written out.
         marks: Where in `given` control tokens stand: beginning and end, in characters.
         text: What the reply's tokens spell, thoughts and their marks included.
@@ -63,6 +65,7 @@ class Laid:
     ids: tuple[int, ...]
     prompt: int
     pieces: tuple[Piece, ...]
+    shown: tuple[str, ...]
     given: str
     marks: tuple[tuple[int, int], ...]
     text: str

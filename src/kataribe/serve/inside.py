@@ -121,11 +121,11 @@ class _Looking:
         return await rooms_of(self._desk).chats.given(owner_of(http.scope), talk, message)
 
     async def look(self, given: Given, start: int, limit: int) -> shapes.Inside:
-        shape = await self._shape(given.model)
         async with self._inspector(given.model) as inspector:
             laid = await self._lay_out(inspector, given)
             tokens = await inspector.look(laid, start, limit)
             drawn = await inspector.drawn(given.request.sampling)
+        shape = await self._shape(given.model)
         counted = given.message.prompt_tokens
         return shapes.Inside(
             model=given.model,
@@ -136,7 +136,7 @@ class _Looking:
             text=laid.text,
             words_from=laid.words_from,
             begun=given.said.begun,
-            tokens=[_shown(token) for token in tokens],
+            tokens=[_shown(token, laid, start + at) for at, token in enumerate(tokens)],
             start=start,
             total=laid.places,
             exact=laid.exact,
@@ -187,6 +187,7 @@ class _Looking:
         weights = await source.weights(given.model, laid.ids, body.layer, body.head, looking)
         return shapes.Attention(
             pieces=[piece.text for piece in laid.pieces[: looking + 1]],
+            shown=list(laid.shown[: looking + 1]),
             weights=list(weights),
             prompt_tokens=laid.prompt,
             layer=body.layer,
@@ -224,11 +225,13 @@ class _Looking:
         return laid
 
 
-def _shown(token: TokenInside) -> shapes.TokenShown:
+def _shown(token: TokenInside, laid: Laid, place: int) -> shapes.TokenShown:
+    at = laid.prompt + place
     return shapes.TokenShown(
         id=token.piece.id,
         piece=token.piece.text,
         kind=token.piece.kind,
+        shown=laid.shown[at] if at < len(laid.shown) else "",
         start=token.start,
         whole=token.whole,
         logprob=token.logprob,

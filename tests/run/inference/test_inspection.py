@@ -64,7 +64,9 @@ async def test_what_is_shown_is_what_the_reply_was_drawn_from(model):
     shown = await inspector.look(laid, 0, 1000)
     assert len(shown) == laid.places
     prompt = model.tokenizer.decode(laid.ids[: laid.prompt])
-    assert prompt.startswith("<|start|>system\n短く答える。<|end|>\n<|start|>user\nRecite 🌏<|end|>")
+    assert prompt.startswith(
+        "<|start|>system\n短く答える。<|end|>\n<|start|>user\nRecite 🌏<|end|>"
+    )
     drawn = [token.token_id for token in finished.logprobs]
     same = drawn == list(laid.ids[laid.prompt :])
     assert same or not laid.exact  # a babbling model may cut its text in another way

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from pico_model import NATIVE, build
+from pico_model import build
 from safetensors.numpy import load_file
 
 from kataribe.base.errors import InputError, UnavailableError

@@ -63,6 +63,8 @@ def test_tokens_spell_the_text_and_know_where_they_stand(tokenizer, text):
     assert laid.text == text
     assert laid.exact
     assert laid.words_from == 0
+    assert "".join(laid.shown[laid.prompt :]) == text
+    assert "".join(laid.shown[: laid.prompt]) == laid.given
     ids = laid.ids[laid.prompt :]
     assert len(laid.starts) == len(laid.whole) == len(ids)
     for place, token in enumerate(ids):
@@ -75,6 +77,7 @@ def test_tokens_spell_the_text_and_know_where_they_stand(tokenizer, text):
         if piece.kind == "text":
             assert laid.whole[place]
             assert laid.text[start : start + len(said)] == said
+        assert piece.kind != "text" or laid.shown[laid.prompt + place] == said
         assert not tokenizer.is_special(token), "what people read holds no control tokens"
     whole = [place for place, begins in enumerate(laid.whole) if begins]
     for place in whole:  # what stands before a whole one is whole text

@@ -7,7 +7,7 @@ cut a word in another way, or blanks around a thought were not kept, `Laid.exact
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from itertools import accumulate, groupby
+from itertools import accumulate, groupby, pairwise
 
 from kataribe.base.errors import UnsupportedError
 from kataribe.base.inside import Laid, Piece, Said
@@ -153,6 +153,7 @@ def _laid(
         ids=every,
         prompt=len(prompt),
         pieces=tuple(piece_of(tokenizer, token) for token in every),
+        shown=(*_shown([tokenizer.token_bytes(token) for token in prompt]), *_shown(spelled)),
         given=given,
         marks=marks,
         text=text,
@@ -162,6 +163,19 @@ def _laid(
         ended=said.ended and bool(tokenizer.eos_ids),
         exact=exact,
     )
+
+
+def _shown(spelled: Sequence[bytes]) -> list[str]:
+    """Of each piece the characters whose first byte lies in it."""
+    raw = b"".join(spelled)
+    ends = list(accumulate((len(piece) for piece in spelled), initial=0))
+    cuts = []
+    for end in ends:
+        while end < len(raw) and raw[end] & 0xC0 == 0x80:
+            end += 1
+        cuts.append(end)
+    cuts[:1] = [0]
+    return [raw[a:b].decode("utf-8", "replace") for a, b in pairwise(cuts)]
 
 
 def _written_out(

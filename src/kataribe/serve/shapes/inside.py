@@ -29,6 +29,7 @@ class TokenShown(Outgoing):
     id: int
     piece: str
     kind: Kind
+    shown: str = Field(description="The characters that begin in it; joined they are the text.")
     start: int
     whole: bool = Field(description="It begins where a character begins.")
     logprob: float
@@ -115,6 +116,7 @@ class Attention(Outgoing):
     """How much one token looks at each up to itself; the weights add up to 1."""
 
     pieces: list[str]
+    shown: list[str] = Field(description="The characters that begin in each piece.")
     weights: list[Annotated[float, Field(ge=0, le=1.0001)]]
     prompt_tokens: int = Field(description="So many of the pieces are the prompt's.")
     layer: int
