@@ -291,6 +291,21 @@ def test_a_kind_that_nobody_knows_waits(store):
         until(lambda: state(pool, odd) == "cancelled")
 
 
+def test_what_ran_for_a_person_who_is_deleted_ends_and_leaves_nothing(store):
+    gate = threading.Event()
+    work = Steps(gate)
+    with Workers(store, {"count": work}) as pool:
+        job = pool.add("hana", count(10_000))
+        until(lambda: work.at_work[job.id])
+        with store.writing() as tx:
+            tx.execute(sa.delete(people).where(people.c.id == "hana"))
+        gate.set()
+        until(lambda: not work.at_work[job.id] and not work.left)
+        assert pool.list("hana") == ()
+        other = pool.add(LOCAL, count(1))
+        until(lambda: state(pool, other) == "done")
+
+
 def test_1000_wishes_from_four_people_lose_no_job_and_run_none_twice(store):
     seed = random.randrange(2**32)
     print(f"seed {seed}")
