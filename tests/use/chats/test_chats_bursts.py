@@ -302,6 +302,7 @@ class Interleaving:
         assert steady == [id_ for id_ in self.order if id_ in set(steady)], "reordered"
 
 
+@pytest.mark.timeout(900)  # half a minute of work, more beside others
 async def test_a_thousand_random_interleavings(store: Store) -> None:
     seed = random.randrange(2**32)
     print("seed", seed)
