@@ -49,6 +49,10 @@ const TEXTS = [
   "> q\n\n> r\n\nplain",
   "|a|\n|-|\n|1|\n\ntext",
   "    code\n\n    more\n\ntext",
+  "Steps:\n- a\n- b\n\nThen:\n1. c\n\n2. d\nlazy\n\n| a |\n|---|\n| 1 |\n\n- z",
+  "words\n\n    code\n\n    more\n\n> q\n\n- a\n\n> r",
+  "\\[\nx\n- y\n\\]\n\n12 days\n\n3 more\n\n-5 degrees\n\n---\n\n+ a",
+  "- a\n\n    inside\n\n  > quoted\n\n+ other\n\n* * *\n\n2024. A year",
   "see [x]\n\n[x]: https://example.org\n\nmore",
   "note[^1]\n\n[^1]: words\n\nmore",
   "# 見出し\n\n本文。\n\n---\n\n終わり",
@@ -72,13 +76,15 @@ describe("markdownBlocks", () => {
     }
   });
 
-  it("leaves finished blocks as they are while a text grows", () => {
-    const text = TEXTS[0] ?? "";
-    for (let end = 1; end <= text.length; end += 1) {
-      const before = markdownBlocks(text.slice(0, end - 1)).slice(0, -1);
-      expect(markdownBlocks(text.slice(0, end)).slice(0, before.length)).toEqual(before);
-    }
-  });
+  it.each(TEXTS.filter((text) => !text.includes("]:")))(
+    "leaves finished blocks as they are while %j grows",
+    (text) => {
+      for (let end = 1; end <= text.length; end += 1) {
+        const before = markdownBlocks(text.slice(0, end - 1)).slice(0, -1);
+        expect(markdownBlocks(text.slice(0, end)).slice(0, before.length)).toEqual(before);
+      }
+    },
+  );
 });
 
 describe("nextSentences", () => {

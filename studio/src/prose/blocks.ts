@@ -13,25 +13,27 @@ export function markdownBlocks(text: string): string[] {
   if (text.length <= LONGEST && /^ {0,3}\[[^\]]+\]:/m.test(text)) return [text];
   const blocks: string[] = [];
   let block: string[] = [];
-  let fence: string | null = null;
+  let fence: string | null = null; // the mark of the fence that is open
   let apart = false; // whether what comes next cannot belong to what came before
+  let within = false; // whether a list or a quotation was begun, which may go on
   let afterBlank = false;
   for (const line of text.split("\n")) {
     const opens: string | null = fence === null ? opening(line) : null;
-    const atMargin = opens !== null && !line.startsWith(" ");
-    if (block.length > 0 && fence === null)
-      if (apart || atMargin || (afterBlank && startsAnew(line))) {
-        if (!apart || line.trim() !== "") {
-          blocks.push(block.join("\n"));
-          block = [];
-        }
+    if (block.length > 0 && fence === null && line.trim() !== "") {
+      const fenceAtMargin = opens !== null && !line.startsWith(" ");
+      const anew = afterBlank ? !/^\s/.test(line) && !(within && goesOn(line)) : false;
+      if (apart || fenceAtMargin || anew || (!within && listAfter(block, line))) {
+        blocks.push(block.join("\n"));
+        block = [];
+        within = false;
       }
+    }
     if (line.trim() !== "") apart = false;
     if (opens) fence = opens;
     else if (fence !== null && closes(line, fence)) {
       fence = null;
       apart = !line.startsWith(" ");
-    }
+    } else if (fence === null && MARKED.test(line)) within = true;
     block.push(line);
     afterBlank = fence === null && line.trim() === "";
   }
@@ -39,15 +41,24 @@ export function markdownBlocks(text: string): string[] {
   return blocks;
 }
 
+/** A line that begins, or in a moment may begin, an item or a quotation. */
+const MARKED = /^ {0,3}(?:>|[-*+](?:\s|$)|\d{1,9}(?:[.)]|$))/;
+
+/** A line at the margin that may continue a list or a quotation above it. */
+function goesOn(line: string): boolean {
+  return /^(?:>|[-*+]|\d{1,9}[.)]?)/.test(line);
+}
+
+/** A list right below the words that lead to it. A formula may hold such a line: `- y`. */
+function listAfter(block: readonly string[], line: string): boolean {
+  if (!/^(?:[-*+]|1[.)])[ \t]+\S/.test(line)) return false;
+  return !block.some((before) => before.includes("$$") || before.includes("\\["));
+}
+
 /** The mark of a fence that this line opens. */
 function opening(line: string): string | null {
   const found = /^ {0,3}(?:(`{3,})[^`]*|(~{3,}).*)$/.exec(line);
   return found?.[1] ?? found?.[2] ?? null;
-}
-
-/** A line that neither continues something above nor could still turn into what does. */
-function startsAnew(line: string): boolean {
-  return line !== "" && !/^(\s|>|\||[-*+]|\d{1,9}[.)]?)/.test(line);
 }
 
 function closes(line: string, fence: string): boolean {
