@@ -378,7 +378,7 @@ async def test_ids_of_somebody_else_tell_nothing(stage: Stage, things: dict[str,
 @pytest.mark.parametrize("what", ["send", "now", "steer", "stop", "queue", "delete", "again"])
 async def test_nobody_elses_reply_can_be_stopped(tmp_path: Path, what: str):
     with stage_in(tmp_path) as stage:
-        stage.source.lms["scripted"] = _Slow()
+        slow = stage.source.lms["scripted"] = _Slow()
         taro, hanako = stage.add("taro"), stage.add("hanako")
         own = new_id()
         async with (
@@ -399,11 +399,15 @@ async def test_nobody_elses_reply_can_be_stopped(tmp_path: Path, what: str):
                 "delete": ("DELETE", "", None),
                 "again": ("POST", f"/messages/{reply}/again", {"id": new_id()}),
             }[what]
+            await asyncio.sleep(0.05)
+            before = slow.telling
+            assert before > 0
             answer = await other.request(method, path + address, json=body)
             assert answer.status_code == 404, answer.text
             await asyncio.sleep(0.05)
             shown = await http.post(f"{path}/read", json={"ids": [reply]})
             assert shown.json()["data"][0]["state"] in ("waiting", "writing"), shown.text
+            assert slow.telling == before
         await stage.rooms.chats.close()
 
 
@@ -412,11 +416,16 @@ class _Slow(ScriptedLM):
 
     def __init__(self) -> None:
         super().__init__("Tokyo.", name="scripted")
+        self.telling = 0
 
     async def stream(self, request):
-        async for event in super().stream(request):
-            yield event
-            await asyncio.sleep(60)
+        self.telling += 1
+        try:
+            async for event in super().stream(request):
+                yield event
+                await asyncio.sleep(60)
+        finally:
+            self.telling -= 1
 
 
 def test_bodies_are_valid_ones():

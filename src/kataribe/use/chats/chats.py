@@ -77,6 +77,7 @@ class Chats:
         """A person says something; see `Said.when`."""
         self._check_open()
         async with self._changing.one(id_):
+            await self.store.read(lambda tx: conversations.get(tx, owner, id_))  # before any stop
             stops = said.when != "queue" and not await self._seen(said.id)
             stopped = await self._replies.stop(self._replies.of(id_)) if stops else {}
             work = partial(turns.say, owner=owner, id_=id_, said=said, stopped=stopped)
@@ -224,14 +225,14 @@ class Chats:
                 return
             async with self._changing.one(id_):
                 joined = await self.store.read(lambda tx: self._look(tx, owner, id_))
-                # No await from here: the words of this moment, and all news after it.
-                listener = stack.enter_context(self.hub.listening(owner, id_))
-                live = {m.id: m for m in joined.live}
+                # No await from here: the words of this moment, and then all news after it.
+                live = {message.id: message for message in joined.live}
                 waits: dict[str, Waits] = {}
                 for run in self._replies.of(id_):
                     live[run.live.message.id] = run.live.snapshot()
                     if run.live.waits is not None:
                         waits[run.live.message.id] = run.live.waits
+                listener = stack.enter_context(self.hub.listening(owner, id_))
                 joined = Joined(joined.conversation, joined.queue, tuple(live.values()), waits)
             yield listener, joined
 
