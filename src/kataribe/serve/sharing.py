@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import partial
 from typing import Any, Literal
 
@@ -51,11 +52,12 @@ def sharing_router(desk: Desk) -> APIRouter:
         work = partial(branch, owner=owner_of(http.scope), conversation=talk)
         found = await rooms_of(desk).store.read(work)
         form, media_type, ending = _FORMS[format]
+        name = re.sub(r"[/\\]", "-", title_of(found, language)[:100])
         parts = (part.encode("utf-8", "replace") for part in form(found, language))
         return StreamingResponse(
             parts,
             media_type=f"{media_type}; charset=utf-8",
-            headers=saved_as(f"{title_of(found, language)[:100]}.{ending}"),
+            headers=saved_as(f"{name}.{ending}"),
         )
 
     return router
