@@ -14,6 +14,9 @@ from kataribe.store import search
 from kataribe.store.ids import now
 from kataribe.store.tables import conversations, messages
 
+LIVE = ("waiting", "writing")
+"""States of a reply that is pending."""
+
 AT_A_TIME = 500
 """Ids in one query; SQLite takes more, but its planner slows down."""
 
@@ -66,7 +69,7 @@ def add(tx: Connection, owner: str, message: Message) -> Message:
     values = {name: getattr(message, name) for name in Message.__dataclass_fields__}
     values["created_at"] = message.created_at or now()
     tx.execute(sa.insert(messages).values(**values))
-    if message.text:
+    if message.text and message.state not in LIVE:  # `finish` puts in what is still written
         search.index(tx, "message", message.id, owner, message.conversation, message.text)
     return get(tx, message.conversation, message.id)
 
@@ -147,7 +150,7 @@ def newest_below(nodes: Iterable[Node], id_: str) -> str:
 
 def live(tx: Connection, conversation: str | None = None) -> tuple[Message, ...]:
     """Replies that are pending, of one conversation or of all."""
-    query = sa.select(*_COLUMNS).where(messages.c.state.in_(("waiting", "writing")))
+    query = sa.select(*_COLUMNS).where(messages.c.state.in_(LIVE))
     if conversation is not None:
         query = query.where(messages.c.conversation == conversation)
     return tuple(Message(**row._mapping) for row in tx.execute(query.order_by(messages.c.key)))

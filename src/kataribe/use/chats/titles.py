@@ -55,7 +55,7 @@ async def title_of(models: Models, model: str, question: str, answer: str) -> st
 def cleaned(said: str) -> str | None:
     """What a model said as a title, or None for something that is none."""
     line = next((line for line in said.strip().splitlines() if line.strip()), "")
-    line = re.sub(r"^(title|タイトル|題名)\s*[::]\s*", "", line.strip(), flags=re.IGNORECASE)
+    line = re.sub(r"^(title|タイトル|題名)\s*[:：]\s*", "", line.strip(), flags=re.IGNORECASE)
     line = line.strip(" \"'*#`「」『』“”.。").strip()
     return line[:LONGEST] if len(line) >= 2 else None
 

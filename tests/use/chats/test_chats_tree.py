@@ -1,0 +1,328 @@
+"""Branches, deletion and its undoing, ratings, titles, and what a model is given."""
+
+from __future__ import annotations
+
+import asyncio
+import dataclasses
+
+import pytest
+
+from kataribe.base.errors import InputError, NotFoundError, StorageError
+from kataribe.base.lm import Request
+from kataribe.base.messages import ImagePart, Message, text_of
+from kataribe.run.providers import ScriptedLM
+from kataribe.run.providers.scripted import EVERYTHING, Reply
+from kataribe.store import attachments, conversations, messages, votes
+from kataribe.store.asking import Retry, Said
+from kataribe.store.database import Store
+from kataribe.store.ids import new_id
+from kataribe.store.news import Delta, Listed, MessageChanged
+from kataribe.store.tables import LOCAL
+from kataribe.use.chats.chats import Chats
+from kataribe.use.chats.titles import cleaned, first_words
+from tests.use.chats.conftest import Models, Talk, begin
+
+
+async def ask(talk: Talk, text: str, **more: object) -> tuple[str, str]:
+    """Says something and waits; gives the ids of question and reply."""
+    id_ = new_id()
+    became = await talk.chats.say(LOCAL, talk.id, Said(id_, text, **more))  # type: ignore[arg-type]
+    await talk.quiet()
+    return became.id, became.replies[0]
+
+
+def roles(request: Request) -> list[tuple[str, str]]:
+    return [(m.role, text_of(m)) for m in request.prompt if isinstance(m, Message)]
+
+
+async def test_an_edited_question_begins_a_branch(talk: Talk) -> None:
+    first, reply = await ask(talk, "first")
+    second, _ = await ask(talk, "second")
+    other, _ = await ask(talk, "second, otherwise", parent=reply)
+    top, _ = await ask(talk, "anew", root=True)
+    parents = {m.id: m.parent for m in talk.every()}
+    assert parents[second] == parents[other] == reply
+    assert parents[first] is parents[top] is None
+    assert [m.text for m in talk.path()] == ["anew", "Yes."]
+    shown = await talk.chats.change(LOCAL, talk.id, head=second)
+    assert shown.head is not None
+    assert [m.text for m in talk.path()] == ["first", "Yes.", "second", "Yes."]
+
+
+async def test_again_stands_beside_the_earlier_reply(talk: Talk, models: Models) -> None:
+    question, reply = await ask(talk, "first")
+    became = await talk.chats.again(LOCAL, talk.id, Retry(new_id(), reply))
+    await talk.quiet()
+    assert {m.id for m in talk.every() if m.parent == question} == {reply, became.id}
+    asked = models.lms["echo"].requests[-1]
+    assert roles(asked) == [("user", "first")]
+
+
+async def test_a_reply_goes_on_from_given_words(talk: Talk, models: Models) -> None:
+    models.lms["echo"] = ScriptedLM(" and more.", name="echo", repeat=True)
+    question, _ = await ask(talk, "first")
+    became = await talk.chats.again(
+        LOCAL, talk.id, Retry(new_id(), question, beginning="Just this")
+    )
+    await talk.quiet()
+    assert talk.path()[-1].text == "Just this and more."
+    asked = models.lms["echo"].requests[-1]
+    assert asked.continue_last
+    assert roles(asked)[-1] == ("assistant", "Just this")
+    assert became.replies == (became.id,)
+
+
+async def test_what_a_model_is_given(talk: Talk, models: Models) -> None:
+    await talk.chats.change(LOCAL, talk.id, system="Be brief.")
+    models.lms["echo"] = ScriptedLM([Reply(""), "Yes.", "Yes."], name="echo")
+    with talk.chats.store.writing() as tx:
+        note = attachments.keep(tx, LOCAL, "notes.md", "# 見出し\n```py\n1\n```\n".encode())
+    await ask(talk, "an empty reply follows")
+    await ask(talk, "and now?", attachments=(note.id,))
+    assert roles(models.lms["echo"].requests[-1]) == [
+        ("system", "Be brief."),
+        (
+            "user",
+            "an empty reply follows\n\nnotes.md:\n````\n# 見出し\n```py\n1\n```\n````\n\nand now?",
+        ),
+    ]
+
+
+async def test_an_image_goes_to_models_that_see_and_is_refused_by_others(
+    talk: Talk, models: Models
+) -> None:
+    png = bytes.fromhex(
+        "89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c4890000000d49444154789c63"
+        "f8cfc0f01f0005000fff5d6b60d30000000049454e44ae426082"
+    )
+    files = []
+    for name in ("a.png", "b.png"):
+        with talk.chats.store.writing() as tx:
+            files.append(attachments.keep(tx, LOCAL, name, png).id)
+    await ask(talk, "What is it?", attachments=(files[0],))
+    parts = models.lms["echo"].requests[-1].prompt[-1].parts  # type: ignore[union-attr]
+    assert [part.data for part in parts if isinstance(part, ImagePart)] == [png]
+    blind = dataclasses.replace(EVERYTHING, images=False)
+    models.lms["blind"] = ScriptedLM("No.", name="blind", capabilities=blind)
+    await ask(talk, "And this?", attachments=(files[1],), models=("blind",))
+    failed = talk.path()[-1]
+    assert failed.state == "failed"
+    assert failed.failure is not None
+    assert failed.failure["code"] == "unsupported"
+
+
+async def test_somebody_elses_file_cannot_be_attached(talk: Talk) -> None:
+    with pytest.raises(NotFoundError, match="no unsent attachment"):
+        await ask(talk, "mine?", attachments=("x" * 20,))
+    assert talk.every() == ()
+
+
+async def test_deleted_messages_come_back(talk: Talk) -> None:
+    _, reply = await ask(talk, "first")
+    second, _ = await ask(talk, "second")
+    await ask(talk, "third")
+    before = [m.id for m in talk.path()]
+    await talk.chats.delete_message(LOCAL, talk.id, second)
+    assert [m.id for m in talk.path()] == before[:2]
+    with pytest.raises(NotFoundError, match="may have been deleted"):
+        await ask(talk, "below", parent=second)
+    await talk.chats.restore_message(LOCAL, talk.id, second)
+    assert [m.id for m in talk.path()] == before
+    await talk.chats.delete_message(LOCAL, talk.id, before[0])
+    assert talk.path() == ()
+    assert reply not in [m.id for m in talk.every()]
+
+
+async def test_a_conversation_is_deleted_while_a_reply_runs(talk: Talk, models: Models) -> None:
+    models.lms["echo"] = ScriptedLM(lambda _: Reply("a b c d", pace=0.1), name="echo")
+    await talk.chats.say(LOCAL, talk.id, Said(new_id(), "first"))
+    await talk.chats.say(LOCAL, talk.id, Said(new_id(), "waits"))
+    await asyncio.sleep(0.15)
+    await talk.chats.delete(LOCAL, talk.id)
+    assert models.running == 0
+    for act in (
+        talk.chats.say(LOCAL, talk.id, Said(new_id(), "too late")),
+        talk.chats.stop(LOCAL, talk.id),
+        talk.chats.steer(LOCAL, talk.id),
+        talk.chats.change(LOCAL, talk.id, title="x"),
+    ):
+        with pytest.raises(NotFoundError, match="may have been deleted elsewhere"):
+            await act
+    await talk.chats.restore(LOCAL, talk.id)
+    assert [m.state for m in talk.path()] == ["sent", "stopped"]
+    assert [item.text for item in talk.waiting()] == ["waits"]
+
+
+async def test_a_page_that_joins_gets_the_words_so_far_and_all_that_follow(
+    talk: Talk, models: Models
+) -> None:
+    words = " ".join(f"語{number}😀" for number in range(300))
+    models.lms["echo"] = ScriptedLM(lambda _: Reply(words, pace=0.01), name="echo")
+    became = await talk.chats.say(LOCAL, talk.id, Said(new_id(), "go"))
+    for _ in range(3):  # a page that reloads three times
+        await asyncio.sleep(0.07)
+        async with talk.chats.listening(LOCAL, talk.id) as (listener, joined):
+            assert joined is not None
+            text = joined.live[0].text
+            for _ in range(4):
+                told = await listener.next(5)
+                assert told is not None
+                if isinstance(told.news, Delta):
+                    assert told.news.at == len(text.encode("utf-16-le")) // 2
+                    text += told.news.text
+            assert words.startswith(text)
+    async with talk.chats.listening(LOCAL, talk.id) as (listener, _):
+        while True:
+            told = await listener.next(5)
+            assert told is not None
+            if isinstance(told.news, MessageChanged) and told.news.message.id == became.replies[0]:
+                assert (told.news.message.text, told.news.message.state) == (words, "done")
+                break
+
+
+async def test_news_reach_only_the_pages_of_their_owner(store: Store, models: Models) -> None:
+    chats = Chats(store, models, "echo", titles=False)
+    talk = begin(chats)
+    async with chats.listening("somebody", None) as (other, _):
+        async with chats.listening(LOCAL, None) as (mine, _):
+            await ask(talk, "secret")
+            told = await mine.next(5)
+            assert told is not None
+            assert isinstance(told.news, Listed)
+        with pytest.raises(TimeoutError):
+            await other.next(0.05)
+    with pytest.raises(NotFoundError):
+        async with chats.listening("somebody", talk.id):
+            pass
+    await chats.close()
+
+
+async def test_a_page_that_does_not_read_is_cut_off(talk: Talk) -> None:
+    async with talk.chats.listening(LOCAL, talk.id) as (listener, _):
+        for _ in range(2100):
+            talk.chats.hub.tell(LOCAL, talk.id, Delta("x", "text", 0, "y"))
+        assert listener.cut_off
+        count = 0
+        while await listener.next(1) is not None:
+            count += 1
+        assert count == 2000
+
+
+async def test_votes_and_ratings(store: Store) -> None:
+    models = Models({name: ScriptedLM(name, name=name) for name in ("x", "y")})
+    chats = Chats(store, models, "x", titles=False)
+    talk = begin(chats)
+    became = await chats.say(LOCAL, talk.id, Said(new_id(), "Who?", models=("x", "y")))
+    await talk.quiet()
+    question, first = talk.path()
+    assert first.group is not None
+    rated = await chats.rate(LOCAL, talk.id, first.id, -1, "wrong")
+    assert (rated.rating, rated.remark) == (-1, "wrong")
+    with pytest.raises(InputError, match="Only replies are rated"):
+        await chats.rate(LOCAL, talk.id, question.id, 1, "")
+    x, y = became.replies
+    good = votes.Vote(new_id(), first.group, y, (y, x), blind=True)
+    bad = (
+        (dataclasses.replace(good, shown=(x,)), "shown names 1 replies"),
+        (dataclasses.replace(good, shown=(x, x)), "shown names 2 replies"),
+        (dataclasses.replace(good, winner="z" * 20), "no reply of this group"),
+        (dataclasses.replace(good, group=new_id()), "shown names 2 replies"),
+    )
+    for vote, why in bad:
+        with store.writing() as tx, pytest.raises(InputError, match=why):
+            votes.keep(tx, LOCAL, talk.id, vote)
+    with store.writing() as tx:
+        votes.keep(tx, LOCAL, talk.id, good)
+        votes.keep(tx, LOCAL, talk.id, dataclasses.replace(good, id=new_id(), winner=None))
+        count = tx.exec_driver_sql("SELECT count(*), max(winner) FROM votes").one()
+    assert tuple(count) == (1, None)
+    await chats.close()
+
+
+async def test_models_title_conversations_once(store: Store) -> None:
+    models = Models(
+        {"echo": ScriptedLM(["A reply.", 'Title: "Tea in Kyoto".', "More."], name="echo")}
+    )
+    chats = Chats(store, models, "echo")
+    talk = begin(chats)
+
+    def title() -> tuple[str, str | None]:
+        with store.reading() as tx:
+            found = conversations.get(tx, LOCAL, talk.id)
+        return found.title, found.titled_by
+
+    await chats.say(LOCAL, talk.id, Said(new_id(), "Where do they grow the best tea?"))
+    await talk.until(lambda: title()[1] is not None or not chats.is_pending(talk.id))
+    await talk.until(lambda: title() == ("Tea in Kyoto", "model"))
+    await chats.change(LOCAL, talk.id, title="Mine", titled_by="person")
+    await ask(talk, "again")
+    assert title() == ("Mine", "person")
+    await chats.close()
+
+
+@pytest.mark.parametrize(
+    ("said", "title"),
+    [
+        ('Title: "Tea"\nmore', "Tea"),
+        ("「京都のお茶」", "京都のお茶"),
+        ("タイトル：お茶の話。", "お茶の話"),
+        ("", None),
+        ("\n\n", None),
+        ("*", None),
+        ("x" * 200, "x" * 60),
+    ],
+)
+def test_titles_are_cleaned(said: str, title: str | None) -> None:
+    assert cleaned(said) == title
+
+
+def test_the_first_words_stand_until_there_is_a_title() -> None:
+    assert first_words("  one\n two ") == "one two"
+    assert first_words("あ" * 100) == "あ" * 59 + "…"
+
+
+async def test_a_full_disk_is_told_and_the_words_are_kept_when_there_is_room(
+    talk: Talk, models: Models, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kataribe.use.chats.changing.RETRY_SECONDS", 0.05)
+    long = "a b " + "c" * 300_000
+    models.lms["echo"] = ScriptedLM(lambda _: Reply(long, pace=0.05), name="echo")
+    became = await talk.chats.say(LOCAL, talk.id, Said(new_id(), "first"))
+    store = talk.chats.store
+    async with talk.chats.listening(LOCAL, talk.id) as (listener, _):
+        with store.reading() as tx:
+            pages = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
+        limit(store, pages)
+        while True:
+            told = await listener.next(5)
+            assert told is not None
+            if isinstance(told.news, MessageChanged):
+                break
+        assert told.news.message.state == "failed"
+        assert told.news.message.text == long
+        assert "disk" in str(told.news.message.failure)
+        with pytest.raises(StorageError, match="nothing of this change was kept"):
+            await talk.chats.say(LOCAL, talk.id, Said(new_id(), "x" * 100_000))
+        limit(store, 2**30)
+        while not (isinstance(told.news, MessageChanged) and told.news.message.state == "done"):
+            told = await listener.next(5)
+            assert told is not None
+    kept = {m.id: m for m in talk.every()}
+    assert (kept[became.replies[0]].text, kept[became.replies[0]].state) == (long, "done")
+    assert len(kept) == 2
+
+
+def limit(store: Store, pages: int) -> None:
+    """The disk has room for so many pages; every connection is told."""
+    store._engine.dispose()
+    from sqlalchemy import event
+
+    def tell(connection: object, _: object) -> None:
+        connection.execute(f"PRAGMA max_page_count = {pages}")  # type: ignore[attr-defined]
+
+    event.listen(store._engine, "connect", tell)
+
+
+def test_a_missing_message_is_named(store: Store) -> None:
+    with store.reading() as tx, pytest.raises(NotFoundError, match="no message 'nothing'"):
+        messages.get(tx, "x", "nothing")
