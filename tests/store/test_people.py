@@ -1,0 +1,138 @@
+"""Accounts, passwords, sessions and keys as rows."""
+
+from __future__ import annotations
+
+import pytest
+import sqlalchemy as sa
+
+from kataribe.base.errors import InputError, NotFoundError
+from kataribe.store import api_keys, people, search, sessions, tables
+from kataribe.store.database import Store
+from kataribe.store.passwords import LONGEST, check_password, hashed, is_right
+from kataribe.store.tables import LOCAL
+from tests.store.conftest import talk
+
+
+def _add(store: Store, name: str) -> people.Person:
+    with store.writing() as tx:
+        return people.add(tx, name, "kept", 1.0)[0]
+
+
+def test_the_first_account_takes_over_what_was_there(store: Store):
+    with store.writing() as tx:
+        talk(tx, "wasabi", "mochi", title="sweets")
+        assert not people.have_accounts(tx)
+        taro, taken = people.add(tx, "Taro", "kept", 1.0)
+        hanako, nothing = people.add(tx, "花子", "kept", 2.0)
+        assert people.have_accounts(tx)
+        assert (taken, nothing) == (people.Owned(1, 2, 0, 0, 0), None)
+        assert people.owned(tx, taro.id).conversations == 1
+        assert people.owned(tx, hanako.id).conversations == 0
+        assert len(search.find(tx, taro.id, "wasabi", kinds=["message"], limit=5)) == 1
+        assert [person.shown for person in people.list_people(tx)] == ["Taro", "花子"]
+
+
+@pytest.mark.parametrize("name", ["taro", "TARO", " Ｔａｒｏ ", "Taro"])
+def test_a_name_is_taken_in_whatever_letters(store: Store, name: str):
+    _add(store, "Taro")
+    with store.writing() as tx:
+        assert people.find(tx, name).shown == "Taro"
+        with pytest.raises(InputError, match="already"):
+            people.add(tx, name, "kept", 2.0)
+
+
+@pytest.mark.parametrize(
+    "name", ["", " ", "local", "LOCAL", "a b", "-a", "x" * 65, "a\x00", "a/b", "<b>", "a\u202eb"]
+)
+def test_names_that_cannot_be(store: Store, name: str):
+    with pytest.raises(InputError), store.writing() as tx:
+        people.add(tx, name, "kept", 1.0)
+
+
+@pytest.mark.parametrize("name", ["太郎", "o.brien", "taro@example.org", "x" * 64, "7"])
+def test_names_that_can(store: Store, name: str):
+    assert _add(store, name).shown == name
+
+
+def test_deleting_really_deletes_and_leaves_others_alone(store: Store):
+    taro, hanako = _add(store, "taro"), _add(store, "hanako")
+    with store.writing() as tx:
+        talk(tx, "wasabimochi", "reply", owner=taro.id, title="sweets")
+        talk(tx, "sakuramochi", "reply", owner=hanako.id, title="sweets")
+        api_keys.make(tx, taro.id, "laptop", 1.0)
+        sessions.begin(tx, taro.id, "ptoken", "Lynx", 1.0)
+        assert people.remove(tx, taro.id) == people.Owned(1, 2, 0, 0, 1)
+        assert len(search.find(tx, hanako.id, "sakuramochi", kinds=["message"], limit=5)) == 1
+        assert search.find(tx, LOCAL, "wasabimochi", kinds=["message"], limit=5) == []
+        # Consistent, says the index itself, and nothing is in it that no row stands for.
+        tx.exec_driver_sql("INSERT INTO words(words) VALUES ('integrity-check')")
+        words = {row[0] for row in tx.exec_driver_sql("SELECT rowid FROM words")}
+        assert words == set(tx.execute(sa.select(tables.passages.c.key)).scalars())
+        assert [person.name for person in people.list_people(tx)] == ["hanako"]
+        assert people.have_accounts(tx)
+        people.remove(tx, hanako.id)
+        assert not people.have_accounts(tx)
+        talk(tx, "anko")  # whoever comes now is LOCAL again
+        for table in (tables.sessions, tables.api_keys):
+            assert tx.execute(sa.select(table)).all() == []
+
+
+def test_whoever_is_not_there(store: Store):
+    _add(store, "taro")
+    with store.writing() as tx:
+        with pytest.raises(NotFoundError, match="taro"):
+            people.find(tx, "hanako")
+        with pytest.raises(NotFoundError):
+            people.find(tx, "local")
+        with pytest.raises(NotFoundError):
+            people.get(tx, "nobody")
+        assert people.password_of(tx, "local") is None
+
+
+def test_passwords_are_kept_as_scrypt_with_salt():
+    first, second = hashed("correct horse battery"), hashed("correct horse battery")
+    assert first != second
+    assert first.startswith("scrypt$32768$8$3$")
+    assert "horse" not in first
+    assert is_right("correct horse battery", first)
+    assert not is_right("correct horse batterz", first)
+    assert not is_right("correct horse battery", None)
+    assert not is_right("correct horse battery", "none")
+    assert not is_right("correct horse battery", "scrypt$a$b$c$d$e")
+    # Written with combining signs or without, it is the same password.
+    assert is_right("ガギグゲゴガギグゲゴ", hashed("ガギグゲゴガギグゲゴ"))
+
+
+@pytest.mark.parametrize("wrong", ["", "short", "x" * 9, "x" * (LONGEST + 1), "0123456789\x00"])
+def test_passwords_that_cannot_be(wrong: str):
+    with pytest.raises(InputError):
+        check_password(wrong)
+
+
+def test_a_disabled_person_has_no_session_and_no_key(store: Store):
+    taro = _add(store, "taro")
+    with store.writing() as tx:
+        _, words = api_keys.make(tx, taro.id, "laptop", 1.0)
+        sessions.begin(tx, taro.id, "ptoken", "Lynx", 1.0)
+        assert sessions.find(tx, "ptoken", 2.0) is not None
+        assert api_keys.find(tx, words) is not None
+        people.set_disabled(tx, taro.id, disabled=True)
+        assert sessions.find(tx, "ptoken", 2.0) is None
+        assert api_keys.find(tx, words) is None
+        people.set_disabled(tx, taro.id, disabled=False)
+        assert sessions.find(tx, "ptoken", 2.0) is None  # it ended
+        assert api_keys.find(tx, words) is not None
+
+
+def test_sessions_and_keys_are_bounded(store: Store):
+    taro = _add(store, "taro")
+    with store.writing() as tx:
+        for number in range(sessions.MOST + 5):
+            sessions.begin(tx, taro.id, f"p{number}", "Lynx", float(number))
+        left = sessions.list_sessions(tx, taro.id)
+        assert len(left) == sessions.MOST
+        assert sessions.find(tx, "p0", 60.0) is None
+        for number in range(api_keys.MOST):
+            api_keys.make(tx, taro.id, f"key {number}", 1.0)
+        with pytest.raises(InputError, match="100"):
+            api_keys.make(tx, taro.id, "one more", 1.0)
