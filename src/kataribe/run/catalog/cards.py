@@ -104,7 +104,6 @@ class Card:
         source: Where it comes from: "pypi:...", "hf:OWNER/NAME" or "file:...".
         family: "llama", "qwen2", ...
         kind: "chat", or "base" for a model that was not taught to converse.
-        task: What it is best at, where that is more than its kind says: "code".
         languages: Those it is good at, as ISO 639-1 codes.
         licence: SPDX name, or the hub's word for it.
         terms: What must be accepted first.
@@ -117,6 +116,7 @@ class Card:
         facts: For memory and speed.
         sampling: What its makers recommend, by the field names of `Sampling`.
         note: A line for the person who chooses.
+        task: What it is best at, where that is more than its kind says: "code".
     """
 
     name: str
@@ -124,7 +124,6 @@ class Card:
     source: str
     family: str | None = None
     kind: str | None = None
-    task: str | None = None
     languages: tuple[str, ...] = ()
     licence: str | None = None
     terms: Terms | None = None
@@ -137,6 +136,7 @@ class Card:
     facts: ModelFacts | None = None
     sampling: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+    task: str | None = None
 
     @property
     def download_bytes(self) -> int | None:

@@ -53,7 +53,6 @@ class InstalledCard:
         source: Where it came from.
         family: "llama", "qwen2", ...
         kind: "chat", "base", or None where nobody said.
-        task: As on the card.
         languages: As on the card.
         licence: SPDX name or the hub's word; None where nobody said.
         terms: Address of the terms that were accepted, and when.
@@ -65,6 +64,7 @@ class InstalledCard:
         revision: The hub's commit.
         adopted_from: Where the files that it links to lie.
         note: As on the card.
+        task: As on the card.
     """
 
     name: str
@@ -72,7 +72,6 @@ class InstalledCard:
     source: str
     family: str | None = None
     kind: str | None = None
-    task: str | None = None
     languages: tuple[str, ...] = ()
     licence: str | None = None
     terms: str | None = None
@@ -84,6 +83,7 @@ class InstalledCard:
     revision: str | None = None
     adopted_from: str | None = None
     note: str = ""
+    task: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
