@@ -54,9 +54,9 @@ export function JobActions({ job, onRemoved }: Props) {
     return act(text.jobs.pause, <PauseIcon size={16} />, () => asked.mutate("pause"), pausing);
   };
   const close = () => {
-    if (job.state === "cancelling") return null;
     const icon = <CloseIcon size={16} />;
-    if (!hasEnded(job)) return act(text.jobs.cancel, icon, () => asked.mutate("cancel"));
+    const ending = job.state === "cancelling"; // it stays, and with it the focus
+    if (!hasEnded(job)) return act(text.jobs.cancel, icon, () => asked.mutate("cancel"), ending);
     return act(text.jobs.remove, icon, () =>
       removed.mutate([job], { onSuccess: () => onRemoved?.() }),
     );

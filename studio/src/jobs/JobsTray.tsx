@@ -22,9 +22,13 @@ export function JobsTray() {
   const query = useJobs();
   useJobEvents();
   const dialog = useRef<HTMLDialogElement>(null);
+  const [isShown, setShown] = useState(false);
   const jobs = query.data ?? [];
   const { said, failed, seen } = useEndings(query.data);
   useClosedByLeaving(dialog);
+  useEffect(() => {
+    if (isShown) dialog.current?.showModal(); // with what is in it, where the focus goes
+  }, [isShown]);
   if (isAbsent(query.error)) return null;
   const open = jobs.filter((job) => !hasEnded(job));
   const share = shareOfAll(open);
@@ -41,7 +45,7 @@ export function JobsTray() {
         aria-haspopup="dialog"
         onClick={() => {
           seen();
-          dialog.current?.showModal();
+          setShown(true);
         }}
       >
         {failed ? <WarnIcon /> : <JobsIcon />}
@@ -55,11 +59,12 @@ export function JobsTray() {
         ref={dialog}
         className="tray"
         aria-labelledby="tray-title"
+        onClose={() => setShown(false)}
         onClick={(event) => {
           if (event.target === dialog.current) dialog.current?.close(); // beside it
         }}
       >
-        <TrayContent jobs={jobs} onClose={() => dialog.current?.close()} />
+        {isShown ? <TrayContent jobs={jobs} onClose={() => dialog.current?.close()} /> : null}
       </dialog>
     </>
   );

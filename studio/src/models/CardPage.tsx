@@ -95,6 +95,7 @@ function Parts({ entry, card }: { entry: Entry; card: CatalogCard | null }) {
           name={entry.name}
           chats={entry.card?.chats !== false}
           languages={entry.card?.languages ?? []}
+          context={entry.context}
         />
       ) : null}
       {card && card.samples.length > 0 ? <Samples samples={card.samples} /> : null}

@@ -10,7 +10,7 @@ import { SettingsContext } from "../settings/context";
 import { belongsToInputMethod, Composition, isSendKey } from "../ui/composing";
 import { Failed } from "../ui/Failed";
 import { SendIcon, StopIcon } from "../ui/icons";
-import { ask, MOST_TOKENS, type Taste } from "./trying";
+import { ask, tokensOfTaste, type Taste } from "./trying";
 import { useSeconds } from "./useSeconds";
 
 interface Answer {
@@ -23,6 +23,8 @@ interface Answer {
   took: number;
   tokens: number | null;
   reason: string;
+  /** How many were asked for at most. */
+  maxTokens: number;
   failure: Failure | null;
 }
 
@@ -32,10 +34,12 @@ interface TryProps {
   chats: boolean;
   /** Those it is good at; none when nobody said. */
   languages: readonly string[];
+  /** Tokens of question and reply together; null when nobody knows. */
+  context: number | null;
 }
 
 /** A question to the model, of which nothing is kept. */
-export function TryBox({ name, chats, languages }: TryProps) {
+export function TryBox({ name, chats, languages, context }: TryProps) {
   const text = useText();
   const words = text.models.try;
   const { enterSends } = use(SettingsContext).settings;
@@ -50,7 +54,12 @@ export function TryBox({ name, chats, languages }: TryProps) {
   const asking = answer?.state === "asking";
   const send = () => {
     if (asking) return;
-    start({ model: name, prompt: prompt.trim() === "" ? example : prompt, chats });
+    start({
+      model: name,
+      prompt: prompt.trim() === "" ? example : prompt,
+      chats,
+      maxTokens: tokensOfTaste(context),
+    });
   };
   return (
     <section
@@ -147,7 +156,7 @@ function endedLine(text: Catalogue, language: Language, answer: Answer): string 
   const parts: string[] = [];
   if (answer.state === "stopped") parts.push(words.stopped);
   else if (answer.text === "" && answer.reasoning === "") parts.push(words.empty);
-  if (answer.reason === "length") parts.push(words.cut(count(language, MOST_TOKENS)));
+  if (answer.reason === "length") parts.push(words.cut(count(language, answer.maxTokens)));
   if (answer.tokens !== null)
     parts.push(words.took(count(language, answer.tokens), decimal(language, answer.took)));
   return parts.join(" ");
@@ -163,7 +172,7 @@ function useTaste() {
     running.current?.abort();
     const abort = new AbortController();
     running.current = abort;
-    void follow(abort, ask({ key }, taste, abort.signal), (change) => {
+    void follow(abort, ask({ key }, taste, abort.signal), taste, (change) => {
       if (running.current === abort) setAnswer(change);
     });
   };
@@ -176,6 +185,7 @@ type Change = (now: Answer | null) => Answer | null;
 async function follow(
   abort: AbortController,
   events: AsyncGenerator<ChatEvent>,
+  { maxTokens }: Taste,
   tell: (answer: Answer | Change) => void,
 ): Promise<void> {
   const answer: Answer = {
@@ -187,6 +197,7 @@ async function follow(
     took: 0,
     tokens: null,
     reason: "",
+    maxTokens,
     failure: null,
   };
   tell({ ...answer });

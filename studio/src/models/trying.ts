@@ -3,14 +3,20 @@ import { call, type Connection } from "../api/client";
 import { ApiError, failure } from "../api/errors";
 import { readEvents, type ServerEvent } from "../api/sse";
 
-/** Tokens of a taste. */
-export const MOST_TOKENS = 512;
+const MOST_TOKENS = 512;
+
+/** Tokens of a taste: at most half of the context, for the question needs room too. */
+export function tokensOfTaste(context: number | null): number {
+  if (context === null) return MOST_TOKENS;
+  return Math.max(1, Math.min(MOST_TOKENS, Math.floor(context / 2)));
+}
 
 export interface Taste {
   model: string;
   prompt: string;
   /** Whether it converses; otherwise it continues the text. */
   chats: boolean;
+  maxTokens: number;
 }
 
 /**
@@ -20,12 +26,12 @@ export interface Taste {
  */
 export async function* ask(
   to: Connection,
-  { model, prompt, chats }: Taste,
+  { model, prompt, chats, maxTokens }: Taste,
   signal: AbortSignal,
 ): AsyncGenerator<ChatEvent> {
   if (chats) {
     const messages = [{ role: "user" as const, content: prompt }];
-    yield* streamChat(to, { model, messages, max_tokens: MOST_TOKENS }, signal);
+    yield* streamChat(to, { model, messages, max_tokens: maxTokens }, signal);
     return;
   }
   const response = await call(to, "/v1/completions", {
@@ -33,7 +39,7 @@ export async function* ask(
     body: {
       model,
       prompt,
-      max_tokens: MOST_TOKENS,
+      max_tokens: maxTokens,
       stream: true,
       stream_options: { include_usage: true },
     },
