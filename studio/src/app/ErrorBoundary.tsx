@@ -5,14 +5,29 @@ import { useText } from "../i18n";
 
 /** Keeps the rail when a page breaks down, and says what happened; another address is tried anew. */
 export function ErrorBoundary({ children }: { children: ReactNode }) {
-  return <Boundary key={useLocation().pathname}>{children}</Boundary>;
+  return <Boundary address={useLocation().pathname}>{children}</Boundary>;
 }
 
-class Boundary extends Component<{ children: ReactNode }, { error: Error | null }> {
-  override state: { error: Error | null } = { error: null };
+interface Props {
+  address: string;
+  children: ReactNode;
+}
+
+interface State {
+  error: Error | null;
+  address: string;
+}
+
+class Boundary extends Component<Props, State> {
+  override state: State = { error: null, address: this.props.address };
 
   static getDerivedStateFromError(error: Error) {
     return { error };
+  }
+
+  /** Forgets the error with its address. Not by a `key`: what stands beside the pages would go too. */
+  static getDerivedStateFromProps({ address }: Props, held: State): State | null {
+    return address === held.address ? null : { error: null, address };
   }
 
   override render() {
