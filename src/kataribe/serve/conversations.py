@@ -91,8 +91,8 @@ def _list_routes(router: APIRouter, desk: Desk) -> None:
 
         def work(tx: Connection) -> None:
             preferred = preferences.read(tx, owner)
-            system = preferred.get("system", "") if body.system is None else body.system
-            model = body.model or preferred.get("model")
+            system = _text(preferred.get("system")) if body.system is None else body.system
+            model = body.model or _text(preferred.get("model")) or None
             conversations.create(tx, owner, body.id, model=model, system=system, folder=body.folder)
 
         await rooms_of(desk).store.write(work)
@@ -218,3 +218,8 @@ def _with_words(
         )
         for message in found
     ]
+
+
+def _text(preferred: object) -> str:
+    """A preference that should be words; pages may keep anything under any name."""
+    return preferred if isinstance(preferred, str) else ""
