@@ -137,6 +137,11 @@ def test_sqlite_leaves_every_token_as_it_is(tmp_path_factory, text):
     store.close()
 
 
+@given(text=st.text(st.characters(max_codepoint=127), max_size=80))
+def test_plain_text_is_cut_as_any_other(text):
+    assert cut(f"{text} 語").split()[:-2] == cut(text).split()
+
+
 @settings(deadline=None, max_examples=300)
 @given(text=st.text(max_size=60), query=st.text(max_size=6))
 def test_a_snippet_marks_what_matches(text, query):

@@ -9,6 +9,7 @@ must be cut as it was when it went in.
 from __future__ import annotations
 
 import functools
+import operator
 import re
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -67,9 +68,12 @@ def fold(text: str) -> str:
 
 def cut(text: str) -> str:
     """The tokens of a text, parted by spaces, as they go into the index."""
+    text = fold(text)
+    if text.isascii():
+        return _cut_ascii(text)
     tokens: list[str] = []
     singles: dict[str, None] = {}
-    for found in _pieces().finditer(fold(text)):
+    for found in _pieces().finditer(text):
         piece = found[0]
         if found.lastgroup == "run":
             tokens += _pairs(piece)
@@ -80,6 +84,14 @@ def cut(text: str) -> str:
     # Each single character once, apart: a search for one need not gather all pairs that begin so.
     tokens += [_SINGLE + _coded(each) for each in singles]
     return " ".join(tokens)
+
+
+def _cut_ascii(text: str) -> str:
+    """The same for text that needs no care, five times as fast."""
+    pieces = re.findall(r"[0-9a-z]+|[$+<=>^`|~]", text)
+    return " ".join(
+        [piece[:LONGEST_WORD] if piece.isalnum() else _coded(piece) for piece in pieces]
+    )
 
 
 def phrases(query: str) -> list[Phrase]:
@@ -146,7 +158,8 @@ def _exactly(found: re.Match[str], more: str = "") -> str:
 
 
 def _pairs(run: str) -> list[str]:
-    return [_coded(run[at : at + 2]) for at in range(len(run) - 1)]
+    pairs = list(map(operator.add, run, run[1:]))
+    return pairs if _plain().fullmatch(run) else [_coded(pair) for pair in pairs]
 
 
 def _token(found: re.Match[str]) -> str | None:
@@ -157,7 +170,7 @@ def _token(found: re.Match[str]) -> str | None:
 
 
 def _coded(token: str) -> str:
-    if _plain().fullmatch(token):
+    if (token.isascii() and token.isalnum()) or _plain().fullmatch(token):
         return token
     return _CODED + "".join(f"{ord(each):06x}" for each in token)
 
@@ -205,9 +218,7 @@ _WINDOW, _OVERLAP = 16_384, 1_024
 def _mapped(text: str) -> tuple[str, Sequence[int], Sequence[int]]:
     """Folded text, and for each of its characters where it begins and ends in the text."""
     folded = fold(text)
-    if len(folded) == len(text) and not any(
-        _follows(each) or len(fold(each)) != 1 for each in set(text)
-    ):
+    if len(folded) == len(text) and all(map(_stands_alone, set(text))):
         return folded, range(len(text)), range(1, len(text) + 1)
     parts: list[str] = []
     starts: list[int] = []
@@ -222,6 +233,12 @@ def _mapped(text: str) -> tuple[str, Sequence[int], Sequence[int]]:
         ends += [end] * len(parts[-1])
         at = end
     return "".join(parts), starts, ends
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _stands_alone(char: str) -> bool:
+    """Whether a character folds to one, whatever stands around it."""
+    return char.isascii() or (not _follows(char) and len(fold(char)) == 1)
 
 
 def _follows(char: str) -> bool:
