@@ -1,9 +1,18 @@
-import { use, useEffect, useLayoutEffect, useMemo, useRef, useState } from "react";
+import {
+  use,
+  useEffect,
+  useLayoutEffect,
+  useMemo,
+  useRef,
+  useState,
+  type ReactNode,
+  type RefObject,
+} from "react";
 import { useLocation, useParams } from "react-router";
 
 import { isSmallDefault } from "../api/models";
 import { useConversation, useMessage, useTalk } from "../conversation/context";
-import type { Id, Message, Shown } from "../conversation/types";
+import type { Id, Message, Sending, Shown } from "../conversation/types";
 import { useText } from "../i18n";
 import { SettingsContext } from "../settings/context";
 import { ChatHeader } from "./ChatHeader";
@@ -12,7 +21,7 @@ import { Dock } from "./Dock";
 import { AskingForModels, EmptyChat, GoneChat } from "./EmptyChat";
 import { Inside } from "./Inside";
 import { hasJapanese } from "./japanese";
-import { PlaceContext, type Place } from "./place";
+import { PlaceContext, usePlace, type Place } from "./place";
 import { SmallModelNotice } from "./SmallModelNotice";
 import { useActions } from "./useActions";
 import { useAsking } from "./useAsking";
@@ -41,19 +50,16 @@ function Chat({ id }: { id: Id | null }) {
   const [files, setFiles] = useDraftFiles(id);
   const field = useRef<HTMLTextAreaElement>(null);
   const scroller = useRef<HTMLDivElement>(null);
-  const [windowing] = useState(() => new Windowing());
-  useLayoutEffect(
-    () => (scroller.current && id !== null ? windowing.attach(scroller.current) : undefined),
-    [windowing, id],
-  );
-
+  const windowing = useWindowing(scroller, id !== null);
   const live = (shown?.live.length ?? 0) > 0;
   const stop = id !== null && live ? () => void acts.stop(id, null) : null;
   useChatKeys(field, stop);
 
   const { toEnd } = windowing;
   const blind = compare.blind;
-  const what = { id, how: together, blind, draft, setDraft, files, setFiles, field, toEnd };
+  // At an address without conversation, what is said begins one.
+  const to = shown?.state === "gone" ? null : id;
+  const what = { id: to, how: together, blind, draft, setDraft, files, setFiles, field, toEnd };
   const { send, ask, takeBack, toField } = useActions(what);
   const { place, inside, close } = usePlaceOf(
     id,
@@ -61,18 +67,11 @@ function Chat({ id }: { id: Id | null }) {
     models?.map((one) => one.id),
     toField,
   );
-  const writesJapanese = useWritesJapanese(newest, draft);
-
+  const spoken = { writesJapanese: useWritesJapanese(newest, draft), compact: id !== null };
   const notice =
-    model !== null && models ? (
-      <SmallModelNotice
-        model={model}
-        models={models}
-        writesJapanese={writesJapanese}
-        compact={id !== null}
-        onDone={toField}
-      />
-    ) : null;
+    model === null || !models ? null : (
+      <SmallModelNotice model={model} models={models} {...spoken} onDone={toField} />
+    );
 
   return (
     <PlaceContext value={place}>
@@ -93,21 +92,20 @@ function Chat({ id }: { id: Id | null }) {
         {/* Focusable for the keyboard: what scrolls must be scrolled without a mouse too. */}
         <div className="scroller" ref={scroller} tabIndex={id === null ? undefined : 0}>
           <div className="content">
-            {/* Not before it is known what stands in it: the page must not jump. */}
-            {id === null && query.isPending ? <AskingForModels /> : null}
-            {id === null && !query.isPending ? (
-              <EmptyChat
-                onAsk={how ? ask : null}
-                small={model === null || isSmallDefault(model)}
-                notice={notice}
-              />
-            ) : null}
-            {shown?.state === "gone" ? (
-              <GoneChat onRestore={shown.version >= 0 ? () => void acts.restore(shown.id) : null} />
-            ) : null}
-            {shown && shown.state !== "gone" ? (
-              <Conversation shown={shown} windowing={windowing} onTakeBack={takeBack} />
-            ) : null}
+            <Content
+              id={id}
+              shown={shown ?? null}
+              windowing={windowing}
+              onTakeBack={takeBack}
+              empty={
+                // Not before it is known what stands in it: the page must not jump.
+                query.isPending ? (
+                  <AskingForModels />
+                ) : (
+                  <EmptyChat onAsk={how ? ask : null} small={isSmall(model)} notice={notice} />
+                )
+              }
+            />
           </div>
         </div>
         <Dock
@@ -121,20 +119,55 @@ function Chat({ id }: { id: Id | null }) {
           onStop={stop}
           onKey={toField}
         />
-        {inside !== null && id !== null ? (
-          <Inside
-            conversation={id}
-            message={inside}
-            onClose={close}
-            onContinue={(beginning) => {
-              close();
-              if (how) void acts.again(id, inside, { ...how, models: [] }, beginning);
-            }}
-          />
-        ) : null}
+        {inside === null ? null : <InsideOf reply={inside} onClose={close} />}
       </div>
     </PlaceContext>
   );
+}
+
+/** Whether the small default answers, or nobody is known to. */
+function isSmall(model: string | null): boolean {
+  return model === null || isSmallDefault(model);
+}
+
+function useWindowing(scroller: RefObject<HTMLDivElement | null>, wanted: boolean): Windowing {
+  const [windowing] = useState(() => new Windowing());
+  useLayoutEffect(
+    () => (scroller.current && wanted ? windowing.attach(scroller.current) : undefined),
+    [windowing, scroller, wanted],
+  );
+  return windowing;
+}
+
+/** A reply from inside; another reply can go on from one of its words. */
+function InsideOf({ reply, onClose }: { reply: Id; onClose: () => void }) {
+  const { conversation, how } = usePlace();
+  const { acts } = useTalk();
+  const goOn = (beginning: string) => {
+    onClose();
+    if (how) void acts.again(conversation, reply, { ...how, models: [] }, beginning);
+  };
+  return <Inside conversation={conversation} message={reply} onClose={onClose} onContinue={goOn} />;
+}
+
+interface ContentProps {
+  id: Id | null;
+  shown: Shown | null;
+  windowing: Windowing;
+  onTakeBack: (sending: Sending) => void;
+  /** What stands where nothing was said yet. */
+  empty: ReactNode;
+}
+
+function Content({ id, shown, windowing, onTakeBack, empty }: ContentProps) {
+  const { acts } = useTalk();
+  if (id === null) return empty;
+  if (shown === null) return null;
+  if (shown.state === "gone") {
+    const known = shown.version >= 0;
+    return <GoneChat onRestore={known ? () => void acts.restore(shown.id) : null} />;
+  }
+  return <Conversation shown={shown} windowing={windowing} onTakeBack={onTakeBack} />;
 }
 
 /** The newest reply of the branch that is shown. */

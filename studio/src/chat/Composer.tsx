@@ -88,31 +88,7 @@ export function Composer({ draft, onDraft, onSend, onStop, waits, field, ...more
           describedBy={hint}
           placeholder={text.chat.placeholder}
         />
-        {onStop ? (
-          <button
-            type="button"
-            className={can ? "button square" : "button primary square"}
-            title={text.chat.stop}
-            onClick={() => {
-              onStop();
-              focusWithoutKeyboard(field.current); // this button goes; the focus must not
-            }}
-          >
-            <StopIcon />
-            <span className="unseen">{text.chat.stop}</span>
-          </button>
-        ) : null}
-        {onStop && !can ? null : (
-          <button
-            type="submit"
-            className="button primary square"
-            disabled={!can}
-            title={waits ? text.queue.add : text.chat.send}
-          >
-            <SendIcon />
-            <span className="unseen">{waits ? text.queue.add : text.chat.send}</span>
-          </button>
-        )}
+        <Buttons can={can} waits={waits} onStop={onStop} field={field} />
       </div>
       <div className="under">
         <p id={hint} className="hint">
@@ -130,5 +106,39 @@ export function Composer({ draft, onDraft, onSend, onStop, waits, field, ...more
         ) : null}
       </div>
     </form>
+  );
+}
+
+interface ButtonsProps extends Pick<Props, "waits" | "onStop" | "field"> {
+  /** Whether there is something that can be sent. */
+  can: boolean;
+}
+
+function Buttons({ can, waits, onStop, field }: ButtonsProps) {
+  const text = useText();
+  const name = waits ? text.queue.add : text.chat.send;
+  return (
+    <>
+      {onStop ? (
+        <button
+          type="button"
+          className={can ? "button square" : "button primary square"}
+          title={text.chat.stop}
+          onClick={() => {
+            onStop();
+            focusWithoutKeyboard(field.current); // this button goes; the focus must not
+          }}
+        >
+          <StopIcon />
+          <span className="unseen">{text.chat.stop}</span>
+        </button>
+      ) : null}
+      {onStop && !can ? null : (
+        <button type="submit" className="button primary square" disabled={!can} title={name}>
+          <SendIcon />
+          <span className="unseen">{name}</span>
+        </button>
+      )}
+    </>
   );
 }

@@ -20,6 +20,7 @@ export function Conversation({ shown, windowing, onTakeBack }: Props) {
   const text = useText();
   const { chats } = useTalk();
   useAddress(shown, windowing);
+  if (shown.failure?.kind === "key") return null; // asked for above the composer
   if (shown.state === "failed" && shown.failure)
     return (
       <section className="empty">

@@ -63,7 +63,7 @@ export function Dock({ shown, windowing, query, newest, notice, composer, ...mor
         onFiles={add}
         onRemoveFile={(id) => composer.setFiles((all) => all.filter((one) => one.id !== id))}
         onDropUpload={drop}
-        onSend={shown?.state === "gone" ? null : more.onSend}
+        onSend={more.onSend}
         onStop={more.onStop}
         waits={shown !== null && isPending(shown)}
         field={composer.field}
@@ -77,7 +77,7 @@ function Notices({ shown }: { shown: Shown }) {
   const text = useText();
   const { acts } = useTalk();
   const trouble = useTrouble(shown.id);
-  const known = trouble?.on != null && isSeen(shown, trouble.on);
+  const known = isSeen(shown, trouble?.on ?? null);
   return (
     <>
       {trouble && !known ? <TroubleNotice conversation={shown.id} /> : null}
@@ -94,6 +94,7 @@ function Notices({ shown }: { shown: Shown }) {
 }
 
 /** Whether a failure is shown where it happened. */
-function isSeen(shown: Shown, id: string): boolean {
+function isSeen(shown: Shown, id: string | null): boolean {
+  if (id === null) return false;
   return shown.path.includes(id) || shown.queue.some((item) => item.id === id);
 }

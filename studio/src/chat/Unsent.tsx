@@ -44,27 +44,29 @@ function UnsentView({ conversation, sending, first, onTakeBack }: ViewProps) {
     if (found && keep) onTakeBack(found);
   };
   return (
-    <article className="question unsent" id={`message-${body.id}`} aria-label={text.chat.you}>
-      <div className="bubble">
-        <LongText words={body.text} />
-        <Files files={attachments} />
-      </div>
-      {failure === null || !first ? (
-        <p className="small soft" role="status">
-          {text.chat.sending}
-        </p>
-      ) : (
-        <Failed failure={failure} onRetry={() => acts.resend(conversation)}>
-          <button type="button" className="button" onClick={() => discard(true)}>
-            <EditIcon size={16} />
-            {text.chat.edit}
-          </button>
-          <button type="button" className="button" onClick={() => discard(false)}>
-            <TrashIcon size={16} />
-            {text.chat.discard}
-          </button>
-        </Failed>
-      )}
-    </article>
+    <div className="line">
+      <article className="question unsent" id={`message-${body.id}`} aria-label={text.chat.you}>
+        <div className="bubble">
+          <LongText words={body.text} />
+          <Files files={attachments} />
+        </div>
+        {failure === null || !first ? (
+          <p className="small soft way" role="status">
+            {text.chat.sending}
+          </p>
+        ) : (
+          <Failed failure={failure} onRetry={() => acts.resend(conversation)}>
+            <button type="button" className="button" onClick={() => discard(true)}>
+              <EditIcon size={16} />
+              {text.chat.edit}
+            </button>
+            <button type="button" className="button" onClick={() => discard(false)}>
+              <TrashIcon size={16} />
+              {text.chat.discard}
+            </button>
+          </Failed>
+        )}
+      </article>
+    </div>
   );
 }

@@ -51,7 +51,7 @@ export function WritingNow({ reply }: { reply: Message }) {
   return (
     <span className="waiting">
       <span className="pulse" aria-hidden="true" />
-      {rate === null ? text.wait.writing : text.wait.writingAt(count(language, rate))}
+      {rate === null || rate < 1 ? text.wait.writing : text.wait.writingAt(count(language, rate))}
     </span>
   );
 }

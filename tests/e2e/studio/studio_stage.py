@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, CDPSession, ConsoleMessage, Locator, Pa
 
 from kataribe.base.errors import NotFoundError
 from kataribe.base.events import Event
+from kataribe.base.inside import AttentionSource
 from kataribe.base.lm import LM, Capabilities
 from kataribe.base.lm import Request as Asked
 from kataribe.run.providers import ScriptedLM, ScriptedTokenizer
@@ -37,7 +38,7 @@ ROOMY = replace(EVERYTHING, context_length=1_000_000)
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 
-PATIENCE = 30_000  # milliseconds: the machine may be busy with other things
+PATIENCE = 8_000  # milliseconds: the machine may be busy with other things
 expect.set_options(timeout=PATIENCE)
 
 
@@ -121,7 +122,12 @@ class Stage:
 
 @contextmanager
 def run_server(
-    models: Models, *, port: int = 0, key: str | None = None, folder: Path | None = None
+    models: Models,
+    *,
+    port: int = 0,
+    key: str | None = None,
+    folder: Path | None = None,
+    attention: AttentionSource | None = None,
 ) -> Iterator[Stage]:
     """Serves `models` in a thread until the block ends, or `stop` is called.
 
@@ -133,7 +139,8 @@ def run_server(
         store = Store(folder / "kataribe.db")
         stack.callback(store.close)
         chats = Chats(store, models, models.loaded, titles=False)
-        stage = stack.enter_context(_serving(models, Rooms(store, chats), port, key))
+        rooms = Rooms(store, chats, attention=attention)
+        stage = stack.enter_context(_serving(models, rooms, port, key))
         yield stage
 
 
@@ -209,6 +216,8 @@ class Studio:
             has_touch=touch,
             is_mobile=touch,
             reduced_motion="reduce",
+            # It would answer for a server that a test has stopped; test_studio_app lets it.
+            service_workers="block",
         )
         context.set_default_timeout(PATIENCE)
         if init is not None:

@@ -48,7 +48,7 @@ def test_enter_while_composing_does_not_send(page: Page, models: Models, key_cod
     assert seen[:2] == ["compositionstart", "keydown composing"], "no real composition took place"
     assert "compositionend" in seen
     field.press("Enter")
-    expect(page.locator("article.question")).to_have_text("日本")
+    expect(page.locator("article.question .bubble")).to_have_text("日本")
     assert len(models.asked) == 1
 
 
@@ -61,7 +61,7 @@ def test_safaris_order_does_not_send(page: Page, models: Models, key_code: int) 
     expect(page.locator("article")).to_have_count(0)
     expect(field).to_have_value("日本")
     field.press("Enter")
-    expect(page.locator("article.question")).to_have_text("日本")
+    expect(page.locator("article.question .bubble")).to_have_text("日本")
 
 
 def test_escape_while_composing_does_not_stop_the_reply(page: Page, models: Models) -> None:
@@ -87,8 +87,8 @@ def test_enter_while_composing_does_not_send_a_key(
     with run_server(models, key="sesame-open") as stage:
         studio = Studio(browser, stage, Watch(stage.address))
         page = studio.open()
-        field = page.locator("form.key").get_by_label("Key", exact=True)
-        page.get_by_role("button", name="Show the key").click()
+        field = page.locator(".dock form.key").get_by_label("Key", exact=True)
+        page.locator(".dock").get_by_role("button", name="Show the key").click()
         field.click()
         method = InputMethod(page)
         method.compose("せさみ")
@@ -114,13 +114,13 @@ def test_shift_enter_breaks_the_line_and_spaces_alone_send_nothing(
     page.keyboard.type("two")
     expect(field).to_have_value("one\ntwo")
     field.press("Enter")
-    expect(page.locator("article.question p")).to_have_text("one\ntwo", use_inner_text=True)
+    expect(page.locator("article.question .bubble")).to_have_text("one\ntwo", use_inner_text=True)
 
 
 def test_enter_and_ctrl_enter_can_be_swapped(studio: Studio, models: Models) -> None:
     page = studio.open("/settings")
     page.get_by_label("Breaks the line").check()
-    page.get_by_role("link", name="Chat").click()
+    page.get_by_role("link", name="Chat", exact=True).click()
     ready(page)
     field = field_of(page)
     field.fill("one")
@@ -134,13 +134,13 @@ def test_enter_and_ctrl_enter_can_be_swapped(studio: Studio, models: Models) -> 
 def test_slash_focuses_question_mark_lists_escape_closes(studio: Studio) -> None:
     page = studio.open()
     ready(page)
-    page.get_by_role("link", name="Chat").focus()
+    page.get_by_role("link", name="Chat", exact=True).focus()
     page.keyboard.press("/")
     expect(field_of(page)).to_be_focused()
     expect(field_of(page)).to_have_value("")
     page.keyboard.type("a/b?")
     expect(field_of(page)).to_have_value("a/b?")
-    link = page.get_by_role("link", name="Models")
+    link = page.get_by_role("link", name="Models", exact=True)
     link.focus()
     page.keyboard.press("?")
     expect(page.get_by_role("dialog", name="Keys")).to_be_visible()
@@ -154,7 +154,7 @@ def test_everything_is_reached_with_the_keyboard_and_shows_its_focus(studio: Stu
     ready(page)
     page.evaluate("document.activeElement.blur()")
     reached: list[str] = []
-    for _ in range(30):
+    for _ in range(60):
         page.keyboard.press("Tab")
         name, shown = page.evaluate(
             "(() => { const at = document.activeElement; const style = getComputedStyle("

@@ -1,0 +1,147 @@
+"""Several messages while a reply is pending: they wait in order, and a person steers them."""
+
+from __future__ import annotations
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+from studio_stage import (
+    SAFARI_ENTER,
+    InputMethod,
+    Models,
+    Studio,
+    field_of,
+    finished,
+    replies,
+    say,
+)
+
+from kataribe.base.messages import TextPart
+
+
+def _waiting(page: Page) -> Locator:
+    return page.locator(".queue li")
+
+
+@pytest.fixture
+def page(studio: Studio, models: Models) -> Page:
+    """A reply that is held in its middle, and two messages that wait."""
+    models.answer = "long words " * 30
+    models.hold = 3
+    page = studio.open()
+    say(page, "Begin.")
+    expect(replies(page).last).to_contain_text("long words")
+    for number, words in enumerate(("first", "second"), start=1):
+        say(page, words)
+        expect(_waiting(page)).to_have_count(number)
+    return page
+
+
+def _asked(models: Models) -> list[str]:
+    found = []
+    for request in models.asked:
+        assert isinstance(request.prompt, tuple)
+        (part,) = request.prompt[-1].parts
+        assert isinstance(part, TextPart)
+        found.append(part.text)
+    return found
+
+
+def _go_on(models: Models) -> None:
+    models.hold = None
+    models.go.set()
+
+
+def test_what_waits_is_shown_in_order_and_answered_in_order(page: Page, models: Models) -> None:
+    expect(_waiting(page).nth(0)).to_contain_text("first")
+    expect(_waiting(page).nth(1)).to_contain_text("second")
+    expect(page.locator(".hint")).to_contain_text("Enter lets this wait its turn")
+    page.reload()
+    expect(_waiting(page)).to_have_count(2)
+    _go_on(models)
+    finished(page, 3)
+    expect(_waiting(page)).to_have_count(0)
+    assert _asked(models) == ["Begin.", "first", "second"]
+
+
+def test_what_waits_can_be_edited_withdrawn_and_merged(page: Page, models: Models) -> None:
+    _waiting(page).nth(0).get_by_role("button", name="Edit the waiting message").click()
+    editor = page.locator(".queue textarea")
+    editor.fill("changed")
+    editor.press("Enter")
+    expect(_waiting(page).nth(0)).to_contain_text("changed")
+    say(page, "third")
+    expect(_waiting(page)).to_have_count(3)
+    _waiting(page).nth(1).get_by_role("button", name="Merge with the one before").click()
+    expect(_waiting(page)).to_have_count(2)
+    expect(_waiting(page).nth(0)).to_contain_text("changed")
+    expect(_waiting(page).nth(0)).to_contain_text("second")
+    _waiting(page).nth(1).get_by_role("button", name="Withdraw").click()
+    expect(_waiting(page)).to_have_count(1)
+    _go_on(models)
+    finished(page, 2)
+    assert _asked(models) == ["Begin.", "changed\n\nsecond"]
+
+
+def test_steering_keeps_the_words_and_answers_all_as_one(page: Page, models: Models) -> None:
+    field_of(page).fill("and this")
+    page.get_by_role("button", name="Answer this now, with all that waits").click()
+    expect(replies(page)).to_have_count(2)
+    _go_on(models)
+    finished(page, 2)
+    expect(_waiting(page)).to_have_count(0)
+    expect(field_of(page)).to_have_value("")
+    expect(replies(page).first).to_contain_text("Stopped")
+    expect(replies(page).first.locator(".prose")).to_contain_text("long words")
+    assert _asked(models) == ["Begin.", "first\n\nsecond\n\nand this"]
+
+
+def test_one_is_sent_now_and_the_others_stay(page: Page, models: Models) -> None:
+    models.answer = "Short."
+    _waiting(page).nth(1).get_by_role("button", name="Send now, in place of the reply").click()
+    expect(replies(page)).to_have_count(2)
+    expect(_waiting(page)).to_have_count(1)
+    assert _asked(models) == ["Begin.", "second"]
+    _go_on(models)
+    finished(page, 3)
+    assert _asked(models) == ["Begin.", "second", "first"]
+
+
+def test_after_a_stop_by_hand_the_queue_waits(page: Page, models: Models) -> None:
+    field_of(page).focus()
+    page.keyboard.press("Escape")
+    expect(replies(page).first).to_contain_text("Stopped by you.")
+    expect(page.locator(".queue")).to_contain_text("until you let them go on")
+    assert len(models.asked) == 1
+    _go_on(models)
+    page.get_by_role("button", name="Answer all now").click()
+    finished(page, 2)
+    assert _asked(models)[-1] == "first\n\nsecond"
+
+
+@pytest.mark.parametrize("key_code", [229, 13])
+def test_enter_while_composing_changes_nothing_that_waits(
+    page: Page, models: Models, key_code: int
+) -> None:
+    _waiting(page).nth(0).get_by_role("button", name="Edit the waiting message").click()
+    editor = page.locator(".queue textarea")
+    editor.fill("")
+    editor.click()
+    method = InputMethod(page)
+    method.compose("にほん")
+    method.enter(key_code)
+    expect(editor).to_be_visible()
+    method.commit("日本")
+    editor.evaluate(f"(field) => ({SAFARI_ENTER})([field, {key_code}])")
+    page.wait_for_timeout(200)
+    expect(editor).to_have_value("日本")
+    editor.press("Enter")
+    expect(_waiting(page).nth(0)).to_contain_text("日本")
+
+
+def test_the_same_message_twice_acts_once(page: Page, studio: Studio, models: Models) -> None:
+    conversation = page.evaluate("location.pathname.split('/').pop()")
+    address = f"{studio.stage.address}/studio/api/conversations/{conversation}/messages"
+    for _ in range(3):
+        page.request.post(address, data={"id": "abcdefghijklmnopqrst", "text": "once"})
+    expect(_waiting(page)).to_have_count(3)
+    expect(_waiting(page).nth(2)).to_contain_text("once")
