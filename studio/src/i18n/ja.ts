@@ -708,7 +708,7 @@ export const ja: Catalogue = {
   },
   inside: {
     title: "返答の中",
-    by: (model) => `${model} で計算し直しています`,
+    by: (model) => `${model} で計算し直したものです`,
     close: "閉じる",
     reading: "モデルが返答を読み直しています。",
     views: "表示の切り替え",

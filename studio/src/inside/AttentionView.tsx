@@ -143,7 +143,7 @@ function Strongest({ seen }: { seen: Attention }) {
               </td>
               <td className="chance number">
                 <span
-                  className="bar"
+                  className="share"
                   style={{ inlineSize: `${weight * 100}%` }}
                   aria-hidden="true"
                 />

@@ -6,7 +6,7 @@ import { useLanguage, useText } from "../i18n";
 import type { Language } from "../i18n/catalogue";
 import { count, decimal } from "../i18n/format";
 import { Failed } from "../ui/Failed";
-import { beginning } from "./pieces";
+import { beginning, inline } from "./pieces";
 import { SamplingSliders } from "./SamplingSliders";
 import { useName } from "./TokenFlow";
 import { useWeighed } from "./useInside";
@@ -97,7 +97,9 @@ function Row({ one, here, begin, onContinue }: RowProps) {
   return (
     <tr className={one.after > 0 ? "" : "cut"} aria-current={here}>
       <th scope="row">
-        <span translate="no">{name}</span>
+        <span translate="no" className={one.kind} title={name}>
+          {inline(one.piece)}
+        </span>
         {here ? <span className="here small">{words.here}</span> : null}
       </th>
       <Chance value={one.before} text={share(language, one.before)} />
@@ -121,7 +123,7 @@ function Row({ one, here, begin, onContinue }: RowProps) {
 function Chance({ value, text }: { value: number; text: string }) {
   return (
     <td className="chance number">
-      <span className="bar" style={{ inlineSize: `${value * 100}%` }} aria-hidden="true" />
+      <span className="share" style={{ inlineSize: `${value * 100}%` }} aria-hidden="true" />
       <span>{text}</span>
     </td>
   );

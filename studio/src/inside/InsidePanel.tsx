@@ -36,6 +36,14 @@ export default function InsidePanel({ conversation, message, onClose, onContinue
     if (!shown?.open) shown?.showModal();
     return () => shown?.close();
   }, []);
+  // First, because while it is open nothing outside of it can take the focus.
+  const leaving = <A extends unknown[]>(then: (...rest: A) => void) => {
+    return (...rest: A) => {
+      dialog.current?.close();
+      then(...rest);
+    };
+  };
+  const leave = leaving(onClose);
   return (
     <dialog
       ref={dialog}
@@ -43,11 +51,11 @@ export default function InsidePanel({ conversation, message, onClose, onContinue
       aria-labelledby={`${id}-title`}
       onCancel={(event) => {
         event.preventDefault();
-        onClose();
+        leave();
       }}
       onKeyDown={(event) => event.stopPropagation()} // the page's own keys rest meanwhile
       onClick={(event) => {
-        if (event.target === dialog.current) onClose();
+        if (event.target === dialog.current) leave();
       }}
     >
       <div className="inside-body">
@@ -60,7 +68,7 @@ export default function InsidePanel({ conversation, message, onClose, onContinue
             type="button"
             className="button quiet square"
             aria-label={words.close}
-            onClick={onClose}
+            onClick={() => leave()}
           >
             <CloseIcon size={16} />
           </button>
@@ -79,7 +87,8 @@ export default function InsidePanel({ conversation, message, onClose, onContinue
           {query.isPending ? <p role="status">{words.reading}</p> : null}
           {inside ? (
             <Shown
-              {...{ view, inside, reply, position, onContinue }}
+              {...{ view, inside, reply, position }}
+              onContinue={leaving(onContinue)}
               onPosition={setPosition}
               onMore={query.hasNextPage ? () => void query.fetchNextPage() : null}
             />
