@@ -140,6 +140,20 @@ def path(nodes: Iterable[Node], to: str | None) -> list[str]:
     return found[::-1]
 
 
+def branch(tx: Connection, conversation: str, to: str) -> tuple[Message, ...]:
+    """The messages of the branch that ends at `to`, in full, oldest first."""
+    query = sa.select(messages.c.id, messages.c.parent).where(
+        messages.c.conversation == conversation, messages.c.deleted_at.is_(None)
+    )
+    parents = {row.id: row.parent for row in tx.execute(query)}
+    found: list[str] = []
+    above: str | None = to
+    while above is not None and above in parents:
+        found.append(above)
+        above = parents[above]
+    return read(tx, conversation, found[::-1])
+
+
 def newest_below(nodes: Iterable[Node], id_: str) -> str:
     """The end of the branch through a message that was written to last."""
     newest = {node.parent: node.id for node in nodes}  # the last child of each wins

@@ -109,7 +109,6 @@ messages = Table(
         "conversation",
         ForeignKey("conversations.id", ondelete="CASCADE"),
         nullable=False,
-        index=True,
     ),
     # No foreign key: deleting along one would go deeper than SQLite does, in a long conversation.
     Column("parent", String(32), index=True),
@@ -132,6 +131,7 @@ messages = Table(
     Column("remark", Text, nullable=False, default=""),
     Column("created_at", Float, nullable=False),
     Column("deleted_at", Float),
+    Index("ix_messages_state", "conversation", "state"),
     sqlite_autoincrement=True,
 )
 

@@ -45,6 +45,7 @@ class LiveReply:
         self._first: float | None = None
         self._last: float | None = None
         self._stage_began = self._began
+        self._stage_first = 0
         self._untold: dict[str, str] = {"text": "", "reasoning": ""}
         self._units = {"text": _units(self.text), "reasoning": _units(self.reasoning)}
         self._timer: asyncio.TimerHandle | None = None
@@ -139,9 +140,10 @@ class LiveReply:
         now = time.monotonic()
         if self.waits is None or self.waits.stage != event.stage:
             self._stage_began = now
-        eta = None
-        if event.stage != "queued" and event.total and 0 < event.done < event.total:
-            eta = (event.total - event.done) * (now - self._stage_began) / event.done
+            self._stage_first = event.done
+        gone = abs(event.done - self._stage_first)
+        left = event.done if event.stage == "queued" else (event.total or 0) - event.done
+        eta = left * (now - self._stage_began) / gone if gone and left > 0 else None
         self.waits = Waits(event.stage, event.done, event.total, eta)
         self._tell(WaitsNow(self.message.id, self.waits))
 

@@ -8,9 +8,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from kataribe.base.messages import ImagePart, Message, Part, Role, TextPart
-from kataribe.store import messages
+from kataribe.store import attachments, messages, tables
+from kataribe.store.attachments import Attachment
 from kataribe.store.conversations import Conversation
-from kataribe.store.tables import attachments
 
 
 def prompt_messages(
@@ -21,8 +21,8 @@ def prompt_messages(
     Replies without a word are left out, and what a person said around them becomes one turn: many
     chat templates refuse two turns of one side in a row.
     """
-    nodes = messages.nodes(tx, conversation.id)
-    branch = messages.read(tx, conversation.id, messages.path(nodes, question))
+    branch = messages.branch(tx, conversation.id, question)
+    files = attachments.of_messages(tx, [m.id for m in branch if m.role == "user"])
     turns: list[tuple[Role, list[Part]]] = []
     if conversation.system.strip():
         turns.append(("system", [TextPart(conversation.system)]))
@@ -31,7 +31,7 @@ def prompt_messages(
             if message.text:
                 _add(turns, "assistant", [TextPart(message.text)])
         else:
-            _add(turns, "user", _question(tx, message))
+            _add(turns, "user", _question(tx, message, files.get(message.id, ())))
     return tuple(Message(role, tuple(parts)) for role, parts in turns)
 
 
@@ -46,15 +46,15 @@ def _add(turns: list[tuple[Role, list[Part]]], role: Role, parts: Sequence[Part]
     before.extend(parts)
 
 
-def _question(tx: Connection, message: messages.Message) -> list[Part]:
-    query = sa.select(attachments).where(attachments.c.message == message.id)
+def _question(tx: Connection, message: messages.Message, files: Sequence[Attachment]) -> list[Part]:
     texts: list[str] = []
     images: list[Part] = []
-    for row in tx.execute(query.order_by(attachments.c.created_at, attachments.c.id)):
-        if row.media_type.startswith("image/"):
-            images.append(ImagePart(row.media_type, row.data))
+    for file in files:
+        data = tx.execute(sa.select(tables.attachments.c.data).filter_by(id=file.id)).scalar_one()
+        if file.media_type.startswith("image/"):
+            images.append(ImagePart(file.media_type, data))
         else:
-            texts.append(_file(row.name, row.data.decode("utf-8")))
+            texts.append(_file(file.name, data.decode("utf-8")))
     return [TextPart("\n\n".join([*texts, message.text])), *images]
 
 

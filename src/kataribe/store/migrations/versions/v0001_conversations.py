@@ -143,7 +143,7 @@ def _messages() -> None:
         sa.UniqueConstraint("id", name=op.f("uq_messages_id")),
         sqlite_autoincrement=True,
     )
-    op.create_index(op.f("ix_messages_conversation"), "messages", ["conversation"], unique=False)
+    op.create_index("ix_messages_state", "messages", ["conversation", "state"], unique=False)
     op.create_index(op.f("ix_messages_parent"), "messages", ["parent"], unique=False)
 
 
