@@ -596,14 +596,14 @@ export const en = {
     },
     password: {
       title: "Password",
-      current: "Password until now",
+      current: "Current password",
       next: "New password",
       why: "At least 10 characters. All other browsers are signed out; API keys stay.",
       save: "Change the password",
       done: "The password is changed, and all other browsers are signed out.",
-      empty: "Enter the password that you had until now.",
+      empty: "Enter your current password.",
       short: "The new password needs at least 10 characters.",
-      wrong: "The password until now is wrong.",
+      wrong: "The current password is wrong.",
     },
     sessions: {
       title: "Where you are signed in",

@@ -186,7 +186,7 @@ def test_a_new_password_signs_other_browsers_out(studio: Studio, taro: people.Pe
     sessions = page.locator("section.account", has_text="Where you are signed in")
     expect(sessions.locator("li")).to_have_count(2)
     field = page.get_by_label("New password")
-    page.get_by_label("Password until now").fill(PASSWORD)
+    page.get_by_label("Current password").fill(PASSWORD)
     field.fill("short")
     page.get_by_role("button", name="Change the password").click()
     expect(page.get_by_text("The new password needs at least 10 characters.")).to_be_visible()
