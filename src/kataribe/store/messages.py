@@ -193,7 +193,11 @@ def delete(tx: Connection, conversation: str, id_: str) -> tuple[str, ...]:
     """Deletes a message with all below it, so that it can come back; gives their ids."""
     get(tx, conversation, id_)
     gone = _with_all_below(nodes(tx, conversation), id_)
-    stamp = now()
+    # What is deleted together comes back together: no two deletions share a time, though clocks jump.
+    last = tx.execute(
+        sa.select(sa.func.max(messages.c.deleted_at)).where(messages.c.conversation == conversation)
+    ).scalar()
+    stamp = max(now(), (last or 0.0) + 1e-3)
     for start in range(0, len(gone), AT_A_TIME):
         part = gone[start : start + AT_A_TIME]
         tx.execute(sa.update(messages).where(messages.c.id.in_(part)).values(deleted_at=stamp))

@@ -21,6 +21,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 METADATA = MetaData(
@@ -132,6 +133,7 @@ messages = Table(
     Column("created_at", Float, nullable=False),
     Column("deleted_at", Float),
     Index("ix_messages_state", "conversation", "state"),
+    Index("ix_messages_deleted_at", "deleted_at", sqlite_where=text("deleted_at IS NOT NULL")),
     sqlite_autoincrement=True,
 )
 

@@ -133,6 +133,18 @@ async def test_deleted_messages_come_back(talk: Talk) -> None:
     assert reply not in [m.id for m in talk.every()]
 
 
+async def test_two_deletions_at_one_time_come_back_apart(
+    talk: Talk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, _ = await ask(talk, "first")
+    second, _ = await ask(talk, "second", root=True)
+    monkeypatch.setattr("kataribe.store.messages.now", lambda: 1_000.0)
+    await talk.chats.delete_message(LOCAL, talk.id, first)
+    await talk.chats.delete_message(LOCAL, talk.id, second)
+    await talk.chats.restore_message(LOCAL, talk.id, first)
+    assert [m.text for m in talk.every()] == ["first", "Yes."]
+
+
 async def test_a_conversation_is_deleted_while_a_reply_runs(talk: Talk, models: Models) -> None:
     models.lms["echo"] = ScriptedLM(lambda _: Reply("a b c d", pace=0.1), name="echo")
     await talk.chats.say(LOCAL, talk.id, Said(new_id(), "first"))

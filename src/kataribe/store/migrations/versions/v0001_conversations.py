@@ -144,6 +144,13 @@ def _messages() -> None:
         sqlite_autoincrement=True,
     )
     op.create_index("ix_messages_state", "messages", ["conversation", "state"], unique=False)
+    op.create_index(
+        "ix_messages_deleted_at",
+        "messages",
+        ["deleted_at"],
+        unique=False,
+        sqlite_where=sa.text("deleted_at IS NOT NULL"),
+    )
     op.create_index(op.f("ix_messages_parent"), "messages", ["parent"], unique=False)
 
 
