@@ -193,7 +193,7 @@ def delete(tx: Connection, conversation: str, id_: str) -> tuple[str, ...]:
     """Deletes a message with all below it, so that it can come back; gives their ids."""
     get(tx, conversation, id_)
     gone = _with_all_below(nodes(tx, conversation), id_)
-    # What is deleted together comes back together: no two deletions share a time, though clocks jump.
+    # What is deleted together comes back together: no two deletions share a time.
     last = tx.execute(
         sa.select(sa.func.max(messages.c.deleted_at)).where(messages.c.conversation == conversation)
     ).scalar()
