@@ -38,7 +38,7 @@ ROOMY = replace(EVERYTHING, context_length=1_000_000)
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 
-PATIENCE = 8_000  # milliseconds: the machine may be busy with other things
+PATIENCE = 30_000  # milliseconds: the machine may be busy with other things
 expect.set_options(timeout=PATIENCE)
 
 

@@ -1,0 +1,262 @@
+"""Branches of questions and replies, several models side by side, ratings, deletion, files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Page, expect
+from studio_stage import (
+    OTHER,
+    PHONE,
+    SAFARI_ENTER,
+    SMALL,
+    InputMethod,
+    Models,
+    Studio,
+    field_of,
+    finished,
+    ready,
+    replies,
+    say,
+)
+
+from kataribe.run.providers.scripted import Reply
+from kataribe.store.tables import messages, votes
+
+
+def _questions(page: Page) -> list[str]:
+    return page.locator("article.question .bubble").all_inner_texts()
+
+
+def _edit(page: Page, at: int, words: str) -> None:
+    question = page.locator("article.question").nth(at)
+    question.hover()
+    question.get_by_role("button", name="Edit the message").click()
+    page.locator(".editing textarea").fill(words)
+    page.locator(".editing textarea").press("Enter")
+
+
+def test_an_edited_question_is_a_branch_at_any_depth(studio: Studio, models: Models) -> None:
+    page = studio.open()
+    for count, words in enumerate(("one", "two"), start=1):
+        say(page, words)
+        finished(page, count)
+    _edit(page, 1, "two again")
+    expect(page.locator("article.question .bubble").nth(1)).to_have_text("two again")
+    finished(page, 2)
+    _edit(page, 0, "one again")
+    expect(page.locator("article.question .bubble")).to_have_count(1)
+    finished(page)
+    assert _questions(page) == ["one again"]
+    page.get_by_role("button", name="Earlier version").click()
+    expect(page.locator("article.question .bubble")).to_have_count(2)
+    assert _questions(page) == ["one", "two again"]
+    page.locator("article.question").nth(1).get_by_role("button", name="Earlier version").click()
+    expect(page.locator("article.question .bubble").nth(1)).to_have_text("two")
+    page.reload()
+    finished(page, 2)
+    assert _questions(page) == ["one", "two"]
+
+
+def test_what_is_deleted_can_come_back(studio: Studio, models: Models) -> None:
+    page = studio.open()
+    for count, words in enumerate(("one", "two"), start=1):
+        say(page, words)
+        finished(page, count)
+    page.locator("article.question").nth(1).hover()
+    page.locator("article.question").nth(1).get_by_role("button", name="More").click()
+    page.get_by_role("button", name="Delete, with all below it").click()
+    expect(replies(page)).to_have_count(1)
+    assert _questions(page) == ["one"]
+    page.get_by_role("button", name="Undo").click()
+    expect(replies(page)).to_have_count(2)
+    assert _questions(page) == ["one", "two"]
+
+
+@pytest.mark.parametrize("key_code", [229, 13])
+def test_a_thumb_and_a_remark_are_kept(studio: Studio, models: Models, key_code: int) -> None:
+    page = studio.open()
+    say(page, "Hello")
+    reply = finished(page)
+    reply.get_by_role("button", name="A good reply").click()
+    remark = page.locator(".editing textarea")
+    method = InputMethod(page)
+    remark.click()
+    method.compose("よい")
+    method.enter(key_code)
+    expect(remark).to_be_visible()
+    method.commit("良い")
+    remark.evaluate(f"(field) => ({SAFARI_ENTER})([field, {key_code}])")
+    page.wait_for_timeout(200)
+    expect(remark).to_have_value("良い")
+    remark.press("Enter")
+    expect(reply).to_contain_text("Your remark: 良い")
+    page.reload()
+    good = finished(page).get_by_role("button", name="A good reply")
+    expect(good).to_have_attribute("aria-pressed", "true")
+    expect(finished(page)).to_contain_text("Your remark: 良い")
+    with studio.stage.store.reading() as tx:
+        kept = tx.execute(messages.select().where(messages.c.rating != 0)).one()
+    assert (kept.rating, kept.remark) == (1, "良い")
+
+
+def _compare(page: Page, *, blind: bool) -> None:
+    ready(page)
+    page.get_by_role("button", name="Compare").click()
+    page.locator(".compare .row input").first.check()
+    if blind:
+        page.get_by_label("Hide their names").check()
+
+
+@pytest.mark.parametrize("phone", [False, True])
+def test_models_answer_side_by_side_and_the_vote_is_blind(
+    studio: Studio, models: Models, phone: bool
+) -> None:
+    page = studio.open(viewport=PHONE if phone else None, touch=phone)
+    _compare(page, blind=True)
+    say(page, "Which of you?")
+    finished(page, 2)
+    expect(page.get_by_role("group", name="Which is best?")).to_be_visible()
+    for name in (SMALL, OTHER):
+        expect(page.locator(".columns")).not_to_contain_text(name)
+    page.reload()
+    expect(page.locator(".side .who")).to_have_text(["Reply A", "Reply B"])
+    chosen = page.locator(".side article").nth(1).get_attribute("id")
+    page.get_by_role("button", name="Reply B").click()
+    expect(page.get_by_text("You voted for")).to_be_visible()
+    expect(page.locator(".side.chosen article")).to_have_attribute("id", str(chosen))
+    assert set(page.locator(".side .who").all_inner_texts()) == {SMALL, OTHER}
+    with studio.stage.store.reading() as tx:
+        vote = tx.execute(votes.select()).one()
+    assert (f"message-{vote.winner}", vote.blind, len(vote.shown)) == (chosen, True, 2)
+    _only_one(page)
+    say(page, "Go on.")
+    finished(page, 3)
+    assert len(models.asked) == 3
+
+
+def _only_one(page: Page) -> None:
+    if not page.locator(".compare .row input").count():
+        page.get_by_role("button", name="2 models").click()
+    page.locator(".compare .row input").first.uncheck()
+
+
+def test_another_model_is_asked_the_same(studio: Studio, models: Models) -> None:
+    page = studio.open()
+    say(page, "Hello")
+    finished(page).get_by_role("button", name="More").click()
+    page.get_by_role("button", name=f"Ask {OTHER}").click()
+    expect(replies(page).last.locator(".who")).to_have_text(OTHER)
+    expect(finished(page)).to_contain_text("2 / 2")
+
+
+def test_a_stopped_reply_goes_on_from_its_words(studio: Studio, models: Models) -> None:
+    models.answer = "One two three four."
+    models.hold = 2
+    page = studio.open()
+    say(page, "Count.")
+    expect(replies(page).last).to_contain_text("One two")
+    page.keyboard.press("Escape")
+    expect(replies(page).last).to_contain_text("Stopped by you.")
+    models.answer = " and on."
+    models.hold = None
+    finished(page).get_by_role("button", name="Go on", exact=True).click()
+    expect(replies(page).last.locator(".prose")).to_have_text("One two and on.")
+
+
+def test_files_go_along_and_refusals_are_said_in_place(
+    studio: Studio, models: Models, tmp_path: Path
+) -> None:
+    text = tmp_path / "メモ.txt"
+    text.write_text("東京は日本の首都です。", encoding="utf-8")
+    program = tmp_path / "program.exe"
+    program.write_bytes(b"MZ\x00\x01\x02" * 100)
+    huge = tmp_path / "huge.bin"
+    with huge.open("wb") as file:
+        file.truncate(1_000_000_000)
+    page = studio.open()
+    ready(page)
+    # 1 GB is refused before a byte of it is sent.
+    page.locator("input[type=file]").set_input_files([text, program, huge])
+    refused = page.locator(".file.refused")
+    expect(refused).to_have_count(2)
+    expect(refused.filter(has_text="huge.bin")).to_contain_text("at most 10.5 MB")
+    expect(refused.filter(has_text="program.exe").get_by_role("button")).to_be_visible()
+    for name in ("huge.bin", "program.exe"):
+        page.get_by_role("button", name=f"Remove {name}").click()
+    expect(page.locator(".composer .file")).to_have_count(1)
+    page.reload()
+    expect(page.locator(".composer .file")).to_contain_text("メモ.txt")
+    say(page, "What is this?")
+    finished(page)
+    expect(page.locator("article.question .file")).to_contain_text("メモ.txt")
+    expect(page.locator(".composer .file")).to_have_count(0)
+    assert "東京は日本の首都です。" in str(models.asked[0].prompt)
+
+
+def test_a_message_of_only_spaces_or_with_nul_is_not_lost(studio: Studio, models: Models) -> None:
+    page = studio.open()
+    ready(page)
+    field_of(page).fill("\u3000 \n ")
+    expect(page.get_by_role("button", name="Send")).to_be_disabled()
+    field_of(page).evaluate(
+        "(field) => { const set = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype,"
+        " 'value').set; set.call(field, 'nul \\0 here');"
+        " field.dispatchEvent(new Event('input', { bubbles: true })); }"
+    )
+    field_of(page).press("Enter")
+    alert = page.locator(".unsent").get_by_role("alert")
+    expect(alert).to_contain_text("NUL")
+    alert.get_by_role("button", name="Edit the message").click()
+    expect(field_of(page)).not_to_have_value("")
+    assert models.asked == []
+
+
+def test_a_conversation_deleted_in_another_tab_can_come_back(
+    studio: Studio, models: Models
+) -> None:
+    page = studio.open()
+    say(page, "Hello")
+    finished(page)
+    page.wait_for_url("**/chat/*")
+    here = page.evaluate("location.pathname.split('/').pop()")
+    field_of(page).fill("a draft")
+    page.request.delete(f"{studio.stage.address}/studio/api/conversations/{here}")
+    expect(page.get_by_text("This conversation was deleted")).to_be_visible()
+    expect(field_of(page)).to_have_value("a draft")
+    page.locator(".chat").get_by_role("button", name="Bring it back").click()
+    expect(finished(page)).to_contain_text("Tokyo.")
+
+
+@pytest.mark.parametrize("status", [429, 500, None])
+def test_a_server_that_does_not_take_a_message_loses_none(
+    studio: Studio, models: Models, status: int | None
+) -> None:
+    page = studio.open()
+    say(page, "Hello")
+    finished(page)
+    address = "**/studio/api/conversations/*/messages"
+    page.route(
+        address,
+        lambda route: route.abort() if status is None else route.fulfill(status=status, body="{}"),
+    )
+    say(page, "Precious")
+    unsent = page.locator(".unsent")
+    expect(unsent.get_by_role("alert")).to_be_visible()
+    expect(unsent.locator(".bubble")).to_have_text("Precious")
+    page.reload()
+    expect(unsent.locator(".bubble")).to_have_text("Precious")
+    page.unroute(address)
+    unsent.get_by_role("button", name="Try again").click()
+    expect(unsent).to_have_count(0)
+    finished(page, 2)
+    assert len(models.asked) == 2
+
+
+def test_an_estimate_is_said_when_it_is_long(studio: Studio, models: Models) -> None:
+    models.answer = Reply("One two three four five six.", pace=0.4)
+    page = studio.open()
+    say(page, "Slowly.")
+    expect(replies(page).last.locator("footer")).to_contain_text("characters/s")
+    finished(page)
