@@ -1,3 +1,5 @@
+import { STORAGE_NAME } from "../settings/settings";
+
 export const SIGN_IN = "/sign-in";
 
 /** The sign-in page's address, which keeps where one wanted to go. */
@@ -20,16 +22,41 @@ export function wantedFrom(search: string, origin: string): string {
 }
 
 const WHOSE = "kataribe.person";
+const LOOKS = new Set(["language", "theme", "enterSends"]);
 
 /** Forgets what somebody else wrote and left in this browser; `null`: whoever it was. */
 export function keepOnlyOf(person: string | null): void {
   try {
     const before = localStorage.getItem(WHOSE);
-    if (person === null || (before !== null && before !== person)) sessionStorage.clear();
+    if (person === null || (before !== null && before !== person)) {
+      sessionStorage.clear();
+      forget();
+    }
     if (person === null) localStorage.removeItem(WHOSE);
     else localStorage.setItem(WHOSE, person);
   } catch {
     // Storage is closed, so nothing was left in it.
+  }
+}
+
+/** Everything goes, drafts and what waits to be sent too, but how this browser looks. */
+function forget(): void {
+  const settings = localStorage.getItem(STORAGE_NAME);
+  for (const name of Object.keys(localStorage))
+    if (name.startsWith("kataribe.")) localStorage.removeItem(name);
+  const looks = looksOf(settings);
+  if (looks !== null) localStorage.setItem(STORAGE_NAME, looks);
+}
+
+/** Of saved settings those that say nothing of a person. */
+export function looksOf(settings: string | null): string | null {
+  try {
+    const found: unknown = JSON.parse(settings ?? "null");
+    if (typeof found !== "object" || found === null) return null;
+    const kept = Object.entries(found).filter(([name]) => LOOKS.has(name));
+    return JSON.stringify(Object.fromEntries(kept));
+  } catch {
+    return null;
   }
 }
 

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
-from studio_stage import DESKTOP, PHONE, InputMethod, Stage, Studio, ready
+from studio_stage import DESKTOP, PHONE, InputMethod, Stage, Studio, field_of, ready
 
 from kataribe.store import people
 from kataribe.store.ids import now
@@ -18,6 +18,7 @@ from kataribe.store.passwords import hashed
 
 AXE = Path(__file__).parents[3] / "studio/node_modules/axe-core/axe.min.js"
 PASSWORD = "correct horse battery"
+STORED = "JSON.stringify([localStorage, sessionStorage])"
 SHOTS = os.environ.get("STUDIO_SHOTS")
 
 
@@ -124,10 +125,16 @@ def test_signing_out_closes_the_door_and_takes_drafts(studio: Studio, taro: peop
     del taro
     page = studio.open("/settings")
     _sign_in(page)
-    page.evaluate("sessionStorage.setItem('kataribe.test', 'a secret draft')")
-    page.get_by_role("button", name="Sign out", exact=True).click()
+    expect(page.locator("section.account").first).to_be_visible()
+    page.get_by_label("日本語").check()
+    page.goto(studio.stage.address + "/chat")
+    field_of(page).fill("wasabimochi")
+    page.goto(studio.stage.address + "/settings")
+    assert "wasabimochi" in page.evaluate(STORED)
+    page.get_by_role("button", name="サインアウト", exact=True).click()
     expect(page).to_have_url(re.compile("/sign-in$"))
-    assert page.evaluate("sessionStorage.getItem('kataribe.test')") is None
+    expect(page.locator("html")).to_have_attribute("lang", "ja")  # what is nobody's stays
+    assert "wasabimochi" not in page.evaluate(STORED)
     page.goto(studio.stage.address + "/chat")
     expect(page).to_have_url(re.compile("/sign-in"))
 
