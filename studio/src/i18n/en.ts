@@ -260,6 +260,10 @@ export const en = {
       what: "The reply broke off",
       why: "The connection to the server ended early. What had arrived is kept above.",
     },
+    unsent: {
+      what: "Nobody has confirmed this message",
+      why: "The page was left before the server answered. Sending it again is safe: it acts once.",
+    },
     key: {
       what: "This server asks for a key",
       why: "Enter the key it was started with. What you wrote is kept.",
@@ -719,7 +723,6 @@ export const en = {
     keys: "Arrow keys go from token to token.",
     shown: (n: string, all: string) => `${n} of ${all} tokens`,
     more: "Show more tokens",
-    end: "End of the reply",
     part: (piece: string) => `Part of a character, ${piece}`,
     chosen: "The chosen token",
     chance: "Probability",

@@ -21,7 +21,8 @@ interface Props {
 
 /** Where a token looks in a layer and head; or why that is not shown. */
 export function AttentionView(props: Props) {
-  const words = useText().inside;
+  const text = useText();
+  const words = text.inside;
   const language = useLanguage();
   const { inside } = props;
   const read = inside.prompt_tokens + inside.total;
@@ -35,7 +36,8 @@ export function AttentionView(props: Props) {
 }
 
 function Looking({ inside, reply, position, onPosition }: Props) {
-  const words = useText().inside;
+  const text = useText();
+  const words = text.inside;
   const [layer, setLayer] = useState(Math.floor(inside.layers / 2));
   const [head, setHead] = useState(0);
   // The token that ended the reply was drawn and never read: it looks at nothing.
@@ -63,7 +65,8 @@ function Seen({
   reply: Reply;
   what: { layer: number; head: number; position: number };
 }) {
-  const words = useText().inside;
+  const text = useText();
+  const words = text.inside;
   const query = useAttention(reply, what);
   return (
     <>
@@ -84,7 +87,8 @@ function Seen({
 }
 
 function Weights({ seen }: { seen: Attention }) {
-  const words = useText().inside;
+  const text = useText();
+  const words = text.inside;
   const language = useLanguage();
   return (
     <div
@@ -109,7 +113,8 @@ function Weights({ seen }: { seen: Attention }) {
 }
 
 function Strongest({ seen }: { seen: Attention }) {
-  const words = useText().inside;
+  const text = useText();
+  const words = text.inside;
   const language = useLanguage();
   const order = useMemo(
     () =>

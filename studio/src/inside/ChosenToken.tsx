@@ -21,7 +21,8 @@ interface Props {
 
 /** A token in full: how likely it was, what else might have stood there, what sampling does. */
 export function ChosenToken({ inside, reply, position, token, onContinue }: Props) {
-  const words = useText().inside;
+  const text = useText();
+  const words = text.inside;
   const language = useLanguage();
   const [sliders, setSliders] = useState<Sliders>(inside.drawn);
   const query = useWeighed(reply, position, sliders);
@@ -91,7 +92,8 @@ interface RowProps {
 }
 
 function Row({ one, here, begin, onContinue }: RowProps) {
-  const words = useText().inside;
+  const text = useText();
+  const words = text.inside;
   const language = useLanguage();
   const name = useName(one);
   return (

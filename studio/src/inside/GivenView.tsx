@@ -9,7 +9,8 @@ import { cutAt } from "./pieces";
 
 /** Exactly what the model read. */
 export function GivenView({ inside }: { inside: Inside }) {
-  const words = useText().inside;
+  const text = useText();
+  const words = text.inside;
   const language = useLanguage();
   const parts = useMemo(() => cutAt(inside.prompt_text, inside.prompt_marks), [inside]);
   return (

@@ -24,7 +24,8 @@ type View = (typeof VIEWS)[number];
 
 /** A reply from inside: its tokens, what the model was given, where it looks. */
 export default function InsidePanel({ conversation, message, onClose, onContinue }: InsideProps) {
-  const words = useText().inside;
+  const text = useText();
+  const words = text.inside;
   const id = useId();
   const dialog = useRef<HTMLDialogElement>(null);
   const [view, setView] = useState<View>("tokens");
@@ -117,7 +118,9 @@ function Shown({ view, inside, reply, ...rest }: ShownProps) {
 }
 
 function Tabs({ id, view, onView }: { id: string; view: View; onView: (view: View) => void }) {
-  const words = useText().inside;
+  const text = useText();
+  const words = text.inside;
+  const names = { tokens: words.tokens, given: words.given, attention: words.attention };
   const row = useRef<HTMLDivElement>(null);
   const onKey = (event: KeyboardEvent) => {
     const step = { ArrowRight: 1, ArrowLeft: VIEWS.length - 1 }[event.key];
@@ -140,7 +143,7 @@ function Tabs({ id, view, onView }: { id: string; view: View; onView: (view: Vie
           tabIndex={one === view ? 0 : -1}
           onClick={() => onView(one)}
         >
-          {words[one]}
+          {names[one]}
         </button>
       ))}
     </div>

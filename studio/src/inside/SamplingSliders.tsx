@@ -16,7 +16,8 @@ interface Props {
 
 /** Temperature, top-k, top-p and min-p, in the order in which they work. */
 export function SamplingSliders({ sliders, drawn, onChange }: Props) {
-  const words = useText().inside;
+  const text = useText();
+  const words = text.inside;
   const language = useLanguage();
   const two = (value: number) => decimal(language, value, 2);
   const to = (name: keyof Sliders) => (value: number) => onChange({ ...sliders, [name]: value });

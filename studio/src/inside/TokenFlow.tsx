@@ -59,7 +59,8 @@ interface OneProps {
 }
 
 const One = memo(function One({ id, token, at, chosen }: OneProps) {
-  const words = useText().inside;
+  const text = useText();
+  const words = text.inside;
   const language = useLanguage();
   const bits = words.bits(decimal(language, token.entropy));
   const name = useName(token);
@@ -80,7 +81,8 @@ const One = memo(function One({ id, token, at, chosen }: OneProps) {
 
 /** A token as it is called in a list. */
 export function useName(token: Pick<Token, "piece" | "kind">): string {
-  const words = useText().inside;
+  const text = useText();
+  const words = text.inside;
   return token.kind === "bytes" ? words.part(token.piece) : inline(token.piece);
 }
 

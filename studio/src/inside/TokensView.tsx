@@ -18,7 +18,8 @@ interface Props {
 
 /** The reply's tokens, shaded by how unsure the model was, and the chosen one in full. */
 export function TokensView({ inside, reply, position, onPosition, onMore, onContinue }: Props) {
-  const words = useText().inside;
+  const text = useText();
+  const words = text.inside;
   const language = useLanguage();
   const { tokens, total } = inside;
   const token = tokens[position];
@@ -57,7 +58,8 @@ export function TokensView({ inside, reply, position, onPosition, onMore, onCont
 }
 
 function Legend() {
-  const words = useText().inside;
+  const text = useText();
+  const words = text.inside;
   const language = useLanguage();
   return (
     <div className="legend small">
