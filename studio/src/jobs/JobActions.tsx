@@ -22,7 +22,7 @@ interface Props {
 export function JobActions({ job, onRemoved }: Props) {
   const text = useText();
   const asked = useAskJob(job);
-  const removed = useRemoveJobs();
+  const removed = useRemoveJobs(onRemoved);
   const accepted = useAcceptTerms(job);
   const busy = asked.isPending || removed.isPending || accepted.isPending;
   const refused = asked.error ?? removed.error ?? accepted.error;
@@ -57,9 +57,7 @@ export function JobActions({ job, onRemoved }: Props) {
     const icon = <CloseIcon size={16} />;
     const ending = job.state === "cancelling"; // it stays, and with it the focus
     if (!hasEnded(job)) return act(text.jobs.cancel, icon, () => asked.mutate("cancel"), ending);
-    return act(text.jobs.remove, icon, () =>
-      removed.mutate([job], { onSuccess: () => onRemoved?.() }),
-    );
+    return act(text.jobs.remove, icon, () => removed.mutate([job]));
   };
   return (
     <>

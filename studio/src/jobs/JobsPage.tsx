@@ -17,13 +17,13 @@ export function JobsPage() {
   const text = useText();
   const language = useLanguage();
   const query = useJobs();
-  const removed = useRemoveJobs();
   const [shown, setShown] = useState(FIRST);
   const heading = useRef<HTMLHeadingElement>(null);
   const jobs = inOrder(query.data ?? []);
   const ended = jobs.filter(hasEnded);
   const rest = jobs.length - shown;
   const toHeading = () => heading.current?.focus();
+  const removed = useRemoveJobs(toHeading);
   return (
     <div className="page" tabIndex={-1}>
       <title>{`${text.jobs.title} · ${text.product}`}</title>
@@ -76,7 +76,7 @@ export function JobsPage() {
               className="button"
               aria-disabled={removed.isPending}
               onClick={() => {
-                if (!removed.isPending) removed.mutate(ended, { onSuccess: toHeading });
+                if (!removed.isPending) removed.mutate(ended);
               }}
             >
               {text.jobs.removeEnded}

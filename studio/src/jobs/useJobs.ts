@@ -56,8 +56,8 @@ export function useAskJob(job: Job) {
   });
 }
 
-/** Takes ended jobs off the list. */
-export function useRemoveJobs() {
+/** Takes ended jobs off the list; `onRemoved` is told even where what asked for it went with them. */
+export function useRemoveJobs(onRemoved: (() => void) | undefined) {
   const queries = useQueryClient();
   const { key } = use(SettingsContext).settings;
   return useMutation({
@@ -70,6 +70,7 @@ export function useRemoveJobs() {
       }
     },
     networkMode: "always",
+    onSuccess: () => onRemoved?.(),
     onSettled: () => queries.invalidateQueries({ queryKey: ["jobs"] }),
   });
 }
