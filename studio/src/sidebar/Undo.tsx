@@ -14,7 +14,7 @@ export function Undo({ acts }: { acts: Acts }) {
           <p>
             <bdi>{text.sidebar.wasDeleted(plainLine(one.title) || text.sidebar.untitled)}</bdi>
           </p>
-          <button type="button" className="button" onClick={() => acts.restore(one)}>
+          <button type="button" className="button" onClick={acts.undo}>
             {text.sidebar.undo}
           </button>
           <button

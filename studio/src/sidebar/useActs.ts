@@ -1,5 +1,5 @@
 import { use, useCallback, useRef, useState } from "react";
-import { useMatch, useNavigate } from "react-router";
+import { useLocation, useMatch, useNavigate } from "react-router";
 
 import type { Summary } from "../api/conversations";
 import type { Failure } from "../api/errors";
@@ -25,8 +25,9 @@ export interface Acts {
   restore: (one: Summary) => void;
   share: (one: Summary, format: ShareFormat) => void;
   renameFolder: (from: string, name: string, then: () => void) => void;
-  /** What was deleted last and can come back. */
+  /** What was deleted last and can come back, also into view when it was seen. */
   deleted: Summary | null;
+  undo: () => void;
   forget: () => void;
   /** What did not work, and how it is tried again. */
   failure: Failure | null;
@@ -38,6 +39,7 @@ export function useActs(): Acts {
   const to = use(SettingsContext).settings;
   const language = useLanguage();
   const navigate = useNavigate();
+  const { search } = useLocation(); // which conversations are listed
   const shown = useMatch("/chat/:conversation")?.params.conversation;
   const edits = useListEdits();
   const [deleted, setDeleted] = useState<Summary | null>(null);
@@ -63,7 +65,7 @@ export function useActs(): Acts {
         edits.changed(await deleteConversation(to, one.id));
         setDeleted(one);
         from.current = shown === one.id ? one.id : null;
-        if (shown === one.id) void navigate("/chat");
+        if (shown === one.id) void navigate({ pathname: "/chat", search });
       }),
     removeForever: (one) =>
       doing(async () => {
@@ -73,8 +75,15 @@ export function useActs(): Acts {
     restore: (one) =>
       doing(async () => {
         edits.changed(await restoreConversation(to, one.id));
+        if (deleted?.id === one.id) setDeleted(null);
+      }),
+    undo: () =>
+      doing(async () => {
+        if (!deleted) return;
+        edits.changed(await restoreConversation(to, deleted.id));
         setDeleted(null);
-        if (from.current === one.id) void navigate(`/chat/${one.id}`);
+        if (from.current === deleted.id)
+          void navigate({ pathname: `/chat/${deleted.id}`, search });
       }),
     share: (one, format) =>
       doing(async () => {
