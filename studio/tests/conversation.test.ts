@@ -200,8 +200,11 @@ class FakeLine extends EventLine {
     this.watched = conversation;
   }
 
+  open(): void {
+    this["become"]("open");
+  }
+
   tellOf<N extends EventName>(name: N, data: ServerEvents[N]): void {
-    // eslint-disable-next-line @typescript-eslint/dot-notation -- the way an event comes in
     this["tell"]({ event: name, data: JSON.stringify(data) });
   }
 }
@@ -331,6 +334,23 @@ describe("this tab's copy", () => {
     chats.absorb(body([question(id, null, "not lost")], id, 7));
     expect(shown()?.sending).toEqual([]);
     expect(new Outbox(new Kept(() => storage as unknown as Storage)).read("c")).toEqual([]);
+  });
+
+  it("sends what did not go out when the server is there again", async () => {
+    chats.watch("c");
+    await settle();
+    const { send } = server;
+    server.send = async () => {
+      throw new ApiError(failure("offline"));
+    };
+    acts.send("c", { text: "patient", attachments: [] }, HOW);
+    await settle();
+    expect(shown()?.sending[0]?.failure?.kind).toBe("offline");
+    if (send) server.send = send;
+    line.open();
+    await settle();
+    expect(said.map((one) => one.text)).toEqual(["patient"]);
+    expect(shown()?.sending).toEqual([]);
   });
 
   it("says what failed at what, and forgets it with the next act", async () => {

@@ -2,6 +2,7 @@
 export type ErrorKind =
   | "offline" // nobody answered
   | "broken" // the stream ended before the reply did
+  | "unsent" // nobody knows whether it arrived
   | "key" // a key is missing or wrong
   | "busy" // full for the moment
   | "unavailable" // not ready

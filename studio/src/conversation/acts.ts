@@ -31,7 +31,13 @@ export class Acts {
   constructor(
     private readonly chats: Chats,
     private readonly blind: Blind,
-  ) {}
+  ) {
+    // What was said while nobody listened goes out by itself when somebody does again.
+    chats.onOpen(() => {
+      for (const { id, sending } of [...chats.all()])
+        if (sending[0]?.failure?.kind === "offline") this.resend(id);
+    });
+  }
 
   /** Says something, in a new conversation where `id` is null. Gives the conversation's name. */
   send(id: Id | null, what: Saying, how: Asking): Id {

@@ -67,6 +67,18 @@ export class Chats {
     return () => this.listeners.delete(listener);
   };
 
+  /** Calls back whenever the server's news arrive again. */
+  onOpen(run: () => void): void {
+    this.line.onState(() => {
+      if (this.line.state === "open") run();
+    });
+  }
+
+  /** Every conversation of this tab. */
+  all(): Iterable<Shown> {
+    return this.open.values();
+  }
+
   /** A conversation; undefined while nobody knows yet. */
   get(id: Id): Shown | undefined {
     return this.open.get(id);
@@ -115,8 +127,8 @@ export class Chats {
 
   /** What was on its way when the page was left. */
   private unsent(id: Id): Sending[] {
-    const lost = failure("broken");
-    return this.outbox.read(id).map((one) => ({ ...one, failure: one.failure ?? lost }));
+    const lost = failure("unsent");
+    return this.outbox.read(id).map((one) => ({ ...one, failure: lost }));
   }
 
   /** Takes over a conversation as the server told it. */
