@@ -54,7 +54,7 @@ describe("the list of models", () => {
 
   it("classes sizes, and says where none is known", () => {
     const classes = [5e8, 5e8 + 1, 8e9, 9e9, null].map((size) =>
-      sizeClass(entriesOf([card("a", { size, download: null })], [])[0]!),
+      sizeClass(entriesOf([card("a", { size, download: null })], [])[0] as Entry),
     );
     expect(classes).toEqual(["small", "medium", "large", "huge", "unknown"]);
   });

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from models_stage import FAR, FETCHED, HERE, Shop, open_shop
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Browser, Locator, Page, Route, expect
 from studio_stage import DESKTOP, PATIENCE, PHONE, SAFARI_ENTER, InputMethod, Studio
 
 AXE = Path(__file__).parents[3] / "studio/node_modules/axe-core/axe.min.js"
@@ -222,15 +222,17 @@ def test_examples_change_by_arrow_keys_and_name_this_server(shop: Shop) -> None:
 
 def test_a_trial_says_what_it_waits_for_and_stops(shop: Shop) -> None:
     page = shop.studio.open(f"/models/{HERE}")
-    held: list[Any] = []
-    page.route(
-        "**/v1/chat/completions", lambda route: held.append(route)
-    )  # a server that says nothing yet
+    held: list[Route] = []
+
+    def hold(route: Route) -> None:
+        held.append(route)  # a server that says nothing yet
+
+    page.route("**/v1/chat/completions", hold)
     page.get_by_role("button", name="Ask").click()
     expect(page.locator(".taste")).to_contain_text(re.compile(r"Sent, \d+ s"))
     page.keyboard.press("Escape")
     expect(page.locator(".taste")).to_contain_text("Stopped by you.")
-    asked = json.loads(held[0].request.post_data)
+    asked = json.loads(held[0].request.post_data or "")
     assert asked["max_tokens"] == 256, "half of its context: the question needs room too"
     assert asked["messages"] == [{"role": "user", "content": "What is the capital of Japan?"}]
     page.unroute("**/v1/chat/completions")
