@@ -14,6 +14,7 @@ TEST_HOME := $(CURDIR)/.cache/kataribe
 TEST_MODEL := smollm2-135m
 UP ?=
 PYTEST ?=
+BENCH ?=
 
 .PHONY: help
 help:  ## this list
@@ -39,6 +40,10 @@ check: install-dev  ## format, lint, types, architecture, docs freshness, then t
 .PHONY: bench
 bench: install-dev $(NATIVE)/built/.done test-model  ## timed comparisons with peers (quiet machine; takes a while)
 	$(PY) -m benchmarks.inference
+
+.PHONY: bench-studio
+bench-studio: install-dev system $(STUDIO)/index.html  ## the studio's times in a real browser (quiet machine; BENCH="--quick" passes options)
+	$(PY) -m benchmarks.studio $(BENCH)
 
 .PHONY: wheel
 wheel: .venv/.core $(NATIVE)/built/.done $(STUDIO)/index.html  ## dist/kataribe-*.whl with the built studio inside
