@@ -116,10 +116,10 @@ def _load_runner(checkpoint: Checkpoint, options: LoadOptions) -> Runner:
     precision = options.precision
     if (
         library is not None
-        and on_processor(options.device)
         and precision != "float32"
         and precision in PRECISIONS
         and obstacle(checkpoint.config) is None
+        and (on_processor(options.device) or _finds_nothing_else(options.device))
     ):
         return NativeRunner(
             library,
@@ -141,6 +141,15 @@ def _load_runner(checkpoint: Checkpoint, options: LoadOptions) -> Runner:
         context=options.context,
         threads=options.threads,
     )
+
+
+def _finds_nothing_else(device: str) -> bool:
+    """PyTorch was asked, and computes `auto` on the processor, too."""
+    if device != "auto":
+        return False
+    from kataribe.run.inference.torch_load import pick_device
+
+    return pick_device(device) == "cpu"
 
 
 def _defaults(generation: Mapping[str, Any], recommended: Sampling | None) -> Sampling:

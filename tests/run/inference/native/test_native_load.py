@@ -96,12 +96,21 @@ def test_narrow_heads_are_computed_by_pytorch(library: Library, pico_path: Path)
         assert isinstance(runner, TorchRunner)
 
 
+@pytest.mark.parametrize(("found", "runs"), [("cpu", NativeRunner), ("meta", TorchRunner)])
 def test_where_there_may_be_an_accelerator_pytorch_decides(
-    library: Library, wide: Path, monkeypatch: pytest.MonkeyPatch
+    library: Library, wide: Path, monkeypatch: pytest.MonkeyPatch, found: str, runs: type
 ) -> None:
     monkeypatch.setattr("kataribe.run.inference.processors.has_accelerator", lambda: True)
+    asked: list[str] = []
+
+    def pick(wanted: str) -> str:
+        asked.append(wanted)
+        return found if len(asked) == 1 else "cpu"  # then this machine computes after all
+
+    monkeypatch.setattr("kataribe.run.inference.torch_load.pick_device", pick)
     with loaded(wide, device="auto") as runner:
-        assert isinstance(runner, TorchRunner)
+        assert isinstance(runner, runs)
+    assert asked[0] == "auto"
     with loaded(wide, device="cpu") as runner:
         assert isinstance(runner, NativeRunner)
 
