@@ -1,12 +1,14 @@
-"""The benchmark's own arithmetic and bookkeeping, with programs whose speed is given."""
+"""The benchmarks' own arithmetic and bookkeeping, and the studio's in small as a whole."""
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
+from itertools import islice
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +16,13 @@ import pytest
 from benchmarks.inference import report, rounds
 from benchmarks.inference.machine import Watch
 from benchmarks.inference.record import Record
+from benchmarks.studio import keys, killing, workspace
+from benchmarks.studio import report as studio_report
+from benchmarks.studio.content import Author, pieces
+from benchmarks.studio.figures import LINES as STUDIO_LINES
+from benchmarks.studio.figures import Figures, percentile
+from benchmarks.studio.record import Record as StudioRecord
+from benchmarks.studio.record import own_seconds
 
 LINE = "prefill of 512 tokens"
 LINES = {LINE: rounds.SINGLE[LINE]}
@@ -122,3 +131,141 @@ def test_gaps_and_memory_are_reported_with_their_counts():
     assert (
         "ratio to the smallest 1.20, wanted at most 1.3: reached" in report.process_lines(runs)[0]
     )
+
+
+def test_a_bound_is_held_against_the_slow_ones_and_not_only_the_middle():
+    line = STUDIO_LINES["search"]
+    assert percentile([3, 1, 2], 50) == 2
+    assert percentile(range(1, 101), 95) == 95
+    assert percentile([7], 95) == 7
+    assert Figures(line, [10] * 20).verdict() == "reached"
+    assert Figures(line, [10] * 18 + [60] * 2).verdict() == "**missed** (the median is as wanted)"
+    assert Figures(line, [50] * 20).verdict() == "**missed**"  # under 50, not at most
+    assert Figures(STUDIO_LINES["typing.long"], [48] * 20).verdict() == "reached"
+    assert Figures(STUDIO_LINES["killed"], [0] * 29 + [1]).verdict() == "**missed**"
+    assert Figures(STUDIO_LINES["paint.long"], [1000]).verdict() == ""
+    with pytest.raises(ValueError, match="of nothing"):
+        percentile([], 50)
+
+
+def test_a_key_takes_as_long_as_its_slowest_event():
+    events = [
+        ["keydown", 7, 24],
+        ["input", 7, 32],
+        ["keyup", 7, 16],
+        ["pointerdown", 8, 500],
+        ["mouseover", 0, 900],
+        ["keydown", 9, 64],
+    ]
+    assert sorted(keys.interactions(events, 4)) == [16, 16, 32, 64]
+
+
+def test_the_measured_conversations_have_their_size_and_are_always_the_same():
+    texts = list(workspace.long_texts(Author(5), 200, 500_000, "The end."))
+    assert texts == list(workspace.long_texts(Author(5), 200, 500_000, "The end."))
+    assert len(texts) == 200
+    assert sum(len(text.encode()) for text in texts) == pytest.approx(500_000, rel=0.01)
+    assert [place for place, text in enumerate(texts) if "The end." in text] == [199]
+    whole = "\n".join(texts)
+    for part in ("```python", "|---|", "\n- **", "\n1. **", "\n## ", "$$", "設定", " the "):
+        assert part in whole
+    assert "".join(islice(pieces(3), 5000)) == "".join(islice(pieces(3), 5000))
+
+
+def told():
+    """Three questions, the last two as one turn; a reply that had ended and one that had not."""
+    seen = killing.Told("talk", {"q1": "one", "q2": "two", "q3": "three"}, killed=100.0)
+    seen.finished = {"r1": ("done", "Yes.")}
+    seen.words = {"r2": [(97.0, "early "), (99.5, "late")]}
+    messages = [
+        {"id": "q1", "role": "user", "text": "one", "sources": [], "state": "sent"},
+        {"id": "r1", "role": "assistant", "text": "Yes.", "sources": [], "state": "done"},
+        {"id": "q2", "role": "user", "text": "two\n\nthree", "sources": ["q3"], "state": "sent"},
+        {"id": "r2", "role": "assistant", "text": "early ", "sources": [], "state": "interrupted"},
+    ]
+    return seen, messages
+
+
+def test_what_a_kill_loses_is_found():
+    seen, messages = told()
+    assert killing.losses(seen, killing.Found(messages, [])) == []
+
+    def lost(place, queue=(), **changes):
+        changed = [dict(message) for message in messages]
+        changed[place].update(changes)
+        return killing.losses(seen, killing.Found(changed, queue))
+
+    assert "question is gone: 'one'" in lost(0, id="other")[0]
+    assert "question is gone: 'three'" in lost(2, sources=[])[0]
+    assert "stands 2 times" in lost(0, queue=[{"id": "q1", "text": "one"}])[0]
+    assert "says 'on', not 'one'" in lost(0, text="on")[0]
+    assert "or its words changed" in lost(1, text="Ye")[0]
+    assert "was done and is interrupted" in lost(1, state="interrupted")[0]
+    assert "finished reply of 4 characters is gone" in lost(1, id="other")[0]
+    assert "of 6 early characters of a reply 3 are kept" in lost(3, text="ear")[0]
+    assert "a process that is gone" in lost(3, state="writing")[0]
+    waits = killing.Found([messages[1], messages[2], messages[3]], [{"id": "q1", "text": "one"}])
+    assert killing.losses(seen, waits) == []
+
+
+def test_the_studios_report_says_what_was_missed_and_who_else_computed(tmp_path):
+    kept = StudioRecord(tmp_path / "studio.md", studio_report.text, {"quick": True})
+    with kept.round("search"):
+        kept.take("search", [10.0, 20.0, 70.0], "3 messages")
+        kept.remark("Lost", "nothing")
+    kept.data["rounds"][0]["others"] = 0.02
+    quiet = studio_report.text(json.loads(kept.target.with_suffix(".json").read_text()))
+    assert "**missed** (the median is as wanted)" in quiet
+    assert "| 20 ms | 70 ms | 10 ms to 70 ms | 3 | p95 under 50 ms" in quiet
+    assert "A quick run on small data" in quiet
+    assert "3 messages" in kept.target.read_text()
+    kept.data["rounds"][0]["others"] = 0.7
+    assert "WARNING: others computed on this machine during search" in studio_report.text(kept.data)
+
+
+def test_the_processor_time_of_what_was_started_is_the_benchs_own():
+    before, alone = own_seconds(), time.process_time()
+    subprocess.run([sys.executable, "-c", "sum(range(20_000_000))"], check=True)
+    assert own_seconds() - before > 2 * (time.process_time() - alone)
+
+
+def run_studio(folder, *options):
+    command = [sys.executable, "-m", "benchmarks.studio", "--quick", "--folder", str(folder)]
+    done = subprocess.run(
+        [*command, *options], check=False, capture_output=True, text=True, timeout=280
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = next(folder.glob("studio*.json"))
+    return json.loads(found.read_text())["figures"], found.with_suffix(".md").read_text()
+
+
+needs_chromium = pytest.mark.skipif(
+    not (shutil.which("chromium") or shutil.which("chromium-browser")),
+    reason="Chromium is missing; `make test` installs it (apt-get install chromium).",
+)
+
+
+@needs_chromium
+def test_the_studio_is_measured_in_small(tmp_path):
+    figures, said = run_studio(tmp_path, "--only", "first,search")
+    assert set(figures) == {"first", "script", "gzip", "elsewhere", "search"}
+    assert len(figures["search"]["values"]) == 26
+    assert figures["elsewhere"]["values"] == [0]
+    assert all(value > 0 for value in figures["first"]["values"] + figures["script"]["values"])
+    assert "two Japanese characters, rare" in said
+
+
+@pytest.mark.slow
+@needs_chromium
+def test_every_part_of_the_studio_is_measured_in_small(tmp_path):
+    figures, _ = run_studio(tmp_path)
+    assert set(figures) == set(STUDIO_LINES)
+    assert all(found["values"] for found in figures.values())
+    assert figures["killed"]["values"] == [0, 0]
+
+
+def test_a_part_that_there_is_not_is_refused(tmp_path):
+    command = [sys.executable, "-m", "benchmarks.studio", "--only", "sleep"]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "sleep not in first, open" in done.stderr

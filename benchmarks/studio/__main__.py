@@ -31,6 +31,7 @@ class Size:
         keys: Typed in each conversation.
         scroll: Seconds from the newest message to the first.
         kills: Servers killed.
+        others: Small conversations beside those that are measured: a list has some.
         requests: Over HTTP, of each kind.
         visits: In the browser, of each kind.
     """
@@ -44,11 +45,12 @@ class Size:
     keys: int = 200
     scroll: float = 60.0
     kills: int = 30
+    others: int = 60
     requests: int = 30
     visits: int = 10
 
 
-QUICK = Size(60, 60_000, 120, 120_000, 400, 26, 12, 3.0, 2, 3, 2)
+QUICK = Size(60, 60_000, 120, 120_000, 400, 26, 12, 3.0, 2, 5, 3, 2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +64,7 @@ class Bench:
 
 
 def first_page(bench: Bench) -> None:
-    workspace.chats(bench.folder, [], bench.seed)
+    workspace.chats(bench.folder, [], bench.size.others, bench.seed)
     with serving(bench.folder) as server, chromium() as browser:
         first.run(bench.record, browser, server, bench.size.visits)
 
@@ -70,7 +72,7 @@ def first_page(bench: Bench) -> None:
 def opened(bench: Bench) -> None:
     size, record = bench.size, bench.record
     sizes = [("huge", size.huge, size.huge_bytes), ("long", size.messages, size.bytes)]
-    talks = workspace.chats(bench.folder, sizes, bench.seed)
+    talks = workspace.chats(bench.folder, sizes, bench.size.others, bench.seed)
     with serving(bench.folder) as server, chromium() as browser:
         for key, talk, part in (("open", talks["long"], 1), ("huge", talks["huge"], 3)):
             opening.over_http(record, f"{key}.http", server, talk, max(1, size.requests // part))
@@ -85,7 +87,7 @@ def opened(bench: Bench) -> None:
 
 def typed(bench: Bench) -> None:
     sizes = [("short", 6, 6_000), ("long", bench.size.messages, bench.size.bytes)]
-    talks = workspace.chats(bench.folder, sizes, bench.seed)
+    talks = workspace.chats(bench.folder, sizes, bench.size.others, bench.seed)
     with serving(bench.folder) as server, chromium() as browser:
         for key in ("short", "long"):
             keys.run(bench.record, key, browser, server, talks[key], bench.size.keys)
@@ -93,13 +95,14 @@ def typed(bench: Bench) -> None:
 
 def scrolled(bench: Bench) -> None:
     sizes = [("long", bench.size.messages, bench.size.bytes)]
-    talks = workspace.chats(bench.folder, sizes, bench.seed)
+    talks = workspace.chats(bench.folder, sizes, bench.size.others, bench.seed)
     with serving(bench.folder) as server, chromium() as browser:
         scrolling.run(bench.record, browser, server, talks["long"], bench.size.scroll)
 
 
 def searched(bench: Bench) -> None:
-    workspace.corpus(bench.folder, bench.size.found, bench.seed)
+    cache = bench.record.target.parent
+    workspace.kept_corpus(bench.folder, cache, bench.size.found, bench.seed)
     with serving(bench.folder) as server:
         size = bench.size
         searching.run(bench.record, server, size.found, size.queries, bench.seed)

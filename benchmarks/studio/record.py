@@ -43,10 +43,10 @@ class Record(Basis):
         """
         del pids
         before, began = os.getloadavg()[0], time.perf_counter()
-        busy, own = _busy(), _own()
+        busy, own = busy_seconds(), own_seconds()
         yield
         seconds = time.perf_counter() - began
-        others = max(0.0, (_busy() - busy) - (_own() - own)) / seconds
+        others = max(0.0, (busy_seconds() - busy) - (own_seconds() - own)) / seconds
         told = {
             "part": part,
             "seconds": round(seconds),
@@ -60,13 +60,13 @@ class Record(Basis):
         write(self.target, self.render(self.data) + "\n")
 
 
-def _busy() -> float:
+def busy_seconds() -> float:
     """Seconds that all processors worked since the start, and what the host took of them."""
     times = psutil.cpu_times()
     return float(times.user + times.nice + times.system + times.irq + times.softirq + times.steal)
 
 
-def _own() -> float:
+def own_seconds() -> float:
     """Seconds that this process and all below it have worked, ended ones included."""
     me = psutil.Process()
     total = 0.0

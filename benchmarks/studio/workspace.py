@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 
+import kataribe.store
 from benchmarks.studio.content import Author
 from benchmarks.studio.server import NAME
 from benchmarks.studio.words import APART, RARE_ENGLISH, RARE_JAPANESE
@@ -17,11 +20,11 @@ from kataribe.store.ids import new_id
 from kataribe.store.messages import Message
 from kataribe.store.tables import LOCAL
 
+FILE = "kataribe.db"
+STORE = Path(kataribe.store.__file__).parent
+
 AT_ONCE = 5_000
 """Messages in one transaction."""
-
-OTHERS = 60
-"""Conversations of a few messages beside those that are measured: a list has some."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,13 +82,15 @@ def _message(conversation: str, parent: str | None, place: int, text: str) -> Me
     )  # fmt: skip
 
 
-def chats(folder: Path, sizes: Sequence[tuple[str, int, int]], seed: int) -> dict[str, Talk]:
-    """A database of small conversations and one of each (name, messages, bytes)."""
+def chats(
+    folder: Path, sizes: Sequence[tuple[str, int, int]], others: int, seed: int
+) -> dict[str, Talk]:
+    """A database of `others` small conversations and one of each (name, messages, bytes)."""
     author = Author(seed)
     folder.mkdir(parents=True)
-    store = Store(folder / "kataribe.db")
+    store = Store(folder / FILE)
     try:
-        for place in range(OTHERS):
+        for place in range(others):
             fill(store, f"Small talk {place}", [author.passage() for _ in range(4)])
         made = {}
         for name, count, size in sizes:
@@ -95,6 +100,29 @@ def chats(folder: Path, sizes: Sequence[tuple[str, int, int]], seed: int) -> dic
         return made
     finally:
         store.close()
+
+
+def kept_corpus(folder: Path, cache: Path, count: int, seed: int) -> bool:
+    """`corpus`, copied from an earlier run where nothing that makes it has changed since.
+
+    Gives whether it was copied. Only the newest one is kept.
+    """
+    state = hashlib.sha256(f"{count} {seed}".encode())
+    for source in sorted([*Path(__file__).parent.glob("*.py"), *STORE.rglob("*.py")]):
+        state.update(source.read_bytes())
+    kept = cache / f"corpus-{state.hexdigest()[:16]}.db"
+    there = kept.exists()
+    if not there:
+        corpus(folder, count, seed)
+        for old in cache.glob("corpus-*.db*"):
+            old.unlink()
+        fresh = kept.with_suffix(".db.new")
+        shutil.copyfile(folder / FILE, fresh)
+        fresh.replace(kept)
+    else:
+        folder.mkdir(parents=True)
+        shutil.copyfile(kept, folder / FILE)
+    return there
 
 
 def corpus(folder: Path, count: int, seed: int) -> None:
@@ -110,7 +138,7 @@ def corpus(folder: Path, count: int, seed: int) -> None:
         for place in random.sample(range(count), max(3, count // 10_000)):
             planted.setdefault(place, []).append(word)
     folder.mkdir(parents=True)
-    store = Store(folder / "kataribe.db")
+    store = Store(folder / FILE)
     try:
         with store.writing() as tx:
             talk, parent = "", None
