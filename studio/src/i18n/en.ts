@@ -749,6 +749,7 @@ export const en = {
     alive: (n: string, all: string) => `${n} of ${all} tokens can be drawn.`,
     prompt: (n: string) =>
       `Exactly this text was given to the model: ${n} tokens. Control tokens are framed.`,
+    wouldBe: (n: string) => `${n} tokens. Control tokens are framed.`,
     changed:
       "The conversation's settings or the model have changed since. The text below is what would be given now.",
     copy: "Copy the text",

@@ -13,6 +13,7 @@ export function GivenView({ inside }: { inside: Inside }) {
   const words = text.inside;
   const language = useLanguage();
   const parts = useMemo(() => cutAt(inside.prompt_text, inside.prompt_marks), [inside]);
+  const tokens = count(language, inside.prompt_tokens);
   return (
     <div className="stack">
       {inside.prompt_exact ? null : (
@@ -22,7 +23,9 @@ export function GivenView({ inside }: { inside: Inside }) {
         </p>
       )}
       <div className="row between">
-        <p className="small">{words.prompt(count(language, inside.prompt_tokens))}</p>
+        <p className="small">
+          {inside.prompt_exact ? words.prompt(tokens) : words.wouldBe(tokens)}
+        </p>
         <CopyButton text={inside.prompt_text} label={words.copy} />
       </div>
       <pre className="given" translate="no" tabIndex={0} aria-label={words.given}>

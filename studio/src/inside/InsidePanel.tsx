@@ -131,7 +131,7 @@ function Tabs({ id, view, onView }: { id: string; view: View; onView: (view: Vie
     row.current?.querySelectorAll<HTMLElement>("[role=tab]")[next]?.focus();
   };
   return (
-    <div className="tabs" role="tablist" aria-label={words.views} ref={row} onKeyDown={onKey}>
+    <div className="views" role="tablist" aria-label={words.views} ref={row} onKeyDown={onKey}>
       {VIEWS.map((one) => (
         <button
           key={one}
