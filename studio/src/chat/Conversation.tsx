@@ -60,12 +60,15 @@ function useAddress(shown: Shown, windowing: Windowing): void {
     done.current = visit;
   });
   useEffect(() => {
-    if (wanted === "") return;
-    const mark = () => {
+    if (wanted === "" || !onPath) return;
+    // Its row is drawn when the list has moved there.
+    const timer = setInterval(() => {
+      const found = document.getElementById(`message-${wanted}`);
+      if (!found) return;
+      clearInterval(timer);
       for (const one of document.querySelectorAll(".addressed")) one.classList.remove("addressed");
-      document.getElementById(`message-${wanted}`)?.classList.add("addressed");
-    };
-    const timer = setTimeout(mark, 50);
-    return () => clearTimeout(timer);
-  });
+      found.classList.add("addressed");
+    }, 50);
+    return () => clearInterval(timer);
+  }, [wanted, onPath, visit]);
 }

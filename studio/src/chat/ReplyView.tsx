@@ -36,9 +36,13 @@ export const ReplyView = memo(function ReplyView({ reply, last, branches, alias 
       aria-label={text.chat.modelOf(name)}
       aria-busy={live}
     >
-      <h2 className="who" {...(alias === undefined ? { translate: "no" } : {})}>
-        {name}
-      </h2>
+      <header>
+        <h2 className="who" {...(alias === undefined ? { translate: "no" } : {})}>
+          {name}
+        </h2>
+        {/* Up here: below the words, it would be pushed down by each line. */}
+        {live ? <WritingNow reply={reply} /> : null}
+      </header>
       {reply.reasoning === "" ? null : (
         <details className="reasoning">
           <summary>{text.chat.reasoning}</summary>
@@ -49,21 +53,17 @@ export const ReplyView = memo(function ReplyView({ reply, last, branches, alias 
       {reply.text === "" ? null : <Markdown text={reply.text} />}
       <Ending reply={reply} last={last} />
       <TroubleAt message={reply.id} />
-      <footer>
-        {live ? (
-          <WritingNow reply={reply} />
-        ) : (
-          <>
-            {branches ? <Branches {...branches} kind="reply" /> : null}
-            <ReplyActions
-              reply={reply}
-              secret={alias !== undefined}
-              onRated={(rating) => setRemarks(rating !== 0)}
-            />
-            {alias === undefined ? <Measured reply={reply} /> : null}
-          </>
-        )}
-      </footer>
+      {live ? null : (
+        <footer>
+          {branches ? <Branches {...branches} kind="reply" /> : null}
+          <ReplyActions
+            reply={reply}
+            secret={alias !== undefined}
+            onRated={(rating) => setRemarks(rating !== 0)}
+          />
+          {alias === undefined ? <Measured reply={reply} /> : null}
+        </footer>
+      )}
       {live ? null : <Rating reply={reply} open={remarks} onOpen={setRemarks} />}
     </article>
   );

@@ -39,6 +39,10 @@ function UnsentView({ conversation, sending, first, onTakeBack }: ViewProps) {
   const text = useText();
   const { acts } = useTalk();
   const { body, attachments, failure } = sending;
+  const retry = (key?: string) => {
+    // A key that was entered this moment is in use after the next drawing.
+    setTimeout(() => acts.resend(conversation), key === undefined ? 0 : 50);
+  };
   const discard = (keep: boolean) => {
     const found = acts.discard(conversation, body.id);
     if (found && keep) onTakeBack(found);
@@ -55,7 +59,7 @@ function UnsentView({ conversation, sending, first, onTakeBack }: ViewProps) {
             {text.chat.sending}
           </p>
         ) : (
-          <Failed failure={failure} onRetry={() => acts.resend(conversation)}>
+          <Failed failure={failure} onRetry={retry}>
             <button type="button" className="button" onClick={() => discard(true)}>
               <EditIcon size={16} />
               {text.chat.edit}

@@ -99,14 +99,11 @@ export class Windowing {
 
   /** Goes to a row and holds it near the top, until the reader moves; false when there is none. */
   toRow(key: string): boolean {
-    const at = this.rows.findIndex((row) => row.key === key);
-    if (at < 0 || !this.box) return false;
+    if (!this.box || !this.rows.some((row) => row.key === key)) return false;
     this.stuck = false;
     this.anchor = null;
     this.pinned = key;
-    this.measure();
-    this.box.scrollTop = Math.max(0, (this.offsets[at] ?? 0) - NEAR);
-    this.settle();
+    this.settle(); // draws it; then it is held
     return true;
   }
 
@@ -171,7 +168,7 @@ export class Windowing {
     const count = this.rows.length;
     const total = this.offsets[count] ?? 0;
     const atEnd = this.stuck;
-    const top = this.stuck ? Math.max(0, total - box.clientHeight) : box.scrollTop;
+    const top = this.stuck ? Math.max(0, total - box.clientHeight) : this.goal(box);
     const bottom = top + box.clientHeight;
     let { from, to } = this.drawn;
     const offset = (at: number) => this.offsets[Math.min(Math.max(at, 0), count)] ?? 0;
@@ -197,6 +194,14 @@ export class Windowing {
       return;
     this.drawn = next;
     for (const listener of [...this.listeners]) listener();
+  }
+
+  /** What is to be seen at the top: a row that was asked for and is not drawn yet, or what is. */
+  private goal(box: HTMLElement): number {
+    const { pinned } = this;
+    if (pinned === null || this.elements.has(pinned)) return box.scrollTop;
+    const at = this.rows.findIndex((row) => row.key === pinned);
+    return at < 0 ? box.scrollTop : Math.max(0, (this.offsets[at] ?? 0) - NEAR);
   }
 
   /** The row at so many pixels from the top. */

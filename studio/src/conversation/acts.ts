@@ -1,5 +1,5 @@
 import type { AgainBody, ConversationBody, SamplingBody } from "../api/conversations";
-import type { Failure } from "../api/errors";
+import type { ErrorKind, Failure } from "../api/errors";
 import { failureIn, type Chats } from "./chats";
 import type { Blind } from "./compare";
 import { blank, headed, isPending, sendBody, settle } from "./shown";
@@ -23,6 +23,9 @@ export interface Saying {
   blind?: boolean;
 }
 
+/** Failures that are over when the server's news arrive again. */
+const WAITS = new Set<ErrorKind | undefined>(["offline", "key"]);
+
 /** What a person does. Nothing that fails is lost: it stays where it was, with the reason. */
 export class Acts {
   /** Conversations whose outbox is being emptied. */
@@ -35,7 +38,7 @@ export class Acts {
     // What was said while nobody listened goes out by itself when somebody does again.
     chats.onOpen(() => {
       for (const { id, sending } of [...chats.all()])
-        if (sending[0]?.failure?.kind === "offline") this.resend(id);
+        if (WAITS.has(sending[0]?.failure?.kind)) this.resend(id);
     });
   }
 

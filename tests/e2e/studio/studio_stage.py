@@ -33,7 +33,7 @@ SMALL = "smollm2-135m"
 OTHER = "storyteller"
 BIGGER = "qwen2.5-coder-1.5b"
 
-ROOMY = replace(EVERYTHING, context_length=1_000_000)
+ROOMY = replace(EVERYTHING, context_length=10_000_000)
 
 DESKTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}

@@ -254,9 +254,9 @@ def test_a_server_that_does_not_take_a_message_loses_none(
     assert len(models.asked) == 2
 
 
-def test_an_estimate_is_said_when_it_is_long(studio: Studio, models: Models) -> None:
+def test_how_fast_it_writes_is_said(studio: Studio, models: Models) -> None:
     models.answer = Reply("One two three four five six.", pace=0.4)
     page = studio.open()
     say(page, "Slowly.")
-    expect(replies(page).last.locator("footer")).to_contain_text("characters/s")
+    expect(replies(page).last.locator("header")).to_contain_text("characters/s")
     finished(page)

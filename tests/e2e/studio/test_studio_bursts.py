@@ -96,7 +96,7 @@ def test_steering_keeps_the_words_and_answers_all_as_one(page: Page, models: Mod
 
 
 def test_one_is_sent_now_and_the_others_stay(page: Page, models: Models) -> None:
-    models.answer = "Short."
+    models.answer = "Some other words, and a few more."
     _waiting(page).nth(1).get_by_role("button", name="Send now, in place of the reply").click()
     expect(replies(page)).to_have_count(2)
     expect(_waiting(page)).to_have_count(1)
