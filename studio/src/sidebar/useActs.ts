@@ -82,8 +82,7 @@ export function useActs(): Acts {
         if (!deleted) return;
         edits.changed(await restoreConversation(to, deleted.id));
         setDeleted(null);
-        if (from.current === deleted.id)
-          void navigate({ pathname: `/chat/${deleted.id}`, search });
+        if (from.current === deleted.id) void navigate({ pathname: `/chat/${deleted.id}`, search });
       }),
     share: (one, format) =>
       doing(async () => {
