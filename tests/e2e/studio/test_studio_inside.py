@@ -31,6 +31,7 @@ from kataribe.make.model.checkpoint import open_checkpoint
 from kataribe.make.model.counting import parameter_count
 from kataribe.run.inference.attention_view import AttentionView
 from kataribe.run.inference.load import LoadOptions, LocalModel, load_local
+from kataribe.store import tables
 
 AXE = Path(__file__).parents[3] / "studio/node_modules/axe-core/axe.min.js"
 SAID = "語り部は聞いたことを語る 🌏 0 1 2 3"
@@ -227,12 +228,21 @@ def test_the_text_that_was_given_with_its_control_tokens(studio: Studio) -> None
     panel.get_by_role("tab", name="What it was given").click()
     given = panel.locator("pre.given")
     text = given.inner_text()
-    assert text == "<|start|>user\nWhat is <|end|> here<|end|>\n<|start|>assistant\n".rstrip(
-        "\n"
-    ) or (text.startswith("<|start|>user\nWhat is <|end|> here<|end|>\n<|start|>assistant"))
+    assert text.startswith("<|start|>user\nWhat is <|end|> here<|end|>\n<|start|>assistant")
     # Only the template's own are control tokens; what a person typed is text.
     assert given.locator("code").all_inner_texts() == ["<|start|>", "<|end|>", "<|start|>"]
-    expect(panel.get_by_text(re.compile("Exactly this text .* tokens"))).to_be_visible()
+    # The script counts other tokens than the model that is looked into: that is told.
+    expect(panel.get_by_text(re.compile("have changed since"))).to_be_visible()
+    expect(panel.get_by_text(re.compile(r"^\d+ tokens\. Control tokens"))).to_be_visible()
+    with studio.stage.store.writing() as tx:
+        tx.execute(tables.messages.update().values(prompt_tokens=None))
+    page.reload()
+    reply = finished(page)
+    reply.get_by_role("button", name="More").click()
+    reply.get_by_role("button", name="Look inside").click()
+    panel.get_by_role("tab", name="What it was given").click()
+    expect(panel.get_by_text(re.compile(r"^Exactly this text .* \d+ tokens"))).to_be_visible()
+    expect(panel.get_by_text(re.compile("have changed since"))).to_have_count(0)
 
 
 def test_attention_of_a_layer_and_head(studio: Studio) -> None:
