@@ -318,3 +318,18 @@ SAFARI_ENTER = """
 }
 """
 """Safari's order: the composition ends, then comes the Enter that ended it."""
+
+
+AXE = Path(__file__).parents[3] / "studio/node_modules/axe-core/axe.min.js"
+
+
+def serious(page: Page) -> list[str]:
+    """What axe finds, of impact serious or critical. It is evaluated, as the policy demands."""
+    page.evaluate(AXE.read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
+    return [
+        f"{one['id']}: {node['html'][:160]} {node.get('failureSummary', '')}"
+        for one in found["violations"]
+        if one["impact"] in ("serious", "critical")
+        for node in one["nodes"]
+    ]

@@ -5,14 +5,17 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import Locator, Page, expect
 from studio_stage import (
+    PHONE,
     SAFARI_ENTER,
     InputMethod,
     Models,
     Studio,
     field_of,
     finished,
+    ready,
     replies,
     say,
+    serious,
 )
 
 from kataribe.base.messages import TextPart
@@ -136,6 +139,30 @@ def test_enter_while_composing_changes_nothing_that_waits(
     expect(editor).to_have_value("日本")
     editor.press("Enter")
     expect(_waiting(page).nth(0)).to_contain_text("日本")
+
+
+@pytest.mark.parametrize(("locale", "phone"), [("en-US", False), ("ja-JP", True)])
+def test_axe_finds_nothing_serious_where_much_is_shown(
+    studio: Studio, models: Models, locale: str, phone: bool
+) -> None:
+    page = studio.open(locale=locale, viewport=PHONE if phone else None, touch=phone, dark=phone)
+    ready(page)
+    page.locator(".picker button").click()
+    page.locator(".compare .row input").first.check()
+    say(page, "Side by side.")
+    finished(page, 2)
+    page.locator(".picker button").click()
+    page.locator(".compare .row input").first.uncheck()
+    page.locator(".thumb").first.click()
+    models.answer = "long words " * 30
+    models.hold = 3
+    say(page, "Begin.")
+    expect(replies(page).last).to_contain_text("long words")
+    for number, words in enumerate(("first", "second"), start=1):
+        say(page, words)
+        expect(_waiting(page)).to_have_count(number)
+    page.locator(".side .menu button").last.click()
+    assert serious(page) == []
 
 
 def test_the_same_message_twice_acts_once(page: Page, studio: Studio, models: Models) -> None:

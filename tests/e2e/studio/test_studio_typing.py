@@ -49,6 +49,7 @@ def test_enter_while_composing_does_not_send(page: Page, models: Models, key_cod
     assert "compositionend" in seen
     field.press("Enter")
     expect(page.locator("article.question .bubble")).to_have_text("日本")
+    finished(page)
     assert len(models.asked) == 1
 
 
