@@ -39,6 +39,7 @@ def message(
     """A message in full."""
     asked = dict(told.asked)
     sources = asked.pop("sources", [])
+    asked.pop("system", None)  # long, and for looking inside only
     usage = None
     if told.prompt_tokens is not None and told.completion_tokens is not None:
         usage = shapes.MessageUsage(

@@ -88,6 +88,21 @@ async def test_what_a_model_is_given(talk: Talk, models: Models) -> None:
     ]
 
 
+async def test_replies_are_drawn_as_their_conversation_has_it(talk: Talk, models: Models) -> None:
+    await talk.chats.change(LOCAL, talk.id, sampling={"temperature": 0.0, "seed": 7}, system="A.")
+    _, reply = await ask(talk, "first")
+    await talk.chats.again(LOCAL, talk.id, Retry(new_id(), reply, sampling={"temperature": 1.5}))
+    await talk.quiet()
+    await ask(talk, "second", sampling={"top_k": 3})
+    drawn = [
+        (r.sampling.temperature, r.sampling.top_k, r.seed) for r in models.lms["echo"].requests
+    ]
+    assert drawn == [(0.0, None, 7), (1.5, None, None), (None, 3, None)]
+    await talk.chats.change(LOCAL, talk.id, system="B.")
+    given = await talk.chats.given(LOCAL, talk.id, reply)
+    assert roles(given.request)[0] == ("system", "A.")
+
+
 async def test_an_image_goes_to_models_that_see_and_is_refused_by_others(
     talk: Talk, models: Models
 ) -> None:

@@ -54,6 +54,7 @@ class Asked(Strict):
 
     sampling: Sampling | None = None
     beginning: Words | None = None
+    system: Words | None = None
     sources: list[Id] | None = None
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
@@ -93,7 +94,10 @@ def again(tx: Connection, owner: str, id_: str, retry: Retry) -> Turn:
     message = messages.get(tx, id_, retry.message)
     question = message if message.role == "user" else _above(tx, id_, message)
     model = retry.model or (message.model if message.role == "assistant" else None)
-    asked = {"sampling": dict(retry.sampling or {}), "beginning": retry.beginning}
+    asked = {
+        **_asked(conversation, retry.sampling),
+        **({"beginning": retry.beginning} if retry.beginning else {}),
+    }
     reply = Message(
         retry.id,
         id_,
@@ -102,7 +106,7 @@ def again(tx: Connection, owner: str, id_: str, retry: Retry) -> Turn:
         "waiting",
         text=retry.beginning,
         model=model or conversation.model,
-        asked={name: value for name, value in asked.items() if value},
+        asked=asked,
     )
     added = messages.add(tx, owner, reply)
     queue.note(tx, id_, retry.id, retry.id)
@@ -235,7 +239,7 @@ def _ask(
             .values(message=question.id, created_at=question.created_at + place * 1e-4)
         )
     names = list(item.asked.get("models", [])) or [conversation.model]
-    sampling = item.asked.get("sampling")
+    asked_for = _asked(conversation, item.asked.get("sampling"))
     group = new_id() if len(names) > 1 else None
     replies = tuple(
         messages.add(
@@ -249,7 +253,7 @@ def _ask(
                 "waiting",
                 model=name,
                 group=group,
-                asked={"sampling": sampling} if sampling else {},
+                asked=asked_for,
             ),
         )
         for name in names
@@ -258,6 +262,12 @@ def _ask(
         conversations.change(tx, owner, conversation.id, title=first_words(item.text))
     conversations.touch(tx, conversation.id, replies[0].id)
     return question, replies
+
+
+def _asked(conversation: Conversation, sampling: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a reply is asked for with, as it was in force then: the settings may change."""
+    used = {"sampling": dict(sampling or conversation.sampling), "system": conversation.system}
+    return {name: value for name, value in used.items() if value}
 
 
 def _parent(tx: Connection, conversation: Conversation, item: Item) -> str | None:
