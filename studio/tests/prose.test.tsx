@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 
 import { markdownBlocks } from "../src/prose/blocks";
 import { Markdown } from "../src/prose/Markdown";
-import { nextSentences } from "../src/chat/sentences";
+import { nextSentences, spoken } from "../src/chat/sentences";
 
 const show = (text: string) => renderToStaticMarkup(<Markdown text={text} />);
 
@@ -94,5 +94,13 @@ describe("nextSentences", () => {
     expect(nextSentences("Hello there. And", 0)).toBe("Hello there.");
     expect(nextSentences("こんにちは。元気", 0)).toBe("こんにちは。");
     expect(nextSentences("a. b. c", 2)).toBe(" b.");
+  });
+});
+
+describe("spoken", () => {
+  it("keeps what screen readers are given to what a person would hear out", () => {
+    expect(spoken("Hello there.")).toBe("Hello there.");
+    expect(spoken(`${"a".repeat(5_000_000)} The end.`)).toMatch(/^a{1700} … a+ The end\.$/);
+    expect(spoken(`e${"\u0301".repeat(1000)}`).length).toBeLessThan(20);
   });
 });

@@ -4,7 +4,7 @@ import { isLive, type Message } from "../conversation/types";
 import { useLanguage, useText } from "../i18n";
 import type { Catalogue } from "../i18n/catalogue";
 import { ending } from "./ending";
-import { nextSentences } from "./sentences";
+import { nextSentences, spoken } from "./sentences";
 import { progressLine } from "./Waiting";
 
 /** Milliseconds between announcements: a screen reader is told sentences, not tokens. */
@@ -28,7 +28,7 @@ export function Announcer({ reply }: { reply: Message | null }) {
   const live = reply !== null && isLive(reply);
   useEffect(() => {
     const say = (words: string) => {
-      if (region.current) region.current.textContent = words;
+      if (region.current) region.current.textContent = spoken(words);
     };
     const at = place.current;
     const words = () => latest.current?.text ?? "";

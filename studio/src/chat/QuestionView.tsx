@@ -13,6 +13,7 @@ import { Files } from "./Files";
 import { usePlace } from "./place";
 import { TroubleAt } from "./Trouble";
 import { Unread } from "./Unread";
+import { PlainText } from "../prose/PlainText";
 
 interface Props {
   id: Id;
@@ -109,11 +110,18 @@ export function LongText({ words }: { words: string }) {
   const text = useText();
   const language = useLanguage();
   const [most, setMost] = useState(SHOWN);
-  if (words.length <= most) return <p dir="auto">{words}</p>;
+  if (words.length <= most)
+    return (
+      <p dir="auto">
+        <PlainText text={words} />
+      </p>
+    );
   const left = count(language, words.length - most);
   return (
     <>
-      <p dir="auto">{`${wholeCharacters(words, most)}…`}</p>
+      <p dir="auto">
+        <PlainText text={`${wholeCharacters(words, most)}…`} />
+      </p>
       <button type="button" className="button fit" onClick={() => setMost(most + STEP)}>
         {text.chat.showMore(left)}
       </button>

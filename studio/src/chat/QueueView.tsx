@@ -10,6 +10,7 @@ import { Editing } from "./Editing";
 import { Files } from "./Files";
 import { usePlace } from "./place";
 import { TroubleAt } from "./Trouble";
+import { PlainText } from "../prose/PlainText";
 
 /** Messages that wait for their turn, in order, above the composer. */
 export function QueueView({ shown }: { shown: Shown }) {
@@ -47,7 +48,9 @@ export function QueueView({ shown }: { shown: Shown }) {
         ))}
         {coming.map(({ body }) => (
           <li key={body.id} className="coming">
-            <p dir="auto">{body.text}</p>
+            <p dir="auto">
+              <PlainText text={body.text} />
+            </p>
             <span className="small soft">{text.chat.sending}</span>
           </li>
         ))}
@@ -87,7 +90,9 @@ function Item({ item, at, of }: { item: Queued; at: number; of: number }) {
       ) : (
         <>
           <div className="words">
-            <p dir="auto">{item.text.slice(0, 2000)}</p>
+            <p dir="auto">
+              <PlainText text={item.text.slice(0, 2000)} />
+            </p>
             <Files files={item.attachments} />
           </div>
           <div className="acts">

@@ -15,6 +15,7 @@ import { Rating } from "./Rating";
 import { ReplyActions } from "./ReplyActions";
 import { TroubleAt } from "./Trouble";
 import { Waiting, WritingNow } from "./Waiting";
+import { PlainText } from "../prose/PlainText";
 
 interface Props {
   reply: Message;
@@ -46,7 +47,9 @@ export const ReplyView = memo(function ReplyView({ reply, last, branches, alias 
       {reply.reasoning === "" ? null : (
         <details className="reasoning">
           <summary>{text.chat.reasoning}</summary>
-          <p dir="auto">{reply.reasoning}</p>
+          <p dir="auto">
+            <PlainText text={reply.reasoning} />
+          </p>
         </details>
       )}
       {reply.state === "waiting" ? <Waiting reply={reply} /> : null}
