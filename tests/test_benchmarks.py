@@ -11,6 +11,7 @@ import time
 from itertools import islice
 from types import SimpleNamespace
 
+import httpx
 import pytest
 
 from benchmarks.inference import report, rounds
@@ -23,6 +24,7 @@ from benchmarks.studio.figures import LINES as STUDIO_LINES
 from benchmarks.studio.figures import Figures, percentile
 from benchmarks.studio.record import Record as StudioRecord
 from benchmarks.studio.record import own_seconds
+from benchmarks.studio.stage import chromium, clock, number, serving, visitor
 
 LINE = "prefill of 512 tokens"
 LINES = {LINE: rounds.SINGLE[LINE]}
@@ -176,7 +178,7 @@ def told():
     """Three questions, the last two as one turn; a reply that had ended and one that had not."""
     seen = killing.Told("talk", {"q1": "one", "q2": "two", "q3": "three"}, killed=100.0)
     seen.finished = {"r1": ("done", "Yes.")}
-    seen.words = {"r2": [(97.0, "early "), (99.5, "late")]}
+    seen.words = {"r2": [(96.0, 0, "ear"), (97.0, 3, "ly "), (99.5, 6, "late")]}
     messages = [
         {"id": "q1", "role": "user", "text": "one", "sources": [], "state": "sent"},
         {"id": "r1", "role": "assistant", "text": "Yes.", "sources": [], "state": "done"},
@@ -202,7 +204,9 @@ def test_what_a_kill_loses_is_found():
     assert "or its words changed" in lost(1, text="Ye")[0]
     assert "was done and is interrupted" in lost(1, state="interrupted")[0]
     assert "finished reply of 4 characters is gone" in lost(1, id="other")[0]
-    assert "of 6 early characters of a reply 3 are kept" in lost(3, text="ear")[0]
+    assert "of 2 early pieces of a reply 1 are not kept" in lost(3, text="ear")[0]
+    assert "of 2 early pieces of a reply 2 are not kept" in lost(3, text="")[0]
+    assert "of 2 early pieces of a reply 2 are not kept" in lost(3, text="early ", id="other")[0]
     assert "a process that is gone" in lost(3, state="writing")[0]
     waits = killing.Found([messages[1], messages[2], messages[3]], [{"id": "q1", "text": "one"}])
     assert killing.losses(seen, waits) == []
@@ -253,6 +257,7 @@ def test_the_studio_is_measured_in_small(tmp_path):
     assert figures["elsewhere"]["values"] == [0]
     assert all(value > 0 for value in figures["first"]["values"] + figures["script"]["values"])
     assert "two Japanese characters, rare" in said
+    assert "Wrong answers" not in said
 
 
 @pytest.mark.slow
@@ -269,3 +274,64 @@ def test_a_part_that_there_is_not_is_refused(tmp_path):
     done = subprocess.run(command, check=False, capture_output=True, text=True)
     assert done.returncode == 2
     assert "sleep not in first, open" in done.stderr
+
+
+IN_PLACE = """
+(place) => {
+  const [name, of] = place.split(".");
+  const one = document.createElement(name);
+  one.className = of ?? "";
+  one.style.height = "600px";
+  document.querySelector("main").lastChild.replaceWith(one);
+  bench.watchFrames();
+}
+"""
+
+
+@needs_chromium
+def test_the_probe_sees_what_a_person_sees():
+    page_of = "<main><textarea aria-label=Message {}></textarea><article>{}</article></main>"
+    style = "<style>article { height: 600px } textarea { position: fixed; top: 750px }</style>"
+    with chromium() as browser, visitor(browser, SimpleNamespace(url=""), "The end.") as page:
+        page.goto("data:text/html," + style + page_of.format("disabled", "Words."))
+        page.wait_for_timeout(200)
+        assert page.evaluate("[bench.usable, bench.opened]") == [None, None]
+        page.evaluate("document.querySelector('textarea').disabled = false")
+        assert number(page, "bench.usable") > 0
+        assert page.evaluate("bench.opened") is None
+        page.evaluate("document.querySelector('article').textContent += ' The end.'")
+        assert number(page, "bench.opened") > page.evaluate("bench.usable")
+        seen = {}
+        for place in ("article", "div.unread", "div"):
+            page.evaluate(IN_PLACE, place)
+            page.wait_for_timeout(200)
+            frames = page.evaluate("bench.takeFrames()")
+            assert all(gap > 0 for gap, _ in frames)
+            seen[place] = {what for _, what in frames}
+        assert seen == {"article": {"words"}, "div.unread": {"unread"}, "div": {"blank"}}
+        field = page.get_by_label("Message", exact=True)
+        field.press_sequentially("ab")
+        field.press("Enter")
+        assert page.evaluate("bench.keys") == 3
+        assert number(page, "bench.paints.length === 3 ? Math.min(...bench.paints) : null") > 0
+        offset, wrong = clock(page)
+        pressed = number(page, "bench.entered") / 1000 + offset
+        assert 0 <= time.monotonic() - pressed + wrong < 60
+
+
+def test_a_server_is_asked_and_tells_when_its_model_was(tmp_path):
+    with serving(tmp_path) as server:
+        talk, question = "a" * 20, "Please write 40 tokens, 200 a second."
+        where = f"{server.url}/studio/api/conversations"
+        httpx.post(where, json={"id": talk}).raise_for_status()
+        began = time.monotonic()
+        body = {"id": "b" * 20, "text": question}
+        httpx.post(f"{where}/{talk}/messages", json=body).raise_for_status()
+        called, wrote = server.note("called", 0), server.note("wrote", 0)
+        assert began <= called["at"] <= wrote["at"] <= time.monotonic()
+        assert called["question"] == question
+        assert wrote["tokens"] == 40
+        assert wrote["seconds"] >= 39 / 200
+        with pytest.raises(TimeoutError, match="told of no `nothing`"):
+            server.note("nothing", 0, 0.1)
+    assert server.process.returncode == 0

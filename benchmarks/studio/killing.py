@@ -34,8 +34,8 @@ class Told:
     sent: dict[str, str] = field(default_factory=dict)
     finished: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Replies that had ended: their state and words."""
-    words: dict[str, list[tuple[float, str]]] = field(default_factory=dict)
-    """Pieces of all replies with the time that each came."""
+    words: dict[str, list[tuple[float, int, str]]] = field(default_factory=dict)
+    """Pieces of all replies: the time that each came, its place in UTF-16 units, and itself."""
     killed: float = 0.0
 
 
@@ -70,10 +70,16 @@ def losses(told: Told, found: Found) -> list[str]:
         elif (now["state"], now["text"]) != (state, text):
             lost.append(f"a finished reply was {state} and is {now['state']}, or its words changed")
     for id_, pieces in told.words.items():
-        kept = by_id[id_]["text"] if id_ in by_id else ""
-        early = "".join(piece for when, piece in pieces if when < told.killed - SAVED)
-        if not kept.startswith(early):
-            lost.append(f"of {len(early)} early characters of a reply {len(kept)} are kept")
+        kept = by_id[id_]["text"].encode("utf-16-le") if id_ in by_id else b""
+        early = [piece for piece in pieces if piece[0] < told.killed - SAVED]
+        # By its place, as a page puts it: whoever joins late is told of the rest only.
+        gone = [
+            piece
+            for _, at, piece in early
+            if kept[2 * at :][: len(encoded := piece.encode("utf-16-le"))] != encoded
+        ]
+        if gone:
+            lost.append(f"of {len(early)} early pieces of a reply {len(gone)} are not kept")
     live = [message for message in found.messages if message["state"] in ("waiting", "writing")]
     return [*lost, *["a reply is said to be written, by a process that is gone"] * len(live)]
 
@@ -163,4 +169,6 @@ def _hear(told: Told, name: str, value: dict[str, Any]) -> None:
         if value["state"] in ("done", "stopped"):
             told.finished[value["id"]] = (value["state"], value["text"])
     elif name == "delta":
-        told.words.setdefault(value["id"], []).append((time.monotonic(), value["text"]))
+        told.words.setdefault(value["id"], []).append(
+            (time.monotonic(), value["at"], value["text"])
+        )

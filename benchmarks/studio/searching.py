@@ -44,7 +44,7 @@ KINDS = (
     Kind("Japanese phrase", tuple(f'"{word}を待たずに"' for word in KANJI_PAIRS[:12]), SOME),
     Kind("English word, rare", tuple(RARE_ENGLISH), SOME),
     Kind("English word, common", tuple(ENGLISH[:18]), ALL),
-    Kind("beginning of an English word", ("pr", "se", "con", "wei", "tab", "eval"), ALL),
+    Kind("beginning of an English word", ("pr", "se", "que", "wei", "tab", "eval"), ALL),
     Kind("English phrase", ('"of the"', '"the to"', '"in the model"', '"to and the"'), SOME),
     Kind("a rare and a common word", tuple(f"{word} の" for word in RARE_JAPANESE[:6]), (0, FULL)),
     Kind("two common words", ("the of", "設定 確認", "model 設定", "value list data"), ALL),
@@ -77,10 +77,9 @@ def run(record: Record, server: Server, messages: int, count: int, seed: int) ->
             times.setdefault(kind.name, []).append(1000 * (time.perf_counter() - began))
             hits = len(answer.raise_for_status().json()["data"])
             least, most = kind.hits
-            if not (min(least, 1) if messages < 100_000 else least) <= hits <= most:
-                raise RuntimeError(
-                    f"{hits} hits for {query!r} ({kind.name}), not {least} to {most}."
-                )
+            if not (least if messages >= 100_000 else min(least, 1)) <= hits <= most:
+                wrong = f"{hits} hits for {query!r} ({kind.name}), not {least} to {most}"
+                record.remark("Wrong answers", wrong)
     every = [value for values in times.values() for value in values]
     record.take("search", every, f"{messages:,} messages; the very first query {first:.0f} ms")
     for name, values in times.items():

@@ -22,6 +22,7 @@ from kataribe.store.tables import LOCAL
 
 FILE = "kataribe.db"
 STORE = Path(kataribe.store.__file__).parent
+MAKERS = ("content.py", "words.py", "workspace.py")
 
 AT_ONCE = 5_000
 """Messages in one transaction."""
@@ -108,7 +109,8 @@ def kept_corpus(folder: Path, cache: Path, count: int, seed: int) -> bool:
     Gives whether it was copied. Only the newest one is kept.
     """
     state = hashlib.sha256(f"{count} {seed}".encode())
-    for source in sorted([*Path(__file__).parent.glob("*.py"), *STORE.rglob("*.py")]):
+    here = Path(__file__).parent
+    for source in (*map(here.joinpath, MAKERS), *sorted(STORE.rglob("*.py"))):
         state.update(source.read_bytes())
     kept = cache / f"corpus-{state.hexdigest()[:16]}.db"
     there = kept.exists()
