@@ -37,7 +37,9 @@ class Author:
         return "\n\n".join(blocks)
 
     def passage(self) -> str:
-        """A few sentences, as most messages are."""
+        """A few sentences, as most messages are; every fifth has both languages."""
+        if self._random.random() < 0.2:
+            return f"{self._japanese_sentence()} {self._english_sentence()}"
         return self._paragraph(self._random.choice((1, 2, 3, 5, 10)))
 
     def _block(self) -> str:
