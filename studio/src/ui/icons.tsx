@@ -94,10 +94,21 @@ export const NoIcon = icon(
 export const MoreIcon = icon(<path d="M4.5 10h.01M10 10h.01M15.5 10h.01" strokeWidth="2.4" />);
 export const TrashIcon = icon(<path d="M3.5 5.5h13M8 5.5v-2h4v2M5.5 5.5l.8 11h7.4l.8-11" />);
 export const FileIcon = icon(<path d="M5 2.5h6.5L15.5 6.5v11H5zM11 2.5V7h4.5" />);
-export const AttachIcon = icon(<path d="m15.5 9-5.8 5.8a3.2 3.2 0 0 1-4.5-4.5l6.4-6.4a2.1 2.1 0 0 1 3 3l-6.2 6.2a1 1 0 0 1-1.5-1.4L12.2 6.4" />);
-export const ThumbUpIcon = icon(<path d="M6.5 9v7.5H3.5V9zM6.5 9.5l3-6.5c1.5 0 2.2.9 2 2.3L11 8h4.2c1 0 1.6.8 1.4 1.7l-1.2 5.4c-.2.9-.8 1.4-1.7 1.4H6.5" />);
-export const ThumbDownIcon = icon(<path d="M6.5 11V3.5H3.5V11zM6.5 10.5l3 6.5c1.5 0 2.2-.9 2-2.3L11 12h4.2c1 0 1.6-.8 1.4-1.7l-1.2-5.4c-.2-.9-.8-1.4-1.7-1.4H6.5" />);
-export const InsideIcon = icon(<><circle cx="9" cy="9" r="5.5" /><path d="m13 13 4.5 4.5M7 9h4" /></>);
+export const AttachIcon = icon(
+  <path d="m15.5 9-5.8 5.8a3.2 3.2 0 0 1-4.5-4.5l6.4-6.4a2.1 2.1 0 0 1 3 3l-6.2 6.2a1 1 0 0 1-1.5-1.4L12.2 6.4" />,
+);
+export const ThumbUpIcon = icon(
+  <path d="M6.5 9v7.5H3.5V9zM6.5 9.5l3-6.5c1.5 0 2.2.9 2 2.3L11 8h4.2c1 0 1.6.8 1.4 1.7l-1.2 5.4c-.2.9-.8 1.4-1.7 1.4H6.5" />,
+);
+export const ThumbDownIcon = icon(
+  <path d="M6.5 11V3.5H3.5V11zM6.5 10.5l3 6.5c1.5 0 2.2-.9 2-2.3L11 12h4.2c1 0 1.6-.8 1.4-1.7l-1.2-5.4c-.2-.9-.8-1.4-1.7-1.4H6.5" />,
+);
+export const InsideIcon = icon(
+  <>
+    <circle cx="9" cy="9" r="5.5" />
+    <path d="m13 13 4.5 4.5M7 9h4" />
+  </>,
+);
 export const ColumnsIcon = icon(<path d="M3 4h14v12H3zM10 4v12" />);
 export const UpIcon = icon(<path d="m5 12 5-5 5 5" />);
 export const DownIcon = icon(<path d="m5 8 5 5 5-5" />);
