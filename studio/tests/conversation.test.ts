@@ -7,6 +7,7 @@ import { Acts } from "../src/conversation/acts";
 import { Chats } from "../src/conversation/chats";
 import { Blind, shuffled, steps } from "../src/conversation/compare";
 import { Shelf } from "../src/conversation/shelf";
+import { blank } from "../src/conversation/shown";
 import { Drafts, Kept, Outbox } from "../src/conversation/store";
 import { tokensPerSecond } from "../src/conversation/speed";
 import { Tree } from "../src/conversation/tree";
@@ -267,6 +268,36 @@ describe("this tab's copy", () => {
     line.tellOf("message", question("q2", "a1"));
     line.tellOf("message", message("a2", "q2"));
     expect(shown()?.path).toEqual(["q1", "a1", "q2", "a2"]);
+  });
+
+  it("takes over no answer that the event stream has overtaken", async () => {
+    let answer: (body: ConversationBody) => void = () => undefined;
+    server.open = () => new Promise((done) => (answer = done));
+    chats.put({ ...blank("c", "here"), version: 0 });
+    void chats.read("c");
+    line.tellOf("message", question("q1", null));
+    chats.watch("c");
+    line.tellOf("message", question("q1", null));
+    line.tellOf("message", message("a1", "q1", { text: "words" }));
+    line.tellOf("head", { conversation: "c", head: "a1", version: 3 });
+    const older = answer;
+    server.open = async () => body([question("q1", null), message("a1", "q1")], "a1", 3);
+    older(body([], null, 1));
+    await settle();
+    await settle();
+    expect(shown()?.path).toEqual(["q1", "a1"]);
+    expect(chats.shelf.get("a1")?.text).toBe("words");
+  });
+
+  it("reads a head of which it was told nothing", async () => {
+    chats.watch("c");
+    await settle();
+    const all = [question("q1", null), message("a1", "q1"), message("a2", "q1")];
+    server.open = async () => body(all, "a2", 4);
+    line.tellOf("head", { conversation: "c", head: "a2", version: 4 });
+    await settle();
+    await settle();
+    expect(shown()?.path).toEqual(["q1", "a2"]);
   });
 
   it("reads anew what it missed", async () => {

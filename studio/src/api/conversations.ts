@@ -1,8 +1,7 @@
 import { call, callJson, type Connection } from "./client";
 
 /** The shapes of `/studio/api/conversations`, after `serve/shapes/conversations.py`. */
-export type State =
-  "sent" | "waiting" | "writing" | "done" | "stopped" | "failed" | "interrupted";
+export type State = "sent" | "waiting" | "writing" | "done" | "stopped" | "failed" | "interrupted";
 
 export interface Attached {
   id: string;

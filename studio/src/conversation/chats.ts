@@ -23,6 +23,7 @@ const BATCH = 50;
 export class Chats {
   private readonly open = new Map<Id, Shown>();
   private readonly reading = new Set<Id>();
+  private readonly rereading = new Set<Id>();
   private readonly wanted = new Map<Id, Set<Id>>();
   private readonly listeners = new Set<() => void>();
   readonly shelf: Shelf;
@@ -49,6 +50,7 @@ export class Chats {
     line.on("head", ({ conversation, head, version }) => {
       this.change(conversation, (shown) => headed(shown, head, version));
       this.mend(conversation);
+      this.world.after(300, () => this.find(conversation));
     });
     line.on("removed", ({ conversation, ids }) => {
       this.change(conversation, (shown) => removed(shown, ids));
@@ -101,7 +103,10 @@ export class Chats {
 
   /** Reads a conversation from the server. */
   async read(id: Id): Promise<void> {
-    if (this.reading.has(id)) return;
+    if (this.reading.has(id)) {
+      this.rereading.add(id); // what is on its way may be older than what is asked for now
+      return;
+    }
     this.reading.add(id);
     try {
       this.absorb(await this.api.open(id));
@@ -109,6 +114,7 @@ export class Chats {
       this.unread(id, failureIn(error));
     } finally {
       this.reading.delete(id);
+      if (this.rereading.delete(id)) void this.read(id);
     }
   }
 
@@ -136,6 +142,11 @@ export class Chats {
     const { id } = body.summary;
     const known = this.open.get(id);
     for (const message of body.messages) this.shelf.put(message);
+    // The event stream was faster: taking this over would lose what it told since.
+    if (known?.state === "here" && body.version < known.version) {
+      this.world.after(30, () => void this.read(id));
+      return;
+    }
     let next = told(known ?? blank(id, "here", this.unsent(id)), body);
     for (const { id: one } of body.messages) {
       const message = this.shelf.get(one);
@@ -209,7 +220,8 @@ export class Chats {
     for (const message of live) this.shelf.put(message);
     if (shown?.state !== "here" || shown.version !== version) void this.read(conversation);
     this.change(conversation, (known) => {
-      let next = settle({ ...known, queue });
+      // Lower than ours: the server's database is an older one now, and still the truth.
+      let next = settle({ ...known, queue, version: Math.min(known.version, version) });
       for (const message of live) next = placed(next, message);
       return next;
     });
@@ -245,6 +257,13 @@ export class Chats {
       if (!shown.tree.has(shown.head)) return shown;
       return { ...shown, path: shown.tree.path(shown.head) };
     });
+  }
+
+  /** A head that nobody told anything of was missed. */
+  private find(id: Id): void {
+    const shown = this.open.get(id);
+    if (shown?.state === "here" && shown.head !== null && !shown.tree.has(shown.head))
+      void this.read(id);
   }
 
   private gone({ id }: { id: Id }): void {

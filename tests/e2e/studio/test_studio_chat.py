@@ -282,7 +282,7 @@ def test_a_reply_refused_for_its_key_is_sent_again_with_the_right_one(
     with restarted_with_key(browser, models, "sesame-open") as page:
         field_of(page).fill("Still here?")
         field_of(page).press("Enter")
-        form = page.locator(".chat form.key").last
+        form = page.locator(".unsent form.key")
         form.get_by_label("Key", exact=True).fill("sesame-open")
         form.get_by_role("button", name="Use this key").click()
         expect(replies(page).last).to_contain_text("Tokyo.")
