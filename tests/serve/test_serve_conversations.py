@@ -13,6 +13,7 @@ import pytest
 
 from kataribe.run.providers import ScriptedLM
 from kataribe.run.providers.scripted import Reply
+from kataribe.serve.shapes import conversations as shapes
 from kataribe.store.ids import new_id
 from tests.serve.people_stage import Stage, stage_in
 
@@ -51,7 +52,9 @@ class Talk:
         return answer.json()
 
     async def get(self) -> dict[str, Any]:
-        return (await self.http.get(self.at)).json()
+        told = await self.http.get(self.at)
+        shapes.Conversation.model_validate_json(told.content, strict=True)
+        return told.json()
 
     async def quiet(self) -> dict[str, Any]:
         async with asyncio.timeout(20):

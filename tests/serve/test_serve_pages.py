@@ -181,6 +181,25 @@ async def test_what_is_not_there_is_404_in_json(studio, path):
     assert "secret" not in answer.json()["error"]["type"]
 
 
+async def test_texts_of_the_studio_travel_packed(studio):
+    script = "const words = 'the same again and again';\n" * 500
+    (studio.studio / "assets" / "long-1.js").write_text(script, encoding="utf-8")
+    async with inside(source_of(), studio) as http:
+        packed = await http.get("/assets/long-1.js", headers={"accept-encoding": "br, gzip"})
+        plain = await http.get("/assets/long-1.js", headers={"accept-encoding": "identity"})
+        head = await http.head("/assets/long-1.js", headers={"accept-encoding": "gzip"})
+        tag = {"accept-encoding": "gzip", "if-none-match": packed.headers["etag"]}
+        again = await http.get("/assets/long-1.js", headers=tag)
+    assert packed.text == plain.text == script
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < len(script) / 10
+    assert "content-encoding" not in plain.headers
+    assert packed.headers["vary"] == plain.headers["vary"] == "accept-encoding"
+    assert (head.content, head.headers["content-length"]) == (b"", packed.headers["content-length"])
+    assert (again.status_code, again.content) == (304, b"")
+    assert "immutable" in packed.headers["cache-control"]
+
+
 async def test_posting_to_a_page_is_no_page(studio):
     async with inside(source_of(), studio) as http:
         assert (await http.post("/chat")).status_code == 404

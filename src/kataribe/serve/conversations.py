@@ -10,12 +10,14 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Path, Query
 from sqlalchemy import Connection
 from starlette.requests import Request as HTTPRequest
+from starlette.responses import Response
 
 from kataribe.serve import talking
 from kataribe.serve.described import failures, takes
 from kataribe.serve.desk import Desk, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.shapes import conversations as shapes
+from kataribe.serve.telling import to_bytes
 from kataribe.serve.who import owner_of
 from kataribe.store import conversations, messages, preferences, purge, queue
 from kataribe.store.attachments import of_messages as files_of
@@ -85,7 +87,7 @@ def _list_routes(router: APIRouter, desk: Desk) -> None:
         responses=WRONG,
         openapi_extra=takes(shapes.NewConversation),
     )
-    async def create(http: HTTPRequest) -> shapes.Conversation:
+    async def create(http: HTTPRequest) -> Response:
         body = await read_body(http, shapes.NewConversation)
         owner = owner_of(http.scope)
 
@@ -109,7 +111,7 @@ def _reading_routes(router: APIRouter, desk: Desk) -> None:
     )
     async def get(
         http: HTTPRequest, talk: Name, tail: Annotated[int, Query(ge=0, le=400)] = TAIL
-    ) -> shapes.Conversation:
+    ) -> Response:
         return await shown(desk, owner_of(http.scope), talk, tail)
 
     @router.post(
@@ -141,7 +143,7 @@ def _changing_routes(router: APIRouter, desk: Desk) -> None:
         responses=WRONG,
         openapi_extra=takes(shapes.ConversationChange),
     )
-    async def change(http: HTTPRequest, talk: Name) -> shapes.Conversation:
+    async def change(http: HTTPRequest, talk: Name) -> Response:
         body = await read_body(http, shapes.ConversationChange)
         changes = body.model_dump(exclude_unset=True, exclude_none=True)
         if "title" in changes:
@@ -181,8 +183,11 @@ def _changing_routes(router: APIRouter, desk: Desk) -> None:
         return talking.summary(await rooms_of(desk).chats.restore(owner_of(http.scope), talk))
 
 
-async def shown(desk: Desk, owner: str, id_: str, tail: int = TAIL) -> shapes.Conversation:
-    """A conversation as a page opens it."""
+async def shown(desk: Desk, owner: str, id_: str, tail: int = TAIL) -> Response:
+    """A conversation as a page opens it, in `shapes.Conversation`'s form.
+
+    Its thousands of nodes are written as they are: checking each once more took most of the time.
+    """
 
     def look(tx: Connection) -> _Seen:
         conversation = conversations.get(tx, owner, id_)
@@ -194,16 +199,18 @@ async def shown(desk: Desk, owner: str, id_: str, tail: int = TAIL) -> shapes.Co
         return _Seen(conversation, tree, messages.read(tx, id_, wanted), items, files)
 
     seen = await rooms_of(desk).store.read(look)
-    return shapes.Conversation(
+    told = shapes.Conversation(
         summary=talking.summary(seen.conversation),
         system=seen.conversation.system,
         sampling=dict(seen.conversation.sampling),
         head=seen.conversation.head,
         version=seen.conversation.version,
-        nodes=talking.nodes(seen.nodes),
+        nodes=[],
         messages=_with_words(desk, seen.messages, seen.files),
         queue=talking.queued(seen.items, seen.files),
     )
+    body = {**told.model_dump(mode="json"), "nodes": talking.nodes(seen.nodes)}
+    return Response(to_bytes(body), media_type="application/json")
 
 
 def _with_words(

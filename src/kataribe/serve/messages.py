@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path
 from sqlalchemy import Connection
 from starlette.requests import Request as HTTPRequest
+from starlette.responses import Response
 
 from kataribe.serve import talking
 from kataribe.serve.conversations import WRONG, Name, shown
@@ -90,7 +91,7 @@ def _ending_routes(router: APIRouter, desk: Desk) -> None:
         response_model=shapes.Conversation,
         responses=WRONG,
     )
-    async def delete(http: HTTPRequest, talk: Name, message: Message) -> shapes.Conversation:
+    async def delete(http: HTTPRequest, talk: Name, message: Message) -> Response:
         owner = owner_of(http.scope)
         await rooms_of(desk).chats.delete_message(owner, talk, message)
         return await shown(desk, owner, talk)
@@ -103,7 +104,7 @@ def _ending_routes(router: APIRouter, desk: Desk) -> None:
         responses=WRONG,
         openapi_extra=takes(shapes.Empty),
     )
-    async def restore(http: HTTPRequest, talk: Name, message: Message) -> shapes.Conversation:
+    async def restore(http: HTTPRequest, talk: Name, message: Message) -> Response:
         await read_body(http, shapes.Empty)
         owner = owner_of(http.scope)
         await rooms_of(desk).chats.restore_message(owner, talk, message)

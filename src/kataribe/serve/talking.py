@@ -99,9 +99,6 @@ def queued(items: Iterable[Item], files: Mapping[str, Sequence[Attachment]]) -> 
     ]
 
 
-def nodes(tree: Iterable[Node]) -> list[shapes.Node]:
-    """The tree without words."""
-    return [
-        shapes.Node(id=n.id, parent=n.parent, role=cast("Any", n.role), length=n.length)
-        for n in tree
-    ]
+def nodes(tree: Iterable[Node]) -> list[dict[str, str | int | None]]:
+    """The tree without words, in the form of `shapes.Node`."""
+    return [{"id": n.id, "parent": n.parent, "role": n.role, "length": n.length} for n in tree]

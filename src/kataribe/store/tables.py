@@ -115,6 +115,7 @@ messages = Table(
     Column("parent", String(32), index=True),
     Column("role", String(16), nullable=False),  # user, assistant
     Column("state", String(16), nullable=False),
+    Column("length", Integer, nullable=False, default=0),  # characters of the text
     Column("text", Text, nullable=False, default=""),
     Column("reasoning", Text, nullable=False, default=""),
     Column("model", String(256)),

@@ -122,7 +122,7 @@ def _add(tx: Connection, owner: str, talk: Conversation) -> bool:
         rows = []
         for message in talk.messages[start : start + AT_A_TIME]:
             told = message.model_dump(exclude_unset=True)
-            told |= {"id": ids[message.id], "conversation": id_}
+            told |= {"id": ids[message.id], "conversation": id_, "length": len(message.text)}
             rows.append(told | {"parent": message.parent and ids[message.parent]})
         tx.execute(sa.insert(messages), rows)
     for message in talk.messages:

@@ -46,7 +46,7 @@ def _add(turns: list[tuple[Role, list[Part]]], role: Role, parts: Sequence[Part]
     before.extend(parts)
 
 
-def _question(tx: Connection, message: messages.Message, files: Sequence[Attachment]) -> list[Part]:
+def _question(tx: Connection, message: messages.Spoken, files: Sequence[Attachment]) -> list[Part]:
     texts: list[str] = []
     images: list[Part] = []
     for file in files:

@@ -142,5 +142,7 @@ def _keep(tx: Connection, live: LiveReply, text: str, reasoning: str) -> None:
     tx.execute(
         sa.update(messages)
         .where(messages.c.id == live.message.id, messages.c.state.in_(conversations.LIVE))
-        .values(text=text, reasoning=reasoning, state=live.state, model=live.model)
+        .values(
+            text=text, length=len(text), reasoning=reasoning, state=live.state, model=live.model
+        )
     )

@@ -116,6 +116,7 @@ def _messages() -> None:
         sa.Column("parent", sa.String(length=32), nullable=True),
         sa.Column("role", sa.String(length=16), nullable=False),
         sa.Column("state", sa.String(length=16), nullable=False),
+        sa.Column("length", sa.Integer(), nullable=False),
         sa.Column("text", sa.Text(), nullable=False),
         sa.Column("reasoning", sa.Text(), nullable=False),
         sa.Column("model", sa.String(length=256), nullable=True),
