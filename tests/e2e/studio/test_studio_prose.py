@@ -86,7 +86,7 @@ HOSTILE = {
     "stars": "*_" * 9000,
     "images": "![" * 1200 + "x" + "](y)" * 1200,
     "styles": "<style>*{display:none}</style><div style='position:fixed;inset:0'>x</div>",
-    "a base": "<base href='https://elsewhere.org'><meta http-equiv=refresh content='0;url=//a.org'>",
+    "a base": "<base href='https://elsewhere.org'><meta http-equiv=refresh content='0;url=//a'>",
     "a form": "<form action='https://elsewhere.org'><input name=a><button>Go</button></form>",
 }
 
@@ -121,9 +121,7 @@ def test_an_image_names_its_host_and_is_never_loaded(
     expect(reply.locator("img")).to_have_count(0)
 
 
-def test_of_a_growing_reply_only_the_last_piece_is_made_anew(
-    page: Page, models: Models
-) -> None:
+def test_of_a_growing_reply_only_the_last_piece_is_made_anew(page: Page, models: Models) -> None:
     items = "\n".join(f"- item number {at}" for at in range(200))
     models.hold = 900
     models.answer = f"Words.\n\n{items}\n\nThe end."

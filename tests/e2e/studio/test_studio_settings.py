@@ -9,6 +9,7 @@ from pathlib import Path
 from playwright.sync_api import Page, expect
 from studio_stage import OTHER, Models, Studio, field_of, finished, run_server, say
 
+from kataribe.base.messages import Message, text_of
 from kataribe.store import preferences
 from kataribe.store.tables import LOCAL
 
@@ -45,9 +46,10 @@ def test_the_system_text_and_the_model_begin_new_conversations(
     expect(page.locator(".picker select")).to_have_value(OTHER)
     say(page, "Hello")
     finished(page)
-    said = [part.text for part in models.asked[0].messages[0].parts]  # type: ignore[union-attr]
-    assert models.asked[0].messages[0].role == "system"
-    assert said == ["Answer like a pirate."]
+    prompt = models.asked[0].prompt
+    first = prompt[0]
+    assert isinstance(first, Message)
+    assert (first.role, text_of(first)) == ("system", "Answer like a pirate.")
 
 
 def test_presets_are_made_chosen_and_deleted(studio: Studio, models: Models) -> None:
@@ -80,9 +82,9 @@ def test_what_the_server_could_not_be_told_is_told_later(
 ) -> None:
     with run_server(models, folder=tmp_path) as stage:
         port = int(stage.address.rpartition(":")[2])
+        studio.watch.address = "http://127.0.0.1:"
         page = studio.open("/chat")
         page.goto(f"{stage.address}/settings")
-        studio.watch.address = "http://127.0.0.1:"
         _status(page, KEPT)
         stage.stop()
     page.get_by_label("Temperature").fill("0.7")
@@ -95,9 +97,7 @@ def test_what_the_server_could_not_be_told_is_told_later(
             assert preferences.read(tx, LOCAL)["sampling"]["temperature"] == 0.7
 
 
-def test_a_reload_keeps_what_the_server_does_not_know_yet(
-    studio: Studio, models: Models
-) -> None:
+def test_a_reload_keeps_what_the_server_does_not_know_yet(studio: Studio, models: Models) -> None:
     page = studio.open("/settings")
     _status(page, KEPT)
     page.route("**/studio/api/preferences", lambda route: route.abort())
