@@ -3,6 +3,7 @@ import { Link } from "react-router";
 
 import type { Model } from "../api/models";
 import { useText } from "../i18n";
+import { useDrawer } from "../sidebar/context";
 import { ListButton } from "../sidebar/ListButton";
 import { ColumnsIcon, PlusIcon } from "../ui/icons";
 import { MOST_MODELS, type Compare } from "./useCompare";
@@ -20,6 +21,7 @@ interface Props {
 
 export function ChatHeader({ models, fresh, model, onModel, hasConversation, ...more }: Props) {
   const text = useText();
+  const narrow = useDrawer() !== null; // else the list, which begins new chats too, stands beside
   const [open, setOpen] = useState(false);
   const panel = useId();
   const { compare, onCompare } = more;
@@ -59,7 +61,7 @@ export function ChatHeader({ models, fresh, model, onModel, hasConversation, ...
           </button>
         ) : null}
       </div>
-      {hasConversation ? (
+      {hasConversation && narrow ? (
         <Link className="button quiet" to="/chat">
           <PlusIcon size={16} />
           <span className="wide-only">{text.nav.newChat}</span>

@@ -1,6 +1,7 @@
 /** Formulas as MathML: fetched only when a text has one. */
 import temml from "temml";
 import "temml/dist/Temml-Local.css";
+import "./math.css";
 
 /** Draws a formula into `place`; false when it is no TeX that can be drawn. */
 export function draw(tex: string, display: boolean, place: HTMLElement): boolean {

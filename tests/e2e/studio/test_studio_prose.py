@@ -51,6 +51,19 @@ def test_formulas_are_drawn_without_anything_from_elsewhere(page: Page, models: 
     assert fraction["height"] > 24, "the fraction is not laid out as one"
 
 
+def test_brackets_grow_also_where_no_font_for_mathematics_is_installed(
+    page: Page, models: Models
+) -> None:
+    column = r" \\ ".join("abcdef")
+    reply = _shown(page, models, rf"\[ \begin{{pmatrix}} {column} \end{{pmatrix}} \]")
+    expect(reply.locator("math")).to_have_count(1)
+    page.evaluate(
+        "() => { const style = document.querySelector('math').style;"
+        " style.fontFamily = 'Kataribe Math'; return document.fonts.load('16px Kataribe Math'); }"
+    )
+    page.wait_for_function("document.querySelector('math mo').getBoundingClientRect().height > 60")
+
+
 def test_code_is_coloured_by_classes_and_copied_as_it_is(
     page: Page, models: Models, studio: Studio
 ) -> None:
