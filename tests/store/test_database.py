@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from kataribe.base.errors import StorageError
 from kataribe.store import conversations, ids, messages, search
-from kataribe.store.database import Store, _engine
+from kataribe.store.database import BUSY_SECONDS, READERS, Store, _engine
 from kataribe.store.ids import new_id
 from kataribe.store.tables import LOCAL, METADATA
 from kataribe.store.upgrade import form_of, newest, upgrade
@@ -54,6 +54,13 @@ def lines(store: Store, who: str) -> list[str]:
     with store.reading() as tx:
         rows = tx.execute(sa.select(log.c.line).where(log.c.level == who).order_by(log.c.key))
         return [line.rpartition(" ")[0] for line in rows.scalars()]
+
+
+def messages_of(store: Store, id_: str) -> str:
+    """What was said in a conversation."""
+    with store.reading() as tx:
+        every = messages.read(tx, id_, [node.id for node in messages.nodes(tx, id_)])
+    return " ".join(message.text for message in every)
 
 
 def writer(path: Path, who: str, many: int) -> subprocess.Popen[str]:
@@ -292,6 +299,67 @@ async def test_a_cancelled_write_is_kept_before_it_is_reported(store):
         await task
     found = await store.read(lambda tx: conversations.listed(tx, LOCAL))
     assert len(found.conversations) == 1
+
+
+async def test_readers_wait_for_no_writer(store):
+    came = []
+
+    async def write(number: int) -> None:
+        await store.write(lambda tx: talk(tx, f"write {number}"))
+        came.append("write")
+
+    with contextlib.closing(sqlite3.connect(store.path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        # More of them than the threads that an event loop shares out on any machine.
+        writes = [asyncio.create_task(write(number)) for number in range(40)]
+        await asyncio.sleep(0.05)
+        try:
+            async with asyncio.timeout(BUSY_SECONDS / 2):  # else the writers give up
+                for _ in range(3 * READERS):
+                    found = await store.read(lambda tx: conversations.listed(tx, LOCAL))
+                    assert found.conversations == ()
+                    came.append("read")
+        finally:
+            other.execute("ROLLBACK")
+            await asyncio.gather(*writes)
+    assert came == ["read"] * 3 * READERS + ["write"] * 40
+    found = await store.read(lambda tx: conversations.listed(tx, LOCAL, limit=100))
+    said = [messages_of(store, one.id) for one in found.conversations[::-1]]
+    assert said == [f"write {number}" for number in range(40)]  # in the order of their asking
+
+
+async def test_a_read_that_is_cancelled_before_its_turn_is_not_made(store):
+    gate, looked = threading.Event(), []
+    held = [asyncio.create_task(store.read(lambda _: gate.wait(10))) for _ in range(READERS)]
+    await asyncio.sleep(0.05)
+    late = asyncio.create_task(store.read(looked.append))
+    await asyncio.sleep(0.05)
+    late.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await late
+    gate.set()
+    assert await asyncio.gather(*held) == [True] * READERS
+    await store.read(lambda _: None)
+    assert looked == []
+
+
+async def test_closing_finishes_what_waits_and_takes_nothing_more(tmp_path):
+    store = Store(tmp_path / "k.db")
+    writes = [
+        asyncio.create_task(store.write(lambda tx, n=n: talk(tx, f"write {n}"))) for n in range(9)
+    ]
+    await asyncio.sleep(0)
+    await asyncio.to_thread(store.close)
+    await asyncio.gather(*writes)
+    for ask in (store.read, store.write):
+        with pytest.raises(StorageError, match=r"k\.db is closed"):
+            await ask(lambda _: None)
+    names = {thread.name.partition("_")[0] for thread in threading.enumerate()}
+    assert not names & {"store-read", "store-write"}
+    again = Store(tmp_path / "k.db")
+    found = await again.read(lambda tx: conversations.listed(tx, LOCAL))
+    assert len(found.conversations) == 9
+    again.close()
 
 
 def test_a_clock_that_jumps_back_reorders_nothing(store, monkeypatch):

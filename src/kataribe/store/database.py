@@ -1,16 +1,19 @@
 """The database file: transactions in it, and its way from an older form to today's.
 
-One SQLite file in WAL mode: readers never wait for the writer. Whatever changes happens in one
-transaction of `writing`; a change that returns is on the disk.
+One SQLite file in WAL mode: readers never wait for the writer, nor for its thread. Whatever changes
+happens in one transaction of `writing`; a change that returns is on the disk.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
+import functools
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,6 +28,9 @@ T = TypeVar("T")
 
 BUSY_SECONDS = 10.0
 """How long a writer waits for one in another process."""
+
+READERS = 4
+"""Threads that look things up for the event loop."""
 
 _BEGIN = "kataribe_begin"
 
@@ -44,9 +50,15 @@ class Store:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._engine = _engine(path)
             upgrade(self._engine, path)
+        # Threads of its own: in those that everybody shares, a few writers that wait for their
+        # turn would keep every reader out. Writers take turns anyway, so one thread is enough.
+        self._writes = ThreadPoolExecutor(1, thread_name_prefix="store-write")
+        self._reads = ThreadPoolExecutor(READERS, thread_name_prefix="store-read")
 
     def close(self) -> None:
-        """Lets the file go."""
+        """Finishes what was begun or waits in `read` and `write`, and lets the file go."""
+        self._writes.shutdown()
+        self._reads.shutdown()
         self._engine.dispose()
 
     @contextlib.contextmanager
@@ -65,16 +77,19 @@ class Store:
                 yield writer
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """What `work` finds, looked up in a thread."""
+        """What `work` finds, looked up in a thread; no writer holds it up.
+
+        One that is cancelled before its turn is not looked up at all.
+        """
 
         def run() -> T:
             with self.reading() as connection:
                 return work(connection)
 
-        return await asyncio.to_thread(run)
+        return await self._in_thread(self._reads, run)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """What `work` gives after its changes are kept; it runs in a thread.
+        """What `work` gives after its changes are kept; it runs in a thread, in turn.
 
         A caller that is cancelled meanwhile learns of it only afterwards: a change is never left
         half known.
@@ -84,12 +99,19 @@ class Store:
             with self.writing() as connection:
                 return work(connection)
 
-        task = asyncio.ensure_future(asyncio.to_thread(run))
+        task = self._in_thread(self._writes, run)
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             await asyncio.wait({task})
             raise
+
+    def _in_thread(self, threads: ThreadPoolExecutor, run: Callable[[], T]) -> asyncio.Future[T]:
+        call = functools.partial(contextvars.copy_context().run, run)
+        try:
+            return asyncio.get_running_loop().run_in_executor(threads, call)
+        except RuntimeError as error:  # the threads have ended
+            raise StorageError(f"The database {self.path} is closed. Open it again.") from error
 
 
 def _engine(path: Path) -> sa.Engine:
