@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
@@ -112,6 +113,9 @@ class AttentionHere:
         self._residents = residents
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        # A pass takes up to a minute of all cores. A few at once would keep everybody else out of
+        # the threads that all requests share; who gives up meanwhile leaves this queue.
+        self._passes = ThreadPoolExecutor(1, thread_name_prefix="attention")
 
     async def shape(self, model: str) -> AttentionShape:
         """What there is to see of a model."""
@@ -137,12 +141,13 @@ class AttentionHere:
         name = ViewName(f"{self._shelf.resolve(model)} (attention)")
         if name in self._timers:
             self._timers.pop(name).cancel()
+        loop = asyncio.get_running_loop()
         try:
             async with self._residents.loaded(name) as loaded:
                 view = cast("LoadedView", loaded).view
-                return await asyncio.to_thread(view.weights, ids, layer, head, looking)
+                look = functools.partial(view.weights, ids, layer, head, looking)
+                return await loop.run_in_executor(self._passes, look)
         finally:
-            loop = asyncio.get_running_loop()
             self._timers[name] = loop.call_later(IDLE_SECONDS, self._leave, name)
 
     def _shape(self, model: str) -> AttentionShape:
