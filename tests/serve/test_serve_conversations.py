@@ -265,6 +265,17 @@ async def test_a_conversation_that_is_gone_is_said_everywhere(http: httpx.AsyncC
         assert "deleted elsewhere" in answer.json()["error"]["message"]
 
 
+async def test_the_model_can_be_left_open_again_and_nothing_else(
+    http: httpx.AsyncClient,
+) -> None:
+    talk = await Talk(http).begin(model="one")
+    assert (await http.patch(talk.at, json={"model": None})).json()["summary"]["model"] is None
+    for name in ("title", "folder", "pinned", "system", "sampling", "head"):
+        refused = await http.patch(talk.at, json={name: None})
+        assert refused.status_code == 400
+        assert refused.json()["error"]["param"] == name
+
+
 async def test_preferences_are_taken_up_by_new_conversations(http: httpx.AsyncClient) -> None:
     await http.patch("/studio/api/preferences", json={"values": {"system": "短く。", "model": "m"}})
     seen = await (await Talk(http).begin()).get()

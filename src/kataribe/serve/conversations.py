@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
+from kataribe.base.errors import InputError
 from kataribe.serve import talking
 from kataribe.serve.described import failures, takes
 from kataribe.serve.desk import Desk, rooms_of
@@ -93,8 +94,12 @@ def _list_routes(router: APIRouter, desk: Desk) -> None:
 
         def work(tx: Connection) -> None:
             preferred = preferences.read(tx, owner)
-            system = _text(preferred.get("system")) if body.system is None else body.system
-            model = body.model or _text(preferred.get("model")) or None
+            system = (
+                _text(preferred.get("system"), conversations.LONGEST_SYSTEM)
+                if body.system is None
+                else body.system
+            )
+            model = body.model or _text(preferred.get("model"), 256) or None
             conversations.create(tx, owner, body.id, model=model, system=system, folder=body.folder)
 
         await rooms_of(desk).store.write(work)
@@ -145,7 +150,11 @@ def _changing_routes(router: APIRouter, desk: Desk) -> None:
     )
     async def change(http: HTTPRequest, talk: Name) -> Response:
         body = await read_body(http, shapes.ConversationChange)
-        changes = body.model_dump(exclude_unset=True, exclude_none=True)
+        changes = body.model_dump(exclude_unset=True)
+        if "sampling" in changes and body.sampling is not None:
+            changes["sampling"] = body.sampling.model_dump(exclude_none=True)
+        for name in {name for name, value in changes.items() if value is None} - {"model"}:
+            raise InputError(f"{name} is null; leave it out to keep it.", param=name)
         if "title" in changes:
             changes["titled_by"] = "person" if changes["title"] else None
         owner = owner_of(http.scope)
@@ -198,7 +207,12 @@ async def shown(desk: Desk, owner: str, id_: str, tail: int = TAIL) -> Response:
         files = {**files_of(tx, wanted), **queue.files(tx, items)}
         return _Seen(conversation, tree, messages.read(tx, id_, wanted), items, files)
 
-    seen = await rooms_of(desk).store.read(look)
+    rooms = rooms_of(desk)
+    seen = await rooms.store.read(look)
+    pending = [each.id for each in seen.messages if each.state in conversations.LIVE]
+    if len(rooms.chats.words_of(pending)) < len(pending):  # one ended just while we looked
+        await rooms.chats.settled(id_)
+        seen = await rooms.store.read(look)
     told = shapes.Conversation(
         summary=talking.summary(seen.conversation),
         system=seen.conversation.system,
@@ -227,6 +241,6 @@ def _with_words(
     ]
 
 
-def _text(preferred: object) -> str:
+def _text(preferred: object, most: int) -> str:
     """A preference that should be words; pages may keep anything under any name."""
-    return preferred if isinstance(preferred, str) else ""
+    return preferred if isinstance(preferred, str) and len(preferred) <= most else ""

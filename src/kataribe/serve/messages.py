@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, Path
-from sqlalchemy import Connection
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
@@ -16,7 +15,7 @@ from kataribe.serve.desk import Desk, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.shapes import conversations as shapes
 from kataribe.serve.who import owner_of
-from kataribe.store import conversations, votes
+from kataribe.store import votes
 from kataribe.store.asking import Became, Retry, Said
 from kataribe.store.attachments import of_messages as files_of
 
@@ -139,14 +138,7 @@ def _judging_routes(router: APIRouter, desk: Desk) -> None:
         body = await read_body(http, shapes.Vote)
         owner = owner_of(http.scope)
         given = votes.Vote(body.id, body.group, body.winner, tuple(body.shown), body.blind)
-
-        def work(tx: Connection) -> votes.Vote:
-            conversations.get(tx, owner, talk)
-            return votes.keep(tx, owner, talk, given)
-
-        kept = await rooms_of(desk).store.write(work)
-        if kept.winner is not None:  # the conversation goes on from the better one
-            await rooms_of(desk).chats.change(owner, talk, head=kept.winner)
+        kept = await rooms_of(desk).chats.vote(owner, talk, given)
         return shapes.VoteKept(
             id=kept.id,
             group=kept.group,

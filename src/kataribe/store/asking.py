@@ -51,9 +51,9 @@ class Retry:
 
 @dataclass(frozen=True, slots=True)
 class Became:
-    """What became of something sent: a message with the replies to it, or a place in the queue."""
+    """What became of something sent: a message with its replies, a place in the queue, nothing."""
 
     id: str
-    state: Literal["sent", "queued"]
+    state: Literal["sent", "queued", "withdrawn"]
     replies: tuple[str, ...]
     version: int

@@ -117,7 +117,7 @@ def data_of(tx: Connection, owner: str, id_: str) -> bytes:
 def delete(tx: Connection, owner: str, id_: str) -> None:
     """Deletes a file that was not sent. Those of messages go with their messages."""
     found = get(tx, owner, id_)
-    if found.message is not None or id_ in _in_queues(tx, owner):
+    if found.message is not None or id_ in in_queues(tx, owner):
         raise InputError(
             f"{found.name} was sent with a message; delete or withdraw that message instead.",
             param="attachment",
@@ -223,7 +223,8 @@ def _no_kind(name: str, size: int, what: str) -> InputError:
     )
 
 
-def _in_queues(tx: Connection, owner: str) -> set[str]:
+def in_queues(tx: Connection, owner: str) -> set[str]:
+    """Ids of the owner's files that wait with messages in queues."""
     query = (
         sa.select(queued.c.asked)
         .join(conversations, conversations.c.id == queued.c.conversation)

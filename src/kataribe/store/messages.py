@@ -154,17 +154,21 @@ def path(nodes: Iterable[Node], to: str | None) -> list[str]:
 
 def branch(tx: Connection, conversation: str, to: str) -> tuple[Spoken, ...]:
     """What was said on the branch that ends at `to`, oldest first; without all else, for speed."""
-    columns = (messages.c.id, messages.c.parent, messages.c.role, messages.c.text)
-    query = sa.select(*columns).where(
+    query = sa.select(messages.c.id, messages.c.parent).where(
         messages.c.conversation == conversation, messages.c.deleted_at.is_(None)
     )
-    rows = {row[0]: row for row in tx.execute(query)}
-    found: list[Spoken] = []
+    parents = {row.id: row.parent for row in tx.execute(query)}
+    ids: list[str] = []
     above: str | None = to
-    while above is not None and above in rows:
-        id_, above, role, text = rows[above]
-        found.append(Spoken(id_, role, text))
-    return tuple(found[::-1])
+    while above is not None and above in parents:
+        ids.append(above)
+        above = parents[above]
+    words: dict[str, Spoken] = {}
+    for start in range(0, len(ids), AT_A_TIME):
+        part = messages.c.id.in_(ids[start : start + AT_A_TIME])
+        rows = tx.execute(sa.select(messages.c.id, messages.c.role, messages.c.text).where(part))
+        words.update((row.id, Spoken(*row)) for row in rows)
+    return tuple(words[id_] for id_ in reversed(ids))
 
 
 def newest_below(nodes: Iterable[Node], id_: str) -> str:
@@ -205,7 +209,7 @@ def rate(tx: Connection, conversation: str, id_: str, rating: int, remark: str) 
 def delete(tx: Connection, conversation: str, id_: str) -> tuple[str, ...]:
     """Deletes a message with all below it, so that it can come back; gives their ids."""
     get(tx, conversation, id_)
-    gone = _with_all_below(nodes(tx, conversation), id_)
+    gone = with_all_below(nodes(tx, conversation), id_)
     # What is deleted together comes back together: no two deletions share a time.
     last = tx.execute(
         sa.select(sa.func.max(messages.c.deleted_at)).where(messages.c.conversation == conversation)
@@ -247,7 +251,8 @@ def restore(tx: Connection, conversation: str, id_: str) -> tuple[str, ...]:
     return back
 
 
-def _with_all_below(tree: Iterable[Node], id_: str) -> list[str]:
+def with_all_below(tree: Iterable[Node], id_: str) -> list[str]:
+    """The ids of a message and of all below it, in a tree with its oldest first."""
     found = {id_}
     for node in tree:  # oldest first, so a parent is seen before what is below it
         if node.parent in found:

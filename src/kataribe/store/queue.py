@@ -15,6 +15,9 @@ from kataribe.store.attachments import Attachment
 from kataribe.store.ids import now
 from kataribe.store.tables import queued, seen_sends
 
+LONGEST_TURN = 8_000_000
+"""Characters of messages that were merged into one."""
+
 MOST_WAITING = 100
 """Messages in one queue: nobody writes more while one reply is pending."""
 
@@ -93,7 +96,7 @@ def merge(tx: Connection, conversation: str, id_: str, other: str) -> Item:
     if not 0 <= there < len(items):
         raise InputError(f"There is no {other} message in the queue to merge with.", param="other")
     first, second = sorted((here, there))
-    one = merged([items[first], items[second]])
+    one = join(tx, [items[first], items[second]])
     tx.execute(sa.delete(queued).where(queued.c.id == items[second].id))
     tx.execute(
         sa.update(queued)
@@ -106,8 +109,16 @@ def merge(tx: Connection, conversation: str, id_: str, other: str) -> Item:
 def merged(items: Sequence[Item]) -> Item:
     """One item of several: texts in order with an empty line between, files of all of them.
 
-    It has the first one's id; the models and sampling are those that were asked for last.
+    It has the first one's id; the models and sampling are those that were asked for last. Raises
+    `InputError` where it would be too long.
     """
+    length = sum(len(item.text) for item in items)
+    if length > LONGEST_TURN:
+        raise InputError(
+            f"Together these {len(items)} messages have {length:,} characters; one turn has at "
+            f"most {LONGEST_TURN:,}. Send them one by one, or withdraw some.",
+            param="text",
+        )
     asked: dict[str, Any] = {}
     attachments: list[str] = []
     for item in items:
@@ -123,6 +134,14 @@ def merged(items: Sequence[Item]) -> Item:
         tuple(source for source in dict.fromkeys(sources) if source != items[0].id),
         items[0].created_at,
     )
+
+
+def join(tx: Connection, items: Sequence[Item]) -> Item:
+    """`merged`, and noted: whoever sends one of them again learns what it became."""
+    one = merged(items)
+    ids = [id_ for item in items for id_ in (item.id, *item.sources)]
+    tx.execute(sa.update(seen_sends).where(seen_sends.c.id.in_(ids)).values(became=one.id))
+    return one
 
 
 def files(tx: Connection, items: Iterable[Item]) -> Mapping[str, tuple[Attachment, ...]]:

@@ -197,6 +197,86 @@ async def test_what_cannot_be_said_changes_nothing(talk: Talk, text: str, why: s
     assert talk.every() == ()
 
 
+@pytest.mark.parametrize("when", ["now", "steer"])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"text": " "},
+        {"text": "a\0"},
+        {"text": "x", "parent": "n" * 20},
+        {"text": "x", "attachments": ("n" * 20,)},
+    ],
+)
+async def test_what_is_refused_stops_nothing(
+    talk: Talk, models: Models, when: str, bad: dict
+) -> None:
+    models.lms["echo"] = slow(pace=0.05)
+    await said(talk, "a")
+    await said(talk, "b")
+    with pytest.raises((InputError, NotFoundError)):
+        await said(talk, **{"when": when, **bad})
+    await talk.until(lambda: not talk.waiting())
+    await talk.quiet()
+    assert [m.state for m in talk.path()] == ["sent", "done", "sent", "done"]
+
+
+async def test_what_was_sent_is_told_by_what_it_became(talk: Talk, models: Models) -> None:
+    models.lms["echo"] = slow(pace=0.2)
+    await said(talk, "a")
+    b, c, d = Said(new_id(), "b"), Said(new_id(), "c"), Said(new_id(), "d")
+    for each in (b, c, d):
+        await talk.chats.say(LOCAL, talk.id, each)
+    await talk.chats.merge(LOCAL, talk.id, c.id, "previous")
+    again = await talk.chats.say(LOCAL, talk.id, c)
+    assert (again.id, again.state) == (b.id, "queued")
+    await talk.chats.withdraw(LOCAL, talk.id, d.id)
+    again = await talk.chats.say(LOCAL, talk.id, d)
+    assert (again.state, again.replies) == ("withdrawn", ())
+    models.lms["echo"] = ScriptedLM("Done.", name="echo", repeat=True)
+    await talk.chats.steer(LOCAL, talk.id)
+    await talk.quiet()
+    again = await talk.chats.say(LOCAL, talk.id, c)
+    assert (again.id, again.state, len(again.replies)) == (b.id, "sent", 1)
+
+
+async def test_a_taken_id_is_refused_by_name(talk: Talk, models: Models) -> None:
+    models.lms["echo"] = slow(pace=0.2)
+    became = await talk.chats.say(LOCAL, talk.id, Said(new_id(), "a"))
+    waits = await said(talk, "b")
+    await talk.chats.stop(LOCAL, talk.id)
+    for taken in (became.replies[0], waits):
+        other = begin(talk.chats)
+        with pytest.raises(InputError, match="another"):
+            await talk.chats.say(LOCAL, other.id, Said(taken, "x"))
+    with pytest.raises(InputError, match="There is a message"):
+        await talk.chats.again(LOCAL, talk.id, Retry(became.replies[0], became.id))
+
+
+async def test_a_full_queue_goes_on_with_what_is_said_next(talk: Talk, models: Models) -> None:
+    models.lms["echo"] = slow(pace=5)
+    await said(talk, "first")
+    for number in range(100):
+        await said(talk, str(number))
+    await talk.chats.stop(LOCAL, talk.id)
+    await said(talk, "last")
+    assert [item.text for item in talk.waiting()][-1] == "last"
+    assert len(talk.waiting()) == 100
+    await talk.chats.stop(LOCAL, talk.id)
+
+
+async def test_merged_turns_have_an_end(talk: Talk, models: Models) -> None:
+    models.lms["echo"] = slow(pace=0.3)
+    await said(talk, "first")
+    for _ in range(5):
+        await said(talk, "x" * 1_900_000)
+    with pytest.raises(InputError, match="9,500,000 characters; one turn has at most 8,000,000"):
+        await talk.chats.steer(LOCAL, talk.id)
+    with pytest.raises(InputError, match="one turn has at most"):
+        await said(talk, "y", when="steer")
+    assert talk.chats.is_pending(talk.id)
+    await talk.chats.stop(LOCAL, talk.id)
+
+
 async def test_a_million_combining_characters_are_kept_as_they_are(talk: Talk) -> None:
     text = "e" + "\u0301" * 1_000_000
     await said(talk, text)

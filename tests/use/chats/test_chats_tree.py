@@ -8,6 +8,7 @@ import dataclasses
 import pytest
 
 from kataribe.base.errors import InputError, NotFoundError, StorageError
+from kataribe.base.events import Finished, TextDelta
 from kataribe.base.lm import Request
 from kataribe.base.messages import ImagePart, Message, text_of
 from kataribe.run.providers import ScriptedLM
@@ -124,6 +125,83 @@ async def test_an_image_goes_to_models_that_see_and_is_refused_by_others(
     assert failed.state == "failed"
     assert failed.failure is not None
     assert failed.failure["code"] == "unsupported"
+
+
+async def test_a_file_stands_beside_one_message(talk: Talk, models: Models) -> None:
+    models.lms["echo"] = ScriptedLM(lambda _: Reply("a b", pace=0.3), name="echo")
+    with talk.chats.store.writing() as tx:
+        note = attachments.keep(tx, LOCAL, "a.txt", b"words").id
+    await talk.chats.say(LOCAL, talk.id, Said(new_id(), "first"))
+    await talk.chats.say(LOCAL, talk.id, Said(new_id(), "second", attachments=(note,)))
+    with pytest.raises(NotFoundError, match="no unsent attachment"):
+        await talk.chats.say(LOCAL, talk.id, Said(new_id(), "third", attachments=(note,)))
+
+
+async def test_half_characters_and_nuls_of_a_model_do_no_harm(talk: Talk, models: Models) -> None:
+    models.lms["echo"] = Halves("x", name="echo")
+    await ask(talk, "go")
+    assert (talk.path()[-1].text, talk.path()[-1].state) == ("ab😀 c", "done")
+
+
+class Halves(ScriptedLM):
+    """Cuts characters in two, as the JSON of some servers does."""
+
+    async def stream(self, request: Request):  # type: ignore[override]
+        for piece in ("a\0b", "\ud83d", "\ude00", " c\ud83d"):
+            yield TextDelta(piece)
+        async for event in super().stream(request):
+            if isinstance(event, Finished):
+                yield event
+
+
+class Broken(ScriptedLM):
+    """Fails in a way that nobody foresaw."""
+
+    async def stream(self, request: Request):  # type: ignore[override]
+        async for event in super().stream(request):
+            yield event
+            raise self.error  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("?"), asyncio.CancelledError()])
+async def test_no_reply_stays_pending_for_ever(
+    talk: Talk, models: Models, error: BaseException
+) -> None:
+    models.lms["echo"] = Broken("one two three", name="echo")
+    models.lms["echo"].error = error  # type: ignore[attr-defined]
+    await ask(talk, "go")
+    reply = talk.path()[-1]
+    assert reply.state == "failed"
+    assert reply.failure is not None
+    assert "log has the details" in reply.failure["message"]
+
+
+async def test_a_person_who_is_deleted_gets_no_more_words(talk: Talk, models: Models) -> None:
+    models.lms["echo"] = ScriptedLM(lambda _: Reply("a " * 400, pace=0.02), name="echo")
+    await talk.chats.say(LOCAL, talk.id, Said(new_id(), "go"))
+    await talk.until(lambda: models.running == 1)
+    with talk.chats.store.writing() as tx:
+        tx.exec_driver_sql("DELETE FROM people")
+    await talk.until(lambda: models.running == 0)
+    assert not talk.chats.is_pending(talk.id)
+
+
+async def test_a_rating_takes_no_words_back(talk: Talk, models: Models) -> None:
+    models.lms["echo"] = ScriptedLM(lambda _: Reply("a b c d e f", pace=0.1), name="echo")
+    became = await talk.chats.say(LOCAL, talk.id, Said(new_id(), "go"))
+    await asyncio.sleep(0.35)
+    async with talk.chats.listening(LOCAL, talk.id) as (listener, joined):
+        assert joined is not None
+        await talk.chats.rate(LOCAL, talk.id, became.replies[0], 1, "good")
+        while (told := await listener.next(5)) is not None:
+            if isinstance(told.news, MessageChanged):
+                break
+        assert told is not None
+        assert isinstance(told.news, MessageChanged)
+        assert told.news.message.text.startswith(joined.live[0].text)
+        assert told.news.message.rating == 1
+    await talk.quiet()
+    assert talk.path()[-1].rating == 1
 
 
 async def test_somebody_elses_file_cannot_be_attached(talk: Talk) -> None:

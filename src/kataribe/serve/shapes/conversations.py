@@ -246,7 +246,7 @@ class Accepted(Outgoing):
     """What became of something sent: a message with its replies, or a place in the queue."""
 
     id: str
-    state: Literal["sent", "queued"]
+    state: Literal["sent", "queued", "withdrawn"]
     replies: list[str]
     version: int
 

@@ -5,15 +5,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypeVar
 from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection
 
-from kataribe.base.errors import KataribeError, StorageError
+from kataribe.base.errors import KataribeError, NotFoundError, StorageError
 from kataribe.store.database import Store
-from kataribe.store.messages import Message
 from kataribe.store.news import MessageChanged
 from kataribe.use.chats import turns
 from kataribe.use.chats.hub import Hub
@@ -31,9 +31,10 @@ RETRY_SECONDS = 3.0
 class Changing:
     """The order of changes, and the replies that still have to be kept; in one event loop."""
 
-    def __init__(self, store: Store, hub: Hub) -> None:
+    def __init__(self, store: Store, hub: Hub, tell: Callable[[str, Turn], None]) -> None:
         self._store = store
         self._hub = hub
+        self._tell = tell
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -76,10 +77,10 @@ class Changing:
         if not isinstance(error, StorageError):
             return  # what was asked was refused; keeping the words will work
         failure = {"code": error.code, "message": error.message}
-        for reply, ending in endings.items():
-            fields = {**ending.fields, "failure": failure}
-            shown = Message(reply, id_, None, "assistant", "failed", **fields)
-            self._hub.tell(owner, id_, MessageChanged(shown))
+        for ending in endings.values():
+            if ending.message is not None:
+                fields = {**ending.fields, "failure": failure, "state": "failed"}
+                self._hub.tell(owner, id_, MessageChanged(replace(ending.message, **fields)))
 
     async def _keep(self, owner: str, id_: str, endings: Mapping[str, Ended]) -> None:
         """Tries until the ended replies are in the database."""
@@ -90,8 +91,9 @@ class Changing:
                     turn = await self._store.write(work)
                 except StorageError as error:
                     log.warning("Ended replies are still not kept: %s", error)
+                except NotFoundError:
+                    return  # deleted meanwhile
                 else:
-                    for message in turn.changed:
-                        self._hub.tell(owner, id_, MessageChanged(message))
+                    self._tell(owner, turn)
                     return
             await asyncio.sleep(RETRY_SECONDS)

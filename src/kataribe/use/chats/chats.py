@@ -8,6 +8,7 @@ after it.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -16,7 +17,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from kataribe.base.errors import KataribeError, NotFoundError, StorageError, UnavailableError
-from kataribe.store import conversations, messages, queue
+from kataribe.store import conversations, messages, queue, votes
 from kataribe.store.asking import Became, Retry, Said
 from kataribe.store.conversations import Conversation
 from kataribe.store.database import Store
@@ -60,7 +61,7 @@ class Chats:
         self._models = models
         self._default = default
         self._makes_titles = titles
-        self._changing = Changing(store, self.hub)
+        self._changing = Changing(store, self.hub, self._carry_out)
         self._replies = Replies(store, models, self.hub, self._on_end)
         self._holding: set[str] = set()  # something failed there, or was stopped by hand
         self._closing = False
@@ -77,8 +78,8 @@ class Chats:
         """A person says something; see `Said.when`."""
         self._check_open()
         async with self._changing.one(id_):
-            await self.store.read(lambda tx: conversations.get(tx, owner, id_))  # before any stop
-            stops = said.when != "queue" and not await self._seen(said.id)
+            check = partial(turns.check, owner=owner, id_=id_, said=said)
+            stops = await self.store.read(check) and said.when != "queue"
             stopped = await self._replies.stop(self._replies.of(id_)) if stops else {}
             work = partial(turns.say, owner=owner, id_=id_, said=said, stopped=stopped)
             turn = await self._changing.step(owner, id_, stopped, work)
@@ -169,13 +170,12 @@ class Chats:
         """Deletes a message with all below it, so that it can come back."""
         async with self._changing.one(id_):
 
-            def below(tx: Connection) -> set[str]:
+            def below(tx: Connection) -> list[str]:
                 conversations.get(tx, owner, id_)
                 messages.get(tx, id_, message)
-                nodes = messages.nodes(tx, id_)
-                return {node.id for node in nodes if message in messages.path(nodes, node.id)}
+                return messages.with_all_below(messages.nodes(tx, id_), message)
 
-            inside = await self.store.read(below)
+            inside = set(await self.store.read(below))
             runs = self._replies.of(id_)
             stopped = await self._replies.stop(r for r in runs if r.live.message.id in inside)
 
@@ -211,6 +211,8 @@ class Chats:
 
         async with self._changing.one(id_):
             rated = await self.store.write(work)
+            for live in self.words_of([message]).values():  # more is said than is kept
+                rated = dataclasses.replace(live, rating=rating, remark=remark)
             self.hub.tell(owner, id_, MessageChanged(rated))
             return rated
 
@@ -245,6 +247,28 @@ class Chats:
         runs = [run for run in map(self._replies.get, ids) if run is not None]
         return {run.live.message.id: run.live.snapshot() for run in runs}
 
+    async def vote(self, owner: str, id_: str, vote: votes.Vote) -> votes.Vote:
+        """Keeps which reply of a group is better; the conversation goes on from that one."""
+
+        def work(tx: Connection) -> tuple[votes.Vote, Conversation]:
+            conversations.get(tx, owner, id_)
+            kept = votes.keep(tx, owner, id_, vote)
+            if kept.winner is not None:
+                head = messages.newest_below(messages.nodes(tx, id_), kept.winner)
+                conversations.change(tx, owner, id_, head=head)
+            return kept, conversations.get(tx, owner, id_)
+
+        async with self._changing.one(id_):
+            kept, changed = await self.store.write(work)
+            self.hub.tell(owner, id_, HeadMoved(changed.head, changed.version))
+            self.hub.tell(owner, None, Listed(changed))
+            return kept
+
+    async def settled(self, id_: str) -> None:
+        """Until the change that is being made in a conversation is made."""
+        async with self._changing.one(id_):
+            return
+
     def is_pending(self, id_: str) -> bool:
         """Whether a reply is being written in a conversation."""
         return bool(self._replies.of(id_))
@@ -272,9 +296,6 @@ class Chats:
                 "The server is stopping. Send it again when it is back; nothing was kept of it.",
                 retry_after=10,
             )
-
-    async def _seen(self, sent: str) -> bool:
-        return await self.store.read(lambda tx: queue.seen(tx, sent)) is not None
 
     async def _queue(
         self, owner: str, id_: str, work: Callable[[Connection], object]
@@ -304,6 +325,7 @@ class Chats:
                     "Nothing like that waits here any more; it was sent, merged or withdrawn.",
                     param="item",
                 )
+            queue.merged([item for item in items if item.id in wanted])
             return wanted
 
         async with self._changing.one(id_):
@@ -340,12 +362,8 @@ class Chats:
         id_ = turn.conversation.id
         for message in turn.changed:
             self.hub.tell(owner, id_, MessageChanged(message))
-        self.hub.tell(
-            owner,
-            id_,
-            QueueChanged(turn.queue),
-            HeadMoved(turn.conversation.head, turn.conversation.version),
-        )
+        moved = HeadMoved(turn.conversation.head, turn.conversation.version)
+        self.hub.tell(owner, id_, QueueChanged(turn.queue), moved)
         self.hub.tell(owner, None, Listed(turn.conversation))
         if turn.replies:
             self._holding.discard(id_)
@@ -357,23 +375,22 @@ class Chats:
         replies = await self.store.read(
             lambda tx: turns.replies_to(tx, turn.conversation.id, turn.became)
         )
-        state: Literal["sent", "queued"] = "queued" if waits else "sent"
+        state: Literal["sent", "queued", "withdrawn"] = "queued" if waits else "sent"
+        if state == "sent" and not replies and not await self._is_message(turn):
+            state = "withdrawn"
         return Became(turn.became, state, replies, turn.conversation.version)
+
+    async def _is_message(self, turn: Turn) -> bool:
+        id_, ids = turn.conversation.id, [turn.became]
+        return bool(await self.store.read(lambda tx: messages.read(tx, id_, ids)))
 
     def _look(self, tx: Connection, owner: str, id_: str) -> Joined:
         conversation = conversations.get(tx, owner, id_)
         return Joined(conversation, queue.waiting(tx, id_), messages.live(tx, id_), {})
 
     async def _title(self, owner: str, id_: str, reply: str) -> None:
-        def look(tx: Connection) -> tuple[str, Message]:
-            answer = messages.get(tx, id_, reply)
-            assert answer.parent is not None
-            return messages.get(tx, id_, answer.parent).text, answer
-
         with contextlib.suppress(KataribeError):  # deleted meanwhile: nothing to title
-            question, answer = await self.store.read(look)
-            model = answer.model or self._default
-            title = await titles.title_of(self._models, model, question, answer.text)
+            title = await titles.make_title(self.store, self._models, id_, reply)
             if title is not None:
                 async with self._changing.one(id_):
                     work = partial(titles.keep_title, owner=owner, id_=id_, title=title)

@@ -3,39 +3,98 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import sys
+from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
+from kataribe.store import news
 from kataribe.store.news import News, Told
 
 MOST_UNREAD = 2000
 """News that wait for a slow page; with more it is cut off, and joins anew."""
 
+MOST_UNREAD_BYTES = 8 * 1024**2
+"""Memory of the words in them: with so much unread, whatever more comes cuts the page off."""
+
 
 @dataclass(eq=False)
 class Listener:
-    """A page that listens. After `cut_off` it missed something and has to join again."""
+    """A page that listens. After `cut_off` it missed something and has to join again.
+
+    News that state something whole take the place of an unread statement of the same thing, at
+    the end: a page that reads slowly learns of the last queue, not of all.
+    """
 
     owner: str
     conversation: str | None
     cut_off: bool = False
-    _unread: asyncio.Queue[Told | None] = field(default_factory=asyncio.Queue)
+    _unread: dict[Hashable, Told | None] = field(default_factory=dict)
+    _bytes: int = 0
+    _some: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def next(self, patience: float | None = None) -> Told | None:
         """The next news; None at the end. Raises `TimeoutError` after `patience` seconds."""
         async with asyncio.timeout(patience):
-            return await self._unread.get()
+            while not self._unread:
+                self._some.clear()
+                await self._some.wait()
+        return self._taken(next(iter(self._unread)))
 
     def tell(self, told: Told | None) -> None:
         """Puts news where the page finds them."""
         if self.cut_off:
             return
-        if told is None or self._unread.qsize() >= MOST_UNREAD:
+        thing = told and _stated(told)
+        if thing in self._unread:
+            self._taken(thing)
+        # What is there counts, not what comes: one long message never cuts off a page that reads.
+        full = len(self._unread) >= MOST_UNREAD or self._bytes >= MOST_UNREAD_BYTES
+        if told is None or full:
             self.cut_off = True
-            self._unread.put_nowait(None)
-        else:
-            self._unread.put_nowait(told)
+            told = None
+        self._unread[object() if thing is None else thing] = told
+        self._bytes += _bytes(told)
+        self._some.set()
+
+    def _taken(self, thing: Hashable) -> Told | None:
+        told = self._unread.pop(thing)
+        self._bytes -= _bytes(told)
+        return told
+
+
+def _stated(told: Told) -> Hashable:
+    """What news state as a whole; None: they tell of a step, and all steps count."""
+    match told.news:
+        case news.QueueChanged():
+            return "queue", told.conversation
+        case news.HeadMoved():
+            return "head", told.conversation
+        case news.Listed(conversation):
+            return "listed", conversation.id
+        case news.WaitsNow(id=reply):
+            return "waits", reply
+        case _:
+            return None
+
+
+def _bytes(told: Told | None) -> int:
+    """Memory of the words in news.
+
+    Queues do not count: one at most is unread, and a page that joins anew would get it again.
+    """
+    match told and told.news:
+        case news.Delta(text=text):
+            words: tuple[str, ...] = (text,)
+        case news.MessageChanged(message):
+            words = (message.text, message.reasoning, message.detail, message.remark)
+        case news.Listed(conversation):
+            words = (conversation.title, conversation.system)
+        case news.Removed(ids) | news.Restored(ids):
+            words = ids
+        case _:
+            words = ()
+    return sum(map(sys.getsizeof, words))
 
 
 class Hub:
@@ -54,12 +113,12 @@ class Hub:
         finally:
             self._listeners.discard(listener)
 
-    def tell(self, owner: str, conversation: str | None, *news: News) -> None:
+    def tell(self, owner: str, conversation: str | None, *told: News) -> None:
         """Tells the owner's pages: of a conversation those that show it, else all of them."""
         for listener in self._listeners:
             if listener.owner != owner or conversation not in (None, listener.conversation):
                 continue
-            for each in news:
+            for each in told:
                 listener.tell(Told(conversation, each))
 
     def close(self) -> None:

@@ -47,6 +47,7 @@ class LiveReply:
         self._stage_began = self._began
         self._stage_first = 0
         self._untold: dict[str, str] = {"text": "", "reasoning": ""}
+        self._half = {"text": "", "reasoning": ""}  # of a character that came in two pieces
         self._units = {"text": _units(self.text), "reasoning": _units(self.reasoning)}
         self._timer: asyncio.TimerHandle | None = None
         self._finished: Finished | None = None
@@ -89,6 +90,7 @@ class LiveReply:
     def ending(self, state: Any, failure: Mapping[str, str] | None = None) -> Ended:
         """How it ended, with all that is known of it by now."""
         self.flush()
+        told = None if failure is None else {k: _whole(words) for k, words in failure.items()}
         end = self._finished
         usage: Usage | None = None if end is None else end.usage
         return Ended(
@@ -98,14 +100,15 @@ class LiveReply:
                 "reasoning": self.reasoning,
                 "model": self.model,
                 "finish": None if end is None else end.reason,
-                "detail": "" if end is None else end.detail,
-                "failure": None if failure is None else dict(failure),
+                "detail": "" if end is None else _whole(end.detail),
+                "failure": told,
                 "prompt_tokens": usage and usage.prompt_tokens,
                 "cached_tokens": usage and usage.cached_tokens,
                 "completion_tokens": usage and usage.completion_tokens,
                 "first_after": self._first,
                 "took": self._last,
             },
+            self.message,
         )
 
     def flush(self) -> None:
@@ -148,6 +151,9 @@ class LiveReply:
         self._tell(WaitsNow(self.message.id, self.waits))
 
     def _write(self, kind: str, words: str) -> None:
+        words, self._half[kind] = _cut(self._half[kind] + words)
+        if not words:
+            return
         self._last = time.monotonic() - self._began
         if self._first is None:
             self._first = self._last
@@ -178,6 +184,22 @@ def _request(message: Message, prompt: tuple[Turn, ...], owner: str) -> Request:
         continue_last=bool(begun),
         context=Context(user=owner, conversation=message.conversation),
     )
+
+
+def _cut(words: str) -> tuple[str, str]:
+    """Words that every store and page can hold, and half a character that is still to be ended.
+
+    Some servers' JSON cuts a character in two; and a NUL ends a text for many programs.
+    """
+    half = words[-1:] if "\ud800" <= words[-1:] <= "\udbff" else ""
+    return _whole(words[: len(words) - len(half)]), half
+
+
+def _whole(words: str) -> str:
+    if words.isascii():
+        return words.replace("\0", "")
+    units = words.encode("utf-16-le", "surrogatepass")
+    return units.decode("utf-16-le", "replace").replace("\0", "")
 
 
 def _units(text: str) -> int:

@@ -37,6 +37,7 @@ class Run:
     live: LiveReply
     task: asyncio.Task[None] | None = None
     ending: Ended | None = None
+    broken: bool = False
 
 
 class Replies:
@@ -93,7 +94,7 @@ class Replies:
         return {run.live.message.id: run.ending or run.live.ending(state) for run in stopped}
 
     async def _run(self, run: Run) -> None:
-        saving = asyncio.create_task(self._save(run.live))
+        saving = asyncio.create_task(self._save(run))
         try:
             prompt = await self._store.read(lambda tx: self._prompt(tx, run))
             run.ending = await run.live.write(self._models, prompt, run.owner)
@@ -108,12 +109,20 @@ class Replies:
 
     def _broke(self, run: Run, task: asyncio.Task[None]) -> None:
         """An error that nobody foresaw ends the reply, too; its details are in the log."""
-        if task.cancelled() or task.exception() is None or self.get(run.live.message.id) is not run:
+        error = None if task.cancelled() else task.exception()
+        stopped = task.cancelled() and self.get(run.live.message.id) is not run
+        if stopped or (error is None and not task.cancelled()):
             return
-        log.error("A reply by %s broke off", run.live.model, exc_info=task.exception())
+        if isinstance(error, KataribeError) or run.broken:
+            log.warning("A reply could not be ended: %s", error)  # its conversation is gone
+            return
+        log.error("A reply by %s broke off", run.live.model, exc_info=error)
+        run.broken = True
+        self._runs[run.live.message.id] = run
         said = "An unexpected error happened in the server. Its log has the details."
         run.ending = run.live.ending("failed", {"code": "internal_error", "message": said})
         run.task = asyncio.create_task(self._tell_end(run))
+        run.task.add_done_callback(partial(self._broke, run))
 
     async def _tell_end(self, run: Run) -> None:
         await self._on_end(run)
@@ -124,7 +133,8 @@ class Replies:
         assert question is not None  # a reply answers something
         return prompt_messages(tx, conversation, question)
 
-    async def _save(self, live: LiveReply) -> None:
+    async def _save(self, run: Run) -> None:
+        live = run.live
         kept = (live.text, live.reasoning)
         while True:
             await asyncio.sleep(SAVE_SECONDS)
@@ -132,17 +142,29 @@ class Replies:
             if now == kept:
                 continue
             try:
-                await self._store.write(lambda tx, now=now: _keep(tx, live, *now))  # type: ignore[misc]
+                there = await self._store.write(partial(_keep, live=live, words=now))
                 kept = now
             except StorageError as error:
                 log.warning("A running reply could not be kept just now: %s", error)
+                continue
+            if not there and self.take(run):  # deleted with the person that it was for
+                assert run.task is not None
+                run.task.cancel()
+                return
 
 
-def _keep(tx: Connection, live: LiveReply, text: str, reasoning: str) -> None:
-    tx.execute(
+def _keep(tx: Connection, live: LiveReply, words: tuple[str, str]) -> bool:
+    """Keeps the words so far; False where the reply is gone."""
+    text, reasoning = words
+    done = tx.execute(
         sa.update(messages)
         .where(messages.c.id == live.message.id, messages.c.state.in_(conversations.LIVE))
         .values(
-            text=text, length=len(text), reasoning=reasoning, state=live.state, model=live.model
+            text=text,
+            length=len(text),
+            reasoning=reasoning,
+            state=live.state,
+            model=live.model,
         )
     )
+    return bool(done.rowcount)

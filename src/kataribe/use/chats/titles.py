@@ -10,8 +10,10 @@ from kataribe.base.abilities import check_abilities
 from kataribe.base.errors import KataribeError
 from kataribe.base.lm import RegexFormat, Request, Sampling, reply
 from kataribe.base.messages import text_message, text_of
-from kataribe.store import conversations
+from kataribe.store import conversations, messages
 from kataribe.store.conversations import Conversation
+from kataribe.store.database import Store
+from kataribe.store.messages import Message
 from kataribe.use.chats.values import Models
 
 LONGEST = 60
@@ -33,6 +35,20 @@ def first_words(question: str) -> str:
     """A title before there is one: the beginning of the first question."""
     line = re.sub(r"\s+", " ", question).strip()
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1].rstrip()}…"
+
+
+async def make_title(store: Store, models: Models, conversation: str, reply: str) -> str | None:
+    """A title from a reply and its question, by the model that answered."""
+
+    def look(tx: Connection) -> tuple[str, Message]:
+        answer = messages.get(tx, conversation, reply)
+        assert answer.parent is not None  # a reply answers something
+        return messages.get(tx, conversation, answer.parent).text, answer
+
+    question, answer = await store.read(look)
+    if answer.model is None:
+        return None
+    return await title_of(models, answer.model, question, answer.text)
 
 
 async def title_of(models: Models, model: str, question: str, answer: str) -> str | None:

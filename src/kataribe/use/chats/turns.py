@@ -19,6 +19,7 @@ from sqlalchemy import Connection
 from kataribe.base.errors import InputError, NotFoundError
 from kataribe.store import conversations, messages, queue, tables
 from kataribe.store.asking import Retry, Said
+from kataribe.store.attachments import in_queues
 from kataribe.store.conversations import Conversation
 from kataribe.store.ids import check_id, new_id
 from kataribe.store.messages import Message
@@ -65,16 +66,28 @@ def say(tx: Connection, owner: str, id_: str, said: Said, stopped: Mapping[str, 
         queue.note(tx, id_, said.id, said.id)
         conversations.touch(tx, id_)
         return _turn(tx, owner, id_, changed, (), said.id)
+    queue.note(tx, id_, said.id, said.id)
+    waiting = queue.waiting(tx, id_)
     if said.when == "steer":
-        items = [queue.take(tx, id_, each.id) for each in queue.waiting(tx, id_)]
-        item = queue.merged([*items, item])
-    elif said.when == "queue":
-        queue.put(tx, id_, item)  # behind what waits already: nothing overtakes
-        item = queue.take(tx, id_, queue.waiting(tx, id_)[0].id)
+        item = queue.join(tx, [*(queue.take(tx, id_, each.id) for each in waiting), item])
+    elif said.when == "queue" and waiting:  # nothing overtakes what waits already
+        first = queue.take(tx, id_, waiting[0].id)
+        queue.put(tx, id_, item)
+        item = first
     became = item.id if said.id in (item.id, *item.sources) else said.id
-    queue.note(tx, id_, said.id, became)
     question, replies = _ask(tx, owner, conversation, item)
     return _turn(tx, owner, id_, (*changed, question, *replies), replies, became)
+
+
+def check(tx: Connection, owner: str, id_: str, said: Said) -> bool:
+    """Raises what `say` would refuse, before anything is stopped; False: it was said before."""
+    conversation = conversations.get(tx, owner, id_)
+    if queue.seen(tx, check_id(said.id, "id")) is not None:
+        return False
+    item = _checked(tx, owner, conversation, said)
+    if said.when == "steer":
+        queue.merged([*queue.waiting(tx, id_), item])
+    return True
 
 
 def again(tx: Connection, owner: str, id_: str, retry: Retry) -> Turn:
@@ -91,6 +104,7 @@ def again(tx: Connection, owner: str, id_: str, retry: Retry) -> Turn:
         )
     if "\0" in retry.beginning:
         raise InputError("beginning has a NUL character; leave it out.", param="beginning")
+    _check_free(tx, retry.id)
     message = messages.get(tx, id_, retry.message)
     question = message if message.role == "user" else _above(tx, id_, message)
     model = retry.model or (message.model if message.role == "assistant" else None)
@@ -134,7 +148,7 @@ def answer_now(
     conversation = conversations.get(tx, owner, id_)
     taken = [queue.take(tx, id_, item) for item in items]
     changed = _end(tx, owner, id_, stopped)
-    question, replies = _ask(tx, owner, conversation, queue.merged(taken))
+    question, replies = _ask(tx, owner, conversation, queue.join(tx, taken))
     return _turn(tx, owner, id_, (*changed, question, *replies), replies)
 
 
@@ -180,11 +194,7 @@ def check_text(text: str, *, files: bool = False) -> None:
 
 def _checked(tx: Connection, owner: str, conversation: Conversation, said: Said) -> Item:
     check_text(said.text, files=bool(said.attachments))
-    taken = tx.execute(
-        sa.select(tables.messages.c.id).where(tables.messages.c.id == said.id)
-    ).scalar()
-    if taken is not None:
-        raise InputError(f"There is a message {said.id} already; choose another id.", param="id")
+    _check_free(tx, said.id)
     if said.parent is not None:
         messages.get(tx, conversation.id, said.parent)
     _check_files(tx, owner, said.attachments)
@@ -198,6 +208,12 @@ def _checked(tx: Connection, owner: str, conversation: Conversation, said: Said)
     return Item(said.id, said.text, {name: value for name, value in asked.items() if value})
 
 
+def _check_free(tx: Connection, id_: str) -> None:
+    for table in (tables.messages, tables.queued):
+        if tx.execute(sa.select(table.c.id).where(table.c.id == id_)).scalar() is not None:
+            raise InputError(f"There is a message {id_} already; choose another id.", param="id")
+
+
 def _check_files(tx: Connection, owner: str, files: Sequence[str]) -> None:
     query = sa.select(tables.attachments.c.id).where(
         tables.attachments.c.id.in_(files),
@@ -205,6 +221,7 @@ def _check_files(tx: Connection, owner: str, files: Sequence[str]) -> None:
         tables.attachments.c.message.is_(None),
     )
     missing = set(files) - set(tx.execute(query).scalars())
+    missing |= set(files) & in_queues(tx, owner)  # one file stands beside one message
     if missing:
         raise NotFoundError(
             f"There is no unsent attachment {min(missing)[:40]!r}; attach the file again.",
@@ -236,6 +253,7 @@ def _ask(
         tx.execute(
             sa.update(tables.attachments)
             .where(tables.attachments.c.id == file, tables.attachments.c.owner == owner)
+            .where(tables.attachments.c.message.is_(None))
             .values(message=question.id, created_at=question.created_at + place * 1e-4)
         )
     names = list(item.asked.get("models", [])) or [conversation.model]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol
 
 from kataribe.base.lm import LM
+from kataribe.store.messages import Message
 
 
 class Models(Protocol):
@@ -20,7 +21,11 @@ class Models(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """How a reply ended: the columns of its message that are known only then."""
+    """How a reply ended: the columns of its message that are known only then.
+
+    `message` is as it was begun.
+    """
 
     state: Literal["done", "stopped", "failed", "interrupted"]
     fields: Mapping[str, Any] = field(default_factory=dict)
+    message: Message | None = None
