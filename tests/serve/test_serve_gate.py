@@ -99,6 +99,9 @@ async def test_bare_addresses_are_own_ones_only_when_listening_for_others():
         ("http://localhost:3000", 403),
         ("https://evil.example.org", 403),
         ("null", 403),
+        ("http://[", 403),
+        ("http://[::1", 403),
+        ("http://localhost:8720]", 403),
     ],
 )
 async def test_origin(origin, status):
@@ -107,6 +110,14 @@ async def test_origin(origin, status):
         answer = await http.post("/v1/chat/completions", json=hello(), headers={"origin": origin})
     assert answer.status_code == status
     assert "access-control-allow-origin" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/v1/chat/completions", "/studio/api/import", "/none"])
+async def test_an_origin_that_is_no_address_is_foreign_before_anybody_is_asked(path):
+    async with inside(source_of(ScriptedLM()), KEYED) as http:
+        answer = await http.post(path, json={}, headers={"origin": "http://["})
+    assert answer.status_code == 403
+    assert answer.json()["error"]["code"] == "foreign_origin"
 
 
 async def test_cors_is_closed():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from pathlib import Path
 
@@ -91,3 +92,28 @@ async def test_one_wrong_message_keeps_all_out(stage: Stage, tmp_path: Path):
         assert answer.status_code == 400
         assert "Nothing was imported" in answer.json()["error"]["message"]
         assert listed(other.store) == []
+
+
+async def test_a_body_that_comes_slowly_holds_up_no_other(stage: Stage, tmp_path: Path):
+    with stage.store.writing() as tx:
+        talk(tx, "a", "b", title="one")
+    async with stage.client() as http:
+        raw = (await http.get(OUT)).content
+    begun, rest = asyncio.Event(), asyncio.Event()
+
+    async def slowly():
+        yield raw[:10]
+        begun.set()
+        await rest.wait()
+        yield raw[10:]
+
+    with stage_in(tmp_path / "other") as other:
+        async with other.client() as http:
+            slow = asyncio.create_task(http.post(IN, content=slowly(), headers=JSON))
+            await begun.wait()
+            async with asyncio.timeout(60):
+                quick = await http.post(IN, content=raw, headers=JSON)
+            assert quick.json() == {"conversations": 1, "messages": 2, "skipped": 0}
+            assert not slow.done()
+            rest.set()
+            assert (await slow).json() == {"conversations": 0, "messages": 0, "skipped": 1}

@@ -151,7 +151,7 @@ class Gate:
         origins = _all(scope, b"origin")
         allowed = self._desk.settings.allowed_origins
         for origin in origins:
-            if origin not in allowed and urlsplit(origin).netloc.lower() != host.lower():
+            if origin not in allowed and _place_of(origin) != host.lower():
                 raise _foreign(f"A page of {origin[:200]!r}")
         # Browsers leave the origin out of some requests, and say this much of all of them.
         sites = _all(scope, b"sec-fetch-site")
@@ -215,6 +215,14 @@ def _host_name(host: str) -> str | None:
     if parts.netloc != host or "@" in host or parts.path or parts.query or parts.fragment:
         return None
     return (parts.hostname or "").rstrip(".") or None
+
+
+def _place_of(origin: str) -> str | None:
+    """Host and port of a page's origin; None for what is no address."""
+    try:
+        return urlsplit(origin).netloc.lower()
+    except ValueError:
+        return None
 
 
 def _all(scope: Scope, wanted: bytes) -> list[str]:

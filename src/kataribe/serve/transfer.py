@@ -60,8 +60,7 @@ def transfer_router(desk: Desk) -> APIRouter:
                 "The file must be sent as Content-Type: application/json.",
                 code="unsupported_media_type",
             )
-        async with one_at_a_time:
-            arrived = await _arrive(http, store, owner)
+        arrived = await _arrive(http, store, owner, one_at_a_time)
         return Imported(
             conversations=arrived.conversations,
             messages=arrived.messages,
@@ -71,14 +70,20 @@ def transfer_router(desk: Desk) -> APIRouter:
     return router
 
 
-async def _arrive(http: HTTPRequest, store: Store, owner: str) -> Arrived:
-    """Lays the body down beside the database, where there is room, and takes it in."""
+async def _arrive(
+    http: HTTPRequest, store: Store, owner: str, turn: asyncio.Semaphore
+) -> Arrived:
+    """Lays the body down beside the database, where there is room, and takes it in.
+
+    Only the taking in waits for its `turn`: a body that comes slowly holds up nobody else.
+    """
     try:
         # It has no name in the folder: whatever ends this process, nothing of it is left there.
         with tempfile.TemporaryFile(dir=store.path.parent) as file:
             async for part in http.stream():
                 await asyncio.to_thread(file.write, part)
-            return await asyncio.to_thread(imported, store, owner, file)
+            async with turn:
+                return await asyncio.to_thread(imported, store, owner, file)
     except ClientDisconnect:
         raise ClientGoneError from None
     except OSError as error:
