@@ -78,7 +78,6 @@ def talk_until_killed(folder: Path, talk: str, after: float, seen: Seen) -> floa
         listening = threading.Thread(target=listen, args=(url, talk, seen))
         listening.start()
         timer = threading.Timer(after, process.send_signal, (signal.SIGKILL,))
-        timer.start()
         with suppress(httpx.HTTPError):
             while True:
                 id_ = new_id()
@@ -88,6 +87,9 @@ def talk_until_killed(folder: Path, talk: str, after: float, seen: Seen) -> floa
                 where = f"/studio/api/conversations/{talk}/messages"
                 if client.post(where, json=body).is_success:
                     seen.sent[id_] = text
+                if len(seen.sent) == 1:  # there is something to lose from now on
+                    with suppress(RuntimeError):
+                        timer.start()
                 time.sleep(random.random() * 0.2)
         killed = time.monotonic()
         timer.join()
