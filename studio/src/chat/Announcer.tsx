@@ -10,21 +10,31 @@ import { progressLine } from "./Waiting";
 /** Milliseconds between announcements: a screen reader is told sentences, not tokens. */
 const PACE = 1500;
 
+interface Props {
+  reply: Message | null;
+  /** Something was just said here, so a reply is to come; it may be over when it is first heard of. */
+  expected: boolean;
+}
+
 /**
  * Says the newest reply to screen readers, politely: what it waits for, then whole sentences as
  * they come, then how it ended.
  */
-export function Announcer({ reply }: { reply: Message | null }) {
+export function Announcer({ reply, expected }: Props) {
   const text = useText();
   const language = useLanguage();
   const region = useRef<HTMLDivElement>(null);
   const place = useRef({ id: "", upTo: 0, stage: "" });
+  const awaited = useRef<string | null>(null); // the reply before the one that is to come
   const latest = useRef(reply);
   useEffect(() => {
     latest.current = reply;
   });
 
   const id = reply?.id ?? "";
+  useEffect(() => {
+    if (expected) awaited.current ??= id;
+  }, [expected, id]);
   const live = reply !== null && isLive(reply);
   useEffect(() => {
     const say = (words: string) => {
@@ -33,11 +43,17 @@ export function Announcer({ reply }: { reply: Message | null }) {
     const at = place.current;
     const words = () => latest.current?.text ?? "";
     if (!live) {
+      if (awaited.current !== null && id !== "" && id !== awaited.current && at.id !== id) {
+        at.id = id; // it came and ended between two looks
+        at.upTo = 0;
+      }
       if (at.id === "" || at.id !== id) return;
+      awaited.current = null;
       say(`${words().slice(at.upTo)} ${ended(text, latest.current)}`.trim());
       at.id = "";
       return;
     }
+    awaited.current = null;
     if (at.id !== id) {
       place.current = { id, upTo: 0, stage: "" };
       say(text.chat.started);

@@ -45,7 +45,7 @@ export function Dock({ shown, windowing, query, newest, notice, composer, ...mor
   const { uploads, add, drop } = useUploads(composer.setFiles, tooBig);
   return (
     <div className="dock">
-      <Announcer reply={newest} />
+      <Announcer reply={newest} expected={(shown?.sending.length ?? 0) > 0} />
       {shown === null || atEnd ? null : (
         <button type="button" className="button toEnd" onClick={windowing.toEnd}>
           {text.chat.toBottom}
