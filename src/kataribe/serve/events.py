@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
@@ -10,10 +11,12 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import StreamingResponse
+from starlette.types import Message, Receive, Scope, Send
 
 from kataribe.serve import talking
 from kataribe.serve.described import failures
 from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.intake import ClientGoneError
 from kataribe.serve.telling import to_bytes
 from kataribe.serve.who import owner_of
 from kataribe.store import news
@@ -22,6 +25,12 @@ from kataribe.store.queue import files as files_waiting
 
 HEARTBEAT = 10.0
 """Seconds of silence after which a comment says that the stream lives."""
+
+STALLED_SECONDS = 60.0
+"""A page that has read nothing for so long has left, whatever its connection says."""
+
+PIECE = 64 * 1024
+"""Bytes that are sent at a time: of a long frame no more lies with a connection that stalls."""
 
 _WORDS = (
     "Server-sent events: `joined` (what runs in the conversation, with its words so far), "
@@ -51,20 +60,41 @@ def events_router(desk: Desk) -> APIRouter:
         desk.lifecycle.check()
         stream = _stream(desk, owner_of(http.scope), conversation)
         first = await anext(stream)  # a conversation that is not there is a real 404
-        return StreamingResponse(
-            _after(first, stream),
-            media_type="text/event-stream",
-            headers={"cache-control": "no-store", "x-accel-buffering": "no"},
-        )
+        return NewsStream(first, stream)
 
     return router
 
 
-async def _after(first: bytes, stream: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
-    async with aclosing(stream) as frames:
-        yield first
+class NewsStream(StreamingResponse):
+    """The response: frames of news, to a page that has to read them."""
+
+    def __init__(self, first: bytes, frames: AsyncGenerator[bytes, None]) -> None:
+        headers = {"cache-control": "no-store", "x-accel-buffering": "no"}
+        self._frames = _pieces(first, frames)
+        super().__init__(self._frames, media_type="text/event-stream", headers=headers)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Sends the frames until the last, or the page's leaving; then nobody listens any more."""
+
+        async def patiently(message: Message) -> None:
+            try:
+                async with asyncio.timeout(STALLED_SECONDS):
+                    await send(message)
+            except TimeoutError:
+                raise ClientGoneError from None
+
+        async with aclosing(self._frames):
+            await super().__call__(scope, receive, patiently)
+
+
+async def _pieces(first: bytes, frames: AsyncGenerator[bytes, None]) -> AsyncGenerator[bytes, None]:
+    async with aclosing(frames):
+        for start in range(0, len(first), PIECE):
+            yield first[start : start + PIECE]
+        del first
         async for frame in frames:
-            yield frame
+            for start in range(0, len(frame), PIECE):
+                yield frame[start : start + PIECE]
 
 
 async def _stream(desk: Desk, owner: str, conversation: str | None) -> AsyncGenerator[bytes, None]:

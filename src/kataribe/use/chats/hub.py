@@ -87,7 +87,8 @@ def _bytes(told: Told | None) -> int:
         case news.Delta(text=text):
             words: tuple[str, ...] = (text,)
         case news.MessageChanged(message):
-            words = (message.text, message.reasoning, message.detail, message.remark)
+            asked = (value for value in message.asked.values() if isinstance(value, str))
+            words = (message.text, message.reasoning, message.detail, message.remark, *asked)
         case news.Listed(conversation):
             words = (conversation.title, conversation.system)
         case news.Removed(ids) | news.Restored(ids):
