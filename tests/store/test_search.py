@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 import unicodedata
 
 import pytest
@@ -11,7 +13,7 @@ from hypothesis import strategies as st
 
 from kataribe.base.errors import InputError, NotFoundError
 from kataribe.store import search
-from kataribe.store.cutting import cut, fold
+from kataribe.store.cutting import _Pieces, cut, fold, phrases, spots
 from kataribe.store.database import Store
 from kataribe.store.tables import LOCAL
 from tests.store.conftest import person
@@ -168,6 +170,63 @@ def test_a_snippet_shows_the_place_deep_in_a_long_text():
 def test_a_snippet_marks_only_whole_words_before_the_last():
     line, marks = search.snippet("concat cat the category", "cat the cat")
     assert [line[start:end] for start, end in marks] == ["cat", "the", "category"]
+
+
+def marked(text: str, query: str) -> list[str]:
+    return [text[start:end] for start, end in spots(text, query)]
+
+
+@pytest.mark.parametrize(
+    ("text", "query", "marks"),
+    [
+        ("a+ + =b", "+=", ["+ ="]),
+        ("a+ . + =b", "++=", ["+ . + ="]),
+        ("a+b=c", "+=", []),
+        ("foo, (bar) foobar", '"foo bar"', ["foo, (bar"]),
+        ("foo" + " " * 900 + "bar", '"foo bar"', ["foo" + " " * 900 + "bar"]),
+        ("日本A 本日A 本 Ab", "本A", ["本A"]),
+        ("日本A 本日A 本 Abc", "本Ab", ["本 Abc"]),
+        ("Aはい Aはな", "Aは", ["Aは", "Aは"]),
+        ("京都東京都", "京都", ["京都", "京都"]),
+        ("ああああ", "ああ", ["ああ", "ああ"]),
+        ("concat cat the category", "cat the cat", ["cat", "the", "category"]),
+        ("ab abc ab", "ab abc", ["ab", "abc", "ab"]),
+        ("x" * 150 + " y", "x" * 120, ["x" * 150]),
+        ("C++ und c", "c++", ["C++"]),
+        ("ｶﾞｿﾘﾝ++", "ガソリン+", ["ｶﾞｿﾘﾝ+"]),
+    ],
+)
+def test_what_is_marked(text, query, marks):
+    assert marked(text, query) == marks
+
+
+@settings(deadline=None, max_examples=300)
+@given(text=st.text("ab+=|. \n東京・", max_size=40), query=st.text('ab+=. 東京"', max_size=8))
+def test_what_the_index_finds_is_marked(text, query):
+    for phrase in phrases(query):
+        held = f" {cut(text)} "
+        if any(token.startswith("\ue001") for token in phrase.tokens):
+            continue  # a single character has a token of its own
+        sought = f" {' '.join(phrase.tokens)}" + ("" if phrase.open else " ")
+        # The singles stand behind all others, where nothing of a phrase is.
+        assert (phrase.sought in _Pieces(fold(text)).joined) == (sought in held)
+
+
+HOSTILE = """
+from kataribe.store.search import snippet
+for sign in "+=<>|~^$`":
+    end = "=" if sign == "+" else "+"
+    for many in (6, 30, 100):
+        text = sign * 60 + "a\\n" + sign * many + end
+        assert snippet(text, sign * many + end)[1]
+    assert not snippet(sign * 200_000 + "a", sign * 499 + end)[1]
+    assert snippet((sign + " . ") * 50_000, f"{sign} a " * 90)[1]
+"""
+
+
+def test_signs_in_a_row_do_not_take_for_ever():
+    # A process of its own: a search that does not end could not be stopped in this one.
+    subprocess.run([sys.executable, "-c", HOSTILE], check=True, timeout=300)
 
 
 def test_only_the_owners_things_are_found(store):

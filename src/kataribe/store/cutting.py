@@ -8,7 +8,9 @@ must be cut as it was when it went in.
 
 from __future__ import annotations
 
+import bisect
 import functools
+import itertools
 import operator
 import re
 import unicodedata
@@ -46,12 +48,12 @@ class Phrase:
     Attributes:
         tokens: As the index holds them, in order.
         open: The last token may go on: it is the beginning of a word.
-        pattern: A regular expression that finds the same in folded text.
+        sought: The same as `_Pieces.joined` holds it, to be found in there.
     """
 
     tokens: tuple[str, ...]
     open: bool
-    pattern: str
+    sought: str
 
 
 def fold(text: str) -> str:
@@ -114,47 +116,41 @@ def phrases(query: str) -> list[Phrase]:
 
 
 def _phrase(text: str, *, last: bool) -> Phrase | None:
-    found = [each for each in _pieces().finditer(text) if each.lastgroup == "run" or _token(each)]
+    found = list(_telling(text))
     if not found:
         return None
     tokens: list[str] = []
-    patterns: list[str] = []
     for each in found[:-1]:
         if each.lastgroup == "run":
             tokens += [*_pairs(each[0]), _coded(each[0][-1])]
         else:
             tokens.append(_token(each) or "")
-        patterns.append(_exactly(each))
     end = found[-1]
-    patterns[1:] = [f"{_GAP}{each}" for each in patterns[1:]]
-    gap = _GAP if patterns else ""
-    if end.lastgroup == "run":
-        # Where the text goes on after the query's last character does not matter.
-        before = rf"(?<![{_RUN}])" if tokens else ""
-        pattern = "".join(patterns) + gap + before + re.escape(end[0])
-        if len(end[0]) > 1:
-            return Phrase((*tokens, *_pairs(end[0])), open=False, pattern=pattern)
-        if not tokens:
-            return Phrase((_SINGLE + _coded(end[0]),), open=False, pattern=pattern)
-        return Phrase((*tokens, _coded(end[0])), open=True, pattern=pattern)
-    word = end.lastgroup == "word"
-    goes_on = word and last and len(end[0]) >= SHORTEST_BEGINNING
-    closing = rf"{_LETTER}*" if goes_on else ""
-    pattern = "".join(patterns) + gap + (_exactly(end, closing) if word else re.escape(end[0]))
-    return Phrase((*tokens, _token(end) or ""), open=goes_on, pattern=pattern)
+    goes_on = end.lastgroup == "word" and last and len(end[0]) >= SHORTEST_BEGINNING
+    # A run may begin within the text's first one, and end within its last one.
+    before = "" if found[0].lastgroup == "run" else _PARTED
+    after = "" if goes_on or end.lastgroup == "run" else _PARTED
+    sought = before + _PARTED.join(map(_shortened, found)) + after
+    if end.lastgroup != "run":
+        return Phrase((*tokens, _token(end) or ""), open=goes_on, sought=sought)
+    if len(end[0]) > 1:
+        return Phrase((*tokens, *_pairs(end[0])), open=False, sought=sought)
+    if not tokens:
+        return Phrase((_SINGLE + _coded(end[0]),), open=False, sought=sought)
+    return Phrase((*tokens, _coded(end[0])), open=True, sought=sought)
 
 
-_GAP = r"[\W_]{0,40}?"
+def _telling(text: str) -> Iterator[re.Match[str]]:
+    """The pieces of folded text that become tokens: most signs do not."""
+    return (each for each in _pieces().finditer(text) if each.lastgroup == "run" or _token(each))
 
 
-def _exactly(found: re.Match[str], more: str = "") -> str:
-    """A pattern for a piece that begins and ends where the text's piece does."""
-    piece = re.escape(found[0])
-    if found.lastgroup == "run":
-        return rf"{piece}(?![{_RUN}])"
-    if found.lastgroup == "word":
-        return rf"(?<!{_LETTER}){piece}{more}(?!{_LETTER})"
-    return piece
+def _shortened(found: re.Match[str]) -> str:
+    return found[0][:LONGEST_WORD] if found.lastgroup == "word" else found[0]
+
+
+_PARTED = "\x1f"
+"""Stands between pieces; it is a space, so that no piece has it."""
 
 
 def _pairs(run: str) -> list[str]:
@@ -195,20 +191,61 @@ def _hidden() -> re.Pattern[str]:
 
 
 def spots(text: str, query: str) -> Iterator[tuple[int, int]]:
-    """Where a text holds phrases of the query: [start, end) in code points, in order."""
-    wanted = phrases(query)
+    """Where a text holds phrases of the query: [start, end) in code points, in order.
+
+    The time that it takes grows with the text times the phrases, whatever stands in them.
+    """
+    wanted = list(dict.fromkeys(each.sought for each in phrases(query)))
     if not wanted:
         return
-    pattern = re.compile("|".join(f"(?:{each.pattern})" for each in wanted))
     done = 0
     for at in range(0, max(1, len(text)), _WINDOW):
         piece = text[at : at + _WINDOW + _OVERLAP]
         folded, starts, ends = _mapped(piece)
-        for found in pattern.finditer(folded):
-            start, end = at + starts[found.start()], at + ends[found.end() - 1]
+        for first, last in _Pieces(folded).find(wanted):
+            start, end = at + starts[first], at + ends[last]
             if start >= done:
                 yield start, end
                 done = end
+
+
+class _Pieces:
+    """The pieces of folded text as one string, in which phrases are found as they are.
+
+    A regular expression that skips what stands between pieces would try every way of skipping.
+    """
+
+    def __init__(self, folded: str) -> None:
+        found = list(_telling(folded))
+        self._spans = [each.span() for each in found]
+        self._words = [each.lastgroup == "word" for each in found]
+        told = [_shortened(each) for each in found]
+        # Where each piece begins in `joined`, which has a sign before every one and at the end.
+        self._places = list(itertools.accumulate((len(each) + 1 for each in told), initial=1))
+        self.joined = _PARTED + "".join(f"{each}{_PARTED}" for each in told)
+
+    def find(self, wanted: Sequence[str]) -> Iterator[tuple[int, int]]:
+        """First and last character of each phrase that is there, in order, none within another."""
+        nexts = {each: self.joined.find(each) for each in wanted}
+        while nexts := {each: place for each, place in nexts.items() if place >= 0}:
+            sought = min(nexts, key=lambda each: (nexts[each], -len(each)))
+            first = nexts[sought] + sought.startswith(_PARTED)
+            last = nexts[sought] + len(sought) - 1 - sought.endswith(_PARTED)
+            yield self._start(first), self._end(last)
+            for each, place in nexts.items():
+                if place <= last:
+                    begin = last + 1 - each.startswith(_PARTED)
+                    nexts[each] = self.joined.find(each, max(begin, place + 1))
+
+    def _start(self, place: int) -> int:
+        number = bisect.bisect_right(self._places, place) - 1
+        return self._spans[number][0] + place - self._places[number]
+
+    def _end(self, place: int) -> int:
+        number = bisect.bisect_right(self._places, place) - 1
+        if self._words[number]:  # of a word that goes on, all of it
+            return self._spans[number][1] - 1
+        return self._spans[number][0] + place - self._places[number]
 
 
 _WINDOW, _OVERLAP = 16_384, 1_024
