@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
+import logging
+import sqlite3
+from contextlib import closing
+from types import SimpleNamespace
+
 import pytest
 import sqlalchemy as sa
 
-from kataribe.base.errors import NotFoundError
+from kataribe.base.errors import NotFoundError, StorageError
+from kataribe.serve import sweeping
 from kataribe.store import conversations, messages, purge, queue, search
 from kataribe.store.attachments import keep
 from kataribe.store.database import Store
@@ -155,3 +163,148 @@ def test_files_that_nobody_sent_go_and_those_in_a_queue_stay(store):
     with store.reading() as tx:
         assert tx.execute(sa.select(attachments.c.id)).scalars().all() == [waits.id]
     assert loose.id != waits.id
+
+
+def due(store: Store, *ids: str) -> None:
+    with store.writing() as tx:
+        for id_ in ids:
+            conversations.delete(tx, LOCAL, id_)
+
+
+def test_what_came_back_since_it_was_looked_up_stays(store, monkeypatch):
+    with store.writing() as tx:
+        first, _ = talk(tx, "a", "b")
+        second, said = talk(tx, "c", "d", title="二")
+    due(store, first, second)
+    begin = purge._begin
+
+    def meanwhile(store: Store, id_: str, limit: float) -> bool:
+        if id_ == second:
+            with store.writing() as tx:
+                conversations.restore(tx, LOCAL, second)
+        return begin(store, id_, limit)
+
+    monkeypatch.setattr(purge, "_begin", meanwhile)
+    assert purge.sweep(store, at=now() + LATER) == purge.Swept(1, 2, 0)
+    with store.reading() as tx:
+        assert conversations.get(tx, LOCAL, second).title == "二"
+        assert [message.id for message in messages.read(tx, second, said)] == said
+
+
+@pytest.mark.parametrize("forever", [False, True])
+def test_from_the_first_portion_on_it_is_marked_as_going(store, monkeypatch, forever):
+    with store.writing() as tx:
+        id_, _ = talk(tx, *["word"] * (purge.PORTION + 1))
+        kept, said = talk(tx, "stays", *["goes"] * (purge.PORTION + 1))
+        messages.delete(tx, kept, said[1])
+    due(store, id_)
+    seen: list[set[float]] = []
+    tables = {"conversations": {id_}, "messages": set(said[1:])}
+    delete_messages = purge._delete_messages
+
+    def looking(tx, ids):
+        name = "conversations" if not set(ids) & tables["messages"] else "messages"
+        table = METADATA.tables[name]
+        query = sa.select(table.c.deleted_at).where(table.c.id.in_(tables[name]))
+        seen.append(set(tx.execute(query).scalars()))
+        return delete_messages(tx, ids)
+
+    monkeypatch.setattr(purge, "_delete_messages", looking)
+    if forever:
+        assert purge.delete_for_good(store, LOCAL, id_).messages == purge.PORTION + 1
+        assert seen == [{purge.GOING}] * 2
+    else:
+        assert purge.sweep(store, at=now() + LATER).messages == 2 * purge.PORTION + 2
+        assert seen == [{purge.GOING}] * 5  # the last look finds nothing more to delete
+
+
+def test_a_sweep_that_was_interrupted_goes_on_and_scrubs(store, monkeypatch):
+    id_, _ = secret_talk(store)
+    due(store, id_)
+
+    def full(store: Store) -> None:
+        raise StorageError("The disk is full.")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(purge, "_merge", full)
+        with pytest.raises(StorageError):
+            purge.sweep(store, at=now() + LATER)
+    # By now it is marked; no wait is needed any more.
+    assert purge.sweep(store).conversations == 1
+    assert traces(store) == []
+
+
+def test_the_log_is_emptied_once_nobody_reads_any_more(store):
+    id_, _ = secret_talk(store)
+    with closing(sqlite3.connect(store.path)) as reader:
+        reader.execute("BEGIN")
+        reader.execute("SELECT count(*) FROM messages").fetchone()
+        assert purge.delete_for_good(store, LOCAL, id_).conversations == 1
+        assert len(traces(store)) >= 3
+        assert purge.empty_log(store) is False
+        reader.rollback()
+    assert purge.sweep(store) == purge.Swept()
+    assert traces(store) == []
+    assert purge.empty_log(store) is True
+
+
+def test_files_that_wait_go_with_their_queue(store):
+    with store.writing() as tx:
+        id_, _ = talk(tx, "a", "b")
+        other, said = talk(tx, "c", "d")
+        waits, shared, sent, loose = (keep(tx, LOCAL, f"{n}.txt", b"text") for n in range(4))
+        own = {"attachments": [waits.id, shared.id, sent.id]}
+        queue.put(tx, id_, queue.Item(new_id(), "later", own))
+        queue.put(tx, other, queue.Item(new_id(), "later", {"attachments": [shared.id]}))
+        row = attachments.c.id == sent.id
+        tx.execute(sa.update(attachments).where(row).values(message=said[0]))
+    purge.delete_for_good(store, LOCAL, id_)
+    with store.reading() as tx:
+        left = set(tx.execute(sa.select(attachments.c.id)).scalars())
+    assert left == {shared.id, sent.id, loose.id}
+
+
+class Broken:
+    """A driver whose connections fail at whatever is asked."""
+
+    Error = sqlite3.Error
+
+    @staticmethod
+    def connect(path, timeout=5.0):
+        def execute(statement):
+            raise sqlite3.OperationalError("database or disk is full")
+
+        return SimpleNamespace(execute=execute, close=lambda: None)
+
+
+async def test_sweeping_goes_on_after_failures(store, monkeypatch, caplog):
+    id_, _ = secret_talk(store)
+    monkeypatch.setattr(sweeping, "SWEEP_SECONDS", 0.01)
+    monkeypatch.setattr(purge, "sqlite3", Broken)
+    with pytest.raises(StorageError, match=r"-wal: database or disk is full\. It is tried again"):
+        purge.scrub(store)
+    purge.delete_for_good(store, LOCAL, id_)  # it is gone; only traces are left
+    real, looks, done = purge.sweep, itertools.count(), asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def sweep(store: Store) -> purge.Swept:
+        look = next(looks)
+        if look == 1:
+            raise RuntimeError("something unforeseen")
+        if look == 2:
+            assert len(traces(store)) >= 3
+            monkeypatch.setattr(purge, "sqlite3", sqlite3)
+        swept = real(store)
+        if look == 2:
+            loop.call_soon_threadsafe(done.set)
+        return swept
+
+    monkeypatch.setattr(sweeping, "sweep", sweep)
+    with caplog.at_level(logging.WARNING, "kataribe.serve"):
+        task = asyncio.create_task(sweeping.sweep_now_and_then(store))
+        await asyncio.wait_for(done.wait(), 60)
+    assert traces(store) == []
+    assert "disk is full" in caplog.text
+    assert "something unforeseen" in caplog.text
+    assert not task.done()
+    task.cancel()

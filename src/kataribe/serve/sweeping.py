@@ -16,10 +16,12 @@ SWEEP_SECONDS = 60.0
 
 
 async def sweep_now_and_then(store: Store) -> None:
-    """Sweeps until it is cancelled."""
+    """Sweeps until it is cancelled, whatever fails meanwhile: nothing else would sweep."""
     while True:
         try:
             await asyncio.to_thread(sweep, store)
         except StorageError as error:
             log.warning("What was deleted could not be removed just now: %s", error)
+        except Exception:
+            log.exception("What was deleted could not be removed just now.")
         await asyncio.sleep(SWEEP_SECONDS)

@@ -1,7 +1,8 @@
 """Deleting that really deletes: rows, files, what the index knew of them, and their traces.
 
 What is deleted can come back for a while (`conversations.RETURNS_SECONDS`); then `sweep` takes it
-away. Long conversations go in portions, so that nobody waits long for the writer.
+away. Long conversations go in portions, so that nobody waits long for the writer; before the first
+one, what goes is marked with `GOING` as its `deleted_at`, and nothing so marked comes back.
 """
 
 from __future__ import annotations
@@ -14,11 +15,15 @@ from dataclasses import dataclass
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
+from kataribe.base.errors import StorageError
 from kataribe.store import search
 from kataribe.store.conversations import RETURNS_SECONDS
 from kataribe.store.database import Store
 from kataribe.store.ids import now
 from kataribe.store.tables import attachments, conversations, messages, queued, votes
+
+GOING = 0.0
+"""`deleted_at` of what is on its way out: from then on it cannot come back, not even in part."""
 
 PORTION = 200
 """Messages in one transaction."""
@@ -28,6 +33,9 @@ LOOSE_SECONDS = 7 * 24 * 3600.0
 
 _PAGES = 500
 """Pages of the index that one transaction merges."""
+
+_PATIENCE = 0.5
+"""Seconds to wait for readers before the log is emptied; writers wait as long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,45 +58,76 @@ def sweep(store: Store, *, at: float | None = None) -> Swept:
         at: Seconds since 1970 to count back from; None: now.
     """
     at = now() if at is None else at
+    limit = at - RETURNS_SECONDS
     with store.reading() as tx:
-        gone = _gone(tx, at - RETURNS_SECONDS)
-    spoken = sum(_delete_conversation(store, id_) for id_ in gone)
-    while True:
-        with store.writing() as tx:
-            one = _delete_messages(tx, _gone_messages(tx, at - RETURNS_SECONDS))
-        spoken += one
-        if one == 0:
-            break
+        due = _gone(tx, limit)
+    gone = [id_ for id_ in due if _begin(store, id_, limit)]
+    spoken = sum(_empty(store, id_) for id_ in gone) + _sweep_messages(store, limit)
+    if gone or spoken:
+        _merge(store)
+    for id_ in gone:
+        _end(store, id_)
     with store.writing() as tx:
         files = _delete_loose(tx, at - LOOSE_SECONDS)
-    swept = Swept(len(gone), spoken, files)
-    if swept != Swept():
-        scrub(store)
-    return swept
+    empty_log(store)
+    return Swept(len(gone), spoken, files)
 
 
 def delete_for_good(store: Store, owner: str, conversation: str) -> Swept:
     """Deletes a conversation at once, with everything below it.
 
-    From the first moment it is as deleted for everybody. Raises `NotFoundError` where the owner
-    has none.
+    From the first moment it is as deleted for everybody, and cannot come back. Raises
+    `NotFoundError` where the owner has none.
     """
     from kataribe.store import conversations as rows
 
     with store.writing() as tx:
-        if rows.get(tx, owner, conversation, deleted=True).deleted_at is None:
-            rows.delete(tx, owner, conversation)
-    swept = Swept(conversations=1, messages=_delete_conversation(store, conversation))
-    scrub(store)
+        rows.get(tx, owner, conversation, deleted=True)
+        _mark(tx, conversation)
+    swept = Swept(conversations=1, messages=_empty(store, conversation))
+    _merge(store)
+    _end(store, conversation)
+    # Where it cannot be done now, the next sweep does it: it always looks.
+    with contextlib.suppress(StorageError):
+        empty_log(store)
     return swept
 
 
-def scrub(store: Store) -> None:
+def scrub(store: Store) -> bool:
     """Removes what deleted words left behind in the index and in the log of changes.
 
-    The index only notes that something is gone, until its parts are merged; SQLite's log keeps
-    pages as they were, until it is written back and emptied.
+    Returns:
+        As `empty_log` does.
     """
+    _merge(store)
+    return empty_log(store)
+
+
+def empty_log(store: Store) -> bool:
+    """Writes SQLite's log of changes back and empties it: it keeps pages as they once were.
+
+    Returns:
+        Whether it is empty now. While somebody reads or writes it is not; every sweep tries anew.
+
+    Raises:
+        StorageError: The disk is full, say.
+    """
+    log = store.path.with_name(f"{store.path.name}-wal")
+    try:
+        if not log.exists() or log.stat().st_size == 0:
+            return True
+        with contextlib.closing(sqlite3.connect(store.path, timeout=_PATIENCE)) as connection:
+            busy, _, _ = connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            return not busy
+    except (sqlite3.Error, OSError) as error:
+        raise StorageError(
+            f"What was deleted is gone, but its traces could not be removed from {log}: {error}. "
+            "It is tried again every minute; see that the disk has space."
+        ) from error
+
+
+def _merge(store: Store) -> None:
+    """Merges the parts of the index: until then, it only notes that something is gone."""
     while True:
         with store.writing() as tx:
             before = _changes(tx)
@@ -97,12 +136,30 @@ def scrub(store: Store) -> None:
             # The statement alone counts as one change: more says that something was merged.
             if _changes(tx) - before < 2:
                 break
-    # A reader may hold it up; then the next sweep does it.
-    with contextlib.closing(sqlite3.connect(store.path)) as connection:
-        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
 
-def _delete_conversation(store: Store, conversation: str) -> int:
+def _begin(store: Store, conversation: str, limit: float) -> bool:
+    """Marks a conversation as going; not where it came back since it was looked up."""
+    with store.writing() as tx:
+        due = sa.and_(conversations.c.id == conversation, conversations.c.deleted_at < limit)
+        if not tx.scalar(sa.select(1).where(due)):
+            return False
+        _mark(tx, conversation)
+        return True
+
+
+def _mark(tx: Connection, conversation: str) -> None:
+    """From here on it cannot come back; what waits in its queue goes first, files included."""
+    here = conversations.c.id == conversation
+    tx.execute(sa.update(conversations).where(here).values(deleted_at=GOING))
+    own = queued.c.conversation == conversation
+    files = _waiting_files(tx, own) - _waiting_files(tx, sa.not_(own))
+    _delete_files(tx, sorted(files))
+    tx.execute(sa.delete(queued).where(own))
+
+
+def _empty(store: Store, conversation: str) -> int:
+    """Deletes all messages of a conversation that is marked, and what the index knows of it."""
     spoken = 0
     while True:
         with store.writing() as tx:
@@ -111,11 +168,32 @@ def _delete_conversation(store: Store, conversation: str) -> int:
             if ids:
                 spoken += _delete_messages(tx, ids)
                 continue
-            title = tx.execute(
+            title = tx.scalar(
                 sa.select(conversations.c.title).where(conversations.c.id == conversation)
-            ).scalar()
+            )
             search.unindex(tx, "title", conversation, title or "")
-            tx.execute(sa.delete(conversations).where(conversations.c.id == conversation))
+            return spoken
+
+
+def _end(store: Store, conversation: str) -> None:
+    """Deletes the row; the last of all, so that a sweep which was interrupted begins again."""
+    with store.writing() as tx:
+        here = conversations.c.id == conversation
+        tx.execute(sa.delete(conversations).where(here, conversations.c.deleted_at == GOING))
+
+
+def _sweep_messages(store: Store, limit: float) -> int:
+    """Deletes single messages that can no longer come back."""
+    with store.writing() as tx:
+        # All at once: what was deleted together never comes back in part.
+        due = messages.c.deleted_at < limit
+        tx.execute(sa.update(messages).where(due).values(deleted_at=GOING))
+    spoken = 0
+    while True:
+        with store.writing() as tx:
+            one = _delete_messages(tx, _going_messages(tx))
+        spoken += one
+        if one == 0:
             return spoken
 
 
@@ -141,27 +219,34 @@ def _gone(tx: Connection, before: float) -> Sequence[str]:
     return tx.execute(query).scalars().all()
 
 
-def _gone_messages(tx: Connection, before: float) -> Sequence[str]:
+def _going_messages(tx: Connection) -> Sequence[str]:
     # The newest first: a reply is never left without the question that stood above it.
-    query = sa.select(messages.c.id).where(messages.c.deleted_at < before)
+    query = sa.select(messages.c.id).where(messages.c.deleted_at == GOING)
     return tx.execute(query.order_by(messages.c.key.desc()).limit(PORTION)).scalars().all()
 
 
 def _delete_loose(tx: Connection, before: float) -> int:
     """Deletes files that were never sent; those of messages in a queue are still to be."""
-    waiting = {
-        id_
-        for asked in tx.execute(sa.select(queued.c.asked)).scalars()
-        for id_ in asked.get("attachments", [])
-    }
     loose = sa.select(attachments.c.id).where(
         attachments.c.message.is_(None), attachments.c.created_at < before
     )
+    waiting = _waiting_files(tx, sa.true())
     gone = [id_ for id_ in tx.execute(loose).scalars() if id_ not in waiting]
-    for start in range(0, len(gone), PORTION):
-        part = gone[start : start + PORTION]
-        tx.execute(sa.delete(attachments).where(attachments.c.id.in_(part)))
-    return len(gone)
+    return _delete_files(tx, gone)
+
+
+def _waiting_files(tx: Connection, where: sa.ColumnElement[bool]) -> set[str]:
+    """Files that messages in a queue name."""
+    named = tx.execute(sa.select(queued.c.asked).where(where)).scalars()
+    return {id_ for asked in named for id_ in asked.get("attachments", [])}
+
+
+def _delete_files(tx: Connection, ids: Sequence[str]) -> int:
+    """Deletes files; not those that a message has."""
+    for start in range(0, len(ids), PORTION):
+        here = attachments.c.id.in_(ids[start : start + PORTION])
+        tx.execute(sa.delete(attachments).where(here, attachments.c.message.is_(None)))
+    return len(ids)
 
 
 def _changes(tx: Connection) -> int:
