@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -212,6 +213,39 @@ def test_trees_there_and_back(tmp_path_factory, tree):
     other.close()
 
 
+def test_what_the_program_has_kept_comes_in_again(store, tmp_path):
+    """The longest that people and models have got in, and signs that models should not say."""
+    name = "m" * 256
+    long = Message(new_id(), "", None, "user", "sent", "長" * 8_000_000)
+    with store.writing() as tx:
+        id_, _ = talk(tx)
+        conversations.change(tx, LOCAL, id_, system="s" * 200_000, title="t" * 200)
+        asked = {"models": [name] * 4, "attachments": []}
+        for _ in range(queue.MOST_WAITING):
+            queue.put(tx, id_, queue.Item(new_id(), "waits", asked))
+        messages.add(tx, LOCAL, replace(long, conversation=id_))
+        said = Message(new_id(), id_, long.id, "assistant", "failed", "a\0b", model=name)
+        messages.add(tx, LOCAL, said)
+        messages.update(tx, said.id, reasoning="\0", remark="\0" + "r" * 9_999, detail="d\0")
+        messages.update(tx, said.id, failure={"code": "x", "message": f"{'y' * 3000}\0"})
+        beginning = {"beginning": "b" * 200_000 + "\0", "sources": [new_id()] * 100}
+        messages.update(tx, said.id, asked=beginning, finish="f" * 40)
+        conversations.change(tx, LOCAL, id_, model=name)
+    saved(store, tmp_path / "out.json")
+    other = Store(tmp_path / "other" / "k.db")
+    assert taken(other, LOCAL, tmp_path / "out.json") == Arrived(1, 2, 0)
+    with other.reading() as tx:
+        first, second = messages.read(tx, id_, [long.id, said.id])
+        assert len(first.text) == 8_000_000
+        assert (second.text, second.reasoning, second.detail) == ("ab", "", "d")
+        assert second.remark == "r" * 9_999
+        assert second.model == name
+        assert second.asked["beginning"] == "b" * 200_000
+        assert len(queue.waiting(tx, id_)) == queue.MOST_WAITING
+        assert [node.length for node in messages.nodes(tx, id_)] == [8_000_000, 2]
+    other.close()
+
+
 def changed(told: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
     copy = json.loads(json.dumps(told))
     *way, last = [int(step) if step.isdigit() else step for step in path.split(".")]
@@ -243,7 +277,8 @@ HARM = {
     "id with newline": (f"{FIRST}.id", "a" * 16 + "\n", "id"),
     "title is a number": (f"{FIRST}.title", 5, "title"),
     "title is long": (f"{FIRST}.title", "x" * 201, "title"),
-    "NUL": (f"{FIRST}.messages.0.text", "a\0b", "text"),
+    "NUL": (f"{FIRST}.title", "a\0b", "title"),
+    "NUL in the system text": (f"{FIRST}.system", "a\0b", "system"),
     "pinned as text": (f"{FIRST}.pinned", "yes", "pinned"),
     "owner smuggled": (f"{FIRST}.owner", "other", "owner"),
     "sampling out of range": (f"{FIRST}.sampling", {"temperature": 99}, "temperature"),

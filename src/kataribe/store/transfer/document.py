@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, StringConstraints
 
 FORMAT = "kataribe-export"
 VERSION = 1
@@ -23,9 +23,16 @@ LONGEST_LINE = 256 * 1024**2
 
 _LARGEST = 2**53
 
+
+def _without_nul(words: str) -> str:
+    """Models have said NUL; nobody sees it, and no conversation is refused for it."""
+    return words.replace("\0", "")
+
+
 Id = Annotated[str, StringConstraints(pattern=r"^[0-9a-z]{16,32}$")]
-Short = Annotated[str, StringConstraints(max_length=256, pattern=r"^[^\x00]*$")]
-Words = Annotated[str, StringConstraints(max_length=8_000_000, pattern=r"^[^\x00]*$")]
+# Wider than what can be said today: what a Kataribe has kept must come in again, however it came.
+Short = Annotated[str, StringConstraints(max_length=4096, pattern=r"^[^\x00]*$")]
+Words = Annotated[str, StringConstraints(max_length=64_000_000), AfterValidator(_without_nul)]
 When = Annotated[float, Field(ge=0, le=1e11)]
 Seconds = Annotated[float, Field(ge=0, le=1e11)]
 Whole = Annotated[int, Field(ge=0, le=_LARGEST)]
@@ -61,7 +68,7 @@ class Asked(Strict):
 class Wanted(Strict):
     """What a waiting message was sent with."""
 
-    models: Annotated[list[Short], Field(max_length=4)] | None = None
+    models: Annotated[list[Short], Field(max_length=64)] | None = None
     sampling: Sampling | None = None
     attachments: Annotated[list[Id], Field(max_length=1600)] | None = None
     parent: Id | None = None
@@ -87,7 +94,7 @@ class Message(Strict):
     model: Short | None
     group: Id | None
     asked: Asked
-    finish: Annotated[str, Field(max_length=32)] | None
+    finish: Short | None
     detail: Words
     failure: Failure | None
     prompt_tokens: Whole | None
@@ -96,7 +103,7 @@ class Message(Strict):
     first_after: Seconds | None
     took: Seconds | None
     rating: Literal[-1, 0, 1]
-    remark: Annotated[str, StringConstraints(max_length=10_000, pattern=r"^[^\x00]*$")]
+    remark: Words
     created_at: When
 
 
