@@ -963,7 +963,7 @@ export interface components {
              * State
              * @enum {string}
              */
-            state: "sent" | "queued";
+            state: "sent" | "queued" | "withdrawn";
             /** Replies */
             replies: string[];
             /** Version */
