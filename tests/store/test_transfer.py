@@ -118,6 +118,18 @@ def test_there_and_back(store, tmp_path):
     other.close()
 
 
+def test_others_may_write_while_messages_are_cut(store, tmp_path, monkeypatch):
+    fill(store)
+    saved(store, tmp_path / "out.json")
+    other, held, cut = Store(tmp_path / "other" / "k.db"), {}, search.cut
+    monkeypatch.setattr(
+        search, "cut", lambda text: held.update({text: other._writer.locked()}) or cut(text)
+    )
+    taken(other, LOCAL, tmp_path / "out.json")
+    assert {text for text, one in held.items() if not one} >= {"質問です", "返答です", "終わり"}
+    other.close()
+
+
 def test_ids_of_somebody_else_are_not_taken(store, tmp_path):
     id_, _ = fill(store)
     told = saved(store, tmp_path / "out.json")

@@ -42,13 +42,29 @@ class Found:
     within: str
 
 
-def index(tx: Connection, kind: str, ref: str, owner: str, within: str, text: str) -> None:
-    """Makes a new thing findable for its owner. What is there already needs `reindex`."""
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """A text as the index holds it."""
+
+    tokens: str
+
+    @classmethod
+    def of(cls, text: str) -> Cut:
+        """The text, cut."""
+        return cls(cut(text))
+
+
+def index(tx: Connection, kind: str, ref: str, owner: str, within: str, text: str | Cut) -> None:
+    """Makes a new thing findable for its owner. What is there already needs `reindex`.
+
+    Whoever has much to index cuts it before the transaction begins, and holds it up for less.
+    """
     made = tx.execute(
         sa.insert(passages).values(kind=kind, ref=ref, owner=owner, within=within)
     ).inserted_primary_key
     assert made is not None
-    tx.exec_driver_sql(_PUT, (made[0], owner, cut(text)))
+    tokens = text.tokens if isinstance(text, Cut) else cut(text)
+    tx.exec_driver_sql(_PUT, (made[0], owner, tokens))
 
 
 def reindex(tx: Connection, kind: str, ref: str, old: str, new: str) -> None:

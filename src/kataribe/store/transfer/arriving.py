@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -14,6 +14,7 @@ from kataribe.base.errors import InputError
 from kataribe.store import attachments as files
 from kataribe.store import preferences, search
 from kataribe.store.database import Store
+from kataribe.store.search import Cut
 from kataribe.store.tables import attachments, conversations, messages, queued, seen_sends, votes
 from kataribe.store.transfer.document import Beginning, Conversation, File
 from kataribe.store.transfer.reading import check, file_data, parts
@@ -52,8 +53,12 @@ def imported(store: Store, owner: str, file: BinaryIO) -> Arrived:
                 new = {name: value for name, value in part.preferences.items() if name not in own}
                 preferences.change(tx, owner, new)
         elif isinstance(part, Conversation):
+            with store.reading() as tx:
+                here = _id_here(tx, owner, part) is None
+            # Cutting takes longest of all; others may write meanwhile.
+            words = [] if here else [Cut.of(message.text) for message in part.messages]
             with store.writing() as tx:
-                added = _add(tx, owner, part)
+                added = not here and _add(tx, owner, part, words)
             came, skipped = came + added, skipped + (not added)
             said += len(part.messages) if added else 0
         else:
@@ -97,21 +102,27 @@ def _twice(id_: str) -> InputError:
     )
 
 
-def _add(tx: Connection, owner: str, talk: Conversation) -> bool:
-    """Puts a conversation in, unless the owner has it."""
-    id_ = talk.id
+def _id_here(tx: Connection, owner: str, talk: Conversation) -> str | None:
+    """The id that a conversation gets here; None where the owner has it."""
     row = tx.execute(
         sa.select(conversations.c.owner, conversations.c.deleted_at).where(
-            conversations.c.id == id_
+            conversations.c.id == talk.id
         )
     ).one_or_none()
-    if row is not None:
-        if row.owner == owner and row.deleted_at is None:
-            return False
-        # Somebody else's, or on its way out: it comes beside it, always under the same other id.
-        id_ = _derived(owner, talk.id)
-        if tx.scalar(sa.select(1).where(conversations.c.id == id_)):
-            return False
+    if row is None:
+        return talk.id
+    if row.owner == owner and row.deleted_at is None:
+        return None
+    # Somebody else's, or on its way out: it comes beside it, always under the same other id.
+    id_ = _derived(owner, talk.id)
+    return None if tx.scalar(sa.select(1).where(conversations.c.id == id_)) else id_
+
+
+def _add(tx: Connection, owner: str, talk: Conversation, words: Sequence[Cut]) -> bool:
+    """Puts a conversation in, unless the owner has it; `words`: of its messages, in order."""
+    id_ = _id_here(tx, owner, talk)
+    if id_ is None:
+        return False
     ids = _free(tx, id_, talk)
     plain = talk.model_dump(exclude={"messages", "queue", "votes"}, exclude_unset=True)
     plain |= {"id": id_, "owner": owner, "head": talk.head and ids[talk.head]}
@@ -125,9 +136,9 @@ def _add(tx: Connection, owner: str, talk: Conversation) -> bool:
             told |= {"id": ids[message.id], "conversation": id_, "length": len(message.text)}
             rows.append(told | {"parent": message.parent and ids[message.parent]})
         tx.execute(sa.insert(messages), rows)
-    for message in talk.messages:
+    for message, cut in zip(talk.messages, words, strict=True):
         if message.text:
-            search.index(tx, "message", ids[message.id], owner, id_, message.text)
+            search.index(tx, "message", ids[message.id], owner, id_, cut)
     _add_rest(tx, owner, id_, talk, ids)
     return True
 
