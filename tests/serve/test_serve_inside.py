@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
-from conftest import Source
 from pico_model import build
 
 from kataribe.base.errors import NotFoundError
@@ -25,6 +24,7 @@ from kataribe.store.database import Store
 from kataribe.store.messages import Message
 from kataribe.store.tables import LOCAL
 from kataribe.use.chats.chats import Chats
+from tests.serve.conftest import Source
 
 TALK, ASKED, SAID = "t" * 20, "q" * 20, "r" * 20
 

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 
 from kataribe.base.errors import NotFoundError, StorageError
 from kataribe.serve import sweeping
-from kataribe.store import conversations, messages, purge, queue, search
+from kataribe.store import conversations, messages, purge, queue, search, tables
 from kataribe.store.attachments import keep
 from kataribe.store.database import Store
 from kataribe.store.ids import new_id, now
@@ -308,3 +308,19 @@ async def test_sweeping_goes_on_after_failures(store, monkeypatch, caplog):
     assert "something unforeseen" in caplog.text
     assert not task.done()
     task.cancel()
+
+
+def test_what_is_going_cannot_come_back(store: Store) -> None:
+    with store.writing() as tx:
+        id_, said = talk(tx, "first", "second")
+        tx.execute(
+            sa.update(tables.messages)
+            .where(tables.messages.c.id == said[1])
+            .values(deleted_at=tables.GOING)
+        )
+        with pytest.raises(NotFoundError):
+            messages.restore(tx, id_, said[1])
+        tx.execute(sa.update(tables.conversations).values(deleted_at=tables.GOING))
+        with pytest.raises(NotFoundError):
+            conversations.restore(tx, LOCAL, id_)
+        assert conversations.listed(tx, LOCAL, deleted=True).conversations == ()

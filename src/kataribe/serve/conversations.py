@@ -22,6 +22,7 @@ from kataribe.serve.telling import to_bytes
 from kataribe.serve.who import owner_of
 from kataribe.store import conversations, messages, preferences, purge, queue
 from kataribe.store.attachments import of_messages as files_of
+from kataribe.store.tables import LIVE
 
 if TYPE_CHECKING:
     from kataribe.store.attachments import Attachment
@@ -209,7 +210,7 @@ async def shown(desk: Desk, owner: str, id_: str, tail: int = TAIL) -> Response:
 
     rooms = rooms_of(desk)
     seen = await rooms.store.read(look)
-    pending = [each.id for each in seen.messages if each.state in conversations.LIVE]
+    pending = [each.id for each in seen.messages if each.state in LIVE]
     if len(rooms.chats.words_of(pending)) < len(pending):  # one ended just while we looked
         await rooms.chats.settled(id_)
         seen = await rooms.store.read(look)

@@ -70,9 +70,7 @@ def transfer_router(desk: Desk) -> APIRouter:
     return router
 
 
-async def _arrive(
-    http: HTTPRequest, store: Store, owner: str, turn: asyncio.Semaphore
-) -> Arrived:
+async def _arrive(http: HTTPRequest, store: Store, owner: str, turn: asyncio.Semaphore) -> Arrived:
     """Lays the body down beside the database, where there is room, and takes it in.
 
     Only the taking in waits for its `turn`: a body that comes slowly holds up nobody else.

@@ -12,10 +12,7 @@ from sqlalchemy import Connection
 from kataribe.base.errors import InputError, NotFoundError
 from kataribe.store import search
 from kataribe.store.ids import check_id, now
-from kataribe.store.tables import conversations, messages, queued
-
-LIVE = ("waiting", "writing")
-"""States of a reply that is pending."""
+from kataribe.store.tables import GOING, LIVE, conversations, messages, queued
 
 RETURNS_SECONDS = 600.0
 """How long what was deleted can come back."""
@@ -115,7 +112,7 @@ def get(tx: Connection, owner: str, id_: str, *, deleted: bool = False) -> Conve
         conversations.c.id == id_, conversations.c.owner == owner
     )
     row = tx.execute(query).one_or_none()
-    if row is None or (row.deleted_at is not None and not deleted):
+    if row is None or row.deleted_at == GOING or (row.deleted_at is not None and not deleted):
         raise NotFoundError(
             f"There is no conversation {id_[:40]!r}; it may have been deleted elsewhere.",
             param="conversation",
@@ -136,7 +133,7 @@ def listed(
     order = (conversations.c.pinned.desc(), conversations.c.touched.desc())
     query = sa.select(*_COLUMNS, _RUNNING, _WAITING).where(conversations.c.owner == owner)
     gone = conversations.c.deleted_at
-    query = query.where(gone.is_not(None) if deleted else gone.is_(None))
+    query = query.where(gone > GOING if deleted else gone.is_(None))
     if folder is not None:
         query = query.where(conversations.c.folder == folder)
     if after is not None:

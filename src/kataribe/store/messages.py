@@ -12,10 +12,7 @@ from sqlalchemy import Connection
 from kataribe.base.errors import InputError, NotFoundError
 from kataribe.store import search
 from kataribe.store.ids import now
-from kataribe.store.tables import conversations, messages
-
-LIVE = ("waiting", "writing")
-"""States of a reply that is pending."""
+from kataribe.store.tables import GOING, LIVE, conversations, messages
 
 AT_A_TIME = 500
 """Ids in one query; SQLite takes more, but its planner slows down."""
@@ -90,7 +87,7 @@ def get(tx: Connection, conversation: str, id_: str, *, deleted: bool = False) -
         messages.c.id == id_, messages.c.conversation == conversation
     )
     row = tx.execute(query).one_or_none()
-    if row is None or (row.deleted_at is not None and not deleted):
+    if row is None or row.deleted_at == GOING or (row.deleted_at is not None and not deleted):
         raise NotFoundError(
             f"There is no message {id_[:40]!r} in this conversation; it may have been deleted.",
             param="message",

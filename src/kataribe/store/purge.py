@@ -20,10 +20,14 @@ from kataribe.store import search
 from kataribe.store.conversations import RETURNS_SECONDS
 from kataribe.store.database import Store
 from kataribe.store.ids import now
-from kataribe.store.tables import attachments, conversations, messages, queued, votes
-
-GOING = 0.0
-"""`deleted_at` of what is on its way out: from then on it cannot come back, not even in part."""
+from kataribe.store.tables import (
+    GOING,
+    attachments,
+    conversations,
+    messages,
+    queued,
+    votes,
+)
 
 PORTION = 200
 """Messages in one transaction."""

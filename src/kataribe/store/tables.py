@@ -36,6 +36,12 @@ METADATA = MetaData(
 LOCAL = "local"
 """The owner of everything while nobody has an account."""
 
+LIVE = ("waiting", "writing")
+"""States of a reply that is pending."""
+
+GOING = 0.0
+"""`deleted_at` of what is being deleted for good: it cannot come back any more."""
+
 people = Table(
     "people",
     METADATA,

@@ -13,10 +13,9 @@ from sqlalchemy import Connection
 
 import kataribe
 from kataribe.store import preferences
-from kataribe.store.conversations import LIVE
 from kataribe.store.database import Store
 from kataribe.store.ids import now
-from kataribe.store.tables import attachments, conversations, messages, queued, votes
+from kataribe.store.tables import LIVE, attachments, conversations, messages, queued, votes
 from kataribe.store.transfer import document
 from kataribe.store.transfer.document import FORMAT, VERSION
 

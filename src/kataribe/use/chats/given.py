@@ -12,8 +12,8 @@ from kataribe.base.lm import Request, Sampling
 from kataribe.base.messages import Message as Turn
 from kataribe.base.messages import Part, ReasoningPart, TextPart, text_message
 from kataribe.store import conversations, messages
-from kataribe.store.conversations import LIVE
 from kataribe.store.messages import Message
+from kataribe.store.tables import LIVE
 from kataribe.use.chats.prompt import prompt_messages
 
 

@@ -16,7 +16,7 @@ from kataribe.base.messages import Message as Turn
 from kataribe.store import conversations
 from kataribe.store.database import Store
 from kataribe.store.messages import Message
-from kataribe.store.tables import messages
+from kataribe.store.tables import LIVE, messages
 from kataribe.use.chats.hub import Hub
 from kataribe.use.chats.live import LiveReply
 from kataribe.use.chats.prompt import prompt_messages
@@ -158,7 +158,7 @@ def _keep(tx: Connection, live: LiveReply, words: tuple[str, str]) -> bool:
     text, reasoning = words
     done = tx.execute(
         sa.update(messages)
-        .where(messages.c.id == live.message.id, messages.c.state.in_(conversations.LIVE))
+        .where(messages.c.id == live.message.id, messages.c.state.in_(LIVE))
         .values(
             text=text,
             length=len(text),

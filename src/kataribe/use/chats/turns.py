@@ -305,7 +305,7 @@ def _end(tx: Connection, owner: str, id_: str, endings: Mapping[str, Ended]) -> 
     found = []
     for reply, ending in endings.items():
         message = messages.get(tx, id_, reply, deleted=True)
-        if message.state in conversations.LIVE:
+        if message.state in tables.LIVE:
             found.append(messages.finish(tx, owner, message, state=ending.state, **ending.fields))
     if found:
         conversations.touch(tx, id_)
