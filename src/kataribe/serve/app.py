@@ -9,9 +9,11 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
+from starlette.routing import Match
 
 import kataribe
 from kataribe.base.errors import KataribeError
@@ -130,14 +132,28 @@ async def _on_http(http: HTTPRequest, error: Exception) -> Response:
     way_out = "See /docs for what there is."
     if error.status_code == 404 and (address := meant(http.scope)) is not None:
         way_out = f"Did you mean {address}? The base URL of this API ends in {PREFIX}."
+    headers = dict(error.headers or {})
+    if error.status_code == 405:
+        headers["Allow"] = ", ".join(_allowed(http))
     return error_response(
         RefusedError(
             error.status_code,
             f"{error.detail}: {http.method} {http.url.path}. {way_out}",
             code=str(error.detail).lower().replace(" ", "_"),
-            headers=error.headers,
+            headers=headers,
         )
     )
+
+
+def _allowed(http: HTTPRequest) -> list[str]:
+    """All methods of an address (RFC 9110, 15.5.6); the router names those of one route only."""
+    routes = [
+        route
+        for route in http.app.router.routes
+        if isinstance(route, APIRoute) and route.matches(http.scope)[0] is not Match.NONE
+    ]
+    exact = [route for route in routes if route.path == http.url.path]
+    return sorted({method for route in exact or routes for method in route.methods or ()})
 
 
 async def _on_validation(_: HTTPRequest, error: Exception) -> Response:

@@ -306,7 +306,12 @@ def test_a_server_without_a_catalogue_lists_what_answers(studio: Studio) -> None
     expect(page.get_by_role("region", name="Reply")).to_have_text("Tokyo.")
 
 
-DRESSES = [("en-US", False, False), ("ja-JP", True, False), ("ja-JP", False, True)]
+DRESSES = [
+    ("en-US", False, False),
+    ("ja-JP", True, True),
+    pytest.param("ja-JP", True, False, marks=pytest.mark.slow),
+    pytest.param("en-US", False, True, marks=pytest.mark.slow),
+]
 
 
 @pytest.mark.parametrize(("locale", "dark", "phone"), DRESSES)

@@ -93,7 +93,10 @@ class Preferences(Outgoing):
 class PreferenceChange(Incoming):
     """Values to set; null removes one."""
 
-    values: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$")], Any]
+    # What pydantic writes of the keys' pattern says nothing of keys that do not match it.
+    values: dict[Annotated[str, Field(pattern=r"^[a-z][a-z0-9_.]{0,63}$")], Any] = Field(
+        json_schema_extra={"additionalProperties": False}
+    )
 
 
 class KeyState(Outgoing):
