@@ -123,6 +123,15 @@ describe("words that arrive", () => {
     shelf = new Shelf((run) => run());
     shelf.put(message("a", "q", { state: "waiting" }));
   });
+  it("keeps what a reply waits for when an older answer says nothing of it", () => {
+    const progress = { stage: "queued" as const, done: 2, total: 3, eta: null };
+    shelf.progress("a", progress);
+    shelf.put(message("a", "q", { state: "waiting" }));
+    expect(shelf.get("a")?.progress).toEqual(progress);
+    shelf.put(message("a", "q", { state: "writing", text: "one" }));
+    expect(shelf.get("a")?.progress).toBeNull();
+  });
+
   const text = () => shelf.get("a")?.text;
 
   it("go to their place, twice told or not", () => {

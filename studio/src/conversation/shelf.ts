@@ -32,7 +32,10 @@ export class Shelf {
   put(message: Message): boolean {
     const here = this.messages.get(message.id);
     if (here && isBehind(message, here)) return false;
-    this.messages.set(message.id, message);
+    // An answer that says of no progress may be older than the news of some.
+    const waits = here?.state === "waiting" && message.state === "waiting";
+    const progress = message.progress ?? (waits ? here.progress : null);
+    this.messages.set(message.id, { ...message, progress });
     this.tell(message.id);
     return true;
   }

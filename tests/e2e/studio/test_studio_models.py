@@ -48,7 +48,7 @@ def tray(page: Page) -> Locator:
 
 def test_the_filters_choose_and_live_in_the_address(shop: Shop) -> None:
     page = shop.studio.open("/models")
-    expect(row(page, HERE)).to_contain_text("On disk")
+    expect(row(page, HERE)).to_contain_text(re.compile("On disk|In memory"))
     every = rows(page).count()
     assert every > 15
     page.get_by_label("Task").select_option("base")
