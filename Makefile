@@ -26,11 +26,11 @@ up: .venv/.core $(NATIVE)/built/.done $(STUDIO)/index.html  ## start Kataribe an
 
 .PHONY: test
 test: install-dev $(NATIVE)/built/.done system test-model test-studio  ## the tests, slow ones left out (PYTEST="-k name" passes options)
-	$(PY) -m pytest $(PYTEST)
+	PYTHONHASHSEED=0 $(PY) -m pytest -n 2 --dist loadfile $(PYTEST)  # both workers must collect alike
 
 .PHONY: test-all
-test-all: install-dev $(NATIVE)/built/.done system test-model test-studio  ## the tests with big models, whole recipes and the wheel
-	KATARIBE_FETCH=1 $(PY) -m pytest -m "slow or not slow" $(PYTEST)
+test-all: test  ## the tests, then those with big models, whole recipes and the wheel
+	KATARIBE_FETCH=1 $(PY) -m pytest -m slow $(PYTEST)
 
 .PHONY: check
 check: install-dev  ## format, lint, types, architecture, docs freshness, then the tests
