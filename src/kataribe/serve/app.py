@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator
 
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
-from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import compile_path
 
 import kataribe
 from kataribe.base.errors import KataribeError
@@ -133,8 +132,8 @@ async def _on_http(http: HTTPRequest, error: Exception) -> Response:
     if error.status_code == 404 and (address := meant(http.scope)) is not None:
         way_out = f"Did you mean {address}? The base URL of this API ends in {PREFIX}."
     headers = dict(error.headers or {})
-    if error.status_code == 405:
-        headers["Allow"] = ", ".join(_allowed(http))
+    if error.status_code == 405 and (allowed := _allowed(http)):
+        headers["Allow"] = ", ".join(allowed)
     return error_response(
         RefusedError(
             error.status_code,
@@ -147,13 +146,10 @@ async def _on_http(http: HTTPRequest, error: Exception) -> Response:
 
 def _allowed(http: HTTPRequest) -> list[str]:
     """All methods of an address (RFC 9110, 15.5.6); the router names those of one route only."""
-    routes = [
-        route
-        for route in http.app.router.routes
-        if isinstance(route, APIRoute) and route.matches(http.scope)[0] is not Match.NONE
-    ]
-    exact = [route for route in routes if route.path == http.url.path]
-    return sorted({method for route in exact or routes for method in route.methods or ()})
+    path, described = http.url.path, http.app.openapi()["paths"]
+    found = [told for place, told in described.items() if compile_path(place)[0].match(path)]
+    exact = [described[path]] if path in described else found
+    return sorted({method.upper() for told in exact for method in told})
 
 
 async def _on_validation(_: HTTPRequest, error: Exception) -> Response:
