@@ -146,10 +146,11 @@ async def _on_http(http: HTTPRequest, error: Exception) -> Response:
 
 def _allowed(http: HTTPRequest) -> list[str]:
     """All methods of an address (RFC 9110, 15.5.6); the router names those of one route only."""
-    path, described = http.url.path, http.app.openapi()["paths"]
-    found = [told for place, told in described.items() if compile_path(place)[0].match(path)]
-    exact = [described[path]] if path in described else found
-    return sorted({method.upper() for told in exact for method in told})
+    described = http.app.openapi()["paths"]
+    found = [place for place in described if compile_path(place)[0].match(http.url.path)]
+    # A name in a path may be any word, also one that has an address of its own.
+    nearest = min(found, key=lambda place: place.count("{"), default=None)
+    return sorted(method.upper() for method in described.get(nearest, ()))
 
 
 async def _on_validation(_: HTTPRequest, error: Exception) -> Response:
