@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import gguf
@@ -107,6 +108,23 @@ def test_wordpiece_cuts_as_llama_cpp_does(tmp_path: Path, lowercase: bool) -> No
     tokenizer = assert_equal_to_llama(path, texts)
     assert tokenizer.encode("the fox")[0] == 2
     assert tokenizer.encode("the fox")[-1] == 3
+
+
+@pytest.mark.parametrize("lowercase", [True, False])
+@pytest.mark.parametrize(
+    "planes",
+    [
+        [0x0C, 0x0E, 0x10E, 0x112, 0x11B, 0x11F, 0x134, 0x1E0, 0x1E4],
+        pytest.param(range(0x01, 0x1100), marks=pytest.mark.slow),
+    ],
+)
+def test_wordpiece_knows_every_character_as_llama_cpp_does(
+    tmp_path: Path, lowercase: bool, planes: Sequence[int]
+) -> None:
+    path = vocabularies.write_words(tmp_path / "w.gguf", **{"normalizer.lowercase": lowercase})
+    codes = [code for plane in planes for code in range(plane * 0x100, plane * 0x100 + 0x100)]
+    texts = [f"t{chr(code)}t{chr(code)}" for code in codes if not 0xD800 <= code <= 0xDFFF]
+    assert_equal_to_llama(path, texts)
 
 
 def _trained(kind: str, **options: object) -> bytes:

@@ -32,6 +32,19 @@ _CJK = (
 )  # fmt: skip
 
 
+_UNICODE_15 = (
+    (0x0CF3, 0x0CF3, "Mc"), (0x0ECE, 0x0ECE, "Mn"), (0x10EFD, 0x10EFF, "Mn"),
+    (0x11241, 0x11241, "Mn"), (0x11B00, 0x11B09, "Po"), (0x11F00, 0x11F01, "Mn"),
+    (0x11F03, 0x11F03, "Mc"), (0x11F34, 0x11F35, "Mc"), (0x11F36, 0x11F3A, "Mn"),
+    (0x11F3E, 0x11F3F, "Mc"), (0x11F40, 0x11F40, "Mn"), (0x11F41, 0x11F41, "Mc"),
+    (0x11F42, 0x11F42, "Mn"), (0x11F43, 0x11F4F, "Po"), (0x13439, 0x1343F, "Cf"),
+    (0x13440, 0x13440, "Mn"), (0x13447, 0x13455, "Mn"), (0x1E08F, 0x1E08F, "Mn"),
+    (0x1E4EC, 0x1E4EF, "Mn"),
+)  # fmt: skip
+"""Marks, punctuation and controls that Unicode 15.0 added: llama.cpp knows them, and Python 3.11,
+with the data of Unicode 14, does not. The ids of a text must not depend on Python's version."""
+
+
 class _Letters(dict[int, str]):
     """What becomes of each character, worked out when it is first met (for `str.translate`)."""
 
@@ -50,7 +63,7 @@ class _Letters(dict[int, str]):
         if self._strip_accents:
             # llama.cpp keeps the first character of a decomposition, also of Korean syllables.
             char = unicodedata.normalize("NFD", char)[0]
-        kind = unicodedata.category(char)
+        kind = _category(char)
         if (
             kind in ("Cc", "Cf", "Co")
             or char == "\ufffd"
@@ -63,6 +76,15 @@ class _Letters(dict[int, str]):
         if kind[0] == "P" or ascii_symbol or any(low <= ord(char) <= high for low, high in _CJK):
             return f" {char} "
         return char
+
+
+def _category(char: str) -> str:
+    """The general category (Unicode 15.0, table 4-4)."""
+    kind = unicodedata.category(char)
+    if kind != "Cn":
+        return kind
+    code = ord(char)
+    return next((added for low, high, added in _UNICODE_15 if low <= code <= high), kind)
 
 
 class _Words:
