@@ -1,70 +1,20 @@
 import { callJson, type Connection } from "./client";
 import type { Job } from "./jobs";
+import type { Shape } from "./shapes";
 
-export type Verdict = "fits" | "fits_with_less_context" | "does_not_fit" | "unknown";
-
-export interface Terms {
-  name: string;
-  url: string;
-}
+export type Verdict = Shape<"CatalogModel">["verdict"];
 
 /** A model that is here or can be had; sizes in bytes. */
-export interface CatalogModel {
-  name: string;
-  title: string;
-  family: string | null;
-  task: string;
-  languages: string[];
-  licence: string | null;
-  terms: Terms | null;
-  parameters: number | null;
-  context_length: number | null;
-  size: number | null;
-  /** Bytes to fetch; 0 when it is here. */
-  download: number | null;
-  source: string;
-  summary: string;
-  installed: boolean;
-  loaded: boolean;
-  /** It has a chat template; null: not known yet. */
-  chats: boolean | null;
-  /** Why the one that is here cannot be opened. */
-  problem: string;
-  verdict: Verdict;
-  /** The download that runs or is paused. */
-  job: string | null;
-}
+export type CatalogModel = Shape<"CatalogModel">;
 
 /** What to expect here: bytes, and tokens per second. */
-export interface Fit {
-  verdict: Verdict;
-  context: number | null;
-  memory: number | null;
-  memory_available: number;
-  disk: number | null;
-  disk_available: number;
-  prefill: number | null;
-  decode: number | null;
-  words: string[];
-}
+export type Fit = Shape<"FitShown">;
 
-export type SampleLanguage = "curl" | "python" | "openai";
+export type SampleLanguage = Shape<"Sample">["language"];
 
-export interface CatalogCard {
-  model: CatalogModel;
-  fit: Fit;
-  samples: { language: SampleLanguage; code: string }[];
-  /** Bytes that deleting it frees. */
-  frees: number;
-}
+export type CatalogCard = Shape<"CatalogCard">;
 
-export interface Pull {
-  /** A name of the catalogue, or a source (`hf:`, `pypi:`). */
-  model: string;
-  accept_terms?: boolean;
-  /** Name to give it here. */
-  name?: string | null;
-}
+export type Pull = Shape<"Pull">;
 
 const CATALOG = "/studio/api/catalog";
 const at = (name: string) => `${CATALOG}/${encodeURIComponent(name)}`;
@@ -93,16 +43,7 @@ export async function deleteModel(
   return callJson(to, at(name), { method: "DELETE" });
 }
 
-export interface LoadedModel {
-  name: string;
-  state: "loading" | "ready";
-  memory: number;
-  held: boolean;
-  /** Requests that it answers now. */
-  leases: number;
-  /** Seconds since it answered last. */
-  idle: number;
-}
+export type LoadedModel = Shape<"LoadedModel">;
 
 const MEMORY = "/studio/api/models";
 

@@ -1,138 +1,36 @@
 import { call, callJson, type Connection } from "./client";
+import type { Shape } from "./shapes";
 
-/** The shapes of `/studio/api/conversations`, after `serve/shapes/conversations.py`. */
-export type State = "sent" | "waiting" | "writing" | "done" | "stopped" | "failed" | "interrupted";
+/** Where a message stands; `sent` is what a person said. */
+export type State = Message["state"];
 
-export interface Attached {
-  id: string;
-  name: string;
-  media_type: string;
-  /** Bytes. */
-  size: number;
-}
+export type Attached = Shape<"Attached">;
 
-export interface Progress {
-  stage: "queued" | "loading" | "reading";
-  done: number;
-  total: number | null;
-  /** Seconds, about. */
-  eta?: number | null;
-}
+export type Progress = Shape<"MessageProgress">;
 
-export interface Message {
-  id: string;
-  parent: string | null;
-  role: "user" | "assistant";
-  /** Of what a person said: `sent`. */
-  state: State;
-  text: string;
-  reasoning: string;
-  model: string | null;
-  /** Replies side by side share one. */
-  group: string | null;
-  asked: Record<string, unknown>;
-  sources: string[];
-  attachments: Attached[];
-  finish: string | null;
-  detail: string;
-  failure: { code: string; message: string } | null;
-  progress: Progress | null;
-  usage: { prompt: number; cached: number; completion: number } | null;
-  /** Seconds from asking to the first and to the last word. */
-  first_after: number | null;
-  took: number | null;
-  rating: number;
-  remark: string;
-  /** Seconds since 1970. */
-  created_at: number;
-}
+export type Message = Shape<"Message">;
 
 /** A message's place in the tree; `length` in characters. */
-export interface Node {
-  id: string;
-  parent: string | null;
-  role: "user" | "assistant";
-  length: number;
-}
+export type Node = Shape<"Node">;
 
-export interface Queued {
-  id: string;
-  text: string;
-  attachments: Attached[];
-  models: string[];
-  created_at: number;
-}
+export type Queued = Shape<"Queued">;
 
-export interface Summary {
-  id: string;
-  title: string;
-  titled_by: "model" | "person" | null;
-  folder: string;
-  pinned: boolean;
-  model: string | null;
-  created_at: number;
-  updated_at: number;
-  deleted: boolean;
-  running: boolean;
-  waiting: number;
-}
+export type Summary = Shape<"Summary">;
 
-export interface ConversationBody {
-  summary: Summary;
-  system: string;
-  sampling: Record<string, unknown>;
-  head: string | null;
-  version: number;
-  nodes: Node[];
-  messages: Message[];
-  queue: Queued[];
-}
+export type ConversationBody = Shape<"Conversation">;
 
-export interface Accepted {
-  id: string;
-  state: "sent" | "queued";
-  replies: string[];
-  version: number;
-}
+export type Accepted = Shape<"Accepted">;
 
 /** How replies are drawn; what is left out is the model's own default. */
-export interface SamplingBody {
-  temperature?: number;
-  top_p?: number;
-  max_tokens?: number;
-}
+export type SamplingBody = Shape<"SamplingChoice">;
 
-export interface SendBody {
-  id: string;
-  text: string;
-  attachments?: string[];
-  models?: string[];
-  sampling?: SamplingBody;
-  parent?: string;
-  root?: boolean;
-  when?: "queue" | "now" | "steer";
-}
+export type SendBody = Shape<"Send">;
 
-export interface AgainBody {
-  id: string;
-  model?: string;
-  sampling?: SamplingBody;
-  beginning?: string;
-}
+export type AgainBody = Shape<"Again">;
 
-export interface ChangeBody {
-  title?: string;
-  model?: string;
-  head?: string;
-}
+export type ChangeBody = Shape<"ConversationChange">;
 
-export interface VoteBody {
-  id: string;
-  group: string;
-  winner: string | null;
-  shown: string[];
-  blind: boolean;
-}
+export type VoteBody = Shape<"Vote">;
 
 const ROOT = "/studio/api/conversations";
 const at = (id: string, ...more: string[]) =>

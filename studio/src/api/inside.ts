@@ -1,83 +1,24 @@
 import { callJson, type Connection } from "./client";
+import type { Shape } from "./shapes";
 
 /** Whole characters; a part of one, written as `<0xE3>`; a control token. */
-export type Kind = "text" | "bytes" | "control";
+export type Kind = Alternative["kind"];
 
-export interface Alternative {
-  id: number;
-  piece: string;
-  kind: Kind;
-  /** Natural, of the unchanged distribution. */
-  logprob: number;
-}
+export type Alternative = Shape<"Alternative">;
 
-export interface Token extends Alternative {
-  /** The characters that begin in it; joined they are the text. */
-  shown: string;
-  /** Where it begins in `Inside.text`, in characters. */
-  start: number;
-  /** It begins where a character begins. */
-  whole: boolean;
-  rank: number;
-  /** Of the whole distribution, in bits. */
-  entropy: number;
-  top: Alternative[];
-}
+export type Token = Shape<"TokenShown">;
 
 /** How a token is drawn from a distribution. */
-export interface Sliders {
-  temperature: number;
-  top_k: number;
-  top_p: number;
-  min_p: number;
-}
+export type Sliders = Shape<"Drawn">;
 
-export interface Inside {
-  model: string;
-  prompt_text: string;
-  /** [start, end) of control tokens in `prompt_text`, in characters. */
-  prompt_marks: [number, number][];
-  prompt_tokens: number;
-  prompt_exact: boolean;
-  text: string;
-  words_from: number;
-  begun: string;
-  tokens: Token[];
-  start: number;
-  total: number;
-  exact: boolean;
-  drawn: Sliders;
-  layers: number;
-  heads: number;
-  parameters: number;
-  attention: boolean;
-  attention_parameters: number;
-  attention_tokens: number;
-}
+export type Inside = Shape<"Inside">;
 
 /** A token's probability before and after sampling; 0 after: it cannot be drawn. */
-export interface Weighed {
-  id: number;
-  piece: string;
-  kind: Kind;
-  before: number;
-  after: number;
-}
+export type Weighed = Shape<"Weighed">;
 
-export interface WeighedList {
-  data: Weighed[];
-  alive: number;
-  vocabulary: number;
-}
+export type WeighedList = Shape<"WeighedList">;
 
-export interface Attention {
-  pieces: string[];
-  shown: string[];
-  weights: number[];
-  prompt_tokens: number;
-  layer: number;
-  head: number;
-}
+export type Attention = Shape<"Attention">;
 
 export interface Reply {
   conversation: string;

@@ -1,36 +1,12 @@
 import { call, callJson, type Connection } from "./client";
+import type { Shape } from "./shapes";
 
-export type JobState =
-  "waiting" | "running" | "pausing" | "paused" | "cancelling" | "cancelled" | "done" | "failed";
+export type JobState = Job["state"];
 
 /** Long work that outlives the page and the process. Times are seconds since 1970. */
-export interface Job {
-  id: string;
-  /** `download`; later training, indexing, evaluation, batch. */
-  kind: string;
-  title: string;
-  state: JobState;
-  stage: string;
-  done: number;
-  total: number | null;
-  unit: string;
-  /** Units per second lately. */
-  rate: number | null;
-  params: Record<string, unknown>;
-  result: Record<string, unknown> | null;
-  failure: { code: string; message: string } | null;
-  attempts: number;
-  created_at: number;
-  started_at: number | null;
-  ended_at: number | null;
-}
+export type Job = Shape<"Job">;
 
-export interface LogLine {
-  key: number;
-  at: number;
-  level: "info" | "warning" | "error";
-  line: string;
-}
+export type LogLine = Shape<"LogLine">;
 
 const JOBS = "/studio/api/jobs";
 const at = (id: string) => `${JOBS}/${encodeURIComponent(id)}`;

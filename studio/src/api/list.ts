@@ -1,13 +1,9 @@
 import { call, callJson, type Connection } from "./client";
 import type { Summary } from "./conversations";
+import type { Shape } from "./shapes";
 
-/** The list of conversations, after `serve/shapes/conversations.py`. */
-export interface ConversationList {
-  data: Summary[];
-  folders: string[];
-  /** Pass as `after` for more; null at the end. */
-  next: string | null;
-}
+/** One page of the list of conversations. */
+export type ConversationList = Shape<"ConversationList">;
 
 /** Which conversations are listed; what is left out narrows nothing. */
 export interface Filter {

@@ -1,11 +1,9 @@
 import { callJson, type Connection } from "./client";
-import type { components } from "./schema";
+import type { Shape } from "./shapes";
 
-type Schemas = components["schemas"];
-
-export type Model = Schemas["Model"];
-export type ChatBody = Schemas["ChatCompletionRequest"];
-export type Chunk = Schemas["ChatCompletionChunk"];
+export type Model = Shape<"Model">;
+export type ChatBody = Shape<"ChatCompletionRequest">;
+export type Chunk = Shape<"ChatCompletionChunk">;
 
 /** One turn as a model is given it. */
 export interface ChatMessage {
@@ -15,7 +13,7 @@ export interface ChatMessage {
 
 /** Every model that this server can answer with. */
 export async function listModels(to: Connection, signal?: AbortSignal): Promise<Model[]> {
-  const list = await callJson<Schemas["ModelList"]>(to, "/v1/models", signal ? { signal } : {});
+  const list = await callJson<Shape<"ModelList">>(to, "/v1/models", signal ? { signal } : {});
   return list.data;
 }
 

@@ -1,41 +1,19 @@
 import { callJson, type Connection } from "./client";
+import type { Shape } from "./shapes";
 
-/** Shapes of `serve/shapes/people.py`. */
-export interface Person {
-  id: string;
-  name: string;
-}
+/** A person with an account. */
+export type Person = Shape<"Person">;
 
-export interface Me {
-  /** `single`: one person, without any sign-in. */
-  mode: "single" | "accounts";
-  /** null: nobody is signed in. */
-  person: Person | null;
-  needs_key: boolean;
-}
+export type Me = Shape<"Me">;
 
 /** A browser that the person is signed in with. Times in seconds since 1970. */
-export interface Session {
-  id: string;
-  agent: string;
-  created_at: number;
-  seen_at: number;
-  current: boolean;
-}
+export type Session = Shape<"SessionShown">;
 
 /** An API key by its first letters. */
-export interface ApiKey {
-  id: string;
-  name: string;
-  begins: string;
-  created_at: number;
-  used_at: number | null;
-}
+export type ApiKey = Shape<"ApiKey">;
 
 /** A key that was just made: the only time that it is shown whole. */
-export interface MadeKey extends ApiKey {
-  key: string;
-}
+export type MadeKey = Shape<"ApiKeyMade">;
 
 interface List<T> {
   data: T[];

@@ -1,26 +1,14 @@
 import { call, callJson, type Connection } from "./client";
 import { named } from "./list";
+import type { Shape } from "./shapes";
 
 /** Values by name, as `/studio/api/preferences` keeps them; null removes one. */
 export type Values = Record<string, unknown>;
 
 /** The data folder; sizes in bytes. */
-export interface StorageShown {
-  folder: string;
-  database: number;
-  models: number;
-  downloads: number;
-  other: number;
-  free: number;
-  keys: { name: string; set: boolean }[];
-}
+export type StorageShown = Shape<"StorageShown">;
 
-export interface Imported {
-  conversations: number;
-  messages: number;
-  /** Conversations that were here already. */
-  skipped: number;
-}
+export type Imported = Shape<"Imported">;
 
 const ROOT = "/studio/api";
 

@@ -1,23 +1,10 @@
 import { callJson, type Connection } from "./client";
+import type { Shape } from "./shapes";
 
-/** A message, or a title, that was found; after `serve/shapes/conversations.py`. */
-export interface Hit {
-  conversation: string;
-  title: string;
-  /** null: the title itself was found. */
-  message: string | null;
-  role: "user" | "assistant" | null;
-  snippet: string;
-  /** [start, end) in `snippet`, in characters (not in UTF-16 units). */
-  marks: [number, number][];
-  /** Seconds since 1970. */
-  created_at: number;
-}
+/** A message, or a title, that was found; `marks` in characters, not in UTF-16 units. */
+export type Hit = Shape<"Hit">;
 
-export interface Hits {
-  data: Hit[];
-  more: boolean;
-}
+export type Hits = Shape<"Hits">;
 
 /** Longest question that the server takes, in characters. */
 export const LONGEST_QUERY = 500;
