@@ -11,6 +11,7 @@ import argparse
 import os
 from pathlib import Path
 
+from benchmarks.choosing import parts_of
 from benchmarks.inference import alone, programs, report, rounds
 from benchmarks.inference.peers import CACHE, formats
 from benchmarks.inference.record import Record
@@ -29,21 +30,13 @@ def shipped(given: Path | None) -> Path:
     return found
 
 
-def parts(text: str) -> tuple[str, ...]:
-    """`single,cold` as names, in the order in which they run."""
-    names = set(text.split(","))
-    if unknown := names - set(PARTS):
-        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} not in {', '.join(PARTS)}")
-    return tuple(name for name in PARTS if name in names)
-
-
 def main() -> None:
     """Measures what was asked for and prints the report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, help="of speeds [default: 5]")
     parser.add_argument("--runs", type=int, help="of the engine's part and of memory [default: 3]")
     parser.add_argument("--quick", action="store_true", help="2 rounds, 2 runs, 3 cold starts")
-    parser.add_argument("--only", type=parts, default=PARTS, help=",".join(PARTS))
+    parser.add_argument("--only", type=parts_of(PARTS), default=PARTS, help=",".join(PARTS))
     parser.add_argument("--wide", action="store_true", help="try more settings of llama.cpp")
     parser.add_argument("--model", type=Path, help="the shipped GGUF file")
     parser.add_argument("--folder", type=Path, default=CACHE, help="where the report goes")

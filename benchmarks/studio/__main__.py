@@ -14,6 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.choosing import parts_of
 from benchmarks.inference.peers import CACHE
 from benchmarks.studio import first, keys, killing, opening, report, scrolling, searching, workspace
 from benchmarks.studio.record import Record
@@ -122,21 +123,13 @@ PARTS: dict[str, Callable[[Bench], None]] = {
 }
 
 
-def parts(text: str) -> tuple[str, ...]:
-    """`open,search` as names, in the order in which they run."""
-    names = set(text.split(","))
-    if unknown := names - set(PARTS):
-        raise argparse.ArgumentTypeError(f"{', '.join(unknown)} not in {', '.join(PARTS)}")
-    return tuple(name for name in PARTS if name in names)
-
-
 def main() -> None:
     """Measures what was asked for and prints the report."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument(
         "--quick", action="store_true", help="everything small, to see that it runs"
     )
-    parser.add_argument("--only", type=parts, default=tuple(PARTS), help=",".join(PARTS))
+    parser.add_argument("--only", type=parts_of(PARTS), default=tuple(PARTS), help=",".join(PARTS))
     parser.add_argument("--seed", type=int, default=1, help="of texts and chances [default: 1]")
     parser.add_argument("--folder", type=Path, default=CACHE, help="where the report goes")
     options = parser.parse_args()

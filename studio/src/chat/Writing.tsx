@@ -1,14 +1,14 @@
 import {
   use,
   useLayoutEffect,
-  useRef,
   type ClipboardEvent,
   type KeyboardEvent,
   type RefObject,
 } from "react";
 
 import { SettingsContext } from "../settings/context";
-import { Composition, isSendKey } from "../ui/composing";
+import { isSendKey } from "../ui/composing";
+import { useComposition } from "../ui/useComposition";
 
 interface Props {
   value: string;
@@ -29,12 +29,12 @@ interface Props {
  */
 export function Writing({ value, onValue, onSubmit, onEscape, onPaste, field, ...more }: Props) {
   const { enterSends } = use(SettingsContext).settings;
-  const composition = useRef(new Composition());
+  const { owns, following } = useComposition();
   useLayoutEffect(() => {
     if (field.current) grow(field.current);
   }, [field, value]);
   const onKey = (event: KeyboardEvent<HTMLTextAreaElement>) => {
-    if (composition.current.owns(event.nativeEvent)) return;
+    if (owns(event.nativeEvent)) return;
     if (event.key === "Escape" && onEscape) {
       event.preventDefault();
       event.stopPropagation();
@@ -55,9 +55,7 @@ export function Writing({ value, onValue, onSubmit, onEscape, onPaste, field, ..
       enterKeyHint={enterSends ? "send" : "enter"}
       dir="auto"
       onChange={(event) => onValue(event.target.value)}
-      onCompositionStart={() => composition.current.start()}
-      onCompositionEnd={(event) => composition.current.end(event.timeStamp)}
-      onBlur={(event) => composition.current.end(event.timeStamp)}
+      {...following}
       onKeyDown={onKey}
       {...(onPaste ? { onPaste } : {})}
     />

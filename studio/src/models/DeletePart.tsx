@@ -7,6 +7,7 @@ import { failureFrom } from "../api/useModels";
 import { useLanguage, useText } from "../i18n";
 import { bytes } from "../i18n/format";
 import { SettingsContext } from "../settings/context";
+import { KeepOrDelete } from "../ui/KeepOrDelete";
 import { Refusal } from "./Refusal";
 
 /** Deletes a model after asking by its name: that cannot be undone. */
@@ -49,22 +50,13 @@ export function DeletePart({ card }: { card: CatalogCard }) {
         <p>{frees}</p>
         <p>{words.final}</p>
         {remove.error ? <Refusal failure={failureFrom(remove.error)} /> : null}
-        <div className="row">
-          {/* First, so that the dialog begins with what does no harm. */}
-          <button type="button" className="button" onClick={() => dialog.current?.close()}>
-            {words.keep}
-          </button>
-          <button
-            type="button"
-            className="button danger"
-            aria-disabled={remove.isPending}
-            onClick={() => {
-              if (!remove.isPending) remove.mutate();
-            }}
-          >
-            {words.open(name)}
-          </button>
-        </div>
+        <KeepOrDelete
+          keep={words.keep}
+          remove={words.open(name)}
+          pending={remove.isPending}
+          onKeep={() => dialog.current?.close()}
+          onRemove={() => remove.mutate()}
+        />
       </dialog>
     </section>
   );

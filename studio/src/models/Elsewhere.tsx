@@ -8,7 +8,7 @@ import { failureFrom } from "../api/useModels";
 import { useText } from "../i18n";
 import { useTakeJob } from "../jobs/useJobs";
 import { SettingsContext } from "../settings/context";
-import { Composition } from "../ui/composing";
+import { useComposition } from "../ui/useComposition";
 import { Failed } from "../ui/Failed";
 
 /** Fetches what stands in no catalogue, by its source. */
@@ -131,7 +131,7 @@ interface FieldProps {
 
 /** A line of text in which Enter sends, except while an input method composes. */
 function TextField({ id, value, onValue, field, describedBy, invalid = false }: FieldProps) {
-  const composition = useRef(new Composition());
+  const { inForm } = useComposition();
   return (
     <input
       ref={field}
@@ -144,13 +144,7 @@ function TextField({ id, value, onValue, field, describedBy, invalid = false }: 
       aria-invalid={invalid}
       aria-describedby={describedBy}
       onChange={(event) => onValue(event.target.value)}
-      onCompositionStart={() => composition.current.start()}
-      onCompositionEnd={(event) => composition.current.end(event.timeStamp)}
-      onBlur={(event) => composition.current.end(event.timeStamp)}
-      onKeyDown={({ nativeEvent }) => {
-        if (nativeEvent.key === "Enter" && composition.current.owns(nativeEvent))
-          nativeEvent.preventDefault();
-      }}
+      {...inForm}
     />
   );
 }

@@ -7,7 +7,8 @@ import { CATALOGUES, useLanguage, useText } from "../i18n";
 import type { Catalogue, Language } from "../i18n/catalogue";
 import { bytes, count, decimal } from "../i18n/format";
 import { SettingsContext } from "../settings/context";
-import { belongsToInputMethod, Composition, isSendKey } from "../ui/composing";
+import { belongsToInputMethod, isSendKey } from "../ui/composing";
+import { useComposition } from "../ui/useComposition";
 import { Failed } from "../ui/Failed";
 import { SendIcon, StopIcon } from "../ui/icons";
 import { ask, tokensOfTaste, type Taste } from "./trying";
@@ -49,7 +50,7 @@ export function TryBox({ name, chats, languages, context }: TryProps) {
   const example = (speaks ? text : CATALOGUES.en).models.try.example;
   const [prompt, setPrompt] = useState("");
   const { answer, start, stop } = useTaste();
-  const composition = useRef(new Composition());
+  const { owns, following } = useComposition();
   const id = useId();
   const asking = answer?.state === "asking";
   const send = () => {
@@ -80,11 +81,9 @@ export function TryBox({ name, chats, languages, context }: TryProps) {
           aria-describedby={`${id}-hint`}
           value={prompt}
           onChange={(event) => setPrompt(event.target.value)}
-          onCompositionStart={() => composition.current.start()}
-          onCompositionEnd={(event) => composition.current.end(event.timeStamp)}
-          onBlur={(event) => composition.current.end(event.timeStamp)}
+          {...following}
           onKeyDown={(event) => {
-            if (composition.current.owns(event.nativeEvent)) return;
+            if (owns(event.nativeEvent)) return;
             if (!isSendKey(event, enterSends)) return;
             event.preventDefault();
             send();

@@ -6,7 +6,8 @@ import { failureFrom } from "../api/useModels";
 import { useLanguage, useText } from "../i18n";
 import { CopyButton } from "../ui/CopyButton";
 import { Failed } from "../ui/Failed";
-import { useComposition } from "./SecretField";
+import { useComposition } from "../ui/useComposition";
+import { KeepOrDelete } from "../ui/KeepOrDelete";
 import { moment } from "./time";
 import { useFault } from "./useFault";
 
@@ -84,7 +85,7 @@ function NewKey() {
   const [name, setName] = useState("");
   const [empty, setEmpty] = useState(false);
   const id = useId();
-  const composition = useComposition();
+  const { inForm } = useComposition();
   const make = useMutation({
     mutationFn: () => makeKey({ key: null }, name.trim()),
     networkMode: "always",
@@ -117,7 +118,7 @@ function NewKey() {
               aria-describedby={`${id}-fault`}
               aria-invalid={empty}
               onChange={(event) => setName(event.target.value)}
-              {...composition}
+              {...inForm}
             />
             <button type="submit" className="button" aria-disabled={make.isPending}>
               {words.make}
@@ -164,22 +165,13 @@ function DeleteKey({ one, onClose }: { one: ApiKey; onClose: () => void }) {
       <h2 id="delete-key-title">{words.ask(one.name)}</h2>
       <p>{words.final}</p>
       {remove.error ? <Failed failure={failureFrom(remove.error)} onRetry={null} /> : null}
-      <div className="row">
-        {/* First, so that the dialog begins with what does no harm. */}
-        <button type="button" className="button" onClick={onClose}>
-          {words.keep}
-        </button>
-        <button
-          type="button"
-          className="button danger"
-          aria-disabled={remove.isPending}
-          onClick={() => {
-            if (!remove.isPending) remove.mutate();
-          }}
-        >
-          {words.deleteOf(one.name)}
-        </button>
-      </div>
+      <KeepOrDelete
+        keep={words.keep}
+        remove={words.deleteOf(one.name)}
+        pending={remove.isPending}
+        onKeep={onClose}
+        onRemove={() => remove.mutate()}
+      />
     </>
   );
 }

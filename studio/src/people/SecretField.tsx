@@ -1,7 +1,7 @@
-import { useId, useRef, useState } from "react";
+import { useId, useState } from "react";
 
 import { useText } from "../i18n";
-import { Composition } from "../ui/composing";
+import { useComposition } from "../ui/useComposition";
 
 interface Props {
   label: string;
@@ -18,6 +18,7 @@ interface Props {
 export function SecretField(props: Props) {
   const text = useText();
   const [shown, setShown] = useState(false);
+  const { inForm } = useComposition();
   const id = useId();
   return (
     <div className="entry">
@@ -35,7 +36,7 @@ export function SecretField(props: Props) {
           aria-describedby={props.describedBy}
           aria-invalid={props.invalid ?? false}
           onChange={(event) => props.onValue(event.target.value)}
-          {...useComposition()}
+          {...inForm}
         />
         <button
           type="button"
@@ -48,22 +49,4 @@ export function SecretField(props: Props) {
       </div>
     </div>
   );
-}
-
-/** Handlers that keep an Enter of an input method from sending the form. */
-export function useComposition() {
-  const composition = useRef(new Composition());
-  return {
-    onCompositionStart: () => composition.current.start(),
-    onCompositionEnd: (event: { timeStamp: number }) => composition.current.end(event.timeStamp),
-    onBlur: (event: { timeStamp: number }) => composition.current.end(event.timeStamp),
-    onKeyDown: ({
-      nativeEvent,
-    }: {
-      nativeEvent: Parameters<Composition["owns"]>[0] & { preventDefault: () => void };
-    }) => {
-      if (nativeEvent.key === "Enter" && composition.current.owns(nativeEvent))
-        nativeEvent.preventDefault();
-    },
-  };
 }

@@ -5,7 +5,8 @@ import { signIn } from "../api/people";
 import { failureFrom } from "../api/useModels";
 import { useText } from "../i18n";
 import { BrandIcon } from "../ui/icons";
-import { SecretField, useComposition } from "./SecretField";
+import { useComposition } from "../ui/useComposition";
+import { SecretField } from "./SecretField";
 import { useFault } from "./useFault";
 import { keepOnlyOf, wantedFrom } from "./ways";
 import "./people.css";
@@ -19,7 +20,7 @@ export function SignInPage() {
   const [empty, setEmpty] = useState(false);
   const id = useId();
   const first = useRef<HTMLInputElement>(null);
-  const composition = useComposition();
+  const { inForm } = useComposition();
   const enter = useMutation({
     mutationFn: () => signIn({ key: null }, name, password),
     networkMode: "always",
@@ -67,7 +68,7 @@ export function SignInPage() {
             value={name}
             aria-describedby={`${id}-fault`}
             onChange={(event) => setName(event.target.value)}
-            {...composition}
+            {...inForm}
           />
         </div>
         <SecretField

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState } from "react";
 
 import { LONGEST_QUERY } from "../api/search";
 import { useText } from "../i18n";
-import { Composition } from "../ui/composing";
+import { useComposition } from "../ui/useComposition";
 
 interface Props {
   words: string;
@@ -22,7 +22,7 @@ export function SearchField({ words, onWords }: Props) {
   const [composing, setComposing] = useState(false);
   const [said, setSaid] = useState(words);
   const field = useRef<HTMLInputElement>(null);
-  const composition = useRef(new Composition());
+  const { inForm } = useComposition();
   const latest = useRef(onWords);
   useEffect(() => {
     latest.current = onWords;
@@ -41,8 +41,8 @@ export function SearchField({ words, onWords }: Props) {
     }, PAUSE);
     return () => clearTimeout(timer);
   }, [typed, said, composing]);
-  const ended = (at: number) => {
-    composition.current.end(at);
+  const ended = (event: { timeStamp: number }) => {
+    inForm.onCompositionEnd(event);
     setComposing(false);
   };
   return (
@@ -66,16 +66,13 @@ export function SearchField({ words, onWords }: Props) {
         spellCheck={false}
         value={typed}
         onChange={(event) => setTyped(event.target.value)}
+        {...inForm}
         onCompositionStart={() => {
-          composition.current.start();
+          inForm.onCompositionStart();
           setComposing(true);
         }}
-        onCompositionEnd={(event) => ended(event.timeStamp)}
-        onBlur={(event) => ended(event.timeStamp)}
-        onKeyDown={({ nativeEvent }) => {
-          if (nativeEvent.key === "Enter" && composition.current.owns(nativeEvent))
-            nativeEvent.preventDefault();
-        }}
+        onCompositionEnd={ended}
+        onBlur={ended}
       />
     </form>
   );

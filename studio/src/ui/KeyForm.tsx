@@ -1,9 +1,9 @@
-import { use, useId, useRef, useState } from "react";
+import { use, useId, useState } from "react";
 
 import { useText } from "../i18n";
 import { SettingsContext } from "../settings/context";
 import { isKey } from "../settings/settings";
-import { Composition } from "./composing";
+import { useComposition } from "./useComposition";
 
 /** Asks for the server's key where it is missed. */
 export function KeyForm({ onSaved, save }: { onSaved: (key: string) => void; save?: string }) {
@@ -12,7 +12,7 @@ export function KeyForm({ onSaved, save }: { onSaved: (key: string) => void; sav
   const [key, setKey] = useState("");
   const [shown, setShown] = useState(false);
   const [fault, setFault] = useState("");
-  const composition = useRef(new Composition());
+  const { inForm } = useComposition();
   const id = useId();
   const submit = () => {
     const value = key.trim();
@@ -44,13 +44,7 @@ export function KeyForm({ onSaved, save }: { onSaved: (key: string) => void; sav
           aria-invalid={fault !== ""}
           aria-describedby={`${id}-fault ${id}-where`}
           onChange={(event) => setKey(event.target.value)}
-          onCompositionStart={() => composition.current.start()}
-          onCompositionEnd={(event) => composition.current.end(event.timeStamp)}
-          onBlur={(event) => composition.current.end(event.timeStamp)}
-          onKeyDown={({ nativeEvent }) => {
-            if (nativeEvent.key === "Enter" && composition.current.owns(nativeEvent))
-              nativeEvent.preventDefault();
-          }}
+          {...inForm}
         />
         <button type="button" className="button quiet" onClick={() => setShown(!shown)}>
           {shown ? text.key.hide : text.key.show}

@@ -1,6 +1,6 @@
 import { useEffect, useId, useRef, useState } from "react";
 
-import { Composition } from "./composing";
+import { useComposition } from "./useComposition";
 
 interface Props {
   label: string;
@@ -19,7 +19,7 @@ interface Props {
 export function LineForm({ label, value, save, maxLength, offers, onSave, onCancel }: Props) {
   const [typed, setTyped] = useState(value);
   const field = useRef<HTMLInputElement>(null);
-  const composition = useRef(new Composition());
+  const { owns, following } = useComposition();
   const done = useRef(false);
   const id = useId();
   useEffect(() => field.current?.select(), []);
@@ -47,15 +47,14 @@ export function LineForm({ label, value, save, maxLength, offers, onSave, onCanc
         list={offers ? id : undefined}
         autoFocus
         onChange={(event) => setTyped(event.target.value)}
-        onCompositionStart={() => composition.current.start()}
-        onCompositionEnd={(event) => composition.current.end(event.timeStamp)}
+        {...following}
         onBlur={(event) => {
-          composition.current.end(event.timeStamp);
+          following.onBlur(event);
           if (save === undefined) submit();
         }}
         onKeyDown={(event) => {
           event.stopPropagation(); // keys of the list around it
-          if (composition.current.owns(event.nativeEvent)) {
+          if (owns(event.nativeEvent)) {
             if (event.key === "Enter") event.preventDefault();
             return;
           }
