@@ -375,6 +375,14 @@ async def test_models_title_conversations_once(store: Store) -> None:
         ("\n\n", None),
         ("*", None),
         ("x" * 200, "x" * 60),
+        (
+            "The capital of Japan is Tokyo.  Japan is a country in East",
+            "The capital of Japan is Tokyo",
+        ),
+        ("東京の天気。晴れです", "東京の天気"),
+        ("To bake without yeast, you need to use a dough that contains", None),
+        ("Give each message a short title of two", None),
+        ("tallest mountain in Africa", None),
     ],
 )
 def test_titles_are_cleaned(said: str, title: str | None) -> None:

@@ -8,27 +8,32 @@ from sqlalchemy import Connection
 
 from kataribe.base.abilities import check_abilities
 from kataribe.base.errors import KataribeError
-from kataribe.base.lm import RegexFormat, Request, Sampling, reply
-from kataribe.base.messages import text_message, text_of
+from kataribe.base.lm import Request, Sampling, reply
+from kataribe.base.messages import Role, text_message, text_of
 from kataribe.store import conversations, messages
 from kataribe.store.conversations import Conversation
 from kataribe.store.database import Store
-from kataribe.store.messages import Message
 from kataribe.use.chats.values import Models
 
 LONGEST = 60
 """Characters of a title: what a list shows in one line."""
 
-ASKING = (
-    "Write a title for this conversation: at most six words, in the language of the question, "
-    "no quotation marks, nothing else."
-)
+ASKING = "Give each message a short title of two to six words, in its language. Only the title."
 
-FORM = RegexFormat(r"[^\s\"'*#`「」][^\n\"*#`「」]{2,58}[^\s\"'*#`「」.。]")
-"""One line without decoration; models that can be held to a form are."""
+EXAMPLES = (
+    ("Can you tell me which mountain in Africa is the tallest?", "Tallest mountain in Africa"),
+    ("パンを家で焼く方法を教えてください。", "家でのパンの焼き方"),
+    ("Write a Rust function that counts the words of a file.", "Counting words in Rust"),
+)
+"""Small models do as they are shown; told only, they repeat what they are told."""
+
+_ROLES: tuple[Role, Role] = ("user", "assistant")
+
+MOST_WORDS = 8
+"""With more it is an answer, not a title."""
 
 _PART = 600
-"""Characters of question and reply that a title is made from."""
+"""Characters of the question that a title is made from."""
 
 
 def first_words(question: str) -> str:
@@ -38,42 +43,46 @@ def first_words(question: str) -> str:
 
 
 async def make_title(store: Store, models: Models, conversation: str, reply: str) -> str | None:
-    """A title from a reply and its question, by the model that answered."""
+    """A title for the question of a reply, by the model that answered it."""
 
-    def look(tx: Connection) -> tuple[str, Message]:
+    def look(tx: Connection) -> tuple[str, str | None]:
         answer = messages.get(tx, conversation, reply)
         assert answer.parent is not None  # a reply answers something
-        return messages.get(tx, conversation, answer.parent).text, answer
+        return messages.get(tx, conversation, answer.parent).text, answer.model
 
-    question, answer = await store.read(look)
-    if answer.model is None:
-        return None
-    return await title_of(models, answer.model, question, answer.text)
+    question, model = await store.read(look)
+    return None if model is None else await title_of(models, model, question)
 
 
-async def title_of(models: Models, model: str, question: str, answer: str) -> str | None:
+async def title_of(models: Models, model: str, question: str) -> str | None:
     """A title by the model; None where it made none that can be shown."""
-    talk = f"{question[:_PART]}\n\n{answer[:_PART]}"
-    messages = (text_message("user", f"{talk}\n\n---\n{ASKING}"),)
+    shown = [
+        text_message(role, words)
+        for example in EXAMPLES
+        for role, words in zip(_ROLES, example, strict=True)
+    ]
+    asked = text_message("user", question[:_PART])
     sampling = Sampling(temperature=0.0, max_tokens=24)
+    request = Request((text_message("system", ASKING), *shown, asked), sampling, stop=("\n",))
     try:
         async with models.lease(model) as lm:
-            request = Request(messages, sampling=sampling)
-            if lm.capabilities.structured_output:
-                request = Request(messages, sampling=sampling, response_format=FORM)
             check_abilities(lm.name, lm.capabilities, request)
-            said = text_of((await reply(lm, request)).message)
+            return cleaned(text_of((await reply(lm, request)).message))
     except KataribeError:
         return None  # the first words of the question stand instead
-    return cleaned(said)
 
 
 def cleaned(said: str) -> str | None:
     """What a model said as a title, or None for something that is none."""
     line = next((line for line in said.strip().splitlines() if line.strip()), "")
     line = re.sub(r"^(title|タイトル|題名)\s*[:：]\s*", "", line.strip(), flags=re.IGNORECASE)
+    line = re.split(r"(?<=\w)[.!?]\s|[。！？]", line)[0]  # one sentence
     line = line.strip(" \"'*#`「」『』“”.。").strip()
-    return line[:LONGEST] if len(line) >= 2 else None
+    examples = {title.casefold() for _, title in EXAMPLES}
+    repeats = line.casefold() in examples or line.casefold() in ASKING.casefold()
+    if len(line) < 2 or len(line.split()) > MOST_WORDS or repeats:
+        return None
+    return line[:LONGEST]
 
 
 def keep_title(tx: Connection, owner: str, id_: str, title: str) -> Conversation:
