@@ -69,7 +69,17 @@ function body(messages: Message[], head: string | null, version = 1): Conversati
     role,
     length: text.length,
   }));
-  return { summary, system: "", sampling: {}, head, version, nodes, messages, queue: [] };
+  return {
+    summary,
+    system: "",
+    sampling: {},
+    head,
+    version,
+    nodes,
+    messages,
+    queue: [],
+    votes: {},
+  };
 }
 
 class MemoryStorage {
@@ -140,6 +150,13 @@ describe("words that arrive", () => {
     expect(shelf.write("a", "text", 2, "e two")).toBe("done");
     expect(text()).toBe("one two");
     expect(shelf.get("a")?.state).toBe("writing");
+  });
+
+  it("come with the number of tokens, where the model counts them", () => {
+    shelf.write("a", "text", 0, "one ", 3);
+    expect(shelf.get("a")?.written).toBe(3);
+    shelf.write("a", "text", 4, "two");
+    expect(shelf.get("a")?.written).toBe(3);
   });
 
   it("with words missing before them are a gap", () => {
@@ -261,7 +278,7 @@ describe("this tab's copy", () => {
     line.tellOf("head", { conversation: "c", head: "a2", version: 5 });
     expect(shown()?.path).toEqual(["q1", "a1", "q2", "a2"]);
     expect(shown()?.live).toEqual(["a2"]);
-    line.tellOf("delta", { id: "a2", kind: "text", at: 0, text: "words" });
+    line.tellOf("delta", { id: "a2", kind: "text", at: 0, text: "words", tokens: 0 });
     expect(chats.shelf.get("a2")?.text).toBe("words");
     line.tellOf("message", message("a2", "q2", { state: "done", text: "words" }));
     expect(shown()?.live).toEqual([]);
@@ -318,9 +335,59 @@ describe("this tab's copy", () => {
       return [message("a1", "q1", { state: "writing", text: "all of it" })];
     };
     line.tellOf("message", message("a9", "q1", { text: "all" }));
-    line.tellOf("delta", { id: "a9", kind: "text", at: 7, text: "it" });
+    line.tellOf("delta", { id: "a9", kind: "text", at: 7, text: "it", tokens: 0 });
     await settle();
     expect(reads).toBe(1);
+  });
+
+  describe("while it is read for the first time", () => {
+    const joined = { conversation: "c", version: 1, head: "a1", queue: [], live: [] };
+    const waits = { id: "w", text: "later", attachments: [], models: [], created_at: 0 };
+    let asked: number;
+    let answer: (told: ConversationBody) => void;
+
+    beforeEach(() => {
+      asked = 0;
+      server.open = () => {
+        asked += 1;
+        return new Promise((done) => (answer = done));
+      };
+      chats.watch("c");
+    });
+    const read = (version: number) =>
+      body([question("q1", null), message("a1", "q1", { state: "done" })], "a1", version);
+
+    it("is asked for once, and what was told meanwhile is not lost", async () => {
+      const live = message("a2", "q1", { text: "so far" });
+      line.tellOf("joined", { ...joined, queue: [waits], live: [live] });
+      answer(read(1));
+      await settle();
+      expect(asked).toBe(1);
+      expect(shown()?.queue).toEqual([waits]);
+      expect(shown()?.live).toEqual(["a2"]);
+    });
+
+    it("is asked for again where the answer is older than what was told", async () => {
+      line.tellOf("joined", { ...joined, version: 2 });
+      answer(read(1));
+      await settle();
+      expect(asked).toBe(2);
+      answer(read(2));
+      await settle();
+      expect(asked).toBe(2);
+    });
+
+    it("is asked for again when something happened in it", async () => {
+      line.tellOf("joined", joined);
+      line.tellOf("queue", { conversation: "c", queue: [waits] });
+      answer(read(1));
+      await settle();
+      expect(asked).toBe(2);
+      answer({ ...read(2), queue: [waits] });
+      await settle();
+      expect(shown()?.queue).toEqual([waits]);
+      expect(asked).toBe(2);
+    });
   });
 
   it("learns on joining that a reply ended while nobody listened", async () => {

@@ -13,7 +13,8 @@ export interface ServerEvents {
     live: Message[];
   };
   message: Message;
-  delta: { id: string; kind: "text" | "reasoning"; at: number; text: string };
+  /** `tokens`: all that the model has written by then; 0 where it does not say. */
+  delta: { id: string; kind: "text" | "reasoning"; at: number; text: string; tokens: number };
   progress: { id: string; progress: Progress | null };
   queue: { conversation: string; queue: Queued[] };
   head: { conversation: string; head: string | null; version: number };
@@ -40,6 +41,8 @@ export interface EventWorld {
 
 /** The server sends a comment every 10 s; silence much longer than that is a dead line. */
 const SILENCE = 25_000;
+/** Events of the conversation that is watched; of one that is left they are not wanted any more. */
+const OF_ONE = new Set(["joined", "message", "delta", "progress"]);
 const PAUSES = [250, 500, 1000, 2000, 4000];
 
 /**
@@ -53,9 +56,13 @@ export class EventLine {
   /** Why the line was lost, as far as the server said. */
   failure: Failure | null = null;
   private conversation: string | null = null;
+  /** What the newest request for the line asked for. */
+  private asked: string | null = null;
   private wanted = false;
   private tries = 0;
   private abort: AbortController | null = null;
+  /** The line of the conversation before; it tells on until the next one is open. */
+  private leaving: AbortController | null = null;
   private cancelPause: (() => void) | null = null;
   private readonly listeners = new Map<EventName, Set<(data: never) => void>>();
   private readonly stateListeners = new Set<() => void>();
@@ -93,7 +100,17 @@ export class EventLine {
   watch(conversation: string | null): void {
     if (conversation === this.conversation) return;
     this.conversation = conversation;
-    if (this.state !== "off") this.again();
+    // A page that gives way to another takes its own off first: only the last word counts.
+    queueMicrotask(() => this.turn());
+  }
+
+  /** Turns to another conversation. An open line is held meanwhile, so that nothing is missed. */
+  private turn(): void {
+    if (this.state === "off" || this.asked === this.conversation) return;
+    if (this.state !== "open") return this.again();
+    if (this.leaving) this.abort?.abort();
+    else this.leaving = this.abort;
+    void this.listen();
   }
 
   /** The tab was shown or hidden. */
@@ -115,7 +132,13 @@ export class EventLine {
     this.cancelPause = null;
     this.abort?.abort();
     this.abort = null;
+    this.leave();
     this.become(state);
+  }
+
+  private leave(): void {
+    this.leaving?.abort();
+    this.leaving = null;
   }
 
   private become(state: LineState, why: Failure | null = null): void {
@@ -128,6 +151,7 @@ export class EventLine {
   private async listen(): Promise<void> {
     const abort = new AbortController();
     this.abort = abort;
+    this.asked = this.conversation;
     const where =
       this.conversation === null ? "" : `?conversation=${encodeURIComponent(this.conversation)}`;
     let why: Failure | null = null;
@@ -138,6 +162,7 @@ export class EventLine {
       });
       if (abort.signal.aborted) return;
       this.tries = 0;
+      this.leave();
       this.become("open");
       if (response.body) await this.follow(response.body, abort);
     } catch (error) {
@@ -145,10 +170,11 @@ export class EventLine {
     }
     if (this.abort !== abort) return; // closed, or replaced by another
     this.abort = null;
-    if (why?.kind === "gone" && this.conversation !== null) {
+    this.leave();
+    if (why?.kind === "gone" && this.asked !== null) {
       // The conversation went; what happens to the others is still told.
-      this.tell({ event: "gone", data: JSON.stringify({ id: this.conversation }) });
-      this.conversation = null;
+      this.tell({ event: "gone", data: JSON.stringify({ id: this.asked }) });
+      if (this.conversation === this.asked) this.conversation = null;
       return this.again();
     }
     this.become("lost", why);
@@ -169,7 +195,8 @@ export class EventLine {
         const cancel = this.world.after(SILENCE, () => void reader.cancel().catch(() => undefined));
         const { done, value } = await reader.read().finally(cancel);
         if (done || abort.signal.aborted) return;
-        for (const event of parser.push(value)) this.tell(event);
+        for (const event of parser.push(value))
+          if (this.abort === abort || !OF_ONE.has(event.event)) this.tell(event);
       }
     } finally {
       await reader.cancel().catch(() => undefined);

@@ -24,6 +24,8 @@ export class Chats {
   private readonly open = new Map<Id, Shown>();
   private readonly reading = new Set<Id>();
   private readonly rereading = new Set<Id>();
+  /** What was told of conversations while they were read for the first time. */
+  private readonly early = new Map<Id, ServerEvents["joined"]>();
   private readonly wanted = new Map<Id, Set<Id>>();
   private readonly listeners = new Set<() => void>();
   readonly shelf: Shelf;
@@ -39,8 +41,8 @@ export class Chats {
     this.shelf = new Shelf(world.soon);
     line.on("joined", (event) => this.joined(event));
     line.on("message", (event) => this.message(event));
-    line.on("delta", ({ id, kind, at, text }) => {
-      if (this.shelf.write(id, kind, at, text) === "gap") this.want([id]);
+    line.on("delta", ({ id, kind, at, text, tokens }) => {
+      if (this.shelf.write(id, kind, at, text, tokens) === "gap") this.want([id]);
       else this.wrote(id);
     });
     line.on("progress", ({ id, progress }) => this.shelf.progress(id, progress));
@@ -114,7 +116,10 @@ export class Chats {
       this.unread(id, failureIn(error));
     } finally {
       this.reading.delete(id);
+      const early = this.early.get(id);
+      this.early.delete(id);
       if (this.rereading.delete(id)) void this.read(id);
+      else if (early) this.joined(early);
     }
   }
 
@@ -197,11 +202,16 @@ export class Chats {
   /** Replaces a conversation by what `next` makes of it. */
   change(id: Id, next: (shown: Shown) => Shown): void {
     const shown = this.open.get(id);
-    if (!shown) return;
+    if (!shown) return this.missed(id);
     const then = next(shown);
     if (then === shown) return;
     if (then.sending !== shown.sending) this.outbox.write(id, then.sending);
     this.put(then);
+  }
+
+  /** Something happened in a conversation that is not here yet: it may have been read before. */
+  private missed(id: Id): void {
+    if (this.reading.has(id)) this.rereading.add(id);
   }
 
   put(shown: Shown): void {
@@ -218,6 +228,10 @@ export class Chats {
     const { conversation, version, queue, live } = event;
     const shown = this.open.get(conversation);
     for (const message of live) this.shelf.put(message);
+    if (!shown && this.reading.has(conversation)) {
+      this.early.set(conversation, event);
+      return;
+    }
     if (shown?.state !== "here" || shown.version !== version) void this.read(conversation);
     this.change(conversation, (known) => {
       // Lower than ours: the server's database is an older one now, and still the truth.
@@ -235,7 +249,8 @@ export class Chats {
   private message(message: Message): void {
     const id = this.watched;
     const shown = id === null ? undefined : this.open.get(id);
-    if (id === null || !shown) return;
+    if (id === null) return;
+    if (!shown) return this.missed(id);
     const { parent } = message;
     const strange = parent !== null && !shown.tree.has(parent) && !shown.tree.has(message.id);
     this.place(id, message);
