@@ -46,10 +46,16 @@ class Store:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._writer = threading.Lock()
-        with _told(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._engine = _engine(path)
-            upgrade(self._engine, path)
+        try:
+            with _told(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                self._engine = _engine(path)
+                upgrade(self._engine, path)
+        except OSError as error:
+            raise StorageError(
+                f"The database {path} cannot be opened: {error.strerror}. "
+                "Choose another workspace with KATARIBE_HOME, or mend its rights."
+            ) from error
         # Threads of its own: in those that everybody shares, a few writers that wait for their
         # turn would keep every reader out. Writers take turns anyway, so one thread is enough.
         self._writes = ThreadPoolExecutor(1, thread_name_prefix="store-write")
@@ -138,18 +144,13 @@ def _engine(path: Path) -> sa.Engine:
 
 @contextlib.contextmanager
 def _told(path: Path) -> Iterator[None]:
-    """Failures of the file and the disk as `StorageError`s."""
+    """What SQLite says of the file and the disk as `StorageError`s; other failures pass."""
     try:
         yield
     except DBAPIError as error:
         raise _explained(path, error.orig) from error
     except sqlite3.Error as error:
         raise _explained(path, error) from error
-    except OSError as error:
-        raise StorageError(
-            f"The database {path} cannot be opened: {error.strerror}. "
-            "Choose another workspace with KATARIBE_HOME, or mend its rights."
-        ) from error
 
 
 def _explained(path: Path, error: BaseException | None) -> Exception:

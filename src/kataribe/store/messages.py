@@ -151,21 +151,23 @@ def path(nodes: Iterable[Node], to: str | None) -> list[str]:
 
 def branch(tx: Connection, conversation: str, to: str) -> tuple[Spoken, ...]:
     """What was said on the branch that ends at `to`, oldest first; without all else, for speed."""
-    query = sa.select(messages.c.id, messages.c.parent).where(
-        messages.c.conversation == conversation, messages.c.deleted_at.is_(None)
+    here = messages.c.conversation == conversation, messages.c.deleted_at.is_(None)
+    above = (
+        sa.select(messages.c.key, messages.c.parent, sa.literal(0).label("depth"))
+        .where(messages.c.id == to, *here)
+        .cte("above", recursive=True)
     )
-    parents = {row.id: row.parent for row in tx.execute(query)}
-    ids: list[str] = []
-    above: str | None = to
-    while above is not None and above in parents:
-        ids.append(above)
-        above = parents[above]
-    words: dict[str, Spoken] = {}
-    for start in range(0, len(ids), AT_A_TIME):
-        part = messages.c.id.in_(ids[start : start + AT_A_TIME])
-        rows = tx.execute(sa.select(messages.c.id, messages.c.role, messages.c.text).where(part))
-        words.update((row.id, Spoken(*row)) for row in rows)
-    return tuple(words[id_] for id_ in reversed(ids))
+    above = above.union_all(
+        sa.select(messages.c.key, messages.c.parent, above.c.depth + 1)
+        .join(above, messages.c.id == above.c.parent)
+        .where(*here)
+    )
+    query = (
+        sa.select(messages.c.id, messages.c.role, messages.c.text)
+        .join(above, messages.c.key == above.c.key)
+        .order_by(above.c.depth.desc())
+    )
+    return tuple(Spoken(*row) for row in tx.execute(query))
 
 
 def newest_below(nodes: Iterable[Node], id_: str) -> str:

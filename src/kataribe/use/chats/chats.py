@@ -78,9 +78,10 @@ class Chats:
         """A person says something; see `Said.when`."""
         self._check_open()
         async with self._changing.one(id_):
+            runs = self._replies.of(id_) if said.when != "queue" else []
             check = partial(turns.check, owner=owner, id_=id_, said=said)
-            stops = await self.store.read(check) and said.when != "queue"
-            stopped = await self._replies.stop(self._replies.of(id_)) if stops else {}
+            stops = bool(runs) and await self.store.read(check)  # nothing stops for a refused one
+            stopped = await self._replies.stop(runs) if stops else {}
             work = partial(turns.say, owner=owner, id_=id_, said=said, stopped=stopped)
             turn = await self._changing.step(owner, id_, stopped, work)
             self._carry_out(owner, turn)
