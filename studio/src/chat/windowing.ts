@@ -19,6 +19,8 @@ const NEAR = 32;
 /** Pixels drawn beyond what is seen, and how near to its edge the next ones are drawn. */
 const AHEAD = 1200;
 const EDGE = 500;
+/** The same for what is drawn first: little, so that it is seen soon. */
+const AT_FIRST = 100;
 
 /**
  * Draws only the rows of a long list that are near what is seen.
@@ -40,6 +42,8 @@ export class Windowing {
   private anchor: { key: string; top: number } | null = null;
   /** A row that was asked for, held until the reader moves. */
   private pinned: string | null = null;
+  private ahead = AT_FIRST;
+  private cancelWider: (() => void) | null = null;
   private drawn: Drawn = { from: 0, to: 0, before: 0, after: 0, atEnd: true };
 
   readonly subscribe = (listener: () => void): (() => void) => {
@@ -69,6 +73,8 @@ export class Windowing {
         box.removeEventListener(name, onMove);
       this.observer?.disconnect();
       this.observer = null;
+      this.cancelWider?.();
+      this.cancelWider = null;
       this.box = null;
     };
   };
@@ -179,8 +185,8 @@ export class Windowing {
       (to < count && offset(to) < bottom + EDGE);
     const tooMany = offset(to) - offset(from) > box.clientHeight + 6 * AHEAD;
     if (tooFew || tooMany) {
-      from = this.rowAt(top - AHEAD);
-      to = Math.min(count, this.rowAt(bottom + AHEAD) + 1);
+      from = this.rowAt(top - this.ahead);
+      to = Math.min(count, this.rowAt(bottom + this.ahead) + 1);
     }
     const next = { from, to, before: offset(from), after: total - offset(to), atEnd };
     const now = this.drawn;
@@ -193,7 +199,16 @@ export class Windowing {
     )
       return;
     this.drawn = next;
+    if (this.ahead < AHEAD && to > from) this.widenSoon();
     for (const listener of [...this.listeners]) listener();
+  }
+
+  /** Draws what is beyond, when what is seen has been painted. */
+  private widenSoon(): void {
+    this.cancelWider ??= whenIdle(() => {
+      this.ahead = AHEAD;
+      this.settle();
+    });
   }
 
   /** What is to be seen at the top: a row that was asked for and is not drawn yet, or what is. */
@@ -215,6 +230,16 @@ export class Windowing {
     }
     return low;
   }
+}
+
+/** Calls `run` when the browser has nothing to do; gives what takes it back. */
+function whenIdle(run: () => void): () => void {
+  if ("requestIdleCallback" in window) {
+    const handle = requestIdleCallback(run, { timeout: 300 });
+    return () => cancelIdleCallback(handle);
+  }
+  const timer = setTimeout(run, 50); // Safari
+  return () => clearTimeout(timer);
 }
 
 function topIn(box: HTMLElement, element: HTMLElement): number {
