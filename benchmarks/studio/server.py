@@ -60,7 +60,7 @@ class PacedLM:
                 # By the clock and not from token to token: lateness must not add up.
                 await asyncio.sleep(max(0.0, began + place / rate - time.monotonic()))
                 said.append(piece)
-                yield TextDelta(piece)
+                yield TextDelta(piece, tokens=place + 1)
         finally:
             tell("wrote", tokens=len(said), seconds=time.monotonic() - began)
         yield Finished(text_message("assistant", "".join(said)), Usage(0, len(said)), "stop")

@@ -213,8 +213,12 @@ async def test_ratings_and_votes(http: httpx.AsyncClient, stage: Stage) -> None:
     vote = {"id": new_id(), "group": group, "winner": second, "shown": [second, first]}
     kept = await http.post(f"{talk.at}/votes", json={**vote, "blind": True})
     assert kept.json()["winner"] == second
-    assert (await talk.get())["head"] == second
-    assert seen["head"] == first
+    after = await talk.get()
+    assert (after["head"], after["votes"]) == (second, {group: second})
+    assert (seen["head"], seen["votes"]) == (first, {})
+    tie = {"id": new_id(), "group": group, "winner": None, "shown": [first, second]}
+    await http.post(f"{talk.at}/votes", json={**tie, "blind": False})
+    assert (await talk.get())["votes"] == {group: None}
 
 
 BAD: list[tuple[dict[str, Any], str]] = [

@@ -66,19 +66,24 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class TextDelta:
-    """The next piece of the reply: whole characters only."""
+    """The next piece of the reply: whole characters only.
+
+    `tokens`: how many the choice has drawn up to here; 0 where the model does not say.
+    """
 
     text: str
     index: int = 0
     logprobs: tuple[TokenLogprob, ...] = ()
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class ReasoningDelta:
-    """The next piece of what the model thinks before it answers."""
+    """The next piece of what the model thinks before it answers; `tokens` as in `TextDelta`."""
 
     text: str
     index: int = 0
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from kataribe.serve.intake import read_body
 from kataribe.serve.shapes import conversations as shapes
 from kataribe.serve.telling import to_bytes
 from kataribe.serve.who import owner_of
-from kataribe.store import conversations, messages, preferences, purge, queue
+from kataribe.store import conversations, messages, preferences, purge, queue, votes
 from kataribe.store.attachments import of_messages as files_of
 from kataribe.store.tables import LIVE
 
@@ -43,6 +43,7 @@ class _Seen:
     messages: tuple[Message, ...]
     items: tuple[Item, ...]
     files: Mapping[str, Sequence[Attachment]]
+    votes: Mapping[str, str | None]
 
 
 def conversations_router(desk: Desk) -> APIRouter:
@@ -206,7 +207,8 @@ async def shown(desk: Desk, owner: str, id_: str, tail: int = TAIL) -> Response:
         wanted = branch[max(0, len(branch) - tail) :]
         items = queue.waiting(tx, id_)
         files = {**files_of(tx, wanted), **queue.files(tx, items)}
-        return _Seen(conversation, tree, messages.read(tx, id_, wanted), items, files)
+        found = messages.read(tx, id_, wanted)
+        return _Seen(conversation, tree, found, items, files, votes.winners(tx, owner, id_))
 
     rooms = rooms_of(desk)
     seen = await rooms.store.read(look)
@@ -223,6 +225,7 @@ async def shown(desk: Desk, owner: str, id_: str, tail: int = TAIL) -> Response:
         nodes=[],
         messages=_with_words(desk, seen.messages, seen.files),
         queue=talking.queued(seen.items, seen.files),
+        votes=dict(seen.votes),
     )
     body = {**told.model_dump(mode="json"), "nodes": talking.nodes(seen.nodes)}
     return Response(to_bytes(body), media_type="application/json")

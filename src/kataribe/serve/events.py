@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
@@ -137,8 +138,7 @@ async def _told(desk: Desk, told: news.Told) -> bytes:
     read = rooms_of(desk).store.read
     match what:
         case news.Delta():
-            value = {"id": what.id, "kind": what.kind, "at": what.at, "text": what.text}
-            return _frame("delta", value)
+            return _frame("delta", dataclasses.asdict(what))
         case news.WaitsNow():
             shown = talking.progress(what.waits)
             return _frame("progress", {"id": what.id, "progress": shown and _plain(shown)})

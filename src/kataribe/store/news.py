@@ -40,12 +40,17 @@ class MessageChanged:
 
 @dataclass(frozen=True, slots=True)
 class Delta:
-    """Further words of a reply; `at` counts UTF-16 units of that field before them."""
+    """Further words of a reply.
+
+    `at` counts UTF-16 units of that field before them, `tokens` all that the model has written by
+    then; 0 where it does not say.
+    """
 
     id: str
     kind: Literal["text", "reasoning"]
     at: int
     text: str
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy as sa
@@ -61,3 +61,11 @@ def keep(tx: Connection, owner: str, conversation: str, vote: Vote) -> Vote:
         )
     )
     return vote
+
+
+def winners(tx: Connection, owner: str, conversation: str) -> Mapping[str, str | None]:
+    """The person's votes in a conversation: by group the winner, None for a tie."""
+    query = sa.select(votes.c.group, votes.c.winner).where(
+        votes.c.conversation == conversation, votes.c.owner == owner
+    )
+    return {row.group: row.winner for row in tx.execute(query)}

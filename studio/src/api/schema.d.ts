@@ -1889,6 +1889,13 @@ export interface components {
              * @description In order.
              */
             queue: components["schemas"]["Queued"][];
+            /**
+             * Votes
+             * @description The person's votes on replies side by side, by group: the winner, null for a tie.
+             */
+            votes: {
+                [key: string]: string | null;
+            };
         };
         /**
          * ConversationChange

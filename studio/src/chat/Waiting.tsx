@@ -4,7 +4,7 @@ import { steadyNow } from "../conversation/clock";
 import type { Message, Progress } from "../conversation/types";
 import { useLanguage, useText } from "../i18n";
 import type { Catalogue, Language } from "../i18n/catalogue";
-import { bytes, count } from "../i18n/format";
+import { bytes, count, decimal } from "../i18n/format";
 
 /** Seconds from which on an estimate is worth saying. */
 const LONG = 3;
@@ -42,36 +42,42 @@ export function progressLine(
   return text.wait[stage](show(language, done), total === null ? null : show(language, total));
 }
 
-/** While words come: how fast. The page sees words, not tokens, so it counts characters. */
+/** While words come: how fast. Where the model does not count its tokens, characters are counted. */
 export function WritingNow({ reply }: { reply: Message }) {
   const text = useText();
   const language = useLanguage();
-  const rate = useRate(reply.text.length + reply.reasoning.length);
+  const characters = useRate(reply.text.length + reply.reasoning.length);
+  const tokens = useRate(reply.written ?? null);
   if (reply.state !== "writing") return null;
   return (
     <span className="waiting">
       <span className="pulse" aria-hidden="true" />
-      {rate === null || rate < 1 ? text.wait.writing : text.wait.writingAt(count(language, rate))}
+      {tokens !== null && tokens >= 0.1
+        ? text.wait.tokensAt(decimal(language, tokens, tokens < 10 ? 1 : 0))
+        : characters === null || characters < 1
+          ? text.wait.writing
+          : text.wait.writingAt(count(language, characters))}
     </span>
   );
 }
 
-/** Characters per second over the last few seconds; null while there is too little to measure. */
-function useRate(length: number): number | null {
+/** How much more a second over the last few seconds; null while there is too little to measure. */
+function useRate(amount: number | null): number | null {
   const [rate, setRate] = useState<number | null>(null);
-  const now = useRef(length);
+  const now = useRef(amount);
   useEffect(() => {
-    now.current = length;
-  }, [length]);
+    now.current = amount;
+  }, [amount]);
   useEffect(() => {
-    const seen: { at: number; length: number }[] = [];
+    const seen: { at: number; amount: number }[] = [];
     const timer = setInterval(() => {
-      seen.push({ at: steadyNow(), length: now.current });
+      if (now.current === null) return;
+      seen.push({ at: steadyNow(), amount: now.current });
       if (seen.length > 6) seen.shift();
       const [first] = seen;
       const last = seen.at(-1);
       if (!first || !last || last.at - first.at < 900) return;
-      setRate(((last.length - first.length) * 1000) / (last.at - first.at));
+      setRate(((last.amount - first.amount) * 1000) / (last.at - first.at));
     }, 500);
     return () => clearInterval(timer);
   }, []);

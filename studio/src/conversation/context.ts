@@ -37,7 +37,7 @@ export function useTrouble(id: Id): Trouble | null {
   return useSyncExternalStore(chats.subscribe, () => chats.get(id)?.trouble ?? null);
 }
 
-/** The vote on a group in this tab: the winner, null for a tie, undefined for none yet. */
+/** The person's vote on a group: the winner, null for a tie, undefined for none yet. */
 export function useVote(id: Id, group: Id): Id | null | undefined {
   const { chats } = useTalk();
   return useSyncExternalStore(chats.subscribe, () => chats.get(id)?.votes[group]);

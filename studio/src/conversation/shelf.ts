@@ -45,11 +45,11 @@ export class Shelf {
   }
 
   /**
-   * Adds words at their place (`at`: UTF-16 units before them).
+   * Adds words at their place (`at`: UTF-16 units before them; `tokens`: all written by then, or 0).
    *
    * Gives "gap" when words before them are missing: then the message must be read anew.
    */
-  write(id: Id, kind: "text" | "reasoning", at: number, words: string): "done" | "gap" {
+  write(id: Id, kind: "text" | "reasoning", at: number, words: string, tokens = 0): "done" | "gap" {
     const here = this.messages.get(id);
     if (!here) return "gap";
     if (!isLive(here)) return "done"; // it has ended, and what it said is all here
@@ -57,7 +57,9 @@ export class Shelf {
     if (at > known.length) return "gap";
     const more = words.slice(known.length - at);
     if (more === "" && here.state === "writing") return "done";
-    this.messages.set(id, { ...here, state: "writing", progress: null, [kind]: known + more });
+    const written = tokens > 0 ? { written: tokens } : {};
+    const said = { [kind]: known + more, ...written };
+    this.messages.set(id, { ...here, state: "writing", progress: null, ...said });
     this.tell(id);
     return "done";
   }

@@ -35,6 +35,7 @@ export function told(shown: Shown, body: ConversationBody): Shown {
     tree,
     path: tree.path(body.head),
     queue: body.queue,
+    votes: { ...shown.votes, ...body.votes },
     live: shown.live.filter((id) => tree.has(id)),
   });
 }

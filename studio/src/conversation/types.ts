@@ -1,10 +1,13 @@
-import type { Attached, Message, Queued, SendBody, Summary } from "../api/conversations";
+import type { Attached, Message as Told, Queued, SendBody, Summary } from "../api/conversations";
 import type { Failure } from "../api/errors";
 import type { Tree } from "./tree";
 
-export type { Attached, Message, Node, Progress, Queued, Summary } from "../api/conversations";
+export type { Attached, Node, Progress, Queued, Summary } from "../api/conversations";
 
 export type Id = string;
+
+/** A message as the server told it; `written`: tokens of a reply so far, where they are counted. */
+export type Message = Told & { written?: number };
 
 /** Something said that the server has not confirmed. Sending it again with its id is safe. */
 export interface Sending {
@@ -45,7 +48,7 @@ export interface Shown {
   trouble: Trouble | null;
   /** The message that was deleted last, while it can come back. */
   undo: Id | null;
-  /** Votes of this tab, by group: the winner, or null for a tie. */
+  /** Votes of this person, by group: the winner, or null for a tie. */
   votes: Readonly<Record<Id, Id | null>>;
 }
 

@@ -130,6 +130,8 @@ def test_models_answer_side_by_side_and_the_vote_is_blind(
     with studio.stage.store.reading() as tx:
         vote = tx.execute(votes.select()).one()
     assert (f"message-{vote.winner}", vote.blind, len(vote.shown)) == (chosen, True, 2)
+    page.reload()
+    expect(page.get_by_text("You voted for")).to_be_visible()
     _only_one(page)
     say(page, "Go on.")
     finished(page, 3)
@@ -258,5 +260,5 @@ def test_how_fast_it_writes_is_said(studio: Studio, models: Models) -> None:
     models.answer = Reply("One two three four five six.", pace=0.4)
     page = studio.open()
     say(page, "Slowly.")
-    expect(replies(page).last.locator("header")).to_contain_text("characters/s")
+    expect(replies(page).last.locator("header")).to_contain_text("tokens/s")
     finished(page)

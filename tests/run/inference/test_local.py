@@ -136,6 +136,9 @@ async def test_a_chat_streams_and_ends_once(writes, tokenizer):
     text = "".join(event.text for event in events if isinstance(event, TextDelta))
     assert text == "こんにちは、世界 🌏!" == text_of(finished[0].message)
     assert "\ufffd" not in text
+    counts = [event.tokens for event in events if isinstance(event, TextDelta)]
+    assert counts == sorted(counts)
+    assert 0 < counts[0] < counts[-1] <= finished[0].usage.completion_tokens
     assert finished[0].reason == "stop"
     assert finished[0].usage.prompt_tokens == len(tokenizer.encode_chat(HELLO))
     assert finished[0].usage.completion_tokens == len(tokenizer.encode(text)) + 1

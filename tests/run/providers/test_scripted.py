@@ -95,8 +95,8 @@ async def test_everything_a_reply_can_hold_in_order():
         waiting,
         Step("plan", "now"),
         ReasoningDelta("hm"),
-        TextDelta("two"),
-        TextDelta(" words"),
+        TextDelta("two", tokens=3),
+        TextDelta(" words", tokens=9),
     ]
     assert found[5] == cited
     deltas = [event for event in found if isinstance(event, ToolCallDelta)]

@@ -275,6 +275,7 @@ async def test_a_page_that_joins_gets_the_words_so_far_and_all_that_follow(
                 if isinstance(told.news, Delta):
                     assert told.news.at == len(text.encode("utf-16-le")) // 2
                     text += told.news.text
+                    assert told.news.tokens == len(text.encode())  # a byte is a token here
             assert words.startswith(text)
     async with talk.chats.listening(LOCAL, talk.id) as (listener, _):
         while True:

@@ -11,7 +11,15 @@ from typing import TypeGuard, cast
 
 from kataribe.base.aside import aside
 from kataribe.base.errors import UnsupportedError
-from kataribe.base.events import Event, Finished, Progress, TextDelta, TokenLogprob, Usage
+from kataribe.base.events import (
+    Event,
+    Finished,
+    Progress,
+    ReasoningDelta,
+    TextDelta,
+    TokenLogprob,
+    Usage,
+)
 from kataribe.base.inside import Inspector
 from kataribe.base.lm import (
     Capabilities,
@@ -285,6 +293,7 @@ class _Choice:
     parser: ReplyParser = field(init=False)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     echoed: bool = False
+    drawn: int = 0
 
     def __post_init__(self) -> None:
         plan = self.plan
@@ -299,14 +308,20 @@ class _Choice:
     def read(self, event: Generated) -> list[Event]:
         """The deltas of newly certain text; log-probabilities travel with the words."""
         self.logprobs.extend(event.logprobs)
-        deltas: list[Event] = list(self.parser.push(event.text))
+        self.drawn += len(event.ids)
+        deltas: list[Event] = [self._counted(delta) for delta in self.parser.push(event.text)]
         if not event.logprobs:
             return deltas
         for at, delta in enumerate(deltas):
             if isinstance(delta, TextDelta):
                 deltas[at] = dataclasses.replace(delta, logprobs=event.logprobs)
                 return deltas
-        return [*deltas, TextDelta("", self.index, event.logprobs)]
+        return [*deltas, TextDelta("", self.index, event.logprobs, self.drawn)]
+
+    def _counted(self, delta: Event) -> Event:
+        if isinstance(delta, TextDelta | ReasoningDelta):
+            return dataclasses.replace(delta, tokens=self.drawn)
+        return delta
 
     def end(self, event: Ended) -> list[Event]:
         """What was held back, then the whole reply."""

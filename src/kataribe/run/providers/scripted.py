@@ -314,6 +314,7 @@ def _deltas(
     pieces = re.findall(r"\s*\S+|\s+$", said) if reply.pieces is None else list(reply.pieces)
     place = 0
     used = 0
+    written = 0  # a byte is a token
     for piece in pieces:
         shown = said[place : place + len(piece)]
         place += len(piece)
@@ -321,7 +322,8 @@ def _deltas(
             return
         last = place >= len(said)
         size = len(spoken) - used if last else len(shown.encode())
-        yield TextDelta(shown, index, spoken[used : used + size])
+        written += len(shown.encode())
+        yield TextDelta(shown, index, spoken[used : used + size], written)
         used += size
 
 

@@ -224,6 +224,10 @@ class Conversation(Outgoing):
     nodes: list[Node] = Field(description="Oldest first.")
     messages: list[Message] = Field(description="The end of the shown branch, oldest first.")
     queue: list[Queued] = Field(description="In order.")
+    votes: dict[str, str | None] = Field(
+        description="The person's votes on replies side by side, by group: the winner, null for a "
+        "tie."
+    )
 
 
 class ConversationList(Outgoing):

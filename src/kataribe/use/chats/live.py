@@ -40,6 +40,7 @@ class LiveReply:
         self.text = message.text
         self.reasoning = message.reasoning
         self.state = "waiting"
+        self._tokens = 0
         self._tell = tell
         self._began = time.monotonic()
         self._first: float | None = None
@@ -118,7 +119,8 @@ class LiveReply:
             self._timer = None
         for kind, words in self._untold.items():
             if words:
-                self._tell(Delta(self.message.id, kind, self._units[kind], words))  # type: ignore[arg-type]
+                place = self._units[kind]
+                self._tell(Delta(self.message.id, kind, place, words, self._tokens))  # type: ignore[arg-type]
                 self._units[kind] += _units(words)
                 self._untold[kind] = ""
 
@@ -133,8 +135,10 @@ class LiveReply:
         if isinstance(event, Progress) and self.state == "waiting":
             self._wait(event)
         elif isinstance(event, TextDelta) and event.text:
+            self._tokens = max(self._tokens, event.tokens)
             self._write("text", event.text)
         elif isinstance(event, ReasoningDelta) and event.text:
+            self._tokens = max(self._tokens, event.tokens)
             self._write("reasoning", event.text)
         elif isinstance(event, Finished):
             self._finished = event

@@ -107,6 +107,7 @@ export const talking = {
     about: (s: string) => `about ${s} s left`,
     writing: "Writing",
     writingAt: (n: string) => `Writing, ${n} characters/s`,
+    tokensAt: (n: string) => `Writing, ${n} tokens/s`,
   },
   branches: {
     reply: {

@@ -116,6 +116,7 @@ export const talking: Pick<
     about: (s) => `残り約 ${s} 秒`,
     writing: "書いています",
     writingAt: (n) => `書いています（毎秒 ${n} 文字）`,
+    tokensAt: (n) => `書いています（毎秒 ${n} トークン）`,
   },
   branches: {
     reply: {
