@@ -1,5 +1,5 @@
 import { QueryClient, QueryClientProvider } from "@tanstack/react-query";
-import { lazy, Suspense, useState } from "react";
+import { Suspense, useState } from "react";
 import { BrowserRouter, Navigate, Route, Routes } from "react-router";
 
 import type { Connection } from "../api/client";
@@ -12,17 +12,16 @@ import { SettingsPage } from "../settings/SettingsPage";
 import { SettingsProvider } from "../settings/SettingsProvider";
 import { ChatLayout } from "../sidebar/ChatLayout";
 import { ErrorBoundary } from "./ErrorBoundary";
+import { later } from "./later";
 import { Live } from "./Live";
 import { MissingPage } from "./MissingPage";
 import { Shell } from "./Shell";
 
 // Pages beside the chat come when they are opened: the first page stays small.
-const ModelsPage = lazy(async () => ({
-  default: (await import("../models/ModelsPage")).ModelsPage,
-}));
-const CardPage = lazy(async () => ({ default: (await import("../models/CardPage")).CardPage }));
-const JobsPage = lazy(async () => ({ default: (await import("../jobs/JobsPage")).JobsPage }));
-const JobPage = lazy(async () => ({ default: (await import("../jobs/JobPage")).JobPage }));
+const ModelsPage = later(async () => (await import("../models/ModelsPage")).ModelsPage);
+const CardPage = later(async () => (await import("../models/CardPage")).CardPage);
+const JobsPage = later(async () => (await import("../jobs/JobsPage")).JobsPage);
+const JobPage = later(async () => (await import("../jobs/JobPage")).JobPage);
 
 interface Props {
   talk: Talk;

@@ -1,7 +1,10 @@
 import { Component, type ReactNode } from "react";
 import { useLocation } from "react-router";
 
+import { failure } from "../api/errors";
 import { useText } from "../i18n";
+import { Failed } from "../ui/Failed";
+import { AwayError } from "./later";
 
 /** Keeps the rail when a page breaks down, and says what happened; another address is tried anew. */
 export function ErrorBoundary({ children }: { children: ReactNode }) {
@@ -32,8 +35,19 @@ class Boundary extends Component<Props, State> {
 
   override render() {
     const { error } = this.state;
+    if (error instanceof AwayError) return <Away />;
     return error ? <Crashed detail={error.message} /> : this.props.children;
   }
+}
+
+function Away() {
+  return (
+    <div className="page">
+      <div className="column">
+        <Failed failure={failure("offline")} onRetry={() => location.reload()} />
+      </div>
+    </div>
+  );
 }
 
 function Crashed({ detail }: { detail: string }) {

@@ -1,5 +1,7 @@
-import { lazy, Suspense, type ComponentType } from "react";
+import { Suspense } from "react";
 
+import { ErrorBoundary } from "../app/ErrorBoundary";
+import { later } from "../app/later";
 import { useText } from "../i18n";
 
 interface Props {
@@ -9,28 +11,22 @@ interface Props {
   onContinue: (beginning: string) => void;
 }
 
-type Found = { default: ComponentType<Props> };
-
-// Its own chunk, fetched when it is first opened.
-const PANELS = import.meta.glob<Found>("../inside/InsidePanel.tsx");
-const Panel = lazy(async () => {
-  const fetch = PANELS["../inside/InsidePanel.tsx"];
-  if (!fetch) throw new Error("this studio was built without it");
-  return fetch();
-});
+const Panel = later<Props>(async () => (await import("../inside/InsidePanel")).InsidePanel);
 
 /** A reply from inside, beside the conversation. */
 export function Inside(props: Props) {
   const text = useText();
   return (
-    <Suspense
-      fallback={
-        <p className="unseen" role="status">
-          {text.chat.opening}
-        </p>
-      }
-    >
-      <Panel {...props} />
-    </Suspense>
+    <ErrorBoundary>
+      <Suspense
+        fallback={
+          <p className="unseen" role="status">
+            {text.chat.opening}
+          </p>
+        }
+      >
+        <Panel {...props} />
+      </Suspense>
+    </ErrorBoundary>
   );
 }

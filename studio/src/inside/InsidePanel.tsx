@@ -23,7 +23,7 @@ const VIEWS = ["tokens", "given", "attention"] as const;
 type View = (typeof VIEWS)[number];
 
 /** A reply from inside: its tokens, what the model was given, where it looks. */
-export default function InsidePanel({ conversation, message, onClose, onContinue }: InsideProps) {
+export function InsidePanel({ conversation, message, onClose, onContinue }: InsideProps) {
   const text = useText();
   const words = text.inside;
   const id = useId();

@@ -1,11 +1,12 @@
-import { lazy, Suspense, use, useEffect, type ReactNode } from "react";
+import { Suspense, use, useEffect, type ReactNode } from "react";
 import { Navigate, useLocation } from "react-router";
 
+import { later } from "../app/later";
 import { SettingsContext } from "../settings/context";
 import { useMe } from "./useMe";
 import { SIGN_IN, signInFrom, wantedFrom } from "./ways";
 
-const SignInPage = lazy(async () => ({ default: (await import("./SignInPage")).SignInPage }));
+const SignInPage = later(async () => (await import("./SignInPage")).SignInPage);
 
 /** Where people have accounts, nobody passes without one; else the door stands open. */
 export function Door({ children }: { children: ReactNode }) {
