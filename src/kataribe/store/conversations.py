@@ -165,11 +165,7 @@ def change(tx: Connection, owner: str, id_: str, **changes: Any) -> Conversation
         search.unindex(tx, "title", id_, before.title)
         if changes["title"]:
             search.index(tx, "title", id_, owner, id_, changes["title"])
-    tx.execute(
-        sa.update(conversations)
-        .where(conversations.c.id == id_)
-        .values(**changes, version=conversations.c.version + 1)
-    )
+    count_change(tx, id_, **changes)
     return get(tx, owner, id_)
 
 
@@ -178,6 +174,11 @@ def touch(tx: Connection, id_: str, head: str | None = None) -> None:
     values: dict[str, Any] = {"updated_at": now(), "touched": _next_touch(tx)}
     if head is not None:
         values["head"] = head
+    count_change(tx, id_, **values)
+
+
+def count_change(tx: Connection, id_: str, **values: Any) -> None:
+    """Counts a change, and sets these columns: a page that comes back reads it anew."""
     tx.execute(
         sa.update(conversations)
         .where(conversations.c.id == id_)
@@ -188,14 +189,14 @@ def touch(tx: Connection, id_: str, head: str | None = None) -> None:
 def delete(tx: Connection, owner: str, id_: str) -> Conversation:
     """Deletes it, so that it can come back for `RETURNS_SECONDS`."""
     get(tx, owner, id_)
-    tx.execute(sa.update(conversations).where(conversations.c.id == id_).values(deleted_at=now()))
+    count_change(tx, id_, deleted_at=now())
     return get(tx, owner, id_, deleted=True)
 
 
 def restore(tx: Connection, owner: str, id_: str) -> Conversation:
     """Brings a deleted one back."""
     get(tx, owner, id_, deleted=True)
-    tx.execute(sa.update(conversations).where(conversations.c.id == id_).values(deleted_at=None))
+    count_change(tx, id_, deleted_at=None)
     return get(tx, owner, id_)
 
 

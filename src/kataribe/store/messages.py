@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from kataribe.base.errors import InputError, NotFoundError
 from kataribe.store import search
+from kataribe.store.conversations import count_change
 from kataribe.store.ids import now
 from kataribe.store.tables import GOING, LIVE, conversations, messages
 
@@ -202,6 +203,7 @@ def rate(tx: Connection, conversation: str, id_: str, rating: int, remark: str) 
     if message.role != "assistant":
         raise InputError("Only replies are rated; this is what a person said.", param="message")
     update(tx, id_, rating=rating, remark=remark)
+    count_change(tx, conversation)
     return get(tx, conversation, id_)
 
 
@@ -246,7 +248,7 @@ def restore(tx: Connection, conversation: str, id_: str) -> tuple[str, ...]:
         .values(deleted_at=None)
     )
     head = newest_below(nodes(tx, conversation), id_)
-    tx.execute(sa.update(conversations).where(conversations.c.id == conversation).values(head=head))
+    count_change(tx, conversation, head=head)
     return back
 
 

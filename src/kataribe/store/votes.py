@@ -10,6 +10,7 @@ from sqlalchemy import Connection
 
 from kataribe.base.errors import InputError
 from kataribe.store import messages
+from kataribe.store.conversations import count_change
 from kataribe.store.ids import check_id, now
 from kataribe.store.tables import votes
 
@@ -60,6 +61,7 @@ def keep(tx: Connection, owner: str, conversation: str, vote: Vote) -> Vote:
             created_at=now(),
         )
     )
+    count_change(tx, conversation)  # a tie moves nothing else
     return vote
 
 
