@@ -29,7 +29,12 @@ const kept = new Kept(() => localStorage);
 const blind = new Blind(kept);
 const api = new ConversationApi(() => connection);
 const chats = new Chats(api, line, new Outbox(kept), browserWorld);
-const talk = { chats, acts: new Acts(chats, blind), drafts: new Drafts(kept), blind };
+const talk = {
+  chats,
+  acts: new Acts(chats, blind),
+  drafts: new Drafts(kept, new Kept(() => sessionStorage)),
+  blind,
+};
 
 const root = document.getElementById("root");
 if (root)

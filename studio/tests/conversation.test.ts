@@ -89,6 +89,8 @@ class MemoryStorage {
   removeItem = (name: string) => void this.kept.delete(name);
 }
 
+const keptIn = (storage: MemoryStorage) => new Kept(() => storage as unknown as Storage);
+
 /** Lets everything that was begun come to its end. */
 const settle = () => new Promise((done) => setTimeout(done, 0));
 
@@ -259,7 +261,7 @@ describe("this tab's copy", () => {
         return { id: sent.id, state: "queued", replies: [], version: 2 };
       },
     };
-    const kept = new Kept(() => storage as unknown as Storage);
+    const kept = keptIn(storage);
     chats = new Chats(server as unknown as ConversationApi, line, new Outbox(kept), {
       newId: () => `new${(next += 1)}`,
       soon: (run) => run(),
@@ -405,6 +407,66 @@ describe("this tab's copy", () => {
     expect(shown()?.live).toEqual([]);
   });
 
+  it("goes back to the branch of the server when a step to another failed", async () => {
+    server.open = async () =>
+      body([question("q1", null), message("a1", "q1"), message("a2", "q1")], "a2");
+    chats.watch("c");
+    await settle();
+    server.change = async () => {
+      throw new ApiError(failure("offline"));
+    };
+    const stepped = acts.show("c", "a1");
+    expect(shown()?.path).toEqual(["q1", "a1"]);
+    expect(await stepped).toBe(false);
+    expect(shown()?.path).toEqual(["q1", "a2"]);
+  });
+
+  it("reads a conversation that came back, and listens to it again", async () => {
+    chats.watch("c");
+    await settle();
+    const before = { ...body([], null).summary, deleted: true };
+    line.tellOf("summary", before);
+    expect(shown()?.state).toBe("gone");
+    line.watched = null; // let go of, as the server knew of no such conversation
+    line.tellOf("summary", { ...before, deleted: false });
+    await settle();
+    expect(shown()?.state).toBe("here");
+    expect(line.watched).toBe("c");
+  });
+
+  it("says that a conversation is gone whose name was used up", async () => {
+    server.create = async () => {
+      throw new ApiError(failure("gone"));
+    };
+    const id = acts.send(null, { text: "kept", attachments: [] }, HOW);
+    await settle();
+    expect(chats.get(id)?.state).toBe("gone");
+    expect(chats.get(id)?.sending.map((one) => one.body.text)).toEqual(["kept"]);
+  });
+
+  it("shows nothing twice where a queue is told late", async () => {
+    server.rewrite = async () => [
+      { id: "q1", text: "asked by now", attachments: [], models: [], created_at: 0 },
+    ];
+    chats.watch("c");
+    await settle();
+    await acts.rewrite("c", "q1", "asked by now");
+    expect(shown()?.queue).toEqual([]);
+  });
+
+  it("gives up what nobody can answer, and asks again for the rest", async () => {
+    const kinds = ["offline", "gone"] as const;
+    let asked = 0;
+    server.read = async () => {
+      throw new ApiError(failure(kinds[asked++] ?? "server"));
+    };
+    chats.watch("c");
+    await settle();
+    chats.want(["a9"]);
+    await settle();
+    expect(asked).toBe(2);
+  });
+
   it("sends in order, and nothing before what did not go out", async () => {
     const conversation = acts.send(null, { text: "one", attachments: [] }, HOW);
     server.send = async () => {
@@ -434,13 +496,13 @@ describe("this tab's copy", () => {
     await settle();
     acts.send("c", { text: "not lost", attachments: [] }, HOW);
     await settle();
-    const kept = new Outbox(new Kept(() => storage as unknown as Storage)).read("c");
+    const kept = new Outbox(keptIn(storage)).read("c");
     expect(kept.map((one) => one.body.text)).toEqual(["not lost"]);
     // The server had it after all: it is known by its id, and not shown twice.
     const id = kept[0]?.body.id ?? "";
     chats.absorb(body([question(id, null, "not lost")], id, 7));
     expect(shown()?.sending).toEqual([]);
-    expect(new Outbox(new Kept(() => storage as unknown as Storage)).read("c")).toEqual([]);
+    expect(new Outbox(keptIn(storage)).read("c")).toEqual([]);
   });
 
   it("sends what did not go out when the server is there again", async () => {
@@ -490,19 +552,64 @@ describe("this tab's copy", () => {
 describe("what is typed", () => {
   it("is kept for each conversation, and while storage is closed as long as the page", () => {
     const storage = new MemoryStorage();
-    const drafts = new Drafts(new Kept(() => storage as unknown as Storage));
+    const drafts = new Drafts(keptIn(storage), keptIn(new MemoryStorage()));
     drafts.write(null, "new");
     drafts.write("c", "here");
     expect([drafts.read(null), drafts.read("c"), drafts.read("d")]).toEqual(["new", "here", ""]);
     drafts.write("c", "");
     expect(storage.kept.size).toBe(1);
-    const closed = new Drafts(
-      new Kept(() => {
-        throw new DOMException("closed", "SecurityError");
-      }),
-    );
+    const nowhere = () => {
+      throw new DOMException("closed", "SecurityError");
+    };
+    const closed = new Drafts(new Kept(nowhere), new Kept(nowhere));
     closed.write(null, "typed");
     expect(closed.read(null)).toBe("typed");
+  });
+
+  describe("in two tabs", () => {
+    const open = (storage: MemoryStorage, tab: MemoryStorage) =>
+      new Drafts(keptIn(storage), keptIn(tab));
+    const [tabA, tabB] = [new MemoryStorage(), new MemoryStorage()];
+    let storage: MemoryStorage;
+
+    beforeEach(() => {
+      storage = new MemoryStorage();
+      for (const tab of [tabA, tabB]) tab.kept.clear();
+      open(storage, tabA).write("c", "of a");
+      open(storage, tabB).write("c", "of b");
+    });
+
+    it("stays what it is in each, through a reload and when the other sends", () => {
+      expect(open(storage, tabA).read("c")).toBe("of a");
+      open(storage, tabA).write("c", "");
+      expect(open(storage, tabB).read("c")).toBe("of b");
+      expect(open(storage, new MemoryStorage()).read("c")).toBe("of b");
+    });
+
+    it("is taken over from a tab that was closed, and gone once it was sent", () => {
+      const later = new MemoryStorage();
+      expect(open(storage, later).read("c")).toBe("of b");
+      open(storage, later).write("c", "");
+      expect(open(storage, later).read("c")).toBe("");
+    });
+  });
+
+  it("and sent in two tabs is kept side by side until it has arrived", () => {
+    const storage = new MemoryStorage();
+    const [a, b] = [new Outbox(keptIn(storage)), new Outbox(keptIn(storage))];
+    const sending = (id: string) => ({
+      body: { id, text: id },
+      attachments: [],
+      queues: false,
+      failure: null,
+    });
+    a.write("c", [sending("of a")]);
+    b.write("c", [sending("of b")]);
+    b.write("c", []);
+    const ids = () => new Outbox(keptIn(storage)).read("c").map(({ body }) => body.id);
+    expect(ids()).toEqual(["of a"]);
+    a.write("c", []);
+    expect(storage.kept.size).toBe(0);
   });
 });
 

@@ -37,7 +37,7 @@ export async function call(to: Connection, path: string, what: Call = {}): Promi
       ...(what.signal ? { signal: what.signal } : {}),
     });
   } catch (error) {
-    if (what.signal?.aborted) throw error;
+    if (what.signal?.aborted && !isTimeout(what.signal)) throw error;
     throw new ApiError(failure("offline"));
   }
   if (response.ok) return response;
@@ -47,12 +47,18 @@ export async function call(to: Connection, path: string, what: Call = {}): Promi
   );
 }
 
+/** Nobody answered in time, which is no other failure than nobody answering. */
+function isTimeout(signal: AbortSignal): boolean {
+  return signal.reason instanceof DOMException && signal.reason.name === "TimeoutError";
+}
+
 /** The JSON of a successful call. */
 export async function callJson<T>(to: Connection, path: string, what: Call = {}): Promise<T> {
   const response = await call(to, path, what);
   try {
     return (await response.json()) as T;
   } catch {
+    if (what.signal && isTimeout(what.signal)) throw new ApiError(failure("offline"));
     if (what.signal?.aborted) throw new DOMException("aborted", "AbortError");
     throw new ApiError(failure("unreadable"));
   }

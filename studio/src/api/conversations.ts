@@ -32,6 +32,8 @@ export type ChangeBody = Shape<"ConversationChange">;
 
 export type VoteBody = Shape<"Vote">;
 
+/** Milliseconds until what was said counts as not gone out; saying it again with its id is safe. */
+const WAIT = 60_000;
 const ROOT = "/studio/api/conversations";
 const at = (id: string, ...more: string[]) =>
   [ROOT, ...[id, ...more].map(encodeURIComponent)].join("/");
@@ -41,8 +43,9 @@ const message = (id: string, one: string, ...more: string[]) => at(id, "messages
 export class ConversationApi {
   constructor(private readonly to: () => Connection) {}
 
-  create(id: string, model: string | null): Promise<ConversationBody> {
-    return this.post(ROOT, { id, ...(model === null ? {} : { model }) });
+  create(id: string, model: string | null, folder = ""): Promise<ConversationBody> {
+    const more = { ...(model === null ? {} : { model }), ...(folder === "" ? {} : { folder }) };
+    return this.post(ROOT, { id, ...more }, WAIT);
   }
 
   open(id: string, signal?: AbortSignal): Promise<ConversationBody> {
@@ -62,7 +65,7 @@ export class ConversationApi {
   }
 
   send(id: string, body: SendBody): Promise<Accepted> {
-    return this.post(at(id, "messages"), body);
+    return this.post(at(id, "messages"), body, WAIT);
   }
 
   again(id: string, one: string, body: AgainBody): Promise<Accepted> {
@@ -135,8 +138,9 @@ export class ConversationApi {
     });
   }
 
-  private post<T>(path: string, body: unknown): Promise<T> {
-    return callJson(this.to(), path, { method: "POST", body });
+  private post<T>(path: string, body: unknown, wait?: number): Promise<T> {
+    const limit = wait === undefined ? {} : { signal: AbortSignal.timeout(wait) };
+    return callJson(this.to(), path, { method: "POST", body, ...limit });
   }
 
   private async queue(path: string, what: Parameters<typeof call>[2]): Promise<Queued[]> {

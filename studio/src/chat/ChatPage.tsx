@@ -1,6 +1,6 @@
 import {
   use,
-  useEffect,
+  useCallback,
   useLayoutEffect,
   useMemo,
   useRef,
@@ -12,7 +12,7 @@ import { useLocation, useParams } from "react-router";
 
 import { isSmallDefault } from "../api/models";
 import { useConversation, useMessage, useTalk } from "../conversation/context";
-import type { Id, Message, Sending, Shown } from "../conversation/types";
+import type { Id, Message, Shown } from "../conversation/types";
 import { useText } from "../i18n";
 import { SettingsContext } from "../settings/context";
 import { ChatHeader } from "./ChatHeader";
@@ -23,10 +23,11 @@ import { Inside } from "./Inside";
 import { hasJapanese } from "./japanese";
 import { PlaceContext, usePlace, type Place } from "./place";
 import { SmallModelNotice } from "./SmallModelNotice";
+import { Unsent } from "./Unsent";
 import { useActions } from "./useActions";
 import { useAsking } from "./useAsking";
 import { useChatKeys } from "./useChatKeys";
-import { useCompare } from "./useCompare";
+import { answering, useCompare } from "./useCompare";
 import { useDraft, useDraftFiles } from "./useDraft";
 import { Windowing } from "./windowing";
 
@@ -61,16 +62,16 @@ function Chat({ id }: { id: Id | null }) {
   const to = shown?.state === "gone" ? null : id;
   const what = { id: to, how: together, blind, draft, setDraft, files, setFiles, field, toEnd };
   const { send, ask, takeBack, toField } = useActions(what);
-  const { place, inside, close } = usePlaceOf(
-    id,
-    how,
-    models?.map((one) => one.id),
-    toField,
-  );
+  const names = models?.map((one) => one.id);
+  const { place, inside, close } = usePlaceOf(id, how, names, { toField, takeBack });
+  const choose = (name: string) => {
+    change({ model: name });
+    if (id !== null) void acts.model(id, name);
+  };
   const spoken = { writesJapanese: useWritesJapanese(newest, draft), compact: id !== null };
   const notice =
     model === null || !models ? null : (
-      <SmallModelNotice model={model} models={models} {...spoken} onDone={toField} />
+      <SmallModelNotice model={model} models={models} {...spoken} onUse={choose} onDone={toField} />
     );
 
   return (
@@ -81,10 +82,7 @@ function Chat({ id }: { id: Id | null }) {
           models={models}
           fresh={!query.isError}
           model={model}
-          onModel={(name) => {
-            change({ model: name });
-            if (id !== null) void acts.model(id, name);
-          }}
+          onModel={choose}
           compare={compare}
           onCompare={setCompare}
           hasConversation={id !== null}
@@ -96,7 +94,6 @@ function Chat({ id }: { id: Id | null }) {
               id={id}
               shown={shown ?? null}
               windowing={windowing}
-              onTakeBack={takeBack}
               empty={
                 // Not before it is known what stands in it: the page must not jump.
                 query.isPending ? (
@@ -154,20 +151,24 @@ interface ContentProps {
   id: Id | null;
   shown: Shown | null;
   windowing: Windowing;
-  onTakeBack: (sending: Sending) => void;
   /** What stands where nothing was said yet. */
   empty: ReactNode;
 }
 
-function Content({ id, shown, windowing, onTakeBack, empty }: ContentProps) {
+function Content({ id, shown, windowing, empty }: ContentProps) {
   const { acts } = useTalk();
   if (id === null) return empty;
   if (shown === null) return null;
   if (shown.state === "gone") {
     const known = shown.version >= 0;
-    return <GoneChat onRestore={known ? () => void acts.restore(shown.id) : null} />;
+    return (
+      <>
+        <GoneChat onRestore={known ? () => void acts.restore(shown.id) : null} />
+        <Unsent shown={shown} />
+      </>
+    );
   }
-  return <Conversation shown={shown} windowing={windowing} onTakeBack={onTakeBack} />;
+  return <Conversation shown={shown} windowing={windowing} />;
 }
 
 /** The newest reply of the branch that is shown. */
@@ -185,8 +186,8 @@ function useTogether(
 ) {
   return useMemo(() => {
     if (!how) return null;
-    const known = others.filter((one) => models?.some(({ id }) => id === one));
-    return { ...how, models: [...new Set([...how.models, ...known])] };
+    const beside = answering(others, how.models[0] ?? null, models);
+    return { ...how, models: [...how.models, ...beside] };
   }, [how, others, models]);
 }
 
@@ -194,13 +195,13 @@ function usePlaceOf(
   id: Id | null,
   how: Place["how"],
   models: readonly string[] | undefined,
-  toField: () => void,
+  composer: Pick<Place, "toField" | "takeBack">,
 ) {
-  const [editing, setEditing] = useState<Id | null>(null);
+  const [editing, edit] = useEdited(id);
   const [inside, setInside] = useState<Id | null>(null);
-  const latest = useRef(toField);
-  useEffect(() => {
-    latest.current = toField;
+  const latest = useRef(composer);
+  useLayoutEffect(() => {
+    latest.current = composer;
   });
   const names = (models ?? []).join("\n");
   const place: Place = useMemo(
@@ -209,17 +210,33 @@ function usePlaceOf(
       how,
       models: names === "" ? [] : names.split("\n"),
       editing,
-      edit: setEditing,
+      edit,
       lookInside: setInside,
-      toField: () => latest.current(),
+      takeBack: (words, files) => latest.current.takeBack(words, files),
+      toField: () => latest.current.toField(),
     }),
-    [id, how, names, editing],
+    [id, how, names, editing, edit],
   );
   const close = () => {
     setInside(null);
-    toField();
+    composer.toField();
   };
   return { place, inside, close };
+}
+
+/** The question that is being changed; a reload finds it still open. */
+function useEdited(id: Id | null): [Id | null, (question: Id | null) => void] {
+  const { drafts } = useTalk();
+  const name = `in.${id ?? ""}`;
+  const [editing, setEditing] = useState(() => drafts.edit(name));
+  const edit = useCallback(
+    (question: Id | null) => {
+      drafts.writeEdit(name, question);
+      setEditing(question);
+    },
+    [drafts, name],
+  );
+  return [editing, edit];
 }
 
 function useWritesJapanese(newest: Message | undefined, draft: string): boolean {

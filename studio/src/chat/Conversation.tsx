@@ -2,7 +2,7 @@ import { useEffect, useLayoutEffect, useRef } from "react";
 import { useLocation } from "react-router";
 
 import { useTalk } from "../conversation/context";
-import type { Sending, Shown } from "../conversation/types";
+import type { Shown } from "../conversation/types";
 import { useText } from "../i18n";
 import { Failed } from "../ui/Failed";
 import { rowKey, Thread } from "./Thread";
@@ -12,11 +12,10 @@ import type { Windowing } from "./windowing";
 interface Props {
   shown: Shown;
   windowing: Windowing;
-  onTakeBack: (sending: Sending) => void;
 }
 
 /** The messages of a conversation, or why they cannot be shown. */
-export function Conversation({ shown, windowing, onTakeBack }: Props) {
+export function Conversation({ shown, windowing }: Props) {
   const text = useText();
   const { chats } = useTalk();
   useAddress(shown, windowing);
@@ -27,11 +26,10 @@ export function Conversation({ shown, windowing, onTakeBack }: Props) {
         <Failed failure={shown.failure} onRetry={() => void chats.read(shown.id)} />
       </section>
     );
-  const unsent = <Unsent shown={shown} onTakeBack={onTakeBack} />;
   return (
     <>
       <Thread shown={shown} windowing={windowing}>
-        {unsent}
+        <Unsent shown={shown} />
       </Thread>
       {shown.state === "here" && shown.path.length === 0 && shown.sending.length === 0 ? (
         <p className="soft small nothing">{text.chat.nothing}</p>
@@ -40,11 +38,20 @@ export function Conversation({ shown, windowing, onTakeBack }: Props) {
   );
 }
 
+/** The message that an address names; "" for none, or for a sign that no address has. */
+function messageIn(hash: string): string {
+  try {
+    return decodeURIComponent(hash.slice(1));
+  } catch {
+    return "";
+  }
+}
+
 /** `/chat/ID#MESSAGE` opens at that message, on whichever branch it stands. */
 function useAddress(shown: Shown, windowing: Windowing): void {
   const { acts } = useTalk();
   const { hash, key } = useLocation();
-  const wanted = decodeURIComponent(hash.slice(1));
+  const wanted = messageIn(hash);
   const done = useRef("");
   const there = shown.tree.has(wanted);
   const onPath = shown.path.includes(wanted);

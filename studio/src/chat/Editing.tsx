@@ -1,9 +1,12 @@
 import { useEffect, useId, useRef, useState } from "react";
 
+import { useTalk } from "../conversation/context";
 import { useText } from "../i18n";
 import { Writing } from "./Writing";
 
 interface Props {
+  /** Under which the changed words are kept, through a reload too, until they are saved. */
+  name: string;
   text: string;
   label: string;
   /** Word on the button that takes the change over. */
@@ -11,19 +14,33 @@ interface Props {
   hint?: string;
   /** Whether nothing at all may be saved too. */
   allowEmpty?: boolean;
-  onSave: (text: string) => void;
-  onCancel: () => void;
+  /** Gives whether it was taken; what was not stays here. */
+  onSave: (text: string) => Promise<boolean>;
+  /** Called when it was taken, or given up. */
+  onClose: () => void;
 }
 
 /** Words changed in their place: a question, something that waits, a remark. */
-export function Editing({ text: begun, label, save, hint, allowEmpty, onSave, onCancel }: Props) {
+export function Editing({ name, text: begun, label, save, hint, ...more }: Props) {
+  const { allowEmpty, onSave, onClose } = more;
   const text = useText();
-  const [words, setWords] = useState(begun);
+  const { drafts } = useTalk();
+  const [words, setWords] = useState(() => drafts.edit(name) ?? begun);
+  const [saving, setSaving] = useState(false);
   const field = useRef<HTMLTextAreaElement>(null);
   const id = useId();
   const can = allowEmpty === true || words.trim() !== "";
+  const close = () => {
+    drafts.writeEdit(name, null);
+    onClose();
+  };
   const submit = () => {
-    if (can) onSave(words);
+    if (!can || saving) return;
+    setSaving(true);
+    void onSave(words).then((taken) => {
+      setSaving(false);
+      if (taken) close();
+    });
   };
   useEffect(() => {
     const at = field.current;
@@ -40,9 +57,12 @@ export function Editing({ text: begun, label, save, hint, allowEmpty, onSave, on
     >
       <Writing
         value={words}
-        onValue={setWords}
+        onValue={(changed) => {
+          drafts.writeEdit(name, changed);
+          setWords(changed);
+        }}
         onSubmit={submit}
-        onEscape={onCancel}
+        onEscape={close}
         field={field}
         label={label}
         {...(hint === undefined ? {} : { describedBy: id })}
@@ -53,10 +73,10 @@ export function Editing({ text: begun, label, save, hint, allowEmpty, onSave, on
             {hint}
           </p>
         )}
-        <button type="button" className="button quiet" onClick={onCancel}>
+        <button type="button" className="button quiet" onClick={close}>
           {text.chat.cancel}
         </button>
-        <button type="submit" className="button primary" disabled={!can}>
+        <button type="submit" className="button primary" disabled={!can || saving}>
           {save}
         </button>
       </div>

@@ -83,20 +83,16 @@ function EditQuestion({ question }: { question: Message }) {
   const { acts } = useTalk();
   return (
     <Editing
+      name={question.id}
       text={question.text}
       label={text.chat.edit}
       save={text.chat.send}
       hint={text.chat.editHint}
-      onCancel={() => {
+      onClose={() => {
         edit(null);
         toField();
       }}
-      onSave={(words) => {
-        if (!how) return;
-        void acts.instead(conversation, question, words, how);
-        edit(null);
-        toField();
-      }}
+      onSave={async (words) => how !== null && acts.instead(conversation, question, words, how)}
     />
   );
 }
@@ -129,7 +125,8 @@ export function LongText({ words }: { words: string }) {
   );
 }
 
-function wholeCharacters(words: string, most: number): string {
+/** The first `most` UTF-16 units, and no half of a character. */
+export function wholeCharacters(words: string, most: number): string {
   const last = words.charCodeAt(most - 1);
   return words.slice(0, last >= 0xd800 && last < 0xdc00 ? most - 1 : most);
 }

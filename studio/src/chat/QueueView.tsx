@@ -1,4 +1,4 @@
-import { useState, type ReactNode } from "react";
+import { useEffect, useState, type ReactNode } from "react";
 
 import { useTalk } from "../conversation/context";
 import { standsInQueue } from "../conversation/shown";
@@ -9,6 +9,7 @@ import { CloseIcon, DownIcon, EditIcon, SendIcon, SteerIcon, UpIcon } from "../u
 import { Editing } from "./Editing";
 import { Files } from "./Files";
 import { usePlace } from "./place";
+import { wholeCharacters } from "./QuestionView";
 import { TroubleAt } from "./Trouble";
 import { PlainText } from "../prose/PlainText";
 
@@ -18,7 +19,10 @@ export function QueueView({ shown }: { shown: Shown }) {
   const language = useLanguage();
   const { acts } = useTalk();
   const { toField } = usePlace();
-  const coming = shown.sending.filter((one) => standsInQueue(one) && one.failure === null);
+  const [editing, edit] = useEdited(shown.queue);
+  // Behind one that has not gone out they stand with it, below the conversation.
+  const stuck = shown.sending.some((one) => one.failure !== null);
+  const coming = stuck ? [] : shown.sending.filter(standsInQueue);
   const { queue } = shown;
   if (queue.length === 0 && coming.length === 0) return null;
   const held = shown.live.length === 0 && queue.length > 0;
@@ -44,12 +48,19 @@ export function QueueView({ shown }: { shown: Shown }) {
       </header>
       <ol>
         {queue.map((item, at) => (
-          <Item key={item.id} item={item} at={at} of={queue.length} />
+          <Item
+            key={item.id}
+            item={item}
+            at={at}
+            of={queue.length}
+            editing={editing === item.id}
+            onEdit={edit}
+          />
         ))}
         {coming.map(({ body }) => (
           <li key={body.id} className="coming">
             <p dir="auto">
-              <PlainText text={body.text} />
+              <PlainText text={beginning(body.text)} />
             </p>
             <span className="small soft">{text.chat.sending}</span>
           </li>
@@ -59,46 +70,79 @@ export function QueueView({ shown }: { shown: Shown }) {
   );
 }
 
-function Item({ item, at, of }: { item: Queued; at: number; of: number }) {
+/** The item that is changed. When its turn comes meanwhile, the changed words go to the composer. */
+function useEdited(queue: readonly Queued[]): [Id | null, (item: Id | null) => void] {
+  const { drafts } = useTalk();
+  const { takeBack } = usePlace();
+  const [editing, setEditing] = useState<Id | null>(
+    () => queue.find((item) => drafts.edit(item.id) !== null)?.id ?? null,
+  );
+  const left = editing !== null && !queue.some((item) => item.id === editing);
+  useEffect(() => {
+    if (!left) return;
+    const words = drafts.edit(editing);
+    drafts.writeEdit(editing, null);
+    if (words !== null) takeBack(words, []);
+  }, [left, editing, drafts, takeBack]);
+  return [editing, setEditing];
+}
+
+/** Characters of a waiting message that are shown. */
+const SHOWN = 2000;
+
+function beginning(words: string): string {
+  return words.length <= SHOWN ? words : `${wholeCharacters(words, SHOWN)}…`;
+}
+
+interface ItemProps {
+  item: Queued;
+  at: number;
+  of: number;
+  editing: boolean;
+  onEdit: (item: Id | null) => void;
+}
+
+function Item({ item, at, of, editing, onEdit }: ItemProps) {
   const text = useText();
   const language = useLanguage();
   const { acts } = useTalk();
-  const { conversation, toField } = usePlace();
-  const [editing, setEditing] = useState(false);
-  const close = () => {
-    setEditing(false);
-    toField();
-  };
+  const { conversation, toField, takeBack } = usePlace();
   const act = (run: (conversation: Id, item: Id) => Promise<boolean>) => () => {
     void run(conversation, item.id);
     toField(); // the row that was pressed in may go
+  };
+  const withdraw = async (id: Id, one: Id) => {
+    const gone = await acts.withdraw(id, one);
+    if (gone) takeBack(item.text, item.attachments);
+    return gone;
   };
   const place = count(language, at + 1);
   return (
     <li aria-label={text.queue.place(place)}>
       {editing ? (
         <Editing
+          name={item.id}
           text={item.text}
           label={text.queue.edit}
           save={text.queue.save}
-          onCancel={close}
-          onSave={(words) => {
-            void acts.rewrite(conversation, item.id, words);
-            close();
+          onClose={() => {
+            onEdit(null);
+            toField();
           }}
+          onSave={(words) => acts.rewrite(conversation, item.id, words)}
         />
       ) : (
         <>
           <div className="words">
             <p dir="auto">
-              <PlainText text={item.text.slice(0, 2000)} />
+              <PlainText text={beginning(item.text)} />
             </p>
             <Files files={item.attachments} />
           </div>
           <div className="acts">
             <Act
               label={text.queue.edit}
-              run={() => setEditing(true)}
+              run={() => onEdit(item.id)}
               icon={<EditIcon size={16} />}
             />
             {at > 0 ? (
@@ -116,11 +160,7 @@ function Item({ item, at, of }: { item: Queued; at: number; of: number }) {
               />
             ) : null}
             <Act label={text.queue.now} run={act(acts.now)} icon={<SendIcon size={16} />} />
-            <Act
-              label={text.queue.withdraw}
-              run={act(acts.withdraw)}
-              icon={<CloseIcon size={16} />}
-            />
+            <Act label={text.queue.withdraw} run={act(withdraw)} icon={<CloseIcon size={16} />} />
           </div>
         </>
       )}

@@ -25,17 +25,15 @@ export function Rating({ reply, open, onOpen }: Props) {
   if (open)
     return (
       <Editing
+        key={reply.id}
+        name={`remark.${reply.id}`}
         text={reply.remark}
         label={reply.rating > 0 ? text.chat.remarkGood : text.chat.remarkBad}
         save={text.chat.remarkSave}
         hint={reply.rating > 0 ? text.chat.remarkGood : text.chat.remarkBad}
         allowEmpty
-        onCancel={close}
-        onSave={(remark) => {
-          const rating = reply.rating > 0 ? 1 : -1;
-          void acts.rate(conversation, reply.id, rating, remark);
-          close();
-        }}
+        onClose={close}
+        onSave={(remark) => acts.rate(conversation, reply.id, reply.rating > 0 ? 1 : -1, remark)}
       />
     );
   if (reply.remark === "") return null;

@@ -29,7 +29,7 @@ export function ReplyActions({ reply, secret, onRated }: Props) {
   const rate = (wanted: -1 | 1) => {
     const rating = reply.rating === wanted ? 0 : wanted;
     onRated(rating);
-    void acts.rate(conversation, reply.id, rating, rating === 0 ? "" : reply.remark);
+    void acts.rate(conversation, reply.id, rating, reply.remark);
   };
   const again = (beginning: string) => {
     if (!how) return;

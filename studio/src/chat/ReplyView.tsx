@@ -27,7 +27,7 @@ interface Props {
 
 export const ReplyView = memo(function ReplyView({ reply, last, branches, alias }: Props) {
   const text = useText();
-  const [remarks, setRemarks] = useState(false);
+  const [remarks, setRemarks] = useState<string | null>(null); // of which reply: branches step
   const live = isLive(reply);
   const name = alias ?? reply.model ?? "";
   return (
@@ -62,12 +62,18 @@ export const ReplyView = memo(function ReplyView({ reply, last, branches, alias 
           <ReplyActions
             reply={reply}
             secret={alias !== undefined}
-            onRated={(rating) => setRemarks(rating !== 0)}
+            onRated={(rating) => setRemarks(rating === 0 ? null : reply.id)}
           />
           {alias === undefined ? <Measured reply={reply} /> : null}
         </footer>
       )}
-      {live ? null : <Rating reply={reply} open={remarks} onOpen={setRemarks} />}
+      {live ? null : (
+        <Rating
+          reply={reply}
+          open={remarks === reply.id}
+          onOpen={(open) => setRemarks(open ? reply.id : null)}
+        />
+      )}
     </article>
   );
 });

@@ -15,6 +15,8 @@ interface Props {
   writesJapanese: boolean;
   /** In one line that opens: beside a conversation there is little room. */
   compact: boolean;
+  /** Has another model answer from now on. */
+  onUse: (model: string) => void;
   /** What was pressed is going: the focus needs a place. */
   onDone: () => void;
 }
@@ -23,7 +25,7 @@ interface Props {
  * Says that the small default hardly speaks Japanese, and what does. In amber where Japanese is
  * written or read; quietly otherwise.
  */
-export function SmallModelNotice({ model, models, writesJapanese, compact, onDone }: Props) {
+export function SmallModelNotice({ model, models, writesJapanese, compact, ...more }: Props) {
   const text = useText();
   const { settings, change } = use(SettingsContext);
   const strong = writesJapanese || settings.language === "ja";
@@ -41,12 +43,12 @@ export function SmallModelNotice({ model, models, writesJapanese, compact, onDon
       {compact ? (
         <details>
           <summary>{title}</summary>
-          <Offer model={model} models={models} strong={strong} onDone={onDone} />
+          <Offer model={model} models={models} strong={strong} {...more} />
         </details>
       ) : (
         <div className="stack">
           {strong ? <strong>{title}</strong> : <p>{title}</p>}
-          <Offer model={model} models={models} strong={strong} onDone={onDone} />
+          <Offer model={model} models={models} strong={strong} {...more} />
         </div>
       )}
       <button
@@ -56,7 +58,7 @@ export function SmallModelNotice({ model, models, writesJapanese, compact, onDon
         title={text.small.dismiss}
         onClick={() => {
           change({ dismissed: [...settings.dismissed, name] });
-          onDone();
+          more.onDone();
         }}
       >
         <CloseIcon size={16} />
@@ -65,11 +67,10 @@ export function SmallModelNotice({ model, models, writesJapanese, compact, onDon
   );
 }
 
-type OfferProps = Pick<Props, "model" | "models" | "onDone"> & { strong: boolean };
+type OfferProps = Omit<Props, "writesJapanese" | "compact"> & { strong: boolean };
 
-function Offer({ model, models, strong, onDone }: OfferProps) {
+function Offer({ model, models, strong, onUse, onDone }: OfferProps) {
   const text = useText();
-  const { change } = use(SettingsContext);
   const here = models.some((one) => one.id === BIGGER_MODEL);
   return (
     <div className="stack">
@@ -80,7 +81,7 @@ function Offer({ model, models, strong, onDone }: OfferProps) {
           type="button"
           className="button fit"
           onClick={() => {
-            change({ model: BIGGER_MODEL });
+            onUse(BIGGER_MODEL);
             onDone();
           }}
         >

@@ -5,39 +5,39 @@ import { useText } from "../i18n";
 import { EditIcon, TrashIcon } from "../ui/icons";
 import { Failed } from "../ui/Failed";
 import { Files } from "./Files";
+import { usePlace } from "./place";
 import { LongText } from "./QuestionView";
 
 interface Props {
   shown: Shown;
-  /** Puts words back into the composer. */
-  onTakeBack: (sending: Sending) => void;
 }
 
 /** What was said and is not confirmed: on its way, or not gone out, with the reason. */
-export function Unsent({ shown, onTakeBack }: Props) {
-  const listed = shown.sending.filter((one) => one.failure !== null || !standsInQueue(one));
-  const first = shown.sending.find((one) => one.failure !== null);
+export function Unsent({ shown }: Props) {
+  const first = shown.sending.findIndex((one) => one.failure !== null);
+  const stays = (at: number) => first >= 0 && at >= first;
+  const listed = shown.sending.filter((one, at) => stays(at) || !standsInQueue(one));
   return listed.map((one) => (
     <UnsentView
       key={one.body.id}
       conversation={shown.id}
       sending={one}
-      first={one === first}
-      onTakeBack={onTakeBack}
+      waits={first >= 0 && one !== shown.sending[first]}
     />
   ));
 }
 
-interface ViewProps extends Pick<Props, "onTakeBack"> {
+interface ViewProps {
   conversation: string;
   sending: Sending;
-  /** Others wait behind the first that failed, and go out after it. */
-  first: boolean;
+  /** It goes out after one above that has not gone out. */
+  waits: boolean;
 }
 
-function UnsentView({ conversation, sending, first, onTakeBack }: ViewProps) {
+function UnsentView({ conversation, sending, waits }: ViewProps) {
   const text = useText();
   const { acts } = useTalk();
+  const { takeBack, toField } = usePlace();
   const { body, attachments, failure } = sending;
   const retry = (key?: string) => {
     // A key that was entered this moment is in use after the next drawing.
@@ -45,8 +45,21 @@ function UnsentView({ conversation, sending, first, onTakeBack }: ViewProps) {
   };
   const discard = (keep: boolean) => {
     const found = acts.discard(conversation, body.id);
-    if (found && keep) onTakeBack(found);
+    if (found && keep) takeBack(found.body.text, found.attachments);
+    else toField();
   };
+  const buttons = (
+    <>
+      <button type="button" className="button" onClick={() => discard(true)}>
+        <EditIcon size={16} />
+        {text.chat.edit}
+      </button>
+      <button type="button" className="button" onClick={() => discard(false)}>
+        <TrashIcon size={16} />
+        {text.chat.discard}
+      </button>
+    </>
+  );
   return (
     <div className="line">
       <article className="question unsent" id={`message-${body.id}`} aria-label={text.chat.you}>
@@ -54,20 +67,20 @@ function UnsentView({ conversation, sending, first, onTakeBack }: ViewProps) {
           <LongText words={body.text} />
           <Files files={attachments} />
         </div>
-        {failure === null || !first ? (
+        {waits ? (
+          <div className="row way">
+            <p className="small soft" role="status">
+              {text.chat.behind}
+            </p>
+            {buttons}
+          </div>
+        ) : failure === null ? (
           <p className="small soft way" role="status">
             {text.chat.sending}
           </p>
         ) : (
           <Failed failure={failure} onRetry={retry}>
-            <button type="button" className="button" onClick={() => discard(true)}>
-              <EditIcon size={16} />
-              {text.chat.edit}
-            </button>
-            <button type="button" className="button" onClick={() => discard(false)}>
-              <TrashIcon size={16} />
-              {text.chat.discard}
-            </button>
+            {buttons}
           </Failed>
         )}
       </article>

@@ -1,7 +1,7 @@
 import { createContext, use } from "react";
 
 import type { Asking } from "../conversation/acts";
-import type { Id } from "../conversation/types";
+import type { Attached, Id } from "../conversation/types";
 
 /** What the parts of a conversation's page share. */
 export interface Place {
@@ -15,6 +15,8 @@ export interface Place {
   edit: (question: Id | null) => void;
   /** Opens a reply from inside. */
   lookInside: (reply: Id) => void;
+  /** Puts words and files back into the composer. */
+  takeBack: (words: string, files: readonly Attached[]) => void;
   /** Goes to the composer, where that raises no keyboard unasked. */
   toField: () => void;
 }

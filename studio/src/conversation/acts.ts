@@ -19,6 +19,8 @@ export interface Saying {
   when?: "queue" | "now" | "steer";
   /** In place of this question, as a branch beside it. */
   instead?: Id;
+  /** Where a conversation that begins with it is put. */
+  folder?: string;
   /** The replies' names are hidden until somebody has voted. */
   blind?: boolean;
 }
@@ -60,9 +62,9 @@ export class Acts {
   }
 
   /** Says something else in place of a question. Its files go along, as copies. */
-  async instead(id: Id, question: Message, text: string, how: Asking): Promise<void> {
+  instead(id: Id, question: Message, text: string, how: Asking): Promise<boolean> {
     const { api } = this.chats;
-    await this.attempt(id, question.id, async () => {
+    return this.attempt(id, question.id, async () => {
       const attachments: Attached[] = [];
       for (const file of question.attachments)
         attachments.push(await api.attach(file.name, await api.file(file.id)));
@@ -80,7 +82,8 @@ export class Acts {
     if (place?.parent) body.parent = place.parent;
     else if (place) body.root = true;
     const queues = shown !== undefined && isPending(shown);
-    return { body, attachments, queues, failure: null };
+    const folder = what.folder ? { folder: what.folder } : {};
+    return { body, attachments, queues, failure: null, ...folder };
   }
 
   /** Tries again what did not go out, and what waited behind it. */
@@ -115,13 +118,10 @@ export class Acts {
     }
   }
 
-  private async postOne(id: Id, { body, attachments }: Sending): Promise<void> {
+  private async postOne(id: Id, { body, attachments, folder }: Sending): Promise<void> {
     const { api } = this.chats;
     try {
-      if (this.chats.get(id)?.state === "unmade") {
-        await api.create(id, body.models?.[0] ?? null);
-        this.chats.made(id);
-      }
+      if (this.chats.get(id)?.state === "unmade") await this.create(id, body, folder);
       const { state, replies, version } = await api.send(id, body);
       if (state === "queued") this.queued(id, body.id, body, attachments);
       else await this.answered(id, [body.id, ...replies], replies[0], version);
@@ -135,6 +135,17 @@ export class Acts {
         ),
       }));
     }
+  }
+
+  private async create(id: Id, { models }: Sending["body"], folder?: string): Promise<void> {
+    try {
+      await this.chats.api.create(id, models?.[0] ?? null, folder);
+    } catch (error) {
+      // Its name was used up by a conversation that was deleted: a new one has to begin.
+      if (failureIn(error).kind === "gone") this.chats.lost(id);
+      throw error;
+    }
+    this.chats.made(id);
   }
 
   /** Its place in the queue, until the queue itself is told. */
@@ -198,10 +209,19 @@ export class Acts {
   show(id: Id, message: Id): Promise<boolean> {
     const shown = this.chats.get(id);
     if (shown?.path.includes(message)) return Promise.resolve(true);
-    if (shown?.tree.has(message))
-      this.chats.change(id, (one) => headed(one, one.tree.newest(message), one.version));
-    return this.attempt(id, message, async () =>
-      this.chats.absorb(await this.chats.api.change(id, { head: message })),
+    const head = shown?.tree.has(message) ? shown.tree.newest(message) : null;
+    if (head !== null) this.chats.change(id, (one) => headed(one, head, one.version));
+    return this.attempt(
+      id,
+      message,
+      async () => this.chats.absorb(await this.chats.api.change(id, { head: message })),
+      () => {
+        // What is said next goes to the server's branch: that one is shown.
+        const before = shown?.head ?? null;
+        this.chats.change(id, (one) =>
+          one.head === head ? headed(one, before, one.version) : one,
+        );
+      },
     );
   }
 

@@ -13,6 +13,9 @@ export interface World {
   after: (ms: number, run: () => void) => void;
 }
 
+/** Failures after which the same question may be answered. */
+const PASSES = new Set<Failure["kind"]>(["offline", "busy", "unavailable", "server", "unreadable"]);
+
 /** Messages read at once; the server gives at most 200. */
 const BATCH = 50;
 
@@ -61,6 +64,8 @@ export class Chats {
     line.on("restored", ({ conversation }) => void this.read(conversation));
     line.on("summary", (summary) => {
       if (summary.deleted) this.gone({ id: summary.id });
+      else if (this.open.get(summary.id)?.state === "gone")
+        void this.read(summary.id); // it is back
       else this.change(summary.id, (shown) => ({ ...shown, summary }));
     });
     line.on("gone", (event) => this.gone(event));
@@ -95,6 +100,11 @@ export class Chats {
     this.line.watch(shown?.state === "unmade" ? null : id);
     if (id === null || shown?.state === "unmade") return;
     if (shown?.state !== "here" || this.line.state !== "open") void this.read(id);
+  }
+
+  /** The server has no such conversation (any more). */
+  lost(id: Id): void {
+    this.change(id, (shown) => ({ ...shown, state: "gone" }));
   }
 
   /** The server knows of a conversation that was begun here. */
@@ -160,6 +170,8 @@ export class Chats {
     if (body.summary.deleted) next = { ...next, state: "gone" };
     this.put(next);
     this.outbox.write(id, next.sending);
+    // The line let go of a conversation that was gone.
+    if (id === this.watched && next.state === "here") this.line.watch(id);
     // Replies that ran here and are not in the answer: on other branches, or ended meanwhile.
     const here = new Set(body.messages.map((message) => message.id));
     this.want(next.live.filter((one) => !here.has(one)));
@@ -185,8 +197,9 @@ export class Chats {
       const ids = new Set(found.map((message) => message.id));
       const missing = batch.filter((id) => !ids.has(id));
       if (missing.length > 0) this.change(conversation, (shown) => removed(shown, missing));
-    } catch {
-      this.world.after(1500, () => this.want(batch, conversation));
+    } catch (error) {
+      const { kind } = failureIn(error);
+      if (PASSES.has(kind)) this.world.after(1500, () => this.want(batch, conversation));
     }
     if (wanted.size > 0) void this.fetch(conversation);
     else this.wanted.delete(conversation);
@@ -225,14 +238,15 @@ export class Chats {
   }
 
   private joined(event: ServerEvents["joined"]): void {
-    const { conversation, version, queue, live } = event;
+    const { conversation, version, head, queue, live } = event;
     const shown = this.open.get(conversation);
     for (const message of live) this.shelf.put(message);
     if (!shown && this.reading.has(conversation)) {
       this.early.set(conversation, event);
       return;
     }
-    if (shown?.state !== "here" || shown.version !== version) void this.read(conversation);
+    const same = shown?.state === "here" && shown.version === version && shown.head === head;
+    if (!same) void this.read(conversation);
     this.change(conversation, (known) => {
       // Lower than ours: the server's database is an older one now, and still the truth.
       let next = settle({ ...known, queue, version: Math.min(known.version, version) });

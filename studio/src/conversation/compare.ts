@@ -1,4 +1,4 @@
-import type { Kept } from "./store";
+import { listed, type Kept } from "./store";
 import type { Id } from "./types";
 
 const NAME = "kataribe.blind";
@@ -9,7 +9,7 @@ export class Blind {
 
   constructor(private readonly kept: Kept) {
     const isId = (value: unknown): value is Id => typeof value === "string";
-    this.questions = new Set(kept.list(NAME, isId));
+    this.questions = new Set(listed(kept.read(NAME), isId));
   }
 
   has(question: Id): boolean {

@@ -75,8 +75,14 @@ export function removed(shown: Shown, ids: readonly Id[]): Shown {
   };
 }
 
-/** Takes off what was on its way and has arrived: as a message, or as a place in the queue. */
-export function settle(shown: Shown): Shown {
+/**
+ * Takes off what was on its way and has arrived, as a message or as a place in the queue, and what
+ * waited and has become a message: an answer may tell of a queue that is older than the messages.
+ */
+export function settle(told: Shown): Shown {
+  const late = told.queue.some((item) => told.tree.has(item.id));
+  const queue = late ? told.queue.filter((item) => !told.tree.has(item.id)) : told.queue;
+  const shown = late ? { ...told, queue } : told;
   if (shown.sending.length === 0) return shown;
   const waits = new Set(shown.queue.map((item) => item.id));
   const left = shown.sending.filter(({ body }) => !shown.tree.has(body.id) && !waits.has(body.id));

@@ -15,6 +15,8 @@ export interface Sending {
   attachments: Attached[];
   /** Whether something was pending when it was said: then it will stand in the queue. */
   queues: boolean;
+  /** Where the conversation that begins with it is put. */
+  folder?: string;
   /** Why it did not go out; null while it is on its way. */
   failure: Failure | null;
 }

@@ -26,9 +26,11 @@ export const talking = {
     files: "Attached files",
     uploading: "Being sent to the server",
     removeFile: (name: string) => `Remove ${name}`,
+    saveFile: (name: string) => `Save ${name}`,
     tooBig: (size: string, most: string) =>
       `This file has ${size}; at most ${most} can be attached. Choose a smaller one.`,
     sending: "Being sent",
+    behind: "Goes out after the message above.",
     discard: "Delete it",
     more: "More",
     remove: "Delete, with all below it",

@@ -31,9 +31,11 @@ export const talking: Pick<
     files: "添付ファイル",
     uploading: "サーバーに送っています",
     removeFile: (name) => `${name} を外す`,
+    saveFile: (name) => `${name} を保存`,
     tooBig: (size, most) =>
       `このファイルは ${size} です。添付できるのは ${most} までです。小さいものを選んでください。`,
     sending: "送っています",
+    behind: "上のメッセージのあとに送られます。",
     discard: "削除する",
     more: "その他の操作",
     remove: "以降も含めて削除",
