@@ -267,6 +267,77 @@ def test_a_database_on_a_full_disk_holds_the_end_of_a_job_back_and_loses_nothing
         until(lambda: state(pool, job) == "done")
 
 
+@pytest.mark.parametrize("tidying", [False, True])
+def test_a_job_whose_thread_cannot_start_is_tried_again(store, monkeypatch, caplog, tidying):
+    monkeypatch.setattr(workers, "LOOK_AGAIN", 0.05)
+    real, refused, none_left = threading.Thread.start, [], threading.Event()
+    none_left.set()
+
+    def start(thread):
+        if none_left.is_set() and thread.name.startswith("job "):
+            refused.append(thread)
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    work = Steps()
+    with Workers(store, {"count": work}) as pool:
+        job = pool.add(LOCAL, count(2))
+        until(lambda: len(refused) > 1)
+        assert "can't start new thread" in caplog.text
+        if tidying:
+            pool.ask(LOCAL, job.id, "cancel")
+            tries = len(refused)
+            until(lambda: len(refused) > tries + 2)
+        none_left.clear()
+        until(lambda: state(pool, job) == ("cancelled" if tidying else "done"))
+        none_left.set()
+        last = pool.add(LOCAL, count(2))
+        tries = len(refused)
+        until(lambda: len(refused) > tries)
+    assert pool.get(LOCAL, last.id).attempts == 0, "it did nothing wrong"
+
+
+def test_a_pool_whose_own_thread_cannot_start_is_stopped_all_the_same(store, monkeypatch):
+    def start(thread):
+        raise RuntimeError("can't start new thread")
+
+    pool = Workers(store, {"count": Steps()})
+    with monkeypatch.context() as none_left:
+        none_left.setattr(threading.Thread, "start", start)
+        with pytest.raises(RuntimeError):
+            pool.start()
+    pool.stop()
+
+
+def test_a_job_that_could_not_begin_is_put_back_once_the_disk_takes_it(store, monkeypatch):
+    monkeypatch.setattr(workers, "LOOK_AGAIN", 0.05)
+    real, writing = threading.Thread.start, store.writing
+    tries, full = [], threading.Event()
+
+    def start(thread):
+        if thread.name.startswith("job ") and not tries:
+            tries.append(thread)
+            full.set()
+            raise RuntimeError("can't start new thread")
+        real(thread)
+
+    def refuse():
+        if full.is_set():
+            raise StorageError("The disk is full.")
+        return writing()
+
+    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(store, "writing", refuse)
+    with Workers(store, {"count": Steps()}) as pool:
+        job = pool.add(LOCAL, count(2))
+        until(full.is_set)
+        time.sleep(0.2)
+        assert state(pool, job) == "running"
+        full.clear()
+        until(lambda: state(pool, job) == "done")
+
+
 def test_a_stopped_pool_goes_on_at_the_next_start(store):
     gate = threading.Event()
     work = Steps(gate)

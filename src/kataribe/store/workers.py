@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Self, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
@@ -58,6 +59,7 @@ class Workers:
         self._kinds = dict(kinds)
         self._limit = limit
         self._runs: dict[str, _Run] = {}
+        self._unbegun: set[str] = set()
         self._turns: dict[str, int] = {}
         self._listeners: list[Listener] = []
         self._order = threading.RLock()  # what is told comes in the order of the writes
@@ -123,8 +125,9 @@ class Workers:
                 add_line(tx, job.id, "warning", "The process ended while this ran.")
         self._stopping.clear()
         self._poked.set()
-        self._dispatcher = threading.Thread(target=self._dispatch, name="jobs", daemon=True)
-        self._dispatcher.start()
+        dispatcher = threading.Thread(target=self._dispatch, name="jobs", daemon=True)
+        dispatcher.start()
+        self._dispatcher = dispatcher
 
     def stop(self, patience: float = 10.0) -> None:
         """Ends running jobs at a safe place, to go on at the next start.
@@ -160,10 +163,14 @@ class Workers:
                     pass
             except StorageError as error:
                 log.warning("Jobs wait: %s", error)
+            except Exception:  # nothing else would begin jobs
+                log.exception("Jobs wait: one could not begin just now. It is tried again.")
+                self._stopping.wait(LOOK_AGAIN)
 
     def _begin_one(self) -> bool:
         """Begins whatever may begin; whether there may be more."""
         with self._order:
+            self._put_back()
             at_hand = set(self._runs)
             with self._store.reading() as tx:
                 left = rows.to_tidy(tx, but=at_hand)
@@ -197,7 +204,20 @@ class Workers:
             target=call, args=(job, reporter), name=f"job {job.kind} {job.id}", daemon=True
         )
         self._runs[job.id] = _Run(job, reporter, thread, tidies)
-        thread.start()
+        try:
+            thread.start()
+        except BaseException:  # the system has no thread left, say
+            del self._runs[job.id]
+            if not tidies:
+                self._unbegun.add(job.id)
+                self._put_back()
+            raise
+
+    def _put_back(self) -> None:
+        """Has those wait again that were claimed, but whose thread never started."""
+        for job in tuple(self._unbegun):
+            self._told(partial(rows.leave_job, job=job), poke=False)
+            self._unbegun.discard(job)
 
     def _work(self, job: Job, reporter: Reporter) -> None:
         """A job's thread: the work, then what became of it."""
