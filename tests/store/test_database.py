@@ -18,7 +18,7 @@ import sqlalchemy as sa
 
 from kataribe.base.errors import StorageError
 from kataribe.store import conversations, ids, messages, search
-from kataribe.store.database import BUSY_SECONDS, READERS, Store, _engine
+from kataribe.store.database import BUSY_SECONDS, READERS, Store, _engine, needs_upgrade
 from kataribe.store.ids import new_id
 from kataribe.store.tables import LOCAL, METADATA
 from kataribe.store.upgrade import form_of, newest, upgrade
@@ -97,10 +97,16 @@ def test_tables_are_those_of_the_migrations(store):
         assert form_of(tx) == newest()
 
 
-def test_an_older_database_is_brought_up_to_date_with_a_backup(tmp_path):
+def test_an_older_database_is_brought_up_to_date_with_a_backup(tmp_path, caplog):
     path = tmp_path / "k.db"
+    assert not needs_upgrade(path)
     of_form(path, "0001")
+    assert needs_upgrade(path)
     store = Store(path)
+    assert not needs_upgrade(path)
+    told = [record.getMessage() for record in caplog.records if record.name == "kataribe.store"]
+    assert len(told) == 1
+    assert f"kept for 14 days in {path}.backup-0001" in told[0]
     with store.writing() as tx:
         assert form_of(tx) == newest()
         (one,) = conversations.listed(tx, LOCAL).conversations
@@ -148,6 +154,7 @@ def test_a_newer_database_is_refused(tmp_path):
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
         connection.commit()
     before = path.read_bytes()
+    assert not needs_upgrade(path)
     with pytest.raises(StorageError, match=r"9999.*KATARIBE_HOME"):
         Store(path)
     assert path.read_bytes() == before

@@ -22,7 +22,7 @@ from sqlalchemy import Connection, event
 from sqlalchemy.exc import DBAPIError
 
 from kataribe.base.errors import StorageError
-from kataribe.store.upgrade import upgrade
+from kataribe.store.upgrade import is_older, upgrade
 
 T = TypeVar("T")
 
@@ -118,6 +118,19 @@ class Store:
             return asyncio.get_running_loop().run_in_executor(threads, call)
         except RuntimeError as error:  # the threads have ended
             raise StorageError(f"The database {self.path} is closed. Open it again.") from error
+
+
+def needs_upgrade(path: Path) -> bool:
+    """Whether opening the database would change its form; raises `StorageError`."""
+    if not path.exists():
+        return False
+    with _told(path):
+        engine = _engine(path)
+        try:
+            with engine.connect() as connection:
+                return is_older(connection)
+        finally:
+            engine.dispose()
 
 
 def _engine(path: Path) -> sa.Engine:

@@ -13,14 +13,20 @@ import filelock
 from kataribe.base.errors import StorageError, UnavailableError
 from kataribe.base.workspace import Workspace
 
+_ANSWERS = (
+    "Another process{who} answers for the workspace {root} already. Use that one, stop it first, "
+    "or choose another workspace with KATARIBE_HOME."
+)
+
 
 @contextlib.contextmanager
-def holding(workspace: Workspace) -> Iterator[None]:
+def holding(workspace: Workspace, refused: str = _ANSWERS) -> Iterator[None]:
     """Makes this process the one that answers for the workspace, while the block runs.
 
     Replies run and jobs are worked on in one process only; others may read and write the database
     beside it. The system frees the lock when the process ends, however it does. Raises
-    `UnavailableError`, with the other's number and address, while another process holds it.
+    `UnavailableError`, with the other's number and address, while another process holds it; what
+    it says is `refused`.
     """
     lock = filelock.FileLock(workspace.serving)
     who = workspace.serving.with_name(f"{workspace.serving.name}.json")
@@ -29,9 +35,7 @@ def holding(workspace: Workspace) -> Iterator[None]:
         lock.acquire(blocking=False)
     except filelock.Timeout:
         raise UnavailableError(
-            f"Another process{_holder(workspace, who)} answers for the workspace "
-            f"{workspace.root} already. Use that one, stop it first, or choose another workspace "
-            "with KATARIBE_HOME."
+            refused.format(who=_holder(workspace, who), root=workspace.root)
         ) from None
     except OSError as error:
         raise StorageError(

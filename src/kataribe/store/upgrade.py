@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import logging
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,11 @@ from alembic.script import ScriptDirectory
 
 from kataribe.base.errors import StorageError
 from kataribe.store.tables import METADATA
+
+log = logging.getLogger("kataribe.store")
+
+BACKUP_SECONDS = 14 * 24 * 3600.0
+"""How long a backup is kept: it holds also what was deleted for good since it was made."""
 
 STEPS = Path(__file__).parent / "migrations"
 
@@ -31,6 +38,30 @@ def form_of(connection: sa.Connection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
+def is_older(connection: sa.Connection) -> bool:
+    """Whether a database has a form from which it would be brought to today's."""
+    form = form_of(connection)
+    return form is not None and form != newest() and form in _forms()
+
+
+def backups(path: Path) -> list[Path]:
+    """The backups that upgrades of the database at `path` made, also unfinished ones."""
+    ours = re.compile(re.escape(f"{path.name}.backup-") + r"\d{4}(-\d+)?(\.part)?")
+    return sorted(file for file in path.parent.iterdir() if ours.fullmatch(file.name))
+
+
+def remove_backups(path: Path, before: float) -> list[Path]:
+    """Removes backups that were made before then, by the time of the file; gives which.
+
+    Raises:
+        OSError: One cannot be removed.
+    """
+    gone = [file for file in backups(path) if file.stat().st_mtime < before]
+    for file in gone:
+        file.unlink(missing_ok=True)
+    return gone
+
+
 def upgrade(engine: sa.Engine, path: Path, *, to: str = "head") -> Path | None:
     """Brings the database at `path` up to date; gives the backup that was made, if it was older.
 
@@ -42,7 +73,7 @@ def upgrade(engine: sa.Engine, path: Path, *, to: str = "head") -> Path | None:
         form = form_of(connection)
         if form == wanted:
             return None
-        if form is not None and form not in {step.revision for step in script.walk_revisions()}:
+        if form is not None and form not in _forms():
             raise StorageError(
                 f"The database {path} has the form {form}; this Kataribe knows those up to "
                 f"{wanted}. It was written by a newer one: install that, or choose another "
@@ -56,6 +87,11 @@ def upgrade(engine: sa.Engine, path: Path, *, to: str = "head") -> Path | None:
                 return backup
             _run(script, writer, wanted)
     return backup
+
+
+def _forms() -> set[str]:
+    """Every form that this Kataribe knows."""
+    return {step.revision for step in _script().walk_revisions()}
 
 
 def _script() -> ScriptDirectory:
@@ -95,4 +131,10 @@ def _back_up(path: Path, form: str) -> Path:
     ):
         source.backup(copy)
     part.replace(target)
+    log.warning(
+        "The database %s is brought to a newer form. As it was, it is kept for %d days in %s.",
+        path,
+        BACKUP_SECONDS / 86400,
+        target,
+    )
     return target

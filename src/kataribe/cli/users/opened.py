@@ -20,13 +20,31 @@ FromStdin: TypeAlias = Annotated[
 ]
 
 
+_OLDER = (
+    "The database of the workspace {root} was written by an older Kataribe and has to be brought "
+    "up to date, but another process{who} works with it. Stop it first, then try again."
+)
+
+
 @contextlib.contextmanager
 def open_store() -> Iterator[Store]:
-    """The workspace's database; a server may have it open, too, and notices what changes."""
-    from kataribe.base.workspace import Workspace
-    from kataribe.store.database import Store
+    """The workspace's database; a server may have it open, too, and notices what changes.
 
-    store = Store(Workspace.locate().database)
+    An older database is brought up to date, but never under a server: an older one knows nothing
+    of the new form. Raises `UnavailableError` then.
+    """
+    from kataribe.base.workspace import Workspace
+    from kataribe.store.database import Store, needs_upgrade
+    from kataribe.store.serving import holding
+
+    workspace = Workspace.locate()
+    alone = (
+        holding(workspace, _OLDER)
+        if needs_upgrade(workspace.database)
+        else contextlib.nullcontext()
+    )
+    with alone:
+        store = Store(workspace.database)
     try:
         yield store
     finally:
