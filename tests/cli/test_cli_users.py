@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
-from kataribe.store import api_keys, people, sessions
+from kataribe.base.workspace import Workspace
+from kataribe.cli.users import leftovers
+from kataribe.store import api_keys, jobs, people, sessions
 from kataribe.store.database import Store
 from kataribe.store.ids import now
 from kataribe.store.passwords import is_right
+from kataribe.store.serving import holding
+from kataribe.store.upgrade import form_of, upgrade
+from kataribe.store.workers import Workers
 
 PASSWORD = "correct horse battery"
 GIVEN = PASSWORD.encode() + b"\n"
@@ -148,6 +156,92 @@ def test_deleting_says_what_goes_and_asks(cli, add, store):
     with store.reading() as tx:
         assert not people.have_accounts(tx)
     assert cli("users", "rm", "taro", "--yes").code == 3
+
+
+def test_deleting_names_the_backups_that_still_have_the_words(cli, add, store, kataribe_home):
+    add("taro")
+    add("hanako")
+    assert "backup" not in cli("users", "rm", "taro", "--yes").err
+    backup = kataribe_home / "kataribe.db.backup-0001"
+    backup.write_bytes(b"words")
+    made = time.mktime((2026, 1, 2, 12, 0, 0, 0, 0, -1))
+    os.utime(backup, (made, made))
+    told = cli("users", "rm", "hanako", "--yes").err
+    assert f"may still be in {backup}" in told
+    assert "after 2026-01-16" in told
+    assert "delete that file" in told
+
+
+def _download(store: Store, kataribe_home: Path) -> tuple[jobs.Job, Path]:
+    """A download of taro's that is paused, and what arrived of it."""
+    with store.writing() as tx:
+        taro = people.find(tx, "taro")
+        job = jobs.add_job(tx, taro.id, jobs.NewJob("download", "Fetch", {"name": "mochi"}))
+        jobs.ask(tx, taro.id, job.id, "pause")
+    arrived = kataribe_home / "downloads" / "mochi" / "part"
+    arrived.parent.mkdir(parents=True)
+    arrived.write_bytes(b"half")
+    return job, arrived
+
+
+def test_what_downloads_left_goes_with_their_owner(cli, add, store, kataribe_home):
+    add("taro")
+    _, arrived = _download(store, kataribe_home)
+    done = cli("users", "rm", "taro", "--yes")
+    assert (done.code, arrived.exists()) == (0, False)
+    assert "job left" not in done.err
+    with store.reading() as tx:
+        assert not people.have_accounts(tx)
+
+
+def test_a_server_that_runs_discards_downloads_before_their_owner_goes(
+    cli, add, store, kataribe_home
+):
+    add("taro")
+    job, _ = _download(store, kataribe_home)
+    discarded = []
+
+    class Work:
+        def discard(self, job: jobs.Job) -> None:
+            with store.reading() as tx:
+                assert people.find(tx, "taro").disabled
+            discarded.append(job.id)
+
+    with holding(Workspace(kataribe_home)), Workers(store, {"download": Work()}):
+        done = cli("users", "rm", "taro", "--yes")
+    assert done.code == 0
+    assert discarded == [job.id]
+    assert "job left" not in done.err
+
+
+def test_a_server_that_does_not_end_jobs_is_said(cli, add, store, kataribe_home, monkeypatch):
+    monkeypatch.setattr(leftovers, "SERVER_SECONDS", 0.0)
+    add("taro")
+    _download(store, kataribe_home)
+    with holding(Workspace(kataribe_home)):
+        done = cli("users", "rm", "taro", "--yes")
+    assert done.code == 0
+    assert "may still be here. Fetch: the server has not ended it" in done.err
+
+
+def test_no_upgrade_under_a_server_that_runs(cli, kataribe_home, caplog):
+    path = kataribe_home / "kataribe.db"
+    kataribe_home.mkdir(exist_ok=True)
+    engine = sa.create_engine(f"sqlite:///{path}")
+    upgrade(engine, path, to="0001")
+    with holding(Workspace(kataribe_home)):
+        refused = cli("users", "list")
+        assert refused.code != 0
+        assert f"number {os.getpid()}" in refused.err
+        assert "Stop it first" in refused.err
+        with engine.connect() as connection:
+            assert form_of(connection) == "0001"
+    engine.dispose()
+    done = cli("users", "list")
+    assert done.code == 0
+    assert "backup-0001" in caplog.text
+    with holding(Workspace(kataribe_home)):  # freed again; today's form needs nobody to stop
+        assert cli("users", "list").code == 0
 
 
 def test_keys_are_printed_once(cli, add, store):

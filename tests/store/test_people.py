@@ -6,8 +6,10 @@ import pytest
 import sqlalchemy as sa
 
 from kataribe.base.errors import InputError, NotFoundError
-from kataribe.store import api_keys, people, search, sessions, tables
+from kataribe.store import api_keys, jobs, people, purge, queue, search, sessions, tables
+from kataribe.store.attachments import keep
 from kataribe.store.database import Store
+from kataribe.store.ids import new_id
 from kataribe.store.passwords import LONGEST, check_password, hashed, is_right
 from kataribe.store.tables import LOCAL
 from tests.store.conftest import talk
@@ -61,7 +63,9 @@ def test_deleting_really_deletes_and_leaves_others_alone(store: Store):
         talk(tx, "sakuramochi", "reply", owner=hanako.id, title="sweets")
         api_keys.make(tx, taro.id, "laptop", 1.0)
         sessions.begin(tx, taro.id, "ptoken", "Lynx", 1.0)
-        assert people.remove(tx, taro.id) == people.Owned(1, 2, 0, 0, 1)
+    assert purge.empty_account(store, taro.id) == people.Owned(1, 2, 0, 0, 1)
+    purge.remove_account(store, taro.id)
+    with store.writing() as tx:
         assert len(search.find(tx, hanako.id, "sakuramochi", kinds=["message"], limit=5)) == 1
         assert search.find(tx, LOCAL, "wasabimochi", kinds=["message"], limit=5) == []
         # Consistent, says the index itself, and nothing is in it that no row stands for.
@@ -70,11 +74,110 @@ def test_deleting_really_deletes_and_leaves_others_alone(store: Store):
         assert words == set(tx.execute(sa.select(tables.passages.c.key)).scalars())
         assert [person.name for person in people.list_people(tx)] == ["hanako"]
         assert people.have_accounts(tx)
-        people.remove(tx, hanako.id)
+    purge.empty_account(store, hanako.id)
+    purge.remove_account(store, hanako.id)
+    with store.writing() as tx:
         assert not people.have_accounts(tx)
         talk(tx, "anko")  # whoever comes now is LOCAL again
         for table in (tables.sessions, tables.api_keys):
             assert tx.execute(sa.select(table)).all() == []
+
+
+def _much(store: Store, owner: str) -> None:
+    with store.writing() as tx:
+        for number in range(3):
+            words = [f"wasabi {number} " * 30_000, f"mochi {number}"] * 2
+            id_, said = talk(tx, *words, owner=owner, title=f"sweets {number}")
+            kept = keep(tx, owner, "a.txt", b"zirkonfile")
+            row = tables.attachments.c.id == kept.id
+            tx.execute(sa.update(tables.attachments).where(row).values(message=said[0]))
+            queue.put(tx, id_, queue.Item(new_id(), "waits"))
+        keep(tx, owner, "loose.txt", b"zirkonfile")
+
+
+def test_deleting_somebody_with_much_lets_others_write_in_between(store: Store, monkeypatch):
+    taro = _add(store, "taro")
+    _much(store, taro.id)
+    portions: list[int] = []
+    delete = purge._delete_messages
+
+    def counted(tx, ids):
+        query = sa.select(sa.func.sum(tables.messages.c.length))
+        portions.append(tx.scalar(query.where(tables.messages.c.id.in_(ids))) or 0)
+        return delete(tx, ids)
+
+    monkeypatch.setattr(purge, "_delete_messages", counted)
+    monkeypatch.setattr(purge, "PORTION_LENGTH", 300_000)
+    purge.empty_account(store, taro.id)
+    assert len(portions) == 6
+    assert max(portions) <= 300_000
+    purge.remove_account(store, taro.id)
+    with store.writing() as tx:
+        for table in ("conversations", "messages", "attachments", "queued", "passages"):
+            assert tx.execute(sa.select(tables.METADATA.tables[table])).all() == []
+        assert tx.exec_driver_sql("SELECT count(*) FROM words").scalar() == 0
+
+
+def test_deleting_that_was_interrupted_locks_out_and_goes_on(store: Store, monkeypatch):
+    taro = _add(store, "taro")
+    _much(store, taro.id)
+    empty, seen = purge._empty, []
+
+    def killed(store, id_):
+        if seen:
+            raise KeyboardInterrupt
+        seen.append(id_)
+        return empty(store, id_)
+
+    with monkeypatch.context() as broken:
+        broken.setattr(purge, "_empty", killed)
+        with pytest.raises(KeyboardInterrupt):
+            purge.empty_account(store, taro.id)
+    with store.reading() as tx:
+        assert people.find(tx, "taro").disabled
+        deleted = tx.execute(sa.select(tables.conversations.c.deleted_at)).scalars().all()
+        assert deleted == [tables.GOING] * 3
+    assert purge.sweep(store).conversations == 3  # what is marked goes, whoever goes on with it
+    purge.empty_account(store, taro.id)
+    purge.remove_account(store, taro.id)
+    with store.reading() as tx:
+        assert not people.have_accounts(tx)
+        assert tx.exec_driver_sql("SELECT count(*) FROM words").scalar() == 0
+
+
+def test_what_is_written_while_somebody_is_deleted_goes_too(store: Store):
+    taro = _add(store, "taro")
+    purge.empty_account(store, taro.id)
+    with store.writing() as tx:
+        talk(tx, "wasabi", owner=taro.id)
+    purge.remove_account(store, taro.id)
+    with store.reading() as tx:
+        assert tx.exec_driver_sql("SELECT count(*) FROM words").scalar() == 0
+        assert not people.have_accounts(tx)
+
+
+def test_jobs_of_somebody_who_is_deleted_are_to_be_cancelled(store: Store):
+    taro, hanako = _add(store, "taro"), _add(store, "hanako")
+    with store.writing() as tx:
+        waits, pauses, failed, done, other = (
+            jobs.add_job(tx, owner, jobs.NewJob("download", name, {"name": name})).id
+            for owner, name in (*((taro.id, one) for one in "abcd"), (hanako.id, "e"))
+        )
+        jobs.ask(tx, taro.id, pauses, "pause")
+        for job, failure in ((failed, jobs.Failure("x", "y")), (done, None)):
+            jobs.claim(tx, job)
+            jobs.end_job(tx, job, result={}, failure=failure)
+    purge.empty_account(store, taro.id)
+    with store.reading() as tx:
+        states = {id_: found.state for id_ in (waits, pauses, failed, done, other)
+                  if (found := jobs.find_job(tx, id_))}  # fmt: skip
+    assert states == {
+        waits: "cancelling",
+        pauses: "cancelling",
+        failed: "cancelling",
+        done: "done",
+        other: "waiting",
+    }
 
 
 def test_whoever_is_not_there(store: Store):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+import os
 import sqlite3
 from contextlib import closing
 from types import SimpleNamespace
@@ -324,3 +325,62 @@ def test_what_is_going_cannot_come_back(store: Store) -> None:
         with pytest.raises(NotFoundError):
             conversations.restore(tx, LOCAL, id_)
         assert conversations.listed(tx, LOCAL, deleted=True).conversations == ()
+
+
+def test_what_was_deleted_while_the_clock_stood_ahead_goes_after_ten_minutes(store: Store) -> None:
+    ahead = now() + 365 * 24 * 3600
+    with store.writing() as tx:
+        gone, _ = talk(tx, "a", "b")
+        id_, said = talk(tx, "c", "d", "e", "f", "g", "h")
+        messages.delete(tx, id_, said[4])
+        messages.delete(tx, id_, said[2])
+        conversations.delete(tx, LOCAL, gone)
+        tx.execute(
+            sa.update(tables.conversations)
+            .where(tables.conversations.c.id == gone)
+            .values(deleted_at=ahead)
+        )
+        for number, first in enumerate((4, 2)):
+            tx.execute(
+                sa.update(tables.messages)
+                .where(tables.messages.c.id.in_(said[first : first + 2]))
+                .values(deleted_at=ahead + 100 * number)
+            )
+    at = now()
+    assert purge.sweep(store, at=at) == purge.Swept()
+    with store.writing() as tx:
+        found = conversations.get(tx, LOCAL, gone, deleted=True).deleted_at
+        assert found is not None
+        assert found <= at
+        # What was deleted apart still comes back apart.
+        assert messages.restore(tx, id_, said[2]) == tuple(said[2:4])
+    swept = purge.sweep(store, at=at + LATER)
+    assert (swept.conversations, swept.messages) == (1, 4)
+
+
+def test_what_is_going_is_not_set_right(store: Store) -> None:
+    with store.writing() as tx:
+        talk(tx, "a", "b")
+        tx.execute(sa.update(tables.conversations).values(deleted_at=tables.GOING))
+    assert purge.sweep(store).conversations == 1
+
+
+def test_backups_of_upgrades_go_after_two_weeks(store: Store, caplog) -> None:
+    folder, name = store.path.parent, store.path.name
+    old, new, unfinished, others = (
+        folder / f"{name}.{ending}"
+        for ending in ("backup-0001", "backup-0001-2", "backup-0001.part", "backup-mine")
+    )
+    for file, days in ((old, 15), (new, 13), (unfinished, 15), (others, 15)):
+        file.write_bytes(b"words")
+        made = now() - days * 24 * 3600
+        os.utime(file, (made, made))
+    with caplog.at_level(logging.INFO, "kataribe.store"):
+        purge.sweep(store)
+    assert sorted(folder.glob("*backup*")) == [new, others]
+    assert str(old) in caplog.text
+    with store.writing() as tx:
+        id_, _ = talk(tx, "a", "b")
+    caplog.clear()
+    purge.delete_for_good(store, LOCAL, id_)
+    assert f"may still be in the backup {new}" in caplog.text

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from kataribe.base.errors import InputError, NotFoundError
-from kataribe.store import search, tables
+from kataribe.store import jobs, tables
 from kataribe.store.ids import new_id
 from kataribe.store.sessions import end_all
 from kataribe.store.tables import LOCAL
@@ -174,36 +174,31 @@ def owned(tx: Connection, person: str) -> Owned:
     )
 
 
-def remove(tx: Connection, person: str) -> Owned:
-    """Deletes an account with everything it owns; gives how much that was.
+def cancel_jobs(tx: Connection, person: str) -> None:
+    """Asks to cancel all that may have left something: what is open, and what failed."""
+    mine = tables.jobs.c.owner == person, tables.jobs.c.state.in_((*jobs.OPEN, "failed"))
+    for job in tx.execute(sa.select(tables.jobs.c.id).where(*mine)).scalars().all():
+        jobs.ask(tx, person, job, "cancel")
 
-    Without any account left, whoever reaches the server is `LOCAL` again, who owns nothing then.
+
+def remove(tx: Connection, person: str) -> bool:
+    """Deletes an account with all that hangs on it; not while it has conversations.
+
+    Those go before (`purge.remove_account`): the index of words must be told each of them. Without
+    any account left, whoever reaches the server is `LOCAL` again, who owns nothing then.
+
+    Returns:
+        Whether it is gone.
     """
-    gone = owned(tx, person)
-    _forget_words(tx, person)
+    has = sa.select(1).where(tables.conversations.c.owner == person).limit(1)
+    if tx.scalar(has) is not None:
+        return False
     tx.execute(_p.delete().where(_p.c.id == person))  # the rest goes with the row
     if person == LOCAL:
         tx.execute(
             _p.insert().values(id=LOCAL, name=LOCAL, shown="", disabled=False, created_at=0.0)
         )
-    return gone
-
-
-def _forget_words(tx: Connection, person: str) -> None:
-    """Takes a person's words out of the index, which keeps no foreign keys."""
-    passages, messages = tables.passages, tables.messages
-    titles = tables.conversations
-    for kind, table, text in (
-        ("message", messages, messages.c.text),
-        ("title", titles, titles.c.title),
-    ):
-        query = (
-            sa.select(passages.c.ref, text)
-            .join(table, table.c.id == passages.c.ref)
-            .where(passages.c.owner == person, passages.c.kind == kind)
-        )
-        for ref, words in tx.execute(query).all():
-            search.unindex(tx, kind, ref, words)
+    return True
 
 
 def _check_name(name: str) -> str:

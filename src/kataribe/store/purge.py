@@ -3,20 +3,24 @@
 What is deleted can come back for a while (`conversations.RETURNS_SECONDS`); then `sweep` takes it
 away. Long conversations go in portions, so that nobody waits long for the writer; before the first
 one, what goes is marked with `GOING` as its `deleted_at`, and nothing so marked comes back.
+
+Backups that an upgrade made hold what was in the database then; the sweep removes them in time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from kataribe.base.errors import StorageError
-from kataribe.store import search
+from kataribe.store import people, search
 from kataribe.store.conversations import RETURNS_SECONDS
 from kataribe.store.database import Store
 from kataribe.store.ids import now
@@ -28,9 +32,18 @@ from kataribe.store.tables import (
     queued,
     votes,
 )
+from kataribe.store.upgrade import BACKUP_SECONDS, backups, remove_backups
+
+log = logging.getLogger("kataribe.store")
 
 PORTION = 200
 """Messages in one transaction."""
+
+PORTION_LENGTH = 400_000
+"""Characters of messages in one transaction: to take them out of the index, each is cut again."""
+
+PORTION_FILES = 20
+"""Attachments in one transaction; all of their bytes are overwritten."""
 
 LOOSE_SECONDS = 7 * 24 * 3600.0
 """How long a file that no message has is kept: somebody may still be writing the message."""
@@ -52,7 +65,7 @@ class Swept:
 
 
 def sweep(store: Store, *, at: float | None = None) -> Swept:
-    """Deletes for good what was deleted longer ago than it can come back.
+    """Deletes for good what was deleted longer ago than it can come back, and old backups.
 
     It takes as long as there is much to delete; run it in a thread. Whatever interrupts it, the
     next one goes on from there.
@@ -63,6 +76,7 @@ def sweep(store: Store, *, at: float | None = None) -> Swept:
     """
     at = now() if at is None else at
     limit = at - RETURNS_SECONDS
+    _set_right(store, at)
     with store.reading() as tx:
         due = _gone(tx, limit)
     gone = [id_ for id_ in due if _begin(store, id_, limit)]
@@ -74,6 +88,7 @@ def sweep(store: Store, *, at: float | None = None) -> Swept:
     with store.writing() as tx:
         files = _delete_loose(tx, at - LOOSE_SECONDS)
     empty_log(store)
+    _sweep_backups(store, at - BACKUP_SECONDS)
     return Swept(len(gone), spoken, files)
 
 
@@ -87,14 +102,40 @@ def delete_for_good(store: Store, owner: str, conversation: str) -> Swept:
 
     with store.writing() as tx:
         rows.get(tx, owner, conversation, deleted=True)
-        _mark(tx, conversation)
+        _mark(tx, conversations.c.id == conversation)
     swept = Swept(conversations=1, messages=_empty(store, conversation))
     _merge(store)
     _end(store, conversation)
     # Where it cannot be done now, the next sweep does it: it always looks.
     with contextlib.suppress(StorageError):
         empty_log(store)
+    for backup in backups(store.path):
+        log.warning("What was deleted for good may still be in the backup %s.", backup)
     return swept
+
+
+def empty_account(store: Store, person: str) -> people.Owned:
+    """Locks somebody out and deletes, in portions, what they wrote; gives how much they owned.
+
+    What is interrupted goes on when it is called again. Their jobs are to be cancelled, which
+    whoever works on jobs does. The account itself stays until `remove_account`.
+    """
+    with store.writing() as tx:
+        owned = people.owned(tx, person)
+        people.set_disabled(tx, person, disabled=True)
+        people.cancel_jobs(tx, person)
+    _empty_all(store, person)
+    return owned
+
+
+def remove_account(store: Store, person: str) -> None:
+    """Deletes an account, and what it still owns goes with it."""
+    while True:
+        with store.writing() as tx:
+            if people.remove(tx, person):
+                return
+        # A request that was under way has written since: its words are to leave the index, too.
+        _empty_all(store, person)
 
 
 def scrub(store: Store) -> bool:
@@ -148,15 +189,14 @@ def _begin(store: Store, conversation: str, limit: float) -> bool:
         due = sa.and_(conversations.c.id == conversation, conversations.c.deleted_at < limit)
         if not tx.scalar(sa.select(1).where(due)):
             return False
-        _mark(tx, conversation)
+        _mark(tx, conversations.c.id == conversation)
         return True
 
 
-def _mark(tx: Connection, conversation: str) -> None:
-    """From here on it cannot come back; what waits in its queue goes first, files included."""
-    here = conversations.c.id == conversation
-    tx.execute(sa.update(conversations).where(here).values(deleted_at=GOING))
-    own = queued.c.conversation == conversation
+def _mark(tx: Connection, which: sa.ColumnElement[bool]) -> None:
+    """From here on these cannot come back; what waits in a queue goes first, files included."""
+    tx.execute(sa.update(conversations).where(which).values(deleted_at=GOING))
+    own = queued.c.conversation.in_(sa.select(conversations.c.id).where(which))
     files = _waiting_files(tx, own) - _waiting_files(tx, sa.not_(own))
     _delete_files(tx, sorted(files))
     tx.execute(sa.delete(queued).where(own))
@@ -167,8 +207,8 @@ def _empty(store: Store, conversation: str) -> int:
     spoken = 0
     while True:
         with store.writing() as tx:
-            query = sa.select(messages.c.id).where(messages.c.conversation == conversation)
-            ids = tx.execute(query.limit(PORTION)).scalars().all()
+            here = messages.c.conversation == conversation
+            ids = _portion(tx, sa.select(messages.c.id, messages.c.length).where(here))
             if ids:
                 spoken += _delete_messages(tx, ids)
                 continue
@@ -179,11 +219,67 @@ def _empty(store: Store, conversation: str) -> int:
             return spoken
 
 
+def _empty_all(store: Store, person: str) -> None:
+    """Deletes all conversations and files of a person."""
+    with store.writing() as tx:
+        _mark(tx, conversations.c.owner == person)
+        query = sa.select(conversations.c.id).where(conversations.c.owner == person)
+        ids = tx.execute(query).scalars().all()
+    while True:
+        with store.writing() as tx:
+            query = sa.select(attachments.c.id).where(attachments.c.owner == person)
+            files = tx.execute(query.limit(PORTION_FILES)).scalars().all()
+            tx.execute(sa.delete(attachments).where(attachments.c.id.in_(files)))
+        if not files:
+            break
+    for id_ in ids:
+        _empty(store, id_)
+    _merge(store)
+    for id_ in ids:
+        _end(store, id_)
+
+
 def _end(store: Store, conversation: str) -> None:
     """Deletes the row; the last of all, so that a sweep which was interrupted begins again."""
     with store.writing() as tx:
         here = conversations.c.id == conversation
         tx.execute(sa.delete(conversations).where(here, conversations.c.deleted_at == GOING))
+
+
+def _portion(tx: Connection, query: sa.Select[Any]) -> Sequence[str]:
+    """The first of these messages, as many as one transaction takes; at least one of any."""
+    ids: list[str] = []
+    length = 0
+    for id_, more in tx.execute(query.limit(PORTION)).all():
+        length += more
+        if ids and length > PORTION_LENGTH:
+            break
+        ids.append(id_)
+    return ids
+
+
+def _set_right(store: Store, at: float) -> None:
+    """What was deleted while the clock stood ahead is as if deleted now, or it would stay."""
+    with store.writing() as tx:
+        ahead = conversations.c.deleted_at > at
+        tx.execute(sa.update(conversations).where(ahead).values(deleted_at=at))
+        query = sa.select(messages.c.deleted_at).distinct().where(messages.c.deleted_at > at)
+        stamps = tx.execute(query.order_by(messages.c.deleted_at)).scalars().all()
+        # What was deleted together comes back together: deletions must not get to share a time.
+        for number, stamp in enumerate(stamps, 1):
+            then = messages.c.deleted_at == stamp
+            tx.execute(sa.update(messages).where(then).values(deleted_at=at + number * 1e-3))
+
+
+def _sweep_backups(store: Store, before: float) -> None:
+    try:
+        for gone in remove_backups(store.path, before):
+            log.info("The backup %s is removed: its time is over.", gone)
+    except OSError as error:
+        raise StorageError(
+            f"An old backup of {store.path} cannot be removed: {error}. Mend the rights of its "
+            "folder, or remove the file."
+        ) from error
 
 
 def _sweep_messages(store: Store, limit: float) -> int:
@@ -225,8 +321,9 @@ def _gone(tx: Connection, before: float) -> Sequence[str]:
 
 def _going_messages(tx: Connection) -> Sequence[str]:
     # The newest first: a reply is never left without the question that stood above it.
-    query = sa.select(messages.c.id).where(messages.c.deleted_at == GOING)
-    return tx.execute(query.order_by(messages.c.key.desc()).limit(PORTION)).scalars().all()
+    going = messages.c.deleted_at == GOING
+    query = sa.select(messages.c.id, messages.c.length).where(going)
+    return _portion(tx, query.order_by(messages.c.key.desc()))
 
 
 def _delete_loose(tx: Connection, before: float) -> int:

@@ -14,6 +14,7 @@ from functools import partial
 from typing import Self, TypeAlias, TypeVar
 
 from sqlalchemy import Connection
+from sqlalchemy.exc import SQLAlchemyError
 
 from kataribe.base.errors import KataribeError, StorageError
 from kataribe.store import jobs as rows
@@ -30,6 +31,9 @@ JobT = TypeVar("JobT", Job, Job | None)
 LOOK_AGAIN = 2.0
 """Seconds after which the pool looks into the database unasked: another process may have written
 there, or the disk may have room again."""
+
+_PASSING = (RuntimeError, OSError, MemoryError, SQLAlchemyError)
+"""What is raised where the system is short of threads, files, memory or connections."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +167,7 @@ class Workers:
                     pass
             except StorageError as error:
                 log.warning("Jobs wait: %s", error)
-            except Exception:  # nothing else would begin jobs
+            except _PASSING:  # nothing else would begin jobs
                 log.exception("Jobs wait: one could not begin just now. It is tried again.")
                 self._stopping.wait(LOOK_AGAIN)
 

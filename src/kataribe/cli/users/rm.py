@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import typer
@@ -18,8 +19,9 @@ def rm(
 
     from kataribe.base.errors import InputError
     from kataribe.cli.output import note, say
-    from kataribe.store import people
-    from kataribe.store.purge import scrub
+    from kataribe.cli.users.leftovers import discard_jobs
+    from kataribe.store import people, purge
+    from kataribe.store.upgrade import BACKUP_SECONDS, backups
 
     with open_store() as store:
         with store.reading() as tx:
@@ -35,7 +37,21 @@ def rm(
             typed = typer.prompt("Type the name to delete it", err=True)
             if people.sign_in_name(typed) != person.name:
                 raise InputError(f"{typed[:80]!r} is not {person.shown!r}. Nothing was deleted.")
-        with store.writing() as tx:
-            gone = people.remove(tx, person.id)
-        scrub(store)
+        gone = purge.empty_account(store, person.id)
+        for failure in discard_jobs(store, person.id):
+            note(f"What a job left may still be here. {failure}")
+        purge.remove_account(store, person.id)
+        purge.scrub(store)
+        left = backups(store.path)
     say(f"{person.shown} is deleted, with {told(gone)}.")
+    for backup in left:
+        until = backup.stat().st_mtime + BACKUP_SECONDS
+        note(
+            f"What {person.shown} wrote may still be in {backup}, which an upgrade of the database "
+            f"left. A server that runs removes it after {_day(until)}; if nothing else in it is "
+            "needed, delete that file now."
+        )
+
+
+def _day(at: float) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(at))
