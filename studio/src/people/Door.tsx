@@ -5,8 +5,7 @@ import { later } from "../app/later";
 import { SettingsContext } from "../settings/context";
 import type { Me } from "../api/people";
 import { useMe } from "./useMe";
-import { SIGN_IN, signInFrom, wantedFrom } from "./ways";
-import { forget, PERSON, takeOver } from "./whose";
+import { SIGN_IN, signInFrom, wantedFrom, WHOSE } from "./ways";
 
 const SignInPage = later(async () => (await import("./SignInPage")).SignInPage);
 
@@ -34,24 +33,30 @@ export function Door({ children }: { children: ReactNode }) {
   return children;
 }
 
-/** When another person uses this browser, or nobody any more, the page begins anew without words. */
+/** When somebody else signs in or out in another tab, nothing of the one before stays in this. */
 function useSomebodyElse(me: Me | undefined): void {
   const known = useRef<string | null>(null);
   useEffect(() => {
-    if (!me) return;
-    const now = me.person?.id ?? null;
-    const left = known.current !== null && now !== known.current;
+    const now = me?.person?.id ?? null;
+    if (now === null) return;
+    if (known.current !== null && now !== known.current) return beginAnew();
     known.current = now;
-    if ((now !== null && takeOver(now)) || left) location.reload();
   }, [me]);
   useEffect(() => {
-    // Told in another tab, before this one asks who is signed in.
+    // Told before this tab asks who is signed in, and before it sends anything.
     const onStorage = ({ key, newValue }: StorageEvent) => {
-      if (key !== PERSON || known.current === null || newValue === known.current) return;
-      forget(sessionStorage);
-      location.reload();
+      if (key === WHOSE && known.current !== null && newValue !== known.current) beginAnew();
     };
     window.addEventListener("storage", onStorage);
     return () => window.removeEventListener("storage", onStorage);
   }, []);
+}
+
+function beginAnew(): void {
+  try {
+    sessionStorage.clear();
+  } catch {
+    // Storage is closed, so nothing is in it.
+  }
+  location.reload();
 }

@@ -21,7 +21,8 @@ export function wantedFrom(search: string, origin: string): string {
   }
 }
 
-const WHOSE = "kataribe.person";
+/** Under this name stands who used this browser last. */
+export const WHOSE = "kataribe.person";
 const LOOKS = new Set(["language", "theme", "enterSends"]);
 
 /** Forgets what somebody else wrote and left in this browser; `null`: whoever it was. */

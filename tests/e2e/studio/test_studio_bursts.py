@@ -85,6 +85,77 @@ def test_what_waits_can_be_edited_withdrawn_and_merged(page: Page, models: Model
     assert _asked(models) == ["Begin.", "changed\n\nsecond"]
 
 
+def test_what_was_withdrawn_is_in_the_field_again(page: Page, models: Models) -> None:
+    field_of(page).fill("already here")
+    _waiting(page).nth(0).get_by_role("button", name="Withdraw").click()
+    expect(_waiting(page)).to_have_count(1)
+    expect(field_of(page)).to_have_value("first\n\nalready here")
+    expect(field_of(page)).to_be_focused()
+
+
+def test_words_that_are_changed_outlive_a_reload_and_their_turn(page: Page, models: Models) -> None:
+    _waiting(page).nth(0).get_by_role("button", name="Edit the waiting message").click()
+    page.locator(".queue textarea").fill("changed by half")
+    page.reload()
+    expect(page.locator(".queue textarea")).to_have_value("changed by half")
+    _go_on(models)
+    finished(page, 3)
+    expect(field_of(page)).to_have_value("changed by half")
+    assert _asked(models) == ["Begin.", "first", "second"]
+
+
+def test_a_change_that_was_not_taken_stays_open(page: Page, models: Models) -> None:
+    _waiting(page).nth(0).get_by_role("button", name="Edit the waiting message").click()
+    page.route("**/queue/*", lambda route: route.abort())
+    editor = page.locator(".queue textarea")
+    editor.fill("changed")
+    editor.press("Enter")
+    expect(_waiting(page).nth(0).get_by_role("alert")).to_be_visible()
+    expect(editor).to_have_value("changed")
+    page.unroute("**/queue/*")
+    editor.press("Enter")
+    expect(editor).to_have_count(0)
+    expect(_waiting(page).nth(0)).to_contain_text("changed")
+
+
+def test_a_question_that_is_changed_is_still_open_after_a_reload(
+    studio: Studio, models: Models
+) -> None:
+    page = studio.open()
+    say(page, "What is it?")
+    finished(page)
+    page.locator("article.question").get_by_role("button", name="Edit").click()
+    page.locator("article.question textarea").fill("What was it?")
+    page.reload()
+    expect(page.locator("article.question textarea")).to_have_value("What was it?")
+    page.locator("article.question textarea").press("Enter")
+    expect(page.locator("article.question .bubble")).to_have_text(["What was it?"])
+    finished(page)
+    page.reload()
+    expect(page.locator("article.question .bubble")).to_have_text("What was it?")
+
+
+def test_what_waits_behind_one_that_did_not_go_out_can_be_taken_back(
+    studio: Studio, models: Models
+) -> None:
+    page = studio.open()
+    say(page, "Hello")
+    finished(page)
+    page.route("**/messages", lambda route: route.abort())
+    say(page, "one")
+    expect(page.locator(".unsent")).to_have_count(1)
+    say(page, "two")
+    expect(page.locator(".unsent").nth(1)).to_contain_text("Goes out after the message above")
+    assert not serious(page)
+    page.locator(".unsent").nth(1).get_by_role("button", name="Edit").click()
+    expect(page.locator(".unsent")).to_have_count(1)
+    expect(field_of(page)).to_have_value("two")
+    page.unroute("**/messages")
+    page.locator(".unsent").get_by_role("button", name="Try again").click()
+    finished(page, 2)
+    assert _asked(models) == ["Hello", "one"]
+
+
 def test_steering_keeps_the_words_and_answers_all_as_one(page: Page, models: Models) -> None:
     field_of(page).fill("and this")
     page.get_by_role("button", name="Answer this now, with all that waits").click()

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
-from studio_stage import DESKTOP, PHONE, InputMethod, Stage, Studio, field_of, ready
+from studio_stage import DESKTOP, PHONE, InputMethod, Stage, Studio, field_of, finished, ready, say
 
 from kataribe.store import people
 from kataribe.store.ids import now
@@ -137,6 +137,32 @@ def test_signing_out_closes_the_door_and_takes_drafts(studio: Studio, taro: peop
     assert "wasabimochi" not in page.evaluate(STORED)
     page.goto(studio.stage.address + "/chat")
     expect(page).to_have_url(re.compile("/sign-in"))
+
+
+def test_somebody_else_in_another_tab_sees_nothing_of_the_one_before(
+    studio: Studio, stage: Stage, taro: people.Person
+) -> None:
+    del taro
+    with stage.store.writing() as tx:
+        people.add(tx, "花子", hashed(PASSWORD), now())
+    page = studio.open("/chat")
+    _sign_in(page)
+    say(page, "wasabimochi")
+    finished(page)
+    field_of(page).fill("half a thought")
+    other = page.context.new_page()
+    other.goto(stage.address + "/settings")
+    other.get_by_role("button", name="Sign out", exact=True).click()
+    expect(other).to_have_url(re.compile("/sign-in$"))
+    expect(page).to_have_url(re.compile("/sign-in"))
+    other.locator("input[autocomplete=username]").fill("花子")
+    other.locator("input[autocomplete=current-password]").fill(PASSWORD)
+    other.locator("button[type=submit]").click()
+    ready(other)
+    page.goto(stage.address + "/chat")
+    ready(page)
+    expect(field_of(page)).to_have_value("")
+    expect(page.locator("body")).not_to_contain_text("wasabimochi")
 
 
 def test_a_session_that_ended_elsewhere_asks_again(
