@@ -45,15 +45,17 @@ export function Attachments({ files, uploads, onRemove, onDrop }: Props) {
         </li>
       ))}
       {uploads.map(({ key, name, size, failure }) => (
-        <li
-          key={key}
-          className={failure ? "file refused" : "file"}
-          role={failure ? "alert" : "status"}
-        >
+        <li key={key} className={failure ? "file refused" : "file"}>
           {failure ? <WarnIcon size={16} /> : <span className="pulse" aria-hidden="true" />}
-          <bdi translate="no">{name}</bdi>
+          <bdi translate="no" aria-hidden="true">
+            {name}
+          </bdi>
           <span className="soft">{bytes(language, size)}</span>
-          <span>
+          <span role={failure ? "alert" : "status"}>
+            {/* Whoever hears this sees no file beside it. */}
+            <bdi translate="no" className="unseen">
+              {name}
+            </bdi>{" "}
             {failure ? refusal(text.error[failure.kind].what, failure.said) : text.chat.uploading}
           </span>
           {remove(name, () => onDrop(key))}

@@ -6,7 +6,7 @@ import { useText } from "../i18n";
 import { useDrawer } from "../sidebar/context";
 import { ListButton } from "../sidebar/ListButton";
 import { ColumnsIcon, PlusIcon } from "../ui/icons";
-import { MOST_MODELS, type Compare } from "./useCompare";
+import { answering, MOST_MODELS, type Compare } from "./useCompare";
 
 interface Props {
   models: readonly Model[] | undefined;
@@ -25,7 +25,7 @@ export function ChatHeader({ models, fresh, model, onModel, hasConversation, ...
   const [open, setOpen] = useState(false);
   const panel = useId();
   const { compare, onCompare } = more;
-  const many = compare.others.length;
+  const many = answering(compare.others, model, models).length;
   return (
     <header className="bar">
       <h1 className="unseen">{text.chat.title}</h1>
@@ -81,7 +81,8 @@ type PanelProps = Pick<Props, "model" | "compare" | "onCompare"> & { models: rea
 /** Which others answer beside the chosen model. */
 function ComparePanel({ models, model, compare, onCompare }: PanelProps) {
   const text = useText();
-  const full = compare.others.length >= MOST_MODELS - 1;
+  const others = answering(compare.others, model, models);
+  const full = others.length >= MOST_MODELS - 1;
   return (
     <fieldset>
       <legend className="small soft">{text.chat.compareWhy}</legend>
@@ -89,7 +90,7 @@ function ComparePanel({ models, model, compare, onCompare }: PanelProps) {
         {models
           .filter((one) => one.id !== model)
           .map(({ id }) => {
-            const chosen = compare.others.includes(id);
+            const chosen = others.includes(id);
             return (
               <label key={id} className="choice">
                 <input
@@ -99,9 +100,7 @@ function ComparePanel({ models, model, compare, onCompare }: PanelProps) {
                   onChange={() =>
                     onCompare({
                       ...compare,
-                      others: chosen
-                        ? compare.others.filter((one) => one !== id)
-                        : [...compare.others, id],
+                      others: chosen ? others.filter((one) => one !== id) : [...others, id],
                     })
                   }
                 />

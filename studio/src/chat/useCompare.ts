@@ -10,6 +10,15 @@ const NAME = "kataribe.compare";
 export const MOST_MODELS = 4;
 const NONE: Compare = { others: [], blind: false };
 
+/** Those that do answer beside `model`: neither that one itself nor a model that is gone. */
+export function answering(
+  others: readonly string[],
+  model: string | null,
+  models: readonly { id: string }[] | undefined,
+): string[] {
+  return others.filter((one) => one !== model && models?.some(({ id }) => id === one));
+}
+
 /** Kept in this tab: the next conversation compares the same models. */
 export function useCompare(): [Compare, (next: Compare) => void] {
   const [compare, setCompare] = useState(read);

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Browser, Page, expect
 from studio_stage import (
@@ -18,6 +21,7 @@ from studio_stage import (
     restarted_with_key,
     run_server,
     say,
+    serious,
 )
 
 from kataribe.base.errors import ProviderError
@@ -119,6 +123,101 @@ def test_a_page_that_breaks_down_takes_no_other_with_it(browser: Browser, models
         page.get_by_role("link", name="Chat", exact=True).click()
         expect(field_of(page)).to_be_visible()
         page.context.close()
+
+
+def test_a_page_that_cannot_be_fetched_says_so_and_opens_when_it_can(studio: Studio) -> None:
+    page = studio.open()
+    page.route("**/assets/ModelsPage-*.js", lambda route: route.abort())
+    page.reload()  # what was fetched in advance came before the line broke
+    ready(page)
+    page.get_by_role("link", name="Models", exact=True).click()
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("No answer from the server")
+    expect(page.get_by_text("This page broke down")).to_have_count(0)
+    page.unroute("**/assets/ModelsPage-*.js")
+    alert.get_by_role("button", name="Try again").click()
+    expect(page.locator("table.models")).to_be_visible()
+    expect(alert).to_have_count(0)
+    # React writes down what it caught.
+    assert all("dynamically imported module" in one for one in studio.watch.faults)
+    studio.watch.faults.clear()
+
+
+def test_a_file_is_saved_from_a_server_with_a_key(
+    browser: Browser, models: Models, tmp_path: Path
+) -> None:
+    memo = tmp_path / "メモ.txt"
+    memo.write_text("東京は日本の首都です。", encoding="utf-8")
+    with run_server(models, key="sesame-open") as stage:
+        studio = Studio(browser, stage, Watch(stage.address))
+        page = studio.open()
+        key = page.locator(".dock form.key").get_by_label("Key", exact=True)
+        key.fill("sesame-open")
+        key.press("Enter")
+        ready(page)
+        page.locator("input[type=file]").set_input_files(memo)
+        say(page, "What is this?")
+        finished(page)
+        question = page.locator("article.question")
+        file = question.get_by_role("button", name="メモ.txt")
+        with page.expect_download() as coming:
+            file.click()
+        assert coming.value.suggested_filename == "メモ.txt"
+        assert Path(coming.value.path()).read_bytes() == memo.read_bytes()
+        page.route("**/studio/api/attachments/*", lambda route: route.abort())
+        file.click()
+        alert = question.get_by_role("alert")
+        expect(alert).to_contain_text("No answer from the server")
+        page.unroute("**/studio/api/attachments/*")
+        with page.expect_download():
+            alert.get_by_role("button", name="Try again").click()
+        expect(alert).to_have_count(0)
+        page.context.close()
+    assert studio.watch.faults == []
+
+
+def test_a_refused_file_is_told_and_its_list_stays_a_list(studio: Studio, tmp_path: Path) -> None:
+    huge = tmp_path / "huge.bin"
+    with huge.open("wb") as file:
+        file.truncate(20_000_000)
+    memo = tmp_path / "memo.txt"
+    memo.write_text("here", encoding="utf-8")
+    page = studio.open()
+    ready(page)
+    page.route("**/studio/api/attachments?*", lambda route: None)  # it is under way for long
+    page.locator("input[type=file]").set_input_files([huge, memo])
+    files = page.get_by_role("list", name="Attached files").get_by_role("listitem")
+    expect(files).to_have_count(2)
+    refused = files.first.get_by_role("alert")
+    expect(refused).to_have_text(re.compile(r"huge\.bin.* at most 10\.5 MB"))
+    expect(files.last.get_by_role("status")).to_have_text("memo.txt Being sent to the server")
+    assert serious(page) == []
+    page.context.close()
+
+
+def test_only_models_that_answer_are_counted(studio: Studio, models: Models) -> None:
+    models.names_shown = [SMALL, OTHER, "third", "fourth", "fifth"]
+    page = studio.open()
+    ready(page)
+    page.get_by_role("button", name="Compare").click()
+    box = page.locator(".compare")
+    for name in (OTHER, "third", "fourth"):
+        box.get_by_label(name, exact=True).check()
+    expect(page.get_by_role("button", name="4 models")).to_be_visible()
+    expect(box.get_by_label("fifth", exact=True)).to_be_disabled()
+    # It was ticked, and now it is the one that the others stand beside.
+    page.locator(".picker select").select_option(OTHER)
+    expect(page.get_by_role("button", name="3 models")).to_be_visible()
+    box.get_by_label("fifth", exact=True).check()
+    expect(page.get_by_role("button", name="4 models")).to_be_visible()
+    models.names_shown.remove("third")
+    page.reload()
+    ready(page)
+    page.get_by_role("button", name="3 models").click()
+    expect(box.get_by_label(SMALL, exact=True)).to_be_enabled()
+    say(page, "Which of you?")
+    finished(page, 3)
+    assert len(models.asked) == 3
 
 
 def test_an_example_that_is_tried_keeps_what_was_typed(studio: Studio, models: Models) -> None:
