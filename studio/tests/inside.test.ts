@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import type { Inside, Token } from "../src/api/inside";
-import { beginning, cutAt, inline, level, moved, visible } from "../src/inside/pieces";
+import { beginning, cutAt, inline, level, lookers, moved, visible } from "../src/inside/pieces";
 
 function token(what: Partial<Token>): Token {
   const plain = { id: 1, piece: "a", kind: "text", shown: "a", start: 0, whole: true } as const;
@@ -61,6 +61,23 @@ describe("what is shown of a token", () => {
       ]),
     ).toEqual(["", "<s>", "𠮷x", "</s>", ""]);
     expect(cutAt("plain", [])).toEqual(["plain"]);
+  });
+});
+
+describe("tokens that look back", () => {
+  const control = token({ piece: "<|x|>", kind: "control" });
+  const shown = (tokens: Token[], total = tokens.length) => lookers(inside("", { tokens, total }));
+
+  it("stay at the places that the server counts, control tokens among them", () => {
+    const [a, b] = [token({ piece: "a" }), token({ piece: "b" })];
+    expect(shown([a, control, b])).toEqual([a, control, b]);
+    expect(shown([a, control, b, control])).toEqual([a, control, b]);
+    expect(shown([control])).toEqual([]);
+  });
+
+  it("end with a control token only where more of the reply follows", () => {
+    const first = [token({}), control];
+    expect(shown(first, 3)).toEqual(first);
   });
 });
 

@@ -6,7 +6,7 @@ import { useLanguage, useText } from "../i18n";
 import { count } from "../i18n/format";
 import { Failed } from "../ui/Failed";
 import { share } from "./ChosenToken";
-import { inline, visible } from "./pieces";
+import { inline, lookers, visible } from "./pieces";
 import { TokenFlow } from "./TokenFlow";
 import { useAttention } from "./useInside";
 
@@ -40,8 +40,7 @@ function Looking({ inside, reply, position, onPosition }: Props) {
   const words = text.inside;
   const [layer, setLayer] = useState(Math.floor(inside.layers / 2));
   const [head, setHead] = useState(0);
-  // The token that ended the reply was drawn and never read: it looks at nothing.
-  const looking = inside.tokens.filter((_, at) => inside.tokens[at]?.kind !== "control");
+  const looking = lookers(inside);
   const last = looking.length - 1;
   const at = Math.min(position, last);
   if (last < 0) return <p className="soft">{words.empty}</p>;

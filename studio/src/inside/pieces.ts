@@ -51,6 +51,15 @@ export function cutAt(text: string, marks: readonly (readonly [number, number])[
   return [...parts, letters.slice(at).join("")];
 }
 
+/**
+ * The tokens that look back: all but the one that ended the reply, which was drawn and never read.
+ * Nothing is left out before it, so that their places are those that the server counts.
+ */
+export function lookers({ tokens, total }: Pick<Inside, "tokens" | "total">): readonly Token[] {
+  const ended = tokens.length === total && tokens.at(-1)?.kind === "control";
+  return ended ? tokens.slice(0, -1) : tokens;
+}
+
 /** Where the arrow keys lead among `count` tokens; null for other keys. */
 export function moved(
   key: string,
