@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 
-import type { Job } from "../src/api/jobs";
+import { readJobLog, type Job, type JobLog, type LogLine } from "../src/api/jobs";
 import { en } from "../src/i18n/en";
 import { ja } from "../src/i18n/ja";
 import {
@@ -107,5 +107,45 @@ describe("words about jobs", () => {
     expect(duration("en", 0.2)).toBe("1 second");
     expect(duration("en", 200)).toBe("3 minutes");
     expect(duration("ja", 7200)).toBe("2 時間");
+  });
+});
+
+describe("a job's log", () => {
+  /** A server whose log has the lines 1 to `count`, of which it gives 1,000 at a time. */
+  function server(count: number) {
+    const asked: string[] = [];
+    const answer: typeof fetch = (path) => {
+      asked.push(String(path));
+      const after = Number(new URL(String(path), "http://here").searchParams.get("after"));
+      const length = Math.min(1000, Math.max(0, count - after));
+      const data = Array.from({ length }, (_, at) => line(after + at + 1));
+      return Promise.resolve(new Response(JSON.stringify({ data })));
+    };
+    const read = (known: JobLog) =>
+      readJobLog({ key: null, fetch: answer }, "a", known, new AbortController().signal);
+    return { asked, read };
+  }
+  const line = (key: number): LogLine => ({ key, at: key, level: "info", line: `line ${key}` });
+  const nothing: JobLog = { lines: [], before: 0 };
+
+  it("is read on to its end, however many answers that takes", async () => {
+    const { asked, read } = server(2500);
+    const { lines, before } = await read(nothing);
+    expect([lines.length, lines[0]?.key, lines.at(-1)?.key, before]).toEqual([2500, 1, 2500, 0]);
+    expect(asked).toHaveLength(3);
+  });
+
+  it("is asked only for what is new", async () => {
+    const { asked, read } = server(3);
+    const { lines } = await read({ lines: [line(1), line(2)], before: 5 });
+    expect(lines.map(({ key }) => key)).toEqual([1, 2, 3]);
+    expect(asked).toEqual(["/studio/api/jobs/a/log?after=2"]);
+  });
+
+  it("loses its oldest lines where it is very long, and counts them", async () => {
+    const { lines, before } = await server(20_700).read(nothing);
+    expect([lines.length, lines[0]?.key, lines.at(-1)?.key, before]).toEqual([
+      20_000, 701, 20_700, 700,
+    ]);
   });
 });

@@ -20,15 +20,35 @@ export async function readJob(to: Connection, id: string, signal: AbortSignal): 
   return callJson<Job>(to, at(id), { signal });
 }
 
-/** Lines of a job's log after the one with this key. */
+/** What is held of a job's log. */
+export interface JobLog {
+  lines: readonly LogLine[];
+  /** How many lines there are before them. */
+  before: number;
+}
+
+/** Lines of one answer; fewer are the end of the log. The server's own limit. */
+const LINES = 1000;
+/** Lines that are held; older ones are in the server's database. */
+const MOST_LINES = 20_000;
+
+/** A job's log, read on to its end from what is known of it. */
 export async function readJobLog(
   to: Connection,
   id: string,
-  after: number | null,
+  known: JobLog,
   signal: AbortSignal,
-): Promise<LogLine[]> {
-  const query = after === null ? "" : `?after=${after}`;
-  return (await callJson<{ data: LogLine[] }>(to, `${at(id)}/log${query}`, { signal })).data;
+): Promise<JobLog> {
+  let { lines, before } = known;
+  for (;;) {
+    const query = `?after=${lines.at(-1)?.key ?? 0}`;
+    const path = `${at(id)}/log${query}`;
+    const { data } = await callJson<{ data: LogLine[] }>(to, path, { signal });
+    const all = [...lines, ...data];
+    lines = all.slice(-MOST_LINES);
+    before += all.length - lines.length;
+    if (data.length < LINES) return { lines, before };
+  }
 }
 
 export type JobWish = "pause" | "resume" | "cancel";

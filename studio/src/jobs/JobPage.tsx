@@ -1,8 +1,8 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
-import { use, useEffect } from "react";
+import { use, useEffect, useLayoutEffect, useRef, useState } from "react";
 import { Link, useNavigate, useParams } from "react-router";
 
-import { readJob, readJobLog, type Job, type LogLine } from "../api/jobs";
+import { readJob, readJobLog, type Job, type JobLog, type LogLine } from "../api/jobs";
 import { failureFrom } from "../api/useModels";
 import { useLanguage, useText } from "../i18n";
 import { count } from "../i18n/format";
@@ -85,14 +85,24 @@ function JobDetail({ job }: { job: Job }) {
   );
 }
 
-/** Lines that the page holds; older ones are in the server's database. */
-const MOST_LINES = 2000;
+/** Lines that are shown at first, and more each time that older ones are asked for. */
+const STEP = 1000;
+const NOTHING: JobLog = { lines: [], before: 0 };
 
 function Log({ job }: { job: Job }) {
   const text = useText();
   const language = useLanguage();
   const query = useLog(job);
-  const lines = query.data ?? [];
+  const [most, setMost] = useState(STEP);
+  const { lines, before } = query.data ?? NOTHING;
+  const hidden = Math.max(0, lines.length - most);
+  const shown = lines.slice(hidden);
+  const { box, onScroll } = useKeptPlace(shown);
+  const say = (value: number) => count(language, value);
+  const older = () => {
+    setMost(most + STEP);
+    if (hidden <= STEP) box.current?.focus(); // the button goes
+  };
   return (
     <section className="stack">
       <h2>{text.jobs.log}</h2>
@@ -102,12 +112,25 @@ function Log({ job }: { job: Job }) {
       {query.isSuccess && lines.length === 0 ? (
         <p className="small soft">{text.jobs.logEmpty}</p>
       ) : null}
-      {lines.length >= MOST_LINES ? (
-        <p className="small soft">{text.jobs.logCut(count(language, MOST_LINES))}</p>
+      {hidden + before > 0 ? (
+        <div className="row small soft">
+          <span>{text.jobs.logCut(say(shown.length), say(lines.length + before))}</span>
+          {hidden > 0 ? (
+            <button type="button" className="button" onClick={older}>
+              {text.jobs.logOlder(say(Math.min(STEP, hidden)))}
+            </button>
+          ) : null}
+        </div>
       ) : null}
-      {lines.length > 0 ? (
-        <ol className="job-log" tabIndex={0} aria-label={text.jobs.log}>
-          {lines.map((line) => (
+      {shown.length > 0 ? (
+        <ol
+          ref={box}
+          className="job-log"
+          tabIndex={0}
+          aria-label={text.jobs.log}
+          onScroll={onScroll}
+        >
+          {shown.map((line) => (
             <li key={line.key} data-level={line.level}>
               <time className="soft">{clock(language, line.at)}</time>{" "}
               {line.level === "info" ? null : <b>{text.jobs.levels[line.level]}</b>}{" "}
@@ -122,17 +145,40 @@ function Log({ job }: { job: Job }) {
   );
 }
 
+/**
+ * Keeps a box of lines at its end, where the newest is, until it is scrolled up; and what is seen
+ * where it is when older lines come above it.
+ */
+function useKeptPlace(lines: readonly LogLine[]) {
+  const box = useRef<HTMLOListElement>(null);
+  const below = useRef(0); // pixels that can still be scrolled down
+  const first = useRef(0);
+  const oldest = lines[0]?.key ?? 0;
+  const newest = lines.at(-1)?.key ?? 0;
+  const onScroll = () => {
+    const at = box.current;
+    if (at) below.current = at.scrollHeight - at.clientHeight - at.scrollTop;
+  };
+  useLayoutEffect(() => {
+    const at = box.current;
+    if (!at) return;
+    const atEnd = below.current < 2; // a zoomed page scrolls by parts of a pixel
+    if (atEnd || oldest < first.current)
+      at.scrollTo(0, at.scrollHeight - at.clientHeight - below.current);
+    first.current = oldest;
+    below.current = at.scrollHeight - at.clientHeight - at.scrollTop;
+  }, [oldest, newest]);
+  return { box, onScroll };
+}
+
 /** The log, of which only what is new is asked for; once more after the job has ended. */
 function useLog(job: Job) {
   const queries = useQueryClient();
   const { key } = use(SettingsContext).settings;
   const query = useQuery({
     queryKey: ["job-log", key, job.id],
-    queryFn: async ({ queryKey, signal }) => {
-      const known = queries.getQueryData<LogLine[]>(queryKey) ?? [];
-      const fresh = await readJobLog({ key }, job.id, known.at(-1)?.key ?? null, signal);
-      return fresh.length === 0 ? known : [...known, ...fresh].slice(-MOST_LINES);
-    },
+    queryFn: ({ queryKey, signal }) =>
+      readJobLog({ key }, job.id, queries.getQueryData<JobLog>(queryKey) ?? NOTHING, signal),
     refetchInterval: isMoving(job) ? 2000 : false,
   });
   const { refetch } = query;

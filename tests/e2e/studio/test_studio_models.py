@@ -13,6 +13,10 @@ from models_stage import FAR, FETCHED, HERE, Shop, open_shop
 from playwright.sync_api import Browser, Locator, Page, Route, expect
 from studio_stage import DESKTOP, PATIENCE, PHONE, SAFARI_ENTER, InputMethod, Studio
 
+from kataribe.store.job_log import add_line
+from kataribe.store.jobs import NewJob, add_job
+from kataribe.store.tables import LOCAL, jobs
+
 AXE = Path(__file__).parents[3] / "studio/node_modules/axe-core/axe.min.js"
 
 
@@ -146,6 +150,33 @@ def test_a_download_that_is_cancelled_leaves_nothing(shop: Shop) -> None:
     page.keyboard.press("Enter")
     expect(page).to_have_url(re.compile("/jobs$"))
     expect(page.get_by_text("Nothing is running")).to_be_visible()
+
+
+def test_a_long_log_shows_its_newest_lines_and_older_ones_when_asked(shop: Shop) -> None:
+    store = shop.studio.stage.store
+    with store.writing() as tx:
+        job = add_job(tx, LOCAL, NewJob("download", "Long work", {})).id
+        tx.execute(jobs.update().where(jobs.c.id == job).values(state="done"))
+        for number in range(1, 2401):
+            add_line(tx, job, "info", f"line {number}.")
+    page = shop.studio.open(f"/jobs/{job}")
+    log = page.get_by_role("list", name="Log")
+    lines = log.get_by_role("listitem")
+    expect(lines).to_have_count(1000)
+    expect(lines.last).to_contain_text("line 2400.")
+    expect(lines.last).to_be_in_viewport()
+    expect(page.get_by_text("Only the newest 1,000 of 2,400 lines are shown.")).to_be_visible()
+    log.evaluate("(box) => box.scrollTo(0, 0)")
+    expect(lines.first).to_contain_text("line 1401.")
+    expect(lines.first).to_be_in_viewport()
+    page.get_by_role("button", name="Show 1,000 older lines").click()
+    expect(lines).to_have_count(2000)
+    expect(lines.filter(has_text="line 1401.")).to_be_in_viewport()  # what was read stays
+    page.get_by_role("button", name="Show 400 older lines").click()
+    expect(lines).to_have_count(2400)
+    expect(lines.first).to_contain_text("line 1.")
+    expect(page.get_by_text("Only the newest")).to_have_count(0)
+    expect(log).to_be_focused()
 
 
 def test_terms_come_first_and_a_failure_says_why_and_is_tried_again(shop: Shop) -> None:
