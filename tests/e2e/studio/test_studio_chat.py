@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -128,6 +129,27 @@ def test_waiting_shows_numbers_that_move(studio: Studio, models: Models) -> None
     models.go.set()
     expect(finished(page)).to_contain_text("Done.")
     expect(waiting).to_have_count(0)
+
+
+def test_a_long_wait_says_how_long_still(studio: Studio, models: Models) -> None:
+    models.answer = Reply(
+        "Done.", progress=(Progress("reading", 100, 1000), Progress("reading", 200, 1000))
+    )
+    models.hold = 1
+    page = studio.open()
+    say(page, "Wait.")
+    waiting = replies(page).last.locator(".waiting")
+    expect(waiting).to_contain_text("Reading: 100 of 1,000 tokens")
+    expect(waiting).not_to_contain_text("left")  # nobody knows yet how fast it goes
+    page.wait_for_timeout(500)
+    models.hold = 2
+    expect(waiting).to_contain_text("Reading: 200 of 1,000 tokens")
+    # 800 tokens are left where 100 took half a second or more.
+    said = re.search(r"about (\d+) s left", waiting.inner_text())
+    assert said is not None
+    assert int(said[1]) >= 4
+    models.go.set()
+    expect(finished(page)).to_contain_text("Done.")
 
 
 def test_what_the_model_thinks_is_folded_away(studio: Studio, models: Models) -> None:
