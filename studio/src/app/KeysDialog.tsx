@@ -6,6 +6,8 @@ import { belongsToInputMethod } from "../ui/composing";
 import { CloseIcon } from "../ui/icons";
 import { hasModifier, isTyping } from "../ui/keys";
 
+/** The keys, and what they do. */
+type Pair = [string[], string];
 type Dialog = RefObject<HTMLDialogElement | null>;
 
 /** The list of keys, opened with `?` from everywhere. The browser returns the focus on closing. */
@@ -30,13 +32,19 @@ export function useKeysDialog(): [Dialog, () => void] {
 export function KeysDialog({ dialog }: { dialog: Dialog }) {
   const text = useText();
   const { enterSends } = use(SettingsContext).settings;
-  const keys: [string[], string][] = [
+  const keys: Pair[] = [
     [["/"], text.keys.focus],
     [["Ctrl", "K"], text.keys.search],
     [enterSends ? ["Enter"] : ["Ctrl", "Enter"], text.keys.send],
     [enterSends ? ["Shift", "Enter"] : ["Enter"], text.keys.line],
     [["Esc"], text.keys.stop],
     [["?"], text.keys.help],
+  ];
+  const inList: Pair[] = [
+    [["↑", "↓"], text.keys.step],
+    [["F2"], text.keys.name],
+    [["Delete"], text.keys.remove],
+    [["/"], text.keys.search],
   ];
   return (
     <dialog ref={dialog} className="keys" aria-labelledby="keys-title">
@@ -51,19 +59,27 @@ export function KeysDialog({ dialog }: { dialog: Dialog }) {
           <CloseIcon size={16} />
         </button>
       </header>
-      <dl>
-        {keys.map(([names, what]) => (
-          <div key={what} className="pair">
-            <dt>
-              {names.map((name) => (
-                <kbd key={name}>{name}</kbd>
-              ))}
-            </dt>
-            <dd>{what}</dd>
-          </div>
-        ))}
-      </dl>
+      <Pairs keys={keys} />
+      <h3 className="soft small">{text.keys.inList}</h3>
+      <Pairs keys={inList} />
       <p className="small soft">{text.keys.composing}</p>
     </dialog>
+  );
+}
+
+function Pairs({ keys }: { keys: readonly Pair[] }) {
+  return (
+    <dl>
+      {keys.map(([names, what]) => (
+        <div key={what} className="pair">
+          <dt>
+            {names.map((name) => (
+              <kbd key={name}>{name}</kbd>
+            ))}
+          </dt>
+          <dd>{what}</dd>
+        </div>
+      ))}
+    </dl>
   );
 }

@@ -5,6 +5,7 @@ import { useMessage, useTalk, useVote } from "../conversation/context";
 import { isLive, type Id } from "../conversation/types";
 import { useText } from "../i18n";
 import { CheckIcon } from "../ui/icons";
+import { useGoOn } from "../ui/useGoOn";
 import { Branches } from "./Branches";
 import { usePlace } from "./place";
 import { ReplyView } from "./ReplyView";
@@ -66,6 +67,10 @@ function Column({ id, alias, chosen, last }: ColumnProps) {
   const { conversation } = usePlace();
   const { acts } = useTalk();
   const reply = useMessage(conversation, id);
+  const goOn = useGoOn((gone) => {
+    const side = gone.parentElement;
+    return () => side?.querySelector(".goes-on");
+  });
   return (
     <div className={chosen ? "side chosen" : "side"}>
       {reply ? (
@@ -74,12 +79,13 @@ function Column({ id, alias, chosen, last }: ColumnProps) {
         <Unread height={120} kind="reply" />
       )}
       {alias !== undefined ? null : chosen ? (
-        <p className="small soft goes-on">
+        <p className="small soft goes-on" tabIndex={-1}>
           <CheckIcon size={16} />
           {text.chat.goesOnHere}
         </p>
       ) : (
         <button
+          ref={goOn}
           type="button"
           className="button quiet fit"
           onClick={() => void acts.show(conversation, id)}
@@ -104,11 +110,15 @@ function Vote({ order, group, secret, vote }: VoteProps) {
   const { acts, chats } = useTalk();
   const first = useMessage(conversation, order[0] ?? null);
   const names = order.map((id) => chats.shelf.get(id)?.model ?? "");
+  const buttons = useGoOn((gone) => {
+    const section = gone.parentElement;
+    return () => section?.querySelector(".vote");
+  });
   const waits = useAnyLive(conversation, order) || !first;
   if (vote !== undefined) {
     const winner = names[order.indexOf(vote ?? "")];
     return (
-      <p className="small soft vote" role="status">
+      <p className="small soft vote" role="status" tabIndex={-1}>
         {winner === undefined ? text.chat.votedTie : text.chat.voted(winner)}
       </p>
     );
@@ -117,7 +127,7 @@ function Vote({ order, group, secret, vote }: VoteProps) {
   const choose = (winner: Id | null) =>
     void acts.vote(conversation, group, winner, { shown: order, blind: secret });
   return (
-    <div className="row vote" role="group" aria-label={text.chat.vote}>
+    <div ref={buttons} className="row vote" role="group" aria-label={text.chat.vote}>
       <span className="small soft">{text.chat.vote}</span>
       {order.map((id, at) => (
         <button key={id} type="button" className="button" onClick={() => choose(id)}>

@@ -7,8 +7,10 @@ import { isPending } from "../conversation/shown";
 import type { Attached, Message, Shown } from "../conversation/types";
 import { useLanguage, useText } from "../i18n";
 import { bytes } from "../i18n/format";
+import { useGoOn } from "../ui/useGoOn";
 import { Announcer } from "./Announcer";
 import { Composer, type When } from "./Composer";
+import { usePlace } from "./place";
 import { QueueView } from "./QueueView";
 import { ServerNews } from "./ServerNews";
 import { TroubleNotice } from "./Trouble";
@@ -76,6 +78,8 @@ export function Dock({ shown, windowing, query, newest, notice, composer, ...mor
 function Notices({ shown }: { shown: Shown }) {
   const text = useText();
   const { acts } = useTalk();
+  const { toField } = usePlace();
+  const undo = useGoOn(() => () => void toField());
   const trouble = useTrouble(shown.id);
   const known = isSeen(shown, trouble?.on ?? null);
   return (
@@ -84,7 +88,12 @@ function Notices({ shown }: { shown: Shown }) {
       {shown.undo === null ? null : (
         <div className="notice undo" role="status">
           <span>{text.chat.removed}</span>
-          <button type="button" className="button" onClick={() => void acts.putBack(shown.id)}>
+          <button
+            ref={undo}
+            type="button"
+            className="button"
+            onClick={() => void acts.putBack(shown.id)}
+          >
             {text.chat.undo}
           </button>
         </div>

@@ -2,6 +2,7 @@ import { useTalk, useTrouble } from "../conversation/context";
 import type { Id } from "../conversation/types";
 import { useText } from "../i18n";
 import { CloseIcon, WarnIcon } from "../ui/icons";
+import { useGoOn } from "../ui/useGoOn";
 import { usePlace } from "./place";
 
 /** What could not be done at a message (or in the queue), where it was tried. */
@@ -15,6 +16,15 @@ export function TroubleAt({ message }: { message: Id }) {
 export function TroubleNotice({ conversation }: { conversation: Id }) {
   const text = useText();
   const { acts } = useTalk();
+  const { toField } = usePlace();
+  const close = useGoOn((gone) => {
+    const message = gone.closest("article, .queue li");
+    return () => {
+      const act = message?.querySelector<HTMLElement>(":is(footer, .acts) button");
+      if (!act) toField();
+      return act;
+    };
+  });
   const trouble = useTrouble(conversation);
   if (!trouble) return null;
   const { what, why } = text.error[trouble.failure.kind];
@@ -36,6 +46,7 @@ export function TroubleNotice({ conversation }: { conversation: Id }) {
         )}
       </div>
       <button
+        ref={close}
         type="button"
         className="button quiet square close"
         aria-label={text.chat.closeNotice}

@@ -1,4 +1,4 @@
-import { use, useState } from "react";
+import { use, useRef, useState } from "react";
 
 import { useLanguage, useText } from "../i18n";
 import { count } from "../i18n/format";
@@ -41,6 +41,8 @@ function Presets({ onTake }: { onTake: (sampling: Sampling) => void }) {
   const text = useText();
   const { settings, change } = use(SettingsContext);
   const [naming, setNaming] = useState(false);
+  const choice = useRef<HTMLSelectElement>(null);
+  const save = useRef<HTMLButtonElement>(null);
   const { presets, sampling } = settings;
   const current = presets.find((one) => sameSampling(one.sampling, sampling));
   return (
@@ -49,6 +51,7 @@ function Presets({ onTake }: { onTake: (sampling: Sampling) => void }) {
       <div className="stack">
         <div className="row">
           <select
+            ref={choice}
             id="preset"
             className="field"
             value={current?.name ?? ""}
@@ -82,6 +85,7 @@ function Presets({ onTake }: { onTake: (sampling: Sampling) => void }) {
           ) : null}
           {naming ? null : (
             <button
+              ref={save}
               type="button"
               className="button"
               disabled={current !== undefined || presets.length >= MOST_PRESETS}
@@ -97,6 +101,7 @@ function Presets({ onTake }: { onTake: (sampling: Sampling) => void }) {
             value=""
             save={text.settings.save}
             maxLength={PRESET_LENGTH}
+            back={() => (save.current?.disabled ? choice.current : save.current)}
             onCancel={() => setNaming(false)}
             onSave={(name) => {
               setNaming(false);

@@ -2,9 +2,12 @@ import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "
 import { Outlet, useLocation } from "react-router";
 
 import { useText } from "../i18n";
+import { Failed } from "../ui/Failed";
 import { CloseIcon } from "../ui/icons";
 import { DrawerContext } from "./context";
 import { Sidebar } from "./Sidebar";
+import { Undo } from "./Undo";
+import { useActs, type Acts } from "./useActs";
 
 /** From this width on the list has room beside the page. */
 const WIDE = matchMedia("(min-width: 1001px)");
@@ -19,20 +22,33 @@ export function ChatLayout() {
   const wide = useSyncExternalStore(subscribe, () => WIDE.matches);
   const [opened, setOpened] = useState(false);
   const open = useCallback(() => setOpened(true), []);
+  const acts = useActs(); // here, because a drawer that closes must not take the way back along
   return (
     <DrawerContext value={wide ? null : open}>
       <div className={wide ? "withList" : "withList narrow"}>
-        {wide ? <Sidebar /> : null}
-        {!wide && opened ? <Drawer onClose={() => setOpened(false)} /> : null}
+        {wide ? <Sidebar acts={acts} /> : null}
+        {!wide && opened ? <Drawer acts={acts} onClose={() => setOpened(false)} /> : null}
         <div className="beside">
           <Outlet />
         </div>
+        {wide ? null : <After acts={acts} hidden={opened} />}
       </div>
     </DrawerContext>
   );
 }
 
-function Drawer({ onClose }: { onClose: () => void }) {
+/** The way back below the page, while the drawer that has it too is closed. */
+function After({ acts, hidden }: { acts: Acts; hidden: boolean }) {
+  const one = hidden ? null : acts.deleted;
+  return (
+    <div className="after">
+      {one && acts.failure ? <Failed failure={acts.failure} onRetry={acts.retry} /> : null}
+      <Undo one={one} acts={acts} />
+    </div>
+  );
+}
+
+function Drawer({ acts, onClose }: { acts: Acts; onClose: () => void }) {
   const text = useText();
   const dialog = useRef<HTMLDialogElement>(null);
   const { key } = useLocation();
@@ -46,12 +62,15 @@ function Drawer({ onClose }: { onClose: () => void }) {
       ref={dialog}
       className="drawer"
       aria-label={text.sidebar.title}
-      onClose={onClose}
+      onClose={(event) => {
+        if (event.target === dialog.current) onClose(); // not a question within
+      }}
       onClick={(event) => {
         if (event.target === dialog.current) dialog.current.close(); // beside the list
       }}
     >
       <Sidebar
+        acts={acts}
         close={
           <button
             type="button"

@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useRef, useState } from "react";
 import { useNavigate } from "react-router";
 
 import type { Filter } from "../api/list";
@@ -6,6 +6,7 @@ import { useText } from "../i18n";
 import { plainLine } from "../prose/tame";
 import { EditIcon } from "../ui/icons";
 import { LineForm } from "../ui/LineForm";
+import { useGoOn } from "../ui/useGoOn";
 import type { Acts } from "./useActs";
 
 interface Props {
@@ -22,18 +23,22 @@ export function FilterBar({ filter, folders, acts }: Props) {
   const text = useText();
   const navigate = useNavigate();
   const [renaming, setRenaming] = useState<string | null>(null);
+  const place = useRef<HTMLDivElement>(null);
+  // The button goes with the folder, when its name is taken from it.
+  const rename = useGoOn(() => () => place.current?.querySelector("select"));
   const folder = filter.folder;
   const show = (query: Record<string, string>) =>
     void navigate({ search: new URLSearchParams(query).toString() });
   const value = filter.deleted ? "deleted" : folder === undefined ? "all" : `in ${folder}`;
   if (folder !== undefined && renaming === folder)
     return (
-      <div className="filter">
+      <div ref={place} className="filter">
         <LineForm
           label={text.sidebar.folderName}
           value={folder}
           save={text.sidebar.save}
           maxLength={FOLDER_LENGTH}
+          back={() => place.current?.querySelector("button")}
           onCancel={() => setRenaming(null)}
           onSave={(name) => {
             setRenaming(null);
@@ -45,7 +50,7 @@ export function FilterBar({ filter, folders, acts }: Props) {
     );
   const names = folder === undefined || folders.includes(folder) ? folders : [...folders, folder];
   return (
-    <div className="filter">
+    <div ref={place} className="filter">
       <select
         className="field"
         aria-label={text.sidebar.filter}
@@ -68,6 +73,7 @@ export function FilterBar({ filter, folders, acts }: Props) {
       </select>
       {folder !== undefined && folder !== "" ? (
         <button
+          ref={rename}
           type="button"
           className="button quiet square"
           aria-label={text.sidebar.renameFolder}

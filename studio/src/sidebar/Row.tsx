@@ -7,7 +7,9 @@ import { count } from "../i18n/format";
 import { plainLine } from "../prose/tame";
 import { ClockIcon, MoreIcon, PinIcon } from "../ui/icons";
 import { LineForm } from "../ui/LineForm";
+import { useGoOn } from "../ui/useGoOn";
 import { FOLDER_LENGTH } from "./FilterBar";
+import { RemoveForever } from "./RemoveForever";
 import { RowMenu } from "./RowMenu";
 import type { Acts } from "./useActs";
 
@@ -24,27 +26,28 @@ const TITLE_LENGTH = 200;
 /** A conversation in the list. F2 names it, Delete deletes it. */
 export const Row = memo(function Row({ conversation, folders, query, acts }: Props) {
   const text = useText();
-  const [mode, setMode] = useState<"shown" | "menu" | "name" | "folder">("shown");
+  const [mode, setMode] = useState<"shown" | "menu" | "name" | "folder" | "forever">("shown");
   const button = useRef<HTMLButtonElement>(null);
-  const link = useRef<HTMLAnchorElement>(null);
   const title = plainLine(conversation.title) || text.sidebar.untitled;
+  const row = useGoOn(nextTo);
+  const show = () => setMode("shown");
   const back = () => {
-    setMode("shown");
-    // After this render: only then is the button there again.
-    requestAnimationFrame(() => (button.current ?? link.current)?.focus());
+    button.current?.focus(); // first, because the menu takes the focus along
+    show();
   };
   if (mode === "name" || mode === "folder")
     return (
-      <li className="editing">
+      <li ref={row} className="editing">
         <LineForm
           label={mode === "name" ? text.sidebar.name : text.sidebar.folderName}
           value={mode === "name" ? conversation.title : conversation.folder}
           maxLength={mode === "name" ? TITLE_LENGTH : FOLDER_LENGTH}
           save={text.sidebar.save}
           {...(mode === "folder" ? { offers: folders } : {})}
-          onCancel={back}
+          back={() => button.current}
+          onCancel={show}
           onSave={(value) => {
-            back();
+            show();
             const now = mode === "name" ? conversation.title : conversation.folder;
             if (value !== now)
               acts.change(conversation, mode === "name" ? { title: value } : { folder: value });
@@ -54,9 +57,8 @@ export const Row = memo(function Row({ conversation, folders, query, acts }: Pro
       </li>
     );
   return (
-    <li>
+    <li ref={row}>
       <NavLink
-        ref={link}
         to={`/chat/${conversation.id}${query}`}
         title={title}
         onKeyDown={(event) => {
@@ -91,14 +93,32 @@ export const Row = memo(function Row({ conversation, folders, query, acts }: Pro
           conversation={conversation}
           acts={acts}
           onClose={back}
-          onLeave={() => setMode("shown")}
+          onLeave={show}
           onName={() => setMode("name")}
           onFolder={() => setMode("folder")}
+          onForever={() => setMode("forever")}
+        />
+      ) : null}
+      {mode === "forever" ? (
+        <RemoveForever
+          title={title}
+          onClose={show}
+          onRemove={() => acts.removeForever(conversation)}
         />
       ) : null}
     </li>
   );
 });
+
+/** The row beside one that goes; beside the last one the way back, or the choice of lists. */
+function nextTo(gone: HTMLElement) {
+  const list = gone.closest(".sidebar");
+  const beside = gone.nextElementSibling ?? gone.previousElementSibling;
+  return () =>
+    (beside?.isConnected ? beside.querySelector("a") : null) ??
+    list?.querySelector<HTMLElement>(".undo button") ??
+    list?.querySelector("select");
+}
 
 /** That a reply is being written, and how many messages wait. */
 function State({ conversation }: { conversation: Summary }) {

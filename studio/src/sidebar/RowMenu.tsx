@@ -14,10 +14,11 @@ interface Props {
   onLeave: () => void;
   onName: () => void;
   onFolder: () => void;
+  onForever: () => void;
 }
 
 /** What can be done with a conversation. Arrows go through it, Esc closes it. */
-export function RowMenu({ conversation, acts, onClose, onLeave, onName, onFolder }: Props) {
+export function RowMenu({ conversation, acts, onClose, onLeave, ...on }: Props) {
   const text = useText();
   const place = useRef<HTMLDivElement>(null);
   useEffect(() => {
@@ -62,19 +63,16 @@ export function RowMenu({ conversation, acts, onClose, onLeave, onName, onFolder
             text.sidebar.restore,
             then(() => acts.restore(conversation)),
           )}
-          {item(
-            text.sidebar.forever,
-            then(() => acts.removeForever(conversation)),
-          )}
+          {item(text.sidebar.forever, then(on.onForever))}
         </>
       ) : (
         <>
-          {item(text.sidebar.rename, onName)}
+          {item(text.sidebar.rename, on.onName)}
           {item(
             pinned ? text.sidebar.unpin : text.sidebar.pin,
             then(() => acts.change(conversation, { pinned: !pinned })),
           )}
-          {item(text.sidebar.move, onFolder)}
+          {item(text.sidebar.move, on.onFolder)}
           {share("markdown", text.sidebar.shareMarkdown)}
           {share("json", text.sidebar.shareJson)}
           {share("html", text.sidebar.shareHtml)}

@@ -10,7 +10,7 @@ import { hasModifier, isTyping } from "../ui/keys";
 import { FilterBar } from "./FilterBar";
 import { Row } from "./Row";
 import { Undo } from "./Undo";
-import { useActs } from "./useActs";
+import type { Acts } from "./useActs";
 import { useList } from "./useList";
 
 /** What the address says is listed: `?folder=NAME`, `?list=deleted`. */
@@ -26,16 +26,18 @@ export function useFilter(): [Filter, string] {
 }
 
 /** The conversations: found, opened, named, sorted into folders, deleted and brought back. */
-export function Sidebar({ close }: { close?: ReactNode }) {
+export function Sidebar({ acts, close }: { acts: Acts; close?: ReactNode }) {
   const text = useText();
   const navigate = useNavigate();
   const [filter, query] = useFilter();
   const list = useList(filter);
-  const acts = useActs();
   const pages = list.data?.pages ?? [];
   const conversations = pages.flatMap((page) => page.data);
   const folders = pages[0]?.folders ?? [];
+  // The whole list asks anew only where the whole of it failed.
+  const again = () => void (list.isFetchNextPageError ? list.fetchNextPage() : list.refetch());
   const onKey = (event: KeyboardEvent<HTMLElement>) => {
+    if (event.target instanceof Element && event.target.closest("dialog.ask")) return;
     if (event.defaultPrevented || isTyping(event.target) || hasModifier(event.nativeEvent)) return;
     if (event.key === "/") {
       event.preventDefault();
@@ -57,9 +59,7 @@ export function Sidebar({ close }: { close?: ReactNode }) {
         {close}
       </header>
       <FilterBar filter={filter} folders={folders} acts={acts} />
-      {list.isError ? (
-        <Failed failure={failureFrom(list.error)} onRetry={() => void list.refetch()} />
-      ) : null}
+      {list.isError ? <Failed failure={failureFrom(list.error)} onRetry={again} /> : null}
       {acts.failure ? <Failed failure={acts.failure} onRetry={acts.retry} /> : null}
       <div className="rows">
         {list.isPending ? <p className="soft small">{text.sidebar.loading}</p> : null}
@@ -76,10 +76,11 @@ export function Sidebar({ close }: { close?: ReactNode }) {
         <More
           shown={list.hasNextPage}
           busy={list.isFetchingNextPage}
+          failed={list.isError}
           onMore={() => void list.fetchNextPage()}
         />
       </div>
-      <Undo acts={acts} />
+      <Undo one={acts.deleted} acts={acts} />
     </section>
   );
 }
@@ -100,11 +101,13 @@ function step(event: KeyboardEvent<HTMLElement>): boolean {
 interface MoreProps {
   shown: boolean;
   busy: boolean;
+  /** Until somebody asks, nothing is asked for again: it would fail without end. */
+  failed: boolean;
   onMore: () => void;
 }
 
 /** Asks for more when one has scrolled to it; it is a button too, for those who do not scroll. */
-function More({ shown, busy, onMore }: MoreProps) {
+function More({ shown, busy, failed, onMore }: MoreProps) {
   const text = useText();
   const place = useRef<HTMLButtonElement>(null);
   const latest = useRef(onMore);
@@ -113,13 +116,13 @@ function More({ shown, busy, onMore }: MoreProps) {
   });
   useEffect(() => {
     const button = place.current;
-    if (!button || busy) return;
+    if (!button || busy || failed) return;
     const seen = new IntersectionObserver((entries) => {
       if (entries.some((entry) => entry.isIntersecting)) latest.current();
     });
     seen.observe(button);
     return () => seen.disconnect();
-  }, [shown, busy]);
+  }, [shown, busy, failed]);
   if (!shown) return null;
   return (
     <button

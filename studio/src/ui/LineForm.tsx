@@ -1,40 +1,38 @@
 import { useEffect, useId, useRef, useState } from "react";
 
 import { useComposition } from "./useComposition";
+import { useGoOn } from "./useGoOn";
 
 interface Props {
   label: string;
   /** What is there already. */
   value: string;
-  /** Words of the button that saves; without any, leaving the field saves. */
-  save?: string;
+  /** Words of the button that saves. */
+  save: string;
   maxLength: number;
   /** Offered while one types. */
   offers?: readonly string[];
   onSave: (value: string) => void;
   onCancel: () => void;
+  /** Where the focus goes on when it has ended. */
+  back: () => HTMLElement | null | undefined;
 }
 
 /** One line that is written in place: Enter saves, Esc leaves it as it was. */
-export function LineForm({ label, value, save, maxLength, offers, onSave, onCancel }: Props) {
+export function LineForm({ label, value, save, maxLength, offers, back, ...done }: Props) {
   const [typed, setTyped] = useState(value);
   const field = useRef<HTMLInputElement>(null);
   const { owns, following } = useComposition();
-  const done = useRef(false);
   const id = useId();
+  const form = useGoOn(() => back);
   useEffect(() => field.current?.select(), []);
-  const finish = (what: () => void) => {
-    if (done.current) return; // leaving the field after Enter must not save twice
-    done.current = true;
-    what();
-  };
-  const submit = () => finish(() => onSave(typed.trim()));
   return (
     <form
+      ref={form}
       className="line"
       onSubmit={(event) => {
         event.preventDefault();
-        submit();
+        done.onSave(typed.trim());
       }}
     >
       <input
@@ -48,10 +46,6 @@ export function LineForm({ label, value, save, maxLength, offers, onSave, onCanc
         autoFocus
         onChange={(event) => setTyped(event.target.value)}
         {...following}
-        onBlur={(event) => {
-          following.onBlur(event);
-          if (save === undefined) submit();
-        }}
         onKeyDown={(event) => {
           event.stopPropagation(); // keys of the list around it
           if (owns(event.nativeEvent)) {
@@ -60,7 +54,7 @@ export function LineForm({ label, value, save, maxLength, offers, onSave, onCanc
           }
           if (event.key === "Escape") {
             event.preventDefault();
-            finish(onCancel);
+            done.onCancel();
           }
         }}
       />
@@ -71,11 +65,9 @@ export function LineForm({ label, value, save, maxLength, offers, onSave, onCanc
           ))}
         </datalist>
       ) : null}
-      {save === undefined ? null : (
-        <button type="submit" className="button primary">
-          {save}
-        </button>
-      )}
+      <button type="submit" className="button primary">
+        {save}
+      </button>
     </form>
   );
 }

@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, useState, type ReactNode } from "react";
+import { useCallback, useEffect, useId, useRef, useState, type ReactNode } from "react";
 
 interface Props {
   label: string;
@@ -13,31 +13,43 @@ export function Menu({ label, icon, children }: Props) {
   const list = useRef<HTMLDivElement>(null);
   const button = useRef<HTMLButtonElement>(null);
   const id = useId();
+  const close = useCallback(() => {
+    // What has the focus goes with the list.
+    if (list.current?.contains(document.activeElement))
+      button.current?.focus({ preventScroll: true });
+    setOpen(false);
+  }, []);
   useEffect(() => {
     if (!open) return;
-    const close = (event: Event) => {
-      if (!root.current?.contains(event.target as Node)) setOpen(false);
+    const isInside = (event: Event) => root.current?.contains(event.target as Node) === true;
+    const onOutside = (event: Event) => {
+      if (!isInside(event)) close();
+    };
+    // Words that come push the button on: the list goes with it, as long as it is seen.
+    const onScroll = (event: Event) => {
+      if (isInside(event) || !button.current) return;
+      if (isSeen(button.current, event.target)) place(button.current, list.current);
+      else close();
     };
     const onKey = (event: KeyboardEvent) => {
       if (event.key !== "Escape" || event.isComposing) return;
       event.preventDefault();
       event.stopPropagation();
-      setOpen(false);
-      button.current?.focus();
+      close();
     };
     place(button.current, list.current);
     list.current?.querySelector("button")?.focus({ preventScroll: true });
-    document.addEventListener("pointerdown", close);
-    document.addEventListener("focusin", close);
-    document.addEventListener("scroll", close, true);
+    document.addEventListener("pointerdown", onOutside);
+    document.addEventListener("focusin", onOutside);
+    document.addEventListener("scroll", onScroll, true);
     document.addEventListener("keydown", onKey, true);
     return () => {
-      document.removeEventListener("pointerdown", close);
-      document.removeEventListener("focusin", close);
-      document.removeEventListener("scroll", close, true);
+      document.removeEventListener("pointerdown", onOutside);
+      document.removeEventListener("focusin", onOutside);
+      document.removeEventListener("scroll", onScroll, true);
       document.removeEventListener("keydown", onKey, true);
     };
-  }, [open]);
+  }, [open, close]);
   return (
     <span className="menu" ref={root}>
       <button
@@ -48,7 +60,7 @@ export function Menu({ label, icon, children }: Props) {
         title={label}
         aria-expanded={open}
         aria-controls={id}
-        onClick={() => setOpen(!open)}
+        onClick={() => (open ? close() : setOpen(true))}
       >
         {icon}
       </button>
@@ -58,13 +70,22 @@ export function Menu({ label, icon, children }: Props) {
         className="menu-list"
         hidden={!open}
         onClick={(event) => {
-          if ((event.target as Element).closest("button")) setOpen(false);
+          if ((event.target as Element).closest("button")) close();
         }}
       >
         {open ? children : null}
       </div>
     </span>
   );
+}
+
+/** Whether a button is in the view of what scrolled, and of the window. */
+function isSeen(button: HTMLElement, scrolled: EventTarget | null): boolean {
+  const { top, bottom } = button.getBoundingClientRect();
+  if (bottom <= 0 || top >= innerHeight) return false;
+  if (!(scrolled instanceof Element) || !scrolled.contains(button)) return true;
+  const view = scrolled.getBoundingClientRect();
+  return bottom > view.top && top < view.bottom;
 }
 
 /** Above the button where there is room, so that it covers nothing that is still to come. */

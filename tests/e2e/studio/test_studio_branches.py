@@ -262,3 +262,36 @@ def test_how_fast_it_writes_is_said(studio: Studio, models: Models) -> None:
     say(page, "Slowly.")
     expect(replies(page).last.locator("header")).to_contain_text("tokens/s")
     finished(page)
+
+
+def test_the_focus_goes_on_where_a_press_takes_its_button_away(
+    studio: Studio, models: Models
+) -> None:
+    page = studio.open()
+    _compare(page, blind=True)
+    say(page, "Which of you?")
+    finished(page, 2)
+    page.get_by_role("button", name="None is better").press("Enter")
+    expect(page.get_by_text("You voted for none of them.")).to_be_focused()
+    other = page.locator(".side:not(.chosen)")
+    other.get_by_role("button", name="Go on from this one").press("Enter")
+    expect(page.locator(".side.chosen .goes-on")).to_be_focused()
+    question = page.locator("article.question")
+    question.get_by_role("button", name="More").press("Enter")
+    page.get_by_role("button", name="Delete, with all below it").press("Enter")
+    undo = page.get_by_role("button", name="Undo")
+    undo.press("Enter")
+    expect(undo).to_have_count(0)
+    expect(field_of(page)).to_be_focused()
+
+
+def test_the_focus_stays_at_a_message_whose_trouble_is_closed(studio: Studio) -> None:
+    page = studio.open()
+    say(page, "Hello")
+    reply = finished(page)
+    page.route("**/studio/api/conversations/*/messages/**", lambda route: route.abort())
+    reply.get_by_role("button", name="A good reply").press("Enter")
+    close = reply.get_by_role("alert").get_by_role("button", name="Close this notice")
+    close.press("Enter")
+    expect(close).to_have_count(0)
+    expect(reply.locator("footer button").first).to_be_focused()

@@ -365,3 +365,66 @@ def test_the_built_page_names_nothing_from_elsewhere(built: Path) -> None:
         assert not re.search(r"(?:src|href)=\"(?:https?:)?//|@import", text)
         for address in re.findall(r"url\(\s*['\"]?([^)'\"]*)", text):
             assert address.startswith(("/assets/", "data:image/svg+xml", "#", "%23")), address
+
+
+def test_a_menu_stays_open_while_words_come(studio: Studio, models: Models) -> None:
+    models.answer = "\n\n".join(f"Line {at}" for at in range(25))
+    page = studio.open(viewport={"width": 1280, "height": 600})
+    say(page, "First")
+    finished(page)
+    models.hold = 3
+    say(page, "Second")
+    expect(page.locator("article.reply").last).to_contain_text("Line")
+    button = page.locator("article.reply").first.get_by_role("button", name="More")
+    button.press("Enter")
+    first = page.locator(".menu-list button").first
+    expect(first).to_be_focused()
+    scroller = page.locator(".scroller")
+    apart = "(at) => at.closest('.menu').getBoundingClientRect().top - at.offsetTop"
+    before = first.locator("..").evaluate(apart)
+    scroller.evaluate("(at) => at.scrollBy(0, -30)")
+    page.wait_for_timeout(100)
+    expect(first).to_be_focused()
+    assert first.locator("..").evaluate(apart) == pytest.approx(before, abs=2)
+    scroller.evaluate("(at) => at.scrollTo(0, at.scrollHeight)")  # and so follow what comes
+    models.go.set()
+    finished(page, 2)
+    expect(first).to_have_count(0)
+    expect(button).to_be_focused()
+
+
+def test_a_menu_gives_the_focus_back(studio: Studio) -> None:
+    page = studio.open(touch=True)  # where nothing goes to the field unasked
+    say(page, "Hello")
+    button = finished(page).get_by_role("button", name="More")
+    button.press("Enter")
+    expect(page.locator(".menu-list button").first).to_be_focused()
+    button.evaluate("(at) => at.click()")
+    expect(button).to_be_focused()
+    expect(button).to_have_attribute("aria-expanded", "false")
+
+
+def test_all_keys_are_listed(studio: Studio) -> None:
+    for locale in ("en-US", "ja-JP"):
+        page = studio.open("/settings", locale=locale)
+        expect(page.locator("h1")).to_be_visible()
+        page.keyboard.press("?")
+        keys = page.locator("dialog.keys")
+        expect(keys).to_be_visible()
+        listed = keys.locator("kbd").all_inner_texts()
+        for name in ("/", "Ctrl", "K", "Enter", "Shift", "Esc", "?", "↑", "↓", "F2", "Delete"):
+            assert name in listed, name
+        assert _serious(page) == []
+
+
+def test_the_focus_returns_from_the_name_of_a_preset(studio: Studio) -> None:
+    page = studio.open("/settings")
+    page.get_by_label("Temperature").fill("0.2")
+    save = page.get_by_role("button", name="Save as a preset")
+    save.press("Enter")
+    page.get_by_label("Name of the preset").press("Escape")
+    expect(save).to_be_focused()
+    save.press("Enter")
+    page.get_by_label("Name of the preset").fill("Exact")
+    page.keyboard.press("Enter")
+    expect(page.get_by_label("Preset", exact=True)).to_be_focused()

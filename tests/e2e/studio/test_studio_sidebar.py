@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from studio_stage import (
     PHONE,
     SAFARI_ENTER,
@@ -168,25 +168,55 @@ def test_a_conversation_is_saved_as_a_file(studio: Studio, name: str, ending: st
     assert "Tokyo." in Path(coming.value.path()).read_text("utf-8")
 
 
-def test_a_long_list_comes_in_pages(studio: Studio) -> None:
-    page = studio.open("/settings")
+def _fill(page: Page, studio: Studio, count: int) -> None:
+    """Makes a long list and shows it."""
     page.evaluate(
-        "async () => { for (let at = 0; at < 120; at += 1) {"
+        "async (count) => { for (let at = 0; at < count; at += 1) {"
         " const id = ('list' + String(at).padStart(16, '0'));"
         " await fetch('/studio/api/conversations', { method: 'POST',"
         " headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ id }) });"
         " await fetch('/studio/api/conversations/' + id, { method: 'PATCH',"
         " headers: { 'Content-Type': 'application/json' },"
-        " body: JSON.stringify({ title: 'Number ' + at }) }); } }"
+        " body: JSON.stringify({ title: 'Number ' + at }) }); } }",
+        count,
     )
     page.goto(f"{studio.stage.address}/chat")
-    expect(_rows(page).first).to_contain_text("Number 119")
+    expect(_rows(page).first).to_contain_text(f"Number {count - 1}")
+
+
+def test_a_long_list_comes_in_pages(studio: Studio) -> None:
+    page = studio.open("/settings")
+    _fill(page, studio, 120)
     assert _rows(page).count() < 120
     for _ in range(8):
         page.locator(".sidebar .rows").evaluate("(at) => at.scrollTo(0, at.scrollHeight)")
         page.wait_for_timeout(200)
     expect(_rows(page)).to_have_count(120)
     expect(_rows(page).last).to_contain_text("Number 0")
+
+
+def test_a_page_of_the_list_that_fails_is_asked_for_once(studio: Studio) -> None:
+    page = studio.open("/settings")
+    asked: list[str] = []
+
+    def refuse(route: Route) -> None:
+        asked.append(route.request.url)
+        route.fulfill(status=500, body="{}")
+
+    page.route("**/studio/api/conversations?*after=*", refuse)
+    _fill(page, studio, 60)
+    more = page.locator(".sidebar").get_by_role("button", name="Show more")
+    more.scroll_into_view_if_needed()
+    expect(page.locator(".sidebar [role=alert]")).to_be_visible()
+    page.wait_for_timeout(500)
+    assert len(asked) == 1
+    more.click()
+    page.wait_for_timeout(500)
+    assert len(asked) == 2
+    page.unroute("**/studio/api/conversations?*after=*")
+    page.locator(".sidebar").get_by_role("button", name="Try again").click()
+    expect(_rows(page)).to_have_count(60)
+    expect(page.locator(".sidebar [role=alert]")).to_have_count(0)
 
 
 def test_on_a_phone_the_list_is_a_drawer(studio: Studio) -> None:
@@ -239,3 +269,117 @@ def test_a_server_that_went_away_is_said_in_the_list(studio: Studio) -> None:
     _act(row, "Pin to the top")
     expect(page.locator(".sidebar [role=alert]")).to_contain_text("No answer from the server")
     expect(page.locator(".sidebar").get_by_role("button", name="Try again")).to_be_visible()
+
+
+@pytest.mark.parametrize("touch", [False, True])
+def test_on_a_phone_the_open_chat_is_deleted_and_comes_back(studio: Studio, touch: bool) -> None:
+    page = studio.open("/chat", viewport=PHONE, touch=touch)
+    _begin(page, studio, "Stays", "Goes")
+    page.get_by_role("button", name="Show the conversations").click()
+    _act(_rows(page).first, "Delete")
+    expect(page.locator(".sidebar")).to_have_count(0)
+    expect(page).to_have_url(re.compile("/chat$"))
+    expect(page.locator(".undo")).to_contain_text("“Goes” was deleted.")
+    back = page.locator(".undo").get_by_role("button", name="Bring it back")
+    expect(back if touch else page.locator(".composer textarea")).to_be_focused()
+    expect(back).to_be_in_viewport()
+    address = "**/studio/api/conversations/*/restore"
+    page.route(address, lambda route: route.abort())
+    back.click()
+    expect(page.locator(".after [role=alert]")).to_be_visible()
+    page.unroute(address)
+    back.click()
+    expect(page.locator("article.question")).to_contain_text("Goes")
+    expect(page.locator(".undo")).to_be_hidden()
+    expect(page.locator("main" if touch else ".composer textarea")).to_be_focused()
+
+
+@pytest.mark.parametrize("phone", [False, True])
+def test_deleting_for_good_asks_by_the_name(studio: Studio, phone: bool) -> None:
+    page = studio.open("/chat", viewport=PHONE if phone else None)
+    _begin(page, studio, "Stays", "Goes")
+    if phone:
+        page.get_by_role("button", name="Show the conversations").click()
+    _rows(page).last.locator("a").focus()
+    for _ in range(2):
+        page.keyboard.press("Delete")
+        page.wait_for_timeout(100)
+    page.goto(f"{studio.stage.address}/chat?list=deleted")
+    if phone:
+        page.get_by_role("button", name="Show the conversations").click()
+    row = _rows(page).filter(has_text="Stays")
+    _act(row, "Delete it for good")
+    question = page.get_by_role("dialog", name="Delete “Stays” for good?")
+    expect(question.get_by_role("button", name="Keep it")).to_be_focused()
+    page.keyboard.press("/")
+    page.keyboard.press("ArrowDown")
+    expect(question.get_by_role("button", name="Keep it")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(question).to_have_count(0)
+    expect(row.locator("button")).to_be_focused()
+    _act(row, "Delete it for good")
+    page.keyboard.press("Escape")
+    expect(question).to_have_count(0)
+    expect(row).to_have_count(1)
+    _act(row, "Delete it for good")
+    question.get_by_role("button", name="Delete “Stays” for good").click()
+    expect(row).to_have_count(0)
+    page.reload()
+    if phone:
+        page.get_by_role("button", name="Show the conversations").click()
+    expect(page.locator(".sidebar select")).to_be_visible()
+    expect(row).to_have_count(0)
+
+
+def test_the_focus_stays_in_the_list_when_a_row_goes(studio: Studio) -> None:
+    page = studio.open("/chat")
+    _begin(page, studio, "One", "Two", "Three")
+    page.goto(f"{studio.stage.address}/chat")
+    link = {name: _rows(page).filter(has_text=name).locator("a") for name in ("One", "Two")}
+    _rows(page).first.locator("a").focus()
+    page.keyboard.press("Delete")
+    expect(link["Two"]).to_be_focused()
+    _act(_rows(page).filter(has_text="Two"), "Delete")
+    expect(link["One"]).to_be_focused()
+    page.keyboard.press("Delete")
+    undo = page.locator(".undo").get_by_role("button", name="Bring it back")
+    expect(undo).to_be_focused()
+    undo.press("Enter")
+    expect(link["One"]).to_be_focused()
+    page.keyboard.press("Delete")
+    expect(undo).to_be_focused()
+    page.locator(".undo").get_by_role("button", name="Close this notice").press("Enter")
+    choice = page.get_by_label("Which conversations are listed")
+    expect(choice).to_be_focused()
+    choice.select_option("Deleted ones")
+    expect(_rows(page)).to_have_count(3)
+    names = _rows(page).locator(".title").all_inner_texts()
+    _act(_rows(page).nth(0), "Bring it back")
+    expect(_rows(page)).to_have_count(2)
+    expect(_rows(page).nth(0)).to_contain_text(names[1])
+    expect(_rows(page).nth(0).locator("a")).to_be_focused()
+    _act(_rows(page).nth(1), "Delete it for good")
+    page.get_by_role("dialog").get_by_role("button", name="for good").click()
+    expect(_rows(page).nth(0).locator("a")).to_be_focused()
+
+
+def test_the_focus_returns_from_the_name_of_a_folder(studio: Studio) -> None:
+    page = studio.open("/chat")
+    _begin(page, studio, "Words")
+    _act(_rows(page).first, "Put into a folder")
+    page.get_by_label("Name of the folder").fill("Work")
+    page.keyboard.press("Enter")
+    expect(_rows(page).first.locator("button")).to_be_focused()
+    choice = page.get_by_label("Which conversations are listed")
+    choice.select_option("Work")
+    rename = page.get_by_role("button", name="Rename the folder")
+    for key in ("Escape", "Enter"):
+        rename.press("Enter")
+        expect(page.get_by_label("Name of the folder")).to_be_focused()
+        page.keyboard.press(key)
+        expect(rename).to_be_focused()
+    rename.press("Enter")
+    page.get_by_label("Name of the folder").fill("")
+    page.keyboard.press("Enter")
+    expect(rename).to_have_count(0)
+    expect(choice).to_be_focused()
