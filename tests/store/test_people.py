@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import threading
+import time
+
 import pytest
 import sqlalchemy as sa
 
@@ -116,6 +119,36 @@ def test_deleting_somebody_with_much_lets_others_write_in_between(store: Store, 
         for table in ("conversations", "messages", "attachments", "queued", "passages"):
             assert tx.execute(sa.select(tables.METADATA.tables[table])).all() == []
         assert tx.exec_driver_sql("SELECT count(*) FROM words").scalar() == 0
+
+
+def test_a_writer_in_another_process_gets_its_turn_while_much_is_deleted(store: Store, monkeypatch):
+    taro = _add(store, "taro")
+    _much(store, taro.id)
+    delete, took = purge._delete_messages, []
+
+    def slow(tx, ids):
+        time.sleep(0.6)
+        return delete(tx, ids)
+
+    def write(other: Store) -> None:
+        while not done.is_set():
+            began = time.monotonic()
+            with other.writing() as tx:
+                people.set_disabled(tx, LOCAL, disabled=False)
+            took.append(time.monotonic() - began)
+            time.sleep(0.01)
+
+    monkeypatch.setattr(purge, "_delete_messages", slow)
+    monkeypatch.setattr(purge, "PORTION_LENGTH", 1)
+    done, other = threading.Event(), Store(store.path)
+    writer = threading.Thread(target=write, args=(other,))
+    writer.start()
+    purge.empty_account(store, taro.id)
+    done.set()
+    writer.join()
+    other.close()
+    # Twelve portions: whoever is not let in waits for several of them, or for all.
+    assert len([one for one in took if one > 0.3]) >= 9
 
 
 def test_deleting_that_was_interrupted_locks_out_and_goes_on(store: Store, monkeypatch):

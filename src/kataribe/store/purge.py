@@ -12,7 +12,8 @@ from __future__ import annotations
 import contextlib
 import logging
 import sqlite3
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,7 +40,7 @@ log = logging.getLogger("kataribe.store")
 PORTION = 200
 """Messages in one transaction."""
 
-PORTION_LENGTH = 400_000
+PORTION_LENGTH = 200_000
 """Characters of messages in one transaction: to take them out of the index, each is cut again."""
 
 PORTION_FILES = 20
@@ -47,6 +48,11 @@ PORTION_FILES = 20
 
 LOOSE_SECONDS = 7 * 24 * 3600.0
 """How long a file that no message has is kept: somebody may still be writing the message."""
+
+_LONG = 0.05
+_REST = 0.15
+"""Seconds without a transaction after one that took longer than `_LONG`: writers in other processes
+do not stand in line, they ask every tenth of a second and give up after ten seconds."""
 
 _PAGES = 500
 """Pages of the index that one transaction merges."""
@@ -174,13 +180,23 @@ def empty_log(store: Store) -> bool:
 def _merge(store: Store) -> None:
     """Merges the parts of the index: until then, it only notes that something is gone."""
     while True:
-        with store.writing() as tx:
+        with _in_turn(store) as tx:
             before = _changes(tx)
             # A negative number merges all parts into one, however few they are.
             tx.exec_driver_sql("INSERT INTO words(words, rank) VALUES ('merge', ?)", (-_PAGES,))
             # The statement alone counts as one change: more says that something was merged.
             if _changes(tx) - before < 2:
                 break
+
+
+@contextlib.contextmanager
+def _in_turn(store: Store) -> Iterator[Connection]:
+    """A transaction of several; behind a long one others get their turn."""
+    began = time.monotonic()
+    with store.writing() as tx:
+        yield tx
+    if time.monotonic() - began > _LONG:
+        time.sleep(_REST)
 
 
 def _begin(store: Store, conversation: str, limit: float) -> bool:
@@ -206,7 +222,7 @@ def _empty(store: Store, conversation: str) -> int:
     """Deletes all messages of a conversation that is marked, and what the index knows of it."""
     spoken = 0
     while True:
-        with store.writing() as tx:
+        with _in_turn(store) as tx:
             here = messages.c.conversation == conversation
             ids = _portion(tx, sa.select(messages.c.id, messages.c.length).where(here))
             if ids:
@@ -226,7 +242,7 @@ def _empty_all(store: Store, person: str) -> None:
         query = sa.select(conversations.c.id).where(conversations.c.owner == person)
         ids = tx.execute(query).scalars().all()
     while True:
-        with store.writing() as tx:
+        with _in_turn(store) as tx:
             query = sa.select(attachments.c.id).where(attachments.c.owner == person)
             files = tx.execute(query.limit(PORTION_FILES)).scalars().all()
             tx.execute(sa.delete(attachments).where(attachments.c.id.in_(files)))
@@ -290,7 +306,7 @@ def _sweep_messages(store: Store, limit: float) -> int:
         tx.execute(sa.update(messages).where(due).values(deleted_at=GOING))
     spoken = 0
     while True:
-        with store.writing() as tx:
+        with _in_turn(store) as tx:
             one = _delete_messages(tx, _going_messages(tx))
         spoken += one
         if one == 0:
