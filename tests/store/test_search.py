@@ -15,8 +15,9 @@ from kataribe.base.errors import InputError, NotFoundError
 from kataribe.store import search
 from kataribe.store.cutting import _Pieces, cut, fold, phrases, spots
 from kataribe.store.database import Store
+from kataribe.store.hits import LOOKED_THROUGH, hits
 from kataribe.store.tables import LOCAL
-from tests.store.conftest import person
+from tests.store.conftest import person, talk
 
 
 def put(store: Store, *texts: str, owner: str = LOCAL) -> None:
@@ -281,6 +282,37 @@ def test_texts_made_to_be_slow_end(store, text):
     put(store, f"{text} 目印")
     assert found(store, "目印") == ["0"]
     assert search.snippet(f"{text} 目印", "目印", 20)[1] != []
+
+
+def test_marks_that_are_letters_before_they_are_normalised_are_few():
+    # What is folded shows how many of them were sorted: in quadratic time.
+    assert len(fold("a" + "\uff9e\u0316" * 2_000)) < 50
+    assert len(fold("a" + "\uff9f" * 2_000)) < 50
+    assert fold("ﾊﾟｰﾃｨｰ" * 50) == "パーティー" * 50
+    assert cut("☆ﾟ+" * 50 + "語").split().count("+") == cut("☆a+" * 50 + "語").split().count("+")
+
+
+def test_a_search_looks_through_no_more_than_its_budget(store, monkeypatch):
+    long, short = "あ" * 400_000 + " 目印", "短い 目印"
+    with store.writing() as tx:
+        for text in (short, long, long, long, long, long, long):
+            talk(tx, text)
+    folded = 0
+
+    def counting(text: str) -> str:
+        nonlocal folded
+        folded += len(text)
+        return fold(text)
+
+    monkeypatch.setattr("kataribe.store.cutting.fold", counting)
+    with store.reading() as tx:
+        found, more = hits(tx, LOCAL, "目印", limit=50)
+    assert (len(found), more) == (7, False)
+    marks = [[hit.snippet[start:end] for start, end in hit.marks] for hit in found]
+    assert (marks[0], marks[-1]) == (["目印"], ["目印"])  # the one after long ones has its turn
+    assert marks[-2] == []
+    assert found[-2].snippet == "あ" * 160 + "…"  # the beginning, where the place is too far
+    assert folded < LOOKED_THROUGH * 1.5
 
 
 def test_folding_keeps_what_it_folded():

@@ -63,9 +63,16 @@ def fold(text: str) -> str:
     text = _hidden().sub("", text)
     # A million combining marks in a row would be sorted in quadratic time by the normalisation.
     text = re.sub(r"([^\w\s]{30})[^\w\s]+", r"\1", text)
+    if "\uff9e" in text or "\uff9f" in text:  # letters to Python, and marks when normalised
+        marks = "".join(char for char in set(text) if _is_mark(char))
+        text = re.sub(f"([{marks}]{{30}})[{marks}]+", r"\1", text)
     text = unicodedata.normalize("NFKD", text).casefold()
     text = re.sub("[\u0300-\u036f]+", "", text)  # accents; the voicing of kana is another block
     return unicodedata.normalize("NFC", text)
+
+
+def _is_mark(char: str) -> bool:
+    return unicodedata.combining(unicodedata.normalize("NFKD", char)[0]) != 0
 
 
 def cut(text: str) -> str:
@@ -190,17 +197,36 @@ def _hidden() -> re.Pattern[str]:
     )
 
 
-def spots(text: str, query: str) -> Iterator[tuple[int, int]]:
+@dataclass(slots=True)
+class Budget:
+    """Characters that are still looked through to show where words stand, over several texts."""
+
+    left: int
+
+    @property
+    def most(self) -> int:
+        """What one text may have of it, so that the texts after a long one get some, too."""
+        return self.left // 2
+
+
+def spots(text: str, query: str, budget: Budget | None = None) -> Iterator[tuple[int, int]]:
     """Where a text holds phrases of the query: [start, end) in code points, in order.
 
-    The time that it takes grows with the text times the phrases, whatever stands in them.
+    The time that it takes grows with the text times the phrases, whatever stands in them. With a
+    budget, only as much of the text is looked through as it allows.
     """
     wanted = list(dict.fromkeys(each.sought for each in phrases(query)))
     if not wanted:
         return
     done = 0
-    for at in range(0, max(1, len(text)), _WINDOW):
-        piece = text[at : at + _WINDOW + _OVERLAP]
+    most = len(text) if budget is None else min(len(text), budget.most)
+    for at in range(0, most, _WINDOW):
+        piece = text[at : min(at + _WINDOW + _OVERLAP, most)]
+        if budget is not None:
+            budget.left -= len(piece)
+        whole = fold(piece)
+        if not any(all(part in whole for part in each.split(_PARTED)) for each in wanted):
+            continue  # most windows end here, and only the others are gone through sign by sign
         folded, starts, ends = _mapped(piece)
         for first, last in _Pieces(folded).find(wanted):
             start, end = at + starts[first], at + ends[last]

@@ -9,7 +9,15 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from kataribe.base.errors import InputError
+from kataribe.store.cutting import Budget
 from kataribe.store.search import match, place_of, snippet
+from kataribe.store.tables import messages
+
+LOOKED_THROUGH = 2**20
+"""Characters of all hits together in which their words are looked for, to show the place."""
+
+_SHOWN = 1024
+"""Characters of a text that are read besides those, to show what stands around the words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,7 @@ class Hit:
 
 
 _HITS = """
-SELECT c.id AS conversation, c.title, m.id AS message, m.role, m.text,
+SELECT c.id AS conversation, c.title, m.id AS message, m.role,
        coalesce(m.created_at, c.created_at) AS created_at
 FROM words
 JOIN passages p ON p.key = words.rowid
@@ -75,9 +83,14 @@ def hits(
         )
     values = {"match": looked_for, "before": place, "owner": owner, "limit": limit + 1}
     rows = tx.execute(sa.text(_HITS), values).all()
-    return [_hit(row, query) for row in rows[:limit]], len(rows) > limit
+    budget = Budget(LOOKED_THROUGH)
+    return [_hit(tx, row, query, budget) for row in rows[:limit]], len(rows) > limit
 
 
-def _hit(row: sa.Row[Any], query: str) -> Hit:
-    line, marks = snippet(row.title if row.text is None else row.text, query)
+def _hit(tx: Connection, row: sa.Row[Any], query: str, budget: Budget) -> Hit:
+    text = row.title
+    if row.message is not None:  # one at a time, and no more than is looked at
+        part = sa.func.substr(messages.c.text, 1, budget.most + _SHOWN)
+        text = tx.execute(sa.select(part).where(messages.c.id == row.message)).scalar_one()
+    line, marks = snippet(text, query, budget=budget)
     return Hit(row.conversation, row.title, row.message, row.role, line, marks, row.created_at)

@@ -14,7 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from kataribe.base.errors import InputError, NotFoundError
-from kataribe.store.cutting import Phrase, cut, phrases, spots
+from kataribe.store.cutting import Budget, Phrase, cut, phrases, spots
 from kataribe.store.tables import passages
 
 LONGEST_QUERY = 500
@@ -153,19 +153,22 @@ def match(owner: str, query: str) -> str | None:
     return f'owner : "{owner}" AND text : ({text})'
 
 
-def snippet(text: str, query: str, width: int = 160) -> tuple[str, list[tuple[int, int]]]:
+def snippet(
+    text: str, query: str, width: int = 160, *, budget: Budget | None = None
+) -> tuple[str, list[tuple[int, int]]]:
     """The part of a text that shows why it was found.
 
     Args:
         text: The whole text.
         query: What was looked for.
         width: Characters (code points) to show, about.
+        budget: How far the words are looked for; if they are not there, the beginning is shown.
 
     Returns:
         One line of text, and [start, end) in it of what matches, in code points.
     """
     query = query[:LONGEST_QUERY]
-    first = next(spots(text, query), (0, 0))[0]
+    first = next(spots(text, query, budget), (0, 0))[0]
     start = max(0, min(first - width // 4, len(text) - width))
     end = min(len(text), start + width)
     line = re.sub(r"[\s\0]", " ", text[start:end])
