@@ -32,6 +32,13 @@ def escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>#|~!&])", r"\\\1", re.sub(r"\s+", " ", text))
 
 
+def fenced(text: str) -> str:
+    """A file's text as a block of code that nothing inside ends."""
+    longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}\n{text.rstrip()}\n{fence}"
+
+
 def contained(text: str) -> str:
     """A message's Markdown that cannot reach beyond itself.
 
@@ -93,7 +100,4 @@ def _file(file: File, words: Mapping[str, str]) -> Iterator[str]:
     missing = "" if file.data is not None else f" ({words['left_out']})"
     yield f"**{words['file']}**: {escaped(file.name)}{missing}\n\n"
     if file.data is not None and not file.media_type.startswith("image/"):
-        text = file.data.decode("utf-8", "replace")
-        longest = max((len(ticks) for ticks in re.findall("`+", text)), default=0)
-        fence = "`" * max(3, longest + 1)
-        yield f"{fence}\n{text.rstrip()}\n{fence}\n\n"
+        yield f"{fenced(file.data.decode('utf-8', 'replace'))}\n\n"

@@ -11,6 +11,7 @@ from kataribe.base.messages import ImagePart, Message, Part, Role, TextPart
 from kataribe.store import attachments, messages, tables
 from kataribe.store.attachments import Attachment
 from kataribe.store.conversations import Conversation
+from kataribe.store.sharing.as_markdown import fenced
 
 
 def prompt_messages(
@@ -60,7 +61,4 @@ def _question(tx: Connection, message: messages.Spoken, files: Sequence[Attachme
 
 def _file(name: str, text: str) -> str:
     """A file as models have seen files in their training: its name, and a fence around it."""
-    fence = "```"
-    while fence in text:  # nothing inside may end it
-        fence += "`"
-    return f"{name}:\n{fence}\n{text.rstrip()}\n{fence}"
+    return f"{name}:\n{fenced(text)}"
