@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -378,6 +379,23 @@ async def test_malformed_sign_ins(stage: Stage, body):
     stage.add("taro")
     async with stage.client() as http:
         assert (await http.post("/studio/api/sign-in", json=body)).status_code == 400
+
+
+@pytest.mark.parametrize("path", ["sign-in", "sign-out", "password"])
+async def test_long_bodies_stay_outside(stage: Stage, path):
+    stage.add("taro", PASSWORD)
+    sent = {"content-type": "application/json"}
+    longest = json.dumps({"current": "😀" * 1024, "new": "😀" * 1024})
+    async with stage.client() as http:
+        assert (await sign_in(http, "taro")).status_code == 200
+        answer = await http.post(f"/studio/api/{path}", content=longest, headers=sent)
+        assert answer.status_code != 413
+        http.cookies.clear()
+        if path == "password":
+            assert (await sign_in(http, "taro")).status_code == 200
+        answer = await http.post(f"/studio/api/{path}", content=" " * 33_000, headers=sent)
+        assert answer.status_code == 413
+        assert "at most 32768 bytes" in answer.json()["error"]["message"]
 
 
 async def test_strange_words_are_only_wrong(stage: Stage):

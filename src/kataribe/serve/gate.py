@@ -42,6 +42,11 @@ RECHECKED = 15.0
 LONGER = {"/studio/api/import": 2 * 1024**3}
 """Routes that read longer bodies than all others, in bytes; they lay them down on the disk."""
 
+SHORTER = dict.fromkeys(
+    ("/studio/api/sign-in", "/studio/api/sign-out", "/studio/api/password"), 32 * 1024
+)
+"""Routes for passwords, in bytes: whoever has no key yet can make the server read no more."""
+
 HEADERS = (
     (b"x-content-type-options", b"nosniff"),
     (b"referrer-policy", b"no-referrer"),
@@ -183,7 +188,8 @@ class Gate:
         )
 
     def _longest(self, scope: Scope) -> int:
-        return LONGER.get(scope["path"], self._desk.settings.max_body_bytes)
+        usual = self._desk.settings.max_body_bytes
+        return LONGER.get(scope["path"], min(usual, SHORTER.get(scope["path"], usual)))
 
     def _check_length(self, scope: Scope) -> None:
         limit = self._longest(scope)
