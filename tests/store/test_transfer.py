@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic_core import from_json
 
 from kataribe.base.errors import InputError
 from kataribe.store import attachments, conversations, messages, preferences, purge, queue, search
@@ -383,6 +384,35 @@ def test_a_file_that_was_cut_off(store, tmp_path):
             taken(other, LOCAL, tmp_path / "cut.json")
     assert saved(other, tmp_path / "empty.json")["conversations"] == []
     other.close()
+
+
+def test_a_text_may_have_any_number_of_signs(store, tmp_path):
+    signs = ',[{"\\' * 1_200_000
+    with store.writing() as tx:
+        talk(tx, signs, "ok")
+    saved(store, tmp_path / "out.json")
+    other = Store(tmp_path / "other" / "k.db")
+    assert taken(other, LOCAL, tmp_path / "out.json").conversations == 1
+    other.close()
+
+
+@pytest.mark.parametrize("values", ["{}", '{"a":0}', "[]", "[[[]]]", '"ab"', "0", '""""'])
+def test_what_would_fill_the_memory_is_not_parsed(store, tmp_path, monkeypatch, values):
+    fill(store)
+    begin = b"".join(exported(store, LOCAL)).splitlines()[0]
+    monkeypatch.setattr("kataribe.store.transfer.reading.MOST_SIGNS", 1_000_000)
+    many = ",".join([values] * 1_000_000)
+    (tmp_path / "many.json").write_bytes(begin + b'\n{"id":[' + many.encode() + b"]}\n")
+    parsed: list[int] = []
+
+    def counting(raw: bytes, **options: Any) -> Any:
+        parsed.append(len(raw))
+        return from_json(raw, **options)
+
+    monkeypatch.setattr("kataribe.store.transfer.reading.from_json", counting)
+    with pytest.raises(InputError, match="line 2: it has more values than any conversation"):
+        taken(store, LOCAL, tmp_path / "many.json")
+    assert parsed == [len(begin) - len(b',"conversations":[') + 1]
 
 
 @pytest.mark.parametrize(
