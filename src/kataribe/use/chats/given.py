@@ -46,7 +46,7 @@ def given_for(tx: Connection, owner: str, id_: str, reply: str) -> Given:
         )
     if message.model is None:
         raise InputError("It is not known which model wrote this reply.", param="message")
-    system = message.asked.get("system", conversation.system)
+    system = message.asked.get("system", conversation.system)  # older rows do not tell
     prompt = prompt_messages(tx, replace(conversation, system=system), message.parent)
     begun = message.asked.get("beginning", "")
     sampling = dict(message.asked.get("sampling") or {})

@@ -58,7 +58,7 @@ def say(tx: Connection, owner: str, id_: str, said: Said, stopped: Mapping[str, 
     conversation = conversations.get(tx, owner, id_)
     before = queue.seen(tx, check_id(said.id, "id"))
     if before is not None:
-        return _said_before(tx, conversation, said, before)
+        return _said_before(tx, conversation, said.id, before)
     item = _checked(tx, owner, conversation, said)
     changed = _end(tx, owner, id_, stopped)
     if messages.live(tx, id_):
@@ -95,7 +95,7 @@ def again(tx: Connection, owner: str, id_: str, retry: Retry) -> Turn:
     conversation = conversations.get(tx, owner, id_)
     before = queue.seen(tx, check_id(retry.id, "id"))
     if before is not None:
-        return _turn(tx, owner, id_, (), (), before[1])
+        return _said_before(tx, conversation, retry.id, before)
     if messages.live(tx, id_):
         raise InputError(
             "A reply is being written. Wait until it ends, or stop it, and ask again then.",
@@ -230,11 +230,11 @@ def _check_files(tx: Connection, owner: str, files: Sequence[str]) -> None:
 
 
 def _said_before(
-    tx: Connection, conversation: Conversation, said: Said, before: tuple[str, str]
+    tx: Connection, conversation: Conversation, id_: str, before: tuple[str, str]
 ) -> Turn:
     where, became = before
     if where != conversation.id:
-        raise InputError(f"The id {said.id} was sent to another conversation.", param="id")
+        raise InputError(f"The id {id_} was sent to another conversation.", param="id")
     return _turn(tx, conversation.owner, conversation.id, (), (), became)
 
 
@@ -284,8 +284,9 @@ def _ask(
 
 def _asked(conversation: Conversation, sampling: Mapping[str, Any] | None) -> dict[str, Any]:
     """What a reply is asked for with, as it was in force then: the settings may change."""
-    used = {"sampling": dict(sampling or conversation.sampling), "system": conversation.system}
-    return {name: value for name, value in used.items() if value}
+    drawn = dict(sampling or conversation.sampling)
+    # No system text is kept, too: looking inside, the later one must not stand in for it.
+    return {**({"sampling": drawn} if drawn else {}), "system": conversation.system}
 
 
 def _parent(tx: Connection, conversation: Conversation, item: Item) -> str | None:
