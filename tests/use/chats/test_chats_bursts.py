@@ -138,6 +138,18 @@ async def test_after_a_stop_by_hand_the_queue_waits_for_the_person(
     assert [m.text for m in talk.path() if m.role == "user"] == ["a", "b", "c"]
 
 
+async def test_stopping_what_has_ended_does_not_hold_the_queue(talk: Talk, models: Models) -> None:
+    first = await talk.chats.say(LOCAL, talk.id, Said(new_id(), "a"))
+    await talk.quiet()
+    models.lms["echo"] = slow(pace=0.05)
+    await said(talk, "b")
+    await said(talk, "c")
+    assert await talk.chats.stop(LOCAL, talk.id, first.replies[0]) == ()
+    await talk.until(lambda: not talk.waiting())
+    await talk.quiet()
+    assert [m.text for m in talk.path() if m.role == "user"] == ["a", "b", "c"]
+
+
 async def test_after_a_failure_the_queue_waits(talk: Talk, models: Models) -> None:
     models.lms["echo"] = ScriptedLM(
         [Reply("half a rep", pace=0.02, error=KataribeError("gone"), fail_after=2), "fine", "fine"],
@@ -250,6 +262,10 @@ async def test_a_taken_id_is_refused_by_name(talk: Talk, models: Models) -> None
             await talk.chats.say(LOCAL, other.id, Said(taken, "x"))
     with pytest.raises(InputError, match="There is a message"):
         await talk.chats.again(LOCAL, talk.id, Retry(became.replies[0], became.id))
+    other = begin(talk.chats)
+    asked = await talk.chats.say(LOCAL, other.id, Said(new_id(), "x"))
+    with pytest.raises(InputError, match="was sent to another conversation"):
+        await talk.chats.again(LOCAL, other.id, Retry(became.id, asked.id))
 
 
 async def test_a_full_queue_goes_on_with_what_is_said_next(talk: Talk, models: Models) -> None:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 
@@ -102,6 +104,32 @@ async def test_replies_are_drawn_as_their_conversation_has_it(talk: Talk, models
     await talk.chats.change(LOCAL, talk.id, system="B.")
     given = await talk.chats.given(LOCAL, talk.id, reply)
     assert roles(given.request)[0] == ("system", "A.")
+
+
+async def test_a_reply_without_a_system_text_is_shown_without_one(talk: Talk) -> None:
+    _, reply = await ask(talk, "first")
+    other = await talk.chats.again(LOCAL, talk.id, Retry(new_id(), reply))
+    await talk.quiet()
+    await talk.chats.change(LOCAL, talk.id, system="Later.")
+    for id_ in (reply, other.id):
+        given = await talk.chats.given(LOCAL, talk.id, id_)
+        assert roles(given.request) == [("user", "first")]
+    with talk.chats.store.writing() as tx:  # as it was kept before
+        messages.update(tx, reply, asked={})
+    given = await talk.chats.given(LOCAL, talk.id, reply)
+    assert roles(given.request)[0] == ("system", "Later.")
+
+
+FENCES = """
+from kataribe.use.chats.prompt import _file
+ticks = "`" * 2**20
+assert _file("a.txt", ticks) == f"a.txt:\\n{ticks}`\\n{ticks}\\n{ticks}`"
+"""
+
+
+def test_a_file_of_fences_does_not_take_for_ever() -> None:
+    # A process of its own: what does not end could not be stopped in this one.
+    subprocess.run([sys.executable, "-c", FENCES], check=True, timeout=120)
 
 
 async def test_an_image_goes_to_models_that_see_and_is_refused_by_others(
@@ -424,6 +452,35 @@ async def test_a_full_disk_is_told_and_the_words_are_kept_when_there_is_room(
     kept = {m.id: m for m in talk.every()}
     assert (kept[became.replies[0]].text, kept[became.replies[0]].state) == (long, "done")
     assert len(kept) == 2
+
+
+@pytest.mark.parametrize("by_hand", [False, True], ids=["by itself", "stopped"])
+async def test_the_queue_goes_on_when_a_reply_is_kept_later(
+    talk: Talk, models: Models, monkeypatch: pytest.MonkeyPatch, by_hand: bool
+) -> None:
+    monkeypatch.setattr("kataribe.use.chats.changing.RETRY_SECONDS", 0.05)
+    long = "a b " + "c" * 300_000
+    replies = [Reply(long, pace=0.05), Reply("Yes.")]
+    models.lms["echo"] = ScriptedLM(replies, name="echo")
+    became = await talk.chats.say(LOCAL, talk.id, Said(new_id(), "first"))
+    await talk.chats.say(LOCAL, talk.id, Said(new_id(), "second", root=True))
+    store = talk.chats.store
+    with store.reading() as tx:
+        pages = tx.exec_driver_sql("PRAGMA page_count").scalar_one()
+    limit(store, pages)
+    await talk.until(lambda: not talk.chats.is_pending(talk.id))
+    assert [item.text for item in talk.waiting()] == ["second"]
+    if by_hand:
+        assert await talk.chats.stop(LOCAL, talk.id) == ()
+    limit(store, 2**30)
+    await talk.until(lambda: {m.id: m.state for m in talk.every()}[became.replies[0]] == "done")
+    if by_hand:
+        await asyncio.sleep(0.2)
+        assert [item.text for item in talk.waiting()] == ["second"]
+    else:
+        await talk.until(lambda: not talk.waiting())
+        await talk.quiet()
+        assert [m.text for m in talk.path()] == ["second", "Yes."]
 
 
 def limit(store: Store, pages: int) -> None:

@@ -29,12 +29,22 @@ RETRY_SECONDS = 3.0
 
 
 class Changing:
-    """The order of changes, and the replies that still have to be kept; in one event loop."""
+    """The order of changes, and the replies that still have to be kept; in one event loop.
 
-    def __init__(self, store: Store, hub: Hub, tell: Callable[[str, Turn], None]) -> None:
+    `may_go_on` tells of a conversation whether its queue may go on by itself.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        hub: Hub,
+        tell: Callable[[str, Turn], None],
+        may_go_on: Callable[[str], bool],
+    ) -> None:
         self._store = store
         self._hub = hub
         self._tell = tell
+        self._may_go_on = may_go_on
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -57,18 +67,27 @@ class Changing:
     async def end(self, owner: str, id_: str, endings: Mapping[str, Ended], *, go_on: bool) -> Turn:
         """Writes how replies ended."""
         work = partial(turns.ended, owner=owner, id_=id_, endings=endings, go_on=go_on)
-        return await self.step(owner, id_, endings, work)
+        return await self.step(owner, id_, endings, work, go_on=go_on)
 
     async def step(
-        self, owner: str, id_: str, endings: Mapping[str, Ended], work: Callable[[Connection], T]
+        self,
+        owner: str,
+        id_: str,
+        endings: Mapping[str, Ended],
+        work: Callable[[Connection], T],
+        *,
+        go_on: bool = False,
     ) -> T:
-        """A change in which replies end. Where it fails, their words are kept by themselves."""
+        """A change in which replies end. Where it fails, their words are kept by themselves.
+
+        With `go_on`, the queue goes on when they are, if nothing stands against it by then.
+        """
         try:
             return await self._store.write(work)
         except KataribeError as error:
             if endings:
                 self._tell_unkept(owner, id_, endings, error)
-                self.later(self._keep(owner, id_, endings))
+                self.later(self._keep(owner, id_, endings, go_on=go_on))
             raise
 
     def _tell_unkept(
@@ -82,12 +101,17 @@ class Changing:
                 fields = {**ending.fields, "failure": failure, "state": "failed"}
                 self._hub.tell(owner, id_, MessageChanged(replace(ending.message, **fields)))
 
-    async def _keep(self, owner: str, id_: str, endings: Mapping[str, Ended]) -> None:
+    async def _keep(
+        self, owner: str, id_: str, endings: Mapping[str, Ended], *, go_on: bool
+    ) -> None:
         """Tries until the ended replies are in the database."""
         while True:
             async with self.one(id_):
                 try:
-                    work = partial(turns.ended, owner=owner, id_=id_, endings=endings, go_on=False)
+                    goes_on = go_on and self._may_go_on(id_)
+                    work = partial(
+                        turns.ended, owner=owner, id_=id_, endings=endings, go_on=goes_on
+                    )
                     turn = await self._store.write(work)
                 except StorageError as error:
                     log.warning("Ended replies are still not kept: %s", error)

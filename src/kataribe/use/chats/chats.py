@@ -61,7 +61,7 @@ class Chats:
         self._models = models
         self._default = default
         self._makes_titles = titles
-        self._changing = Changing(store, self.hub, self._carry_out)
+        self._changing = Changing(store, self.hub, self._carry_out, self._goes_on)
         self._replies = Replies(store, models, self.hub, self._on_end)
         self._holding: set[str] = set()  # something failed there, or was stopped by hand
         self._closing = False
@@ -102,7 +102,8 @@ class Chats:
             runs = self._replies.of(id_)
             wanted = [run for run in runs if reply in (None, run.live.message.id)]
             stopped = await self._replies.stop(wanted)
-            self._holding.add(id_)
+            if stopped or reply is None:  # a reply that has ended meanwhile stops nothing
+                self._holding.add(id_)
             self._carry_out(owner, await self._changing.end(owner, id_, stopped, go_on=False))
             return tuple(stopped)
 
@@ -347,16 +348,17 @@ class Chats:
             if ending.state != "done":
                 self._holding.add(id_)
             endings = {run.live.message.id: ending}
-            go_on = id_ not in self._holding and not self._closing
             try:
-                turn = await self._changing.end(run.owner, id_, endings, go_on=go_on)
+                turn = await self._changing.end(run.owner, id_, endings, go_on=self._goes_on(id_))
             except StorageError as error:
                 log.error("A reply could not be kept: %s", error)
                 return
             self._carry_out(run.owner, turn)
-        untitled = turn.conversation.titled_by is None
-        if ending.state == "done" and untitled and self._makes_titles:
+        if ending.state == "done" and self._makes_titles and turn.conversation.titled_by is None:
             self._changing.later(self._title(run.owner, id_, run.live.message.id))
+
+    def _goes_on(self, id_: str) -> bool:
+        return id_ not in self._holding and not self._closing
 
     def _carry_out(self, owner: str, turn: Turn) -> None:
         """Tells the pages what a step did, and begins the replies that it asks for."""
