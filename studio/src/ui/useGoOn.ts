@@ -19,10 +19,18 @@ export function useGoOn(next: (gone: HTMLElement) => Where): RefCallback<HTMLEle
     return () => {
       if (!element.contains(document.activeElement)) return;
       const where = latest.current(element);
-      // Not at once: what comes in its place may come with the next round.
-      setTimeout(() => {
-        if (document.activeElement === document.body) where()?.focus();
+      // A field that came in its place has the focus now; then nothing is left to be done.
+      queueMicrotask(() => {
+        if (!isLost()) return;
+        // Not at once: what it goes on to may come with the next round.
+        setTimeout(() => {
+          if (isLost()) where()?.focus();
+        });
       });
     };
   }, []);
+}
+
+function isLost(): boolean {
+  return document.activeElement === document.body;
 }
