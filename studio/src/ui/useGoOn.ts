@@ -19,13 +19,13 @@ export function useGoOn(next: (gone: HTMLElement) => Where): RefCallback<HTMLEle
     return () => {
       if (!element.contains(document.activeElement)) return;
       const where = latest.current(element);
-      // A field that came in its place has the focus now; then nothing is left to be done.
+      // Not at once: what it goes on to may come with the next round.
+      const timer = setTimeout(() => {
+        if (isLost()) where()?.focus();
+      });
+      // A field that came in its place has the focus by now; then nothing is left to be done.
       queueMicrotask(() => {
-        if (!isLost()) return;
-        // Not at once: what it goes on to may come with the next round.
-        setTimeout(() => {
-          if (isLost()) where()?.focus();
-        });
+        if (!isLost()) clearTimeout(timer);
       });
     };
   }, []);
