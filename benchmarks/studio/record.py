@@ -43,10 +43,12 @@ class Record(Basis):
         """
         del pids
         before, began = os.getloadavg()[0], time.perf_counter()
-        busy, own = busy_seconds(), own_seconds()
+        earlier = others_seconds()
         yield
         seconds = time.perf_counter() - began
-        others = max(0.0, (busy_seconds() - busy) - (own_seconds() - own)) / seconds
+        others = (
+            sum(spent - earlier.get(who, 0.0) for who, spent in others_seconds().items()) / seconds
+        )
         told = {
             "part": part,
             "seconds": round(seconds),
@@ -60,20 +62,21 @@ class Record(Basis):
         write(self.target, self.render(self.data) + "\n")
 
 
-def busy_seconds() -> float:
-    """Seconds that all processors worked since the start, and what the host took of them."""
-    times = psutil.cpu_times()
-    return float(times.user + times.nice + times.system + times.irq + times.softirq + times.steal)
+def others_seconds() -> dict[tuple[int, float], float]:
+    """Seconds worked by every process that is neither this one nor below it, and by the host.
 
-
-def own_seconds() -> float:
-    """Seconds that this process and all below it have worked, ended ones included."""
+    By process (its number and start); the host, which takes the processors away, is number 0. Not
+    what is left of all that was worked: a browser's processes end without telling what they did.
+    """
     me = psutil.Process()
-    total = 0.0
-    for process in (me, *me.children(recursive=True)):
+    own = {me.pid, *(child.pid for child in me.children(recursive=True))}
+    found = {(0, 0.0): float(psutil.cpu_times().steal)}
+    for process in psutil.process_iter():
+        if process.pid in own:
+            continue
         try:
             times = process.cpu_times()
-        except psutil.NoSuchProcess:
-            continue
-        total += times.user + times.system + times.children_user + times.children_system
-    return total
+            found[process.pid, process.create_time()] = times.user + times.system
+        except psutil.Error:
+            continue  # it has ended, or is nobody's to look at
+    return found

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import socket
 import time
@@ -49,6 +50,10 @@ def serve_on(
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """`serve` on a socket that `listen` made; it is closed at the end."""
+    # What is there now stays to the end. Walking all of it at each full collection of garbage would
+    # hold every reply up for a tenth of a second and more.
+    gc.collect()
+    gc.freeze()
     asyncio.run(serve_async(app, listening, grace, ready=ready))
 
 

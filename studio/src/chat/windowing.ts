@@ -1,3 +1,5 @@
+import { whenIdle } from "../ui/idle";
+
 /** A row of a long list; `height` in pixels is a guess, until the row was drawn once. */
 export interface Row {
   key: string;
@@ -230,16 +232,6 @@ export class Windowing {
     }
     return low;
   }
-}
-
-/** Calls `run` when the browser has nothing to do; gives what takes it back. */
-function whenIdle(run: () => void): () => void {
-  if ("requestIdleCallback" in window) {
-    const handle = requestIdleCallback(run, { timeout: 300 });
-    return () => cancelIdleCallback(handle);
-  }
-  const timer = setTimeout(run, 50); // Safari
-  return () => clearTimeout(timer);
 }
 
 function topIn(box: HTMLElement, element: HTMLElement): number {

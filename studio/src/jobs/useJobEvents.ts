@@ -3,6 +3,7 @@ import { use, useEffect } from "react";
 
 import type { Job } from "../api/jobs";
 import { LiveContext } from "../api/live";
+import { whenIdle } from "../ui/idle";
 import { useIsTold } from "./useIsTold";
 import { useTakeJob } from "./useJobs";
 
@@ -14,7 +15,8 @@ export function useJobEvents(): void {
   const told = useIsTold();
   useEffect(() => line?.on("job", (job) => take(job as unknown as Job)), [line, take]);
   useEffect(() => {
-    // What happened before the line was open is asked for.
-    if (told) void queries.invalidateQueries({ queryKey: ["jobs"] });
+    // What happened before the line was open is asked for, after what the person waits for.
+    if (!told) return;
+    return whenIdle(() => void queries.invalidateQueries({ queryKey: ["jobs"] }));
   }, [told, queries]);
 }

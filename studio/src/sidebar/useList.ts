@@ -10,6 +10,7 @@ import type { Summary } from "../api/conversations";
 import { listConversations, type ConversationList, type Filter } from "../api/list";
 import { useLineState, useServerEvent } from "../api/live";
 import { SettingsContext } from "../settings/context";
+import { whenIdle } from "../ui/idle";
 import { withChange, withoutOne } from "./order";
 
 type Pages = InfiniteData<ConversationList, string | null>;
@@ -52,12 +53,13 @@ export function useListEdits() {
   return { changed, gone, again };
 }
 
-/** What was missed while no events came is asked for when they come again. */
+/** What was missed while no events came is asked for when they come again, and there is time. */
 function useFreshAfterSilence(again: () => void) {
   const state = useLineState();
   const silent = useRef(false);
   useEffect(() => {
-    if (state === "open" && silent.current) again();
+    const missed = state === "open" && silent.current;
     silent.current = state !== "open";
+    return missed ? whenIdle(again) : undefined;
   }, [state, again]);
 }
