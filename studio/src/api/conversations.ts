@@ -1,4 +1,5 @@
 import { call, callJson, type Connection } from "./client";
+import { early } from "./early";
 import type { Shape } from "./shapes";
 
 /** Where a message stands; `sent` is what a person said. */
@@ -48,8 +49,9 @@ export class ConversationApi {
     return this.post(ROOT, { id, ...more }, WAIT);
   }
 
-  open(id: string, signal?: AbortSignal): Promise<ConversationBody> {
-    return callJson(this.to(), at(id), signal ? { signal } : {});
+  async open(id: string): Promise<ConversationBody> {
+    const body = (await early(id)) as ConversationBody | null;
+    return body ?? callJson(this.to(), at(id));
   }
 
   change(id: string, body: ChangeBody): Promise<ConversationBody> {

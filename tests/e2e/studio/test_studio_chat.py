@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Request, expect
 from studio_stage import (
     OTHER,
     SMALL,
@@ -328,6 +328,31 @@ def test_a_reload_joins_the_running_reply_where_it_is(studio: Studio, models: Mo
     expect(finished(page)).to_contain_text("Line 59")
     assert finished(page).inner_text().count("Line 1:") == 1
     assert len(models.asked) == 1
+
+
+def test_a_conversation_is_read_once_however_it_is_opened(studio: Studio, models: Models) -> None:
+    page = studio.open()
+    say(page, "Hello")
+    finished(page)
+    talk = page.url.rsplit("/", 1)[1]
+    read: list[str] = []
+
+    def note(request: Request) -> None:
+        if request.method == "GET" and request.url.endswith(f"/studio/api/conversations/{talk}"):
+            read.append(request.url)
+
+    page.on("request", note)
+    page.reload()
+    expect(finished(page)).to_contain_text("Tokyo.")
+    page.wait_for_timeout(500)  # the news have come, and say of nothing more
+    assert len(read) == 1
+    page.goto(studio.stage.address + "/chat")
+    ready(page)
+    read.clear()
+    page.locator(f'.sidebar a[href*="{talk}"]').first.click()
+    expect(finished(page)).to_contain_text("Tokyo.")
+    page.wait_for_timeout(500)
+    assert len(read) == 1
 
 
 def test_another_device_sees_the_same_reply(studio: Studio, models: Models) -> None:
