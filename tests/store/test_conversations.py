@@ -12,7 +12,7 @@ from tests.store.conftest import talk
 
 
 def _rate(tx, id_, said):
-    messages.rate(tx, id_, said[1], 1, "clear")
+    messages.rate(tx, LOCAL, id_, said[1], 1, "clear")
 
 
 def _restore(tx, id_, said):

@@ -249,8 +249,6 @@ def test_the_newest_come_first_and_go_on(store):
         rest = search.find(tx, LOCAL, "again", kinds=["message"], limit=100, before=first[-1].key)
         assert [one.ref for one in rest] == [f"local{n}" for n in (5, 4, 3, 2, 1, 0)]
         assert search.find(tx, LOCAL, "again", kinds=["title"], limit=4) == []
-        assert search.place_of(tx, LOCAL, "local6") == first[-1].key
-        assert search.place_of(tx, "other", "local6") is None
 
 
 def test_changed_and_removed_words(store):

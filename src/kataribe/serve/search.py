@@ -26,8 +26,7 @@ Words = Annotated[
 ]
 Limit = Annotated[int, Query(ge=1, le=100)]
 Before = Annotated[
-    str | None,
-    Query(max_length=32, description="Message of the last hit so far (of a title: conversation)."),
+    int | None, Query(ge=1, le=2**62, description="`key` of the last hit so far, for more.")
 ]
 
 
@@ -38,7 +37,7 @@ def search_router(desk: Desk) -> APIRouter:
     @router.get(
         "/search",
         operation_id="searchConversations",
-        summary="Find words in messages and titles, newest first",
+        summary="Find words in messages, titles, files and remarks, newest first",
         response_model=Hits,
         responses=failures(400),
     )

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from kataribe.base.errors import InputError, NotFoundError
+from kataribe.store import search
 from kataribe.store.ids import new_id, now
 from kataribe.store.tables import attachments, conversations, queued
 
@@ -23,6 +24,9 @@ MOST_TEXT = 1024**2
 
 MOST_IMAGE = 10 * 1024**2
 """Bytes of an image."""
+
+FINDABLE = 50_000
+"""Characters of a text file in which words are found."""
 
 LONGEST_NAME = 200
 """Characters of a file's name."""
@@ -231,3 +235,35 @@ def in_queues(tx: Connection, owner: str) -> set[str]:
         .where(conversations.c.owner == owner)
     )
     return {id_ for asked in tx.execute(query).scalars() for id_ in asked.get("attachments", [])}
+
+
+def make_findable(
+    tx: Connection, owner: str, conversation: str, sent: sa.ColumnElement[bool]
+) -> None:
+    """Puts files that were sent into the index: their names, and the beginning of texts."""
+    for id_, words in _words(tx, sent):
+        search.index(tx, "file", id_, owner, conversation, words)
+
+
+def forget(tx: Connection, gone: sa.ColumnElement[bool]) -> None:
+    """Takes files out of the index; before they are deleted."""
+    for id_, words in _words(tx, gone):
+        search.unindex(tx, "file", id_, words)
+
+
+def words_of(name: str, text: bytes) -> str:
+    """What a file is found by; of an image there is no `text`."""
+    words = text.decode("utf-8", "ignore")[:FINDABLE]
+    return f"{name}\n{words}" if words else name
+
+
+def words_column() -> sa.ColumnElement[bytes]:
+    """Of a text file so many bytes as are looked through; of an image none."""
+    beginning = sa.func.substr(attachments.c.data, 1, 4 * FINDABLE, type_=sa.LargeBinary)
+    return sa.case((attachments.c.media_type.like("image/%"), b""), else_=beginning)
+
+
+def _words(tx: Connection, where: sa.ColumnElement[bool]) -> list[tuple[str, str]]:
+    sent = attachments.c.message.is_not(None)
+    query = sa.select(attachments.c.id, attachments.c.name, words_column()).where(where, sent)
+    return [(id_, words_of(name, text)) for id_, name, text in tx.execute(query)]

@@ -1,4 +1,4 @@
-"""What a search through conversations shows: messages and titles, each with its place."""
+"""What a search shows: messages, titles, files and remarks, each with its place."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from kataribe.base.errors import InputError
+from kataribe.store.attachments import words_column, words_of
 from kataribe.store.cutting import Budget
-from kataribe.store.search import match, place_of, snippet
-from kataribe.store.tables import messages
+from kataribe.store.search import match, snippet
+from kataribe.store.tables import attachments, messages
 
 LOOKED_THROUGH = 2**20
 """Characters of all hits together in which their words are looked for, to show the place."""
@@ -22,9 +22,11 @@ _SHOWN = 1024
 
 @dataclass(frozen=True, slots=True)
 class Hit:
-    """A message, or a title, that holds the words.
+    """What holds the words.
 
     Attributes:
+        key: Its place among all that was ever found; later things have higher ones.
+        kind: `message`, `title`, `file` (beside a message) or `remark` (on one).
         conversation: Its id.
         title: The conversation's.
         message: Its id; None where the title itself was found.
@@ -34,6 +36,8 @@ class Hit:
         created_at: Seconds since 1970.
     """
 
+    key: int
+    kind: str
     conversation: str
     title: str
     message: str | None
@@ -44,13 +48,15 @@ class Hit:
 
 
 _HITS = """
-SELECT c.id AS conversation, c.title, m.id AS message, m.role,
+SELECT p.key, p.kind, p.ref, c.id AS conversation, c.title, m.id AS message, m.role,
        coalesce(m.created_at, c.created_at) AS created_at
 FROM words
 JOIN passages p ON p.key = words.rowid
 JOIN conversations c ON c.id = p.within
-LEFT JOIN messages m ON p.kind = 'message' AND m.id = p.ref
-WHERE words MATCH :match AND words.rowid < :before AND p.kind IN ('message', 'title')
+LEFT JOIN attachments a ON p.kind = 'file' AND a.id = p.ref
+LEFT JOIN messages m ON p.kind != 'title' AND m.id = coalesce(a.message, p.ref)
+WHERE words MATCH :match AND words.rowid < :before
+  AND p.kind IN ('message', 'title', 'file', 'remark')
   AND c.owner = :owner AND c.deleted_at IS NULL AND m.deleted_at IS NULL
   AND (p.kind = 'title' OR m.id IS NOT NULL)
 ORDER BY words.rowid DESC LIMIT :limit
@@ -58,7 +64,7 @@ ORDER BY words.rowid DESC LIMIT :limit
 
 
 def hits(
-    tx: Connection, owner: str, query: str, *, limit: int, before: str | None = None
+    tx: Connection, owner: str, query: str, *, limit: int, before: int | None = None
 ) -> tuple[list[Hit], bool]:
     """Where the owner's conversations hold the words of a query, newest first.
 
@@ -67,7 +73,7 @@ def hits(
         owner: Whose conversations.
         query: As `search.find` takes it.
         limit: How many at most.
-        before: The message (or, for a title, the conversation) of the last hit before these.
+        before: The `key` of the last hit before these.
 
     Returns:
         The hits, and whether there are more.
@@ -75,12 +81,7 @@ def hits(
     looked_for = match(owner, query)
     if looked_for is None:
         return [], False
-    place: int | None = 2**62
-    if before is not None and (place := place_of(tx, owner, before)) is None:
-        raise InputError(
-            f"before is {before[:40]!r}, but nothing of that id is there any more. Search anew.",
-            param="before",
-        )
+    place = 2**62 if before is None else before
     values = {"match": looked_for, "before": place, "owner": owner, "limit": limit + 1}
     rows = tx.execute(sa.text(_HITS), values).all()
     budget = Budget(LOOKED_THROUGH)
@@ -88,9 +89,22 @@ def hits(
 
 
 def _hit(tx: Connection, row: sa.Row[Any], query: str, budget: Budget) -> Hit:
-    text = row.title
-    if row.message is not None:  # one at a time, and no more than is looked at
-        part = sa.func.substr(messages.c.text, 1, budget.most + _SHOWN)
-        text = tx.execute(sa.select(part).where(messages.c.id == row.message)).scalar_one()
+    text = row.title if row.kind == "title" else _text(tx, row, budget.most + _SHOWN)
     line, marks = snippet(text, query, budget=budget)
-    return Hit(row.conversation, row.title, row.message, row.role, line, marks, row.created_at)
+    return Hit(
+        row.key, row.kind, row.conversation, row.title, row.message, row.role, line, marks,
+        row.created_at,
+    )  # fmt: skip
+
+
+def _text(tx: Connection, row: sa.Row[Any], most: int) -> str:
+    """Of one thing at a time, and no more than is looked at."""
+    if row.kind == "file":
+        here = attachments.c.id == row.ref
+        return words_of(
+            *tx.execute(sa.select(attachments.c.name, words_column()).where(here)).one()
+        )
+    column = messages.c.remark if row.kind == "remark" else messages.c.text
+    query = sa.select(sa.func.substr(column, 1, most)).where(messages.c.id == row.message)
+    text: str = tx.execute(query).scalar_one()
+    return text

@@ -197,11 +197,16 @@ def group(tx: Connection, conversation: str, name: str) -> tuple[Message, ...]:
     return tuple(Message(**row._mapping) for row in tx.execute(query.order_by(messages.c.key)))
 
 
-def rate(tx: Connection, conversation: str, id_: str, rating: int, remark: str) -> Message:
+def rate(
+    tx: Connection, owner: str, conversation: str, id_: str, rating: int, remark: str
+) -> Message:
     """A thumb (-1, 0, 1) and a remark on a reply."""
     message = get(tx, conversation, id_)
     if message.role != "assistant":
         raise InputError("Only replies are rated; this is what a person said.", param="message")
+    search.unindex(tx, "remark", id_, message.remark)
+    if remark:
+        search.index(tx, "remark", id_, owner, conversation, remark)
     update(tx, id_, rating=rating, remark=remark)
     count_change(tx, conversation)
     return get(tx, conversation, id_)

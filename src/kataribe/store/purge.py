@@ -22,6 +22,7 @@ from sqlalchemy import Connection
 
 from kataribe.base.errors import StorageError
 from kataribe.store import people, search
+from kataribe.store.attachments import forget
 from kataribe.store.conversations import RETURNS_SECONDS
 from kataribe.store.database import Store
 from kataribe.store.ids import now
@@ -245,6 +246,7 @@ def _empty_all(store: Store, person: str) -> None:
         with _in_turn(store) as tx:
             query = sa.select(attachments.c.id).where(attachments.c.owner == person)
             files = tx.execute(query.limit(PORTION_FILES)).scalars().all()
+            forget(tx, attachments.c.id.in_(files))
             tx.execute(sa.delete(attachments).where(attachments.c.id.in_(files)))
         if not files:
             break
@@ -318,10 +320,14 @@ def _delete_messages(tx: Connection, ids: Sequence[str]) -> int:
     if not ids:
         return 0
     rows = tx.execute(
-        sa.select(messages.c.id, messages.c.text, messages.c.group).where(messages.c.id.in_(ids))
+        sa.select(messages.c.id, messages.c.text, messages.c.remark, messages.c.group).where(
+            messages.c.id.in_(ids)
+        )
     ).all()
     for row in rows:
         search.unindex(tx, "message", row.id, row.text)
+        search.unindex(tx, "remark", row.id, row.remark)
+    forget(tx, attachments.c.message.in_(ids))
     tx.execute(sa.delete(messages).where(messages.c.id.in_(ids)))  # files go along
     groups = {row.group for row in rows if row.group}
     if groups:

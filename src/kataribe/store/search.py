@@ -126,16 +126,6 @@ def find(
     return [Found(*row) for row in rows]
 
 
-def place_of(tx: Connection, owner: str, ref: str) -> int | None:
-    """The `key` of the newest thing with this id that the owner has."""
-    key: int | None = tx.execute(
-        sa.select(sa.func.max(passages.c.key)).where(
-            passages.c.ref == ref, passages.c.owner == owner
-        )
-    ).scalar()
-    return key
-
-
 def match(owner: str, query: str) -> str | None:
     """The query in the index's own language; None where it holds nothing to look for."""
     if len(query) > LONGEST_QUERY:

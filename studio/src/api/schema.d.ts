@@ -662,7 +662,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Find words in messages and titles, newest first */
+        /** Find words in messages, titles, files and remarks, newest first */
         get: operations["searchConversations"];
         put?: never;
         post?: never;
@@ -2136,16 +2136,26 @@ export interface components {
         };
         /**
          * Hit
-         * @description A message that a search found. `marks` are [start, end) in `snippet`, in characters.
+         * @description What a search found. `marks` are [start, end) in `snippet`, in characters.
          */
         Hit: {
+            /**
+             * Key
+             * @description Pass that of the last hit as `before` for more.
+             */
+            key: number;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "message" | "title" | "file" | "remark";
             /** Conversation */
             conversation: string;
             /** Title */
             title: string;
             /**
              * Message
-             * @description null: the title itself was found.
+             * @description The message, or that which the file or the remark is beside; null: a title.
              */
             message: string | null;
             /** Role */
@@ -8046,8 +8056,8 @@ export interface operations {
                 /** @description Words; each must be there, the last may be a beginning. Between quotation marks they stand together. Japanese needs no spaces. */
                 q: string;
                 limit?: number;
-                /** @description Message of the last hit so far (of a title: conversation). */
-                before?: string | null;
+                /** @description `key` of the last hit so far, for more. */
+                before?: number | null;
             };
             header?: never;
             path?: never;

@@ -1,7 +1,7 @@
 import { callJson, type Connection } from "./client";
 import type { Shape } from "./shapes";
 
-/** A message, or a title, that was found; `marks` in characters, not in UTF-16 units. */
+/** What was found; `marks` in characters, not in UTF-16 units. */
 export type Hit = Shape<"Hit">;
 
 export type Hits = Shape<"Hits">;
@@ -12,10 +12,10 @@ export const LONGEST_QUERY = 500;
 export function search(
   to: Connection,
   words: string,
-  before: string | null,
+  before: number | null,
   signal?: AbortSignal,
 ): Promise<Hits> {
   const query = new URLSearchParams({ q: words });
-  if (before !== null) query.set("before", before);
+  if (before !== null) query.set("before", String(before));
   return callJson(to, `/studio/api/search?${query.toString()}`, signal ? { signal } : {});
 }

@@ -49,11 +49,8 @@ function Found({ words }: { words: string }) {
   const query = useInfiniteQuery({
     queryKey: ["search", key, words],
     queryFn: ({ pageParam, signal }) => search({ key }, words, pageParam, signal),
-    initialPageParam: null as string | null,
-    getNextPageParam: ({ data, more }) => {
-      const last = data.at(-1);
-      return more && last ? (last.message ?? last.conversation) : null;
-    },
+    initialPageParam: null as number | null,
+    getNextPageParam: ({ data, more }) => (more ? (data.at(-1)?.key ?? null) : null),
     placeholderData: keepPreviousData,
   });
   const hits = query.data?.pages.flatMap((page) => page.data) ?? [];
@@ -72,7 +69,7 @@ function Found({ words }: { words: string }) {
       )}
       <ul className="hits" aria-busy={query.isFetching}>
         {hits.map((hit) => (
-          <HitRow key={`${hit.conversation} ${hit.message ?? ""}`} hit={hit} />
+          <HitRow key={hit.key} hit={hit} />
         ))}
       </ul>
       {query.hasNextPage && !query.isPlaceholderData ? (
@@ -93,14 +90,20 @@ function HitRow({ hit }: { hit: Hit }) {
   const text = useText();
   const language = useLanguage();
   const to = `/chat/${hit.conversation}${hit.message === null ? "" : `#${hit.message}`}`;
-  const who = { user: text.search.you, assistant: text.search.reply };
+  const who = hit.role === "user" ? text.search.you : text.search.reply;
+  const where = {
+    message: who,
+    title: text.search.inTitle,
+    file: text.search.inFile,
+    remark: text.search.inRemark,
+  };
   const when = new Date(hit.created_at * 1000);
   return (
     <li>
       <Link to={to}>
         <bdi className="title">{plainLine(hit.title) || text.sidebar.untitled}</bdi>
         <span className="soft small">
-          {hit.role === null ? text.search.inTitle : who[hit.role]}
+          {where[hit.kind]}
           {" · "}
           <time dateTime={when.toISOString()}>
             {when.toLocaleString(language, { dateStyle: "medium", timeStyle: "short" })}

@@ -256,11 +256,15 @@ class Accepted(Outgoing):
 
 
 class Hit(Outgoing):
-    """A message that a search found. `marks` are [start, end) in `snippet`, in characters."""
+    """What a search found. `marks` are [start, end) in `snippet`, in characters."""
 
+    key: int = Field(description="Pass that of the last hit as `before` for more.")
+    kind: Literal["message", "title", "file", "remark"]
     conversation: str
     title: str
-    message: str | None = Field(description="null: the title itself was found.")
+    message: str | None = Field(
+        description="The message, or that which the file or the remark is beside; null: a title."
+    )
     role: Literal["user", "assistant"] | None
     snippet: str
     marks: list[tuple[int, int]]

@@ -139,6 +139,8 @@ def _add(tx: Connection, owner: str, talk: Conversation, words: Sequence[Cut]) -
     for message, cut in zip(talk.messages, words, strict=True):
         if message.text:
             search.index(tx, "message", ids[message.id], owner, id_, cut)
+        if message.remark:
+            search.index(tx, "remark", ids[message.id], owner, id_, message.remark)
     _add_rest(tx, owner, id_, talk, ids)
     return True
 
@@ -186,6 +188,7 @@ def _attach(tx: Connection, owner: str, file: File, data: bytes) -> None:
     kept = files.keep(tx, owner, file.name, data, file.media_type)
     values = {"id": id_, "created_at": file.created_at, "message": message if sent else None}
     tx.execute(sa.update(attachments).where(attachments.c.id == kept.id).values(**values))
+    files.make_findable(tx, owner, conversation, attachments.c.id == id_)
 
 
 def _beside(tx: Connection, owner: str, file: File) -> tuple[str, str, bool] | None:

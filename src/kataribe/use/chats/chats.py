@@ -209,7 +209,7 @@ class Chats:
 
         def work(tx: Connection) -> Message:
             conversations.get(tx, owner, id_)
-            return messages.rate(tx, id_, message, rating, remark)
+            return messages.rate(tx, owner, id_, message, rating, remark)
 
         async with self._changing.one(id_):
             rated = await self.store.write(work)

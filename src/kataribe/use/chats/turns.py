@@ -19,7 +19,7 @@ from sqlalchemy import Connection
 from kataribe.base.errors import InputError, NotFoundError
 from kataribe.store import conversations, messages, queue, tables
 from kataribe.store.asking import Retry, Said
-from kataribe.store.attachments import in_queues
+from kataribe.store.attachments import in_queues, make_findable
 from kataribe.store.conversations import Conversation
 from kataribe.store.ids import check_id, new_id
 from kataribe.store.messages import Message
@@ -256,6 +256,7 @@ def _ask(
             .where(tables.attachments.c.message.is_(None))
             .values(message=question.id, created_at=question.created_at + place * 1e-4)
         )
+    make_findable(tx, owner, conversation.id, tables.attachments.c.message == question.id)
     names = list(item.asked.get("models", [])) or [conversation.model]
     asked_for = _asked(conversation, item.asked.get("sampling"))
     group = new_id() if len(names) > 1 else None

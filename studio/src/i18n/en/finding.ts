@@ -54,6 +54,8 @@ export const finding = {
     you: "You",
     reply: "Reply",
     inTitle: "Title",
+    inFile: "File",
+    inRemark: "Your remark",
   },
   prose: {
     image: (host: string) => `Image from ${host}, not loaded. Open it in a new tab`,

@@ -56,6 +56,8 @@ export const finding: Pick<Catalogue, "sidebar" | "search" | "prose"> = {
     you: "あなた",
     reply: "返答",
     inTitle: "題名",
+    inFile: "ファイル",
+    inRemark: "あなたの感想",
   },
   prose: {
     image: (host) => `${host} の画像（読み込んでいません）。新しいタブで開く`,
