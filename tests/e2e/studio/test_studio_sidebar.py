@@ -316,7 +316,7 @@ def test_deleting_for_good_asks_by_the_name(studio: Studio, phone: bool) -> None
     expect(question.get_by_role("button", name="Keep it")).to_be_focused()
     page.keyboard.press("Enter")
     expect(question).to_have_count(0)
-    expect(row.locator("button")).to_be_focused()
+    expect(row.locator("button").first).to_be_focused()
     _act(row, "Delete it for good")
     page.keyboard.press("Escape")
     expect(question).to_have_count(0)
