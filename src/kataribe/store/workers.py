@@ -210,7 +210,7 @@ class Workers:
         self._runs[job.id] = _Run(job, reporter, thread, tidies)
         try:
             thread.start()
-        except BaseException:  # the system has no thread left, say
+        except (RuntimeError, MemoryError):  # the system has no thread left
             del self._runs[job.id]
             if not tidies:
                 self._unbegun.add(job.id)
