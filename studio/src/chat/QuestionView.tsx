@@ -1,4 +1,4 @@
-import { memo, useState } from "react";
+import { memo, useEffect, useRef, useState } from "react";
 
 import { useMessage, useTalk } from "../conversation/context";
 import type { Id, Message } from "../conversation/types";
@@ -81,6 +81,7 @@ function EditQuestion({ question }: { question: Message }) {
   const text = useText();
   const { conversation, how, edit, toField } = usePlace();
   const { acts } = useTalk();
+  const asking = useArrival(how);
   return (
     <Editing
       name={question.id}
@@ -92,9 +93,23 @@ function EditQuestion({ question }: { question: Message }) {
         edit(null);
         toField();
       }}
-      onSave={async (words) => how !== null && acts.instead(conversation, question, words, how)}
+      onSave={async (words) => acts.instead(conversation, question, words, await asking())}
     />
   );
+}
+
+/** Gives a value as soon as there is one: what is sent before the models are named waits for them. */
+function useArrival<T>(value: T | null): () => Promise<T> {
+  const waiting = useRef<((value: T) => void)[]>([]);
+  useEffect(() => {
+    if (value !== null) for (const go of waiting.current.splice(0)) go(value);
+  }, [value]);
+  return () =>
+    value !== null
+      ? Promise.resolve(value)
+      : new Promise((resolve) => {
+          waiting.current.push(resolve);
+        });
 }
 
 /** UTF-16 units that are shown at once: layout of more takes longer than a person waits. */

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from studio_stage import (
     PHONE,
     SAFARI_ENTER,
@@ -126,9 +126,14 @@ def test_a_question_that_is_changed_is_still_open_after_a_reload(
     finished(page)
     page.locator("article.question").get_by_role("button", name="Edit").click()
     page.locator("article.question textarea").fill("What was it?")
+    # Enter is pressed before the server has named its models: the change waits for them.
+    held: list[Route] = []
+    page.route("**/v1/models", lambda route: held.append(route))
     page.reload()
     expect(page.locator("article.question textarea")).to_have_value("What was it?")
     page.locator("article.question textarea").press("Enter")
+    expect(page.locator("article.question button.primary")).to_be_disabled()
+    page.unroute("**/v1/models")  # lets go of those that were held
     expect(page.locator("article.question .bubble")).to_have_text(["What was it?"])
     finished(page)
     page.reload()
