@@ -30,6 +30,26 @@ class Workspace:
         return self.root / "models"
 
     @property
+    def corpora(self) -> Path:
+        """One folder per corpus: documents as JSON lines, split for training and validation."""
+        return self.root / "corpora"
+
+    @property
+    def tokenizers(self) -> Path:
+        """One folder per tokenizer, in Hugging Face layout."""
+        return self.root / "tokenizers"
+
+    @property
+    def datasets(self) -> Path:
+        """Corpora as token ids, made once for each pair of corpus and tokenizer."""
+        return self.root / "datasets"
+
+    @property
+    def runs(self) -> Path:
+        """One folder per training run: its plan, metrics, samples and checkpoints."""
+        return self.root / "runs"
+
+    @property
     def downloads(self) -> Path:
         """Unfinished downloads, continued by the next try."""
         return self.root / "downloads"
