@@ -26,9 +26,21 @@ def logits_of(history: np.ndarray, vocab: int = VOCAB, scale: float = 3.0) -> np
 
 
 class FakeRunner:
-    """Keeps token and position of each place, and reads every history back through its table."""
+    """Keeps token and position of each place, and reads every history back through its table.
 
-    def __init__(self, blocks: int = 64, block_size: int = 4, vocab_size: int = VOCAB) -> None:
+    Without `reuses_prefixes` it reads histories out of states instead, which it knows by the
+    sequence's first block: the one after the last step and the one before, as a step may be
+    tried again.
+    """
+
+    def __init__(
+        self,
+        blocks: int = 64,
+        block_size: int = 4,
+        vocab_size: int = VOCAB,
+        *,
+        reuses_prefixes: bool = True,
+    ) -> None:
         self.vocab_size = vocab_size
         self.block_size = block_size
         self.blocks = blocks
@@ -40,6 +52,8 @@ class FakeRunner:
         self.change: Callable[[np.ndarray, np.ndarray], np.ndarray] = lambda history, row: row
         self.fails: Callable[[StepBatch], Exception | None] = lambda batch: None
         self.is_closed = False
+        self.reuses_prefixes = reuses_prefixes
+        self.states: dict[int, dict[int, np.ndarray]] = {}  # first block -> length -> tokens
 
     def run(self, batch: StepBatch) -> list[np.ndarray]:
         assert not self.is_closed
@@ -49,8 +63,14 @@ class FakeRunner:
         if failure is not None:
             raise failure
         written: set[int] = set()
+        for block in batch.gone:
+            assert not self.reuses_prefixes
+            assert all(part.blocks[0] != block for part in batch.slices)
+            self.states.pop(block, None)
         for part in batch.slices:  # all are written before any is read, as on a device
             written |= self._write(part, written)
+            if not self.reuses_prefixes:
+                self._advance(part)
         return [self._read(part) for part in batch.slices]
 
     def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:
@@ -60,6 +80,8 @@ class FakeRunner:
         for source, target in pairs:
             self.tokens[target] = self.tokens[source]
             self.positions[target] = self.positions[source]
+            if source in self.states:
+                self.states[target] = dict(self.states[source])
         self.copies += pairs
 
     def close(self) -> None:
@@ -78,11 +100,22 @@ class FakeRunner:
             places.add(block)
         return places
 
+    def _advance(self, part) -> None:
+        """The state of a sequence after this slice, from the one at its start."""
+        end = part.start + len(part.ids)
+        before = np.empty(0, np.int64)
+        if part.start:
+            before = self.states[part.blocks[0]][part.start]
+        after = np.concatenate([before, np.asarray(part.ids, np.int64)])
+        self.states[part.blocks[0]] = {part.start: before, end: after}
+
     def _read(self, part) -> np.ndarray:
         end = part.start + len(part.ids)
         tokens = self.tokens[list(part.blocks)].reshape(-1)[:end]
         positions = self.positions[list(part.blocks)].reshape(-1)[:end]
         assert (positions == np.arange(end)).all(), "the table leads to other positions"
+        if not self.reuses_prefixes:
+            assert (self.states[part.blocks[0]][end] == tokens).all(), "another sequence's state"
         first = {"none": end, "last": end - 1, "all": part.start}[part.logits]
         rows = [
             self.change(tokens[: at + 1], logits_of(tokens[: at + 1], self.vocab_size))

@@ -19,9 +19,11 @@ CAPACITY, SIZE = 12, 3
 class Pool(RuleBasedStateMachine):
     """Tables come, grow, fork and go; a memory beside the pool shows what each block holds."""
 
+    reuses = True
+
     def __init__(self):
         super().__init__()
-        self.pool = BlockPool(CAPACITY, SIZE)
+        self.pool = BlockPool(CAPACITY, SIZE, self.reuses)
         self.memory = np.full((CAPACITY, SIZE), -1)
         self.tables: list[tuple[BlockTable, list[int]]] = []
 
@@ -58,11 +60,12 @@ class Pool(RuleBasedStateMachine):
     def fork(self, data):
         table, ids = data.draw(st.sampled_from(self.tables))
         forked = self.pool.fork(table, len(ids))
+        copied = int(len(ids) % SIZE > 0) if self.reuses else len(table.blocks)
         if forked is None:
-            assert self.pool.free == 0
+            assert self.pool.free < copied
             return
         child, copies = forked
-        assert len(copies) == (len(ids) % SIZE > 0)
+        assert len(copies) == copied
         for source, target in copies:
             self.memory[target] = self.memory[source]
         self.tables.append((child, list(ids)))
@@ -95,8 +98,41 @@ class Pool(RuleBasedStateMachine):
         check_counts(self.pool, counts)
 
 
+class PoolApart(Pool):
+    """The same without reuse: no block is ever in two tables or found again."""
+
+    reuses = False
+
+    @invariant()
+    def nothing_is_shared_or_kept(self):
+        blocks = [block for table, _ in self.tables for block in table.blocks]
+        assert len(set(blocks)) == len(blocks)
+        assert self.pool.reusable == 0
+
+    @rule()
+    def gone_ones_are_told_once_and_begin_no_other_table(self):
+        gone = self.pool.take_gone()
+        assert not set(gone) & {table.blocks[0] for table, _ in self.tables}
+        assert self.pool.take_gone() == ()
+
+
 TestPool = Pool.TestCase
-TestPool.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestPoolApart = PoolApart.TestCase
+for case in (TestPool, TestPoolApart):
+    case.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+
+
+def test_without_reuse_the_first_block_of_a_released_table_is_told():
+    pool = BlockPool(8, 4, reuses_prefixes=False)
+    one, two = _table(pool, [1] * 9), _table(pool, [1] * 9)
+    first = one.blocks[0], two.blocks[0]
+    pool.release(one)
+    pool.release(two)
+    pool.release(two)
+    assert pool.take_gone() == tuple(sorted(first))
+    pool.release(_table(pool, [1] * 9))
+    again = _table(pool, [1] * 9)
+    assert again.blocks[0] not in pool.take_gone()
 
 
 def _table(pool, ids, growth=0):

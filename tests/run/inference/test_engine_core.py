@@ -18,18 +18,18 @@ from kataribe.run.inference.requests import Ended, Generated, GenerationRequest,
 GREEDY = Sampling(temperature=0.0, max_tokens=8, ignore_eos=True)
 
 
+@pytest.mark.parametrize("reuses", [True, False], ids=["sharing", "apart"])
 @pytest.mark.parametrize(
     ("seed", "blocks", "block_size"),
     [(1, 16, 4), (2, 16, 4), (3, 40, 4), (4, 200, 16)],
     ids=["tiny", "tiny again", "tight", "roomy"],
 )
-def test_replies_are_those_of_the_reference(seed, blocks, block_size):
+def test_replies_are_those_of_the_reference(seed, blocks, block_size, reuses):
     print(f"seed {seed}")
     rng = random.Random(seed)
     context = 60
-    harness = Harness(
-        FakeRunner(blocks, block_size), context=context, running=8, chunk=11, smallest_chunk=3
-    )
+    runner = FakeRunner(blocks, block_size, reuses_prefixes=reuses)
+    harness = Harness(runner, context=context, running=8, chunk=11, smallest_chunk=3)
     core = harness.core
     requests = [random_request(rng, longest=38) for _ in range(200)]
     live, whole, cut = [], [], []
@@ -52,12 +52,51 @@ def test_replies_are_those_of_the_reference(seed, blocks, block_size):
         check_reply(generation, context, whole=not generation.is_open and _is_whole(generation))
     metrics = core.metrics()
     assert core.pool.used == 0
-    assert metrics.cached_tokens > 0
+    assert (metrics.cached_tokens > 0) == reuses
     assert metrics.failed == 0
     assert harness.engine._unstarted == 0
     assert harness.runner.copies, "no fork copied a block"
     if blocks == 16:
         assert metrics.preempted > 0, "the scenario was meant to run out of blocks"
+
+
+def test_without_prefixes_nothing_is_shared_kept_or_forgotten_too_soon():
+    runner = FakeRunner(64, 4, reuses_prefixes=False)
+    harness = Harness(runner, chunk=16)
+    request = GenerationRequest(tuple(range(20)), GREEDY, n=3)
+    replies = []
+    for _ in range(2):  # the same again, as the next turn of a chat would ask
+        generation = harness.submit(request)
+        harness.run()
+        check_reply(generation, 64 * 4)
+        ends = [event for event in generation.mailbox.events if isinstance(event, Ended)]
+        assert [end.cached_tokens for end in ends] == [0, 0, 0]
+        replies.append([end.ids for end in ends])
+    assert replies[0] == replies[1]
+    assert harness.core.metrics().blocks_reusable == 0
+    # Two forks of 20 tokens each time, all five blocks of each copied.
+    assert len(runner.copies) == 2 * 2 * 5
+    harness.submit(GenerationRequest((1, 2), GREEDY))
+    harness.core.step()
+    assert len(runner.states) == 1, "states of sequences that have gone are kept"
+
+
+def test_without_prefixes_a_step_that_failed_is_tried_again_from_the_same_state():
+    runner = FakeRunner(64, 4, reuses_prefixes=False)
+    run, fails = runner.run, iter([False, True] * 200)
+
+    def fail_after_computing(batch):
+        rows = run(batch)
+        if len(batch.slices) > 1 and next(fails):
+            raise RuntimeError("too late")
+        return rows
+
+    runner.run = fail_after_computing
+    harness = Harness(runner, chunk=7)
+    live = [harness.submit(GenerationRequest((each, 2, 3, 4, 5), GREEDY)) for each in range(3)]
+    harness.run()
+    for generation in live:
+        check_reply(generation, 64 * 4)
 
 
 def _is_whole(generation):

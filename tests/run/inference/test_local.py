@@ -57,6 +57,7 @@ class Typewriter:
 
     block_size = 16
     blocks = 64
+    reuses_prefixes = True
 
     def __init__(self, vocab_size: int, end: int) -> None:
         self.vocab_size = vocab_size

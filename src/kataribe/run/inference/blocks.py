@@ -9,6 +9,10 @@ before their beginnings.
 The runner reads blocks that lie side by side without gathering them. So a table is given one
 ascending run where possible, and the places behind it are held for its growth. A hold is a wish:
 when nothing else is free, others take from its far end.
+
+Where a sequence's past is more than keys and values by position (the state of a recurrent layer,
+a prompt that was read both ways), a block is worth nothing without the rest of that past: then
+blocks are neither shared nor kept.
 """
 
 from __future__ import annotations
@@ -49,11 +53,14 @@ class BlockPool:
     Args:
         capacity: Blocks in the cache.
         block_size: Positions in each block.
+        reuses_prefixes: Blocks are shared by equal beginnings and kept for later; see
+            `Runner.reuses_prefixes`.
     """
 
-    def __init__(self, capacity: int, block_size: int) -> None:
+    def __init__(self, capacity: int, block_size: int, reuses_prefixes: bool = True) -> None:
         self.capacity = capacity
         self.block_size = block_size
+        self.reuses_prefixes = reuses_prefixes
         self.free = capacity
         self._references = np.zeros(capacity, dtype=np.int32)
         self._stamps = np.zeros(capacity, dtype=np.int64)  # last use; 0: nothing to use again
@@ -61,6 +68,7 @@ class BlockPool:
         self._contents: list[bytes | None] = [None] * capacity
         self._index: dict[bytes, int] = {}
         self._clock = 1
+        self._gone: set[int] = set()
 
     @property
     def used(self) -> int:
@@ -84,6 +92,8 @@ class BlockPool:
             ids: All tokens of the sequence.
             limit: Positions that may come out of the cache at most.
         """
+        if not self.reuses_prefixes:
+            return []
         self._extend_digests(table, ids, limit)
         found: list[int] = []
         for digest in table.digests[: limit // self.block_size]:
@@ -130,7 +140,7 @@ class BlockPool:
     def commit(self, table: BlockTable, ids: NDArray[np.int64], length: int) -> None:
         """Offers the blocks that the first `length` tokens of `ids` have filled for reuse."""
         full = length // self.block_size
-        if full <= table.registered:
+        if full <= table.registered or not self.reuses_prefixes:
             return
         self._extend_digests(table, ids, length)
         for place in range(table.registered, full):
@@ -143,26 +153,29 @@ class BlockPool:
     def fork(
         self, table: BlockTable, tokens: int
     ) -> tuple[BlockTable, list[tuple[int, int]]] | None:
-        """A second table with the same first `tokens` positions; None if no block is free.
+        """A second table with the same first `tokens` positions; None if too few blocks are free.
 
         Full blocks are shared. A block that is filled in part is to be copied: the pair (source,
-        target) says so, and the copy must be made before either table is written to.
+        target) says so, and the copy must be made before either table is written to. Where
+        nothing is shared, all blocks are copied, the first one first.
         """
-        full, partial = divmod(tokens, self.block_size)
-        if partial and self.free == 0:
+        shared = tokens // self.block_size if self.reuses_prefixes else 0
+        copied = self.blocks_for(tokens) - shared
+        if copied > self.free:
             return None
         child = BlockTable()
-        child.digests = table.digests[:full]
-        self.attach(child, table.blocks[:full])
-        child.registered = min(full, table.registered)
-        if not partial:
-            return child, []
+        child.digests = table.digests[:shared]
+        self.attach(child, table.blocks[:shared])
+        child.registered = min(shared, table.registered)
         self.grow(child, tokens)
-        return child, [(table.blocks[full], child.blocks[full])]
+        pairs = zip(table.blocks[shared:], child.blocks[shared:], strict=False)
+        return child, list(pairs)
 
     def release(self, table: BlockTable) -> None:
         """Takes all blocks from a table; what was registered stays for reuse until evicted."""
         total = len(table.blocks)
+        if total and not self.reuses_prefixes:
+            self._gone.add(table.blocks[0])
         for place, block in enumerate(table.blocks):
             self._references[block] -= 1
             if self._references[block] == 0:
@@ -173,6 +186,12 @@ class BlockPool:
         table.blocks = []
         table.registered = 0
         self._drop_hold(table)
+
+    def take_gone(self) -> tuple[int, ...]:
+        """First blocks of tables released since the last call; see `StepBatch.gone`."""
+        gone = tuple(sorted(self._gone))
+        self._gone.clear()
+        return gone
 
     def _extend_digests(self, table: BlockTable, ids: NDArray[np.int64], length: int) -> None:
         size = self.block_size
@@ -191,6 +210,8 @@ class BlockPool:
         self._holders[block] = 0
         self._references[block] = 1
         self.free -= 1
+        if not table.blocks:
+            self._gone.discard(block)  # what it was the first of is begun anew
         table.blocks.append(block)
 
     def _continue_run(self, table: BlockTable, need: int) -> int:

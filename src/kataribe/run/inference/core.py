@@ -65,7 +65,7 @@ class Core:
         on_start: Callable[[], None],
         on_end: Callable[[], None],
     ) -> None:
-        self.pool = BlockPool(runner.blocks, runner.block_size)
+        self.pool = BlockPool(runner.blocks, runner.block_size, runner.reuses_prefixes)
         self.pace = Pace(limits)
         self.scheduler = Scheduler(self.pool, limits, self.pace, runner.vocab_size)
         self.post = Post()

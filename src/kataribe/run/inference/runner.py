@@ -45,6 +45,7 @@ class TorchRunner:
         self.vocab_size = model.config.vocab_size
         self.block_size = block_size
         self.blocks = blocks
+        self.reuses_prefixes = True
 
     @torch.inference_mode()
     def run(self, batch: StepBatch) -> list[NDArray[np.float32]]:

@@ -8,6 +8,9 @@
 3. Who waits is let in by order of arrival, when the cache has room for the whole prompt.
 4. When blocks run out, the latest arrival loses its blocks and is computed again later. The
    oldest is never preempted, so something always moves on.
+
+Whether a lost sequence finds its blocks again, and whether choices of one prompt share them, is
+the pool's to know: without `Runner.reuses_prefixes` they do not, and reading begins at 0.
 """
 
 from __future__ import annotations
@@ -226,7 +229,8 @@ class Scheduler:
     def _step(self, grants: dict[Sequence, int], replies: int) -> ScheduledStep:
         slices = tuple(_slice(sequence, chunk) for sequence, chunk in grants.items())
         read = sum(grants.values()) - replies
-        return ScheduledStep(StepBatch(slices), tuple(grants), replies, read)
+        batch = StepBatch(slices, self.pool.take_gone())
+        return ScheduledStep(batch, tuple(grants), replies, read)
 
 
 def _order(sequence: Sequence) -> tuple[int, int]:

@@ -38,9 +38,17 @@ class Slice:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class StepBatch:
-    """What one step computes; each sequence stands in it at most once."""
+    """What one step computes; each sequence stands in it at most once.
+
+    Attributes:
+        slices: Whose tokens.
+        gone: Without `Runner.reuses_prefixes`, first blocks of sequences that have lost their
+            blocks since the last step, and that no other sequence begins with: what a runner
+            keeps of them can go.
+    """
 
     slices: tuple[Slice, ...]
+    gone: tuple[int, ...] = ()
 
 
 class Runner(Protocol):
@@ -65,6 +73,17 @@ class Runner(Protocol):
         """Blocks in the cache."""
         ...
 
+    @property
+    def reuses_prefixes(self) -> bool:
+        """Full blocks are all there is of a sequence's past up to their end.
+
+        Then sequences with an equal beginning share them, and later turns take them over. False
+        where the past is a state as well, or where a prompt is read both ways: then no block is
+        ever shared or kept, each sequence has a first block that is no other's, and a runner may
+        know what else it keeps of a sequence by that. It begins anew with a slice of `start` 0.
+        """
+        ...
+
     def run(self, batch: StepBatch) -> list[NDArray[np.float32]]:
         """Logits for each slice in order: `(rows, vocab_size)`, rows 0, 1 or `len(ids)`."""
         ...
@@ -72,7 +91,8 @@ class Runner(Protocol):
     def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:
         """Copies whole blocks, each pair from source to target.
 
-        The targets are distinct and no target is a source.
+        The targets are distinct and no target is a source. Without `reuses_prefixes`, what is
+        kept of a sequence goes with its first block.
         """
         ...
 

@@ -72,6 +72,7 @@ class NativeRunner:
         self.vocab_size = config.vocab_size
         self.block_size = BLOCK_SIZE
         self.blocks = blocks
+        self.reuses_prefixes = True
         self._decoder = ctypes.c_void_p()
         library.call("new", _shape(config, blocks), ctypes.byref(self._decoder))
         # Whoever loses it without closing it, as a load that fails half-way, gives the memory back
