@@ -59,15 +59,7 @@ def open_weights(folder: Path, config: ModelConfig) -> dict[str, StoredTensor]:
     Raises `FormatError` for an index that points outside of its folder, at nothing or at itself,
     or that does not agree with the files it names.
     """
-    if (folder / INDEX).is_file():
-        found = _sharded(folder)
-    elif (folder / SINGLE).is_file():
-        found = dict(open_safetensors(folder / SINGLE).tensors)
-    else:
-        pickles = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICKLES)
-        if pickles:
-            raise refuse_pickle(pickles[0])
-        raise NotFoundError(f"{folder} holds neither {SINGLE} nor {INDEX}.")
+    found = stored_tensors(folder)
     if config.layers > len(found):  # before anything is built for so many
         raise FormatError(
             f"{folder.name}: config.json claims {config.layers} layers, but there are only "
@@ -80,13 +72,30 @@ def open_weights(folder: Path, config: ModelConfig) -> dict[str, StoredTensor]:
         ours = _canonical(name, config)
         if ours in stored:
             raise FormatError(f"{folder.name} has {ours!r} twice, once as {name!r}.")
-        if tensor.dtype not in _KINDS:
-            raise FormatError(
-                f"{folder.name}: tensor {name!r} has type {tensor.dtype}; read are "
-                f"{', '.join(_KINDS)}. Use the unquantised model or a GGUF file."
-            )
-        stored[ours] = StoredTensor(tensor.shape, tensor.dtype, tensor.raw)
+        stored[ours] = plain_tensor(folder, name, tensor)
     return _without_double_head(stored, config, folder)
+
+
+def stored_tensors(folder: Path) -> dict[str, SafeTensor]:
+    """All tensors of a folder as its files name them, from one file or from shards."""
+    if (folder / INDEX).is_file():
+        return _sharded(folder)
+    if (folder / SINGLE).is_file():
+        return dict(open_safetensors(folder / SINGLE).tensors)
+    pickles = sorted(path for path in folder.iterdir() if path.suffix.lower() in PICKLES)
+    if pickles:
+        raise refuse_pickle(pickles[0])
+    raise NotFoundError(f"{folder} holds neither {SINGLE} nor {INDEX}.")
+
+
+def plain_tensor(folder: Path, name: str, tensor: SafeTensor) -> StoredTensor:
+    """A tensor of a type that is read; `FormatError` for packed ones."""
+    if tensor.dtype not in _KINDS:
+        raise FormatError(
+            f"{folder.name}: tensor {name!r} has type {tensor.dtype}; read are "
+            f"{', '.join(_KINDS)}. Use the unquantised model or a GGUF file."
+        )
+    return StoredTensor(tensor.shape, tensor.dtype, tensor.raw)
 
 
 def _sharded(folder: Path) -> dict[str, SafeTensor]:
