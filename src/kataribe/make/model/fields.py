@@ -112,6 +112,13 @@ class Fields:
             self._refuse(name, value, "an object")
         return Fields(f"{self.source}, {name}", value)
 
+    def mapping(self, name: str) -> dict[str, Any]:
+        """An object whose names are not settings."""
+        value = self._get(name, _REQUIRED)
+        if not isinstance(value, Mapping):
+            self._refuse(name, value, "an object")
+        return {str(key): entry for key, entry in value.items()}
+
     def expect(self, name: str, allowed: Sequence[Any]) -> None:
         """Refuses a setting, where there is one, that is none of `allowed`."""
         value = self._get(name, allowed[0])
