@@ -88,6 +88,7 @@ CONFIG_MUTATIONS: dict[str, tuple[str, Change]] = {
     "logits_softcap": ("gemma2", lambda cap: cap + 1),
     "embedding_scale": ("gemma3", lambda scale: scale * 1.05),
     "tied": ("llama", lambda _: True),
+    "mixers": ("llama", lambda mixers: ("mamba", *mixers[1:])),
 }
 ROPE_MUTATIONS: dict[str, tuple[str, Change]] = {
     "theta": ("llama", lambda theta: theta * 1.1),
@@ -153,6 +154,7 @@ def test_a_wrong_setting_is_caught(
         changed = {field: value}
         if field == "layers":  # its tensors are left over
             changed["windows"] = config.windows[:value]
+            changed["mixers"] = config.mixers[:value]
         return dataclasses.replace(config, **changed)
 
     mutate(monkeypatch, wrong)

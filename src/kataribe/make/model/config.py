@@ -12,6 +12,7 @@ from kataribe.base.errors import FormatError
 Family: TypeAlias = Literal["gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3"]
 Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh", "relu"]
 NormKind: TypeAlias = Literal["rms", "layer"]
+Mixer: TypeAlias = Literal["attention", "mamba", "mamba2", "hyena"]
 RopeKind: TypeAlias = Literal["default", "linear", "dynamic", "yarn", "longrope", "llama3"]
 
 FAMILIES: tuple[Family, ...] = get_args(Family)
@@ -136,6 +137,7 @@ class ModelConfig:
         logits_softcap: Logits become softcap * tanh(logits / softcap).
         embedding_scale: Embeddings are multiplied by it (rounded to their type).
         tied: The head is the embedding's matrix.
+        mixers: Per layer, what mixes tokens with those before them; empty for attention in all.
     """
 
     family: Family
@@ -165,6 +167,7 @@ class ModelConfig:
     logits_softcap: float | None = None
     embedding_scale: float = 1.0
     tied: bool = False
+    mixers: tuple[Mixer, ...] = ()
 
     def __post_init__(self) -> None:
         _one_of("family", self.family, FAMILIES)
@@ -192,6 +195,7 @@ class ModelConfig:
             if cap is not None:
                 _finite(name, cap, above=0.0)
         self._check_positions()
+        self._check_mixers()
 
     def _check_positions(self) -> None:
         if self.local_rope is not None and (self.rope is None or not any(self.windows)):
@@ -199,6 +203,14 @@ class ModelConfig:
         for rope in (self.rope, self.local_rope):
             if rope is not None:
                 rope.check_head(self.head_dim)
+
+    def _check_mixers(self) -> None:
+        if not self.mixers:
+            object.__setattr__(self, "mixers", ("attention",) * self.layers)
+        if len(self.mixers) != self.layers:
+            raise FormatError(f"mixers has {len(self.mixers)} entries for {self.layers} layers.")
+        for mixer in set(self.mixers):
+            _one_of("mixers", mixer, get_args(Mixer))
 
     @property
     def learned_positions(self) -> bool:

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from kataribe.base.errors import ArchitectureError
 from kataribe.make.model.attention import Attend
 from kataribe.make.model.config import Activation, ModelConfig
 from kataribe.make.model.rope import Rotation, depends_on_length, rotate, rotation
@@ -89,6 +90,8 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
+        if config.mixers[layer] != "attention":
+            raise ArchitectureError(f"Layers of {config.mixers[layer]} are not built.")
         self.attention_norm = norm(config, config.hidden_size)
         self.attention = Attention(config, layer)
         self.attention_post_norm = norm(config, config.hidden_size) if config.post_norms else None

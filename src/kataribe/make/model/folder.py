@@ -12,7 +12,8 @@ from kataribe.base.errors import FormatError, NotFoundError
 from kataribe.files.atomic import storage_error
 from kataribe.files.safetensors import SafeTensor, open_safetensors
 from kataribe.make.model.config import ModelConfig
-from kataribe.make.model.names import HF_PREFIX, hf_places
+from kataribe.make.model.name_tables import hf_names
+from kataribe.make.model.names import hf_places
 from kataribe.make.model.sources import StoredTensor
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
@@ -134,7 +135,7 @@ def _canonical(name: str, config: ModelConfig) -> str:
         if config.family == "gemma3" and name.startswith(prefix):
             rest = name.removeprefix(prefix)
             return rest if rest.startswith("lm_head.") else f"model.{rest}"
-    prefix = HF_PREFIX.get(config.family, "model.")
+    prefix = hf_names(config.family).prefix
     return name if name.startswith((prefix, "lm_head.")) else prefix + name
 
 

@@ -173,7 +173,9 @@ def test_an_endless_cache_is_refused_for_lack_of_memory(
     library: Library, checkpoint: Checkpoint
 ) -> None:
     counted: Any = Counted(library)
-    config = replace(checkpoint.config, layers=4096, windows=(None,) * 4096)  # beyond any address
+    config = replace(
+        checkpoint.config, layers=4096, windows=(None,) * 4096, mixers=()
+    )  # beyond any
     with pytest.raises(KataribeError, match="not enough memory"):
         native(counted, replace(checkpoint, config=config), blocks=(1 << 31) - 1)
     assert counted.calls == ["new"]
