@@ -1,0 +1,256 @@
+"""Packing: documents into rows of one length, with little left over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kataribe.base.errors import InputError
+from kataribe.make.tokens.batches import IGNORED, PADDING, Batch, Pick
+
+
+@dataclass(frozen=True, eq=False)
+class Packing:
+    """Which documents lie in which row.
+
+    Attributes:
+        capacity: Places in a row.
+        order: Documents, row after row, int64.
+        ends: Where each row's documents end in `order`, int64.
+        used: Places that hold tokens.
+    """
+
+    capacity: int
+    order: NDArray[np.int64]
+    ends: NDArray[np.int64]
+    used: int
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.ends)
+
+    @property
+    def waste(self) -> float:
+        """Share of all places that padding takes."""
+        return 1 - self.used / (self.capacity * len(self)) if len(self) else 0.0
+
+    def row(self, index: int) -> NDArray[np.int64]:
+        """The documents of a row."""
+        start = int(self.ends[index - 1]) if index else 0
+        return self.order[start : int(self.ends[index])]
+
+
+def pack(lengths: Sequence[int] | NDArray[np.int64], capacity: int) -> Packing:
+    """Best-fit decreasing: the longest first, each into the fullest row that still has room.
+
+    No document is divided. It takes at most 11/9 of the fewest rows possible (Johnson 1973), and
+    with documents that are short beside a row almost nothing is left over.
+
+    Raises:
+        InputError: A document is longer than a row, or there is none.
+    """
+    sizes = np.asarray(lengths, np.int64)
+    if len(sizes) == 0:
+        raise InputError("There is no document to pack.")
+    longest = int(sizes.max())
+    if longest > capacity:
+        raise InputError(
+            f"Document {int(sizes.argmax())} has {longest} tokens, but a row holds {capacity}. "
+            "Take longer rows, or say that longer ones are to be dropped or cut."
+        )
+    rows: list[list[int]] = []
+    # Rows by room left, and as the bits of one number which rooms there are: the lowest bit from
+    # a document's length upwards is the fullest row that has room.
+    by_room: dict[int, list[int]] = {}
+    rooms = 0
+    by_length = np.argsort(-sizes, kind="stable").tolist()
+    for document in by_length:
+        size = int(sizes[document])
+        fitting = rooms >> size
+        if fitting:
+            room = size + (fitting & -fitting).bit_length() - 1
+            row = by_room[room].pop()
+            if not by_room[room]:
+                rooms ^= 1 << room
+        else:
+            room, row = capacity, len(rows)
+            rows.append([])
+        rows[row].append(document)
+        left = room - size
+        by_room.setdefault(left, []).append(row)
+        rooms |= 1 << left
+    order = np.array([each for row in rows for each in sorted(row)], np.int64)
+    ends = np.cumsum([len(row) for row in rows], dtype=np.int64)
+    return Packing(capacity, order, ends, int(sizes.sum()))
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Tokenized examples that fit into memory: conversations, mostly.
+
+    Attributes:
+        ids: All ids, one example after another, int32.
+        taught: Whether each id is one that the model has to learn to write, bool.
+        starts: Where examples start, and the end: (examples + 1,), int64.
+    """
+
+    ids: NDArray[np.int32]
+    taught: NDArray[np.bool_]
+    starts: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if len(self.ids) != len(self.taught) or int(self.starts[-1]) != len(self.ids):
+            raise InputError(
+                f"{len(self.ids)} ids, {len(self.taught)} marks of what is taught and examples "
+                f"up to {int(self.starts[-1])} do not belong together."
+            )
+
+    def __len__(self) -> int:
+        """Examples."""
+        return len(self.starts) - 1
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """Tokens of each."""
+        return np.diff(self.starts)
+
+    @classmethod
+    def gather(cls, parts: Iterable[tuple[Sequence[int], Sequence[bool]]]) -> Examples:
+        """Examples out of ids and what of them is taught."""
+        ids: list[NDArray[np.int32]] = []
+        taught: list[NDArray[np.bool_]] = []
+        for these, those in parts:
+            ids.append(np.array(these, np.int32))
+            taught.append(np.array(those, np.bool_))
+        starts = np.cumsum([0, *map(len, ids)], dtype=np.int64)
+        return cls(
+            np.concatenate([*ids, np.zeros(0, np.int32)]),
+            np.concatenate([*taught, np.zeros(0, np.bool_)]),
+            starts,
+        )
+
+
+class PackedRows:
+    """Next-token rows of whole examples, several to a row, in which only some tokens teach."""
+
+    def __init__(self, examples: Examples, length: int, *, pad_id: int) -> None:
+        """Packs once; raises what `pack` raises."""
+        self._examples = examples
+        self._pad = pad_id
+        self.length = length
+        self.packing = pack(examples.lengths, length)
+
+    def __len__(self) -> int:
+        """Rows in an epoch."""
+        return len(self.packing)
+
+    def take(self, picks: Sequence[Pick]) -> Batch:
+        """These rows: (picks, length)."""
+        return self._batch([pick.index for pick in picks])
+
+    def in_order(self, size: int, *, rank: int = 0, ranks: int = 1) -> Iterable[Batch]:
+        """Batches of up to `size` rows that together hold every example once."""
+        rows = range(len(self))[rank::ranks]
+        for at in range(0, len(rows), size):
+            yield self._batch(rows[at : at + size])
+
+    def _batch(self, rows: Sequence[int]) -> Batch:
+        shape = (len(rows), self.length)
+        ids, targets = np.full(shape, self._pad, np.int64), np.full(shape, IGNORED, np.int64)
+        positions, documents = np.zeros(shape, np.int64), np.full(shape, PADDING, np.int32)
+        known = self._examples
+        for row, index in enumerate(rows):
+            at = 0
+            for number, example in enumerate(self.packing.row(index)):
+                start, stop = int(known.starts[example]), int(known.starts[example + 1])
+                end = at + stop - start
+                ids[row, at:end] = known.ids[start:stop]
+                following = np.where(known.taught[start:stop], known.ids[start:stop], IGNORED)
+                targets[row, at : end - 1] = following[1:]
+                positions[row, at:end] = np.arange(stop - start)
+                documents[row, at:end] = number
+                at = end
+        return Batch(ids, targets, positions, documents)
+
+
+@dataclass(frozen=True, eq=False)
+class Pieces:
+    """Stretches of documents, put into rows in the order of the stream.
+
+    Attributes:
+        starts: Where each piece starts in the flat ids, int64.
+        lengths: Tokens of each, int64.
+        ends: Where each row's pieces end, int64.
+    """
+
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    ends: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self.ends)
+
+    def row(self, index: int) -> list[tuple[int, int]]:
+        """Where each piece of a row starts, and how long it is."""
+        span = slice(int(self.ends[index - 1]) if index else 0, int(self.ends[index]))
+        return list(zip(self.starts[span].tolist(), self.lengths[span].tolist(), strict=True))
+
+
+Room = tuple[int, ...]
+
+
+def cut(
+    spans: Iterable[tuple[int, int]],
+    room: Room,
+    cost: Callable[[int], Room],
+    *,
+    least: int = 8,
+) -> Pieces:
+    """Cuts documents into pieces that fill rows one after another.
+
+    A document goes into the row as far as there is room, and on into the next. What is left of a
+    row that would hold fewer than `least` tokens of a longer document stays empty.
+
+    Args:
+        spans: Where each document starts, and how many tokens it has.
+        room: What a row holds: its places, or several kinds of places.
+        cost: What a piece of so many tokens takes of each; never falling.
+        least: The shortest piece of a longer document.
+    """
+    starts: list[int] = []
+    lengths: list[int] = []
+    ends: list[int] = []
+    left = room
+    whole = _most(room, cost, max(room))
+    if whole < 1:
+        raise InputError(f"Rows of {max(room)} tokens have no room for one; take longer ones.")
+    for start, length in spans:
+        while length:
+            fits = _most(left, cost, min(length, whole))
+            if fits < min(length, least, whole):
+                ends.append(len(starts))
+                left = room
+                continue
+            starts.append(start)
+            lengths.append(fits)
+            left = tuple(have - take for have, take in zip(left, cost(fits), strict=True))
+            start, length = start + fits, length - fits
+    if starts and (not ends or ends[-1] < len(starts)):
+        ends.append(len(starts))
+    return Pieces(np.array(starts, np.int64), np.array(lengths, np.int64), np.array(ends, np.int64))
+
+
+def _most(left: Room, cost: Callable[[int], Room], wanted: int) -> int:
+    """The longest piece of up to `wanted` tokens that fits."""
+    low, high = 0, wanted
+    while low < high:
+        middle = (low + high + 1) // 2
+        if all(take <= have for take, have in zip(cost(middle), left, strict=True)):
+            low = middle
+        else:
+            high = middle - 1
+    return low
