@@ -1,10 +1,10 @@
-"""Writing GGUF files (version 3, little-endian), atomically."""
+"""Writing GGUF files (version 3, little-endian), atomically and tensor by tensor."""
 
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, TypeAlias, Union
 
@@ -19,7 +19,7 @@ from kataribe.files.gguf import DEFAULT_ALIGNMENT, MAGIC, MAX_DIMENSIONS, TENSOR
 from kataribe.files.gguf_values import ARRAY, BOOL, NUMBERS, STRING
 
 WritableValue: TypeAlias = str | bool | int | float | np.generic | NDArray[Any] | Sequence[Any]
-TensorSource: TypeAlias = Union["PackedTensor", NDArray[Any]]
+TensorSource: TypeAlias = Union["PackedTensor", "DeferredTensor", NDArray[Any]]
 
 _KIND_NUMBERS = {kind: number for number, kind in TENSOR_KINDS.items()}
 _NUMBER_CODES = {np.dtype(name): code for code, name in NUMBERS.items()}
@@ -33,6 +33,21 @@ class PackedTensor:
     kind: str
     shape: tuple[int, ...]
     raw: Bytes
+
+
+@dataclass(frozen=True, eq=False)
+class DeferredTensor:
+    """A tensor whose bytes are made while the file is written, some of them at a time.
+
+    Attributes:
+        kind: A key of `ggml_blocks.BLOCK`.
+        shape: Row-major, (out, in).
+        pieces: Gives the packed bytes in order; asked once for each writing.
+    """
+
+    kind: str
+    shape: tuple[int, ...]
+    pieces: Callable[[], Iterator[Bytes]] = field(repr=False)
 
 
 def write_gguf(
@@ -49,7 +64,8 @@ def write_gguf(
         path: Replaced wholly or not at all.
         metadata: A Python int becomes uint32 when it fits (else int32, uint64 or int64), a float
             float32; NumPy scalars and arrays keep their own type.
-        tensors: float32 and float16 arrays as they are, anything else as `PackedTensor`.
+        tensors: float32 and float16 arrays as they are, anything else as `PackedTensor`, or as
+            `DeferredTensor`, of which no more than one piece is in memory.
         alignment: Tensor data begin at multiples of it; recorded when it is not 32.
         version: 3, or 2, whose layout is the same.
 
@@ -68,17 +84,34 @@ def write_gguf(
     offset = 0
     for name, tensor in packed.items():
         header.append(_description(name, tensor, offset))
-        offset += -(-tensor.raw.nbytes // alignment) * alignment
+        offset += -(-packed_size(tensor.kind, tensor.shape) // alignment) * alignment
     with atomic_file(path) as file:
         file.write(b"".join(header))
         _pad(file, alignment)
-        for tensor in packed.values():
-            file.write(np.ascontiguousarray(tensor.raw).reshape(-1).data)
+        for name, tensor in packed.items():
+            _write_tensor(file, name, tensor)
             _pad(file, alignment)
 
 
-def _packed(name: str, tensor: TensorSource) -> PackedTensor:
-    if not isinstance(tensor, PackedTensor):
+def _write_tensor(file: BinaryIO, name: str, tensor: PackedTensor | DeferredTensor) -> None:
+    pieces = tensor.pieces() if isinstance(tensor, DeferredTensor) else iter([tensor.raw])
+    written = 0
+    for piece in pieces:
+        file.write(np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data)
+        written += piece.nbytes
+    if written != packed_size(tensor.kind, tensor.shape):
+        raise _wrong_size(name, tensor, written)
+
+
+def _wrong_size(name: str, tensor: PackedTensor | DeferredTensor, size: int) -> FormatError:
+    return FormatError(
+        f"Tensor {name!r} has {size} bytes, which is not what {tensor.kind} of shape "
+        f"{tensor.shape} takes."
+    )
+
+
+def _packed(name: str, tensor: TensorSource) -> PackedTensor | DeferredTensor:
+    if not isinstance(tensor, PackedTensor | DeferredTensor):
         array = np.asarray(tensor)
         kind = _PLAIN_KINDS.get(array.dtype)
         if kind is None:
@@ -90,15 +123,17 @@ def _packed(name: str, tensor: TensorSource) -> PackedTensor:
         tensor = PackedTensor(kind, array.shape, flat)
     if not 1 <= len(tensor.shape) <= MAX_DIMENSIONS or 0 in tensor.shape:
         raise InputError(f"Tensor {name!r} has shape {tensor.shape}; 1 to 4 dimensions are needed.")
-    if tensor.kind not in BLOCK or packed_size(tensor.kind, tensor.shape) != tensor.raw.nbytes:
+    if tensor.kind not in BLOCK:
         raise FormatError(
-            f"Tensor {name!r} has {tensor.raw.nbytes} bytes, which is not what {tensor.kind} of "
-            f"shape {tensor.shape} takes."
+            f"Tensor {name!r} is of kind {tensor.kind}; known are {', '.join(BLOCK)}."
         )
+    size = packed_size(tensor.kind, tensor.shape)
+    if isinstance(tensor, PackedTensor) and tensor.raw.nbytes != size:
+        raise _wrong_size(name, tensor, tensor.raw.nbytes)
     return tensor
 
 
-def _description(name: str, tensor: PackedTensor, offset: int) -> bytes:
+def _description(name: str, tensor: PackedTensor | DeferredTensor, offset: int) -> bytes:
     dimensions = struct.pack(f"<I{len(tensor.shape)}Q", len(tensor.shape), *tensor.shape[::-1])
     return _string(name) + dimensions + struct.pack("<IQ", _KIND_NUMBERS[tensor.kind], offset)
 

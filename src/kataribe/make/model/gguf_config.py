@@ -1,0 +1,240 @@
+"""`ModelConfig` to a GGUF file's metadata, in llama.cpp's meaning of its keys: the way out.
+
+What llama.cpp has no key for, or passes over in an architecture, is refused by name: a file that
+runs and answers otherwise is worse than none. Every set of keys is read back before it is used.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kataribe.base.errors import ArchitectureError
+from kataribe.files.ggml_groups import Floats
+from kataribe.files.gguf import GGUFFile, GGUFTensor
+from kataribe.make.model.config import Family, ModelConfig, RopeConfig
+from kataribe.make.model.frequencies import inverse_frequencies
+from kataribe.make.model.gguf_settings import config_from_gguf
+
+ARCHITECTURE_OF: Mapping[Family, str] = {
+    "gpt2": "gpt2",
+    "llama": "llama",
+    "mistral": "llama",
+    "qwen2": "qwen2",
+    "qwen3": "qwen3",
+    "gemma2": "gemma2",
+    "gemma3": "gemma3",
+}
+"""Family -> `general.architecture`."""
+_PERIODS = {"gemma2": 2, "gemma3": 6}
+"""Every so many layers one sees the whole context; llama.cpp knows it by the architecture."""
+_FACTORS = frozenset({"llama", "mistral"})
+"""Families for which llama.cpp reads frequency factors out of tensors."""
+_CLOSE = 1e-6
+"""Relative error of a float64 setting that became float32: half of 2^-23."""
+
+
+@dataclasses.dataclass(frozen=True, eq=False)
+class GGUFSettings:
+    """What stands in a file for a configuration.
+
+    Attributes:
+        architecture: `general.architecture`.
+        metadata: Keys with the architecture before them.
+        tensors: Settings that llama.cpp keeps as tensors (factors of frequencies), float32.
+    """
+
+    architecture: str
+    metadata: Mapping[str, Any]
+    tensors: Mapping[str, Floats]
+
+
+def config_to_gguf(config: ModelConfig, parameters: frozenset[str]) -> GGUFSettings:
+    """The keys with which llama.cpp builds the same model.
+
+    Args:
+        config: The model.
+        parameters: Names of the tensors that the file will have: some settings, such as biases,
+            are only seen from these.
+
+    Raises:
+        ArchitectureError: llama.cpp does not build such a model; the message names what it
+            cannot say.
+    """
+    architecture = ARCHITECTURE_OF.get(config.family)
+    if architecture is None:
+        raise ArchitectureError(
+            f"A {config.family} model cannot be exported to GGUF; those of the families "
+            f"{', '.join(ARCHITECTURE_OF)} can. Export a Hugging Face folder instead."
+        )
+    _refuse_unread(config)
+    keys = {**_sizes(config), **_attention(config)}
+    tensors: dict[str, Floats] = {}
+    if config.rope is not None:
+        keys |= _rope(config, config.rope, tensors)
+    metadata = {f"{architecture}.{name}": value for name, value in keys.items()}
+    settings = GGUFSettings(architecture, metadata, tensors)
+    _check(config, settings, parameters)
+    return settings
+
+
+def _refuse_unread(config: ModelConfig) -> None:
+    """What a file could say, and llama.cpp's code for the family has no place for."""
+    why = f"llama.cpp's {config.family} has none"
+    if config.family in ("qwen3", "gemma2", "gemma3"):
+        for name in ("qkv_bias", "output_bias"):
+            if getattr(config, name):
+                raise _unsaid(config, name, True, why)
+    if config.family == "gemma2" and not config.tied:
+        raise _unsaid(config, "tied", False, "llama.cpp's gemma2 has no head of its own")
+    share = config.hidden_size / config.heads
+    if config.family == "qwen2" and config.head_dim != share:
+        raise _unsaid(config, "head_dim", config.head_dim, f"llama.cpp's qwen2 takes {share:g}")
+
+
+def _sizes(config: ModelConfig) -> dict[str, Any]:
+    norm = "layer_norm_epsilon" if config.norm == "layer" else "layer_norm_rms_epsilon"
+    return {
+        "block_count": config.layers,
+        "context_length": config.context_length,
+        "embedding_length": config.hidden_size,
+        "feed_forward_length": config.intermediate_size,
+        "vocab_size": config.vocab_size,
+        "attention.head_count": config.heads,
+        "attention.head_count_kv": config.kv_heads,
+        f"attention.{norm}": float(config.norm_eps),
+    }
+
+
+def _attention(config: ModelConfig) -> dict[str, Any]:
+    keys: dict[str, Any] = {}
+    if config.rope is not None:
+        keys |= {
+            "attention.key_length": config.head_dim,
+            "attention.value_length": config.head_dim,
+            "rope.dimension_count": config.head_dim,
+        }
+    for name, cap in (
+        ("attn_logit_softcapping", config.attention_softcap),
+        ("final_logit_softcapping", config.logits_softcap),
+    ):
+        if cap is not None:
+            keys[name] = float(cap)
+    window = next((window for window in config.windows if window is not None), None)
+    if window is not None and config.family in _PERIODS:
+        keys["attention.sliding_window"] = window
+    return keys
+
+
+def _rope(config: ModelConfig, rope: RopeConfig, tensors: dict[str, Floats]) -> dict[str, Any]:
+    keys: dict[str, Any] = {"rope.freq_base": float(rope.theta)}
+    if config.local_rope is not None:
+        keys["rope.freq_base_swa"] = float(config.local_rope.theta)
+    if rope.kind in ("longrope", "llama3") and config.family not in _FACTORS:
+        raise _unsaid(config, "rope kind", rope.kind, "llama.cpp reads it of llama models only")
+    match rope.kind:
+        case "dynamic":
+            raise _unsaid(config, "rope kind", rope.kind, "llama.cpp has no such stretching")
+        case "linear":
+            keys |= {"rope.scaling.type": "linear", "rope.scaling.factor": float(rope.factor)}
+        case "yarn":
+            keys |= _yarn(config, rope)
+        case "longrope":
+            keys |= {
+                "rope.scaling.type": "longrope",
+                "rope.scaling.attn_factor": float(rope.attention_factor),
+                "rope.scaling.original_context_length": rope.original_context,
+            }
+            tensors["rope_factors_short.weight"] = np.array(rope.short_factors, np.float32)
+            tensors["rope_factors_long.weight"] = np.array(rope.long_factors, np.float32)
+        case "llama3":
+            tensors["rope_freqs.weight"] = _factors(config, rope)
+    return keys
+
+
+def _yarn(config: ModelConfig, rope: RopeConfig) -> dict[str, Any]:
+    if not rope.truncate:
+        raise _unsaid(config, "rope truncate", False, "llama.cpp always rounds the bounds")
+    usual = 1.0 if rope.factor <= 1 else 0.1 * math.log(rope.factor) + 1.0  # llama.cpp adds it
+    return {
+        "rope.scaling.type": "yarn",
+        "rope.scaling.factor": float(rope.factor),
+        "rope.scaling.attn_factor": float(rope.attention_factor / usual),
+        "rope.scaling.original_context_length": rope.original_context,
+        "rope.scaling.yarn_beta_fast": float(rope.beta_fast),
+        "rope.scaling.yarn_beta_slow": float(rope.beta_slow),
+    }
+
+
+def _factors(config: ModelConfig, rope: RopeConfig) -> Floats:
+    """What llama.cpp divides each plain frequency by (Llama 3.1's stretching)."""
+    plain = inverse_frequencies(RopeConfig(rope.theta), config.head_dim, config.context_length)
+    stretched = inverse_frequencies(rope, config.head_dim, config.context_length)
+    factors: Floats = (plain / stretched).astype(np.float32)
+    return factors
+
+
+def _check(config: ModelConfig, settings: GGUFSettings, parameters: frozenset[str]) -> None:
+    """Reads the keys as a file's and compares with what they were made of."""
+    expected = _as_read(config, settings)
+    shapes = {name: (1,) for name in parameters} | {
+        "token_embd.weight": (config.vocab_size, config.hidden_size)
+    }
+    nothing = np.zeros(0, np.uint8)
+    tensors = {
+        name: GGUFTensor(name, shape, "F32", 0, 0, nothing) for name, shape in shapes.items()
+    }
+    for name, values in settings.tensors.items():
+        raw = values.view(np.uint8)
+        tensors[name] = GGUFTensor(name, values.shape, "F32", 0, raw.size, raw)
+    metadata = {"general.architecture": settings.architecture, **settings.metadata}
+    file = GGUFFile(Path(f"{settings.architecture} file"), 3, 32, 0, metadata, tensors)
+    got = config_from_gguf(file)
+    for each in dataclasses.fields(ModelConfig):
+        wanted, found = getattr(expected, each.name), getattr(got, each.name)
+        if not _same(wanted, found):
+            raise _unsaid(config, each.name, wanted, f"it would be read as {found!r:.80}")
+
+
+def _as_read(config: ModelConfig, settings: GGUFSettings) -> ModelConfig:
+    """The configuration in the words that a reader of the file has for it."""
+    windows, rope = config.windows, config.rope
+    if config.family not in _PERIODS and all(
+        (w or 2**31) >= config.context_length for w in windows
+    ):
+        windows = (None,) * config.layers  # no token is ever outside of it
+    factors = settings.tensors.get("rope_freqs.weight")
+    if rope is not None and factors is not None:
+        shared = tuple(float(value) for value in factors)
+        rope = RopeConfig(
+            rope.theta,
+            "longrope",
+            original_context=config.context_length,
+            short_factors=shared,
+            long_factors=shared,
+        )
+    family: Family = "llama" if config.family == "mistral" else config.family
+    return dataclasses.replace(config, family=family, windows=windows, rope=rope)
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Equal, floating point numbers as far as float32 holds them."""
+    if isinstance(one, RopeConfig) and isinstance(other, RopeConfig):
+        return _same(dataclasses.astuple(one), dataclasses.astuple(other))
+    if isinstance(one, tuple) and isinstance(other, tuple):
+        return len(one) == len(other) and all(map(_same, one, other))
+    if isinstance(one, float) and isinstance(other, int | float):
+        return math.isclose(one, other, rel_tol=_CLOSE)
+    return bool(one == other)
+
+
+def _unsaid(config: ModelConfig, name: str, value: Any, why: str) -> ArchitectureError:
+    return ArchitectureError(
+        f"A GGUF file of a {config.family} model cannot say {name} = {value!r:.80}: {why}. "
+        "Export a Hugging Face folder instead."
+    )
