@@ -17,11 +17,11 @@ _DRAWS = frozenset({nn.init.normal_, nn.init.uniform_, nn.init.kaiming_uniform_,
 
 def skeleton(config: ModelConfig) -> Decoder:
     """The decoder on PyTorch's `meta` device: it takes no memory and draws no random numbers."""
-    with torch.device("meta"), _Undrawn():
+    with torch.device("meta"), Undrawn():
         return Decoder(config)
 
 
-class _Undrawn(TorchFunctionMode):
+class Undrawn(TorchFunctionMode):
     """Leaves out the drawing of first values, which would be thrown away.
 
     On `meta` it costs more than a whole load: 1.1 s, most of it for importing decompositions.
