@@ -86,13 +86,13 @@ def save_pretrained(
     known = _token_ids(model, tokenizer_source) if token_ids is None else token_ids
     settings |= {name: known.get(name) for name in _TOKEN_IDS}
     settings["torch_dtype"] = str(dtype).removeprefix("torch.")
-    files = {**_copies(tokenizer_source), **(texts or {})}
+    files = {**tokenizer_files(tokenizer_source), **(texts or {})}
     try:
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "config.json").unlink(missing_ok=True)
     except OSError as error:
         raise storage_error(f"{folder} cannot be written", error) from error
-    _write_weights(folder, _groups(config), load, dtype, shard_bytes)
+    write_weights(folder, _groups(config), load, dtype, shard_bytes)
     for name, content in files.items():
         write_atomic(folder / name, content)
     write_atomic(folder / "config.json", json.dumps(settings, indent=2, sort_keys=True) + "\n")
@@ -138,13 +138,14 @@ def _groups(config: ModelConfig) -> dict[str, list[tuple[str, Place]]]:
     return groups
 
 
-def _write_weights(
+def write_weights(
     folder: Path,
     groups: Mapping[str, list[tuple[str, Place]]],
     load: _Load,
     dtype: torch.dtype,
-    shard_bytes: int,
+    shard_bytes: int = SHARD_BYTES,
 ) -> None:
+    """Safetensors of parameters that `load` gives by name, grouped by the tensor they lie in."""
     shards = list(_shards(groups, dtype.itemsize, shard_bytes))
     names = [SINGLE] if len(shards) == 1 else [
         f"model-{number:05d}-of-{len(shards):05d}.safetensors"
@@ -201,7 +202,8 @@ def _stored(tensor: Tensor) -> ArraySource:
     return _DTYPES[tensor.dtype], tuple(tensor.shape), np.asarray(raw)
 
 
-def _copies(source: Path | None) -> dict[str, str | bytes]:
+def tokenizer_files(source: Path | None) -> dict[str, str | bytes]:
+    """Tokenizer files of a folder by name; none for none."""
     if source is None:
         return {}
     if not source.is_dir():
