@@ -89,12 +89,12 @@ def _refuse_unread(config: ModelConfig) -> None:
     if config.family in ("qwen3", "gemma2", "gemma3"):
         for name in ("qkv_bias", "output_bias"):
             if getattr(config, name):
-                raise _unsaid(config, name, True, why)
+                raise _unsaid(config, f"{name} = True", why)
     if config.family == "gemma2" and not config.tied:
-        raise _unsaid(config, "tied", False, "llama.cpp's gemma2 has no head of its own")
+        raise _unsaid(config, "tied = False", "llama.cpp's gemma2 has no head of its own")
     share = config.hidden_size / config.heads
     if config.family == "qwen2" and config.head_dim != share:
-        raise _unsaid(config, "head_dim", config.head_dim, f"llama.cpp's qwen2 takes {share:g}")
+        raise _unsaid(config, f"head_dim = {config.head_dim}", f"llama.cpp's takes {share:g}")
 
 
 def _sizes(config: ModelConfig) -> dict[str, Any]:
@@ -136,10 +136,12 @@ def _rope(config: ModelConfig, rope: RopeConfig, tensors: dict[str, Floats]) -> 
     if config.local_rope is not None:
         keys["rope.freq_base_swa"] = float(config.local_rope.theta)
     if rope.kind in ("longrope", "llama3") and config.family not in _FACTORS:
-        raise _unsaid(config, "rope kind", rope.kind, "llama.cpp reads it of llama models only")
+        raise _unsaid(
+            config, f"rope kind = {rope.kind!r}", "llama.cpp reads it of llama models only"
+        )
     match rope.kind:
         case "dynamic":
-            raise _unsaid(config, "rope kind", rope.kind, "llama.cpp has no such stretching")
+            raise _unsaid(config, f"rope kind = {rope.kind!r}", "llama.cpp has no such stretching")
         case "linear":
             keys |= {"rope.scaling.type": "linear", "rope.scaling.factor": float(rope.factor)}
         case "yarn":
@@ -159,7 +161,7 @@ def _rope(config: ModelConfig, rope: RopeConfig, tensors: dict[str, Floats]) -> 
 
 def _yarn(config: ModelConfig, rope: RopeConfig) -> dict[str, Any]:
     if not rope.truncate:
-        raise _unsaid(config, "rope truncate", False, "llama.cpp always rounds the bounds")
+        raise _unsaid(config, "rope truncate = False", "llama.cpp always rounds the bounds")
     usual = 1.0 if rope.factor <= 1 else 0.1 * math.log(rope.factor) + 1.0  # llama.cpp adds it
     return {
         "rope.scaling.type": "yarn",
@@ -182,9 +184,8 @@ def _factors(config: ModelConfig, rope: RopeConfig) -> Floats:
 def _check(config: ModelConfig, settings: GGUFSettings, parameters: frozenset[str]) -> None:
     """Reads the keys as a file's and compares with what they were made of."""
     expected = _as_read(config, settings)
-    shapes = {name: (1,) for name in parameters} | {
-        "token_embd.weight": (config.vocab_size, config.hidden_size)
-    }
+    shapes: dict[str, tuple[int, ...]] = dict.fromkeys(parameters, (1,))
+    shapes |= {"token_embd.weight": (config.vocab_size, config.hidden_size)}
     nothing = np.zeros(0, np.uint8)
     tensors = {
         name: GGUFTensor(name, shape, "F32", 0, 0, nothing) for name, shape in shapes.items()
@@ -198,7 +199,8 @@ def _check(config: ModelConfig, settings: GGUFSettings, parameters: frozenset[st
     for each in dataclasses.fields(ModelConfig):
         wanted, found = getattr(expected, each.name), getattr(got, each.name)
         if not _same(wanted, found):
-            raise _unsaid(config, each.name, wanted, f"it would be read as {found!r:.80}")
+            what = f"{each.name} = {wanted!r:.80}"
+            raise _unsaid(config, what, f"it would be read as {found!r:.80}")
 
 
 def _as_read(config: ModelConfig, settings: GGUFSettings) -> ModelConfig:
@@ -233,8 +235,8 @@ def _same(one: Any, other: Any) -> bool:
     return bool(one == other)
 
 
-def _unsaid(config: ModelConfig, name: str, value: Any, why: str) -> ArchitectureError:
+def _unsaid(config: ModelConfig, what: str, why: str) -> ArchitectureError:
     return ArchitectureError(
-        f"A GGUF file of a {config.family} model cannot say {name} = {value!r:.80}: {why}. "
+        f"A GGUF file of a {config.family} model cannot say {what}: {why}. "
         "Export a Hugging Face folder instead."
     )

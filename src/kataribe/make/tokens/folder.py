@@ -42,13 +42,7 @@ def load_folder_tokenizer(folder: Path) -> Tokenizer:
     if model.exists() and not path.exists() and not (folder / "vocab.json").exists():
         names = {name: _content(config[name]) for name in _SPECIAL_NAMES if config.get(name)}
         return load_sentencepiece(model, config, _chat_template(folder, config, names))
-    source = _text(path) if path.exists() else convert_older(folder)
-    description = _object(path, source)
-    with Refusals(str(path)):
-        inner = tokenizers.Tokenizer.from_str(source)
-        inner.no_truncation()
-        inner.no_padding()
-        names = _add_configured(inner, config, _read(folder / "special_tokens_map.json"))
+    inner, description, names = read_inner(folder)
     added = inner.get_added_tokens_decoder()
     special = {token.content: index for index, token in added.items() if token.special}
     size = 1 + max(inner.get_vocab(with_added_tokens=True).values(), default=-1)
@@ -76,6 +70,23 @@ def load_folder_tokenizer(folder: Path) -> Tokenizer:
             chat_template=template,
         )
     )
+
+
+def read_inner(folder: Path) -> tuple[tokenizers.Tokenizer, Mapping[str, Any], dict[str, str]]:
+    """The library's tokenizer of a folder, what its file says, and its special tokens' names.
+
+    Raises `FormatError` for a folder without a tokenizer or with a damaged one.
+    """
+    path = folder / "tokenizer.json"
+    source = _text(path) if path.exists() else convert_older(folder)
+    description = _object(path, source)
+    with Refusals(str(path)):
+        inner = tokenizers.Tokenizer.from_str(source)
+        inner.no_truncation()
+        inner.no_padding()
+        config = _read(folder / "tokenizer_config.json")
+        names = _add_configured(inner, config, _read(folder / "special_tokens_map.json"))
+    return inner, description, names
 
 
 def _add_configured(
