@@ -22,6 +22,7 @@ import "./styles/search.css";
 import "./styles/settings.css";
 import "./styles/models.css";
 import "./styles/jobs.css";
+import "./styles/training.css";
 
 const connection: Connection = { key: null };
 const line = new EventLine(() => connection, browserEvents);

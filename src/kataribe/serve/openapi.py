@@ -22,6 +22,7 @@ from kataribe.serve.shapes.text import (
     TokenizeChatRequest,
     TokenizeTextRequest,
 )
+from kataribe.serve.shapes.training import NewRun
 
 INCOMING: tuple[type[BaseModel], ...] = (
     ChatCompletionRequest,
@@ -49,6 +50,7 @@ INCOMING: tuple[type[BaseModel], ...] = (
     conversations.Merge,
     inside.Weigh,
     inside.Attend,
+    NewRun,
 )
 EVENTS: tuple[type[BaseModel], ...] = (ChatCompletionChunk,)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kataribe.base.inside import AttentionSource
     from kataribe.serve.catalog_source import CatalogSource
+    from kataribe.serve.training_source import TrainingSource
     from kataribe.store.database import Store
     from kataribe.store.workers import Workers
     from kataribe.use.chats.chats import Chats
@@ -23,6 +24,7 @@ class Rooms:
         jobs: What takes long, where the server does any.
         catalog: The models that can be had, where the server has any.
         attention: Shows where small models look, where the server can.
+        training: The training runs, where the server has any.
     """
 
     store: Store
@@ -30,3 +32,4 @@ class Rooms:
     jobs: Workers | None = None
     catalog: CatalogSource | None = None
     attention: AttentionSource | None = None
+    training: TrainingSource | None = None

@@ -22,6 +22,8 @@ const ModelsPage = later(async () => (await import("../models/ModelsPage")).Mode
 const CardPage = later(async () => (await import("../models/CardPage")).CardPage);
 const JobsPage = later(async () => (await import("../jobs/JobsPage")).JobsPage);
 const JobPage = later(async () => (await import("../jobs/JobPage")).JobPage);
+const TrainingPage = later(async () => (await import("../training/TrainingPage")).TrainingPage);
+const RunPage = later(async () => (await import("../training/RunPage")).RunPage);
 
 interface Props {
   talk: Talk;
@@ -55,6 +57,8 @@ export function App({ talk, line, connection }: Props) {
                         </Route>
                         <Route path="/models" element={<ModelsPage />} />
                         <Route path="/models/*" element={<CardPage />} />
+                        <Route path="/training" element={<TrainingPage />} />
+                        <Route path="/training/:run" element={<RunPage />} />
                         <Route path="/jobs" element={<JobsPage />} />
                         <Route path="/jobs/:job" element={<JobPage />} />
                         <Route path="/settings" element={<SettingsPage />} />

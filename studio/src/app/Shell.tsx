@@ -4,7 +4,7 @@ import { NavLink } from "react-router";
 import { useText } from "../i18n";
 import { JobsTray } from "../jobs/JobsTray";
 import { useSearchKey } from "../search/useSearchKey";
-import { BrandIcon, ChatIcon, KeysIcon, ModelsIcon, SettingsIcon } from "../ui/icons";
+import { BrandIcon, ChatIcon, KeysIcon, ModelsIcon, SettingsIcon, TrainingIcon } from "../ui/icons";
 import { KeysDialog, useKeysDialog } from "./KeysDialog";
 import { useVisibleHeight } from "./useVisibleHeight";
 
@@ -42,6 +42,10 @@ export function Shell({ children }: { children: ReactNode }) {
         <div className="group">
           <p className="verb">{text.nav.run}</p>
           {to("/models", text.nav.models, <ModelsIcon />)}
+        </div>
+        <div className="group">
+          <p className="verb">{text.nav.make}</p>
+          {to("/training", text.nav.training, <TrainingIcon />)}
         </div>
         <div className="group foot">
           <JobsTray />

@@ -37,3 +37,18 @@ export function bytes(language: Language, value: number): string {
 export function percent(language: Language, share: number): string {
   return format(language, { style: "percent", maximumFractionDigits: 0 }).format(share);
 }
+
+/** A large count as one says it: 12.3M. */
+export function compact(language: Language, value: number): string {
+  return format(language, { notation: "compact", maximumSignificantDigits: 3 }).format(value);
+}
+
+/** Nats or bits: three decimals are more than one run differs from the next. */
+export function bits(language: Language, value: number): string {
+  return decimal(language, value, 3);
+}
+
+/** A small number with three digits that count: 0.000823. */
+export function short(language: Language, value: number): string {
+  return format(language, { maximumSignificantDigits: 3 }).format(value);
+}

@@ -69,6 +69,11 @@ export function JobActions({ job, onRemoved }: Props) {
             {model}
           </Link>
         )}
+        {typeof job.params["run"] === "string" ? (
+          <Link className="button" to={`/training/${encodeURIComponent(job.params["run"])}`}>
+            {text.jobs.toRun}
+          </Link>
+        ) : null}
         {job.state === "pausing" || job.state === "cancelling" ? (
           <span className="small soft">{text.jobs.asking}</span>
         ) : null}

@@ -3,6 +3,7 @@ import { inside } from "./inside";
 import { person } from "./person";
 import { running } from "./running";
 import { talking } from "./talking";
+import { training } from "./training";
 
 /**
  * Every English text of the studio. A value is a text, or a function of what it speaks about.
@@ -15,6 +16,8 @@ export const en = {
     label: "Pages",
     use: "Use",
     run: "Run",
+    make: "Make",
+    training: "Training",
     chat: "Chat",
     models: "Models",
     settings: "Settings",
@@ -115,4 +118,5 @@ export const en = {
   ...running,
   ...person,
   ...inside,
+  ...training,
 };

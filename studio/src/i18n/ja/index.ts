@@ -4,6 +4,7 @@ import { inside } from "./inside";
 import { person } from "./person";
 import { running } from "./running";
 import { talking } from "./talking";
+import { training } from "./training";
 
 /** Every Japanese text of the studio: written in Japanese, not translated word by word. */
 export const ja: Catalogue = {
@@ -12,6 +13,8 @@ export const ja: Catalogue = {
     label: "ページ",
     use: "使う",
     run: "動かす",
+    make: "作る",
+    training: "学習",
     chat: "チャット",
     models: "モデル",
     settings: "設定",
@@ -112,4 +115,5 @@ export const ja: Catalogue = {
   ...running,
   ...person,
   ...inside,
+  ...training,
 };

@@ -1,0 +1,203 @@
+"""`/studio/api/runs`: training runs begun, watched, stopped, gone on with and removed."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
+
+from fastapi import APIRouter, Path, Query
+from starlette.requests import Request as HTTPRequest
+
+from kataribe.base.errors import UnsupportedError
+from kataribe.serve.described import failures, takes
+from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.intake import read_body
+from kataribe.serve.jobs import shown, workers_of
+from kataribe.serve.shapes.catalog import Removed
+from kataribe.serve.shapes.conversations import Empty
+from kataribe.serve.shapes.jobs import Job as JobShown
+from kataribe.serve.shapes.training import (
+    NewRun,
+    Run,
+    RunCurve,
+    RunDetail,
+    RunList,
+    RunSamples,
+    TrainingChoices,
+)
+from kataribe.serve.who import owner_of
+from kataribe.store.jobs import NewJob
+
+if TYPE_CHECKING:
+    from kataribe.serve.training_source import Training, TrainingSource
+
+KIND = "training"
+"""The kind of job that trains."""
+MOST_POINTS = 5000
+
+_Run = Annotated[str, Path(max_length=160, description="Id of the run.")]
+_SEES = failures(400, 404)
+_CHANGES = failures(400, 403, 404, 413, 415, 503)
+
+
+def training_router(desk: Desk) -> APIRouter:
+    """The routes."""
+    router = APIRouter(prefix="/studio/api/runs", tags=["studio"])
+
+    @router.get(
+        "",
+        operation_id="listRuns",
+        summary="Training runs, newest first",
+        response_model=RunList,
+        responses=failures(400),
+    )
+    async def listed(http: HTTPRequest) -> RunList:
+        owner = owner_of(http.scope)
+        runs = await asyncio.to_thread(_source(desk).runs, owner)
+        jobs = await _jobs(desk, owner)
+        return RunList(data=[_with_job(run, jobs) for run in runs])
+
+    @router.get(
+        "/choices",
+        operation_id="getTrainingChoices",
+        summary="What a new run can be made of",
+        response_model=TrainingChoices,
+        responses=failures(400),
+    )
+    async def choices(http: HTTPRequest) -> TrainingChoices:
+        owner_of(http.scope)
+        return await asyncio.to_thread(_source(desk).choices)
+
+    @router.post(
+        "",
+        operation_id="beginRun",
+        summary="Train a model, as a job",
+        response_model=JobShown,
+        responses=_CHANGES,
+        openapi_extra=takes(NewRun),
+    )
+    async def begin(http: HTTPRequest) -> JobShown:
+        owner = owner_of(http.scope)
+        body = await read_body(http, NewRun)
+        training = await asyncio.to_thread(_source(desk).begin, owner, body)
+        return await _add(desk, owner, training)
+
+    _add_looks(router, desk)
+    _add_acts(router, desk)
+    return router
+
+
+def _add_looks(router: APIRouter, desk: Desk) -> None:
+    @router.get(
+        "/{run}",
+        operation_id="getRun",
+        summary="One run: its plan, what was expected, what came",
+        response_model=RunDetail,
+        responses=_SEES,
+    )
+    async def one(http: HTTPRequest, run: _Run) -> RunDetail:
+        owner = owner_of(http.scope)
+        detail = await asyncio.to_thread(_source(desk).run, owner, run)
+        jobs = await _jobs(desk, owner)
+        return detail.model_copy(update={"run": _with_job(detail.run, jobs)})
+
+    @router.get(
+        "/{run}/curve",
+        operation_id="getRunCurve",
+        summary="What a run measured, step by step",
+        response_model=RunCurve,
+        responses=_SEES,
+    )
+    async def curve(
+        http: HTTPRequest,
+        run: _Run,
+        points: Annotated[int, Query(ge=10, le=MOST_POINTS, description="About how many.")] = 600,
+    ) -> RunCurve:
+        return await asyncio.to_thread(_source(desk).curve, owner_of(http.scope), run, points)
+
+    @router.get(
+        "/{run}/samples",
+        operation_id="getRunSamples",
+        summary="What the model said on its way",
+        response_model=RunSamples,
+        responses=_SEES,
+    )
+    async def samples(http: HTTPRequest, run: _Run) -> RunSamples:
+        found = await asyncio.to_thread(_source(desk).samples, owner_of(http.scope), run)
+        return RunSamples(data=list(found))
+
+
+def _add_acts(router: APIRouter, desk: Desk) -> None:
+    @router.post(
+        "/{run}/stop",
+        operation_id="stopRun",
+        summary="End a run at its next step and keep what it has",
+        response_model=Run,
+        responses=_CHANGES,
+        openapi_extra=takes(Empty),
+    )
+    async def stop(http: HTTPRequest, run: _Run) -> Run:
+        await read_body(http, Empty)
+        owner = owner_of(http.scope)
+        source, jobs = _source(desk), await _jobs(desk, owner)
+        if (job := jobs.get(run)) is not None:
+            await asyncio.to_thread(workers_of(desk).ask, owner, job, "pause")
+        else:  # begun by the command
+            await asyncio.to_thread(source.stop, owner, run)
+        detail = await asyncio.to_thread(source.run, owner, run)
+        return _with_job(detail.run, jobs)
+
+    @router.post(
+        "/{run}/resume",
+        operation_id="resumeRun",
+        summary="Go on with a run that ended before its time",
+        response_model=JobShown,
+        responses=_CHANGES,
+        openapi_extra=takes(Empty),
+    )
+    async def resume(http: HTTPRequest, run: _Run) -> JobShown:
+        await read_body(http, Empty)
+        owner = owner_of(http.scope)
+        if (job := (await _jobs(desk, owner)).get(run)) is not None:
+            return shown(await asyncio.to_thread(workers_of(desk).ask, owner, job, "run"))
+        return await _add(desk, owner, await asyncio.to_thread(_source(desk).resuming, owner, run))
+
+    @router.delete(
+        "/{run}",
+        operation_id="removeRun",
+        summary="Remove a run and its checkpoints; the model that it made stays",
+        response_model=Removed,
+        responses=_CHANGES,
+    )
+    async def remove(http: HTTPRequest, run: _Run) -> Removed:
+        owner = owner_of(http.scope)
+        if (job := (await _jobs(desk, owner)).get(run)) is not None:
+            await asyncio.to_thread(workers_of(desk).ask, owner, job, "cancel")
+        return Removed(name=run, freed=await asyncio.to_thread(_source(desk).remove, owner, run))
+
+
+async def _add(desk: Desk, owner: str, training: Training) -> JobShown:
+    params = asdict(training) | {"owner": owner}
+    wanted = NewJob(KIND, training.title, params, same=("run",))
+    return shown(await asyncio.to_thread(workers_of(desk).add, owner, wanted))
+
+
+async def _jobs(desk: Desk, owner: str) -> dict[str, str]:
+    """The person's open training jobs: run -> job. None where no jobs are done."""
+    jobs = rooms_of(desk).jobs
+    if jobs is None:
+        return {}
+    found = await asyncio.to_thread(jobs.list, owner, active=True)
+    return {job.params["run"]: job.id for job in found if job.kind == KIND}
+
+
+def _with_job(run: Run, jobs: dict[str, str]) -> Run:
+    return run.model_copy(update={"job": jobs.get(run.id)})
+
+
+def _source(desk: Desk) -> TrainingSource:
+    found = rooms_of(desk).training
+    if found is None:
+        raise UnsupportedError("This server trains no models. Start it with `kataribe up`.")
+    return found
