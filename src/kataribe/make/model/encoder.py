@@ -148,7 +148,7 @@ class FullAttend:
             real = mask.bool()
             self._visible = (real | ~real.any(dim=1, keepdim=True))[:, None, None, :]
 
-    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def __call__(self, _layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `Attend`."""
         out = functional.scaled_dot_product_attention(
             q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), self._visible,
@@ -176,7 +176,7 @@ class PackedAttend:
             else:
                 self._runs.append((1, length))
 
-    def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    def __call__(self, _layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `Attend`."""
         out = torch.empty_like(q)
         start = 0

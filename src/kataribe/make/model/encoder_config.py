@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from kataribe.base.errors import FormatError
-from kataribe.make.model.config import MAX_LAYERS, Activation, AttentionSpec
+from kataribe.make.model.config import MAX_LAYERS, Activation
 
 EncoderFamily: TypeAlias = Literal["bert", "roberta", "xlm-roberta", "distilbert"]
 Head: TypeAlias = Literal["none", "masked", "classify", "tag"]
@@ -120,10 +120,6 @@ class EncoderConfig:
     def position_rows(self) -> int:
         """Rows of the position table."""
         return self.context_length + self.position_offset
-
-    def attention(self, layer: int) -> AttentionSpec:
-        """What an `attend` must know of a layer: all layers are alike."""
-        return AttentionSpec(None, self.head_dim**-0.5, None)
 
 
 def _whole(name: str, value: int, *, least: int) -> None:

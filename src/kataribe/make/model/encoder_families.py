@@ -116,14 +116,15 @@ def encoder_from_hf(raw: Mapping[str, Any]) -> EncoderConfig:
     """
     kind = raw.get("model_type")
     if not is_encoder(raw) or raw.get("auto_map"):
-        own = " with code of its own" if raw.get("auto_map") else ""
+        custom = " with code of its own" if raw.get("auto_map") else ""
         raise ArchitectureError(
-            f"config.json says architecture {kind!r:.60}{own}; encoders built here are "
+            f"config.json says architecture {kind!r:.60}{custom}; encoders built here are "
             f"{', '.join(ENCODER_MODEL_TYPES)}. Choose a model of one of these families."
         )
     family = ENCODER_MODEL_TYPES[str(kind)]
     if family == "distilbert":
-        raw = {_DISTIL_NAMES.get(name, name): value for name, value in raw.items()}
+        own = {_DISTIL_NAMES[name]: value for name, value in raw.items() if name in _DISTIL_NAMES}
+        raw = {name: value for name, value in raw.items() if name not in _DISTIL_NAMES} | own
     fields = Fields("config.json", {**ENCODER_DEFAULTS[family], **raw})
     for name, only in (("is_decoder", False), ("add_cross_attention", False),
                        ("is_encoder_decoder", False), ("sinusoidal_pos_embds", False),

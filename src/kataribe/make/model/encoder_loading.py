@@ -16,7 +16,7 @@ from kataribe.files.safetensors import ArraySource, save_safetensors
 from kataribe.make.model.encoder import Encoder
 from kataribe.make.model.encoder_config import EncoderConfig
 from kataribe.make.model.encoder_families import encoder_to_hf
-from kataribe.make.model.encoder_shapes import encoder_places, encoder_shapes
+from kataribe.make.model.encoder_shapes import TIED_BIAS, encoder_places, encoder_shapes
 from kataribe.make.model.folder import INDEX, SINGLE
 from kataribe.make.model.loading import load_tensor
 from kataribe.make.model.opened import Checkpoint
@@ -116,4 +116,8 @@ def _arrays(model: Encoder, dtype: torch.dtype) -> dict[str, ArraySource]:
         plain = value.detach().cpu().to(dtype).contiguous()
         raw = plain.reshape(-1).view(torch.uint8).numpy()
         arrays[place.source] = (_DTYPES[dtype], tuple(plain.shape), np.asarray(raw))
+    second = TIED_BIAS.get(model.config.family)
+    if model.config.head == "masked" and second is not None and second not in arrays:
+        # No logit reads this one, but transformers calls a folder without it incomplete.
+        arrays[second] = arrays[encoder_places(model.config)["head.bias"].source]
     return arrays
