@@ -16,6 +16,8 @@ from typing import Any
 from kataribe.base.errors import ArchitectureError, NotFoundError
 from kataribe.files.gguf import open_gguf
 from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.encoder_decoder_config import SOURCE_FAMILIES
+from kataribe.make.model.encoder_decoder_folder import open_encoder_decoder_folder
 from kataribe.make.model.families import config_from_hf
 from kataribe.make.model.folder import PICKLES, open_weights, read_json, refuse_pickle
 from kataribe.make.model.gguf_settings import FACTOR_TENSORS, config_from_gguf
@@ -41,7 +43,14 @@ class FolderKind:
     open: Callable[[Path, Mapping[str, Any]], Checkpoint[AnyConfig]]
 
 
-KINDS: tuple[FolderKind, ...] = ()
+KINDS: tuple[FolderKind, ...] = (
+    FolderKind(
+        "an encoder-decoder",
+        "It reads a source and writes a target: serve it by name, or open it with open_any.",
+        frozenset(SOURCE_FAMILIES),
+        open_encoder_decoder_folder,
+    ),
+)
 """All kinds but decoders."""
 
 

@@ -11,10 +11,11 @@ from typing_extensions import TypeVar
 
 from kataribe.base.errors import FormatError
 from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.encoder_decoder_config import EncoderDecoderConfig
 from kataribe.make.model.names import Place
 from kataribe.make.model.sources import SourceTensor, StoredTensor, place_tensor
 
-AnyConfig: TypeAlias = ModelConfig
+AnyConfig: TypeAlias = ModelConfig | EncoderDecoderConfig
 """The configurations of all kinds of models."""
 ConfigT_co = TypeVar("ConfigT_co", bound=AnyConfig, covariant=True, default=ModelConfig)
 
