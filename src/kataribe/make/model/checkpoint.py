@@ -18,6 +18,8 @@ from kataribe.files.gguf import open_gguf
 from kataribe.make.model.config import ModelConfig
 from kataribe.make.model.encoder_decoder_config import SOURCE_FAMILIES
 from kataribe.make.model.encoder_decoder_folder import open_encoder_decoder_folder
+from kataribe.make.model.encoder_families import ENCODER_MODEL_TYPES
+from kataribe.make.model.encoder_folder import open_encoder_folder
 from kataribe.make.model.families import config_from_hf
 from kataribe.make.model.folder import PICKLES, open_weights, read_json, refuse_pickle
 from kataribe.make.model.gguf_settings import FACTOR_TENSORS, config_from_gguf
@@ -49,6 +51,13 @@ KINDS: tuple[FolderKind, ...] = (
         "It reads a source and writes a target: serve it by name, or open it with open_any.",
         frozenset(SOURCE_FAMILIES),
         open_encoder_decoder_folder,
+    ),
+    FolderKind(
+        "an encoder",
+        "It makes vectors or labels: `kataribe embed` and /v1/embeddings, `kataribe classify` and "
+        "/v1/classify serve it, and open_encoder opens it.",
+        frozenset(ENCODER_MODEL_TYPES),
+        open_encoder_folder,
     ),
 )
 """All kinds but decoders."""

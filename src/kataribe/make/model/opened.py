@@ -11,11 +11,12 @@ from typing_extensions import TypeVar
 
 from kataribe.base.errors import FormatError
 from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.encoder_config import EncoderConfig
 from kataribe.make.model.encoder_decoder_config import EncoderDecoderConfig
 from kataribe.make.model.names import Place
 from kataribe.make.model.sources import SourceTensor, StoredTensor, place_tensor
 
-AnyConfig: TypeAlias = ModelConfig | EncoderDecoderConfig
+AnyConfig: TypeAlias = ModelConfig | EncoderConfig | EncoderDecoderConfig
 """The configurations of all kinds of models."""
 ConfigT_co = TypeVar("ConfigT_co", bound=AnyConfig, covariant=True, default=ModelConfig)
 
