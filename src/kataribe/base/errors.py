@@ -6,6 +6,7 @@ one line or one JSON object; every other room lets it pass.
     KataribeError
     ├── InputError                what was asked cannot be done as asked (HTTP 400)
     │   ├── ContextLengthError        the prompt does not fit the model
+    │   │   └── TextLengthError           nor does a text that vectors or labels are made of
     │   ├── UnsupportedError          the model or the server has no such ability
     │   ├── TemplateError             a chat template failed, looped or reached too far
     │   └── ConstraintError           a JSON schema, regular expression or grammar is invalid
@@ -68,6 +69,21 @@ class ContextLengthError(InputError):
         self.prompt_tokens = prompt_tokens
         self.reply_tokens = reply_tokens
         self.limit = limit
+
+
+class TextLengthError(ContextLengthError):
+    """A text is longer than a model of vectors or labels can read; it is never cut."""
+
+    def __init__(self, tokens: int, limit: int, *, place: int, texts: int) -> None:
+        super().__init__(tokens, limit)
+        which = f"Text {place + 1} of {texts}" if texts > 1 else "The text"
+        self.message = (
+            f"{which} has {tokens} tokens with its prompt and its begin and end, but the model "
+            f"reads at most {limit}. Split it into shorter pieces; nothing is cut off silently."
+        )
+        self.args = (self.message,)
+        self.param = "input"
+        self.place = place
 
 
 class UnsupportedError(InputError):

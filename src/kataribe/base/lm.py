@@ -1,4 +1,4 @@
-"""The protocols: whatever answers is an `LM`; whatever makes vectors is an `Embedder`.
+"""The protocols: whatever answers is an `LM` (what makes vectors or labels is in `encoders`).
 
 A local model, a hosted one, a prompting technique, an agent, an assistant and a router are all
 `LM`s, so each can be chatted with, served, traced, measured and compared in the same way.
@@ -263,27 +263,6 @@ class Scorer(Protocol):
 
     async def score(self, prompt: str, continuations: Sequence[str]) -> tuple[Score, ...]:
         """The log-likelihood of each continuation of `prompt`, in order."""
-        ...
-
-
-@runtime_checkable
-class Embedder(Protocol):
-    """Whatever turns texts into vectors."""
-
-    @property
-    def name(self) -> str:
-        """The name it is asked for by."""
-        ...
-
-    @property
-    def dimensions(self) -> int:
-        """Numbers in each vector."""
-        ...
-
-    async def embed(
-        self, texts: Sequence[str], kind: Literal["query", "passage"]
-    ) -> tuple[tuple[float, ...], ...]:
-        """One vector of `dimensions` numbers for each text, in order, of length 1."""
         ...
 
 
