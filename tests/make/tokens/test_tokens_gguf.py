@@ -17,14 +17,14 @@ from kataribe.base.errors import FormatError, InputError, NotFoundError
 from kataribe.make.tokens import Tokenizer, load_tokenizer
 from kataribe.make.tokens.gguf_metadata import read_tokens
 from kataribe.make.tokens.gguf_tokenizer import build_tokenizer
-from kataribe.make.tokens.pretokenizers import _RULES
+from kataribe.make.tokens.pretokenizers import RULES as NAMED_RULES
 from kataribe.make.tokens.sentencepiece_file import read_sentencepiece
 from tests.make.tokens import vocabularies
 from tests.make.tokens.hard_texts import TEXTS, random_texts
 from tests.make.tokens.llama_vocabulary import LlamaVocabulary
 
-RULES = [names[0] for names, _ in _RULES]
-OTHER_NAMES = [name for names, _ in _RULES for name in names[1:]]
+RULES = [names[0] for names, _ in NAMED_RULES]
+OTHER_NAMES = [name for names, _ in NAMED_RULES for name in names[1:]]
 
 
 def assert_equal_to_llama(path: Path, texts: list[str], *, skip: str | None = None) -> Tokenizer:

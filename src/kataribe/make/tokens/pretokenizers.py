@@ -12,13 +12,13 @@ from tokenizers import Regex, pre_tokenizers
 
 from kataribe.base.errors import FormatError
 
-_CONTRACTIONS = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
-_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"
+CONTRACTIONS = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
+GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)"
 _TAIL = r" ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-_LLAMA3 = _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|" + _TAIL
-_QWEN2 = _CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|" + _TAIL
+_LLAMA3 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|" + _TAIL
+_QWEN2 = CONTRACTIONS + r"|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}|" + _TAIL
 _QWEN35 = (
-    _CONTRACTIONS
+    CONTRACTIONS
     + r"|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*"
     + r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
@@ -30,7 +30,7 @@ _CASED = (
     rf"[^\r\n\p{{L}}\p{{N}}]?{_UPPER}*{_LOWER}+%s|[^\r\n\p{{L}}\p{{N}}]?{_UPPER}+{_LOWER}*%s"
     r"|%s| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
-_GPT4O = _CASED % (_CONTRACTIONS + "?", _CONTRACTIONS + "?", r"\p{N}{1,3}")
+_GPT4O = _CASED % (CONTRACTIONS + "?", CONTRACTIONS + "?", r"\p{N}{1,3}")
 _TEKKEN = _CASED % ("", "", r"\p{N}")
 _DEEPSEEK3 = (
     r"[!\"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+"
@@ -77,10 +77,10 @@ class PreTokenizer:
         return pre_tokenizers.Sequence([*splits, to_bytes])
 
 
-_DEFAULT = PreTokenizer((r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"))
-_DIGITS = PreTokenizer((r"\p{N}", _GPT2))
-_PLAIN = PreTokenizer((_GPT2,))
-_RULES: tuple[tuple[tuple[str, ...], PreTokenizer], ...] = (
+_DEFAULT = PreTokenizer((r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"))
+_DIGITS = PreTokenizer((r"\p{N}", GPT2))
+_PLAIN = PreTokenizer((GPT2,))
+RULES: tuple[tuple[tuple[str, ...], PreTokenizer], ...] = (
     (("default",), _DEFAULT),
     (
         ("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"),
@@ -104,7 +104,7 @@ _RULES: tuple[tuple[tuple[str, ...], PreTokenizer], ...] = (
     (("tekken",), PreTokenizer((_TEKKEN,), ignore_merges=True, add_bos=True)),
     (
         ("falcon",),
-        PreTokenizer((r"[\p{P}\$\+<=>\^~\|`]+", _GPT2, r"[0-9][0-9][0-9]")),
+        PreTokenizer((r"[\p{P}\$\+<=>\^~\|`]+", GPT2, r"[0-9][0-9][0-9]")),
     ),
     (
         ("deepseek-llm",),
@@ -137,10 +137,10 @@ def pre_tokenizer(name: str | None) -> PreTokenizer:
     Raises:
         FormatError: The name is unknown. Guessing would give wrong ids without a word.
     """
-    for names, rule in _RULES:
+    for names, rule in RULES:
         if (name or "default") in names:
             return rule
-    known = ", ".join(sorted(each for names, _ in _RULES for each in names))
+    known = ", ".join(sorted(each for names, _ in RULES for each in names))
     raise FormatError(
         f"The file cuts words by the rule {name!r} (tokenizer.ggml.pre), which Kataribe does not "
         f"know; it knows {known}. Use the model's Hugging Face folder (tokenizer.json) instead."
