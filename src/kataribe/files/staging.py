@@ -1,4 +1,4 @@
-"""A file or folder made beside its target, which takes the name only when it is whole and checked."""
+"""A file or folder made beside its target; it takes the name only when it is whole and checked."""
 
 from __future__ import annotations
 

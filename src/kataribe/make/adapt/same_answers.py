@@ -6,7 +6,7 @@ model is in memory.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,14 +14,15 @@ import torch
 from torch import Tensor
 
 from kataribe.base.errors import FormatError
-from kataribe.make.adapt.compare import Difference, compare_logits
+from kataribe.make.adapt.compare import compare_logits
 from kataribe.make.model.attention import CausalAttend
 from kataribe.make.model.checkpoint import Checkpoint, open_checkpoint
+from kataribe.make.model.decoder import Decoder
 from kataribe.make.model.loading import load_model
 from kataribe.make.model.reference import generate_reference
 
 MOST_TOKENS = 128
-"""Of each text: 152,000 logits for 10 of them are 0.8 GB."""
+"""Of each text; with 152,000 logits each they take 80 MB."""
 NEW_TOKENS = 24
 """How far each text is continued greedily."""
 TIE = 1e-4
@@ -53,10 +54,10 @@ LIMITS: Mapping[str, Limit] = {
 
 @dataclass(frozen=True, eq=False)
 class Answers:
-    """What a model says: logits (tokens, vocab_size) of all sequences, one after the other."""
+    """What a model says: for each sequence its logits, float32 (tokens, vocab_size)."""
 
     sequences: tuple[tuple[int, ...], ...]
-    logits: Tensor
+    logits: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -64,28 +65,34 @@ class Checked:
     """How far a new file is from its origin.
 
     Attributes:
-        difference: Of logits.
-        limit: What was allowed.
+        tokens: Positions compared.
+        divergence: Mean divergence of next-token distributions from the origin's, in nats.
+        worst_divergence: The largest of any position.
+        agreement: Share of positions with the same likeliest token.
         other_tokens: Positions where another token is the likeliest, ties left out.
+        limit: What was allowed.
     """
 
-    difference: Difference
-    limit: Limit
+    tokens: int
+    divergence: float
+    worst_divergence: float
+    agreement: float
     other_tokens: int
+    limit: Limit
 
 
 def ask(checkpoint: Checkpoint, prompts: Sequence[Sequence[int]]) -> Answers:
     """The origin's answers: every prompt, cut to `MOST_TOKENS`, with its greedy continuation."""
     model = load_model(checkpoint)
-    config = checkpoint.config
-    room = min(MOST_TOKENS, config.context_length // 2)
-    new = min(NEW_TOKENS, config.context_length - room)
+    context = checkpoint.config.context_length
+    room = max(1, min(MOST_TOKENS, context // 2))
+    new = min(NEW_TOKENS, context - room)
     sequences = tuple(
         (*prompt[:room], *generate_reference(model, list(prompt[:room]), new))
         for prompt in prompts
         if prompt
     )
-    return Answers(sequences, _logits(model, sequences))
+    return Answers(sequences, tuple(_logits(model, sequences)))
 
 
 def check_answers(expected: Answers, path: Path, kind: str) -> Checked:
@@ -93,27 +100,38 @@ def check_answers(expected: Answers, path: Path, kind: str) -> Checked:
 
     Raises `FormatError` with figures and limits where the new file is too far from its origin.
     """
-    checkpoint = open_checkpoint(path)
-    found = _logits(load_model(checkpoint), expected.sequences)
-    if found.shape != expected.logits.shape:
-        raise FormatError(
-            f"What was written has {found.shape[1]} logits a token, its origin "
-            f"{expected.logits.shape[1]}."
-        )
-    difference = compare_logits(expected.logits, found)
-    checked = Checked(difference, LIMITS[kind], _other_tokens(expected.logits, found))
-    if not difference.divergence <= checked.limit.divergence:  # a NaN is beyond every limit
+    model = load_model(open_checkpoint(path))
+    tokens = other = 0
+    total = worst = same = 0.0
+    for ours, theirs in zip(expected.logits, _logits(model, expected.sequences), strict=True):
+        if ours.shape != theirs.shape:
+            raise FormatError(
+                f"What was written has {theirs.shape[1]} logits a token, its origin "
+                f"{ours.shape[1]}. Nothing was kept."
+            )
+        difference = compare_logits(ours, theirs)
+        tokens += difference.tokens
+        total += difference.divergence * difference.tokens
+        same += difference.agreement * difference.tokens
+        worst = max(worst, difference.worst_divergence)
+        other += _other_tokens(ours, theirs)
+    found = Checked(tokens, total / tokens, worst, same / tokens, other, LIMITS[kind])
+    _hold(found, kind)
+    return found
+
+
+def _hold(found: Checked, kind: str) -> None:
+    if not found.divergence <= found.limit.divergence:  # a NaN is beyond every limit
         raise FormatError(
             f"As {kind} the model changes too much: its next-token distributions move by "
-            f"{difference.divergence:.3g} nats on average over {difference.tokens} tokens (at most "
-            f"{checked.limit.divergence:g}). Choose a kind with more bits."
+            f"{found.divergence:.3g} nats on average over {found.tokens} tokens (at most "
+            f"{found.limit.divergence:g}). Nothing was kept. Choose a kind with more bits."
         )
-    if checked.limit.same_tokens and checked.other_tokens:
+    if found.limit.same_tokens and found.other_tokens:
         raise FormatError(
-            f"As {kind} the likeliest token differs at {checked.other_tokens} of "
-            f"{difference.tokens} places, where none may. The file is not the model."
+            f"As {kind} the likeliest token differs at {found.other_tokens} of {found.tokens} "
+            "places (at most 0). Nothing was kept: it is not the same model."
         )
-    return checked
 
 
 def _other_tokens(expected: Tensor, found: Tensor) -> int:
@@ -122,11 +140,9 @@ def _other_tokens(expected: Tensor, found: Tensor) -> int:
     return int((behind > TIE).sum())
 
 
-@torch.inference_mode()
-def _logits(model: torch.nn.Module, sequences: Sequence[Sequence[int]]) -> Tensor:
-    rows = []
+def _logits(model: Decoder, sequences: Sequence[Sequence[int]]) -> Iterator[Tensor]:
     for sequence in sequences:
-        ids = torch.tensor([list(sequence)])
-        positions = torch.arange(len(sequence))[None]
-        rows.append(model.logits(model(ids, positions, CausalAttend(model.config)))[0])
-    return torch.cat(rows).float()
+        with torch.inference_mode():
+            ids = torch.tensor([list(sequence)])
+            positions = torch.arange(len(sequence))[None]
+            yield model.logits(model(ids, positions, CausalAttend(model.config)))[0].float()

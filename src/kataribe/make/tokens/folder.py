@@ -216,19 +216,19 @@ def _named_templates(value: Any) -> Iterator[tuple[str, str]]:
         raise FormatError(f"chat_template in tokenizer_config.json is {type(value).__name__}.")
 
 
-def _steps(part: Any) -> list[Mapping[str, Any]]:
+def steps_of(part: Any) -> list[Mapping[str, Any]]:
     """The steps of a decoder, normalizer or pre-tokenizer, sequences unrolled."""
     if not isinstance(part, Mapping):
         return []
     inner = part.get("decoders") or part.get("pretokenizers") or part.get("normalizers")
     if part.get("type") == "Sequence" and isinstance(inner, list):
-        return [step for each in inner for step in _steps(each)]
+        return [step for each in inner for step in steps_of(each)]
     return [part]
 
 
 def _notation(path: Path, description: Mapping[str, Any]) -> Notation:
-    decoding = {str(step.get("type")) for step in _steps(description.get("decoder"))}
-    cutting = {str(step.get("type")) for step in _steps(description.get("pre_tokenizer"))}
+    decoding = {str(step.get("type")) for step in steps_of(description.get("decoder"))}
+    cutting = {str(step.get("type")) for step in steps_of(description.get("pre_tokenizer"))}
     if "ByteLevel" in decoding or (not decoding and "ByteLevel" in cutting):
         return "byte-level"
     if decoding & {"ByteFallback", "Metaspace", "Replace"} or (
@@ -251,7 +251,7 @@ def _piece_bytes(
     description: Mapping[str, Any],
     added: Mapping[int, tokenizers.AddedToken],
 ) -> Callable[[int], bytes]:
-    steps = {str(step.get("type")): step for step in _steps(description.get("decoder"))}
+    steps = {str(step.get("type")): step for step in steps_of(description.get("decoder"))}
     space = str(steps.get("Metaspace", {}).get("replacement", "▁"))
     continuing = str(steps.get("WordPiece", {}).get("prefix", "##"))
     byte_fallback = "ByteFallback" in steps
@@ -275,7 +275,7 @@ def _piece_bytes(
 
 
 def _strips(description: Mapping[str, Any]) -> bool:
-    steps = _steps(description.get("decoder"))
+    steps = steps_of(description.get("decoder"))
     for step in steps:
         if step.get("type") == "Strip" and step.get("content") == " ":
             return int(step.get("start", 0)) > 0
@@ -284,7 +284,7 @@ def _strips(description: Mapping[str, Any]) -> bool:
         if step.get("type") == "WordPiece":
             return True
     return not steps and not any(
-        step.get("type") == "ByteLevel" for step in _steps(description.get("pre_tokenizer"))
+        step.get("type") == "ByteLevel" for step in steps_of(description.get("pre_tokenizer"))
     )
 
 

@@ -141,7 +141,7 @@ def _byte_level(tokens: Tokens, lone: Mapping[str, int]) -> Inner:
     inner = Inner(
         models.BPE(
             vocab={**tokens.ids, **lone},
-            merges=_listed_merges(tokens),
+            merges=listed_merges(tokens),
             ignore_merges=rule.ignore_merges,
         )
     )
@@ -149,7 +149,8 @@ def _byte_level(tokens: Tokens, lone: Mapping[str, int]) -> Inner:
     return inner
 
 
-def _listed_merges(tokens: Tokens) -> list[tuple[str, str]]:
+def listed_merges(tokens: Tokens) -> list[tuple[str, str]]:
+    """The file's own merges; `FormatError` for one that its vocabulary does not hold."""
     merges: dict[tuple[str, str], None] = {}
     ids = tokens.ids
     for merge in tokens.merges:
