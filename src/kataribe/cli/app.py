@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from kataribe.cli import ask, chat, doctor, jobs, up
+from kataribe.cli import ask, chat, doctor, export, jobs, up
 from kataribe.cli.models import app as models_app
 from kataribe.cli.users import app as users_app
 
@@ -25,6 +25,7 @@ app.command("up")(up.up)
 app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
 app.add_typer(models_app.app, name="models")
+app.command("export")(export.export)
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(users_app.app, name="users")
 app.command("doctor")(doctor.doctor)
