@@ -75,13 +75,19 @@ WITH_TORCH = frozenset(
     {
         "run.inference.attention",
         "run.inference.attention_view",
+        "run.inference.embedding.runner",
         "run.inference.kv_cache",
         "run.inference.runner",
         "run.inference.torch_load",
     }
 )
 # Imports inside functions that only run where torch is wanted: from, to.
-ON_REQUEST = frozenset({("run.inference.load", "run.inference.torch_load")})
+ON_REQUEST = frozenset(
+    {
+        ("run.inference.load", "run.inference.torch_load"),
+        ("run.inference.embedding.load", "run.inference.embedding.runner"),
+    }
+)
 LEADS_TO_TORCH = ("torch", "transformers", "safetensors.torch", "accelerate", "peft")
 
 

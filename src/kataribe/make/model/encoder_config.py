@@ -6,11 +6,12 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias, get_args
 
 from kataribe.base.errors import FormatError
-from kataribe.make.model.config import MAX_LAYERS, Activation
+from kataribe.make.model.config import MAX_LAYERS
 
 EncoderFamily: TypeAlias = Literal["bert", "roberta", "xlm-roberta", "distilbert"]
 Head: TypeAlias = Literal["none", "masked", "classify", "tag"]
-HeadActivation: TypeAlias = Literal["silu", "gelu", "gelu_tanh", "relu", "tanh"]
+EncoderActivation: TypeAlias = Literal["silu", "gelu", "gelu_tanh", "relu"]
+HeadActivation: TypeAlias = EncoderActivation | Literal["tanh"]
 Problem: TypeAlias = Literal["single", "multi", "regression"]
 
 ENCODER_FAMILIES: tuple[EncoderFamily, ...] = get_args(EncoderFamily)
@@ -59,7 +60,7 @@ class EncoderConfig:
     position_offset: int = 0
     token_types: int = 2
     norm_eps: float = 1e-12
-    activation: Activation = "gelu"
+    activation: EncoderActivation = "gelu"
     head: Head = "none"
     head_activation: HeadActivation = "tanh"
     pooler: bool = False
@@ -69,11 +70,17 @@ class EncoderConfig:
     padding_id: int = 0
 
     def __post_init__(self) -> None:
-        for name, kind in (("family", EncoderFamily), ("activation", Activation), ("head", Head),
-                           ("head_activation", HeadActivation), ("problem", Problem)):  # fmt: skip
-            if getattr(self, name) not in get_args(kind):
+        for name, kind in (
+            ("family", EncoderFamily),
+            ("activation", EncoderActivation),
+            ("head", Head),
+            ("head_activation", HeadActivation),
+            ("problem", Problem),
+        ):
+            known = _words(kind)
+            if getattr(self, name) not in known:
                 raise FormatError(
-                    f"{name} is {getattr(self, name)!r}; known are {', '.join(get_args(kind))}."
+                    f"{name} is {getattr(self, name)!r}; known are {', '.join(known)}."
                 )
         for name in ("vocab_size", "hidden_size", "layers", "heads", "intermediate_size",
                      "context_length"):  # fmt: skip
@@ -120,6 +127,14 @@ class EncoderConfig:
     def position_rows(self) -> int:
         """Rows of the position table."""
         return self.context_length + self.position_offset
+
+
+def _words(kind: object) -> tuple[str, ...]:
+    """The words of a literal type, or of a union of such."""
+    found: list[str] = []
+    for part in get_args(kind):
+        found.extend([part] if isinstance(part, str) else _words(part))
+    return tuple(found)
 
 
 def _whole(name: str, value: int, *, least: int) -> None:

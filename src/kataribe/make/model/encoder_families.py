@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from kataribe.base.errors import ArchitectureError, FormatError
-from kataribe.make.model.config import Activation
 from kataribe.make.model.encoder_config import (
     MAX_LABELS,
+    EncoderActivation,
     EncoderConfig,
     EncoderFamily,
     Head,
@@ -55,7 +55,7 @@ _PROBLEMS: Mapping[str, Problem] = {
     "multi_label_classification": "multi",
     "regression": "regression",
 }
-_ACTIVATIONS: Mapping[str, Activation] = {
+_ACTIVATIONS: Mapping[str, EncoderActivation] = {
     "gelu": "gelu", "gelu_python": "gelu", "gelu_new": "gelu_tanh", "gelu_fast": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh", "relu": "relu", "silu": "silu", "swish": "silu",
 }  # fmt: skip
@@ -226,13 +226,15 @@ def _head(fields: Fields) -> Head:
     )
 
 
-def _head_activation(family: EncoderFamily, head: Head, activation: Activation) -> HeadActivation:
+def _head_activation(
+    family: EncoderFamily, head: Head, activation: EncoderActivation
+) -> HeadActivation:
     if head == "masked":  # RoBERTa's is GELU whatever the blocks have
         return "gelu" if family in ("roberta", "xlm-roberta") else activation
     return "relu" if family == "distilbert" and head == "classify" else "tanh"
 
 
-def _activation(fields: Fields) -> Activation:
+def _activation(fields: Fields) -> EncoderActivation:
     word = fields.text("hidden_act")
     if word not in _ACTIVATIONS:
         raise FormatError(

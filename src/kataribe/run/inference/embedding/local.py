@@ -1,0 +1,172 @@
+"""Encoders of this machine as they are asked: an `Embedder`, and a `Classifier`."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kataribe.base.encoders import Embedding, EmbedInput, EmbedKind, Label
+from kataribe.base.errors import InputError, UnavailableError
+from kataribe.make.model.encoder_config import EncoderConfig
+from kataribe.make.model.sentences import SentenceSettings
+from kataribe.make.tokens.encoder_texts import EncodedText, EncoderTexts
+from kataribe.run.inference.embedding.batches import PackedBatch, pack
+from kataribe.run.inference.embedding.labels import spans_of, text_labels
+
+_T = TypeVar("_T")
+
+
+class EncoderRunner(Protocol):
+    """What computes packed texts; used by one thread at a time."""
+
+    def vectors(self, batch: PackedBatch) -> NDArray[np.float32]:
+        """float32 (texts, hidden_size), pooled and normed."""
+        ...
+
+    def logits(self, batch: PackedBatch) -> NDArray[np.float32]:
+        """float32 (texts, labels) of a classifier, (tokens, labels) of a tagger."""
+        ...
+
+
+class EncoderThread:
+    """The one thread in which an encoder computes, so that products do not fight for cores.
+
+    Requests take turns by batches: a short one is not kept waiting by one of many texts.
+    """
+
+    def __init__(self, runner: EncoderRunner, name: str) -> None:
+        self.runner = runner
+        self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"encoder {name}")
+        self._closed = threading.Event()
+
+    @property
+    def is_open(self) -> bool:
+        """It still computes."""
+        return not self._closed.is_set()
+
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """`work` in the thread; where its caller is cancelled before it began, it never begins."""
+        if self._closed.is_set():
+            raise UnavailableError("The model was unloaded. Ask again: it will be loaded anew.")
+        try:
+            future = self._pool.submit(work)
+        except RuntimeError:  # closed between the two lines
+            raise UnavailableError("The model was unloaded. Ask again.") from None
+        return await asyncio.wrap_future(future)
+
+    def close(self) -> None:
+        """Lets the batch that runs end, and takes no more."""
+        self._closed.set()
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+
+class LocalEmbedder:
+    """An encoder as an `Embedder`."""
+
+    def __init__(
+        self,
+        name: str,
+        thread: EncoderThread,
+        texts: EncoderTexts,
+        settings: SentenceSettings,
+        dimensions: int,
+    ) -> None:
+        self._name = name
+        self._thread = thread
+        self._texts = texts
+        self._settings = settings
+        self._dimensions = dimensions
+
+    @property
+    def name(self) -> str:
+        """The name it is asked for by."""
+        return self._name
+
+    @property
+    def dimensions(self) -> int:
+        """Numbers in each vector."""
+        return self._dimensions
+
+    @property
+    def max_tokens(self) -> int:
+        """Most tokens of one text."""
+        return self._texts.limit
+
+    @property
+    def kinds(self) -> tuple[EmbedKind, ...]:
+        """The kinds of text that have a prompt of their own."""
+        known: tuple[EmbedKind, ...] = ("query", "passage")
+        return tuple(kind for kind in known if kind in self._settings.prompts)
+
+    async def embed(self, texts: Sequence[EmbedInput], kind: EmbedKind | None = None) -> Embedding:
+        """See `Embedder.embed`. Token ids go in as they are, without a prompt."""
+        name = kind or self._settings.default_prompt
+        prompt = self._settings.prompts.get(name, "") if name else ""
+        ids = await asyncio.to_thread(self._texts.ids, texts, prompt)
+        vectors = np.empty((len(ids), self._dimensions), np.float32)
+        for batch in pack(ids):
+            found = await self._thread.run(lambda batch=batch: self._thread.runner.vectors(batch))
+            vectors[list(batch.places)] = found
+        return Embedding(vectors, sum(map(len, ids)))
+
+
+class LocalClassifier:
+    """An encoder with a head of labels as a `Classifier`."""
+
+    def __init__(
+        self, name: str, thread: EncoderThread, texts: EncoderTexts, config: EncoderConfig
+    ) -> None:
+        self._name = name
+        self._thread = thread
+        self._texts = texts
+        self._config = config
+
+    @property
+    def name(self) -> str:
+        """The name it is asked for by."""
+        return self._name
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """All that it can give, in the order of its numbers."""
+        return self._config.labels
+
+    @property
+    def tags(self) -> bool:
+        """It labels spans, not whole texts."""
+        return self._config.head == "tag"
+
+    @property
+    def max_tokens(self) -> int:
+        """Most tokens of one text."""
+        return self._texts.limit
+
+    async def classify(self, texts: Sequence[str]) -> tuple[tuple[Label, ...], ...]:
+        """See `Classifier.classify`."""
+        encoded = await asyncio.to_thread(self._texts.spans, texts)
+        found: list[tuple[Label, ...]] = [()] * len(encoded)
+        for batch in pack([text.ids for text in encoded]):
+            logits = await self._thread.run(lambda batch=batch: self._thread.runner.logits(batch))
+            rows = np.split(logits, batch.starts[1:]) if self.tags else list(logits)
+            for place, row in zip(batch.places, rows, strict=True):
+                found[place] = self._read(row, encoded[place])
+        return tuple(found)
+
+    def _read(self, logits: NDArray[np.float32], text: EncodedText) -> tuple[Label, ...]:
+        if self.tags:
+            return spans_of(logits, text.spans, self._config.labels)
+        return text_labels(logits, self._config.labels, self._config.problem)
+
+
+def check_texts(texts: Sequence[object], most: int) -> None:
+    """`InputError` for no texts or more than `most` in one request."""
+    if not 1 <= len(texts) <= most:
+        raise InputError(
+            f"There are {len(texts)} texts; one request takes 1 to {most}.", param="input"
+        )
