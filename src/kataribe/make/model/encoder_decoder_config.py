@@ -14,6 +14,7 @@ SourceFamily: TypeAlias = Literal["t5", "mt5", "bart", "mbart", "pegasus", "mari
 PositionKind: TypeAlias = Literal["relative", "learned", "sinusoidal"]
 
 SOURCE_FAMILIES: tuple[SourceFamily, ...] = get_args(SourceFamily)
+T5_KIN: tuple[SourceFamily, ...] = ("t5", "mt5")
 
 _MOST = 1 << 31
 """Largest size of any one matrix's side: a hostile header cannot ask for an endless model."""
@@ -95,7 +96,7 @@ class EncoderDecoderConfig:
         embedding_scale: Embeddings are multiplied by it.
         output_scale: The decoder's hidden vectors are multiplied by it before the head.
         logits_bias: A vector is added to the logits.
-        tied: The head is the embedding's matrix.
+        tied: The head is the embedding's matrix; always, but for T5 and mT5.
         start_id: The token before the first that is written; teaching shifts targets right by it.
         pad_id: Stands in the decoder's input where nothing is taught.
     """
@@ -143,10 +144,20 @@ class EncoderDecoderConfig:
                 )
         if not 0 <= self.position_offset < _MOST:
             raise FormatError(f"position_offset is {self.position_offset}; 0 or more is possible.")
+        if not self.tied and self.family not in T5_KIN:
+            raise FormatError(
+                f"A {self.family} model whose head is not its embedding has an embedding for each "
+                f"stack, too, and is not built here; {' and '.join(T5_KIN)} can have such a head."
+            )
         self._check_relative()
 
     def _check_relative(self) -> None:
         buckets, distance = self.relative_buckets, self.relative_distance
+        if (self.positions == "relative") != (self.family in T5_KIN):
+            raise FormatError(
+                f"A {self.family} model has no {self.positions} positions; {' and '.join(T5_KIN)} "
+                "have relative ones, the others have none of these."
+            )
         if self.positions != "relative":
             if buckets or distance:
                 raise FormatError("relative_buckets and relative_distance need such positions.")

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from kataribe.base.errors import ArchitectureError, FormatError
-from kataribe.make.model.encoder_decoder_config import SOURCE_FAMILIES, EncoderDecoderConfig
+from kataribe.make.model.encoder_decoder_config import SOURCE_FAMILIES, T5_KIN, EncoderDecoderConfig
 from kataribe.make.model.encoder_decoder_families import source_config_from_hf
 from kataribe.make.model.encoder_decoder_shapes import source_places
 from kataribe.make.model.folder import plain_tensor, read_json, stored_tensors
@@ -90,7 +90,7 @@ def _stored(folder: Path, config: EncoderDecoderConfig) -> dict[str, StoredTenso
             f"{folder.name}: config.json claims {layers} layers, but there are only {len(found)} "
             "tensors."
         )
-    prefix = "" if config.family in ("t5", "mt5") else "model."
+    prefix = "" if config.family in T5_KIN else "model."
     stored: dict[str, StoredTensor] = {}
     seconds: dict[str, StoredTensor] = {}
     for name, tensor in found.items():
@@ -122,12 +122,12 @@ def _with_head(
     if head is not None and embed is not None and _same(head, embed):
         del stored[_HEAD]
         head = None
-    if config.family in ("t5", "mt5"):  # config.json claims what is not so in many published ones
+    if config.family in T5_KIN:  # config.json claims what is not so in many published ones
         return dataclasses.replace(config, tied=head is None)
-    if config.tied and head is not None:
+    if head is not None:
         raise FormatError(
             f"{folder.name}: config.json says that the head is the embedding, but {_HEAD!r} is "
-            "another matrix. Set tie_word_embeddings to false."
+            "another matrix. It is not the model that its settings describe."
         )
     return config
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping
 
-from kataribe.make.model.encoder_decoder_config import EncoderDecoderConfig, StackConfig
+from kataribe.make.model.encoder_decoder_config import T5_KIN, EncoderDecoderConfig, StackConfig
 from kataribe.make.model.names import Place
 from kataribe.make.model.shapes import Shape
 
@@ -42,7 +42,7 @@ def source_shapes(config: EncoderDecoderConfig) -> dict[str, Shape]:
 
 def source_places(config: EncoderDecoderConfig) -> dict[str, Place]:
     """Our name -> place in a Hugging Face folder of the configuration's family."""
-    find = _t5_source if config.family in ("t5", "mt5") else _kin_source
+    find = _t5_source if config.family in T5_KIN else _kin_source
     places = {}
     for name, shape in source_shapes(config).items():
         module, leaf = name.rsplit(".", 1)
