@@ -1,7 +1,7 @@
-"""Two ways to attend: over a whole batch at once, and over a plain contiguous cache.
+"""Two pasts: of a whole batch at once, and one that is kept from forward to forward.
 
-The decoder computes q, k and v and hands them to an `attend`, which owns the past; the engine
-brings a paged one of its own.
+The decoder computes q, k and v and hands them to a `Past`, which owns what came before, and so do
+recurrent layers with their inputs; the engine brings a paged one of its own.
 """
 
 from __future__ import annotations
@@ -15,11 +15,13 @@ from torch.nn import functional
 
 from kataribe.base.errors import ContextLengthError
 from kataribe.make.model.config import AttentionSpec, ModelConfig
+from kataribe.make.model.recurrence import Recurrence, State, beginnings
 
 Attend: TypeAlias = Callable[[int, Tensor, Tensor, Tensor], Tensor]
 """(layer, q (..., heads, head_dim), k (..., kv_heads, head_dim), v like k) -> like q.
 
-q and k come normed and rotated. Window, scale and softcap are in `ModelConfig.attention(layer)`.
+The half of a `Past` that attention layers use. q and k come normed and rotated. Window, scale and
+softcap are in `ModelConfig.attention(layer)`.
 """
 
 
@@ -32,26 +34,41 @@ class CausalAttend:
         config: The model's.
         mask: (batch, seq), true where a token is real and false where it is padding, left or
             right; None where all are real. Outputs at padding are finite and mean nothing.
+        documents: (batch, seq), numbers of the documents that are packed into a row: tokens see
+            none but those of their own. None where each row is one.
     """
 
-    def __init__(self, config: ModelConfig, mask: Tensor | None = None) -> None:
+    def __init__(
+        self, config: ModelConfig, mask: Tensor | None = None, documents: Tensor | None = None
+    ) -> None:
         self._config = config
         self._mask = mask
+        self._documents = documents
+        self._fresh = beginnings(mask, documents)
         self._visible: dict[tuple[int | None, int], Tensor] = {}
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `Attend`."""
         spec = self._config.attention(layer)
-        if self._mask is None and (spec.window is None or spec.window >= q.shape[1]):
+        is_plain = self._mask is None and self._documents is None
+        if is_plain and (spec.window is None or spec.window >= q.shape[1]):
             return attend_dense(spec, q, k, v, None)
         key = spec.window, q.shape[1]
         if key not in self._visible:
             self._visible[key] = self._look(*key, q.device)
         return attend_dense(spec, q, k, v, self._visible[key])
 
+    def recur(self, layer: int, x: Tensor, recurrence: Recurrence) -> Tensor:  # noqa: ARG002
+        """See `Past`."""
+        return recurrence.advance(x, recurrence.start(x.shape[0], x), self._fresh)[0]
+
     def _look(self, window: int | None, length: int, device: torch.device) -> Tensor:
         """(1 or batch, 1, seq, seq): which token (last but one) sees which."""
         visible = causal_mask(length, length, window, device)[None, None]
+        if self._documents is not None:
+            visible = visible & (
+                self._documents[:, None, :, None] == self._documents[:, None, None]
+            )
         if self._mask is None:
             return visible
         # Padding sees itself: a row that sees nothing would be NaN, and NaN spreads.
@@ -60,7 +77,7 @@ class CausalAttend:
 
 
 class CachedAttend:
-    """A contiguous KV cache: each forward continues the sequences where the last one ended.
+    """A contiguous KV cache and states: each forward goes on where the last one ended.
 
     Args:
         config: The model's.
@@ -85,12 +102,12 @@ class CachedAttend:
         self._values = torch.empty(shape, dtype=dtype, device=device)
         self.length = 0
         """Tokens in the cache."""
+        self.states: dict[int, State] = {}
+        """What recurrent layers keep, by layer."""
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `Attend`; q, k, v are of the new tokens only."""
-        end = self.length + q.shape[1]
-        if end > self._keys.shape[2]:
-            raise ContextLengthError(end, self._keys.shape[2])
+        end = self._end(q.shape[1])
         self._keys[layer, :, self.length : end] = k
         self._values[layer, :, self.length : end] = v
         spec = self._config.attention(layer)
@@ -99,6 +116,22 @@ class CachedAttend:
         if layer == self._config.layers - 1:
             self.length = end
         return attend_dense(spec, q, keys, values, visible)
+
+    def recur(self, layer: int, x: Tensor, recurrence: Recurrence) -> Tensor:
+        """See `Past`; x is of the new tokens only."""
+        end = self._end(x.shape[1])
+        state = self.states.get(layer) or recurrence.start(x.shape[0], x)
+        out, self.states[layer] = recurrence.advance(x, state, None)
+        if layer == self._config.layers - 1:
+            self.length = end
+        return out
+
+    def _end(self, tokens: int) -> int:
+        """Tokens in the cache when these are there."""
+        end = self.length + tokens
+        if end > self._keys.shape[2]:
+            raise ContextLengthError(end, self._keys.shape[2])
+        return end
 
 
 def causal_mask(queries: int, keys: int, window: int | None, device: torch.device) -> Tensor:
