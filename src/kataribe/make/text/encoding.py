@@ -1,0 +1,157 @@
+"""Bytes to text: which encoding a text is in, told by strict trials.
+
+Japanese files still come in five encodings, and many are short. A decoder that fails on the first
+wrong byte is a better witness than statistics of bytes: on 12,000 Japanese sentences of 4 to 16
+words in six encodings these trials are right more often than charset-normalizer (docs/text.md),
+which is asked last, for what is not Japanese and not Unicode.
+"""
+
+from __future__ import annotations
+
+import codecs
+import re
+from dataclasses import dataclass
+
+REPLACEMENT = "\ufffd"
+_BOMS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_ESCAPES = re.compile(rb"\x1b(?:\$[@B]|\([BIJ]|\$\([DOPQ])")
+_CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
+_KANA = re.compile(r"[ぁ-ゖァ-ヺー、。「」]")
+_KANJI = re.compile(r"[一-鿿々]")
+_HALF_KANA = re.compile(r"[｡-ﾟ]")
+_WIDE = re.compile(r"[　-〿！-～・‐-⁞←-⇿■-◿]")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_PLAIN = re.compile(r"[\t\n\r -~]")
+_FEWEST_MARKS = 0.02
+"""A Japanese text longer than a line has at least this share of kana; Chinese has none."""
+_LINE = 40
+_STATISTICS_BYTES = 1 << 16
+"""What charset-normalizer gets to see: it takes 20 ms for each 64 KiB."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """A text and how it was read."""
+
+    text: str
+    encoding: str
+    """The codec's name, such as `utf-8`, `cp932`, `euc_jp`, `iso2022_jp`, `utf-16`."""
+    replaced: int = 0
+    """Places that could not be decoded and hold U+FFFD now."""
+
+
+def decode(data: bytes, hint: str | None = None) -> Decoded | None:
+    """The text of `data`, or None when it is no text in any known encoding (a picture, say).
+
+    `hint` is an encoding that the file itself declares; it is believed when every byte agrees.
+    """
+    for mark, name in _BOMS:
+        if data.startswith(mark):
+            return _lenient(data, name)
+    if _ESCAPES.search(data) and data.isascii():
+        for name in ("iso2022_jp", "iso2022_jp_ext", "iso2022_jp_2004"):
+            if (text := _strict(data, name)) is not None:
+                return Decoded(text, "iso2022_jp")
+    if b"\0" in data:
+        return _without_mark(data)
+    if len(_CONTROLS.findall(data[:8192])) > max(2, len(data[:8192]) // 100):
+        return None
+    if (text := _strict(data, "utf-8")) is not None:
+        return Decoded(text, "utf-8")
+    if hint is not None and (text := _strict(data, hint)) is not None:
+        return Decoded(text, codecs.lookup(hint).name.replace("-", "_"))
+    return _broken_utf8(data) or _japanese(data) or _without_mark(data) or _statistics(data)
+
+
+def _strict(data: bytes, name: str) -> str | None:
+    try:
+        text = data.decode(name)
+    except (UnicodeError, LookupError):
+        return None
+    return text if isinstance(text, str) else None  # codecs such as `hex` give bytes
+
+
+def _lenient(data: bytes, name: str) -> Decoded:
+    text = data.decode(name, errors="replace")
+    broken = text.count(REPLACEMENT) - data.count(REPLACEMENT.encode()) if "8" in name else None
+    replaced = text.count(REPLACEMENT) if broken is None else max(0, broken)
+    return Decoded(text, name.removesuffix("-sig"), replaced)
+
+
+def _broken_utf8(data: bytes) -> Decoded | None:
+    """UTF-8 with some wrong bytes: its multi-byte sequences are too regular to be chance."""
+    text = data.decode("utf-8", errors="replace")
+    replaced = text.count(REPLACEMENT) - data.count(REPLACEMENT.encode())
+    right = len(_NOT_ASCII.findall(text)) - replaced
+    return Decoded(text, "utf-8", replaced) if right > 3 * replaced else None
+
+
+def _japanese(data: bytes) -> Decoded | None:
+    """CP932 (Shift_JIS) or EUC-JP, whichever reads more like Japanese, if either does."""
+    best: tuple[float, Decoded] | None = None
+    for name in ("euc_jp", "cp932"):
+        if (text := _strict(data, name)) is None:
+            continue
+        score = _likeness(text)
+        if best is None or score > best[0]:
+            best = score, Decoded(text, name)
+    return best[1] if best is not None and best[0] >= 0.45 else None
+
+
+def _likeness(text: str) -> float:
+    """How much the characters beyond ASCII look like Japanese, 0 to 1."""
+    beyond = len(_NOT_ASCII.findall(text))
+    if not beyond:
+        return 0.0
+    kana = len(_KANA.findall(text))
+    half = len(_HALF_KANA.findall(text))
+    if beyond > _LINE and kana < _FEWEST_MARKS * beyond and half < beyond // 2:
+        return 0.0
+    score = kana + 0.8 * len(_WIDE.findall(text))
+    for character in _KANJI.findall(text):
+        score += 0.75 if _is_first_level(character) else 0.2
+    if half > 0.9 * beyond:  # old bank files: nothing but half-width katakana
+        return 0.5
+    return score / beyond
+
+
+def _is_first_level(kanji: str) -> bool:
+    """Whether it is among the 2,965 usual kanji, JIS X 0208's rows 16 to 47."""
+    try:
+        code = kanji.encode("euc_jp")
+    except UnicodeEncodeError:
+        return False
+    return len(code) == 2 and 0xB0 <= code[0] <= 0xCF
+
+
+def _without_mark(data: bytes) -> Decoded | None:
+    """UTF-16 that lacks its byte order mark, as Windows programs write it."""
+    if len(data) % 2:
+        data = data[:-1]
+    best: tuple[float, Decoded] | None = None
+    for name in ("utf-16-le", "utf-16-be"):
+        text = _strict(data, name)
+        if not text:
+            continue
+        usual = sum(len(each.findall(text)) for each in (_PLAIN, _KANA, _KANJI, _WIDE))
+        share = min(1.0, usual / len(text))
+        weight = share + len(_KANA.findall(text)) / len(text)
+        if share >= 0.9 and (best is None or weight > best[0]):
+            best = weight, Decoded(text, name)
+    return best[1] if best is not None else None
+
+
+def _statistics(data: bytes) -> Decoded | None:
+    from charset_normalizer import from_bytes
+
+    found = from_bytes(data[:_STATISTICS_BYTES]).best()
+    if found is None or found.encoding.startswith("utf"):
+        return None
+    text = data.decode(found.encoding, errors="replace")
+    return Decoded(text, found.encoding, text.count(REPLACEMENT))

@@ -1,0 +1,183 @@
+"""Files of all kinds to texts, a piece at a time."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import IO
+
+from kataribe.base.errors import FormatError, StorageError
+from kataribe.make.text.encoding import REPLACEMENT, decode
+from kataribe.make.text.kinds import WEB_ASSETS, Kind, kind_of, why_none
+from kataribe.make.text.manual import is_manual, manual_text
+from kataribe.make.text.pages import charset_of, html_text, markdown_text, rst_text
+from kataribe.make.text.raw import Raw, Reading
+from kataribe.make.text.records import read_lines, read_parquet
+from kataribe.make.text.unpacking import DAMAGE, is_archive, members, unpacked
+
+BLOCK = 4 << 20
+"""Bytes of a plain text that are looked at together; larger files are streamed."""
+WHOLE = 32 << 20
+"""Most bytes of a page of HTML or a manual page, which must be read whole."""
+
+
+def read_file(path: Path, label: str, reading: Reading) -> Iterator[Raw]:
+    """The texts of a file or an archive.
+
+    `label` begins their ids. Raises `FormatError` for archives that are damaged or hostile and
+    `StorageError` for a file that cannot be read; everything else that gives no text is counted.
+    """
+    try:
+        if is_archive(path.name):
+            yield from _read_archive(path, label, reading)
+        elif kind_of(path.name) == "parquet":
+            reading.tally.files += 1
+            yield from read_parquet(path, label, reading)
+        else:
+            with path.open("rb") as stream:
+                size = path.stat().st_size
+                yield from _read_stream(stream, label, size, reading, path.name)
+    except DAMAGE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise StorageError(
+                f"{path} cannot be read: {error.strerror}. Check the path and who owns it."
+            ) from error
+        raise FormatError(f"{path} is damaged: {error}. Fetch or pack it again.") from error
+
+
+def _read_archive(path: Path, label: str, reading: Reading) -> Iterator[Raw]:
+    package = path.name.lower().endswith(".deb")
+    with members(path) as found:
+        for name, stream, size in found:
+            inner = f"{label}/{name.removeprefix('./')}"
+            if is_archive(name):
+                reading.tally.skip("an archive within an archive", inner)
+            elif package and name.endswith(WEB_ASSETS):
+                reading.tally.skip("script or style of a web page", inner)
+            elif kind_of(name) == "parquet":
+                reading.tally.skip("Parquet within an archive: unpack it first", inner)
+            else:
+                yield from _read_stream(stream, inner, size, reading, name)
+
+
+def _read_stream(
+    stream: IO[bytes], label: str, size: int, reading: Reading, name: str
+) -> Iterator[Raw]:
+    """The texts of one file, packed or not."""
+    plain, name = unpacked(stream, name, size)
+    kind = kind_of(name)
+    if kind == "none":
+        reading.tally.skip(why_none(name), label)
+        return
+    reading.tally.files += 1
+    if kind == "lines":
+        yield from read_lines(plain, label, reading)
+        return
+    head = _read_up_to(plain, BLOCK)
+    if len(head) < BLOCK:
+        yield from _read_whole(head, label, kind, reading)
+    elif kind in ("html", "manual"):
+        head += _read_up_to(plain, WHOLE - BLOCK + 1)
+        if len(head) > WHOLE:
+            reading.tally.skip(f"a page larger than {WHOLE >> 20} MiB", label)
+        else:
+            yield from _read_whole(head, label, kind, reading)
+    else:
+        yield from _read_long(head, plain, label, kind, reading)
+
+
+def _read_whole(data: bytes, label: str, kind: Kind, reading: Reading) -> Iterator[Raw]:
+    """The texts of a file that is in memory."""
+    reading.tally.bytes += len(data)
+    hint = charset_of(data) if kind in ("html", "code") else None
+    found = decode(data, hint)
+    if found is None:
+        reading.tally.skip("not text, or in an unknown encoding", label)
+        return
+    reading.tally.decoded(found.encoding, found.replaced, label)
+    text = found.text
+    if kind == "html" or (kind == "text" and text[:200].lstrip().lower().startswith("<!doctype h")):
+        text = html_text(text)
+    elif kind == "markdown":
+        text = markdown_text(text)
+    elif kind == "rst":
+        text = rst_text(text)
+    elif kind == "manual" and is_manual(text):
+        text = manual_text(text)
+    if not text.strip():
+        reading.tally.skip("an empty file", label)
+        return
+    yield from _documents([text], label, kind, reading)
+
+
+def _read_long(
+    head: bytes, stream: IO[bytes], label: str, kind: Kind, reading: Reading
+) -> Iterator[Raw]:
+    """The pieces of a plain text that is longer than one block, streamed."""
+    found = decode(head[: head.rfind(b"\n") + 1] or head, None)
+    if found is None:
+        reading.tally.skip("not text, or in an unknown encoding", label)
+        return
+    codec = "utf-8-sig" if found.encoding == "utf-8" else found.encoding
+    decoder = codecs.getincrementaldecoder(codec)(errors="replace")
+    replaced = 0
+
+    def texts() -> Iterator[str]:
+        nonlocal replaced
+        block = head
+        while block:
+            reading.tally.bytes += len(block)
+            text = decoder.decode(block)
+            replaced += text.count(REPLACEMENT)
+            yield text
+            block = _read_up_to(stream, BLOCK)
+        yield decoder.decode(b"", final=True)
+
+    yield from _documents(texts(), label, kind, reading)
+    reading.tally.decoded(found.encoding, replaced, label)
+
+
+def _documents(texts: Iterable[str], label: str, kind: Kind, reading: Reading) -> Iterator[Raw]:
+    pieces = cut(texts, reading.piece)
+    first = next(pieces, None)
+    number = 1
+    while first is not None:
+        following = next(pieces, None)
+        alone = number == 1 and following is None
+        name = label if alone else f"{label}#{number}"
+        reading.tally.documents += 1
+        yield Raw(name, first, reading.source, code=kind == "code")
+        first, number = following, number + 1
+
+
+def cut(texts: Iterable[str], most: int) -> Iterator[str]:
+    """A long text in pieces of at most `most` characters.
+
+    They end after an empty line, or after a line, where there is one in the second half.
+    """
+    kept = ""
+    for text in texts:
+        kept += text
+        start = 0
+        while len(kept) - start > most:
+            end = start + most
+            for mark in ("\n\n", "\n"):
+                found = kept.rfind(mark, start + most // 2, end)
+                if found >= 0:
+                    end = found + len(mark)
+                    break
+            yield kept[start:end]
+            start = end
+        kept = kept[start:]
+    if kept.strip():
+        yield kept
+
+
+def _read_up_to(stream: IO[bytes], most: int) -> bytes:
+    """So many bytes, or fewer at the end; streams may give less than asked at a time."""
+    blocks: list[bytes] = []
+    while most > 0 and (block := stream.read(most)):
+        blocks.append(block)
+        most -= len(block)
+    return b"".join(blocks)
