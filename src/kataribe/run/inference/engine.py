@@ -191,6 +191,8 @@ class Engine:
 
     def _end(self, request: GenerationRequest) -> int:
         prompt, limit = len(request.ids), self.context_length
+        if request.source:
+            limit = self._limit_behind_source(request, limit)
         if request.score_only:
             if prompt > limit:
                 raise ContextLengthError(prompt, limit)
@@ -203,6 +205,33 @@ class Engine:
         if prompt + wanted > limit:
             raise ContextLengthError(prompt, limit, reply_tokens=wanted)
         return prompt + wanted
+
+    def _limit_behind_source(self, request: GenerationRequest, limit: int) -> int:
+        """Where prompt and reply must end, when source and target each have a limit, too.
+
+        What is written last is never read, so it needs no place in the model.
+        """
+        source, target = self.limits.source, self.limits.target
+        if source is not None and request.source > source:
+            raise InputError(
+                f"The source has {request.source} tokens, but this model reads at most {source}. "
+                "Shorten it, or cut it into parts.",
+                param="messages",
+                code=ContextLengthError.code,
+            )
+        if target is None or request.source + target + 1 >= limit:
+            return limit
+        wanted = request.sampling.max_tokens or 0
+        begun = len(request.ids) - request.source
+        if begun + wanted > target + 1:
+            raise InputError(
+                f"The reply would have {begun + wanted - 1} tokens ({begun} at its beginning and "
+                f"{wanted} that are asked for), but this model writes at most {target}. Ask for a "
+                "shorter reply.",
+                param="max_tokens",
+                code=ContextLengthError.code,
+            )
+        return request.source + target + 1
 
     def _check_ids(self, param: str, ids: tuple[int, ...]) -> None:
         size = self._ids

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TypeAlias
 
-from kataribe.base.errors import InputError, SettingsError
+from kataribe.base.errors import InputError, SettingsError, UnsupportedError
 from kataribe.base.events import FinishReason, Progress, TokenLogprob
 from kataribe.base.lm import Sampling
 from kataribe.run.inference.constraint import Constraint
@@ -35,6 +35,8 @@ class GenerationRequest:
         skip_special: Special tokens leave no text.
         continues: The reply goes on from the prompt's own text (a raw prompt), so that a space at
             its beginning is a real one.
+        source: Tokens at the beginning of `ids` that an encoder reads whole, without predicting
+            them; what comes behind begins the reply. 0 for models without an encoder.
     """
 
     ids: tuple[int, ...]
@@ -52,6 +54,7 @@ class GenerationRequest:
     deadline: float | None = None
     skip_special: bool = True
     continues: bool = False
+    source: int = 0
 
     def __post_init__(self) -> None:
         if not self.ids:
@@ -74,6 +77,22 @@ class GenerationRequest:
             )
         if any(not stop for stop in self.stop):
             raise InputError("A stop string is empty; leave it out or give text.", param="stop")
+        if self.source:
+            self._check_source()
+
+    def _check_source(self) -> None:
+        if not 0 < self.source < len(self.ids):
+            raise InputError(
+                f"source is {self.source}, but of {len(self.ids)} tokens at least the last one "
+                "begins the reply.",
+                param="prompt",
+            )
+        if (self.scores_prompt or self.rows) and self.score_from <= self.source:
+            raise UnsupportedError(
+                "An encoder reads its source whole and predicts none of its tokens, so they have "
+                "no log-probabilities. Leave echo or logprobs out.",
+                param="echo",
+            )
 
     @property
     def scores_prompt(self) -> bool:
@@ -95,6 +114,8 @@ class EngineLimits:
         step_seconds: How long a step may take while somebody waits for the next token. Reading
             prompts gets what the others' tokens leave of it.
         logits_bytes: Memory for the logits of one step where a prompt is scored.
+        source: Tokens that an encoder can read; None where nothing but the context bounds them.
+        target: Tokens of what begins a reply and the reply, behind a source; None as for `source`.
     """
 
     context: int | None = None
@@ -105,6 +126,8 @@ class EngineLimits:
     smallest_chunk: int = 16
     step_seconds: float = 0.12
     logits_bytes: int = 64 * 2**20
+    source: int | None = None
+    target: int | None = None
 
     def __post_init__(self) -> None:
         for name in ("queue", "running", "prefilling", "chunk", "smallest_chunk", "logits_bytes"):

@@ -258,4 +258,5 @@ def _slice(sequence: Sequence, chunk: int) -> Slice:
     logits: Logits = "last" if end == len(sequence) else "none"
     if sequence.wants_scores(start):
         logits = "all"
-    return Slice(sequence.tokens[start:end], start, tuple(sequence.table.blocks), logits)
+    blocks = tuple(sequence.table.blocks)
+    return Slice(sequence.tokens[start:end], start, blocks, logits, sequence.plan.source)

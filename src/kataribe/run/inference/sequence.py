@@ -19,10 +19,12 @@ class Plan:
         end: Tokens of prompt and reply together at most.
         score_from: First prompt position whose logits are wanted (they predict the token after
             it); None to score nothing of the prompt.
+        source: Tokens at the beginning that an encoder reads; see `Slice.source`.
     """
 
     end: int
     score_from: int | None = None
+    source: int = 0
 
     @property
     def scores(self) -> bool:

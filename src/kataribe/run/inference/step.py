@@ -28,12 +28,15 @@ class Slice:
             offset `p % block_size`; it covers at least `start + len(ids)` positions. The step
             writes positions from `start` on and reads all up to each token's own.
         logits: Whose logits come back: of none, of the last token, or of all.
+        source: Positions at the beginning of the sequence that an encoder reads as a whole; the
+            decoder begins there. 0 without an encoder. Those before have no logits.
     """
 
     ids: tuple[int, ...] | NDArray[np.int64]
     start: int
     blocks: tuple[int, ...]
     logits: Logits
+    source: int = 0
 
 
 @dataclass(frozen=True, slots=True, eq=False)
