@@ -1,0 +1,1 @@
+"""Checkpoint out: the one loop, and what it takes as arguments."""

@@ -1,0 +1,202 @@
+"""What changes the weights: Muon for the matrices inside, AdamW for the rest, or AdamW for all."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.distributed.tensor import DTensor, distribute_tensor
+
+from kataribe.base.errors import FormatError
+from kataribe.make.training.config import Optimisation
+
+OUTER = ("embed", "head", "positions", "shared", "lm_head", "token_types", "pooler", "classifier")
+"""First or last parts of the names of matrices that are not between two hidden vectors."""
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
+"""Coefficients of Jordan et al. 2024: steepest at 0, and they end between 0.7 and 1.2."""
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, made orthogonal by Newton-Schulz steps (Jordan et al. 2024), for matrices.
+
+    Updates are scaled by 0.2 * sqrt(longer side), the size that AdamW's have (Liu et al. 2025),
+    so that both take the same learning rate and weight decay.
+    """
+
+    def __init__(
+        self, parameters: Iterable[Tensor], *, lr: float, momentum: float, weight_decay: float
+    ) -> None:
+        super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """One change of all matrices; those of one shape are made orthogonal together."""
+        loss = None if closure is None else closure()
+        for group in self.param_groups:
+            for alike in _by_shape(p for p in group["params"] if p.grad is not None):
+                whole = torch.stack(
+                    [_whole(self._looked_ahead(p, group["momentum"])) for p in alike]
+                )
+                updates = orthogonalise(whole) * (0.2 * math.sqrt(max(whole.shape[1:])))
+                for parameter, update in zip(alike, updates, strict=True):
+                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                    parameter.sub_(_like(parameter, update), alpha=group["lr"])
+        return loss
+
+    def _looked_ahead(self, parameter: Tensor, momentum: float) -> Tensor:
+        """Nesterov's momentum: where the average will be after this gradient once more."""
+        gradient = parameter.grad
+        assert gradient is not None
+        state = self.state[parameter]
+        if not state:
+            state["momentum_buffer"] = torch.zeros_like(parameter)
+        average: Tensor = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
+        return gradient.lerp(average, momentum)
+
+
+def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
+    """(count, rows, columns) float32 to nearly orthogonal ones with the same singular vectors.
+
+    Products are computed in bfloat16, which is exact enough (Jordan et al. 2024).
+    """
+    a, b, c = NEWTON_SCHULZ
+    turned = matrices.shape[1] > matrices.shape[2]
+    x = matrices.transpose(1, 2) if turned else matrices
+    x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(torch.bfloat16)
+    for _ in range(steps):
+        square = x @ x.transpose(1, 2)  # (count, rows, rows)
+        x = a * x + (b * square + c * (square @ square)) @ x
+    return (x.transpose(1, 2) if turned else x).float()
+
+
+class Optimisers:
+    """All that changes the weights of one model, with one learning rate.
+
+    Args:
+        named: Parameters by name; one that stands twice (a tied head) comes once.
+        how: The settings.
+    """
+
+    def __init__(self, named: Mapping[str, nn.Parameter], how: Optimisation) -> None:
+        self._named = dict(named)
+        self._how = how
+        inner, matrices, vectors = divide(named, how)
+        plain = not any(isinstance(parameter, DTensor) for parameter in named.values())
+        groups = [
+            {"params": matrices, "weight_decay": how.weight_decay},
+            {"params": vectors, "weight_decay": 0.0},
+        ]
+        self._all: list[torch.optim.Optimizer] = []
+        if any(group["params"] for group in groups):
+            self._all.append(
+                torch.optim.AdamW(
+                    [group for group in groups if group["params"]],
+                    lr=how.learning_rate,
+                    betas=(how.beta1, how.beta2),
+                    eps=how.epsilon,
+                    fused=plain,
+                    foreach=False if not plain else None,
+                )
+            )
+        if inner:
+            self._all.append(
+                Muon(
+                    inner,
+                    lr=how.learning_rate,
+                    momentum=how.momentum,
+                    weight_decay=how.weight_decay,
+                )
+            )
+
+    def step(self, share: float) -> float:
+        """One change with this share of the learning rate, which is returned; clears gradients."""
+        rate = self._how.learning_rate * share
+        for optimiser in self._all:
+            for group in optimiser.param_groups:
+                group["lr"] = rate
+            optimiser.step()
+            optimiser.zero_grad(set_to_none=True)
+        return rate
+
+    def state(self) -> dict[str, Tensor]:
+        """Everything to be kept, by `parameter/what`; all processes must ask together."""
+        found: dict[str, Tensor] = {}
+        for name, parameter in self._named.items():
+            for optimiser in self._all:
+                for key, value in optimiser.state.get(parameter, {}).items():
+                    found[f"{name}/{key}"] = _whole(value)
+        return found
+
+    def load(self, kept: Mapping[str, Tensor]) -> None:
+        """Takes up what `state` gave; `FormatError` where it belongs to another model."""
+        for optimiser in self._all:
+            for group in optimiser.param_groups:
+                for parameter in group["params"]:
+                    self._load_one(optimiser, parameter, kept)
+
+    def _load_one(
+        self, optimiser: torch.optim.Optimizer, parameter: nn.Parameter, kept: Mapping[str, Tensor]
+    ) -> None:
+        name = next(each for each, found in self._named.items() if found is parameter)
+        keys = ("momentum_buffer",) if isinstance(optimiser, Muon) else (
+            "step", "exp_avg", "exp_avg_sq",
+        )  # fmt: skip
+        state: dict[str, Any] = {}
+        for key in keys:
+            value = kept.get(f"{name}/{key}")
+            if value is None:
+                if any(each.startswith(f"{name}/") for each in kept):
+                    raise FormatError(
+                        f"The checkpoint keeps no {key} of {name}; it was made with another "
+                        "optimiser. Resume with the settings that the run began with."
+                    )
+                break  # it had no gradient yet
+            state[key] = value.clone() if key == "step" else _like(parameter, value).clone()
+        if state:
+            optimiser.state[parameter] = state
+
+
+def divide(
+    named: Mapping[str, nn.Parameter], how: Optimisation
+) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
+    """Parameters for Muon, matrices for AdamW, and vectors, which do not decay."""
+    inner: list[nn.Parameter] = []
+    matrices: list[nn.Parameter] = []
+    vectors: list[nn.Parameter] = []
+    for name, parameter in named.items():
+        if not parameter.requires_grad:
+            continue
+        if parameter.dim() < 2:
+            vectors.append(parameter)
+        elif how.optimiser == "muon" and parameter.dim() == 2 and not is_outer(name):
+            inner.append(parameter)
+        else:
+            matrices.append(parameter)
+    return inner, matrices, vectors
+
+
+def is_outer(name: str) -> bool:
+    """Whether a matrix is an embedding or a head, by its name."""
+    parts = name.split(".")
+    return any(part in OUTER for part in (*parts[:2], *parts[-2:]))
+
+
+def _by_shape(parameters: Iterable[Tensor]) -> list[list[Tensor]]:
+    found: dict[tuple[int, ...], list[Tensor]] = {}
+    for parameter in parameters:
+        found.setdefault(tuple(parameter.shape), []).append(parameter)
+    return list(found.values())
+
+
+def _whole(value: Tensor) -> Tensor:
+    return value.full_tensor() if isinstance(value, DTensor) else value
+
+
+def _like(parameter: Tensor, value: Tensor) -> Tensor:
+    """The whole tensor, divided among the processes as the parameter is."""
+    if isinstance(parameter, DTensor):
+        return distribute_tensor(value, parameter.device_mesh, parameter.placements)
+    return value

@@ -1,0 +1,107 @@
+"""Several processes that train one model (`torchrun`), and one that is alone.
+
+Communication runs over gloo on processors and NCCL on graphics cards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
+
+import torch
+from torch import distributed, nn
+from torch.distributed.fsdp import fully_shard
+from torch.nn.parallel import DistributedDataParallel
+
+from kataribe.make.training.config import Parallel
+from kataribe.make.training.trainee import Trainee, blocks
+
+T = TypeVar("T")
+
+
+def rank() -> int:
+    """Number of this process, from 0."""
+    return distributed.get_rank() if distributed.is_initialized() else 0
+
+
+def ranks() -> int:
+    """How many processes train together."""
+    return distributed.get_world_size() if distributed.is_initialized() else 1
+
+
+@contextlib.contextmanager
+def joined() -> Iterator[None]:
+    """Joins the other processes where `torchrun` started this one, and parts at the end."""
+    if int(os.environ.get("WORLD_SIZE", "1")) < 2 or distributed.is_initialized():
+        yield
+        return
+    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    try:
+        yield
+    finally:
+        distributed.destroy_process_group()
+
+
+def summed(*values: float) -> tuple[float, ...]:
+    """The sums over all processes; float64, so that counts stay exact."""
+    if ranks() == 1:
+        return values
+    tensor = torch.tensor(values, dtype=torch.float64)
+    distributed.all_reduce(tensor)
+    return tuple(tensor.tolist())
+
+
+def in_step(mine: Iterable[T]) -> Iterator[T | None]:
+    """This process's things, and None as often as the process with the most has more.
+
+    Where weights are spread, every pass is the work of all processes, so all need as many.
+    """
+    if ranks() == 1:
+        yield from mine
+        return
+    held = list(mine)
+    most = torch.tensor(len(held))
+    distributed.all_reduce(most, distributed.ReduceOp.MAX)
+    yield from held
+    for _ in range(int(most) - len(held)):
+        yield None
+
+
+def wait() -> None:
+    """Waits until all processes have come here."""
+    if ranks() > 1:
+        distributed.barrier()
+
+
+def spread(trainee: Trainee, parallel: Parallel) -> None:
+    """Makes a trainee one of several: gradients meet, and with `fsdp` weights are divided.
+
+    Both average gradients over the processes; the loop multiplies by their number.
+    """
+    if ranks() == 1:
+        return
+    if parallel == "ddp":
+        trainee.module = DistributedDataParallel(trainee.module)
+        return
+    for block in blocks(trainee.module):
+        fully_shard(block)
+    fully_shard(trainee.module)
+    trainee.judge = trainee.module  # the other view's parameters are no longer these
+    trainee.named = {
+        name.removeprefix("model."): parameter
+        for name, parameter in trainee.module.named_parameters()
+    }
+
+
+@contextlib.contextmanager
+def quiet(module: nn.Module, *, last: bool) -> Iterator[None]:
+    """Only the last pass of a step lets gradients meet."""
+    if isinstance(module, DistributedDataParallel) and not last:
+        with module.no_sync():
+            yield
+        return
+    if hasattr(module, "set_requires_gradient_sync"):
+        module.set_requires_gradient_sync(last)
+    yield

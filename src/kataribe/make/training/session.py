@@ -1,0 +1,219 @@
+"""A run from its folder to its end: begins or goes on, and leaves the folder telling the truth."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from kataribe.base.errors import KataribeError, UnavailableError
+from kataribe.files.atomic import storage_error
+from kataribe.make.training import runs
+from kataribe.make.training.checkpoints import (
+    Progress,
+    load_optimiser,
+    load_weights,
+    read_progress,
+)
+from kataribe.make.training.config import LoopConfig
+from kataribe.make.training.loop import Record, Training, train
+from kataribe.make.training.memory import peak_bytes
+from kataribe.make.training.objective import Objective
+from kataribe.make.training.optimisers import Optimisers
+from kataribe.make.training.processes import rank, ranks, spread, wait
+from kataribe.make.training.record import NoRecord, RunRecord, Words
+from kataribe.make.training.stopping import Stop, listening
+from kataribe.make.training.trainee import Trainee
+
+log = logging.getLogger("kataribe.training")
+
+Tell = Callable[[Mapping[str, float]], None]
+
+
+@dataclass(frozen=True, eq=False)
+class Setup:
+    """What a run's plan becomes.
+
+    Attributes:
+        model: With its first weights, in float32.
+        objective: What it learns.
+        config: The loop's settings, nothing of them `auto` any more.
+        row_tokens: Tokens of a row, by which passes are measured.
+        words: How it reads and writes; None for models that do not write.
+    """
+
+    model: nn.Module
+    objective: Objective
+    config: LoopConfig
+    row_tokens: int
+    words: Words | None = None
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a run ended.
+
+    Attributes:
+        progress: How far it came.
+        stopped: Who stopped it before its end; empty where nobody did.
+        model: The trained model, up to date, on the first process.
+    """
+
+    progress: Progress
+    stopped: str
+    model: nn.Module
+
+
+def carry_out(
+    run: runs.RunFolder,
+    setup: Setup,
+    *,
+    tell: Tell | None = None,
+    notice: Callable[[str], None] | None = None,
+) -> Ended:
+    """Trains a run from its last checkpoint, or its beginning, to its end.
+
+    Two processes cannot train one run. run.json says how it ended: `done` is for who finishes
+    it (see `finish`), after its model is written.
+
+    Raises:
+        UnavailableError: Another process trains it.
+        KataribeError: Whatever stopped it; run.json then says `failed` and why.
+    """
+    config = setup.config
+    if config.work.threads:
+        torch.set_num_threads(config.work.threads)
+    with _held(run), _logged(run):
+        progress, trainee, optimiser = _take_up(run, setup)
+        record = RunRecord(run, trainee, config, words=setup.words, tell=tell)
+        stop = Stop(run.stop_file)
+        written: Record = record if rank() == 0 else NoRecord()
+        if rank() == 0:
+            record.begin(progress)
+            log.info(
+                "step %d of %d: training on %d processes", progress.step, config.steps, ranks()
+            )
+        training = Training(trainee, setup.objective, optimiser, config, written, stop)
+        try:
+            with listening(stop, notice or log.info):
+                progress = train(training, progress, micro_rows(setup))
+        except torch.OutOfMemoryError as error:
+            raise _too_large(setup) from error
+        except RuntimeError as error:
+            if "allocate memory" not in str(error):
+                raise
+            raise _too_large(setup) from error
+        finally:
+            record.close()
+        trainee.gather()
+        wait()
+    unfinished = progress.step < config.steps
+    return Ended(progress, (stop.why or "another process") if unfinished else "", trainee.plain)
+
+
+def micro_rows(setup: Setup) -> int:
+    """Most rows of one pass."""
+    return max(1, setup.config.work.micro_tokens // setup.row_tokens)
+
+
+def measured(run: runs.RunFolder, setup: Setup, progress: Progress) -> dict[str, Any]:
+    """What came of a run, under the names of the prediction."""
+    last: dict[str, float] = {}
+    for line in run.metrics():
+        last |= line
+    return {
+        "parameters": sum(each.numel() for each in setup.model.parameters()),
+        "tokens": progress.tokens,
+        "seconds": round(progress.seconds, 3),
+        "memory_bytes": peak_bytes(),
+        "valid_loss": last.get("valid_loss"),
+        "bits_per_byte": last.get("bits_per_byte"),
+        "loss": last.get("loss"),
+    }
+
+
+def _take_up(run: runs.RunFolder, setup: Setup) -> tuple[Progress, Trainee, Optimisers]:
+    """The last checkpoint, or the beginning."""
+    found = run.checkpoints()
+    progress = read_progress(found[-1][1]) if found else Progress()
+    if found:
+        load_weights(found[-1][1], setup.model)
+    trainee = Trainee(setup.model, setup.objective, setup.config.work)
+    spread(trainee, setup.config.work.parallel)
+    optimiser = Optimisers(trainee.named, setup.config.optimisation)
+    if found:
+        load_optimiser(found[-1][1], optimiser)
+    return progress, trainee, optimiser
+
+
+@contextmanager
+def _held(run: runs.RunFolder) -> Iterator[None]:
+    """run.json says `running` within, and afterwards how it ended."""
+    if rank() != 0:
+        yield
+        return
+    info = run.info
+    own = runs.this_process()
+    if info.state == "running" and (info.host, info.pid) != (own["host"], own["pid"]):
+        raise UnavailableError(
+            f"The run {run.id} is being trained by process {info.pid} on {info.host}. Stop it "
+            f"first (kataribe runs stop {run.id})."
+        )
+    runs.remove_stop(run)
+    run.change(state="running", started_at=time.time(), ended_at=None, problem="", **own)
+    state, problem = "failed", "It ended unexpectedly; log.txt says where."
+    try:
+        yield
+        state, problem = "stopped", ""
+    except KeyboardInterrupt:
+        state, problem = "stopped", ""
+        raise
+    except KataribeError as error:
+        problem = error.message
+        raise
+    except Exception as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise
+    finally:
+        run.change(state=state, ended_at=time.time(), problem=problem)
+        runs.remove_stop(run)
+
+
+@contextmanager
+def _logged(run: runs.RunFolder) -> Iterator[None]:
+    """Notes of the training go to log.txt too."""
+    if rank() != 0:
+        yield
+        return
+    try:
+        handler = logging.FileHandler(run.path / "log.txt", encoding="utf-8")
+    except OSError as error:
+        raise storage_error(f"{run.path / 'log.txt'} cannot be written", error) from error
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    before = log.level
+    log.setLevel(logging.INFO)
+    log.addHandler(handler)
+    try:
+        yield
+    except BaseException as error:
+        log.error("%s: %s", type(error).__name__, error)
+        raise
+    finally:
+        log.removeHandler(handler)
+        log.setLevel(before)
+        handler.close()
+
+
+def _too_large(setup: Setup) -> UnavailableError:
+    tokens = micro_rows(setup) * setup.row_tokens
+    return UnavailableError(
+        f"The memory is full with passes of {tokens} tokens. Take smaller ones "
+        f"(--micro-tokens {max(setup.row_tokens, tokens // 2)}), keep less (--recompute), or train "
+        "a smaller model; the last checkpoint is as it was."
+    )
