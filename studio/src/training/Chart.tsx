@@ -97,7 +97,7 @@ function AsTable({ lines, say, title }: Pick<Props, "lines" | "say" | "title">) 
           <table className="numbers small">
             <thead>
               <tr>
-                <th scope="col">{text.training.tokens}</th>
+                <th scope="col">{text.training.tokenCount}</th>
                 {lines.map((line) => (
                   <th scope="col" key={line.name} translate="no">
                     {line.name}

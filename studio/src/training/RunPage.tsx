@@ -121,7 +121,7 @@ function Outcomes({ expected, measured }: Pick<RunDetail, "expected" | "measured
     value === null ? null : say(value);
   const rows: readonly (readonly [string, (outcome: Outcome) => string | null])[] = [
     [words.parameters, (of) => known(of.parameters, (n) => compact(language, n))],
-    [words.tokens, (of) => known(of.tokens, (n) => compact(language, n))],
+    [words.tokenCount, (of) => known(of.tokens, (n) => compact(language, n))],
     [words.time, (of) => known(of.seconds, (n) => duration(language, n))],
     [words.memory, (of) => known(of.memory_bytes, (n) => bytes(language, n))],
     [words.bitsPerByte, (of) => interval(language, of)],

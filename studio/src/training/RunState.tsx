@@ -2,11 +2,11 @@ import type { Run } from "../api/training";
 import { useLanguage, useText } from "../i18n";
 import { percent } from "../i18n/format";
 import { duration } from "../jobs/words";
-import { CheckIcon, JobsIcon, PauseIcon, WarnIcon } from "../ui/icons";
+import { CheckIcon, JobsIcon, PauseIcon, TrainingIcon, WarnIcon } from "../ui/icons";
 
 const SIGNS = {
   waiting: JobsIcon,
-  running: JobsIcon,
+  running: TrainingIcon,
   stopped: PauseIcon,
   failed: WarnIcon,
   done: CheckIcon,

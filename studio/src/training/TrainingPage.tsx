@@ -83,7 +83,7 @@ function RunTable({ runs, chosen, onChoose }: TableProps) {
           <th scope="col">{words.run}</th>
           <th scope="col">{text.models.state}</th>
           <th scope="col">{words.parameters}</th>
-          <th scope="col">{words.tokens}</th>
+          <th scope="col">{words.tokenCount}</th>
           <th scope="col">{words.bitsPerByte}</th>
         </tr>
       </thead>
@@ -93,13 +93,16 @@ function RunTable({ runs, chosen, onChoose }: TableProps) {
           return (
             <tr key={run.id}>
               <td>
-                <input
-                  type="checkbox"
-                  checked={on}
-                  disabled={!on && chosen.length >= SERIES}
-                  aria-label={words.compareRun(run.name)}
-                  onChange={(event) => onChoose(run.id, event.target.checked)}
-                />
+                <label className="check">
+                  <input
+                    type="checkbox"
+                    checked={on}
+                    disabled={!on && chosen.length >= SERIES}
+                    aria-label={words.compareRun(run.name)}
+                    onChange={(event) => onChoose(run.id, event.target.checked)}
+                  />
+                  <span className="narrow-label">{words.compare}</span>
+                </label>
               </td>
               <th scope="row">
                 <Link to={`/training/${encodeURIComponent(run.id)}`} translate="no">
@@ -117,7 +120,7 @@ function RunTable({ runs, chosen, onChoose }: TableProps) {
                 {run.parameters === null ? "–" : compact(language, run.parameters)}
               </td>
               <td className="numbers">
-                <span className="narrow-label">{words.tokens} </span>
+                <span className="narrow-label">{words.tokenCount} </span>
                 {compact(language, run.tokens)}
               </td>
               <td className="numbers">

@@ -26,6 +26,7 @@ from kataribe.serve.ports import listen
 from kataribe.serve.rooms import Rooms
 from kataribe.serve.server import serve_async
 from kataribe.serve.settings import ServerSettings
+from kataribe.serve.training_source import TrainingSource
 from kataribe.store.database import Store
 from kataribe.use.chats.chats import Chats
 
@@ -128,6 +129,7 @@ def run_server(
     key: str | None = None,
     folder: Path | None = None,
     attention: AttentionSource | None = None,
+    training: TrainingSource | None = None,
 ) -> Iterator[Stage]:
     """Serves `models` in a thread until the block ends, or `stop` is called.
 
@@ -139,7 +141,7 @@ def run_server(
         store = Store(folder / "kataribe.db")
         stack.callback(store.close)
         chats = Chats(store, models, models.loaded, titles=False)
-        rooms = Rooms(store, chats, attention=attention)
+        rooms = Rooms(store, chats, attention=attention, training=training)
         stage = stack.enter_context(_serving(models, rooms, port, key))
         yield stage
 

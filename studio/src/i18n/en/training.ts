@@ -15,6 +15,7 @@ export const training = {
     run: "Run",
     parameters: "Parameters",
     tokens: "tokens",
+    tokenCount: "Tokens",
     time: "Time",
     memory: "Memory",
     bitsPerByte: "Bits per byte",

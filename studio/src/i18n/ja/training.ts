@@ -16,6 +16,7 @@ export const training: Pick<Catalogue, "training"> = {
     run: "実行",
     parameters: "パラメーター数",
     tokens: "トークン",
+    tokenCount: "トークン数",
     time: "時間",
     memory: "メモリー",
     bitsPerByte: "1 バイトあたりのビット数",

@@ -1,0 +1,228 @@
+"""The training runs of a workspace, as the server shows them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kataribe.base.errors import BusyError, InputError, KataribeError, NotFoundError
+from kataribe.files.atomic import storage_error
+from kataribe.make.training.runs import RunFolder, RunInfo, list_runs, open_run
+from kataribe.serve.shapes.training import (
+    NewRun,
+    Outcome,
+    Run,
+    RunCurve,
+    RunDetail,
+    RunPoint,
+    RunSample,
+    TrainingChoices,
+)
+from kataribe.serve.training_source import Training
+
+if TYPE_CHECKING:
+    from kataribe.base.workspace import Workspace
+
+LATELY = 1 << 16
+"""Bytes at the end of metrics.jsonl that are read to say how far a run is."""
+
+
+class RunsHere:
+    """A `TrainingSource` over `Workspace.runs`."""
+
+    def __init__(self, workspace: Workspace) -> None:
+        self._workspace = workspace
+
+    def runs(self, owner: str) -> Sequence[Run]:
+        """See `TrainingSource`."""
+        return [run for folder in list_runs(self._workspace.runs) if (run := _mine(folder, owner))]
+
+    def run(self, owner: str, run: str) -> RunDetail:
+        """See `TrainingSource`."""
+        folder = self._open(owner, run)
+        plan = folder.plan
+        expected, measured = plan.get("prediction"), folder.result
+        return RunDetail(
+            run=_shown(folder),
+            plan=plan,
+            expected=_outcome(expected),
+            measured=_outcome(measured),
+        )
+
+    def curve(self, owner: str, run: str, points: int) -> RunCurve:
+        """See `TrainingSource`."""
+        lines = list(self._open(owner, run).metrics())
+        return RunCurve(data=[_point(line) for line in thinned(lines, points)], points=len(lines))
+
+    def samples(self, owner: str, run: str) -> Sequence[RunSample]:
+        """See `TrainingSource`."""
+        return [
+            RunSample(step=int(line["step"]), prompt=str(line["prompt"]), text=str(line["text"]))
+            for line in self._open(owner, run).samples()
+        ]
+
+    def choices(self) -> TrainingChoices:
+        """See `TrainingSource`."""
+        here = self._workspace
+        return TrainingChoices(
+            corpora=_holding(here.corpora, "card.json"),
+            tokenizers=_holding(here.tokenizers, "tokenizer.json"),
+            chats=_holding(here.corpora, "chats.json"),
+            models=_holding(here.models, "model.safetensors"),
+        )
+
+    def begin(self, owner: str, wanted: NewRun) -> Training:
+        """See `TrainingSource`."""
+        raise NotImplementedError
+
+    def resuming(self, owner: str, run: str) -> Training:
+        """See `TrainingSource`."""
+        folder = self._open(owner, run)
+        info = folder.info
+        if info.state == "running":
+            raise BusyError(f"The run {run} is running already.")
+        if info.state == "done":
+            raise InputError(f"The run {run} is done; start a new one from its model.")
+        return Training(run, info.name, ("runs", "resume", run))
+
+    def stop(self, owner: str, run: str) -> None:
+        """See `TrainingSource`."""
+        self._open(owner, run).ask_to_stop()
+
+    def remove(self, owner: str, run: str) -> int:
+        """See `TrainingSource`."""
+        folder = self._open(owner, run)
+        if folder.info.state == "running":
+            raise BusyError(f"The run {run} is running. Stop it first, then remove it.")
+        freed = sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
+        try:
+            shutil.rmtree(folder.path)
+        except OSError as error:
+            raise storage_error(f"{folder.path} cannot be removed", error) from error
+        return freed
+
+    def _open(self, owner: str, run: str) -> RunFolder:
+        root = self._workspace.runs
+        if Path(run).name != run or run in ("", ".", ".."):
+            raise NotFoundError(f"There is no training run {run!r}.")
+        folder = open_run(root / run)
+        if folder.written_info().owner != owner:
+            raise NotFoundError(f"There is no training run {run!r}.")
+        return folder
+
+
+def thinned(lines: Sequence[Mapping[str, Any]], points: int) -> list[Mapping[str, Any]]:
+    """About `points` lines: evenly spread ones, the last, and all that looked at held-out text."""
+    step = max(1, -(-len(lines) // points))
+    last = len(lines) - 1
+    return [
+        line
+        for at, line in enumerate(lines)
+        if (last - at) % step == 0 or line.get("valid_loss") is not None
+    ]
+
+
+def _mine(folder: RunFolder, owner: str) -> Run | None:
+    """A run as the list shows it; None for another's. A broken folder says what it is."""
+    try:
+        return _shown(folder) if folder.written_info().owner == owner else None
+    except KataribeError as error:
+        return _broken(folder, error.message)
+
+
+def _broken(folder: RunFolder, problem: str) -> Run:
+    return Run(
+        id=folder.id, name=folder.id, objective="", state="failed", problem=problem,
+        created_at=0.0, started_at=None, ended_at=None, step=0, steps=None, tokens=0, loss=None,
+        bits_per_byte=None, tokens_per_second=None, seconds_left=None, parameters=None, model=None,
+        job=None,
+    )  # fmt: skip
+
+
+def _shown(folder: RunFolder) -> Run:
+    info, plan = folder.info, folder.plan
+    last = _last(folder)
+    steps = (plan.get("loop") or {}).get("steps")
+    prediction = plan.get("prediction") or {}
+    step = int(last.get("step", 0))
+    return Run(
+        id=folder.id,
+        name=info.name,
+        objective=info.objective,
+        state=info.state,
+        problem=info.problem,
+        created_at=info.created_at,
+        started_at=info.started_at,
+        ended_at=info.ended_at,
+        step=step,
+        steps=steps,
+        tokens=int(last.get("tokens", 0)),
+        loss=last.get("loss"),
+        bits_per_byte=last.get("bits_per_byte"),
+        tokens_per_second=last.get("tokens_per_second"),
+        seconds_left=_left(info, last, steps),
+        parameters=prediction.get("parameters"),
+        model=info.model,
+        job=None,
+    )
+
+
+def _left(info: RunInfo, last: Mapping[str, Any], steps: int | None) -> float | None:
+    """Seconds at the pace so far, looks and samples included."""
+    step, time = last.get("step", 0), last.get("time")
+    if info.state != "running" or not steps or not step or not time:
+        return None
+    return float(time) / step * max(0, steps - step)
+
+
+def _last(folder: RunFolder) -> dict[str, Any]:
+    """The latest value of every figure, from the end of metrics.jsonl."""
+    found: dict[str, Any] = {}
+    for line in _end_of(folder.path / "metrics.jsonl"):
+        found |= line
+    return found
+
+
+def _end_of(path: Path) -> Iterable[dict[str, Any]]:
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, 2)
+            file.seek(max(0, size - LATELY))
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise storage_error(f"{path} cannot be read", error) from error
+    # The first may be cut, the last may still be written.
+    for line in lines[1 if size > LATELY else 0 : -1]:
+        yield json.loads(line)
+
+
+def _point(line: Mapping[str, Any]) -> RunPoint:
+    return RunPoint(
+        step=int(line["step"]),
+        tokens=int(line["tokens"]),
+        time=float(line["time"]),
+        **{
+            name: line.get(name)
+            for name in (
+                "loss", "lr", "grad_norm", "tokens_per_second", "valid_loss", "bits_per_byte",
+            )
+        },
+    )  # fmt: skip
+
+
+def _outcome(values: Mapping[str, Any] | None) -> Outcome | None:
+    if values is None:
+        return None
+    return Outcome(**{name: values.get(name) for name in Outcome.model_fields})
+
+
+def _holding(folder: Path, name: str) -> list[str]:
+    """Folders below that hold such a file."""
+    if not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if (path / name).is_file())
