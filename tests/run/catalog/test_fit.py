@@ -92,7 +92,7 @@ def test_every_card_is_whole() -> None:
     assert len([card for card in cards.values() if card.source.startswith("hf:")]) >= 12
     for name, card in cards.items():
         assert name == name.lower()
-        assert card.family in {"gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma3"}
+        assert card.family in {"gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma3", "bert"}
         assert card.facts is not None, "`fit` answers before the download"
         assert card.licence
         if card.parts:

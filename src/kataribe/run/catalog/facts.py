@@ -14,14 +14,22 @@ from kataribe.base.errors import ArchitectureError, FormatError
 from kataribe.files.gguf import GGUFFile, open_gguf
 from kataribe.files.safetensors import open_safetensors
 from kataribe.run.catalog.cards import ModelFacts, TensorGroup
-from kataribe.run.catalog.layout import FAMILIES, check_family, model_files, read_json
+from kataribe.run.catalog.layout import ENCODERS, FAMILIES, check_family, model_files, read_json
 
-_EMBEDDINGS = ("token_embd.weight", "embed_tokens.weight", "wte.weight")
-_HEADS = ("output.weight", "lm_head.weight")
-_POSITIONS = ("position_embd.weight", "wpe.weight")
+_EMBEDDINGS = (
+    "token_embd.weight", "embed_tokens.weight", "wte.weight", "word_embeddings.weight",
+)  # fmt: skip
+_HEADS = (
+    "output.weight", "lm_head.weight", "lm_head.decoder.weight", "cls.predictions.decoder.weight",
+    "vocab_projector.weight",
+)  # fmt: skip
+_POSITIONS = (
+    "position_embd.weight", "wpe.weight", "position_embeddings.weight",
+    "token_type_embeddings.weight",
+)  # fmt: skip
 _NO_WEIGHTS = (
     "rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight", ".attn.bias",
-    ".attn.masked_bias", "rotary_emb.inv_freq",
+    ".attn.masked_bias", "rotary_emb.inv_freq", "position_ids",
 )  # fmt: skip
 _OTHER_SENSES = re.compile(r"(model\.)?(vision_tower|multi_modal_projector)\.")
 
@@ -33,6 +41,10 @@ _QWEN = {
 _GEMMA = {
     "hidden_size": 2304, "intermediate_size": 9216, "num_hidden_layers": 26,
     "num_attention_heads": 8, "num_key_value_heads": 4, "head_dim": 256,
+}  # fmt: skip
+_BERT = {
+    "vocab_size": 30522, "hidden_size": 768, "intermediate_size": 3072, "num_hidden_layers": 12,
+    "num_attention_heads": 12, "max_position_embeddings": 512, "pad_token_id": 0,
 }  # fmt: skip
 _DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "gpt2": {
@@ -51,13 +63,21 @@ _DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "qwen3": _QWEN | {"head_dim": 128},
     "gemma2": _GEMMA | {"vocab_size": 256000, "max_position_embeddings": 8192},
     "gemma3": _GEMMA | {"vocab_size": 262208, "max_position_embeddings": 131072},
+    "bert": _BERT,
+    "roberta": _BERT | {"vocab_size": 50265, "pad_token_id": 1},
+    "xlm-roberta": _BERT | {"pad_token_id": 1},
+    "distilbert": _BERT | {"num_hidden_layers": 6},
 }  # fmt: skip
 """Sizes where config.json leaves them out, as `make.model.families` has them; a test compares."""
-_TIED = frozenset({"gpt2", "gemma2", "gemma3"})
+_TIED = frozenset({"gpt2", "gemma2", "gemma3", *ENCODERS})
 """Families whose head is the embedding where config.json does not say."""
 _GPT2_NAMES = {
     "hidden_size": "n_embd", "max_position_embeddings": "n_positions",
     "num_attention_heads": "n_head", "num_hidden_layers": "n_layer",
+}  # fmt: skip
+_DISTIL_NAMES = {
+    "dim": "hidden_size", "hidden_dim": "intermediate_size", "n_layers": "num_hidden_layers",
+    "n_heads": "num_attention_heads",
 }  # fmt: skip
 
 
@@ -128,7 +148,7 @@ def config_facts(
         head_dim=numbers.optional("head_dim") or _share(hidden, heads, where),
         intermediate_size=numbers.whole("intermediate_size"),
         vocab_size=numbers.whole("vocab_size"),
-        context_length=numbers.whole("max_position_embeddings"),
+        context_length=numbers.whole("max_position_embeddings") - _unused_positions(told, family),
         groups=groups,
         file_bytes=size,
     )
@@ -182,7 +202,18 @@ def _text_config(config: Mapping[str, Any], family: str) -> Mapping[str, Any]:
         return {**({} if tied is None else {"tie_word_embeddings": tied}), **inner}
     if family == "gpt2":
         return {_GPT2_NAMES.get(name, name): value for name, value in config.items()}
+    if family == "distilbert":
+        own = {_DISTIL_NAMES[name]: config[name] for name in _DISTIL_NAMES if name in config}
+        return {**config, **own}
     return config
+
+
+def _unused_positions(config: Mapping[str, Any], family: str) -> int:
+    """Rows of RoBERTa's position table that stand for no position: up to its padding token."""
+    if family not in ("roberta", "xlm-roberta"):
+        return 0
+    padding = config.get("pad_token_id", _DEFAULTS[family]["pad_token_id"])
+    return padding + 1 if isinstance(padding, int) and 0 <= padding < 1 << 20 else 0
 
 
 def _share(hidden: int, heads: int, where: str) -> int:

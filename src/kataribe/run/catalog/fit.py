@@ -172,7 +172,7 @@ def fit_model(
     if not plan.fits:
         # What could be asked for instead.
         plan = plan_model(facts, wish.precision, None, budget, native=wish.native)
-    prefill, decode = predict_speeds(facts, wish.precision, machine, native=wish.native)
+    prefill, decode = _speeds(facts, wish, machine)
     verdict, reason = _judge(facts, plan, wanted, machine, budget)
     if download is not None and download > machine.disk_free:
         verdict = "does_not_fit"
@@ -196,6 +196,12 @@ def fit_model(
         decode=decode,
         observed=_observe(facts, machine, runs[-1]) if runs else None,
     )
+
+
+def _speeds(facts: ModelFacts, wish: Wish, machine: Machine) -> tuple[float, float | None]:
+    """Of reading, and of writing for models that write."""
+    prefill, decode = predict_speeds(facts, wish.precision, machine, native=wish.native)
+    return prefill, decode if facts.decodes else None
 
 
 def predict_speeds(

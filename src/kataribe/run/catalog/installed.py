@@ -52,7 +52,7 @@ class InstalledCard:
         title: What its makers call it.
         source: Where it came from.
         family: "llama", "qwen2", ...
-        kind: "chat", "base", or None where nobody said.
+        kind: "chat", "base", "embedding", or None where nobody said.
         languages: As on the card.
         licence: SPDX name or the hub's word; None where nobody said.
         terms: Address of the terms that were accepted, and when.
@@ -197,7 +197,7 @@ def remove(workspace: Workspace, name: str) -> InstalledCard:
 def own_bytes(folder: Path) -> int:
     """Bytes that removing a model's folder frees: links, symbolic or hard, free nothing."""
     total = 0
-    for path in folder.iterdir():
+    for path in folder.rglob("*"):
         told = path.lstat()
         if stat.S_ISREG(told.st_mode) and told.st_nlink == 1:
             total += told.st_size
@@ -277,7 +277,8 @@ def model_readme(card: InstalledCard) -> str:
     front: dict[str, Any] = {"license": (card.licence or "unknown").lower()}
     if card.languages:
         front["language"] = list(card.languages)
-    front |= {"pipeline_tag": "text-generation", "tags": ["kataribe"]}
+    task = "feature-extraction" if card.kind == "embedding" else "text-generation"
+    front |= {"pipeline_tag": task, "tags": ["kataribe"]}
     lines = ["---"]
     lines += [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front.items()]
     lines += ["---", "", f"# {card.title}", ""]
@@ -334,8 +335,11 @@ def _same_disk(workspace: Workspace, staged: Path, name: str) -> Path:
             raise
         try:
             probe.mkdir()
-            for path in staged.iterdir():  # a prepared folder is flat
-                shutil.copy2(path, probe / path.name, follow_symlinks=False)
+            for path in staged.iterdir():
+                if path.is_dir():  # the steps of an embedder
+                    shutil.copytree(path, probe / path.name, symlinks=True)
+                else:
+                    shutil.copy2(path, probe / path.name, follow_symlinks=False)
         except OSError:
             shutil.rmtree(probe, ignore_errors=True)
             raise

@@ -13,7 +13,13 @@ from kataribe.files.atomic import storage_error
 
 FAMILIES = ("gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3")
 """Families that `make.model` builds, by the names that GGUF uses."""
-_MODEL_TYPES = {**{family: family for family in FAMILIES}, "gemma3_text": "gemma3"}
+ENCODERS = ("bert", "roberta", "xlm-roberta", "distilbert")
+"""Families of encoders, which make vectors or labels and continue no text."""
+_MODEL_TYPES = {
+    **{family: family for family in (*FAMILIES, *ENCODERS)},
+    "gemma3_text": "gemma3",
+    "camembert": "roberta",
+}
 
 INDEX = "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".h5", ".msgpack", ".npz")
@@ -112,7 +118,7 @@ def check_family(config: Any, where: str) -> str:
         return _MODEL_TYPES[kind]
     raise ArchitectureError(
         f"{where} is of the family {kind!r:.60}, which Kataribe does not build; it builds "
-        f"{', '.join(FAMILIES)}."
+        f"{', '.join((*FAMILIES, *ENCODERS))}."
     )
 
 

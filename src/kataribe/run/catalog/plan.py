@@ -21,6 +21,8 @@ CACHE_SHARE = 4
 SMALLEST_CONTEXT = 512
 """Under this many tokens a model is not worth loading."""
 CONTEXT_STEP = 256
+ENCODER_BATCH = 2048
+"""Tokens that an encoder reads at once (`run.inference.embedding.batches`; a test compares)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ def plan_model(
         native: The native runner is there for models that it can compute.
     """
     calibration = calibration_for(facts, precision, native=native)
+    if not facts.decodes:
+        return _plan_encoder(facts, precision, budget)
     per_token = kv_bytes_per_token(facts, precision, calibration)
 
     def predict(context: int, cache_tokens: int, places: int | None = None) -> MemoryEstimate:
@@ -98,6 +102,15 @@ def plan_model(
         full,
         fits=full.needed - full.runtime <= budget,
     )
+
+
+def _plan_encoder(facts: ModelFacts, precision: str, budget: int) -> Plan:
+    """An encoder reads whole texts of any length that it knows and keeps no cache."""
+    context = facts.context_length
+    one = predict_memory(
+        facts, precision, max(context, ENCODER_BATCH), cache_tokens=0, chunk_tokens=ENCODER_BATCH
+    )
+    return Plan(context, 0, one, one, fits=one.needed - one.runtime <= budget)
 
 
 def model_budget(wished: int | None, memory: int | None = None) -> int:

