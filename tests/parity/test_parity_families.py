@@ -98,13 +98,40 @@ VARIANTS: dict[str, tuple[str, dict[str, Any]]] = {
         "gemma3",
         {"layer_types": ["full_attention", "sliding_attention"] * 2},
     ),
+    "mixtral_window": ("mixtral", {"sliding_window": 7}),
+    "mixtral_one_expert": ("mixtral", {"num_experts_per_tok": 1}),
+    "mixtral_all_experts": ("mixtral", {"num_experts_per_tok": 5}),
+    "qwen2moe_normalized": ("qwen2moe", {"norm_topk_prob": True}),
+    "qwen2moe_steps": ("qwen2moe", {"decoder_sparse_step": 2, "mlp_only_layers": []}),
+    "qwen2moe_no_bias": ("qwen2moe", {"qkv_bias": False}),
+    "qwen2moe_window": (
+        "qwen2moe",
+        {"use_sliding_window": True, "sliding_window": 5, "max_window_layers": 3},
+    ),
+    "qwen2moe_layer_types": (
+        "qwen2moe",
+        {
+            "use_sliding_window": True,
+            "sliding_window": 5,
+            "layer_types": ["full_attention", "sliding_attention"] * 2,
+        },
+    ),
+    "qwen3moe_normalized": ("qwen3moe", {"norm_topk_prob": True}),
+    "qwen3moe_window": ("qwen3moe", {"use_sliding_window": True, "sliding_window": 5}),
+    "qwen3moe_biases": ("qwen3moe", {"attention_bias": True, "tie_word_embeddings": True}),
+    "qwen3moe_dense": ("qwen3moe", {"mlp_only_layers": [0, 1, 2, 3]}),
+    "bitnet_biases": ("bitnet", {"attention_bias": True, "tie_word_embeddings": True}),
+    "bitnet_silu": ("bitnet", {"hidden_act": "silu"}),
     "gpt2_untied": ("gpt2", {"tie_word_embeddings": False}),
     "gpt2_inner_left_out": ("gpt2", {"n_inner": None}),
     "gpt2_gelu": ("gpt2", {"activation_function": "gelu"}),
     "gpt2_not_scaled": ("gpt2", {"scale_attn_weights": False}),
     "gpt2_scaled_by_layer": ("gpt2", {"scale_attn_by_inverse_layer_idx": True}),
 }
-FAMILIES = ("gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3")
+FAMILIES = (
+    "gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "mixtral", "qwen2moe",
+    "qwen3moe", "bitnet",
+)  # fmt: skip
 
 
 def check(
@@ -158,10 +185,12 @@ def test_random_sizes(tmp_path: Path, family: str) -> None:
                 "num_key_value_heads": kv_heads,
                 "num_attention_heads": heads,
                 "hidden_size": heads * draw.choice([5, 8]),
-                "head_dim": draw.choice([4, 6, 16]),
                 "intermediate_size": draw.randint(20, 90),
                 "tie_word_embeddings": draw.random() < 0.5,
             }
+            changes["head_dim"] = draw.choice([4, 6, 16])
+        if family == "bitnet":  # its inner norm is as wide as the model
+            changes["hidden_size"] = changes["num_attention_heads"] * changes["head_dim"]
         side = draw.choice(["", "left", "right"])
         check(tmp_path / str(seed), family, changes, seed=seed, side=side)
 

@@ -17,7 +17,7 @@ import torch
 
 from kataribe.base.errors import FormatError
 from kataribe.make.model import checkpoint as checkpoints
-from kataribe.make.model.config import ModelConfig, RopeConfig
+from kataribe.make.model.config import ExpertsConfig, ModelConfig, RopeConfig
 from tests.parity.tiny import (
     TOLERANCE,
     build,
@@ -53,6 +53,9 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3": ("qwen3", {}),
     "gemma2": ("gemma2", {}),
     "gemma3": ("gemma3", {"rope_local_base_freq": 30.0}),
+    "mixtral": ("mixtral", {}),
+    "qwen2moe": ("qwen2moe", {}),
+    "bitnet": ("bitnet", {}),
     "yarn": ("llama", {"rope_scaling": YARN, "rope_theta": 100.0}),
     "longrope": ("llama", {"rope_scaling": LONG}),
     "longrope_within": ("llama", {"rope_scaling": LONG_WITHIN}),
@@ -88,6 +91,9 @@ CONFIG_MUTATIONS: dict[str, tuple[str, Change]] = {
     "logits_softcap": ("gemma2", lambda cap: cap + 1),
     "embedding_scale": ("gemma3", lambda scale: scale * 1.05),
     "tied": ("llama", lambda _: True),
+    "experts": ("mixtral", lambda experts: dataclasses.replace(experts, per_token=3)),
+    "ternary": ("bitnet", lambda _: "rounded"),
+    "inner_norms": ("bitnet", lambda _: False),
     "mixers": ("llama", lambda mixers: ("mamba", *mixers[1:])),
 }
 ROPE_MUTATIONS: dict[str, tuple[str, Change]] = {
@@ -103,6 +109,17 @@ ROPE_MUTATIONS: dict[str, tuple[str, Change]] = {
     "high_freq_factor": ("llama3", lambda factor: factor * 1.5),
     "short_factors": ("longrope_within", lambda factors: (*factors[:-1], factors[-1] * 1.2)),
     "long_factors": ("longrope", lambda factors: (*factors[:-1], factors[-1] * 1.2)),
+}
+
+EXPERT_MUTATIONS: dict[str, tuple[str, Change]] = {
+    "count": ("mixtral", lambda count: count - 1),
+    "per_token": ("qwen2moe", lambda count: count - 1),
+    "width": ("mixtral", lambda width: width - 1),
+    "layers": ("qwen2moe", lambda layers: (not layers[0], not layers[1], *layers[2:])),
+    "scoring": ("qwen2moe", lambda _: "topk_softmax"),
+    "normalized": ("qwen2moe", lambda _: True),
+    "shared_width": ("qwen2moe", lambda width: width + 1),
+    "shared_gate": ("qwen2moe", lambda _: False),
 }
 
 
@@ -174,6 +191,27 @@ def test_a_wrong_rope_setting_is_caught(
         assert value != getattr(config.rope, field)
         rope = dataclasses.replace(config.rope, **{field: value})
         return dataclasses.replace(config, rope=rope)
+
+    mutate(monkeypatch, wrong)
+    assert_caught(folder, reference)
+
+
+@pytest.mark.parametrize(
+    "field", [f.name for f in dataclasses.fields(ExpertsConfig) if f.name != "balance"]
+)
+def test_a_wrong_setting_of_experts_is_caught(
+    field: str, references: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """But for `balance`, which is of training; `test_experts` holds it against the file."""
+    name, change = EXPERT_MUTATIONS[field]
+    folder, reference = references(name)
+
+    def wrong(config: ModelConfig) -> ModelConfig:
+        assert config.experts is not None
+        value = change(getattr(config.experts, field))
+        assert value != getattr(config.experts, field)
+        experts = dataclasses.replace(config.experts, **{field: value})
+        return dataclasses.replace(config, experts=experts)
 
     mutate(monkeypatch, wrong)
     assert_caught(folder, reference)

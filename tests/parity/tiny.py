@@ -52,6 +52,16 @@ FAMILY_SETTINGS: dict[str, dict[str, Any]] = {
     "qwen3": {},
     "gemma2": {"sliding_window": 5, "query_pre_attn_scalar": 20, "attn_logit_softcapping": 3.0},
     "gemma3": {"sliding_window": 6, "query_pre_attn_scalar": 17, "sliding_window_pattern": 3},
+    "mixtral": {"num_local_experts": 5, "num_experts_per_tok": 2, "intermediate_size": 40},
+    "qwen2moe": {
+        "num_experts": 6,
+        "num_experts_per_tok": 3,
+        "moe_intermediate_size": 32,
+        "shared_expert_intermediate_size": 52,
+        "mlp_only_layers": [1],
+    },
+    "qwen3moe": {"num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 32},
+    "bitnet": {"head_dim": 8},
 }
 CLASSES = {
     "gpt2": (transformers.GPT2Config, transformers.GPT2LMHeadModel),
@@ -61,6 +71,10 @@ CLASSES = {
     "qwen3": (transformers.Qwen3Config, transformers.Qwen3ForCausalLM),
     "gemma2": (transformers.Gemma2Config, transformers.Gemma2ForCausalLM),
     "gemma3": (transformers.Gemma3TextConfig, transformers.Gemma3ForCausalLM),
+    "mixtral": (transformers.MixtralConfig, transformers.MixtralForCausalLM),
+    "qwen2moe": (transformers.Qwen2MoeConfig, transformers.Qwen2MoeForCausalLM),
+    "qwen3moe": (transformers.Qwen3MoeConfig, transformers.Qwen3MoeForCausalLM),
+    "bitnet": (transformers.BitNetConfig, transformers.BitNetForCausalLM),
 }
 
 
@@ -70,6 +84,7 @@ def build(family: str, seed: int, **changes: Any) -> Any:
     base = GPT2 if family == "gpt2" else {**BASE, **FAMILY_SETTINGS.get(family, {})}
     config = config_class(**{**base, **changes})
     config._attn_implementation = "eager"
+    config._experts_implementation = "eager"  # its grouped product asks for certain widths
     model = model_class(config).eval().float()
     randomise(model, seed)
     return model
@@ -86,7 +101,7 @@ def randomise(model: torch.nn.Module, seed: int) -> None:
             value.data = value.data + 0.4 * noise
         else:
             turned = type(model.get_submodule(name.rpartition(".")[0])).__name__ == "Conv1D"
-            fan_in = value.shape[0] if turned else value.shape[1]
+            fan_in = value.shape[0] if turned else value.shape[-1]
             value.data = noise * GAIN / fan_in**0.5
 
 

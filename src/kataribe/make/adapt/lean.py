@@ -21,14 +21,18 @@ from kataribe.make.adapt.fused import FusedGateUp, FusedQKV
 from kataribe.make.model.attention import Attend
 from kataribe.make.model.config import ModelConfig
 from kataribe.make.model.decoder import Block, Decoder, GatedMLP, RMSNorm, activate
+from kataribe.make.model.experts import Routes
 from kataribe.make.model.rope import Rotation, rotate
 
 
 def make_lean(model: Decoder) -> None:
     """Puts a `LeanStack` in place of the blocks, where the model is one that it can compute."""
+    config = model.config
     blocks = [block for block in model.blocks if isinstance(block, Block)]
-    if len(blocks) == model.config.layers and model.config.norm == "rms" and model.config.gated:
-        model.blocks = nn.ModuleList([LeanStack(model.config, blocks)])
+    known = config.norm == "rms" and not config.inner_norms and set(config.mixers) == {"attention"}
+    mlps = all(isinstance(block.mlp, GatedMLP) for block in blocks)
+    if len(blocks) == config.layers and known and mlps:
+        model.blocks = nn.ModuleList([LeanStack(config, blocks)])
 
 
 class LeanStack(nn.Module):
@@ -44,7 +48,13 @@ class LeanStack(nn.Module):
         self.register_buffer("signs", signs, persistent=False)
         self.layers = [LeanLayer(config, block, layer) for layer, block in enumerate(blocks)]
 
-    def forward(self, x: Tensor, turns: tuple[Rotation, Rotation] | None, attend: Attend) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        turns: tuple[Rotation, Rotation] | None,
+        attend: Attend,
+        routes: Routes | None = None,  # noqa: ARG002 - there are no experts in a lean stack
+    ) -> Tensor:
         """(..., hidden_size) through all blocks, to the same."""
         signs = self.signs.to(x.dtype)
         pair = x.unsqueeze(-2) * signs  # (..., 2, hidden_size): the stream and its negative

@@ -1,6 +1,6 @@
 """The decoder: token ids to hidden vectors to logits. Read it from top to bottom.
 
-GPT-2, Llama, Mistral, Qwen 2 and 3, Gemma 2 and 3 are this one model under different
+GPT-2, Llama, Mistral, Qwen 2 and 3, Gemma 2 and 3, Mamba, Jamba are this one model under different
 configurations. Leading dimensions `...` are free: (batch, seq) in training, (tokens,) in the
 engine, which packs many sequences into one row and lets `attend` keep them apart.
 """
@@ -10,15 +10,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from kataribe.base.errors import ArchitectureError
 from kataribe.make.model.attention import Attend
 from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.experts import Experts, Routes
 from kataribe.make.model.layers import LayerNorm, RMSNorm, activate, norm
+from kataribe.make.model.mixers import build_mixer
+from kataribe.make.model.mlp import GatedMLP, GateUp, PlainMLP
+from kataribe.make.model.past import Past
 from kataribe.make.model.rope import Rotation, depends_on_length, rotate, rotation
+from kataribe.make.model.ternary import linear
 
 __all__ = [
     "QKV", "Attention", "Block", "Decoder", "GateUp", "GatedMLP", "LayerNorm", "PlainMLP",
-    "RMSNorm", "activate", "norm",
+    "RMSNorm", "RecurrentBlock", "activate", "norm",
 ]  # fmt: skip
 
 
@@ -41,7 +45,10 @@ class Decoder(nn.Module):
             if config.learned_positions
             else None
         )
-        self.blocks = nn.ModuleList(Block(config, layer) for layer in range(config.layers))
+        self.blocks = nn.ModuleList(
+            (Block if mixer == "attention" else RecurrentBlock)(config, layer)
+            for layer, mixer in enumerate(config.mixers)
+        )
         self.norm = norm(config, config.hidden_size)
         self.head = nn.Linear(config.hidden_size, config.vocab_size, bias=False)
         self.tie()
@@ -51,21 +58,27 @@ class Decoder(nn.Module):
         if self.config.tied:
             self.head.weight = self.embed.weight
 
-    def forward(self, ids: Tensor, positions: Tensor, attend: Attend) -> Tensor:
+    def forward(
+        self, ids: Tensor, positions: Tensor, attend: Past, routes: Routes | None = None
+    ) -> Tensor:
         """Hidden vectors (..., hidden_size) after the final norm.
 
         `ids` and `positions` are int64 (...); a position counts from 0 within its own sequence.
+        `routes` takes down what the routers of experts said, for training.
         """
         x = self.embed(ids)  # (..., hidden_size)
         if self.config.embedding_scale != 1.0:
             x = x * torch.tensor(self.config.embedding_scale, dtype=x.dtype, device=x.device)
         if self.positions is not None:
             x = x + self.positions(positions)
-        turns = self._rotations(positions, x.dtype)
+        dtype = x.dtype
+        turns = self._rotations(positions, dtype)
+        if self.config.float32_residual:
+            x = x.float()
         for block in self.blocks:
-            x = block(x, turns, attend)
+            x = block(x, turns, attend, routes)
         hidden: Tensor = self.norm(x)
-        return hidden
+        return hidden.to(dtype)
 
     def logits(self, hidden: Tensor) -> Tensor:
         """float32 (..., vocab_size) from hidden vectors (..., hidden_size)."""
@@ -95,26 +108,66 @@ class Block(nn.Module):
 
     def __init__(self, config: ModelConfig, layer: int) -> None:
         super().__init__()
-        if config.mixers[layer] != "attention":
-            raise ArchitectureError(f"Layers of {config.mixers[layer]} are not built.")
+        self.sparse = config.has_experts(layer)
         self.attention_norm = norm(config, config.hidden_size)
         self.attention = Attention(config, layer)
         self.attention_post_norm = norm(config, config.hidden_size) if config.post_norms else None
         self.mlp_norm = norm(config, config.hidden_size)
-        self.mlp = GatedMLP(config) if config.gated else PlainMLP(config)
+        self.mlp = _mlp(config, layer)
         self.mlp_post_norm = norm(config, config.hidden_size) if config.post_norms else None
 
-    def forward(self, x: Tensor, turns: tuple[Rotation, Rotation] | None, attend: Attend) -> Tensor:
+    def forward(
+        self,
+        x: Tensor,
+        turns: tuple[Rotation, Rotation] | None,
+        attend: Attend,
+        routes: Routes | None = None,
+    ) -> Tensor:
         """(..., hidden_size) to the same."""
         update = self.attention(self.attention_norm(x), turns, attend)  # (..., hidden_size)
         if self.attention_post_norm is not None:
             update = self.attention_post_norm(update)
         x = x + update
-        update = self.mlp(self.mlp_norm(x))  # (..., hidden_size)
+        inner = self.mlp_norm(x)
+        update = self.mlp(inner, routes) if self.sparse else self.mlp(inner)  # (..., hidden_size)
         if self.mlp_post_norm is not None:
             update = self.mlp_post_norm(update)
         out: Tensor = x + update
         return out
+
+
+class RecurrentBlock(nn.Module):
+    """Mamba or Hyena, then the MLP where the model has any, each added to the residual stream."""
+
+    def __init__(self, config: ModelConfig, layer: int) -> None:
+        super().__init__()
+        self.sparse = config.has_experts(layer)
+        self.mixer_norm = norm(config, config.hidden_size)
+        self.mixer = build_mixer(config, layer)
+        has_mlp = config.intermediate_size > 0 or self.sparse
+        self.mlp_norm = norm(config, config.hidden_size) if has_mlp else None
+        self.mlp = _mlp(config, layer) if has_mlp else None
+
+    def forward(
+        self,
+        x: Tensor,
+        turns: tuple[Rotation, Rotation] | None,  # noqa: ARG002
+        past: Past,
+        routes: Routes | None = None,
+    ) -> Tensor:
+        """(..., hidden_size) to the same; `turns` are for blocks that attend."""
+        x = x + self.mixer(self.mixer_norm(x), past)
+        if self.mlp is None or self.mlp_norm is None:
+            return x
+        inner = self.mlp_norm(x)
+        out: Tensor = x + (self.mlp(inner, routes) if self.sparse else self.mlp(inner))
+        return out
+
+
+def _mlp(config: ModelConfig, layer: int) -> nn.Module:
+    if config.has_experts(layer):
+        return Experts(config, layer)
+    return GatedMLP(config) if config.gated else PlainMLP(config)
 
 
 class Attention(nn.Module):
@@ -127,9 +180,9 @@ class Attention(nn.Module):
         self.project = QKV(config)
         self.q_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
         self.k_norm = RMSNorm(config.head_dim, config.norm_eps) if config.qk_norm else None
-        self.output = nn.Linear(
-            config.heads * config.head_dim, config.hidden_size, bias=config.output_bias
-        )
+        width = config.heads * config.head_dim
+        self.inner_norm = norm(config, width) if config.inner_norms else None
+        self.output = linear(config, width, config.hidden_size, bias=config.output_bias)
 
     def forward(self, x: Tensor, turns: tuple[Rotation, Rotation] | None, attend: Attend) -> Tensor:
         """(..., hidden_size) to the same."""
@@ -139,8 +192,10 @@ class Attention(nn.Module):
         if turns is not None:
             turn = turns[self.windowed]
             q, k = rotate(q, turn), rotate(k, turn)
-        mixed = attend(self.layer, q, k, v)  # (..., heads, head_dim)
-        out: Tensor = self.output(mixed.flatten(-2))  # (..., hidden_size)
+        mixed = attend(self.layer, q, k, v).flatten(-2)  # (..., heads * head_dim)
+        if self.inner_norm is not None:
+            mixed = self.inner_norm(mixed)
+        out: Tensor = self.output(mixed)  # (..., hidden_size)
         return out
 
 
@@ -151,9 +206,9 @@ class QKV(nn.Module):
         super().__init__()
         self.heads, self.kv_heads, self.head_dim = config.heads, config.kv_heads, config.head_dim
         width, kv_width = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        self.q = nn.Linear(config.hidden_size, width, bias=config.qkv_bias)
-        self.k = nn.Linear(config.hidden_size, kv_width, bias=config.qkv_bias)
-        self.v = nn.Linear(config.hidden_size, kv_width, bias=config.qkv_bias)
+        self.q = linear(config, config.hidden_size, width, bias=config.qkv_bias)
+        self.k = linear(config, config.hidden_size, kv_width, bias=config.qkv_bias)
+        self.v = linear(config, config.hidden_size, kv_width, bias=config.qkv_bias)
 
     def forward(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(..., hidden_size) to q (..., heads, head_dim), k and v (..., kv_heads, head_dim)."""
@@ -161,47 +216,3 @@ class QKV(nn.Module):
         k = self.k(x).unflatten(-1, (self.kv_heads, self.head_dim))
         v = self.v(x).unflatten(-1, (self.kv_heads, self.head_dim))
         return q, k, v
-
-
-class GatedMLP(nn.Module):
-    """down(activation(gate(x)) * up(x))."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.activation = config.activation
-        self.gate_up = GateUp(config)
-        self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.mlp_bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., hidden_size) to the same."""
-        gate, up = self.gate_up(x)  # (..., intermediate_size) twice
-        out: Tensor = self.down(activate(self.activation, gate) * up)
-        return out
-
-
-class GateUp(nn.Module):
-    """The two projections of a gated MLP; `adapt` may put one fused matrix in its place."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.gate = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
-        self.up = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
-
-    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
-        """(..., hidden_size) to (..., intermediate_size) twice."""
-        return self.gate(x), self.up(x)
-
-
-class PlainMLP(nn.Module):
-    """down(activation(up(x)))."""
-
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        self.activation = config.activation
-        self.up = nn.Linear(config.hidden_size, config.intermediate_size, bias=config.mlp_bias)
-        self.down = nn.Linear(config.intermediate_size, config.hidden_size, bias=config.mlp_bias)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """(..., hidden_size) to the same."""
-        out: Tensor = self.down(activate(self.activation, self.up(x)))
-        return out

@@ -56,3 +56,5 @@ def activate(activation: Activation, x: Tensor) -> Tensor:
             return functional.gelu(x, approximate="tanh")
         case "relu":
             return functional.relu(x)
+        case "relu2":  # So et al. 2021
+            return functional.relu(x).square()

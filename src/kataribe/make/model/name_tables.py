@@ -1,7 +1,8 @@
 """What the parts of a decoder are called in files, family by family.
 
 Tables lead from a module of ours (`attention.project.q`, within its block) to the module of the
-file. A family without an entry in `HF_NAMES` has the names of `HFNames()`, which are Llama's.
+file; `*` stands for an expert's number. A family without an entry in `HF_NAMES`
+has the names of `HFNames()`, which are Llama's.
 """
 
 from __future__ import annotations
@@ -86,7 +87,44 @@ _GPT2 = HFNames(
     fused_qkv=True,
     turned=True,
 )
-HF_NAMES: Mapping[Family, HFNames] = {"gpt2": _GPT2, "gemma2": _GEMMA, "gemma3": _GEMMA}
+_MIXTRAL = HFNames(
+    block={
+        **_HF_BLOCK,
+        "mlp.router": "block_sparse_moe.gate",
+        "mlp.experts.*.gate_up.gate": "block_sparse_moe.experts.*.w1",
+        "mlp.experts.*.gate_up.up": "block_sparse_moe.experts.*.w3",
+        "mlp.experts.*.down": "block_sparse_moe.experts.*.w2",
+    }
+)
+_QWEN_MOE = HFNames(
+    block={
+        **_HF_BLOCK,
+        "mlp.router": "mlp.gate",
+        "mlp.experts.*.gate_up.gate": "mlp.experts.*.gate_proj",
+        "mlp.experts.*.gate_up.up": "mlp.experts.*.up_proj",
+        "mlp.experts.*.down": "mlp.experts.*.down_proj",
+        "mlp.shared.gate_up.gate": "mlp.shared_expert.gate_proj",
+        "mlp.shared.gate_up.up": "mlp.shared_expert.up_proj",
+        "mlp.shared.down": "mlp.shared_expert.down_proj",
+        "mlp.shared_gate": "mlp.shared_expert_gate",
+    }
+)
+_BITNET = HFNames(
+    block={
+        **_HF_BLOCK,
+        "attention.inner_norm": "self_attn.attn_sub_norm",
+        "mlp.inner_norm": "mlp.ffn_sub_norm",
+    }
+)
+HF_NAMES: Mapping[Family, HFNames] = {
+    "gpt2": _GPT2,
+    "gemma2": _GEMMA,
+    "gemma3": _GEMMA,
+    "mixtral": _MIXTRAL,
+    "qwen2moe": _QWEN_MOE,
+    "qwen3moe": _QWEN_MOE,
+    "bitnet": _BITNET,
+}
 """Families that differ from Llama's names."""
 
 
@@ -110,6 +148,14 @@ GGUF_BLOCK: Mapping[str, str] = {
     "mlp.up": "ffn_up",
     "mlp.down": "ffn_down",
     "mlp_post_norm": "post_ffw_norm",
+    "mlp.router": "ffn_gate_inp",
+    "mlp.experts.*.gate_up.gate": "ffn_gate_exps",
+    "mlp.experts.*.gate_up.up": "ffn_up_exps",
+    "mlp.experts.*.down": "ffn_down_exps",
+    "mlp.shared.gate_up.gate": "ffn_gate_shexp",
+    "mlp.shared.gate_up.up": "ffn_up_shexp",
+    "mlp.shared.down": "ffn_down_shexp",
+    "mlp.shared_gate": "ffn_gate_inp_shexp",
 }
 GGUF_FUSED = {f"attention.project.{part}": "attn_qkv" for part in "qkv"}
 GGUF_TOP = {

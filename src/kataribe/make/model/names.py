@@ -7,6 +7,7 @@ another order (q and k of Llama in GGUF), or less one (Gemma's norms in config.j
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -14,6 +15,8 @@ from kataribe.base.errors import FormatError
 from kataribe.make.model.config import ModelConfig
 from kataribe.make.model.name_tables import GGUF_BLOCK, GGUF_FUSED, GGUF_TOP, hf_names
 from kataribe.make.model.shapes import shapes
+
+_EXPERT = re.compile(r"experts\.(\d+)\.")
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,9 @@ class Place:
             None for all.
         fused: Rows of the whole fused tensor; 0 where it is not fused.
         turned: The file holds (in, out).
+        stack: Matrices of one shape in the fused tensor, one behind the other in a dimension of
+            its own (experts in GGUF); 0 where it is not so.
+        flat: The file has a matrix of one row as a vector.
         heads: Rows of each head are interleaved: first, middle, second, middle + 1, ...; 0 if not.
         offset: What the file's numbers lack.
     """
@@ -35,6 +41,8 @@ class Place:
     shape: tuple[int, ...]
     rows: tuple[int, int] | None = None
     fused: int = 0
+    stack: int = 0
+    flat: bool = False
     turned: bool = False
     heads: int = 0
     offset: float = 0.0
@@ -42,6 +50,10 @@ class Place:
     @property
     def source_shape(self) -> tuple[int, ...]:
         """The shape of the tensor in the file."""
+        if self.stack:
+            return (self.stack, *self.shape)
+        if self.flat:
+            return self.shape[1:]
         upright = (self.fused or self.shape[0], *self.shape[1:])
         return upright[::-1] if self.turned else upright
 
@@ -75,20 +87,37 @@ def gguf_places(config: ModelConfig, *, interleaved: bool, fused: bool) -> dict[
     for name, shape in shapes(config).items():
         module, leaf = name.rsplit(".", 1)
         source = _source(module, block, GGUF_TOP, "blk")
+        if ".mlp.experts." in module:
+            places[name] = _stacked(config, module, f"{source}.{leaf}", shape)
+            continue
         rows, whole = _fused_rows(config, module) if fused else (None, 0)
         heads = 0
         if interleaved and module.endswith(("project.q", "project.k")):
             heads = config.heads if module.endswith("q") else config.kv_heads
-        places[name] = Place(f"{source}.{leaf}", shape, rows=rows, fused=whole, heads=heads)
+        flat = module.endswith("shared_gate")
+        at = f"{source}.{leaf}"
+        places[name] = Place(at, shape, rows=rows, fused=whole, heads=heads, flat=flat)
     return places
+
+
+def _stacked(config: ModelConfig, module: str, source: str, shape: tuple[int, ...]) -> Place:
+    """One expert's matrix of all experts'."""
+    assert config.experts is not None
+    number = int(module.split(".")[4])  # blocks.LAYER.mlp.experts.NUMBER
+    count, rows = config.experts.count, shape[0]
+    span = (number * rows, (number + 1) * rows)
+    return Place(source, shape, rows=span, fused=count * rows, stack=count)
 
 
 def _source(module: str, block: Mapping[str, str], top: Mapping[str, str], layers: str) -> str:
     _, layer, rest = module.split(".", 2) if module.startswith("blocks.") else ("", "", module)
     table = block if layer else top
-    if rest not in table:
+    expert = _EXPERT.search(rest)
+    known = _EXPERT.sub("experts.*.", rest)
+    if known not in table:
         raise FormatError(f"Files of this family have no name for {module!r}. Use another family.")
-    return f"{layers}.{layer}.{table[rest]}" if layer else table[rest]
+    found = table[known].replace("*", expert.group(1)) if expert else table[known]
+    return f"{layers}.{layer}.{found}" if layer else found
 
 
 def _fused_rows(config: ModelConfig, module: str) -> tuple[tuple[int, int] | None, int]:

@@ -5,11 +5,11 @@ A test holds this list against the decoder itself, in every configuration.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from typing import TypeAlias
 
-from kataribe.base.errors import ArchitectureError
-from kataribe.make.model.config import Mixer, ModelConfig
+from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.mixer_shapes import mixer_shapes
 
 Shape: TypeAlias = tuple[int, ...]
 
@@ -29,21 +29,22 @@ def shapes(config: ModelConfig) -> dict[str, Shape]:
 
 
 def _block(config: ModelConfig, layer: int) -> Iterator[tuple[str, Shape]]:
-    yield from _norm(config, "attention_norm")
-    yield from _mixer(config, layer)
+    attends = config.mixers[layer] == "attention"
+    yield from _norm(config, "attention_norm" if attends else "mixer_norm")
+    if attends:
+        yield from _attention(config)
+    else:
+        yield from ((f"mixer.{name}", shape) for name, shape in mixer_shapes(config, layer))
     if config.post_norms:
         yield from _norm(config, "attention_post_norm")
-    yield from _norm(config, "mlp_norm")
-    yield from _mlp(config)
+    if config.has_experts(layer):
+        yield from _norm(config, "mlp_norm")
+        yield from _experts(config)
+    elif config.intermediate_size:
+        yield from _norm(config, "mlp_norm")
+        yield from _mlp(config, "mlp", config.intermediate_size)
     if config.post_norms:
         yield from _norm(config, "mlp_post_norm")
-
-
-def _mixer(config: ModelConfig, layer: int) -> Iterator[tuple[str, Shape]]:
-    parts = _MIXERS.get(config.mixers[layer])
-    if parts is None:
-        raise ArchitectureError(f"Layers of {config.mixers[layer]} are not built.")
-    return parts(config)
 
 
 def _attention(config: ModelConfig) -> Iterator[tuple[str, Shape]]:
@@ -54,26 +55,35 @@ def _attention(config: ModelConfig) -> Iterator[tuple[str, Shape]]:
     if config.qk_norm:
         yield "attention.q_norm.weight", (config.head_dim,)
         yield "attention.k_norm.weight", (config.head_dim,)
+    if config.inner_norms:
+        yield from _norm(config, "attention.inner_norm", width)
     yield from _linear("attention.output", config.hidden_size, width, bias=config.output_bias)
 
 
-_MIXERS: Mapping[Mixer, Callable[[ModelConfig], Iterator[tuple[str, Shape]]]] = {
-    "attention": _attention,
-}
-"""What a layer's mixer is made of."""
+def _mlp(config: ModelConfig, name: str, width: int) -> Iterator[tuple[str, Shape]]:
+    for part in ("gate_up.gate", "gate_up.up") if config.gated else ("up",):
+        yield from _linear(f"{name}.{part}", width, config.hidden_size, bias=config.mlp_bias)
+    if config.inner_norms:
+        yield from _norm(config, f"{name}.inner_norm", width)
+    yield from _linear(f"{name}.down", config.hidden_size, width, bias=config.mlp_bias)
 
 
-def _mlp(config: ModelConfig) -> Iterator[tuple[str, Shape]]:
-    hidden, inner = config.hidden_size, config.intermediate_size
-    for name in ("gate_up.gate", "gate_up.up") if config.gated else ("up",):
-        yield from _linear(f"mlp.{name}", inner, hidden, bias=config.mlp_bias)
-    yield from _linear("mlp.down", hidden, inner, bias=config.mlp_bias)
+def _experts(config: ModelConfig) -> Iterator[tuple[str, Shape]]:
+    spec = config.experts
+    assert spec is not None
+    yield "mlp.router.weight", (spec.count, config.hidden_size)
+    for expert in range(spec.count):
+        yield from _mlp(config, f"mlp.experts.{expert}", spec.width)
+    if spec.shared_width:
+        yield from _mlp(config, "mlp.shared", spec.shared_width)
+    if spec.shared_gate:
+        yield "mlp.shared_gate.weight", (1, config.hidden_size)
 
 
-def _norm(config: ModelConfig, name: str) -> Iterator[tuple[str, Shape]]:
-    yield f"{name}.weight", (config.hidden_size,)
+def _norm(config: ModelConfig, name: str, width: int = 0) -> Iterator[tuple[str, Shape]]:
+    yield f"{name}.weight", (width or config.hidden_size,)
     if config.norm == "layer":
-        yield f"{name}.bias", (config.hidden_size,)
+        yield f"{name}.bias", (width or config.hidden_size,)
 
 
 def _linear(name: str, rows: int, columns: int, *, bias: bool) -> Iterator[tuple[str, Shape]]:

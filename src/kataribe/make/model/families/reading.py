@@ -18,6 +18,7 @@ ACTIVATIONS: Mapping[str, Activation] = {
     "gelu_accurate": "gelu_tanh",
     "gelu_pytorch_tanh": "gelu_tanh",
     "relu": "relu",
+    "relu2": "relu2",
 }
 """Names in config.json; the four of the tanh approximation differ in rounding only."""
 ACTIVATION_NAMES: Mapping[Activation, str] = {
@@ -25,6 +26,7 @@ ACTIVATION_NAMES: Mapping[Activation, str] = {
     "gelu": "gelu",
     "gelu_tanh": "gelu_pytorch_tanh",
     "relu": "relu",
+    "relu2": "relu2",
 }
 
 

@@ -14,12 +14,13 @@ from typing import Any
 
 from kataribe.base.errors import ArchitectureError, FormatError
 from kataribe.make.model.config import Family, ModelConfig
-from kataribe.make.model.families import gpt2, rotary
+from kataribe.make.model.families import experts, gpt2, rotary, ternary
 from kataribe.make.model.families.layout import FamilyLayout
 from kataribe.make.model.fields import Fields
 
 LAYOUTS: Mapping[Family, FamilyLayout] = {
-    layout.family: layout for layout in (*gpt2.LAYOUTS, *rotary.LAYOUTS)
+    layout.family: layout
+    for layout in (*gpt2.LAYOUTS, *rotary.LAYOUTS, *experts.LAYOUTS, *ternary.LAYOUTS)
 }
 """Every family that is built here."""
 MODEL_TYPES: Mapping[str, Family] = {
@@ -45,7 +46,7 @@ _NEUTRAL = frozenset({
     "num_beam_groups", "diversity_penalty", "temperature", "top_k", "top_p", "typical_p",
     "repetition_penalty", "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
     "num_return_sequences", "return_dict_in_generate", "remove_invalid_values",
-    "decoder_start_token_id", "model_max_length",
+    "decoder_start_token_id", "model_max_length", "router_jitter_noise", "output_router_logits",
 })  # fmt: skip
 """Settings of training, of generation and of the writing program: no logit depends on them."""
 _NEUTRAL_PREFIXES = ("_", "unsloth", "transformers", "onnx", "torch")
