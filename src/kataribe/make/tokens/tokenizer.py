@@ -144,6 +144,17 @@ class Tokenizer:
             raise InputError("This tokenizer has no token that begins a text; set add_bos=False.")
         return [self.bos_id, *ids]
 
+    def encode_texts(self, texts: Sequence[str]) -> list[list[int]]:
+        """The ids of many texts that people wrote: no control tokens, nothing around them.
+
+        The library works on them without the interpreter lock, so threads may share the work.
+        """
+        literal = self._literal_knowing(())
+        own = {**self._file.inner_ids, **literal.ids}
+        checked = [_checked(text) for text in texts]
+        found = literal.inner.encode_batch_fast(checked, add_special_tokens=False)
+        return [_meant(each.ids, own) for each in found]
+
     def encode_prompt(
         self, text: str, *, special: bool = True, limit: int | None = None
     ) -> list[int]:
@@ -293,6 +304,11 @@ def _ids(inner: tokenizers.Tokenizer, text: str, own: Mapping[int, tuple[int, ..
         # `encode` keeps the interpreter to itself (1 MB: for 1 s), what encodes batches does not.
         # It works in the library's threads, so short texts would only wait there for long ones.
         ids = inner.encode_batch_fast([text], add_special_tokens=False)[0].ids
+    return _meant(ids, own)
+
+
+def _meant(ids: list[int], own: Mapping[int, tuple[int, ...]]) -> list[int]:
+    """The ids, those that only the library has replaced by what they stand for."""
     if not own or own.keys().isdisjoint(ids):
         return ids
     return [each for token_id in ids for each in own.get(token_id, (token_id,))]
