@@ -78,6 +78,8 @@ WITH_TORCH = frozenset(
         "run.inference.embedding.runner",
         "run.inference.kv_cache",
         "run.inference.runner",
+        "run.inference.source_attention",
+        "run.inference.source_runner",
         "run.inference.torch_load",
     }
 )

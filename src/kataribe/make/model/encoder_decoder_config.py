@@ -58,6 +58,11 @@ class StackConfig:
         return self.heads
 
     @property
+    def mixers(self) -> tuple[str, ...]:
+        """How each layer mixes tokens."""
+        return ("attention",) * self.layers
+
+    @property
     def scale(self) -> float:
         """Multiplies q . k."""
         return float(self.query_scalar**-0.5)

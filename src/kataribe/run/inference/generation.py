@@ -119,7 +119,9 @@ class Generation:
         reads = request.scores_prompt or request.rows
         score_from = max(request.score_from - 1, 0) if reads else None
         prompt = np.array(request.ids, dtype=np.int64)
-        sequence = Sequence((next(_arrivals), 0), prompt, Plan(self.end, score_from, request.source))
+        sequence = Sequence(
+            (next(_arrivals), 0), prompt, Plan(self.end, score_from, request.source)
+        )
         self.choices.append(Choice(self, 0, sequence))
 
     def fork(self) -> list[Choice]:

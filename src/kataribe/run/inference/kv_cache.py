@@ -6,30 +6,55 @@ import math
 import mmap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kataribe.make.model.config import ModelConfig
 from kataribe.run.inference.step import Slice
 
 
+class CacheShape(Protocol):
+    """The sizes of a model (or of one of its stacks) that a cache must know."""
+
+    @property
+    def mixers(self) -> Sequence[str]:
+        """How each layer mixes tokens; those of "attention" keep keys and values."""
+        ...
+
+    @property
+    def kv_heads(self) -> int:
+        """Key and value heads of each."""
+        ...
+
+    @property
+    def head_dim(self) -> int:
+        """Values per head."""
+        ...
+
+
 class PagedCache:
-    """Keys and values of all layers, each (layers, places, kv_heads, head_dim).
+    """Keys and values of all layers of attention, each (layers, places, kv_heads, head_dim).
 
     A block is a run of `block_size` places. All begin as zeros, because what a mask hides is still
     multiplied by 0, and whatever was in memory before might be no number.
     """
 
     def __init__(
-        self, config: ModelConfig, blocks: int, block_size: int, dtype: torch.dtype, device: str
+        self, config: CacheShape, blocks: int, block_size: int, dtype: torch.dtype, device: str
     ) -> None:
-        shape = (config.layers, blocks * block_size, config.kv_heads, config.head_dim)
+        attending = config.mixers.count("attention")
+        shape = (attending, blocks * block_size, config.kv_heads, config.head_dim)
         self.keys, self.values = _zeros(shape, dtype, device), _zeros(shape, dtype, device)
-        self.layers = list(zip(self.keys.unbind(0), self.values.unbind(0), strict=True))
-        """(keys, values) of each layer, (places, kv_heads, head_dim) each."""
+        kept = zip(self.keys.unbind(0), self.values.unbind(0), strict=True)
+        none = self.keys.new_empty(0, *shape[2:])
+        self.layers = [
+            next(kept) if mixer == "attention" else (none, none) for mixer in config.mixers
+        ]
+        """(keys, values) of each layer, (places, kv_heads, head_dim) each; places are 0 where the
+        layer does not attend."""
         self.by_head = [
             (keys.transpose(0, 1)[None], values.transpose(0, 1)[None])
             for keys, values in self.layers
@@ -54,7 +79,7 @@ def _zeros(shape: tuple[int, ...], dtype: torch.dtype, device: str) -> Tensor:
     Small pages are asked for: a first prompt writes a little into every layer's pool, and with
     pages of 2 MiB that took 0.9 s and 120 MB for 40 tokens of a small model.
     """
-    if torch.device(device).type != "cpu":
+    if torch.device(device).type != "cpu" or not math.prod(shape):
         return torch.zeros(shape, dtype=dtype, device=device)
     pages = mmap.mmap(-1, math.prod(shape) * dtype.itemsize)
     if hasattr(mmap, "MADV_NOHUGEPAGE"):
