@@ -122,13 +122,18 @@ def check_name(name: str) -> str:
     return name
 
 
-def find_corpus(corpora: Path, name: str) -> Corpus:
-    """The corpus of that name; `NotFoundError` names those that there are."""
-    check_name(name)
-    if not (corpora / name).is_dir():
+def find_corpus_folder(corpora: Path, name: str) -> Path:
+    """The folder of that name; `NotFoundError` names those that there are."""
+    folder = corpora / check_name(name)
+    if not folder.is_dir():
         known = ", ".join(list_corpora(corpora)) or "none yet; `kataribe corpus make` makes one"
         raise NotFoundError(f"There is no corpus {name!r}. There are: {known}.", param="corpus")
-    return open_corpus(corpora / name)
+    return folder
+
+
+def find_corpus(corpora: Path, name: str) -> Corpus:
+    """The corpus of that name; `NotFoundError` or `FormatError`."""
+    return open_corpus(find_corpus_folder(corpora, name))
 
 
 def list_corpora(corpora: Path) -> list[str]:
@@ -140,7 +145,4 @@ def list_corpora(corpora: Path) -> list[str]:
 
 def remove_corpus(corpora: Path, name: str) -> None:
     """Removes a corpus, also a damaged one; `NotFoundError` when there is none."""
-    path = corpora / check_name(name)
-    if not path.is_dir():
-        find_corpus(corpora, name)
-    shutil.rmtree(path)
+    shutil.rmtree(find_corpus_folder(corpora, name))

@@ -31,17 +31,18 @@ class Filter:
 SHORTEST = 100
 """Characters; Gopher asks for 50 words, some 250 characters of English or 100 of Japanese."""
 _GENERATED = re.compile(
-    r"(?:auto[- ]?(?:matically )?generated|generated (?:by|from|file)|do not (?:edit|modify)"
-    r"|machine[- ]generated|自動生成)",
-    re.IGNORECASE,
+    r"auto[- ]?generated|(?:automatically|machine)[- ]generated|do not (?:edit|modify)\b|自動生成"
+    r"|generated (?:from|by|with) ['\"]?[\w./\\-]+\.(?:txt|py|pl|c|h|in|xml|json|proto|y|g|asdl)\b"
+    r"|^\W*(?:(?:this )?(?:file|code) (?:is |was )?)?generated (?:by|from|on)\b",
+    re.IGNORECASE | re.MULTILINE,
 )
-_BOILERPLATE = re.compile(
-    r"all rights reserved|terms of (?:use|service)|privacy policy|cookie|javascript (?:is|must)"
-    r"|lorem ipsum|subscribe|log ?in|sign (?:in|up)|copyright ©|©|click here|skip to content"
-    r"|無断転載|利用規約|プライバシーポリシー|個人情報保護|ログイン|会員登録|お問い合わせ|サイトマップ"
-    r"|ページの先頭|JavaScriptを有効",
-    re.IGNORECASE,
-)
+_STOCK_PHRASES = (
+    "all rights reserved", "terms of use", "terms of service", "privacy policy", "cookie",
+    "javascript is", "javascript must", "lorem ipsum", "subscribe", "log in", "login", "sign in",
+    "sign up", "copyright ©", "click here", "skip to content", "無断転載", "利用規約",
+    "プライバシーポリシー", "個人情報保護", "ログイン", "会員登録", "お問い合わせ", "サイトマップ",
+    "ページの先頭", "javascriptを有効",
+)  # fmt: skip
 _LICENCE = re.compile(r"licen[cs]e|copyright|spdx|著作権|ライセンス", re.IGNORECASE)
 _COMMENT = re.compile(r"^\s*(?:#|//|/\*|\*|--|;|%).*$", re.MULTILINE)
 _BASE64 = re.compile(r"[A-Za-z0-9+/=]{2000,}")
@@ -80,9 +81,12 @@ def _repeats_windows(facts: Facts) -> bool:
 def _is_boilerplate(facts: Facts) -> bool:
     if facts.is_code:
         return False
+    there = [phrase for phrase in _STOCK_PHRASES if phrase in facts.compared]
+    if not there:
+        return False
     filled = [line for line in facts.lines if line.strip()]
-    stock = sum(1 for line in filled if len(line) < 200 and _BOILERPLATE.search(line))
-    return stock > 0.3 * len(filled) and stock * 200 > len(facts.text) * 0.3
+    stock = sum(1 for line in filled if len(line) < 200 and any(p in line.lower() for p in there))
+    return stock > 0.3 * len(filled)
 
 
 def _is_generated(facts: Facts) -> bool:

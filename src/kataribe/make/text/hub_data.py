@@ -1,8 +1,8 @@
 """`hf:OWNER/NAME[:split]`: a data set of the Hugging Face hub, its Parquet or JSON lines files.
 
-`HF_ENDPOINT` names another server, or a folder laid out `datasets/OWNER/NAME/FILE`; `HF_TOKEN` opens
-gated data sets. Files are kept by commit, so the same data set is fetched once; a download that
-broke off goes on where it stopped.
+`HF_ENDPOINT` names another server, or a folder laid out `datasets/OWNER/NAME/FILE`; `HF_TOKEN`
+opens gated data sets. Files are kept by commit, so the same data set is fetched once; a download
+that broke off goes on where it stopped.
 """
 
 from __future__ import annotations

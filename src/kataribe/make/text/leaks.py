@@ -121,10 +121,11 @@ def find_leaks(train: Path, valid: Path, near: float = 0.8) -> LeakReport:
     Memory: about 1.5 kB for each validation document; training documents come and go.
     """
     held = _Held.of(valid, near)
-    count = 0
-    for count, document in enumerate(read_documents(train), start=1):
+    documents = 0
+    for document in read_documents(train):
+        documents += 1
         held.meet(document.id, comparable(document.text))
-    return held.report(count, near)
+    return held.report(documents, near)
 
 
 @dataclass
@@ -222,10 +223,9 @@ class _Held:
         found = np.bincount(self.owners[self.found], minlength=len(self.ids))
         for number, holder in self.holders.items():
             share = found[number] / sampled[number]
-            if number not in self.leaks and sampled[number] >= _FEWEST_WINDOWS:
-                if share >= CONTAINED:
-                    leak = Leak(self.ids[number], holder, "contained", float(share))
-                    self.leaks[number] = leak
+            enough = sampled[number] >= _FEWEST_WINDOWS and share >= CONTAINED
+            if enough and number not in self.leaks:
+                self.leaks[number] = Leak(self.ids[number], holder, "contained", float(share))
         order = {"exact": 0, "near": 1, "contained": 2}
         return LeakReport(
             leaks=tuple(sorted(self.leaks.values(), key=lambda leak: order[leak.kind])),

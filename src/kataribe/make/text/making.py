@@ -106,7 +106,7 @@ class Making:
                 training, splits = kept, {"valid": self._own_validation()}
             else:
                 valid = choose_validation(
-                    spill.hashes[:, 0], duplicates.near, spill.bytes, kept, self._choices
+                    spill.hashes[:, 0], duplicates.near, spill.text_bytes, kept, self._choices
                 )
                 training = kept & ~valid
                 splits = {"valid": write_split(spill, valid, self._folder / VALID)}
@@ -203,7 +203,7 @@ class Making:
             ("exact_duplicate", "the same text, white space and case aside", exact, found.exact),
             (
                 "near_duplicate",
-                f"estimated Jaccard similarity of 8-character windows at least {self._choices.near}",
+                f"estimated Jaccard similarity of 8-character windows from {self._choices.near}",
                 near,
                 found.near,
             ),

@@ -91,7 +91,8 @@ _SILENT = frozenset(
     ]
 )
 _MDOC = re.compile(
-    r"\b(?:Nm|Fl|Ar|Op|Cm|Pa|Xr|Sq|Dq|Ql|Em|Sy|Li|Ev|Va|Fn|Fa|Ft|Ns|Oo|Oc|Po|Pc|No|Dv|Er|Ic|In|Ox|Nx|Fx|Bx|Tn|Pq|Aq|Ap)\b ?"
+    r"\b(?:Nm|Fl|Ar|Op|Cm|Pa|Xr|Sq|Dq|Ql|Em|Sy|Li|Ev|Va|Fn|Fa|Ft|Ns|Oo|Oc|Po|Pc|No|Dv|Er|Ic|In"
+    r"|Ox|Nx|Fx|Bx|Tn|Pq|Aq|Ap)\b ?"
 )
 
 

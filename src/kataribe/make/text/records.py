@@ -58,7 +58,7 @@ def read_parquet(path: Path, label: str, reading: Reading) -> Iterator[Raw]:
     for a column that is not there.
     """
     try:
-        import pyarrow as arrow
+        import pyarrow as pa
         from pyarrow import parquet
     except ImportError:
         raise UnsupportedError(
@@ -76,7 +76,7 @@ def read_parquet(path: Path, label: str, reading: Reading) -> Iterator[Raw]:
             for record in batch.to_pylist():
                 number += 1
                 yield from _from_record(record, f"{label}:{number}", reading)
-    except arrow.ArrowException as error:
+    except pa.ArrowException as error:
         raise FormatError(
             f"{path} is no Parquet file, or it is damaged: {str(error).splitlines()[0]}"
         ) from None

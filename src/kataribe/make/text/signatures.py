@@ -36,7 +36,7 @@ def signature(codes: Numbers) -> Signature:
 
 def likeness(left: Signature, right: Signature) -> NDArray[np.float64]:
     """Estimated Jaccard similarity of the rows of two `(rows, 128)` arrays."""
-    return np.mean(left == right, axis=-1, dtype=np.float64)
+    return np.asarray(np.mean(left == right, axis=-1, dtype=np.float64))
 
 
 def rows_per_band(threshold: float) -> int:

@@ -74,7 +74,7 @@ class Spill:
         return np.frombuffer(self._hashes, np.uint64).reshape(-1, 2)
 
     @property
-    def bytes(self) -> NDArray[np.int64]:
+    def text_bytes(self) -> NDArray[np.int64]:
         """Bytes of each text in UTF-8, `(documents,)`."""
         return np.frombuffer(self._bytes, np.uint32).astype(np.int64)
 

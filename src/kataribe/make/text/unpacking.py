@@ -164,7 +164,7 @@ def _tar_members(stream: IO[bytes], path: Path, size: int) -> Iterator[tuple[str
     try:
         with tarfile.open(fileobj=stream, mode="r|") as archive:
             for info in archive:
-                archive.members = []  # else it keeps every header until the end
+                archive.members.clear()  # type: ignore[attr-defined] # it keeps every header
                 if not info.isfile():
                     continue
                 check_member(str(path), info.name)
@@ -193,7 +193,7 @@ def _deb_stream(path: Path) -> Iterator[IO[bytes]]:
     with process:
         assert process.stdout is not None  # both are pipes
         assert process.stderr is not None
-        bounded = Bounded(cast(IO[bytes], process.stdout), str(path), path.stat().st_size)
+        bounded = Bounded(process.stdout, str(path), path.stat().st_size)
         try:
             if not (buffered := io.BufferedReader(bounded, 1 << 16)).peek(1):
                 words = process.stderr.read(2000).decode("utf-8", "replace").split("\n")[0]

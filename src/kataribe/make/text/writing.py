@@ -104,7 +104,7 @@ def write_split(spill: Spill, chosen: NDArray[np.bool_], path: Path) -> Written:
                 written.add_line(line)
         written.finish()
     written.characters = int(spill.characters[chosen].sum())
-    written.text_bytes = int(spill.bytes[chosen].sum())
+    written.text_bytes = int(spill.text_bytes[chosen].sum())
     written.languages = Counter(spill.languages(chosen))
     return written
 

@@ -1,0 +1,1 @@
+"""`kataribe corpus`: text to train on."""

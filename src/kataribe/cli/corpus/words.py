@@ -1,0 +1,49 @@
+"""What a corpus's card says, in lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from kataribe.cli.output import size
+
+
+def kept_lines(card: dict[str, Any]) -> Iterator[str]:
+    """Training and validation: documents, characters, bytes, languages."""
+    for name, words in (("train", "training"), ("valid", "validation")):
+        told = card["splits"][name]
+        languages = ", ".join(f"{key} {count:,}" for key, count in told["languages"].items())
+        yield (
+            f"{words:<11} {told['documents']:>9,} documents  {told['characters']:>13,} characters  "
+            f"{size(told['text_bytes']):>8}  {languages}"
+        )
+
+
+def encodings_line(card: dict[str, Any]) -> str | None:
+    """The encodings, when there were others than UTF-8."""
+    found = card["read"]["encodings"]
+    if not set(found) - {"utf-8", "ascii"}:
+        return None
+    counts = ", ".join(f"{name} {count:,}" for name, count in found.items())
+    replaced = card["read"]["replaced_characters"]
+    broken = f"; {replaced:,} places could not be decoded" if replaced else ""
+    return f"Encodings of the files: {counts}{broken}."
+
+
+def dropped_lines(card: dict[str, Any], *, samples: bool) -> Iterator[str]:
+    """What was dropped and passed over, with samples."""
+    for name, told in card["dropped"].items():
+        yield (
+            f"{name}: {told['documents']:,} texts, {told['characters']:,} characters "
+            f"({told['reason']})"
+        )
+        for each in told["samples"] if samples else ():
+            note = f" ({each['note']})" if "note" in each else ""
+            yield f"    {each['id']}{note}"
+            yield f"        {' '.join(each['text'].split())[:160]}"
+    for reason, told in card["read"]["skipped"].items():
+        yield f"passed over, {reason}: {told['count']:,}"
+        if samples:
+            shown = ", ".join(told["names"][:5])
+            more = ", ..." if told["count"] > 5 else ""
+            yield f"    {shown}{more}"
