@@ -54,6 +54,17 @@ class GGUFSettings:
     tensors: Mapping[str, Floats]
 
 
+def architecture_of(config: ModelConfig) -> str:
+    """llama.cpp's name for the model; `ArchitectureError` for a family that it is not told of."""
+    architecture = ARCHITECTURE_OF.get(config.family)
+    if architecture is None:
+        raise ArchitectureError(
+            f"A {config.family} model cannot be exported to GGUF; those of the families "
+            f"{', '.join(ARCHITECTURE_OF)} can. Export a Hugging Face folder instead."
+        )
+    return architecture
+
+
 def config_to_gguf(config: ModelConfig, parameters: frozenset[str]) -> GGUFSettings:
     """The keys with which llama.cpp builds the same model.
 
@@ -66,12 +77,7 @@ def config_to_gguf(config: ModelConfig, parameters: frozenset[str]) -> GGUFSetti
         ArchitectureError: llama.cpp does not build such a model; the message names what it
             cannot say.
     """
-    architecture = ARCHITECTURE_OF.get(config.family)
-    if architecture is None:
-        raise ArchitectureError(
-            f"A {config.family} model cannot be exported to GGUF; those of the families "
-            f"{', '.join(ARCHITECTURE_OF)} can. Export a Hugging Face folder instead."
-        )
+    architecture = architecture_of(config)
     _refuse_unread(config)
     keys = {**_sizes(config), **_attention(config)}
     tensors: dict[str, Floats] = {}

@@ -20,7 +20,7 @@ from kataribe.files.ggml_blocks import BLOCK, packed_size, quantize
 from kataribe.files.ggml_groups import Bytes
 from kataribe.files.gguf_writer import DeferredTensor
 from kataribe.make.model.checkpoint import Checkpoint
-from kataribe.make.model.gguf_config import GGUFSettings, config_to_gguf
+from kataribe.make.model.gguf_config import GGUFSettings, architecture_of, config_to_gguf
 from kataribe.make.model.names import Place, gguf_places
 from kataribe.make.model.sources import SourceTensor
 
@@ -65,6 +65,7 @@ def gguf_content(checkpoint: Checkpoint, kind: str) -> GGUFContent:
         known = ", ".join(name.lower() for name in FILE_TYPES)
         raise InputError(f"A GGUF file cannot be of kind {kind.lower()}; choose {known}.")
     config = checkpoint.config
+    architecture_of(config)  # before its parts are looked for
     places = gguf_places(
         config, interleaved=config.family in ("llama", "mistral"), fused=config.family == "gpt2"
     )
