@@ -39,6 +39,14 @@ class Fields:
         """The setting is there and not null."""
         return self._values.get(self._prefix + name) is not None
 
+    def is_text(self, name: str) -> bool:
+        """The setting is there, and a text."""
+        return isinstance(self._values.get(self._prefix + name), str)
+
+    def pass_over(self, names: Iterable[str]) -> None:
+        """Takes note that these may say anything: no answer depends on them."""
+        self._read.update(self._prefix + name for name in names)
+
     def integer(self, name: str, default: Any = _REQUIRED, *, alias: str = "") -> int:
         """A whole number of at least 0."""
         value = self._get(name, default, alias)

@@ -136,6 +136,8 @@ def _canonical(name: str, config: ModelConfig) -> str:
             rest = name.removeprefix(prefix)
             return rest if rest.startswith("lm_head.") else f"model.{rest}"
     prefix = hf_names(config.family).prefix
+    if prefix == "backbone.":  # Mamba's own program called it so
+        name = re.sub(r"^(backbone\.)?embedding\.", "backbone.embeddings.", name)
     return name if name.startswith((prefix, "lm_head.")) else prefix + name
 
 

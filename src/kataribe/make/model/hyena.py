@@ -45,7 +45,7 @@ class Hyena(nn.Module):
         """(..., hidden_size) to the same."""
         x = accepted(self.input, x)
         read = past.recur(self.layer, self.input(x), self)
-        out: Tensor = self.output(read.to(x.dtype))
+        out: Tensor = self.output(accepted(self.output, read))
         return out
 
     def start(self, rows: int, like: Tensor) -> State:

@@ -56,6 +56,7 @@ def load_model(
         if name == "head" and source is None:
             source = tensors["embed.weight"]
         if source is None:
+            _fill(module, name, tensors, dtype, device)  # parameters that no weight goes with
             continue
         replacement: nn.Module | None = None
         if isinstance(module, nn.Linear) and linear is not None:

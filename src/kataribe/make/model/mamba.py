@@ -50,7 +50,8 @@ class Mamba(nn.Module):
         x = accepted(self.input, x)
         inward, gate = self.input(x).chunk(2, dim=-1)  # (..., width) twice
         read = past.recur(self.layer, inward, self)
-        out: Tensor = self.output((read * functional.silu(gate.float())).to(x.dtype))
+        gated = read * functional.silu(gate.float())
+        out: Tensor = self.output(accepted(self.output, gated))
         return out
 
     def start(self, rows: int, like: Tensor) -> State:

@@ -40,7 +40,8 @@ class Mamba2(nn.Module):
         every = self.input(x)
         width = self.spec.width
         read = past.recur(self.layer, every[..., width:], self)
-        out: Tensor = self.output(self.norm(read, every[..., :width]).to(x.dtype))
+        normed = self.norm(read, every[..., :width])
+        out: Tensor = self.output(accepted(self.output, normed))
         return out
 
     def start(self, rows: int, like: Tensor) -> State:

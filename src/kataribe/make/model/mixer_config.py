@@ -11,6 +11,9 @@ from kataribe.make.model.checks import count, finite, one_of
 
 Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh", "relu"]
 
+MOST_FILTER_LAYERS = 16
+"""Of a Hyena filter's network; four are usual."""
+
 
 @dataclass(frozen=True)
 class MambaSpec:
@@ -138,6 +141,10 @@ class HyenaSpec:
     def __post_init__(self) -> None:
         for name in ("order", "kernel", "features", "filter_width", "filter_layers"):
             count(f"hyena {name}", getattr(self, name))
+        if self.filter_layers > MOST_FILTER_LAYERS:
+            raise FormatError(
+                f"hyena filter_layers is {self.filter_layers}; at most {MOST_FILTER_LAYERS}."
+            )
         if self.order < 2:
             raise FormatError(f"hyena order is {self.order}; at least 2 are needed.")
         if self.features < 3 or self.features % 2 == 0:

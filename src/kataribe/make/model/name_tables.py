@@ -11,6 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from kataribe.make.model.config import Family
+from kataribe.make.model.mixer_config import MOST_FILTER_LAYERS
 
 _HF_BLOCK: Mapping[str, str] = {
     "attention_norm": "input_layernorm",
@@ -116,6 +117,54 @@ _BITNET = HFNames(
         "mlp.inner_norm": "mlp.ffn_sub_norm",
     }
 )
+_MAMBA_PARTS = {
+    "": "",
+    ".input": ".in_proj",
+    ".conv": ".conv1d",
+    ".select": ".x_proj",
+    ".step": ".dt_proj",
+    ".norm": ".norm",
+    ".output": ".out_proj",
+}
+_MAMBA = HFNames(
+    block={"mixer_norm": "norm"}
+    | {f"mixer{ours}": f"mixer{theirs}" for ours, theirs in _MAMBA_PARTS.items()},
+    top={"embed": "backbone.embeddings", "norm": "backbone.norm_f", "head": "lm_head"},
+    layers="backbone.layers",
+    prefix="backbone.",
+)
+_JAMBA = HFNames(
+    block={name: part for name, part in _HF_BLOCK.items() if name.startswith("attention")}
+    | {f"mixer{ours}": f"mamba{theirs}" for ours, theirs in _MAMBA_PARTS.items()}
+    | {
+        "mixer_norm": "input_layernorm",
+        "mixer.step_norm": "mamba.dt_layernorm",
+        "mixer.b_norm": "mamba.b_layernorm",
+        "mixer.c_norm": "mamba.c_layernorm",
+        "mlp_norm": "pre_ff_layernorm",
+        "mlp.gate_up.gate": "feed_forward.gate_proj",
+        "mlp.gate_up.up": "feed_forward.up_proj",
+        "mlp.down": "feed_forward.down_proj",
+        "mlp.router": "feed_forward.router",
+        "mlp.experts.*.gate_up.gate": "feed_forward.experts.*.gate_proj",
+        "mlp.experts.*.gate_up.up": "feed_forward.experts.*.up_proj",
+        "mlp.experts.*.down": "feed_forward.experts.*.down_proj",
+    },
+    top={**_HF_TOP, "norm": "model.final_layernorm"},
+)
+_OWN_MIXER = (
+    "", ".input", ".conv", ".select", ".step", ".step_norm", ".b_norm", ".c_norm", ".norm",
+    ".output", ".filter", ".filter.last",
+    *(f".filter.layers.{number}" for number in range(MOST_FILTER_LAYERS + 1)),
+)  # fmt: skip
+_OWN = HFNames(
+    block={**_GEMMA.block, **_QWEN_MOE.block, **_BITNET.block}
+    | {"attention_post_norm": "attention_post_norm", "mlp_post_norm": "mlp_post_norm"}
+    | {"mlp.shared.inner_norm": "mlp.shared_expert.ffn_sub_norm"}
+    | {"mlp.experts.*.inner_norm": "mlp.experts.*.ffn_sub_norm"}
+    | {f"mixer{name}": f"mixer{name}" for name in ("_norm", *_OWN_MIXER)},
+    top={**_HF_TOP, "positions": "model.embed_positions"},
+)
 HF_NAMES: Mapping[Family, HFNames] = {
     "gpt2": _GPT2,
     "gemma2": _GEMMA,
@@ -124,6 +173,10 @@ HF_NAMES: Mapping[Family, HFNames] = {
     "qwen2moe": _QWEN_MOE,
     "qwen3moe": _QWEN_MOE,
     "bitnet": _BITNET,
+    "mamba": _MAMBA,
+    "mamba2": _MAMBA,
+    "jamba": _JAMBA,
+    "kataribe": _OWN,
 }
 """Families that differ from Llama's names."""
 

@@ -19,7 +19,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from kataribe.make.model.config import AttentionSpec, ModelConfig
+from kataribe.make.model.recurrence import Recurrence
 from kataribe.run.inference.kv_cache import CausalMasks, PagedCache, Places, places_of
+from kataribe.run.inference.states import StateStep
 from kataribe.run.inference.step import StepBatch
 
 CHUNK_ROWS = 128
@@ -67,22 +69,25 @@ class PagedAttention:
         self.cache = cache
         self.specs = [config.attention(layer) for layer in range(config.layers)]
         self.heads, self.kv_heads, self.head_dim = config.heads, config.kv_heads, config.head_dim
-        self.group = config.heads // config.kv_heads
+        self.group = config.heads // max(1, config.kv_heads)  # 0 where no layer attends
         self.masks = CausalMasks(CHUNK_ROWS, cache.dtype, cache.device)
 
-    def step(self, batch: StepBatch) -> PagedAttend:
-        """The `attend` of one step."""
-        return PagedAttend(self, batch)
+    def step(self, batch: StepBatch, states: StateStep | None = None) -> PagedAttend:
+        """The past of one step."""
+        return PagedAttend(self, batch, states)
 
 
 class PagedAttend:
-    """The `attend` of one step; see `kataribe.make.model.attention.Attend`.
+    """The past of one step; see `kataribe.make.model.past.Past`.
 
     q, k, v are (tokens, heads, head_dim), all tokens of the step in the order of its slices.
     """
 
-    def __init__(self, common: PagedAttention, batch: StepBatch) -> None:
+    def __init__(
+        self, common: PagedAttention, batch: StepBatch, states: StateStep | None = None
+    ) -> None:
         self._common = common
+        self._states = states
         size, device = common.cache.block_size, common.cache.device
         written: list[NDArray[np.int64]] = []
         single: list[tuple[int, Places]] = []
@@ -136,6 +141,11 @@ class PagedAttend:
             else:
                 out.index_copy_(0, group.rows, found)
         return out
+
+    def recur(self, layer: int, x: Tensor, recurrence: Recurrence) -> Tensor:
+        """See `Past`; x is (tokens, width)."""
+        assert self._states is not None, "the runner keeps states for models with such layers"
+        return self._states.recur(layer, x, recurrence)
 
     def _read(self, spec: AttentionSpec, chunk: _Rows, layer: int, q: Tensor) -> Tensor:
         """(rows, heads, head_dim) of the tokens of one sequence."""

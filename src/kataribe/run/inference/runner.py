@@ -9,8 +9,10 @@ import torch
 from numpy.typing import NDArray
 
 from kataribe.make.model.decoder import Decoder
+from kataribe.make.model.mixers import recurrent_mixers
 from kataribe.run.inference.attention import PagedAttention
 from kataribe.run.inference.kv_cache import PagedCache
+from kataribe.run.inference.states import MOST_SEQUENCES, StateStep, StateStore
 from kataribe.run.inference.step import StepBatch
 
 
@@ -23,6 +25,7 @@ class TorchRunner:
         block_size: Tokens in each.
         device: Where everything is.
         dtype: Of keys and values; None for the type of the model's hidden vectors.
+        sequences: Of a model with recurrent layers, how many may have a state.
     """
 
     def __init__(
@@ -33,6 +36,7 @@ class TorchRunner:
         block_size: int,
         device: str = "cpu",
         dtype: torch.dtype | None = None,
+        sequences: int = MOST_SEQUENCES,
     ) -> None:
         self._model = model
         self._device = device
@@ -41,11 +45,13 @@ class TorchRunner:
             cache = PagedCache(
                 model.config, blocks, block_size, dtype or model.embed(first).dtype, device
             )
+            mixers = {mixer.layer: mixer for mixer in recurrent_mixers(model)}
+            self._states = StateStore(mixers, sequences, cache.keys) if mixers else None
         self._attention = PagedAttention(model.config, cache)
         self.vocab_size = model.config.vocab_size
         self.block_size = block_size
         self.blocks = blocks
-        self.reuses_prefixes = True
+        self.reuses_prefixes = self._states is None
 
     @torch.inference_mode()
     def run(self, batch: StepBatch) -> list[NDArray[np.float32]]:
@@ -54,11 +60,14 @@ class TorchRunner:
         positions = np.concatenate(
             [np.arange(part.start, part.start + len(part.ids)) for part in batch.slices]
         )
+        states = None if self._states is None else StateStep(self._states, batch)
         hidden = self._model(
             torch.from_numpy(ids).to(self._device),
             torch.from_numpy(positions).to(self._device),
-            self._attention.step(batch),
+            self._attention.step(batch, states),
         )
+        if states is not None:
+            states.done()
         wanted, counts = _wanted(batch)
         if not wanted:
             return [np.empty((0, self.vocab_size), np.float32) for _ in counts]
@@ -68,13 +77,15 @@ class TorchRunner:
         return np.split(logits, np.cumsum(counts)[:-1])
 
     def copy_blocks(self, pairs: Sequence[tuple[int, int]]) -> None:
-        """Copies whole blocks, each pair from source to target."""
+        """Copies whole blocks, each pair from source to target, and states with first ones."""
         with torch.inference_mode():
             self._attention.cache.copy(pairs)
+            if self._states is not None:
+                self._states.copy(pairs)
 
     def close(self) -> None:
         """Gives model and cache back."""
-        del self._model, self._attention
+        del self._model, self._attention, self._states
 
 
 def _wanted(batch: StepBatch) -> tuple[list[int], list[int]]:

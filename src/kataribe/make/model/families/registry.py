@@ -14,14 +14,17 @@ from typing import Any
 
 from kataribe.base.errors import ArchitectureError, FormatError
 from kataribe.make.model.config import Family, ModelConfig
-from kataribe.make.model.families import experts, gpt2, rotary, ternary
+from kataribe.make.model.families import experts, gpt2, own, recurrent, rotary, ternary
 from kataribe.make.model.families.layout import FamilyLayout
 from kataribe.make.model.fields import Fields
 
 LAYOUTS: Mapping[Family, FamilyLayout] = {
     layout.family: layout
-    for layout in (*gpt2.LAYOUTS, *rotary.LAYOUTS, *experts.LAYOUTS, *ternary.LAYOUTS)
-}
+    for layout in (
+        *gpt2.LAYOUTS, *rotary.LAYOUTS, *experts.LAYOUTS, *ternary.LAYOUTS, *recurrent.LAYOUTS,
+        *own.LAYOUTS,
+    )
+}  # fmt: skip
 """Every family that is built here."""
 MODEL_TYPES: Mapping[str, Family] = {
     model_type: layout.family for layout in LAYOUTS.values() for model_type in layout.model_types
