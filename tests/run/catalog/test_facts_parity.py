@@ -32,7 +32,7 @@ VARIANTS: list[dict[str, Any]] = [
     {"head_dim": 0},
     {"head_dim": 32},
     {"head_dim": 64, "num_attention_heads": 16, "num_key_value_heads": 4},
-    {"hidden_size": 1024.0, "num_hidden_layers": 3},
+    {"hidden_size": 1280.0, "num_hidden_layers": 3},
     {"tie_word_embeddings": True},
     {"tie_word_embeddings": False},
     {"vocab_size": 1000, "max_position_embeddings": 640, "intermediate_size": 96},
@@ -127,3 +127,47 @@ def test_a_gemma_with_eyes_can_be_imported(tmp_path: Path, tied: bool | None) ->
     assert model.card.family == "gemma3"
     second = make_folder(tmp_path / "gemma-2-tiny", {"model_type": "gemma2", **sizes})
     assert catalog.import_(second).card.family == "gemma2"
+
+
+EXPERTS = {
+    "vocab_size": 96, "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+    "num_attention_heads": 4, "num_key_value_heads": 2, "max_position_embeddings": 64,
+}  # fmt: skip
+MIXTURES: dict[str, tuple[str, dict[str, Any]]] = {
+    "mixtral": ("Mixtral", {"num_local_experts": 4}),
+    "qwen2moe": (
+        "Qwen2Moe",
+        {
+            "num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32,
+            "shared_expert_intermediate_size": 96,
+        },
+    ),
+    "qwen3moe": (
+        "Qwen3Moe", {"num_experts": 4, "num_experts_per_tok": 2, "moe_intermediate_size": 32}
+    ),
+    "bitnet": ("BitNet", {"bos_token_id": 1, "eos_token_id": 2}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("precision", ["auto", "float32", "int8", "int4"])
+@pytest.mark.parametrize("family", MIXTURES)
+def test_memory_of_mixtures_counts_every_expert(
+    tmp_path: Path, family: str, precision: str
+) -> None:
+    import transformers
+
+    from kataribe.make.model.checkpoint import open_checkpoint
+    from kataribe.make.model.counting import parameter_count
+    from kataribe.run.catalog.memory import predict_memory
+
+    prefix, changes = MIXTURES[family]
+    config = getattr(transformers, f"{prefix}Config")(**EXPERTS, **changes)
+    model = getattr(transformers, f"{prefix}ForCausalLM")(config)
+    model.save_pretrained(tmp_path)
+    facts = read_facts(tmp_path)
+    assert facts.family == family
+    values = sum(group.values for group in facts.groups)
+    assert values == model.num_parameters() == parameter_count(open_checkpoint(tmp_path).config)
+    memory = predict_memory(facts, precision, 64)
+    least = {"float32": 4, "int8": 1, "int4": 0.5, "auto": 2}[precision]
+    assert memory.weights >= least * values

@@ -29,8 +29,11 @@ _POSITIONS = (
 )  # fmt: skip
 _NO_WEIGHTS = (
     "rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight", ".attn.bias",
+    "weight_scale",
     ".attn.masked_bias", "rotary_emb.inv_freq", "position_ids",
 )  # fmt: skip
+_TERNARY = 4
+"""Values in a byte of a ternary matrix (BitNet)."""
 _OTHER_SENSES = re.compile(r"(model\.)?(vision_tower|multi_modal_projector)\.")
 
 _QWEN = {
@@ -63,6 +66,24 @@ _DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "qwen3": _QWEN | {"head_dim": 128},
     "gemma2": _GEMMA | {"vocab_size": 256000, "max_position_embeddings": 8192},
     "gemma3": _GEMMA | {"vocab_size": 262208, "max_position_embeddings": 131072},
+    "mixtral": {
+        "vocab_size": 32000, "hidden_size": 4096, "intermediate_size": 14336,
+        "num_hidden_layers": 32, "num_attention_heads": 32, "num_key_value_heads": 8,
+        "max_position_embeddings": 131072,
+    },
+    "qwen2moe": _QWEN | {
+        "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 24,
+        "num_attention_heads": 16, "num_key_value_heads": 16,
+    },
+    "qwen3moe": _QWEN | {
+        "hidden_size": 2048, "intermediate_size": 6144, "num_hidden_layers": 24,
+        "num_key_value_heads": 4,
+    },
+    "bitnet": {
+        "vocab_size": 128256, "hidden_size": 2560, "intermediate_size": 6912,
+        "num_hidden_layers": 30, "num_attention_heads": 20, "num_key_value_heads": 5,
+        "max_position_embeddings": 2048,
+    },
     "bert": _BERT,
     "roberta": _BERT | {"vocab_size": 50265, "pad_token_id": 1},
     "xlm-roberta": _BERT | {"pad_token_id": 1},
@@ -91,13 +112,14 @@ def read_facts(path: Path) -> ModelFacts:
 
 def gguf_facts(file: GGUFFile) -> ModelFacts:
     """Facts of an open GGUF file."""
-    family = file.metadata.get("general.architecture")
-    if family not in FAMILIES:
+    architecture = file.metadata.get("general.architecture")
+    if architecture not in FAMILIES:
         raise ArchitectureError(
-            f"{file.path} is of the family {family!r:.60}, which Kataribe does not build; it "
+            f"{file.path} is of the family {architecture!r:.60}, which Kataribe does not build; it "
             f"builds {', '.join(FAMILIES)}."
         )
-    numbers = _Numbers(file.metadata, f"{family}.", str(file.path))
+    family = "mixtral" if file.metadata.get("llama.expert_count") else architecture
+    numbers = _Numbers(file.metadata, f"{architecture}.", str(file.path))
     groups = group_tensors((t.name, t.kind, t.shape) for t in file.tensors.values())
     heads = numbers.whole("attention.head_count")
     hidden = numbers.whole("embedding_length")
@@ -167,9 +189,10 @@ def group_tensors(
     for name, kind, shape in tensors:
         if name.endswith(_NO_WEIGHTS) or _OTHER_SENSES.match(name):
             continue
+        held = _TERNARY if kind == "U8" else 1
         counts = found.setdefault((_role(name, shape), kind), [0, 0])
-        counts[0] += math.prod(shape)
-        counts[1] += math.prod(shape[:-1])
+        counts[0] += held * math.prod(shape)
+        counts[1] += held * math.prod(shape[:-1])
     return tuple(TensorGroup(*key, *counts) for key, counts in sorted(found.items()))
 
 

@@ -11,13 +11,18 @@ from typing import Any
 from kataribe.base.errors import ArchitectureError, FormatError, NotFoundError
 from kataribe.files.atomic import storage_error
 
-FAMILIES = ("gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3")
+FAMILIES = (
+    "gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3", "mixtral", "qwen2moe",
+    "qwen3moe", "bitnet",
+)  # fmt: skip
 """Families that `make.model` builds, by the names that GGUF uses."""
 ENCODERS = ("bert", "roberta", "xlm-roberta", "distilbert")
 """Families of encoders, which make vectors or labels and continue no text."""
 _MODEL_TYPES = {
     **{family: family for family in (*FAMILIES, *ENCODERS)},
     "gemma3_text": "gemma3",
+    "qwen2_moe": "qwen2moe",
+    "qwen3_moe": "qwen3moe",
     "camembert": "roberta",
 }
 
