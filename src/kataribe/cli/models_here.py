@@ -7,20 +7,27 @@ import contextlib
 import datetime as dt
 import functools
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any, cast
 
-from kataribe.base.errors import FormatError, KataribeError, NotFoundError, StorageError
+from kataribe.base.errors import (
+    FormatError,
+    KataribeError,
+    NotFoundError,
+    StorageError,
+    UnsupportedError,
+)
 from kataribe.serve.models import ModelInfo, Sample
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from kataribe.base.encoders import Classifier, Embedder
     from kataribe.base.lm import LM, ToolSpec
     from kataribe.base.messages import Message
-    from kataribe.cli.shelf import CatalogShelf
+    from kataribe.cli.shelf import CatalogShelf, Use
     from kataribe.make.tokens.tokenizer import Tokenizer
     from kataribe.run.catalog.installed import Installed
+    from kataribe.run.inference.embedding.load import LoadedEncoder
     from kataribe.run.inference.load import LocalModel
     from kataribe.run.inference.residents import Resident, Residents
 
@@ -36,6 +43,21 @@ _COUNTERS = {
     "generated_tokens": ("generated_tokens_total", "Tokens generated."),
     "refused": ("requests_refused_total", "Requests refused because the queue was full."),
     "preempted": ("preemptions_total", "Times that a reply lost its blocks for another."),
+}
+_DOES = {
+    "write": "continues text",
+    "embed": "makes vectors of texts (/v1/embeddings)",
+    "classify": "labels texts (/v1/classify)",
+}
+_CANNOT = {
+    "write": "cannot chat or continue text",
+    "embed": "makes no vectors",
+    "classify": "gives no labels",
+}
+_GET = {
+    "write": "Get one that does: kataribe models pull smollm2-135m",
+    "embed": "Get one that does: kataribe models pull e5-small",
+    "classify": "Import a folder with a classifier: kataribe models import PATH",
 }
 
 
@@ -64,9 +86,54 @@ class LocalModels:
         """Breaks off loads that run, and begins no more."""
         self._residents.stop_loading()
 
-    def lease(self, name: str) -> AbstractAsyncContextManager[LM]:
-        """The model, loading where needed, kept at least as long as the lease."""
-        return self._residents.lease(name)
+    @contextlib.asynccontextmanager
+    async def lease(self, name: str) -> AsyncIterator[LM]:
+        """The model, loading where needed, kept at least as long as the lease.
+
+        `UnsupportedError` for one that cannot continue text, before it is loaded.
+        """
+        await asyncio.to_thread(self._check_use, name, "write")
+        async with self._residents.lease(name) as lm:
+            yield lm
+
+    @contextlib.asynccontextmanager
+    async def embedder(self, name: str) -> AsyncIterator[Embedder]:
+        """The model of vectors, loading where needed; `UnsupportedError` for any other."""
+        async with self._encoder(name, "embed") as loaded:
+            assert loaded.embedder is not None
+            yield loaded.embedder
+
+    @contextlib.asynccontextmanager
+    async def classifier(self, name: str) -> AsyncIterator[Classifier]:
+        """The model of labels, loading where needed; `UnsupportedError` for any other."""
+        async with self._encoder(name, "classify") as loaded:
+            assert loaded.classifier is not None
+            yield loaded.classifier
+
+    @contextlib.asynccontextmanager
+    async def _encoder(self, name: str, use: Use) -> AsyncIterator[LoadedEncoder]:
+        await asyncio.to_thread(self._check_use, name, use)
+        async with self._residents.loaded(name) as loaded:
+            yield cast("LoadedEncoder", loaded)
+
+    def _check_use(self, name: str, wanted: Use) -> None:
+        """Raises `UnsupportedError` for a model of another use, naming those of this one."""
+        resolved = self._shelf.resolve(name)
+        if (found := self._shelf.plan(resolved).use) == wanted:
+            return
+        others = [model.name for model in self._shelf.catalog.installed()]
+        fitting = [other for other in others if self._use(other) == wanted]
+        raise UnsupportedError(
+            f"{resolved} {_DOES[found]}, so it {_CANNOT[wanted]}. "
+            + (f"Here for that: {', '.join(fitting)}." if fitting else _GET[wanted]),
+            param="model",
+        )
+
+    def _use(self, name: str) -> Use | None:
+        try:
+            return self._shelf.plan(name).use
+        except KataribeError:  # its own request tells why
+            return None
 
     @contextlib.asynccontextmanager
     async def tokenizer(self, name: str) -> AsyncIterator[ServedTokenizer]:

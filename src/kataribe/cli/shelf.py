@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, cast
 
 from kataribe.base.errors import SettingsError
 from kataribe.base.lm import Capabilities, Sampling
@@ -14,24 +14,28 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kataribe.base.settings import Settings
-    from kataribe.cli.measured import Measured, MeasuredModel
+    from kataribe.cli.measured import Measured
     from kataribe.files.gguf import GGUFFile
     from kataribe.run.catalog.cards import ModelFacts
     from kataribe.run.catalog.catalog import Catalog
-    from kataribe.run.inference.residents import LoadProgress
+    from kataribe.run.inference.residents import LoadedModel, LoadProgress
 
 log = logging.getLogger("kataribe.cli")
+
+Use: TypeAlias = Literal["write", "embed", "classify"]
+"""What a model is for: continuing text, making vectors, or giving labels."""
 
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """How a model will be loaded: tokens of context and cache, bytes of memory."""
+    """How a model will be loaded: tokens of context and cache, bytes of memory; its use."""
 
     path: Path
     context: int
     cache_tokens: int
     memory: int
     chats: bool
+    use: Use = "write"
 
 
 class CatalogShelf:
@@ -66,8 +70,10 @@ class CatalogShelf:
             raw_prompt=True,
         )
 
-    def load(self, name: str, progress: LoadProgress | None = None) -> MeasuredModel:
-        """Brings the model into memory; it keeps what it took and how fast it was at its end."""
+    def load(self, name: str, progress: LoadProgress | None = None) -> LoadedModel:
+        """Brings the model into memory; one that writes keeps what it took and how fast it was."""
+        if self.plan(name).use != "write":
+            return self._load_encoder(name, progress)
         from kataribe.make.tokens.template_host import shared_host
 
         shared_host().start()  # beside the import of torch
@@ -98,6 +104,21 @@ class CatalogShelf:
         model = load_local(name, plan.path, options, progress)
         del held
         return MeasuredModel(model, lambda measured: self._record(name, plan, measured))
+
+    def _load_encoder(self, name: str, progress: LoadProgress | None) -> LoadedModel:
+        from kataribe.run.inference.embedding.load import load_local_encoder
+
+        with self._lock:
+            self._loads += 1
+        settings = self._settings
+        return load_local_encoder(
+            name,
+            self.plan(name).path,
+            precision=settings.precision if settings.precision in _ENCODER_PRECISIONS else "auto",
+            device=settings.device,
+            threads=settings.threads,
+            progress=progress,
+        )
 
     def count_load(self) -> None:
         """Something beside the models was loaded: the peak of memory is not one model's alone."""
@@ -169,7 +190,9 @@ class CatalogShelf:
             self.budget,
             native=computes_natively(self._settings),
         )
-        return Planned(path, plan.context, plan.cache_tokens, plan.memory, _has_template(path))
+        use = "write" if facts.decodes else _use_of_encoder(path)
+        chats = facts.decodes and _has_template(path)
+        return Planned(path, plan.context, plan.cache_tokens, plan.memory, chats, use)
 
 
 def computes_natively(settings: Settings) -> bool:
@@ -178,6 +201,18 @@ def computes_natively(settings: Settings) -> bool:
     from kataribe.run.inference.processors import on_processor
 
     return on_processor(settings.device) and native_library() is not None
+
+
+_ENCODER_PRECISIONS = ("float32", "bfloat16")
+"""The others are for models that write, which one setting serves, too."""
+
+
+def _use_of_encoder(path: Path) -> Use:
+    from kataribe.make.model.encoder_families import encoder_from_hf
+    from kataribe.make.model.folder import read_json
+
+    head = encoder_from_hf(read_json(path / "config.json")).head
+    return "classify" if head in ("classify", "tag") else "embed"
 
 
 def _open(path: Path) -> GGUFFile | None:

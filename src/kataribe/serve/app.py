@@ -25,6 +25,7 @@ from kataribe.serve.completions import completions_router
 from kataribe.serve.conversations import conversations_router
 from kataribe.serve.desk import Desk
 from kataribe.serve.docs import docs_router
+from kataribe.serve.embeddings import embeddings_router
 from kataribe.serve.errors import RefusedError, error_response, on_error
 from kataribe.serve.events import events_router
 from kataribe.serve.gate import Gate
@@ -82,6 +83,7 @@ def create_app(
     app.include_router(chat_router(desk))
     app.include_router(completions_router(desk))
     app.include_router(tokens_router(desk))
+    app.include_router(embeddings_router(desk))
     app.include_router(service_router(desk))
     app.include_router(residents_router(desk))
     app.include_router(people_router(desk))

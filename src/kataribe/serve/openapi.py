@@ -13,6 +13,7 @@ import kataribe
 from kataribe.serve.shapes import conversations, inside
 from kataribe.serve.shapes.catalog import Pull
 from kataribe.serve.shapes.chat import ChatCompletionRequest
+from kataribe.serve.shapes.encoders import ClassifyRequest, EmbeddingRequest
 from kataribe.serve.shapes.people import NewKey, PasswordChange, PreferenceChange, SignIn
 from kataribe.serve.shapes.replies import ChatCompletionChunk
 from kataribe.serve.shapes.residents import LoadRequest, UnloadRequest
@@ -30,6 +31,8 @@ INCOMING: tuple[type[BaseModel], ...] = (
     TokenizeTextRequest,
     TokenizeChatRequest,
     DetokenizeRequest,
+    EmbeddingRequest,
+    ClassifyRequest,
     LoadRequest,
     UnloadRequest,
     Pull,
