@@ -9,9 +9,10 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from kataribe.make.model.attention import CachedAttend
+from kataribe.make.model.attention import CachedAttend, CausalAttend
 from kataribe.make.model.checkpoint import open_checkpoint
 from kataribe.make.model.counting import (
+    active_parameters,
     cache_bytes_per_token,
     cache_tokens,
     flops_per_token,
@@ -36,6 +37,26 @@ def test_counts_are_exact(tmp_path: Path, family: str) -> None:
         # The plain cache multiplies with what the window hides, too.
         hidden = 4 * config.heads * config.head_dim * (config.layers * full - seen)
         assert counted == flops_per_token(config, position) + hidden
+
+
+@pytest.mark.parametrize("family", ["mixtral", "qwen2moe", "qwen3moe", "llama"])
+def test_active_parameters_are_those_that_a_token_moves(tmp_path: Path, family: str) -> None:
+    """A parameter takes part in a token's logits where its gradient is not nothing."""
+    build(family, 94).save_pretrained(tmp_path)
+    model = load_model(open_checkpoint(tmp_path))
+    attend = CausalAttend(model.config)
+    ids = random_ids(95, 1, 1)
+    model.logits(model(ids, torch.zeros_like(ids), attend)).square().sum().backward()
+    met = 0
+    for name, value in model.named_parameters():
+        assert value.grad is not None
+        # Of the embedding one row is met, but all of it is the model's; one token alone gives
+        # q and k no gradient, though they are met.
+        if bool(value.grad.any()) or ".project." in name or "_norm" in name:
+            met += value.numel()
+    assert met == active_parameters(model.config)
+    if family == "llama":
+        assert met == parameter_count(model.config)
 
 
 def _counted(model: torch.nn.Module, position: int) -> int:
