@@ -124,7 +124,14 @@ class Tokenizer:
         """`decode` drops one space at the very beginning, which encoding had added."""
         return self._file.strips_leading_space
 
-    def encode(self, text: str, *, special: bool = True, add_bos: bool | None = None) -> list[int]:
+    def encode(
+        self,
+        text: str,
+        *,
+        special: bool = True,
+        add_bos: bool | None = None,
+        limit: int | None = None,
+    ) -> list[int]:
         """The ids of a text.
 
         Args:
@@ -132,8 +139,9 @@ class Tokenizer:
             special: Texts of control tokens become these tokens; False for what people wrote.
             add_bos: Whether the ids that the file puts around a text come with it; None for as
                 the file says. True where the file adds nothing puts its BOS in front.
+            limit: As in `encode_prompt`.
         """
-        ids = self._encode(_checked(text), special=special)
+        ids = self._encode(_checked(text), special=special, limit=limit)
         if add_bos is None:
             add_bos = self.add_bos or bool(self._file.suffix)
         if not add_bos:
@@ -154,6 +162,30 @@ class Tokenizer:
         checked = [_checked(text) for text in texts]
         found = literal.inner.encode_batch_fast(checked, add_special_tokens=False)
         return [_meant(each.ids, own) for each in found]
+
+    def encode_spans(self, text: str) -> list[tuple[int, int, int]]:
+        """As `encode_texts` for one text: ids, and the characters that each stands for.
+
+        Several tokens may share a character whose bytes they hold.
+        """
+        literal = self._literal_knowing(())
+        own = {**self._file.inner_ids, **literal.ids}
+        (found,) = literal.inner.encode_batch([_checked(text)], add_special_tokens=False)
+        return [
+            (each, start, end)
+            for token_id, (start, end) in zip(found.ids, found.offsets, strict=True)
+            for each in own.get(token_id, (token_id,))
+        ]
+
+    def encode_rendered(self, text: str, marks: Marks, *, limit: int | None = None) -> list[int]:
+        """The ids of a chat (or a stretch of one) that `ChatTemplate.render_marked` wrote."""
+        if marks:
+            return self._encode_marked(text, marks, limit)
+        return self._encode(_checked(text), limit=limit)
+
+    def new_marks(self) -> Marks:
+        """New stand-ins for what people wrote, for `ChatTemplate.render_marked`."""
+        return Marks(self._specials)
 
     def encode_prompt(
         self, text: str, *, special: bool = True, limit: int | None = None
@@ -193,13 +225,9 @@ class Tokenizer:
                 "(completions), or choose a model made for chats (often named -Instruct or -it).",
                 param="messages",
             )
-        marks = Marks(self._specials)
+        marks = self.new_marks()
         chat = Chat(messages, tools, add_generation_prompt, continue_last, variables or {})
-        text = template.render_marked(chat, marks)
-        if marks:
-            ids = self._encode_marked(text, marks, limit)
-        else:
-            ids = self._encode(_checked(text), limit=limit)
+        ids = self.encode_rendered(template.render_marked(chat, marks), marks, limit=limit)
         return self._with_prefix(ids) if self._file.chat_adds_bos else ids
 
     def decode(
