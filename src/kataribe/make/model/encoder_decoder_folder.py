@@ -28,6 +28,13 @@ _SECOND = re.compile(r"(model\.)?(encoder|decoder)\.embed_tokens\.weight")
 _HEAD = "lm_head.weight"
 
 
+def holds_encoder_decoder(path: Path) -> bool:
+    """A folder's config.json names a family of encoder-decoders; nothing else is looked at."""
+    if not (path / "config.json").is_file():
+        return False
+    return read_json(path / "config.json").get("model_type") in SOURCE_FAMILIES
+
+
 def open_encoder_decoder(path: Path) -> Checkpoint[EncoderDecoderConfig]:
     """Opens a folder with an encoder-decoder; raises as `checkpoint.open_checkpoint` does.
 

@@ -10,7 +10,12 @@ from typing import Any, Literal
 
 from kataribe.base.errors import SettingsError
 from kataribe.base.lm import Sampling
-from kataribe.make.model.checkpoint import Checkpoint, open_checkpoint
+from kataribe.make.model.checkpoint import AnyConfig, Checkpoint, open_checkpoint
+from kataribe.make.model.encoder_decoder_folder import (
+    forced_start,
+    holds_encoder_decoder,
+    open_encoder_decoder,
+)
 from kataribe.make.model.sources import SourceTensor
 from kataribe.make.tokens.load import load_tokenizer
 from kataribe.make.tokens.tokenizer import Tokenizer
@@ -22,6 +27,7 @@ from kataribe.run.inference.native.weights import PRECISIONS
 from kataribe.run.inference.processors import on_processor, usable_threads
 from kataribe.run.inference.requests import EngineLimits
 from kataribe.run.inference.residents import LoadProgress
+from kataribe.run.inference.source_lm import EncoderDecoderLM, greedy_unless_told
 from kataribe.run.inference.step import Runner
 
 Precision = Literal["auto", "float32", "bfloat16", "int8", "int4"]
@@ -77,16 +83,13 @@ def load_local(
     `progress` hears bytes read and bytes in all. Raises `FormatError` and its kin for files that
     are no model, `SettingsError` for a context beyond what the model was made for.
     """
+    if holds_encoder_decoder(path):
+        return _load_source(name, path, options, progress)
     checkpoint = open_checkpoint(path)
     if progress is not None:
         progress(0, checkpoint.size_bytes)
     config = checkpoint.config
-    if options.context > config.context_length:
-        raise SettingsError(
-            f"The context is set to {options.context} tokens, but {name} was made for "
-            f"{config.context_length}. Set --ctx to at most that.",
-            param="ctx",
-        )
+    _check_context(name, options.context, config.context_length)
     told = replace(checkpoint, tensors=_Told(checkpoint, progress))
     with ThreadPoolExecutor(max_workers=1) as beside:
         loading = beside.submit(_load_runner, told, options)
@@ -107,6 +110,59 @@ def load_local(
         defaults=_defaults(checkpoint.generation, options.sampling),
     )
     return LocalModel(lm, engine, tokenizer)
+
+
+def _load_source(
+    name: str, path: Path, options: LoadOptions, progress: LoadProgress | None
+) -> LocalModel:
+    """The same for an encoder-decoder, whose source and target each have a limit."""
+    checkpoint = open_encoder_decoder(path)
+    if progress is not None:
+        progress(0, checkpoint.size_bytes)
+    config = checkpoint.config
+    _check_context(name, options.context, config.context_length)
+    # Importing PyTorch takes more time than all else that a small model needs to answer.
+    from kataribe.run.inference.torch_load import load_source_runner
+
+    told = replace(checkpoint, tensors=_Told(checkpoint, progress))
+    with ThreadPoolExecutor(max_workers=1) as beside:
+        loading = beside.submit(
+            load_source_runner,
+            told,
+            options.precision,
+            options.device,
+            blocks=-(-options.cache_tokens // BLOCK_SIZE),
+            block_size=BLOCK_SIZE,
+            threads=options.threads,
+        )
+        tokenizer = load_tokenizer(path)
+        runner = loading.result()
+    limits = EngineLimits(
+        context=options.context,
+        queue=options.queue,
+        source=config.source_length if config.bounded else None,
+        target=config.target_length if config.bounded else None,
+    )
+    engine = Engine(runner, tokenizer, limits, name=f"engine {name}")
+    lm = EncoderDecoderLM(
+        name,
+        engine,
+        tokenizer,
+        context_length=engine.context_length,
+        start=forced_start(checkpoint),
+        vocab_size=config.vocab_size,
+        defaults=greedy_unless_told(_defaults(checkpoint.generation, options.sampling)),
+    )
+    return LocalModel(lm, engine, tokenizer)
+
+
+def _check_context(name: str, wanted: int, most: int) -> None:
+    if wanted > most:
+        raise SettingsError(
+            f"The context is set to {wanted} tokens, but {name} was made for {most}. "
+            "Set --ctx to at most that.",
+            param="ctx",
+        )
 
 
 def _load_runner(checkpoint: Checkpoint, options: LoadOptions) -> Runner:
@@ -167,7 +223,7 @@ def _defaults(generation: Mapping[str, Any], recommended: Sampling | None) -> Sa
 class _Told(Mapping[str, SourceTensor]):
     """A checkpoint's tensors; whoever takes one tells how many bytes were taken so far."""
 
-    def __init__(self, checkpoint: Checkpoint, progress: LoadProgress | None) -> None:
+    def __init__(self, checkpoint: Checkpoint[AnyConfig], progress: LoadProgress | None) -> None:
         self._tensors = checkpoint.tensors
         self._total = checkpoint.size_bytes
         self._progress = progress

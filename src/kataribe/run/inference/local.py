@@ -43,7 +43,7 @@ from kataribe.run.inference.tool_grammar import tool_format
 
 
 @dataclass(frozen=True, slots=True)
-class _Plan:
+class RequestPlan:
     """A request made ready for the engine, and how its reply is to be read.
 
     Of an echoed text, the first `unseen` tokens are no part: the tokenizer put them in front.
@@ -181,8 +181,8 @@ class LocalLM:
     def _inspection(self) -> Inspection:
         return Inspection(self._engine, self._tokenizer, self._encode, self._fill)
 
-    def _plan(self, request: Request) -> _Plan:
-        raw = not _is_chat(request.prompt)
+    def _plan(self, request: Request) -> RequestPlan:
+        raw = not is_chat(request.prompt)
         if request.echo and not raw:
             raise UnsupportedError(
                 "echo repeats a bare prompt; a chat has none. Use /v1/completions.", param="echo"
@@ -206,7 +206,7 @@ class LocalLM:
         )
         thinks = not raw and self._thinks and isinstance(request.response_format, TextFormat)
         opened = thinks and opened
-        return _Plan(generation, dialect, request.tools, thinks, opened, echoed, unseen)
+        return RequestPlan(generation, dialect, request.tools, thinks, opened, echoed, unseen)
 
     def _echoed(self, prompt: Prompt, ids: tuple[int, ...]) -> tuple[str, int]:
         """The prompt's words as they were sent, and how many ids in front are none of them."""
@@ -254,7 +254,7 @@ class LocalLM:
         if isinstance(prompt, str):
             limit = self._engine.context_length
             return tuple(self._tokenizer.encode_prompt(prompt, limit=limit)), False
-        if not _is_chat(prompt):
+        if not is_chat(prompt):
             return cast(tuple[int, ...], prompt), False
         template = self._tokenizer.chat_template
         if template is None:
@@ -263,7 +263,7 @@ class LocalLM:
                 "(/v1/completions), it does not hold a conversation.",
                 param="messages",
             )
-        messages = _checked(prompt, self._name)
+        messages = checked_messages(prompt, self._name)
         ids = chat_ids(
             self._tokenizer,
             messages,
@@ -289,7 +289,7 @@ class _Choice:
     """Collects one choice on its way out."""
 
     index: int
-    plan: _Plan
+    plan: RequestPlan
     parser: ReplyParser = field(init=False)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     echoed: bool = False
@@ -352,18 +352,20 @@ def local_capabilities(context_length: int, *, chats: bool = True) -> Capabiliti
     )
 
 
-def _is_chat(prompt: Prompt) -> TypeGuard[tuple[Message, ...]]:
+def is_chat(prompt: Prompt) -> TypeGuard[tuple[Message, ...]]:
+    """A prompt is a conversation, not a text or ids."""
     return isinstance(prompt, tuple) and bool(prompt) and isinstance(prompt[0], Message)
 
 
 def _length(prompt: Prompt) -> int:
     """About how many characters (or tokens) there are to be worked on."""
-    if not _is_chat(prompt):
+    if not is_chat(prompt):
         return len(prompt)
     return sum(len(text_of(message)) for message in prompt)
 
 
-def _checked(messages: Sequence[Message], name: str) -> tuple[Message, ...]:
+def checked_messages(messages: Sequence[Message], name: str) -> tuple[Message, ...]:
+    """The messages; `UnsupportedError` for images or sound in them."""
     for message in messages:
         for part in message.parts:
             if isinstance(part, ImagePart | AudioPart):

@@ -7,9 +7,12 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 from kataribe.base.errors import SettingsError
-from kataribe.make.adapt.precision import Precision, load_quantized
+from kataribe.make.adapt.precision import Precision, activation_dtype, load_quantized
 from kataribe.make.model.checkpoint import Checkpoint
+from kataribe.make.model.encoder_decoder_config import EncoderDecoderConfig
+from kataribe.make.model.encoder_decoder_files import load_encoder_decoder
 from kataribe.run.inference.runner import TorchRunner
+from kataribe.run.inference.source_runner import EncoderDecoderRunner
 
 
 def load_torch_runner(
@@ -34,6 +37,35 @@ def load_torch_runner(
     # Positions that stretch with the length must not depend on who else is served.
     model.fixed_length = context
     return TorchRunner(model, blocks=blocks, block_size=block_size, device=chosen)
+
+
+def load_source_runner(
+    checkpoint: Checkpoint[EncoderDecoderConfig],
+    precision: Precision,
+    device: str,
+    *,
+    blocks: int,
+    block_size: int,
+    threads: int | None,
+) -> EncoderDecoderRunner:
+    """A runner over the checkpoint's `EncoderDecoder`; arguments as in `LoadOptions`.
+
+    `SettingsError` for a precision in which these models are not held.
+    """
+    if precision in ("int8", "int4"):
+        raise SettingsError(
+            f"Precision {precision} is for decoders; an encoder-decoder is held in float32 or "
+            "bfloat16. Choose one of these, or auto.",
+            param="precision",
+        )
+    if threads is not None:
+        torch.set_num_threads(threads)
+    chosen = pick_device(device)
+    dtype = activation_dtype(precision, chosen)
+    with ThreadPoolExecutor(max_workers=1) as beside:  # as above
+        loading = beside.submit(load_encoder_decoder, checkpoint, dtype=dtype, device=chosen)
+        model = loading.result()
+    return EncoderDecoderRunner(model, blocks=blocks, block_size=block_size, device=chosen)
 
 
 def pick_device(wanted: str) -> str:
