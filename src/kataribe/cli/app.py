@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from kataribe.cli import ask, chat, doctor, export, jobs, up
+from kataribe.cli import ask, chat, classify, doctor, embed, export, jobs, up
 from kataribe.cli.corpus import app as corpus_app
 from kataribe.cli.models import app as models_app
 from kataribe.cli.users import app as users_app
@@ -25,6 +25,8 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
+app.command("embed")(embed.embed)
+app.command("classify")(classify.classify)
 app.add_typer(models_app.app, name="models")
 app.add_typer(corpus_app.app, name="corpus")
 app.command("export")(export.export)

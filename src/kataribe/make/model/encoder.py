@@ -62,7 +62,8 @@ class Encoder(nn.Module):
         x = self.embed_norm(x)  # (..., hidden_size)
         for block in self.blocks:
             x = block(x, attend)
-        return x
+        hidden: Tensor = x
+        return hidden
 
     def pooled(self, first: Tensor) -> Tensor:
         """(texts, hidden_size) from the vectors of each text's first token: dense, nonlinearity."""

@@ -17,13 +17,11 @@ def text_labels(
     logits: NDArray[np.float32], names: Sequence[str], problem: Problem
 ) -> tuple[Label, ...]:
     """Every label of a text, from logits (labels,): by softmax, by sigmoids, or as they are."""
-    match problem:
-        case "single":
-            scores = _softmax(logits)
-        case "multi":
-            scores = 1 / (1 + np.exp(-logits.astype(np.float64)))
-        case "regression":
-            scores = logits
+    scores = logits.astype(np.float64)
+    if problem == "single":
+        scores = _softmax(logits)
+    elif problem == "multi":
+        scores = 1 / (1 + np.exp(-scores))
     return tuple(Label(name, float(score)) for name, score in zip(names, scores, strict=True))
 
 

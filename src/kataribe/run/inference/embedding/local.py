@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kataribe.base.encoders import Embedding, EmbedInput, EmbedKind, Label
-from kataribe.base.errors import InputError, UnavailableError
+from kataribe.base.errors import UnavailableError
 from kataribe.make.model.encoder_config import EncoderConfig
 from kataribe.make.model.sentences import SentenceSettings
 from kataribe.make.tokens.encoder_texts import EncodedText, EncoderTexts
@@ -111,7 +112,7 @@ class LocalEmbedder:
         ids = await asyncio.to_thread(self._texts.ids, texts, prompt)
         vectors = np.empty((len(ids), self._dimensions), np.float32)
         for batch in pack(ids):
-            found = await self._thread.run(lambda batch=batch: self._thread.runner.vectors(batch))
+            found = await self._thread.run(functools.partial(self._thread.runner.vectors, batch))
             vectors[list(batch.places)] = found
         return Embedding(vectors, sum(map(len, ids)))
 
@@ -152,7 +153,7 @@ class LocalClassifier:
         encoded = await asyncio.to_thread(self._texts.spans, texts)
         found: list[tuple[Label, ...]] = [()] * len(encoded)
         for batch in pack([text.ids for text in encoded]):
-            logits = await self._thread.run(lambda batch=batch: self._thread.runner.logits(batch))
+            logits = await self._thread.run(functools.partial(self._thread.runner.logits, batch))
             rows = np.split(logits, batch.starts[1:]) if self.tags else list(logits)
             for place, row in zip(batch.places, rows, strict=True):
                 found[place] = self._read(row, encoded[place])
@@ -162,11 +163,3 @@ class LocalClassifier:
         if self.tags:
             return spans_of(logits, text.spans, self._config.labels)
         return text_labels(logits, self._config.labels, self._config.problem)
-
-
-def check_texts(texts: Sequence[object], most: int) -> None:
-    """`InputError` for no texts or more than `most` in one request."""
-    if not 1 <= len(texts) <= most:
-        raise InputError(
-            f"There are {len(texts)} texts; one request takes 1 to {most}.", param="input"
-        )
