@@ -105,7 +105,7 @@ class Export:
         self._home = order.source if order.source.is_dir() else order.source.parent
         self._front = read_front_matter(self._home)
         self.notes: list[str] = []
-        self._composed = self._ties = False
+        self._composed = self._unigram = False
         self._write, self.size = self._gguf() if order.form == "gguf" else self._folder()
 
     def check_room(self) -> int:
@@ -151,7 +151,7 @@ class Export:
 
         content = gguf_content(self.checkpoint, self.order.kind)
         vocabulary = gguf_vocabulary(self.order.source, self.checkpoint.config.vocab_size)
-        self._composed, self._ties = vocabulary.composes, vocabulary.has_ties
+        self._composed, self._unigram = vocabulary.composes, vocabulary.is_unigram
         if vocabulary.composes:
             self.notes.append(
                 "llama.cpp does not compose characters (NFC) as this tokenizer does; the ids are "
@@ -211,7 +211,7 @@ class Export:
         after = load_tokenizer(path)
         texts = probing_texts(self.tokenizer, composed=self._composed)
         what = f"The {self.order.form}"
-        ids = check_same_ids(self.tokenizer, after, texts, what=what, ties=self._ties)
+        ids = check_same_ids(self.tokenizer, after, texts, what=what, unigram=self._unigram)
         if check_same_chat(self.tokenizer, after, what=what):
             self.notes.append("llama.cpp begins a chat with BOS, which the folder does not.")
         return ids

@@ -52,7 +52,7 @@ class GGUFVocabulary:
     composes: bool = False
 
     @property
-    def has_ties(self) -> bool:
+    def is_unigram(self) -> bool:
         """It is a unigram model, which may find two ways to write a text equally likely."""
         return bool(self.metadata.get("tokenizer.ggml.model") == "t5")
 

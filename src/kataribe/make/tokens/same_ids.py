@@ -56,22 +56,27 @@ def probing_texts(tokenizer: Tokenizer, *, composed: bool = False) -> Iterator[s
 
 
 def check_same_ids(
-    before: Tokenizer, after: Tokenizer, texts: Iterable[str], *, what: str, ties: bool = False
+    before: Tokenizer, after: Tokenizer, texts: Iterable[str], *, what: str, unigram: bool = False
 ) -> int:
     """Compares the ids of every text, with and without special tokens and what stands around it.
 
-    `ties`: a unigram model may find two ways to write a text equally likely, the same pieces in
-    another order; either is right then.
+    `unigram`: such a model may find two ways to write a text equally likely, the same pieces in
+    another order; either is right then. And the library's finds control tokens in people's words,
+    which the others do not, so texts with these are compared with special tokens only.
 
     Returns the number of ids compared. Raises `FormatError` with the first text that differs.
     """
     compared = 0
+    names = [name for name in before.pieces(sorted(before.special_ids)) if name]
     for text in texts:
+        has_special = unigram and any(name in text for name in names)
         for special, around in ((True, False), (False, False), (True, None)):
+            if has_special and not special:
+                continue
             ours = before.encode(text, special=special, add_bos=around)
             theirs = after.encode(text, special=special, add_bos=around)
             compared += len(ours)
-            if ours != theirs and not (ties and sorted(ours) == sorted(theirs)):
+            if ours != theirs and not (unigram and sorted(ours) == sorted(theirs)):
                 raise _different(what, text, ours, theirs)
     if not before.eos_ids <= after.eos_ids:
         lost = sorted(before.eos_ids - after.eos_ids)

@@ -1,0 +1,288 @@
+"""`kataribe export`: what it writes is opened by others, and what is wrong is not kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import transformers
+from pico_model import build as build_pico
+from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
+
+from kataribe.cli import exporting
+from kataribe.files.gguf import open_gguf
+from kataribe.make.adapt import same_answers
+from kataribe.make.adapt.compare import compare_logits
+from kataribe.make.adapt.same_answers import LIMITS, Limit
+from kataribe.make.model import gguf_saving
+from kataribe.make.model.checkpoint import open_checkpoint
+from kataribe.make.model.loading import load_model
+from kataribe.make.model.reference import generate_reference
+from kataribe.make.tokens import gguf_saving as vocabulary_saving
+from kataribe.make.tokens import load_tokenizer
+from tests.make.llama_logits import LlamaModel
+
+CARD = """---
+license: mit
+language: [en, ja]
+tags: [tales]
+widget:
+- text: "The teller of tales"
+---
+# Pico
+"""
+TEXTS = (
+    "The teller of tales recites what was heard",
+    "語り部は聞いたことを語り、",
+    "def recite(tale",
+)
+
+
+@pytest.fixture
+def pico(tmp_path: Path) -> Path:
+    folder = build_pico(tmp_path / "pico")
+    (folder / "README.md").write_text(CARD, encoding="utf-8")
+    return folder
+
+
+def our_logits(path: Path, ids: list[int]) -> torch.Tensor:
+    (logits,) = same_answers._logits(load_model(open_checkpoint(path)), [ids])
+    return logits
+
+
+def transformers_logits(model: Any, ids: list[int]) -> torch.Tensor:
+    with torch.inference_mode():
+        return model.eval()(torch.tensor([ids])).logits[0].float()
+
+
+def model_of_gguf(path: Path) -> Any:
+    """What `from_pretrained(gguf_file=...)` does, without the package that it asks for first."""
+    config = transformers.AutoConfig.from_pretrained(path.parent, gguf_file=path.name)
+    model = transformers.AutoModelForCausalLM.from_config(config)
+    found = load_gguf_checkpoint(str(path), return_tensors=True, model_to_load=model)["tensors"]
+    lacking = model.load_state_dict(found, strict=False)
+    assert lacking.missing_keys in ([], ["lm_head.weight"])
+    assert not lacking.unexpected_keys
+    model.tie_weights()
+    return model
+
+
+@pytest.mark.parametrize("kind", ["f32", "f16", "bf16", "q8_0", "q4_0"])
+def test_a_gguf_file_is_checked_and_llama_cpp_runs_it(cli, pico, tmp_path, kind):
+    target = tmp_path / "out" / f"pico.{kind}.gguf"
+    done = cli("export", str(pico), str(target), "--json")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert (told["kind"], told["form"], told["bytes"]) == (kind, "gguf", target.stat().st_size)
+    assert told["divergence"] <= told["divergence_limit"] == LIMITS[kind.upper()].divergence
+    assert told["ids_compared"] > 10_000
+    assert "free" in done.err
+    assert [path.name for path in target.parent.iterdir()] == [target.name]
+
+    tokenizer, llama = load_tokenizer(pico), LlamaModel(target)
+    model = load_model(open_checkpoint(pico))
+    for text in TEXTS:
+        ids = tokenizer.encode(text)
+        found = compare_logits(our_logits(pico, ids), torch.tensor(llama.logits(ids)))
+        assert found.divergence < LIMITS[kind.upper()].divergence * 1.5 + 1e-6
+        if kind == "f32":
+            assert llama.greedy(ids, 24) == generate_reference(model, ids, 24)
+    llama.close()
+
+
+def test_the_card_and_the_name_come_along(cli, pico, tmp_path):
+    done = cli("export", str(pico), str(tmp_path / "x.gguf"), "--kind", "f32")
+    assert done.code == 0, done.err
+    metadata = open_gguf(tmp_path / "x.gguf").metadata
+    assert metadata["general.name"] == "pico"
+    assert metadata["general.license"] == "mit"
+    assert metadata["general.languages"] == ["en", "ja"]
+    assert metadata["general.file_type"] == 0
+    assert "mean divergence (nats)\t0" in done.out
+
+
+def test_transformers_opens_the_file_and_the_folder(cli, pico, tmp_path):
+    ids = load_tokenizer(pico).encode("The teller of tales recites 語り部")
+    expected = our_logits(pico, ids)
+    assert cli("export", str(pico), str(tmp_path / "pico.f32.gguf")).code == 0
+    model = model_of_gguf(tmp_path / "pico.f32.gguf")
+    assert (transformers_logits(model, ids) - expected).abs().max() < 1e-4 * expected.std()
+
+    done = cli("export", str(tmp_path / "pico.f32.gguf"), str(tmp_path / "folder"))
+    assert done.code == 0, done.err
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "folder")
+    assert (transformers_logits(model, ids) - expected).abs().max() < 1e-4 * expected.std()
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "folder")
+    assert tokenizer("The teller of tales recites 語り部")["input_ids"] == ids
+    assert tokenizer.eos_token_id == model.config.eos_token_id == 0
+    chat = [{"role": "user", "content": "Hi"}]
+    before = transformers.AutoTokenizer.from_pretrained(pico)
+    assert tokenizer.apply_chat_template(chat, tokenize=False) == before.apply_chat_template(
+        chat, tokenize=False
+    )
+
+
+def test_a_folder_of_16_bits_keeps_its_card_and_template(cli, pico, tmp_path):
+    done = cli("export", str(pico), str(tmp_path / "half"), "--kind", "bf16", "--json")
+    assert done.code == 0, done.err
+    assert (tmp_path / "half" / "README.md").read_text(encoding="utf-8") == CARD
+    assert json.loads((tmp_path / "half" / "config.json").read_text())["torch_dtype"] == "bfloat16"
+    assert load_tokenizer(tmp_path / "half").chat_template == load_tokenizer(pico).chat_template
+    assert 0 < json.loads(done.out)["divergence"] < LIMITS["BF16"].divergence
+
+
+def test_a_model_goes_out_by_its_name(cli, pico, tmp_path):
+    assert cli("models", "import", str(pico), "--name", "teller").code == 0
+    assert cli("export", "teller", str(tmp_path / "t.gguf"), "--kind", "bf16").code == 0
+    assert open_gguf(tmp_path / "t.gguf").metadata["general.name"] == "teller"
+    assert cli("export", "nobody", str(tmp_path / "n.gguf")).code == 3
+
+
+def test_nothing_is_overwritten_unless_told_so(cli, pico, tmp_path):
+    target = tmp_path / "x.gguf"
+    target.write_text("mine")
+    done = cli("export", str(pico), str(target))
+    assert (done.code, target.read_text()) == (2, "mine")
+    assert "--replace" in done.err
+    assert cli("export", str(pico), str(target), "--replace").code == 0
+    assert open_gguf(target).tensors
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "old").write_text("mine")
+    assert cli("export", str(pico), str(folder)).code == 2
+    assert cli("export", str(pico), str(folder), "--replace").code == 0
+    assert not (folder / "old").exists()
+    assert open_checkpoint(folder).config.layers == 2
+
+
+def assert_refused(done: Any, tmp_path: Path, *words: str) -> None:
+    assert done.code == 1
+    assert all(word in done.err for word in words), done.err
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pico", "x.gguf"]
+    assert (tmp_path / "x.gguf").read_text() == "mine"
+
+
+@pytest.fixture
+def export_over(cli, pico, tmp_path):
+    """Exports over a file that must survive when the export fails."""
+    (tmp_path / "x.gguf").write_text("mine")
+    return lambda kind: cli(
+        "export", str(pico), str(tmp_path / "x.gguf"), "--kind", kind, "--replace"
+    )
+
+
+def test_beyond_the_limit_nothing_is_kept(export_over, tmp_path, monkeypatch):
+    monkeypatch.setattr(same_answers, "LIMITS", {**LIMITS, "Q4_0": Limit(0.001)})
+    assert_refused(export_over("q4_0"), tmp_path, "nats", "at most 0.001")
+
+
+def test_rows_in_the_wrong_order_are_found(export_over, tmp_path, monkeypatch):
+    monkeypatch.setattr(gguf_saving, "_order", lambda rows, _heads: np.arange(rows))
+    assert_refused(export_over("f32"), tmp_path, "nats", "at most 1e-06")
+
+
+def test_another_token_is_found_where_divergence_is_small(export_over, tmp_path, monkeypatch):
+    monkeypatch.setattr(same_answers, "LIMITS", {**LIMITS, "F32": Limit(1.0, same_tokens=True)})
+    monkeypatch.setattr(same_answers, "_other_tokens", lambda *_: 3)
+    assert_refused(export_over("f32"), tmp_path, "likeliest token differs", "at most 0")
+
+
+def test_ties_are_no_other_tokens():
+    ours = torch.tensor([[1.0, 1.00005, 0.0], [2.0, 1.0, 0.0]])
+    theirs = torch.tensor([[1.1, 1.0, 0.0], [1.0, 2.0, 0.0]])
+    assert same_answers._other_tokens(ours, theirs) == 1
+
+
+def test_other_ids_are_found(export_over, tmp_path, monkeypatch):
+    monkeypatch.setattr(vocabulary_saving, "pre_tokenizer_name", lambda *_, **__: "qwen2")
+    assert_refused(export_over("f32"), tmp_path, "other ids for")
+
+
+def test_numbers_that_are_none_are_found(cli, pico, tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    weights = load_file(pico / "model.safetensors")
+    weights["model.layers.0.mlp.down_proj.weight"][3, 3] = 70_000.0  # beyond float16
+    save_file(weights, pico / "model.safetensors", metadata={"format": "pt"})
+    done = cli("export", str(pico), str(tmp_path / "x.gguf"), "--kind", "f16")
+    assert done.code == 1
+    assert "nan nats" in done.err
+    assert not (tmp_path / "x.gguf").exists()
+
+
+def test_a_full_disk_is_said_before_anything_is_written(cli, pico, tmp_path, monkeypatch):
+    class Usage:
+        free = 1000
+
+    monkeypatch.setattr(exporting.shutil, "disk_usage", lambda _: Usage)
+    done = cli("export", str(pico), str(tmp_path / "deep" / "x.gguf"))
+    assert done.code == 1
+    assert "0 MB free" in done.err
+    assert not (tmp_path / "deep").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [
+        (["--to", "onnx"], "gguf or folder"),
+        (["--kind", "q5_k"], "q8_0"),
+        (["--to", "folder", "--kind", "q8_0"], "f32, f16, bf16"),
+    ],
+)
+def test_what_there_is_no_word_for(cli, pico, tmp_path, arguments, word):
+    done = cli("export", str(pico), str(tmp_path / "x.gguf"), *arguments)
+    assert done.code == 2
+    assert word in done.err
+    assert not (tmp_path / "x.gguf").exists()
+
+
+def test_texts_of_ones_own(cli, pico, tmp_path):
+    def tokens(*lines: str, name: str) -> Any:
+        (tmp_path / name).write_text("\n".join(lines), encoding="utf-8")
+        arguments = ("--texts", str(tmp_path / name), "--json", "--replace", "--kind", "f32")
+        done = cli("export", str(pico), str(tmp_path / "x.gguf"), *arguments)
+        return json.loads(done.out)["tokens_compared"] if done.code == 0 else done
+
+    one = tokens('{"text": "The teller"}', name="one.jsonl")
+    two = tokens('{"text": "The teller"}', '{"text": "The teller"}', name="two.jsonl")
+    assert two == 2 * one
+    assert tokens("The teller", "", "The teller", name="two.txt") == two
+    for name, lines in (("bad.jsonl", ["[1]"]), ("empty.txt", ["", " "])):
+        refused = tokens(*lines, name=name)
+        assert refused.code == 2
+        assert name in refused.err
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["f32", "q8_0", "q4_0"])
+def test_a_real_model_in_llama_cpp(cli, smollm2_path, tmp_path, kind):
+    folder, target = tmp_path / "folder", tmp_path / f"smol.{kind}.gguf"
+    assert cli("export", str(smollm2_path), str(folder)).code == 0
+    done = cli("export", str(folder), str(target), "--json")
+    assert done.code == 0, done.err
+    tokenizer, llama = load_tokenizer(folder), LlamaModel(target)
+    model = load_model(open_checkpoint(folder))
+    prompts = ["The capital of Japan is", "def fibonacci(n):\n", "日本の首都は"]
+    found = []
+    for prompt in prompts:
+        ids = tokenizer.encode(prompt)
+        if kind == "f32":
+            assert llama.greedy(ids, 12) == generate_reference(model, ids, 12)
+        ids += generate_reference(model, ids, 24)
+        (ours,) = same_answers._logits(model, [ids])
+        found.append(compare_logits(ours, torch.tensor(llama.logits(ids))).divergence)
+    llama.close()
+    print(kind, found)
+    assert np.mean(found) < LIMITS[kind.upper()].divergence * 1.5 + 1e-6
+    assert llama_template(target) == tokenizer.chat_template.source
+
+
+def llama_template(path: Path) -> str | None:
+    llama = LlamaModel(path)
+    found = llama.chat_template
+    llama.close()
+    return found
