@@ -63,7 +63,19 @@ def test_it_is_built_where_it_can_run() -> None:
 
 
 @pytest.mark.parametrize(
-    "family", ["gpt2", "llama", "mistral", "qwen2", "qwen3", "gemma2", "gemma3"]
+    "family",
+    [
+        "gpt2",
+        "llama",
+        "mistral",
+        "qwen2",
+        "qwen3",
+        "gemma2",
+        "gemma3",
+        "mixtral",
+        "qwen2moe",
+        "qwen3moe",
+    ],
 )
 @pytest.mark.parametrize("hidden", [96, 48])
 def test_the_catalogue_counts_on_the_runner_that_computes(

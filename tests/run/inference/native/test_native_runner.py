@@ -17,7 +17,7 @@ from native_small import native, one, small, with_tensors
 
 from kataribe.base.errors import KataribeError
 from kataribe.make.model.checkpoint import Checkpoint, open_checkpoint
-from kataribe.make.model.config import RopeConfig
+from kataribe.make.model.config import ExpertsConfig, RopeConfig
 from kataribe.run.inference.native import runner as native_runner
 from kataribe.run.inference.native.library import Library
 from kataribe.run.inference.native.runner import NativeRunner, obstacle
@@ -204,6 +204,9 @@ WRONG: dict[str, dict[str, Any]] = {
     "capped": {"attention_softcap": 50.0},
     "logits are capped": {"logits_softcap": 30.0},
     "scaled by layer": {"scale_by_layer": True},
+    "experts": {"experts": ExpertsConfig(4, 2, 64, (True,) * 2)},
+    "ternary": {"ternary": "rounded"},
+    "norms inside": {"inner_norms": True},
     "hidden": {"hidden_size": 100},
     "intermediate": {"intermediate_size": 100},
     "head": {"head_dim": 80, "rope": RopeConfig(1e4)},
@@ -236,5 +239,6 @@ def test_every_setting_of_a_model_is_known_to_the_runner(checkpoint: Checkpoint)
     text = Path(native_runner.__file__).read_text(encoding="utf-8")
     by_weights = {"qk_norm", "post_norms", "qkv_bias"}  # their tensors are there or not
     elsewhere = {"family", "context_length", "tied", "query_scalar"}  # weights.py; `attention(0)`
+    elsewhere |= {"mamba", "hyena", "positionless"}  # of other mixers; `rope` is None
     names = set(vars(checkpoint.config)) - by_weights - elsewhere
     assert [name for name in sorted(names) if f"config.{name}" not in text] == []

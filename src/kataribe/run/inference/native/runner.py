@@ -27,13 +27,18 @@ def obstacle(config: ModelConfig) -> str | None:
     """Why the native runner cannot compute such a model; None where it can."""
     widths = (config.hidden_size, config.intermediate_size, config.head_dim)
     obstacles = {
-        "its positions are learned": config.rope is None,
+        "not all of its layers attend": config.is_recurrent,
+        "its positions are not rotary": config.rope is None,
         "its norms are layer norms": config.norm != "rms",
         "its MLP is not gated": not config.gated,
         f"its activation is {config.activation}": config.activation not in _ACTIVATIONS,
         "its matrices have biases besides q, k and v": config.output_bias or config.mlp_bias,
         "its scores or logits are capped": bool(config.attention_softcap or config.logits_softcap),
         "its scores are scaled by layer": config.scale_by_layer,
+        "not all of its layers attend": set(config.mixers) != {"attention"},
+        "it is a mixture of experts": config.experts is not None,
+        "its matrices are ternary": config.ternary is not None,
+        "it has norms inside of attention and MLP": config.inner_norms,
         f"not all of its widths {widths} are multiples of 32": any(w % 32 for w in widths),
     }
     return next((text for text, is_so in obstacles.items() if is_so), None)
