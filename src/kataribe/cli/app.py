@@ -13,6 +13,8 @@ import typer
 from kataribe.cli import ask, chat, classify, doctor, embed, export, jobs, up
 from kataribe.cli.corpus import app as corpus_app
 from kataribe.cli.models import app as models_app
+from kataribe.cli.runs import app as runs_app
+from kataribe.cli.train import app as train_app
 from kataribe.cli.users import app as users_app
 
 app = typer.Typer(
@@ -30,6 +32,8 @@ app.command("classify")(classify.classify)
 app.add_typer(models_app.app, name="models")
 app.add_typer(corpus_app.app, name="corpus")
 app.command("export")(export.export)
+app.add_typer(train_app.app, name="train")
+app.add_typer(runs_app.app, name="runs")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(users_app.app, name="users")
 app.command("doctor")(doctor.doctor)

@@ -69,15 +69,7 @@ class CausalObjective:
 
     def loss(self, model: nn.Module, part: Batch, *, compiled: bool) -> Tensor:
         """See `Objective`."""
-        assert isinstance(model, Decoder)
-        hidden = decoder_hidden(model, part, compiled=compiled)  # (batch, seq, hidden_size)
-        targets = torch.from_numpy(part.targets).to(hidden.device)
-        return linear_cross_entropy(
-            hidden.flatten(0, 1),
-            model.head.weight,
-            targets.flatten(),
-            model.config.logits_softcap,
-        )
+        return causal_loss(model, part, compiled=compiled)
 
     def evaluate(self, model: nn.Module, share: Share) -> Mapping[str, float]:
         """See `Objective`; `bits_per_byte` is there where bytes of text are known."""
@@ -105,6 +97,15 @@ class CausalObjective:
         return Batches(
             len(data.rows), data.batch_rows, seed=data.seed, rank=share.rank, ranks=share.ranks
         )
+
+
+def causal_loss(model: nn.Module, part: Batch, *, compiled: bool) -> Tensor:
+    """The sum of -log p(target) in nats over a batch, a float32 scalar."""
+    assert isinstance(model, Decoder)
+    hidden = decoder_hidden(model, part, compiled=compiled)  # (batch, seq, hidden_size)
+    targets = torch.from_numpy(part.targets).to(hidden.device)
+    cap = model.config.logits_softcap
+    return linear_cross_entropy(hidden.flatten(0, 1), model.head.weight, targets.flatten(), cap)
 
 
 def decoder_hidden(model: Decoder, part: Batch, *, compiled: bool) -> Tensor:

@@ -39,6 +39,14 @@ class StepData:
     tokens: int
 
 
+class Loss(Protocol):
+    """What a model is to make small."""
+
+    def __call__(self, model: nn.Module, part: Any, *, compiled: bool) -> Tensor:
+        """See `Objective.loss`."""
+        ...
+
+
 class Objective(Protocol):
     """What is to be learned from which data."""
 

@@ -69,6 +69,16 @@ def in_step(mine: Iterable[T]) -> Iterator[T | None]:
         yield None
 
 
+def from_first(value: T | None) -> T:
+    """The first process's value, in all of them."""
+    held = [value]
+    if ranks() > 1:
+        distributed.broadcast_object_list(held, src=0)
+    found = held[0]
+    assert found is not None  # the first process has one
+    return found
+
+
 def wait() -> None:
     """Waits until all processes have come here."""
     if ranks() > 1:

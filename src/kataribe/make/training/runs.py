@@ -50,6 +50,7 @@ class RunInfo:
         parent: The run or model that it went on from.
         problem: Why it failed, in a sentence.
         model: Name under which the finished model lies in the workspace.
+        owner: Whose it is: an id of the studio's people; empty for who uses the command line.
         owner: Whose it is, where one server has several people.
         format: See `FORMAT`.
     """

@@ -144,7 +144,7 @@ def _take_up(run: runs.RunFolder, setup: Setup) -> tuple[Progress, Trainee, Opti
     progress = read_progress(found[-1][1]) if found else Progress()
     if found:
         load_weights(found[-1][1], setup.model)
-    trainee = Trainee(setup.model, setup.objective, setup.config.work)
+    trainee = Trainee(setup.model, setup.objective.loss, setup.config.work)
     spread(trainee, setup.config.work.parallel)
     optimiser = Optimisers(trainee.named, setup.config.optimisation)
     if found:

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from kataribe.make.training.config import Trackers
+from kataribe.make.training.config import Trackers, flatten
 
 
 class Tracker(Protocol):
@@ -109,14 +109,3 @@ def open_trackers(
         module = importlib.import_module("wandb")
         found.append(WeightsAndBiases(module, folder.name, plan, folder))
     return found
-
-
-def flatten(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested values under names with dots."""
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat

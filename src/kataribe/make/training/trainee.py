@@ -12,21 +12,21 @@ from torch.utils.checkpoint import checkpoint
 
 from kataribe.make.training.config import Work
 from kataribe.make.training.fast_view import fast_view
-from kataribe.make.training.objective import Objective
+from kataribe.make.training.objective import Loss
 
 
 class WithLoss(nn.Module):
     """A model whose output is an objective's loss: what is computed as one, in any process."""
 
-    def __init__(self, model: nn.Module, objective: Objective, *, compiled: bool) -> None:
+    def __init__(self, model: nn.Module, loss: Loss, *, compiled: bool) -> None:
         super().__init__()
         self.model = model
-        self._objective = objective
+        self._loss = loss
         self._compiled = compiled
 
     def forward(self, part: Any) -> Tensor:
         """The sum of the losses of a part, a float32 scalar."""
-        return self._objective.loss(self.model, part, compiled=self._compiled)
+        return self._loss(self.model, part, compiled=self._compiled)
 
 
 class Trainee:
@@ -40,7 +40,7 @@ class Trainee:
         named: What the optimiser changes, by the names of `plain`.
     """
 
-    def __init__(self, plain: nn.Module, objective: Objective, work: Work) -> None:
+    def __init__(self, plain: nn.Module, loss: Loss, work: Work) -> None:
         """`work` must be settled: neither precision nor compile may be `auto` any more."""
         rounded = work.precision == "bfloat16"
         compiled = work.compile == "on"
@@ -51,10 +51,8 @@ class Trainee:
                 block.forward = _recomputing(block.forward)  # type: ignore[method-assign]
             if compiled:
                 block.compile()
-        self.module: nn.Module = WithLoss(view, objective, compiled=compiled)
-        self.judge: nn.Module = WithLoss(
-            fast_view(plain, rounded=rounded), objective, compiled=False
-        )
+        self.module: nn.Module = WithLoss(view, loss, compiled=compiled)
+        self.judge: nn.Module = WithLoss(fast_view(plain, rounded=rounded), loss, compiled=False)
         self.named: Mapping[str, nn.Parameter] = dict(plain.named_parameters())
 
     def gather(self) -> None:

@@ -1,0 +1,1 @@
+"""`kataribe runs`."""

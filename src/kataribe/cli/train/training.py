@@ -1,0 +1,135 @@
+"""What all commands of `kataribe train` and `runs resume` do: begin, watch, tell what came."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from kataribe.base.errors import InputError
+from kataribe.cli.output import emit_json, note, say, size
+
+if TYPE_CHECKING:
+    from kataribe.base.workspace import Workspace
+    from kataribe.cli.train.flags import Typed
+    from kataribe.make.training.runs import RunFolder
+
+
+def train(kind: str, typed: Typed) -> None:
+    """Begins a run, or goes on with one, and trains it to its end."""
+    from kataribe.base.workspace import Workspace
+    from kataribe.make.training.plans import begin, check_unchanged, command_line
+    from kataribe.make.training.processes import from_first, joined, rank
+    from kataribe.make.training.runs import find_run, open_run
+
+    workspace = Workspace.locate()
+    with joined():
+        run = None
+        if rank() == 0 and typed.resume:
+            run = find_run(workspace.runs, typed.resume)
+            check_unchanged(run, typed.asked, typed.given, [*typed.asked, *typed.given])
+        elif rank() == 0:
+            name = typed.name or _name(typed.asked)
+            run = begin(workspace, kind, name, typed.asked, typed.given, command=command_line())
+        path = from_first(run.path if run else None)
+        carry_on(workspace, open_run(path), as_json=typed.as_json)
+
+
+def carry_on(workspace: Workspace, run: RunFolder, *, as_json: bool) -> None:
+    """Trains a run from where it stands; prints what is expected, how it goes, what came."""
+    from kataribe.cli.train.progress import Line
+    from kataribe.make.training.plans import carry
+    from kataribe.make.training.processes import rank
+
+    shown = rank() == 0
+    line = Line(shown=shown)
+
+    def expects(plan: Mapping[str, Any]) -> None:
+        if shown:
+            note(f"Run {run.id}")
+            for words in expectation(plan):
+                note(words)
+        line.begin(plan["loop"]["steps"])
+
+    with line:
+        ended, result = carry(
+            workspace,
+            run,
+            say=note if shown else lambda words: None,  # noqa: ARG005
+            expects=expects,
+            tell=line.tell if shown else None,
+        )
+    if not shown:
+        return
+    if as_json:
+        emit_json({"run": run.id, "stopped": ended.stopped, **result})
+    elif ended.stopped:
+        say(f"Stopped by {ended.stopped} at step {ended.progress.step}.")
+        say(f"Go on with: kataribe runs resume {run.id}")
+    else:
+        _tell_what_came(run, result)
+    if ended.stopped == "Ctrl-C":
+        sys.exit(130)
+
+
+def expectation(plan: Mapping[str, Any]) -> list[str]:
+    """The prediction in words."""
+    found, loop = plan.get("prediction") or {}, plan["loop"]
+    words = []
+    if found.get("parameters"):
+        words.append(
+            f"Expected: {count(found['parameters'])} parameters, {count(found['tokens'])} tokens "
+            f"in {loop['steps']} steps, {span(found['seconds'])}, "
+            f"{size(found['memory_bytes'])} of memory."
+        )
+    if found.get("bits_per_byte"):
+        words.append(
+            f"Held-out text at the end: {found['bits_per_byte']:.2f} bits per byte (from "
+            f"{found['bits_per_byte_low']:.2f} to {found['bits_per_byte_high']:.2f})."
+        )
+    work = loop["work"]
+    words.append(
+        f"{loop['optimisation']['optimiser']}, {work['precision']}, "
+        f"{'compiled' if work['compile'] == 'on' else 'not compiled'}, "
+        f"{work['threads']} threads."
+    )
+    return words
+
+
+def _tell_what_came(run: RunFolder, result: Mapping[str, Any]) -> None:
+    from kataribe.make.training.prediction import compared
+
+    for name, expected, found, off in compared(run.plan.get("prediction") or {}, result):
+        say(f"{name:<14} {_value(name, found):>12}  expected {_value(name, expected)} ({off:+.1%})")
+    name = run.written_info().model
+    say(f'The model is here: {name}. Ask it: kataribe ask -m {name} "..."')
+
+
+def _value(name: str, value: float) -> str:
+    shown = {"seconds": span, "memory_bytes": size, "bits_per_byte": "{:.4f}".format}
+    return shown.get(name, count)(value)
+
+
+def count(number: float) -> str:
+    """Numbers as people say them: 10.5M."""
+    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
+        if number >= unit:
+            return f"{number / unit:.3g}{name}"
+    return f"{number:.0f}"
+
+
+def span(seconds: float) -> str:
+    """Times as people say them: 1 h 05 min."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
+
+
+def _name(asked: Mapping[str, Any]) -> str:
+    from pathlib import Path
+
+    source = asked.get("corpus") or asked.get("chats")
+    if not source:
+        raise InputError("Say what to learn from, or which run to go on with (--resume RUN).")
+    return Path(str(source)).name.partition(".")[0]

@@ -1,0 +1,124 @@
+"""The end of a run: its model into the workspace, and what came beside what was said."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from kataribe.base.errors import InputError, NotFoundError
+from kataribe.files.atomic import write_atomic
+from kataribe.make.training.checkpoints import whole_folder
+from kataribe.make.training.model_files import write_model
+from kataribe.make.training.runs import RunFolder, read_object, write_json
+from kataribe.make.training.session import Ended, Setup, measured
+
+
+def check_name(models: Path, name: str, run: str | None = None) -> None:
+    """Raises `InputError` for a name that cannot be a folder's, or that another model has."""
+    if not name or name != Path(name).name or name.startswith(".") or len(name) > 128:
+        raise InputError(
+            f"{name!r} cannot be a model's name: it becomes a folder's. Take letters, digits, "
+            "dots and dashes.",
+            param="name",
+        )
+    if (models / name).exists() and made_by(models / name) != run:
+        raise InputError(
+            f"There is a model {name} already. Take another name (--name), or remove it first "
+            f"(kataribe models rm {name}).",
+            param="name",
+        )
+
+
+def made_by(model: Path) -> str | None:
+    """The id of the run that made a model; None for others."""
+    try:
+        source = str(read_object(model / "card.json").get("source", ""))
+    except (NotFoundError, KeyError):
+        return None
+    return source.removeprefix("run:") if source.startswith("run:") else None
+
+
+def finish(run: RunFolder, setup: Setup, ended: Ended, models: Path) -> dict[str, Any]:
+    """Writes `result.json`, and the model to `models/NAME`; the run is `done` then.
+
+    Gives what was measured. A run that was stopped before its end gets no model: its checkpoint
+    is one, too.
+    """
+    result = measured(run, setup, ended.progress)
+    write_json(run.path / "result.json", result)
+    if ended.stopped:
+        return result
+    name = run.written_info().name
+    check_name(models, name, run.id)
+    with whole_folder(models / name) as folder:
+        write_finished(folder, run, setup, ended.model, result)
+    run.change(state="done", ended_at=time.time(), model=name)
+    return result
+
+
+def write_finished(
+    folder: Path, run: RunFolder, setup: Setup, model: nn.Module, result: Mapping[str, Any]
+) -> None:
+    """A folder that `transformers` and Kataribe open: weights, tokenizer, generation, cards."""
+    words = setup.words
+    bfloat = setup.config.work.precision == "bfloat16"
+    dtype = torch.bfloat16 if bfloat else torch.float32
+    write_model(model, folder, words.folder if words else None, dtype)
+    settings = read_object(folder / "config.json")
+    if words is not None:
+        marks = {
+            "bos_token_id": words.tokenizer.bos_id,
+            "eos_token_id": sorted(words.ends) or None,
+            "pad_token_id": words.tokenizer.pad_id,
+        }
+        write_json(folder / "config.json", {**settings, **marks})
+        write_json(folder / "generation_config.json", marks)
+    write_atomic(folder / "card.json", json.dumps(_card(folder, run, result, words is not None)))
+    write_atomic(folder / "README.md", _readme(run, result))
+
+
+def _card(folder: Path, run: RunFolder, result: Mapping[str, Any], writes: bool) -> dict[str, Any]:
+    """What the catalogue reads: see `run.catalog.installed.InstalledCard`."""
+    info = run.written_info()
+    settings = read_object(folder / "config.json")
+    chats = info.objective == "instruct"
+    return {
+        "name": info.name,
+        "title": info.name,
+        "source": f"run:{run.id}",
+        "family": settings.get("model_type"),
+        "kind": ("chat" if chats else "base") if writes else None,
+        "parameters": result["parameters"],
+        "context_length": settings.get("max_position_embeddings"),
+        "size": sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
+    }
+
+
+def _readme(run: RunFolder, result: Mapping[str, Any]) -> str:
+    info, plan = run.written_info(), run.plan
+    data = plan.get("data", {})
+    rows = {
+        "Made by": f"Kataribe, run `{run.id}`",
+        "Objective": info.objective,
+        "Went on from": info.parent,
+        "Parameters": f"{result['parameters']:,}",
+        "Tokens learned from": f"{result['tokens']:,}",
+        "Text": data.get("corpus") or data.get("chats"),
+        "Held-out loss": _nats(result.get("valid_loss")),
+        "Bits per byte of held-out text": _nats(result.get("bits_per_byte")),
+    }
+    lines = ["---", "pipeline_tag: text-generation", 'tags: ["kataribe"]', "---", ""]
+    lines += [f"# {info.name}", ""]
+    lines += [f"- {label}: {value}" for label, value in rows.items() if value]
+    lines += ["", "Settings:", "", "```json", json.dumps(plan.get("loop", {}), indent=2), "```"]
+    return "\n".join(lines) + "\n"
+
+
+def _nats(value: float | None) -> str | None:
+    return None if value is None else f"{value:.4f}"

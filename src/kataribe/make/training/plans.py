@@ -1,0 +1,161 @@
+"""Runs by their plans: what was asked for, what that became, and how to carry it out.
+
+A run's folder is made with what was asked for alone. Whoever trains it first (the command line at
+once, the studio's worker later) settles the rest and writes it into plan.json.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from kataribe import __version__
+from kataribe.base.errors import FormatError, InputError
+from kataribe.base.workspace import Workspace
+from kataribe.make.training import asked as wishes
+from kataribe.make.training import pretraining
+from kataribe.make.training.config import differences
+from kataribe.make.training.finish import check_name, finish
+from kataribe.make.training.overrides import Overrides
+from kataribe.make.training.processes import from_first, rank
+from kataribe.make.training.runs import RunFolder, RunInfo, create_run, open_run, write_json
+from kataribe.make.training.session import Ended, Setup, Tell, carry_out
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of run.
+
+    Attributes:
+        asked: The dataclass of what can be asked for.
+        plan: Settles the rest: (asked, given, workspace, say) -> parts of plan.json.
+        build: A plan as what the loop works with.
+    """
+
+    asked: type
+    plan: Callable[[Any, Overrides, Workspace, Say], dict[str, Any]]
+    build: Callable[[Mapping[str, Any]], Setup]
+
+
+def kinds() -> dict[str, Kind]:
+    """All kinds by the names of their commands."""
+    return {
+        "pretrain": Kind(
+            wishes.Pretraining, pretraining.plan_pretraining, pretraining.build_pretraining
+        ),
+    }
+
+
+def begin(
+    workspace: Workspace,
+    kind: str,
+    name: str,
+    asked: Mapping[str, Any],
+    given: Overrides,
+    *,
+    owner: str = "",
+    command: Sequence[str] = (),
+) -> RunFolder:
+    """A run's folder, waiting to be trained; checks what can be checked at once."""
+    found = kinds().get(kind)
+    if found is None:
+        raise InputError(f"{kind!r} is no kind of training; known are {', '.join(kinds())}.")
+    check_name(workspace.models, name)
+    wanted = found.asked(**asked)
+    info = RunInfo(
+        name=name,
+        objective=kind,
+        owner=owner,
+        command=tuple(command),
+        parent=asked.get("base"),
+        versions={
+            "kataribe": __version__,
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+        },
+    )
+    plan = {"asked": {**dataclasses.asdict(wanted), "given": dict(given)}}
+    return create_run(workspace.runs, info, plan)
+
+
+def carry(
+    workspace: Workspace,
+    run: RunFolder,
+    *,
+    say: Say,
+    expects: Callable[[Mapping[str, Any]], None] = lambda plan: None,  # noqa: ARG005
+    tell: Tell | None = None,
+) -> tuple[Ended, dict[str, Any]]:
+    """Trains a run from wherever it stands to its end; gives how it ended and what was measured.
+
+    Args:
+        workspace: Where the finished model goes.
+        run: The folder; all processes of a run must have the same.
+        say: Told what is being done.
+        expects: Given the plan with its prediction before the first step.
+        tell: Given the figures of every step.
+    """
+    info = open_run(run.path).written_info()
+    kind = kinds().get(info.objective)
+    if kind is None:
+        raise FormatError(f"{run.id} is a run of an unknown kind: {info.objective!r}.")
+    if info.state == "done":
+        raise InputError(f"The run {run.id} is done; start a new one from its model.")
+    if rank() == 0:
+        plan = settled(run, kind, workspace, say)
+    plan = from_first(plan if rank() == 0 else None)
+    expects(plan)
+    setup = kind.build(plan)
+    ended = carry_out(run, setup, tell=tell, notice=say)
+    result = finish(run, setup, ended, workspace.models) if rank() == 0 else {}
+    return ended, result
+
+
+def settled(run: RunFolder, kind: Kind, workspace: Workspace, say: Say) -> dict[str, Any]:
+    """plan.json with all of it; what is not there yet is settled and written now."""
+    plan = run.plan
+    if "loop" in plan:
+        return plan
+    try:
+        asked = dict(plan["asked"])
+        given = asked.pop("given")
+        wanted = kind.asked(**asked)
+    except (KeyError, TypeError) as error:
+        raise FormatError(f"{run.path / 'plan.json'} is not what a plan is: {error}.") from None
+    plan |= kind.plan(wanted, given, workspace, say)
+    write_json(run.path / "plan.json", plan)
+    return plan
+
+
+def check_unchanged(
+    run: RunFolder, asked: Mapping[str, Any], given: Overrides, named: Sequence[str]
+) -> None:
+    """Raises `InputError` that lists what differs from what the run began with.
+
+    `named` are the settings that somebody named this time; the others are as they were.
+    """
+    before = dict(run.plan.get("asked", {}))
+    old = {**{k: v for k, v in before.items() if k != "given"}, **before.get("given", {})}
+    new = {**asked, **given}
+    found = differences(
+        {name: old.get(name) for name in named}, {name: new.get(name) for name in named}
+    )
+    if found:
+        raise InputError(
+            f"The run {run.id} began with other settings: {'; '.join(found)}. Leave them out to go "
+            "on as it began, or start a new run."
+        )
+
+
+def command_line() -> tuple[str, ...]:
+    """The words that started this program."""
+    return (Path(sys.argv[0]).name, *sys.argv[1:])
