@@ -16,12 +16,14 @@ class Sample:
 
     Attributes:
         texts: Stretches of documents, at most 65,536 characters each.
+        languages: What each is in, where that was said.
         documents: Documents read.
         text_bytes: Bytes read (UTF-8).
         used_bytes: Bytes of the texts taken.
     """
 
     texts: tuple[str, ...]
+    languages: tuple[str, ...]
     documents: int
     text_bytes: int
     used_bytes: int
@@ -33,7 +35,12 @@ class Sample:
 
 
 def sample_texts(texts: Iterable[str], limit: int) -> Sample:
-    """Every n-th stretch of the texts, with the smallest power of two n that keeps to `limit`.
+    """As `sample_documents`, of texts alone."""
+    return sample_documents(((text, "") for text in texts), limit)
+
+
+def sample_documents(documents: Iterable[tuple[str, str]], limit: int) -> Sample:
+    """Every n-th stretch of the texts (each with its language), with the smallest power of two n that keeps to `limit`.
 
     One pass, and never more than `limit` bytes in memory (but for one document): whenever more has
     come together, every second one goes, and from then on every second one comes.
@@ -43,26 +50,27 @@ def sample_texts(texts: Iterable[str], limit: int) -> Sample:
     """
     if limit < 1:
         raise InputError(f"A sample of {limit} bytes is none; take at least 1.", param="sample")
-    kept: list[tuple[str, int]] = []
-    documents = text_bytes = used = number = 0
+    kept: list[tuple[str, str, int]] = []
+    count = text_bytes = used = number = 0
     every = 1
-    for text in texts:
-        documents += 1
+    for text, language in documents:
+        count += 1
         for part in _parts(text):
             size = len(part.encode())
             text_bytes += size
             if number % every == 0:
-                kept.append((part, size))
+                kept.append((part, language, size))
                 used += size
             number += 1
             while used > limit and len(kept) > 1:
                 kept, every = kept[::2], every * 2
-                used = sum(size for _, size in kept)
+                used = sum(size for _, _, size in kept)
     if not text_bytes:
         raise InputError(
-            f"The corpus has no text: {documents} documents came, and none has a character."
+            f"The corpus has no text: {count} documents came, and none has a character."
         )
-    return Sample(tuple(part for part, _ in kept), documents, text_bytes, used)
+    texts, languages = tuple(row[0] for row in kept), tuple(row[1] for row in kept)
+    return Sample(texts, languages, count, text_bytes, used)
 
 
 def _parts(text: str) -> Iterator[str]:
