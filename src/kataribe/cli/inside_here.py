@@ -177,5 +177,12 @@ def model_of(name: str) -> str:
 def _config(path: Path, changed: int) -> ModelConfig:
     del changed  # a part of the cache's key only
     from kataribe.make.model.checkpoint import open_checkpoint
+    from kataribe.make.model.encoder_decoder_folder import holds_encoder_decoder
 
+    if holds_encoder_decoder(path):
+        raise UnsupportedError(
+            f"{path.name} is an encoder-decoder; attention is shown of decoders. Choose one of "
+            "these.",
+            param="model",
+        )
     return open_checkpoint(path).config

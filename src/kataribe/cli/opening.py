@@ -23,6 +23,8 @@ class Opening:
 
     def check_texts(self, folder: Path) -> None:
         """The settings describe a model that is built here, and the tokenizer can be read."""
+        from kataribe.make.model.encoder_decoder_families import source_config_from_hf
+        from kataribe.make.model.encoder_decoder_folder import holds_encoder_decoder
         from kataribe.make.model.encoder_families import encoder_from_hf, is_encoder
         from kataribe.make.model.families import config_from_hf
         from kataribe.make.model.folder import read_json
@@ -33,12 +35,15 @@ class Opening:
             encoder_from_hf(settings)
             _read_encoder_texts(folder)
             return
-        config_from_hf(settings)
+        if holds_encoder_decoder(folder):
+            source_config_from_hf(settings)
+        else:
+            config_from_hf(settings)
         load_tokenizer(folder)
 
     def check_model(self, path: Path) -> None:
         """Every parameter has its place and shape, and the tokenizer can be read."""
-        from kataribe.make.model.checkpoint import open_checkpoint
+        from kataribe.make.model.checkpoint import open_any
         from kataribe.make.model.encoder_families import is_encoder
         from kataribe.make.model.encoder_folder import open_encoder
         from kataribe.make.model.folder import read_json
@@ -51,7 +56,7 @@ class Opening:
             read_sentence_settings(path)
             _read_encoder_texts(path)
             return
-        held = open_checkpoint(path)  # a GGUF file that is open is read once
+        held = open_any(path)  # a GGUF file that is open is read once
         if path.is_dir():
             load_folder_tokenizer(path)
         else:

@@ -178,6 +178,7 @@ class CatalogShelf:
         return Sampling(**cast("Any", dict(card.sampling)))
 
     def _make_plan(self, path: Path, facts: ModelFacts) -> Planned:
+        from kataribe.run.catalog.layout import SOURCES
         from kataribe.run.catalog.plan import plan_model
 
         asked = self._settings.ctx
@@ -191,7 +192,7 @@ class CatalogShelf:
             native=computes_natively(self._settings),
         )
         use = "write" if facts.decodes else _use_of_encoder(path)
-        chats = facts.decodes and _has_template(path)
+        chats = facts.decodes and facts.family not in SOURCES and _has_template(path)
         return Planned(path, plan.context, plan.cache_tokens, plan.memory, chats, use)
 
 

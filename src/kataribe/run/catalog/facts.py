@@ -14,10 +14,19 @@ from kataribe.base.errors import ArchitectureError, FormatError
 from kataribe.files.gguf import GGUFFile, open_gguf
 from kataribe.files.safetensors import open_safetensors
 from kataribe.run.catalog.cards import ModelFacts, TensorGroup
-from kataribe.run.catalog.layout import ENCODERS, FAMILIES, check_family, model_files, read_json
+from kataribe.run.catalog.layout import (
+    ENCODERS,
+    FAMILIES,
+    SOURCES,
+    check_family,
+    model_files,
+    read_json,
+)
+from kataribe.run.catalog.source_words import usual_words
 
 _EMBEDDINGS = (
     "token_embd.weight", "embed_tokens.weight", "wte.weight", "word_embeddings.weight",
+    "shared.weight",
 )  # fmt: skip
 _HEADS = (
     "output.weight", "lm_head.weight", "lm_head.decoder.weight", "cls.predictions.decoder.weight",
@@ -25,7 +34,7 @@ _HEADS = (
 )  # fmt: skip
 _POSITIONS = (
     "position_embd.weight", "wpe.weight", "position_embeddings.weight",
-    "token_type_embeddings.weight",
+    "token_type_embeddings.weight", "embed_positions.weight",
 )  # fmt: skip
 _NO_WEIGHTS = (
     "rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight", ".attn.bias",
@@ -34,6 +43,8 @@ _NO_WEIGHTS = (
 )  # fmt: skip
 _TERNARY = 4
 """Values in a byte of a ternary matrix (BitNet)."""
+_SECOND = re.compile(r"(model\.)?(encoder|decoder)\.embed_tokens\.weight")
+"""What some encoder-decoders store beside the embedding that both stacks share."""
 _OTHER_SENSES = re.compile(r"(model\.)?(vision_tower|multi_modal_projector)\.")
 
 _QWEN = {
@@ -144,7 +155,7 @@ def config_facts(
     """Facts of a parsed config.json and its weights."""
     family = check_family(config, where)
     told = _text_config(config, family)
-    numbers = _Numbers({**_DEFAULTS[family], **told}, "", where)
+    numbers = _Numbers({**_DEFAULTS.get(family, {}), **told}, "", where)
     if family == "gpt2":
         hidden, heads = numbers.whole("n_embd"), numbers.whole("n_head")
         return ModelFacts(
@@ -212,7 +223,7 @@ def _folder_facts(folder: Path) -> ModelFacts:
     groups = group_tensors(
         (name, kind, shape)
         for name, (kind, shape) in tensors.items()
-        if not (tied and name.endswith(_HEADS))
+        if not (tied and name.endswith(_HEADS)) and not _SECOND.fullmatch(name)
     )
     return config_facts(config, groups, sum(p.stat().st_size for p in files), str(folder))
 
@@ -223,6 +234,8 @@ def _text_config(config: Mapping[str, Any], family: str) -> Mapping[str, Any]:
     if isinstance(inner, Mapping):
         tied = config.get("tie_word_embeddings")
         return {**({} if tied is None else {"tie_word_embeddings": tied}), **inner}
+    if family in SOURCES:
+        return usual_words(config, family)
     if family == "gpt2":
         return {_GPT2_NAMES.get(name, name): value for name, value in config.items()}
     if family == "distilbert":
