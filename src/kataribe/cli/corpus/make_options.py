@@ -6,8 +6,9 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from kataribe.cli.options import Json as Json
+from kataribe.cli import options as shared
 
+Json: TypeAlias = shared.Json
 Name: TypeAlias = Annotated[str, typer.Argument(metavar="NAME", help="What to call the corpus.")]
 Sources: TypeAlias = Annotated[
     list[str] | None,

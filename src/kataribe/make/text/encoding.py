@@ -25,7 +25,9 @@ _CONTROLS = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 _KANA = re.compile(r"[ぁ-ゖァ-ヺー、。「」]")
 _KANJI = re.compile(r"[一-鿿々]")
 _HALF_KANA = re.compile(r"[｡-ﾟ]")
-_WIDE = re.compile(r"[　-〿！-～・‐-⁞←-⇿■-◿]")
+_WIDE = re.compile(r"[　-〿！-～・‐-⁞←-⇿■-◿①-⓿㈀-㏿]")
+_LONE_VOICING = re.compile(r"(?<![ｶ-ﾄﾊ-ﾎｳ])[ﾞﾟ]")
+_WESTERN = re.compile(r"[À-ÖØ-öø-ÿŒœŠšŽžŸ“”‘’–—…€£©®°«»¿¡·§•\xa0]")
 _NOT_ASCII = re.compile(r"[^\x00-\x7f]")
 _PLAIN = re.compile(r"[\t\n\r -~]")
 _FEWEST_MARKS = 0.02
@@ -60,13 +62,15 @@ def decode(data: bytes, hint: str | None = None) -> Decoded | None:
                 return Decoded(text, "iso2022_jp")
     if b"\0" in data:
         return _without_mark(data)
+    if (wide := _kana_pages(data)) is not None:
+        return wide
     if len(_CONTROLS.findall(data[:8192])) > max(2, len(data[:8192]) // 100):
         return None
     if (text := _strict(data, "utf-8")) is not None:
         return Decoded(text, "utf-8")
     if hint is not None and (text := _strict(data, hint)) is not None:
         return Decoded(text, codecs.lookup(hint).name.replace("-", "_"))
-    return _broken_utf8(data) or _japanese(data) or _without_mark(data) or _statistics(data)
+    return _broken_utf8(data) or _japanese(data) or _western(data) or _statistics(data)
 
 
 def _strict(data: bytes, name: str) -> str | None:
@@ -116,8 +120,8 @@ def _likeness(text: str) -> float:
     score = kana + 0.8 * len(_WIDE.findall(text))
     for character in _KANJI.findall(text):
         score += 0.75 if _is_first_level(character) else 0.2
-    if half > 0.9 * beyond:  # old bank files: nothing but half-width katakana
-        return 0.5
+    if half == beyond and not _LONE_VOICING.search(text):
+        return 0.5  # old bank files: nothing but half-width katakana
     return score / beyond
 
 
@@ -128,6 +132,16 @@ def _is_first_level(kanji: str) -> bool:
     except UnicodeEncodeError:
         return False
     return len(code) == 2 and 0xB0 <= code[0] <= 0xCF
+
+
+def _kana_pages(data: bytes) -> Decoded | None:
+    """UTF-16 of Japanese without a mark or ASCII: every other byte is often kana's page, 0x30."""
+    most = max(data[:8192:2].count(0x30), data[1:8192:2].count(0x30))
+    if most < 0.2 * len(data[:8192:2]) or (
+        _strict(data, "utf-8") is not None and not _CONTROLS.search(data)
+    ):
+        return None
+    return _without_mark(data)
 
 
 def _without_mark(data: bytes) -> Decoded | None:
@@ -145,6 +159,16 @@ def _without_mark(data: bytes) -> Decoded | None:
         if share >= 0.9 and (best is None or weight > best[0]):
             best = weight, Decoded(text, name)
     return best[1] if best is not None else None
+
+
+def _western(data: bytes) -> Decoded | None:
+    """Windows-1252, which holds Latin-1: letters with accents, not many, and usual marks."""
+    text = _strict(data, "cp1252")
+    if text is None:
+        return None
+    beyond = len(_NOT_ASCII.findall(text))
+    right = len(_WESTERN.findall(text)) >= 0.95 * beyond and beyond < 0.25 * len(text)
+    return Decoded(text, "cp1252") if right else None
 
 
 def _statistics(data: bytes) -> Decoded | None:

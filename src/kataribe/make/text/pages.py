@@ -132,7 +132,8 @@ def _text_of(root: LexborNode) -> str:
             out.append(text if within else _SPACES.sub(" ", text))
             continue
         if tag in _BLOCKS:
-            out.append("\n\n" if tag in _APART else "\n")
+            begun = bool(out) and not out[-1].endswith("\n")
+            out.append("\n\n" if tag in _APART else "\n" if begun else "")
         elif tag in ("td", "th"):
             out.append("\t" if leaves else "")
         if leaves:
