@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kataribe.base.errors import BusyError, InputError, KataribeError, NotFoundError
+from kataribe.base.errors import InputError, KataribeError, NotFoundError
 from kataribe.files.atomic import storage_error
 from kataribe.make.training.runs import RunFolder, RunInfo, list_runs, open_run
 from kataribe.serve.shapes.training import (
@@ -25,9 +24,6 @@ from kataribe.serve.training_source import Training
 
 if TYPE_CHECKING:
     from kataribe.base.workspace import Workspace
-
-LATELY = 1 << 16
-"""Bytes at the end of metrics.jsonl that are read to say how far a run is."""
 
 
 class RunsHere:
@@ -76,17 +72,33 @@ class RunsHere:
 
     def begin(self, owner: str, wanted: NewRun) -> Training:
         """See `TrainingSource`."""
-        raise NotImplementedError
+        from kataribe.make.training.plans import begin
+
+        asked: dict[str, Any] = {
+            "corpus": wanted.corpus,
+            "tokenizer": wanted.tokenizer,
+            "base": wanted.model,
+        }
+        asked |= {"minutes": wanted.minutes, "size": wanted.size, "seed": wanted.seed}
+        folder = begin(
+            self._workspace,
+            wanted.objective,
+            wanted.name,
+            {name: value for name, value in asked.items() if value is not None},
+            {},
+            owner=owner,
+        )
+        return Training(folder.id, wanted.name, _command(folder.id))
 
     def resuming(self, owner: str, run: str) -> Training:
         """See `TrainingSource`."""
         folder = self._open(owner, run)
         info = folder.info
         if info.state == "running":
-            raise BusyError(f"The run {run} is running already.")
+            raise InputError(f"The run {run} is running already.")
         if info.state == "done":
             raise InputError(f"The run {run} is done; start a new one from its model.")
-        return Training(run, info.name, ("runs", "resume", run))
+        return Training(run, info.name, _command(run))
 
     def stop(self, owner: str, run: str) -> None:
         """See `TrainingSource`."""
@@ -96,7 +108,7 @@ class RunsHere:
         """See `TrainingSource`."""
         folder = self._open(owner, run)
         if folder.info.state == "running":
-            raise BusyError(f"The run {run} is running. Stop it first, then remove it.")
+            raise InputError(f"The run {run} is running. Stop it first, then remove it.")
         freed = sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
         try:
             shutil.rmtree(folder.path)
@@ -112,6 +124,10 @@ class RunsHere:
         if folder.written_info().owner != owner:
             raise NotFoundError(f"There is no training run {run!r}.")
         return folder
+
+
+def _command(run: str) -> tuple[str, ...]:
+    return ("kataribe", "runs", "resume", run)
 
 
 def thinned(lines: Sequence[Mapping[str, Any]], points: int) -> list[Mapping[str, Any]]:
@@ -175,30 +191,15 @@ def _left(info: RunInfo, last: Mapping[str, Any], steps: int | None) -> float | 
     step, time = last.get("step", 0), last.get("time")
     if info.state != "running" or not steps or not step or not time:
         return None
-    return float(time) / step * max(0, steps - step)
+    return float(time / step * max(0, steps - step))
 
 
 def _last(folder: RunFolder) -> dict[str, Any]:
-    """The latest value of every figure, from the end of metrics.jsonl."""
+    """The latest value of every figure."""
     found: dict[str, Any] = {}
-    for line in _end_of(folder.path / "metrics.jsonl"):
+    for line in folder.recent():
         found |= line
     return found
-
-
-def _end_of(path: Path) -> Iterable[dict[str, Any]]:
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - LATELY))
-            lines = file.read().split(b"\n")
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise storage_error(f"{path} cannot be read", error) from error
-    # The first may be cut, the last may still be written.
-    for line in lines[1 if size > LATELY else 0 : -1]:
-        yield json.loads(line)
 
 
 def _point(line: Mapping[str, Any]) -> RunPoint:

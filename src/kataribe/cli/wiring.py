@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from kataribe.base.workspace import Workspace
     from kataribe.cli.inside_here import AttentionHere
     from kataribe.cli.models_here import LocalModels
+    from kataribe.run.catalog.catalog import Catalog
     from kataribe.serve.lifecycle import Lifecycle
     from kataribe.store.database import Store
+    from kataribe.store.job_work import Work
 
 log = logging.getLogger("kataribe.cli")
 
@@ -45,7 +47,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     """
     from kataribe.cli.catalog_shown import ShownCatalog
     from kataribe.cli.opening import open_catalog
-    from kataribe.cli.pull_jobs import KIND, Downloads
+    from kataribe.cli.runs_here import RunsHere
     from kataribe.serve.app import create_app
     from kataribe.serve.lifecycle import Lifecycle
     from kataribe.serve.rooms import Rooms
@@ -66,15 +68,25 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
         rooms = Rooms(
             store,
             Chats(store, models, settings.model),
-            jobs=Workers(store, {KIND: Downloads(catalog, store)}),
+            jobs=Workers(store, _kinds(workspace, catalog, store)),
             catalog=ShownCatalog(catalog, models, settings),
             attention=attention,
+            training=RunsHere(workspace),
         )
         app = create_app(models, server_settings(settings), cycle, rooms)
         # The first question should not have to wait for the load; who asks earlier waits for it.
         threading.Thread(target=_warm_up, args=(models, cycle, settings.model), daemon=True).start()
         app.state.is_loading = lambda: models.is_loading
         yield app
+
+
+def _kinds(workspace: Workspace, catalog: Catalog, store: Store) -> dict[str, Work]:
+    """What does each kind of job."""
+    from kataribe.cli.pull_jobs import KIND, Downloads
+    from kataribe.cli.training_jobs import TrainingJobs
+    from kataribe.serve.training import KIND as TRAINING
+
+    return {KIND: Downloads(catalog, store), TRAINING: TrainingJobs(workspace)}
 
 
 @contextlib.contextmanager

@@ -28,6 +28,9 @@ FORMAT = 1
 """Written into every run.json; grows when what lies in the folder changes."""
 State: TypeAlias = Literal["waiting", "running", "stopped", "failed", "done"]
 
+LATELY = 1 << 16
+"""Bytes at the end of a file of lines that say how things stand."""
+
 _STEP = re.compile(r"step-(\d+)")
 
 
@@ -136,6 +139,10 @@ class RunFolder:
     def metrics(self) -> Iterator[dict[str, Any]]:
         """What it measured, in order of steps."""
         return read_lines(self.path / "metrics.jsonl")
+
+    def recent(self) -> Iterator[dict[str, Any]]:
+        """The last of what it measured: quick, however long the run is."""
+        return last_lines(self.path / "metrics.jsonl")
 
     def samples(self) -> Iterator[dict[str, Any]]:
         """What the model said on its way: `step`, `prompt`, `text`."""
@@ -252,6 +259,24 @@ def read_lines(path: Path) -> Iterator[dict[str, Any]]:
         return
     except OSError as error:
         raise storage_error(f"{path} cannot be read", error) from error
+
+
+def last_lines(path: Path) -> Iterator[dict[str, Any]]:
+    """The objects in the last 64 KiB of a file; a line that is cut or not finished is left out."""
+    try:
+        with path.open("rb") as file:
+            start = max(0, file.seek(0, os.SEEK_END) - LATELY)
+            file.seek(start)
+            lines = file.read().split(b"\n")
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise storage_error(f"{path} cannot be read", error) from error
+    for line in lines[1 if start else 0 : -1]:
+        try:
+            yield json.loads(line)
+        except ValueError:
+            raise FormatError(f"{path} has a line that is no JSON: {line[:60]!r}.") from None
 
 
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
