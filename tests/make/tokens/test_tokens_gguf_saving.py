@@ -28,6 +28,7 @@ from tests.make.llama_logits import LlamaModel
 from tests.make.tokens import vocabularies
 from tests.make.tokens.hard_texts import TEXTS, random_texts
 from tests.make.tokens.llama_vocabulary import LlamaVocabulary
+from tests.make.tokens.test_tokens_gguf import _trained
 
 NAMES = {"bos_token": "<|im_start|>", "eos_token": "<|endoftext|>", "pad_token": "<|im_end|>"}
 LLAMA3 = (
@@ -341,3 +342,19 @@ def test_llama_cpp_opens_the_template(tmp_path: Path) -> None:
     assert llama.ends(0)
     assert not llama.ends(11)
     llama.close()
+
+
+def test_the_older_sentencepiece_file_goes_out_too(tmp_path: Path) -> None:
+    data = _trained(
+        "bpe",
+        byte_fallback=True,
+        normalization_rule_name="identity",
+        remove_extra_whitespaces=False,
+    )
+    folder = tmp_path / "f"
+    folder.mkdir()
+    (folder / "tokenizer.model").write_bytes(data)
+    (folder / "tokenizer_config.json").write_text('{"bos_token": "<s>", "eos_token": "</s>"}')
+    path = written(folder)
+    assert load_tokenizer(path).eos_ids == load_tokenizer(folder).eos_ids == {2}
+    assert_same(folder, path)

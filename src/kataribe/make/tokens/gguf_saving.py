@@ -65,12 +65,8 @@ def gguf_vocabulary(path: Path, rows: int) -> GGUFVocabulary:
         FormatError: There is no tokenizer, a damaged one, or one of more tokens than `rows`.
     """
     if not path.is_dir():
-        metadata = {
-            key: value
-            for key, value in open_gguf(path).metadata.items()
-            if key.startswith("tokenizer.")
-        }
-        return GGUFVocabulary(metadata)
+        known = open_gguf(path).metadata
+        return GGUFVocabulary({k: known[k] for k in known if k.startswith("tokenizer.")})
     folder = _Folder(path)
     if folder.tokenizer.vocab_size > rows:
         raise FormatError(
@@ -78,10 +74,7 @@ def gguf_vocabulary(path: Path, rows: int) -> GGUFVocabulary:
             f"embedding {rows} rows. They do not belong together."
         )
     if not (path / "tokenizer.json").exists() and (path / "tokenizer.model").exists():
-        metadata = dict(read_sentencepiece(path / "tokenizer.model").metadata())
-        for key in ("scores", "token_type"):
-            kind = np.float32 if key == "scores" else np.int32
-            metadata[f"tokenizer.ggml.{key}"] = metadata[f"tokenizer.ggml.{key}"].astype(kind)
+        metadata: Metadata = read_sentencepiece(path / "tokenizer.model").metadata()
     else:
         metadata = _PARTS[folder.kind](folder)
     _fill_up(metadata, rows)
@@ -222,7 +215,7 @@ class _Folder:
         template = self.tokenizer.chat_template
         if template is None:
             return {}
-        found = {"tokenizer.chat_template": template.source}
+        found: Metadata = {"tokenizer.chat_template": template.source}
         if template.tool_source is not None:
             found["tokenizer.chat_template.tool_use"] = template.tool_source
             found["tokenizer.chat_templates"] = ["tool_use"]
