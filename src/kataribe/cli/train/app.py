@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kataribe.cli.train import pretrain
+from kataribe.cli.train import instruct, pretrain
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -12,3 +12,4 @@ app = typer.Typer(
     help="Train models: from nothing, or further.",
 )
 app.command("pretrain")(pretrain.pretrain)
+app.command("instruct")(instruct.instruct)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kataribe.base.errors import InputError
-from kataribe.make.training.config import number, whole
+from kataribe.make.training.config import choice, number, whole
 
 
 @dataclass(frozen=True)
@@ -57,3 +57,41 @@ class Pretraining:
                 "(--minutes 30).",
                 param="size",
             )
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """What is asked for.
+
+    Attributes:
+        chats: Conversations: a file of JSON lines, or a folder with train.jsonl and, held out,
+            valid.jsonl; by name in the workspace's corpora, or by path.
+        base: The model to go on from, by name or path.
+        tokenizer: In place of the base's own; it must have a chat template.
+        epochs: How often each conversation is seen.
+        context: Tokens of a row; None for the base's context.
+        batch_tokens: Tokens of a step.
+        too_long: What becomes of conversations longer than a row: refuse, drop or cut.
+        held_out: Share of conversations that is held out where there is no valid.jsonl.
+        seed: Decides order and samples.
+    """
+
+    chats: str
+    base: str | None = None
+    tokenizer: str | None = None
+    epochs: float = 3.0
+    context: int | None = None
+    batch_tokens: int = 16384
+    too_long: str = "refuse"
+    held_out: float = 0.05
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.base is None:
+            raise InputError("Say which model to go on from (--base NAME).", param="base")
+        choice("too_long", self.too_long, ("refuse", "drop", "cut"))
+        number("epochs", self.epochs, above=0.0, most=1000.0)
+        number("held_out", self.held_out, least=0.0, below=1.0)
+        whole("batch_tokens", self.batch_tokens, least=8)
+        if self.context is not None:
+            whole("context", self.context, least=8, most=1 << 20)

@@ -6,8 +6,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from kataribe.make.model.attention import attend_dense
+from kataribe.make.model.attention import CausalAttend, attend_dense
 from kataribe.make.model.config import AttentionSpec, ModelConfig
+from kataribe.make.model.recurrence import Recurrence
 
 QUERIES = 256
 """Queries that are done at once where blocks are compiled: of a row of 1,024 the first quarter
@@ -17,7 +18,7 @@ bfloat16 took 47 ms so on two cores, and 134 ms by PyTorch's own attention (rows
 
 
 class PackedAttend:
-    """An `Attend` (see `make.model.attention`) for the rows of one batch.
+    """A `Past` (see `make.model.attention`) for the rows of one batch.
 
     Made anew for every batch: q, k, v are (batch, seq, heads, head_dim).
 
@@ -30,6 +31,7 @@ class PackedAttend:
     def __init__(self, config: ModelConfig, documents: Tensor, *, compiled: bool = False) -> None:
         self._specs = [config.attention(layer) for layer in range(config.layers)]
         self._compiled = compiled
+        self._whole = CausalAttend(config, documents=documents)
         self._visible = {
             spec.window: _visible(documents, spec.window)
             for spec in self._specs
@@ -43,6 +45,10 @@ class PackedAttend:
         if self._compiled and visible is not None:
             return attend_in_blocks(spec, q, k, v, visible)
         return attend_dense(spec, q, k, v, visible)
+
+    def recur(self, layer: int, x: Tensor, recurrence: Recurrence) -> Tensor:
+        """See `Past`."""
+        return self._whole.recur(layer, x, recurrence)
 
 
 def _visible(documents: Tensor, window: int | None) -> Tensor:

@@ -20,15 +20,14 @@ from kataribe import __version__
 from kataribe.base.errors import FormatError, InputError
 from kataribe.base.workspace import Workspace
 from kataribe.make.training import asked as wishes
-from kataribe.make.training import pretraining
+from kataribe.make.training import instruction, pretraining
 from kataribe.make.training.config import differences
 from kataribe.make.training.finish import check_name, finish
 from kataribe.make.training.overrides import Overrides
+from kataribe.make.training.prediction import Say
 from kataribe.make.training.processes import from_first, rank
 from kataribe.make.training.runs import RunFolder, RunInfo, create_run, open_run, write_json
 from kataribe.make.training.session import Ended, Setup, Tell, carry_out
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,9 @@ def kinds() -> dict[str, Kind]:
         "pretrain": Kind(
             wishes.Pretraining, pretraining.plan_pretraining, pretraining.build_pretraining
         ),
+        "instruct": Kind(
+            wishes.Instruction, instruction.plan_instruction, instruction.build_instruction
+        ),
     }
 
 
@@ -62,7 +64,7 @@ def begin(
     asked: Mapping[str, Any],
     given: Overrides,
     *,
-    owner: str = "",
+    owner: str = "local",
     command: Sequence[str] = (),
 ) -> RunFolder:
     """A run's folder, waiting to be trained; checks what can be checked at once."""

@@ -13,6 +13,8 @@ from kataribe.make.training.machine import settle, tokens_per_second
 from kataribe.make.training.memory import check_memory, decoder_memory
 from kataribe.make.training.scaling import LAW, Law
 
+Say = Callable[[str], None]
+
 OVERHEAD = 1.05
 """Looks, samples and checkpoints beside the steps."""
 COMPARED = ("parameters", "tokens", "seconds", "memory_bytes", "bits_per_byte")
@@ -37,7 +39,7 @@ def predict(
     unique: int,
     *,
     seconds: float | None,
-    say: Callable[[str], None],
+    say: Say,
     law: Law = LAW,
 ) -> tuple[dict[str, Any], LoopConfig]:
     """The prediction as plan.json keeps it, and the loop with its steps fitted to the time.

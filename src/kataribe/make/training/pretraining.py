@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,12 +28,11 @@ from kataribe.make.training.fresh import fresh_decoder
 from kataribe.make.training.machine import compiler, settle
 from kataribe.make.training.model_files import read_model
 from kataribe.make.training.overrides import Overrides, loop_config
-from kataribe.make.training.prediction import predict, quick_flops
+from kataribe.make.training.places import check_fit, find_corpus, find_model, find_tokenizer
+from kataribe.make.training.prediction import Say, predict, quick_flops
 from kataribe.make.training.record import Words
 from kataribe.make.training.sampling import Prompt
 from kataribe.make.training.session import Setup
-
-Say = Callable[[str], None]
 
 SHARE_OF_TIME = 0.95
 """Of the minutes given, what is planned for steps; the rest is for looks, samples, checkpoints."""
@@ -130,41 +129,6 @@ def words_of(
             ids = tuple(int(each) for each in tokens[start : start + 9])
             prompts.append(Prompt(tokenizer.decode(list(ids[1:])), ids))
     return Words(tokenizer, folder, tuple(prompts), frozenset({marks.end}) | tokenizer.eos_ids)
-
-
-def check_fit(config: ModelConfig, tokenizer: Tokenizer) -> None:
-    """Raises `InputError` with both sizes where a tokenizer has ids that the model has not."""
-    if tokenizer.vocab_size > config.vocab_size:
-        raise InputError(
-            f"The tokenizer has {tokenizer.vocab_size:,} tokens, but the model's embedding only "
-            f"{config.vocab_size:,} rows. Take the model's own tokenizer, or train a new model."
-        )
-
-
-def find_tokenizer(workspace: Workspace, name: str) -> Path:
-    """A tokenizer's folder, by its name in the workspace or by path."""
-    return _found(workspace.tokenizers / name, name, "tokenizer", "tokenizer list")
-
-
-def find_corpus(workspace: Workspace, name: str) -> Path:
-    """A corpus' folder or file, by its name in the workspace or by path."""
-    return _found(workspace.corpora / name, name, "corpus", "corpus list")
-
-
-def find_model(workspace: Workspace, name: str) -> Path:
-    """A model's folder, by its name in the workspace, by path, or by the run that made it."""
-    return _found(workspace.models / name, name, "model", "models list --here")
-
-
-def _found(here: Path, name: str, kind: str, listing: str) -> Path:
-    for path in (here, Path(name).expanduser()):
-        if path.exists():
-            return path.absolute()
-    raise InputError(
-        f"There is no {kind} {name!r}, neither in the workspace nor as a path. "
-        f"`kataribe {listing}` shows those that there are.",
-        param=kind,
-    )
 
 
 def _choose(
