@@ -63,7 +63,55 @@ FAMILY_SETTINGS: dict[str, dict[str, Any]] = {
     "qwen3moe": {"num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 32},
     "bitnet": {"head_dim": 8},
 }
+RECURRENT: dict[str, dict[str, Any]] = {
+    "mamba": {
+        "vocab_size": VOCAB,
+        "hidden_size": 48,
+        "num_hidden_layers": 3,
+        "state_size": 5,
+        "conv_kernel": 4,
+        "time_step_rank": 7,
+        "layer_norm_epsilon": 1e-3,
+        "pad_token_id": 0,
+    },
+    "mamba2": {
+        "vocab_size": VOCAB,
+        "hidden_size": 48,
+        "num_hidden_layers": 3,
+        "state_size": 5,
+        "num_heads": 12,
+        "head_dim": 8,
+        "n_groups": 3,
+        "chunk_size": 16,
+        "time_step_limit": (0.3, 1.5),
+        "layer_norm_epsilon": 1e-3,
+        "pad_token_id": 0,
+    },
+    "jamba": {
+        "vocab_size": VOCAB,
+        "hidden_size": 48,
+        "intermediate_size": 80,
+        "num_hidden_layers": 4,
+        "num_attention_heads": 6,
+        "num_key_value_heads": 2,
+        "max_position_embeddings": 64,
+        "rms_norm_eps": 1e-3,
+        "attn_layer_period": 3,
+        "attn_layer_offset": 1,
+        "expert_layer_period": 2,
+        "expert_layer_offset": 1,
+        "num_experts": 5,
+        "num_experts_per_tok": 2,
+        "mamba_d_state": 5,
+        "mamba_dt_rank": 7,
+        "pad_token_id": 0,
+    },
+}
+"""Recurrent models, which have settings of their own."""
 CLASSES = {
+    "mamba": (transformers.MambaConfig, transformers.MambaForCausalLM),
+    "mamba2": (transformers.Mamba2Config, transformers.Mamba2ForCausalLM),
+    "jamba": (transformers.JambaConfig, transformers.JambaForCausalLM),
     "gpt2": (transformers.GPT2Config, transformers.GPT2LMHeadModel),
     "llama": (transformers.LlamaConfig, transformers.LlamaForCausalLM),
     "mistral": (transformers.MistralConfig, transformers.MistralForCausalLM),
@@ -82,6 +130,7 @@ def build(family: str, seed: int, **changes: Any) -> Any:
     """A random `transformers` model; equal arguments give equal weights."""
     config_class, model_class = CLASSES[family]
     base = GPT2 if family == "gpt2" else {**BASE, **FAMILY_SETTINGS.get(family, {})}
+    base = RECURRENT.get(family, base)
     config = config_class(**{**base, **changes})
     config._attn_implementation = "eager"
     config._experts_implementation = "eager"  # its grouped product asks for certain widths

@@ -195,7 +195,7 @@ class ModelConfig:
         mamba2: What layers of `mamba2` are.
         hyena: What layers of `hyena` are.
         positionless: Without `rope`, tokens are told no positions at all: recurrent layers know
-            the order by themselves.
+            the order by themselves, and attention sees how much there is before each token.
         float32_residual: The residual stream is float32 whatever the type of the weights; for
             models without attention and MLPs (`intermediate_size` is 0).
     """
@@ -262,12 +262,14 @@ class ModelConfig:
         self._check_experts()
         if self.ternary is not None:
             one_of("ternary", self.ternary, get_args(TernaryWeights))
+            if set(self.mixers) != {"attention"}:
+                raise FormatError("Ternary matrices are built for layers that attend only.")
 
     def _check_positions(self) -> None:
         if self.local_rope is not None and (self.rope is None or not any(self.windows)):
             raise FormatError("local_rope needs rope beside it, and layers with a window.")
-        if self.positionless and (self.rope is not None or not self.is_recurrent):
-            raise FormatError("positionless is for models with recurrent layers and without rope.")
+        if self.positionless and self.rope is not None:
+            raise FormatError("positionless is for models without rope.")
         for rope in (self.rope, self.local_rope):
             if rope is not None:
                 rope.check_head(self.head_dim)

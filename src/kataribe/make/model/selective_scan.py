@@ -34,7 +34,7 @@ def scan_reference(
         if fresh is not None:
             decay = decay * ~fresh[:, at, None, None]
         h = decay * h + (step[:, at] * x[:, at])[..., None] * b[:, at, None, :]
-        outputs.append((h * c[:, at, None, :]).sum(-1))
+        outputs.append((h @ c[:, at, :, None])[..., 0])
     return torch.stack(outputs, dim=1), h
 
 
@@ -52,6 +52,8 @@ def selective_scan(
         h: (rows, channels, states), before the first token.
         fresh: (rows, seq), true where what came before is forgotten; None for nowhere.
     """
+    if x.shape[1] == 1:
+        return scan_reference(x, step, a, b, c, h, fresh)
     found: tuple[Tensor, Tensor] = _Scan.apply(x, step, a, b, c, h, fresh)
     return found
 

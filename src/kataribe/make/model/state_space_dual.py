@@ -50,6 +50,8 @@ def dual_scan(
         fresh: (rows, seq), true where what came before is forgotten; None for nowhere.
     """
     rows, seq, heads, head_dim = x.shape
+    if seq == 1:
+        return dual_reference(x, step, a, b, c, h, fresh)
     chunk = min(CHUNK, seq)
     group = heads // b.shape[2]
     xs = _chunked(x * step[..., None], chunk)  # (rows, chunks, heads, chunk, head_dim)

@@ -18,6 +18,7 @@ from kataribe.make.model.checkpoint import Checkpoint, open_checkpoint
 from kataribe.make.model.config import AttentionSpec, ModelConfig
 from kataribe.make.model.decoder import Decoder
 from kataribe.make.model.loading import load_model
+from kataribe.make.model.recurrence import Recurrence
 
 T = TypeVar("T")
 
@@ -26,12 +27,13 @@ T = TypeVar("T")
 class _Pass:
     """Queries and keys of a text in all layers: (seq, heads, head_dim), (seq, kv_heads, head_dim).
 
-    With them any layer, head and token can be shown without computing anything twice.
+    With them any layer, head and token can be shown without computing anything twice. They are
+    known by the numbers of the layers that attend.
     """
 
     ids: tuple[int, ...]
-    queries: tuple[Tensor, ...]
-    keys: tuple[Tensor, ...]
+    queries: dict[int, Tensor]
+    keys: dict[int, Tensor]
 
 
 class AttentionView:
@@ -73,6 +75,13 @@ class AttentionView:
             InputError: There is no such layer, head or token.
             UnavailableError: It has been closed.
         """
+        mixers = self.config.mixers
+        if 0 <= layer < len(mixers) and mixers[layer] != "attention":
+            raise InputError(
+                f"Layer {layer} is one of {mixers[layer]}: it keeps a state and looks at no "
+                "tokens. Choose a layer of attention.",
+                param="layer",
+            )
         for name, value, count in (
             ("layer", layer, self.config.layers),
             ("head", head, self.config.heads),
@@ -97,7 +106,8 @@ class AttentionView:
 def view_bytes(config: ModelConfig, parameters: int, tokens: int) -> int:
     """Bytes that an `AttentionView` takes with a text of so many tokens."""
     heads = config.heads + config.kv_heads
-    return 4 * (parameters + tokens * config.layers * heads * config.head_dim)
+    attending = config.mixers.count("attention")
+    return 4 * (parameters + tokens * attending * heads * config.head_dim)
 
 
 class _Recording:
@@ -105,13 +115,15 @@ class _Recording:
 
     def __init__(self, config: ModelConfig) -> None:
         self._attend = CausalAttend(config)
-        self.queries: list[Tensor] = []
-        self.keys: list[Tensor] = []
+        self.queries: dict[int, Tensor] = {}
+        self.keys: dict[int, Tensor] = {}
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        self.queries.append(q[0])
-        self.keys.append(k[0])
+        self.queries[layer], self.keys[layer] = q[0], k[0]
         return self._attend(layer, q, k, v)
+
+    def recur(self, layer: int, x: Tensor, recurrence: Recurrence) -> Tensor:
+        return self._attend.recur(layer, x, recurrence)
 
 
 def _load(checkpoint: Checkpoint, context: int) -> Decoder:
@@ -124,7 +136,7 @@ def _read(model: Decoder, ids: tuple[int, ...]) -> _Pass:
     recording = _Recording(model.config)
     with torch.inference_mode():
         model(torch.tensor([ids]), torch.arange(len(ids))[None], recording)
-    return _Pass(ids, tuple(recording.queries), tuple(recording.keys))
+    return _Pass(ids, recording.queries, recording.keys)
 
 
 def _weights(

@@ -25,7 +25,7 @@ from kataribe.run.inference.native.library import native_library
 from kataribe.run.inference.native.runner import BLOCK_SIZE, NativeRunner, obstacle
 from kataribe.run.inference.native.weights import PRECISIONS
 from kataribe.run.inference.processors import on_processor, usable_threads
-from kataribe.run.inference.requests import EngineLimits
+from kataribe.run.inference.requests import MOST_WITH_STATES, EngineLimits
 from kataribe.run.inference.residents import LoadProgress
 from kataribe.run.inference.source_lm import EncoderDecoderLM, greedy_unless_told
 from kataribe.run.inference.step import Runner
@@ -95,10 +95,13 @@ def load_local(
         loading = beside.submit(_load_runner, told, options)
         tokenizer = load_tokenizer(path)
         runner = loading.result()
+    limits = EngineLimits(context=options.context, queue=options.queue)
+    if config.is_recurrent:
+        limits = replace(limits, running=min(limits.running, MOST_WITH_STATES))
     engine = Engine(
         runner,
         tokenizer,
-        EngineLimits(context=options.context, queue=options.queue),
+        limits,
         name=f"engine {name}",
     )
     lm = LocalLM(

@@ -12,7 +12,8 @@ from kataribe.make.model.decoder import Decoder
 from kataribe.make.model.mixers import recurrent_mixers
 from kataribe.run.inference.attention import PagedAttention
 from kataribe.run.inference.kv_cache import PagedCache
-from kataribe.run.inference.states import MOST_SEQUENCES, StateStep, StateStore
+from kataribe.run.inference.requests import MOST_WITH_STATES
+from kataribe.run.inference.states import StateStep, StateStore
 from kataribe.run.inference.step import StepBatch
 
 
@@ -36,7 +37,7 @@ class TorchRunner:
         block_size: int,
         device: str = "cpu",
         dtype: torch.dtype | None = None,
-        sequences: int = MOST_SEQUENCES,
+        sequences: int = MOST_WITH_STATES,
     ) -> None:
         self._model = model
         self._device = device

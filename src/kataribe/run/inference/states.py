@@ -19,10 +19,6 @@ from kataribe.base.errors import KataribeError
 from kataribe.make.model.recurrence import Recurrence, State
 from kataribe.run.inference.step import Slice, StepBatch
 
-MOST_SEQUENCES = 16
-"""Replies at a time of a model with states: each takes two of them, of up to 170 MB in published
-models of 3 billion parameters. More wait."""
-
 _UNDONE = -1
 """In place of its length, of a state that the step has yet to write: no slice begins there."""
 

@@ -27,7 +27,6 @@ def obstacle(config: ModelConfig) -> str | None:
     """Why the native runner cannot compute such a model; None where it can."""
     widths = (config.hidden_size, config.intermediate_size, config.head_dim)
     obstacles = {
-        "not all of its layers attend": config.is_recurrent,
         "its positions are not rotary": config.rope is None,
         "its norms are layer norms": config.norm != "rms",
         "its MLP is not gated": not config.gated,
