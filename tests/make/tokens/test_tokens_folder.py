@@ -144,6 +144,8 @@ def test_ids_are_those_of_transformers(name: str, tmp_path: Path) -> None:
         plain = theirs.encode(text, add_special_tokens=False)
         assert ours.encode(text, add_bos=False) == plain, text
         split = theirs.encode(text, add_special_tokens=False, split_special_tokens=True)
+        if name == "unigram" and any(token in text for token in special):
+            continue  # theirs lets people write control tokens: see test_unigram_literal
         assert ours.encode(text, add_bos=False, special=False) == split, text
     assert ours.bos_id in (theirs.bos_token_id, theirs.cls_token_id)
     assert ours.pad_id == theirs.pad_token_id

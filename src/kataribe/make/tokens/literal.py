@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 import tokenizers
 
 from kataribe.base.errors import KataribeError
+from kataribe.make.tokens.unigram_literal import without_control_pieces
 
 
 class LiteralTokenizer:
@@ -32,7 +33,7 @@ class LiteralTokenizer:
         self._genuine = genuine
         self._special_texts = special_texts
         self.aliases: Mapping[str, str] = aliases or {}
-        self.inner = _beside(genuine)
+        self.inner = without_control_pieces(genuine, special_texts) or _beside(genuine)
         self.inner.add_tokens([self._alias(*pair) for pair in self.aliases.items()])
         self.inner.encode_special_tokens = True
         self.ids: Mapping[int, tuple[int, ...]] = dict(map(self._meant, self.aliases.items()))
