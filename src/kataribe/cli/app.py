@@ -12,8 +12,10 @@ import typer
 
 from kataribe.cli import ask, chat, classify, doctor, embed, export, jobs, up
 from kataribe.cli.corpus import app as corpus_app
+from kataribe.cli.dataset import app as dataset_app
 from kataribe.cli.models import app as models_app
 from kataribe.cli.runs import app as runs_app
+from kataribe.cli.tokenizer import app as tokenizer_app
 from kataribe.cli.train import app as train_app
 from kataribe.cli.users import app as users_app
 
@@ -34,6 +36,8 @@ app.add_typer(corpus_app.app, name="corpus")
 app.command("export")(export.export)
 app.add_typer(train_app.app, name="train")
 app.add_typer(runs_app.app, name="runs")
+app.add_typer(tokenizer_app.app, name="tokenizer")
+app.add_typer(dataset_app.app, name="dataset")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(users_app.app, name="users")
 app.command("doctor")(doctor.doctor)

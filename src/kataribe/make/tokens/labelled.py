@@ -95,7 +95,7 @@ def _tagged_text(row: dict[str, Any], where: str) -> LabelledText:
     for entity in entities:
         span = entity.get("span") if isinstance(entity, dict) else None
         kind = entity.get("type") if isinstance(entity, dict) else None
-        first, last = span if isinstance(span, list) and len(span) == 2 else (None, None)
+        first, last = span if isinstance(span, list) and len(span) == 2 else (0, 0)
         numbers = type(first) is int and type(last) is int
         if not numbers or not isinstance(kind, str) or not 0 <= first < last <= len(text):
             raise FormatError(

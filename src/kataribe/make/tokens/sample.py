@@ -40,10 +40,11 @@ def sample_texts(texts: Iterable[str], limit: int) -> Sample:
 
 
 def sample_documents(documents: Iterable[tuple[str, str]], limit: int) -> Sample:
-    """Every n-th stretch of the texts (each with its language), with the smallest power of two n that keeps to `limit`.
+    """Every n-th stretch of the texts, n being the smallest power of two that keeps to `limit`.
 
-    One pass, and never more than `limit` bytes in memory (but for one document): whenever more has
-    come together, every second one goes, and from then on every second one comes.
+    Each text comes with its language. One pass, and never more than `limit` bytes in memory (but
+    for one document): whenever more has come together, every second one goes, and from then on
+    every second one comes.
 
     Raises:
         InputError: There is no text, or the limit is not positive.

@@ -1,0 +1,1 @@
+"""`kataribe dataset`: what a model is given to learn from."""

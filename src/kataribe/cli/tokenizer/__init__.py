@@ -1,0 +1,1 @@
+"""`kataribe tokenizer`: tokenizers of one's own."""
