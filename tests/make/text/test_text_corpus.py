@@ -314,9 +314,8 @@ def test_the_leak_check_tells_every_kind(tmp_path):
     assert (report.leaks, report.train_documents, report.valid_documents) == ((), 31, 10)
     assert report.windows == 400
     assert report.windows_found == 0
-    found = find_leaks(train, write("leaky.jsonl", {
-        "exact": english(3).upper(), "near": english(4)[:-20], "within": japanese(4), "new": english(2000),
-    }))  # fmt: skip
+    leaky = {"exact": english(3).upper(), "near": english(4)[:-20], "within": japanese(4)}
+    found = find_leaks(train, write("leaky.jsonl", leaky | {"new": english(2000)}))
     assert [(leak.valid_id, leak.train_id, leak.kind) for leak in found.leaks] == [
         ("exact", "t3", "exact"), ("near", "t4", "near"), ("within", "long", "contained"),
     ]  # fmt: skip
