@@ -128,5 +128,5 @@ def test_a_closed_one_says_so(folder):
 def test_the_estimate_counts_matrices_queries_and_keys(view):
     parameters = sum(each.numel() for each in view._model.parameters())
     view.weights(IDS, 0, 0, 0)
-    kept = sum(each.nbytes for each in (*view._pass.queries, *view._pass.keys))
+    kept = sum(each.nbytes for each in (*view._pass.queries.values(), *view._pass.keys.values()))
     assert view_bytes(view.config, parameters, len(IDS)) == 4 * parameters + kept

@@ -56,7 +56,7 @@ class Hyena(nn.Module):
     def advance(self, x: Tensor, state: State, fresh: Tensor | None) -> tuple[Tensor, State]:
         """float32 (rows, seq, width) from (rows, seq, (order + 1) * width); see `Recurrence`."""
         short, window = self.conv.advance(x, state[0], fresh)
-        *gates, v = short.split(self.width, dim=-1)
+        *gates, v = torch.split(short, self.width, dim=-1)
         filters = self.filter(state[1].shape[1] + x.shape[1])  # (length, order - 1, width)
         given = []
         for number, gate in enumerate(reversed(gates[1:])):
@@ -138,7 +138,8 @@ def long_convolution(x: Tensor, before: Tensor, taps: Tensor, fresh: Tensor | No
         return (whole * taps.flip(0)).sum(1, keepdim=True)
     size = whole.shape[1] + taps.shape[0]
     heard = torch.fft.rfft(whole, n=size, dim=1) * torch.fft.rfft(taps, n=size, dim=0)
-    return torch.fft.irfft(heard, n=size, dim=1)[:, whole.shape[1] - seq : whole.shape[1]]
+    found: Tensor = torch.fft.irfft(heard, n=size, dim=1)
+    return found[:, whole.shape[1] - seq : whole.shape[1]]
 
 
 def convolution_reference(x: Tensor, before: Tensor, taps: Tensor, fresh: Tensor | None) -> Tensor:
@@ -169,7 +170,7 @@ def _by_document(x: Tensor, before: Tensor, taps: Tensor, fresh: Tensor) -> Tens
     apart = x.new_zeros(len(starts), longest, width)
     apart = apart.index_put((number, place), whole.flatten(0, 1))
     heard = long_convolution(apart, apart[:, :0], taps[:longest], None)[number, place]
-    return heard.unflatten(0, (rows, earlier + seq))[:, earlier:]
+    return heard.view(rows, earlier + seq, width)[:, earlier:]
 
 
 def _since_last(fresh: Tensor, length: int) -> Tensor:

@@ -55,9 +55,11 @@ class Mamba2(nn.Module):
         spec = self.spec
         mixed, window = self.conv.advance(x[..., : spec.convolved], state[0], fresh)
         shared = spec.groups * spec.states
-        u, b, c = activate(spec.activation, mixed).split([spec.width, shared, shared], dim=-1)
-        u = u.unflatten(-1, (spec.heads, spec.head_dim))
-        b, c = (part.unflatten(-1, (spec.groups, spec.states)) for part in (b, c))
+        mixed = activate(spec.activation, mixed)
+        u, b, c = torch.split(mixed, [spec.width, shared, shared], dim=-1)
+        leading = x.shape[:2]
+        u = u.reshape(*leading, spec.heads, spec.head_dim)
+        b, c = (part.reshape(*leading, spec.groups, spec.states) for part in (b, c))
         step = functional.softplus(x[..., spec.convolved :].float() + self.dt_bias)
         step = step.clamp(*spec.step_limits)
         y, states = dual_scan(u, step, -torch.exp(self.A_log), b, c, state[1], fresh)
@@ -74,6 +76,7 @@ class GatedNorm(nn.Module):
 
     def forward(self, x: Tensor, gate: Tensor) -> Tensor:
         """float32 (..., width) from the same twice."""
-        gated = (x * functional.silu(gate.float())).unflatten(-1, (self.groups, -1))
+        gated = x * functional.silu(gate.float())
+        gated = gated.reshape(*x.shape[:-1], self.groups, x.shape[-1] // self.groups)
         normed = functional.rms_norm(gated, gated.shape[-1:], eps=self.eps)
         return normed.flatten(-2) * self.weight

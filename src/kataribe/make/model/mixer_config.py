@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias, get_args
 from kataribe.base.errors import FormatError
 from kataribe.make.model.checks import count, finite, one_of
 
-Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh", "relu"]
+Activation: TypeAlias = Literal["silu", "gelu", "gelu_tanh", "relu", "relu2"]
 
 MOST_FILTER_LAYERS = 16
 """Of a Hyena filter's network; four are usual."""

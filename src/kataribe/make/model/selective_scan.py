@@ -54,7 +54,9 @@ def selective_scan(
     """
     if x.shape[1] == 1:
         return scan_reference(x, step, a, b, c, h, fresh)
-    found: tuple[Tensor, Tensor] = _Scan.apply(x, step, a, b, c, h, fresh)
+    found: tuple[Tensor, Tensor] = _Scan.apply(  # type: ignore[no-untyped-call]
+        x, step, a, b, c, h, fresh
+    )
     return found
 
 
@@ -85,7 +87,7 @@ class _Scan(torch.autograd.Function):
         return y.transpose(0, 1), h
 
     @staticmethod
-    @once_differentiable  # type: ignore[untyped-decorator]
+    @once_differentiable
     def backward(ctx: Any, y_grad: Tensor, h_grad: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of x, step, a, b, c and h."""
         x, step, a, b, c, fresh, *starts = ctx.saved_tensors

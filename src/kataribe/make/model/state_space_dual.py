@@ -84,7 +84,8 @@ def _chunked(part: Tensor, chunk: int) -> Tensor:
     missing = -part.shape[1] % chunk
     if missing:
         part = functional.pad(part, (0, 0, 0, 0, 0, missing))
-    return part.unflatten(1, (-1, chunk)).transpose(2, 3)
+    rows, seq = part.shape[:2]
+    return part.reshape(rows, seq // chunk, chunk, *part.shape[2:]).transpose(2, 3)
 
 
 def _between(logs: Tensor, begun: Tensor | None) -> Tensor:

@@ -202,7 +202,7 @@ def _every(fields: Fields, name: str, layers: int) -> list[bool]:
 
 def _read_experts(fields: Fields, layers: int) -> ExpertsConfig | None:
     sparse, count = _every(fields, "expert_layer", layers), fields.integer("num_experts")
-    spec = {
+    spec: dict[str, Any] = {
         "per_token": fields.integer("num_experts_per_tok"),
         "width": fields.integer("intermediate_size"),
         "balance": fields.number("router_aux_loss_coef"),
