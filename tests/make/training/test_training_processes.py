@@ -1,0 +1,82 @@
+"""Two real processes train as one does, by DDP and by FSDP2."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+
+from kataribe.make.training.config import LoopConfig
+from kataribe.make.training.objective import Share
+from kataribe.make.training.runs import RunFolder, write_json
+from kataribe.make.training.session import carry_out
+from tests.make.training.test_training_failures import ROOT, final
+from tests.make.training.toys import loop, new_run, setup
+
+
+def together(run: RunFolder, processes: int = 2) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "src")])
+    children = []
+    for rank in range(processes):
+        own = {
+            "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port), "WORLD_SIZE": str(processes), "RANK": str(rank),
+            "LOCAL_RANK": str(rank),
+        }  # fmt: skip
+        command = [sys.executable, "-m", "tests.make.training.two_processes", str(run.path)]
+        children.append(
+            subprocess.Popen(
+                command, cwd=ROOT, env={**os.environ, **own}, stderr=subprocess.PIPE, text=True
+            )
+        )
+    said = [child.communicate(timeout=240)[1] for child in children]
+    assert [child.returncode for child in children] == [0] * processes, "\n".join(said)[-4000:]
+
+
+def rows_of(run: RunFolder, rank: int) -> dict[int, list[list[int]]]:
+    lines = (run.path / f"rows-{rank}.jsonl").read_text().splitlines()
+    return dict(map(json.loads, lines))
+
+
+def losses(run: RunFolder) -> list[float]:
+    return [line[name] for line in run.metrics() for name in ("loss", "valid_loss") if name in line]
+
+
+@pytest.mark.parametrize(("parallel", "optimiser"), [("ddp", "adamw"), ("fsdp", "muon")])
+def test_two_processes_train_as_one_does(tmp_path: Path, parallel: str, optimiser: str) -> None:
+    changes = {"steps": 4, "optimiser": optimiser, "micro_tokens": 24, "eval_rows": 5}
+    config: LoopConfig = loop(**changes, parallel=parallel)
+    alone = new_run(tmp_path, config)
+    carry_out(alone, setup(config))
+    run = new_run(tmp_path, config)
+    together(run)
+    # Sums in another order: relative differences of 1e-6 a step, which an optimiser that divides
+    # by the gradient's size makes somewhat larger.
+    assert losses(run) == pytest.approx(losses(alone), rel=1e-3)
+    one, two = final(alone, config), final(run, config)
+    for name, value in one.items():
+        torch.testing.assert_close(two[name], value, rtol=2e-2, atol=2e-3)
+    whole = setup(config).objective.data(0, Share()).parts
+    wanted = sorted(row.tolist() for part in whole for row in part.ids)
+    first, second = rows_of(run, 0), rows_of(run, 1)
+    assert sorted(first[0] + second[0]) == wanted  # disjoint, and together the same
+    assert [line["step"] for line in run.metrics()] == [1, 2, 3, 4]  # one process wrote
+
+    ended = carry_out(longer(run, config), setup(LoopConfig.from_values(run.plan["loop"])))
+    assert ended.progress.step == 6  # a checkpoint of two goes on in one
+
+
+def longer(run: RunFolder, config: LoopConfig) -> RunFolder:
+    more = dataclasses.replace(config, steps=6)
+    write_json(run.path / "plan.json", {"loop": dataclasses.asdict(more)})
+    return run
