@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.checkpoint import checkpoint
 from torch.utils.flop_counter import FlopCounterMode
 
 from kataribe.base.errors import (
@@ -22,7 +23,7 @@ from kataribe.base.errors import (
     UnsupportedError,
 )
 from kataribe.files.safetensors import open_safetensors, save_safetensors
-from kataribe.make.model.encoder_decoder import EncoderDecoder
+from kataribe.make.model.encoder_decoder import Packed
 from kataribe.make.model.encoder_decoder_config import EncoderDecoderConfig, StackConfig
 from kataribe.make.model.encoder_decoder_families import (
     source_config_from_hf,
@@ -34,6 +35,7 @@ from kataribe.make.model.encoder_decoder_folder import (
     holds_encoder_decoder,
     open_encoder_decoder,
 )
+from kataribe.make.model.encoder_decoder_fresh import fresh_encoder_decoder
 from kataribe.make.model.encoder_decoder_shapes import (
     decoder_flops,
     encoder_flops,
@@ -286,13 +288,15 @@ def test_what_is_no_plain_model_is_not_saved(folders: Any, tmp_path: Path) -> No
 
 def test_a_new_model_learns(tmp_path: Path) -> None:
     """Teaching one source and target makes the model write it: shift, masks and loss agree."""
-    torch.manual_seed(3)
     config = EncoderDecoderConfig(
         "t5", 40, 32, StackConfig(1, 4, 8, 64, 1.0), StackConfig(1, 4, 8, 64, 1.0), 32, 32,
         "relative", relative_buckets=8, relative_distance=16, norm="rms", norm_first=True,
-        final_norm=True, bias=False, activation="relu", start_id=0, pad_id=0,
+        final_norm=True, bias=False, activation="relu", output_scale=32**-0.5, start_id=0,
+        pad_id=0,
     )  # fmt: skip
-    model = EncoderDecoder(config)
+    model = fresh_encoder_decoder(config, 3)
+    again = fresh_encoder_decoder(config, 3)
+    assert all(map(torch.equal, model.parameters(), again.parameters()))
     source = torch.tensor([[5, 6, 7, 8, 1], [9, 8, 1, 0, 0]])
     target = torch.tensor([[11, 12, 13, 14, 1], [21, 22, 1, -100, -100]])
     mask = source > 0
@@ -307,3 +311,63 @@ def test_a_new_model_learns(tmp_path: Path) -> None:
     learned = load_source(tmp_path)
     assert generate_from_source(learned, [5, 6, 7, 8, 1], 9, eos_ids={1}) == [11, 12, 13, 14, 1]
     assert generate_from_source(learned, [9, 8, 1], 9, eos_ids={1}) == [21, 22, 1]
+
+
+@pytest.mark.parametrize("kind", ["t5", "bart", "pegasus"])
+def test_first_weights_say_nothing_loud(folders: Any, kind: str) -> None:
+    """A new model's loss is near that of guessing, in every layout."""
+    config = open_source(folders(kind)).config
+    model = fresh_encoder_decoder(config, 4)
+    source, target = torch.arange(240).view(8, 30) % 90, torch.arange(160).view(8, 20) % 77
+    with torch.no_grad():
+        logits = model(source, target)
+        loss = torch.nn.functional.cross_entropy(logits.flatten(0, 1), target.flatten())
+    guessing = torch.tensor(96.0).log()
+    assert guessing - 0.1 < loss < guessing + 1.5
+
+
+@pytest.mark.parametrize("name", ["t5", "t5_v11", "bart", "marian"])
+def test_pairs_side_by_side_learn_as_pairs_alone(folders: Any, name: str) -> None:
+    model = load_source(folders(name)).train()
+    generator = torch.Generator().manual_seed(9)
+    pairs = [
+        (torch.randint(5, 96, (source,), generator=generator),
+         torch.randint(5, 96, (target,), generator=generator))
+        for source, target in ((7, 4), (12, 9), (3, 6))
+    ]  # fmt: skip
+    alone = [model(source[None], target[None])[0] for source, target in pairs]
+    given = [model.shift_right(target[None])[0] for _, target in pairs]
+
+    def packed(rows: list[torch.Tensor], length: int) -> Packed:
+        gap = length - sum(map(len, rows))
+        ids = torch.cat([*rows, torch.zeros(gap, dtype=torch.int64)])[None]
+        positions = torch.cat([torch.arange(len(row)) for row in (*rows, torch.empty(gap))])[None]
+        numbers = [torch.full((len(row),), at) for at, row in enumerate(rows)]
+        return Packed(ids, positions, torch.cat([*numbers, torch.full((gap,), -1)])[None])
+
+    hidden = model.taught(packed([source for source, _ in pairs], 30), packed(given, 25))[0]
+    logits = hidden @ model.head.weight.T
+    if model.logits_bias is not None:
+        logits = logits + model.logits_bias
+    assert torch.isfinite(logits).all()
+    wanted = torch.cat(alone)
+    assert torch.allclose(logits[: len(wanted)], wanted, rtol=1e-4, atol=2e-4)
+
+
+def test_blocks_may_be_computed_a_second_time(folders: Any) -> None:
+    """Activation checkpointing changes no gradient: nothing of a pass is kept inside a block."""
+    gradients = []
+    for twice in (False, True):
+        model = load_source(folders("t5")).train()
+        for block in (*model.encoder.blocks, *model.decoder.blocks):
+            if twice:
+                forward = block.forward
+                block.forward = lambda *given, run=forward: checkpoint(
+                    run, *given, use_reentrant=False
+                )
+        source, target = torch.arange(5, 29).view(2, 12), torch.arange(40, 58).view(2, 9)
+        model(source, target).square().sum().backward()
+        gradients.append({name: value.grad for name, value in model.named_parameters()})
+    for name, wanted in gradients[0].items():
+        assert wanted is not None, name
+        assert torch.equal(gradients[1][name], wanted), name

@@ -7,6 +7,8 @@ leading dimensions `...` of the decoder are free, as in `Decoder`.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
@@ -23,6 +25,22 @@ from kataribe.make.model.source_attention import (
 
 IGNORED = -100
 """Target where nothing is taught."""
+
+
+@dataclass(frozen=True, eq=False)
+class Packed:
+    """Rows in which several texts stand side by side; all are (batch, seq).
+
+    Attributes:
+        ids: Token ids, int64.
+        positions: int64, counting from 0 in each text.
+        documents: The number of each token's text; a target's is that of its source. Padding has
+            a number of its own.
+    """
+
+    ids: Tensor
+    positions: Tensor
+    documents: Tensor
 
 
 class EncoderDecoder(nn.Module):
@@ -60,6 +78,18 @@ class EncoderDecoder(nn.Module):
         attend = TargetAttend(self.config, self.look_at(memory), source_mask)
         return self.logits(self.decode(self.shift_right(target), None, attend))
 
+    def taught(self, source: Packed, target: Packed) -> Tensor:
+        """What the head reads, (batch, target, hidden_size), of rows that hold several pairs.
+
+        `target.ids` are what the decoder is given, shifted already. The logits are the product
+        with `head.weight`, and `logits_bias` where there is one.
+        """
+        reading = SourceAttend(self.config, documents=source.documents)
+        memory = self.encoder(self._embedded(source.ids), source.positions, reading)
+        documents = (source.documents, target.documents)
+        attend = TargetAttend(self.config, self.look_at(memory), documents=documents)
+        return self._scaled(self.decode(target.ids, target.positions, attend))
+
     def shift_right(self, target: Tensor) -> Tensor:
         """The decoder's input for a target (batch, target): start first, each token one later."""
         shifted = target.new_full(target.shape, self.config.start_id)
@@ -96,10 +126,12 @@ class EncoderDecoder(nn.Module):
 
     def logits(self, hidden: Tensor) -> Tensor:
         """float32 (..., vocab_size) from the decoder's hidden vectors (..., hidden_size)."""
-        if self.config.output_scale != 1.0:
-            hidden = hidden * self.config.output_scale
-        logits: Tensor = self.head(hidden).float()
+        logits: Tensor = self.head(self._scaled(hidden)).float()
         return logits if self.logits_bias is None else logits + self.logits_bias
+
+    def _scaled(self, hidden: Tensor) -> Tensor:
+        scale = self.config.output_scale
+        return hidden if scale == 1.0 else hidden * scale
 
     def _embedded(self, ids: Tensor) -> Tensor:
         x: Tensor = self.embed(ids)

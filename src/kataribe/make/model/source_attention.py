@@ -50,11 +50,20 @@ class SourceAttend:
     Args:
         config: The model's.
         mask: (batch, source), true where a token is real; None where all are.
+        documents: (batch, source), the number of each token's document, where several sources
+            stand in a row; a token sees its own. None for one.
     """
 
-    def __init__(self, config: EncoderDecoderConfig, mask: Tensor | None = None) -> None:
+    def __init__(
+        self,
+        config: EncoderDecoderConfig,
+        mask: Tensor | None = None,
+        documents: Tensor | None = None,
+    ) -> None:
         self._scale = config.encoder.scale
         self._hidden = None if mask is None else ~mask.bool()[:, None, None, :]
+        if documents is not None:
+            self._hidden = apart(documents, documents)
         self._added: Tensor | None = None
 
     def begin(self, x: Tensor, relative: Bias | None) -> None:
@@ -77,6 +86,8 @@ class TargetAttend:
         config: The model's.
         looked_at: `EncoderDecoder.look_at`, (batch, source, heads, head_dim) twice per layer.
         source_mask: (batch, source), true where a source token is real; None where all are.
+        documents: Numbers of the documents of source (batch, source) and target (batch, target)
+            tokens, where several pairs stand in a row; a token sees its own. None for one.
     """
 
     def __init__(
@@ -84,16 +95,23 @@ class TargetAttend:
         config: EncoderDecoderConfig,
         looked_at: Sequence[tuple[Tensor, Tensor]],
         source_mask: Tensor | None = None,
+        documents: tuple[Tensor, Tensor] | None = None,
     ) -> None:
         self._scale = config.decoder.scale
         self._looked_at = looked_at
         self._unreal = None if source_mask is None else ~source_mask.bool()[:, None, None, :]
+        self._others: Tensor | None = None
+        if documents is not None:
+            source, target = documents
+            self._unreal, self._others = apart(target, source), apart(target, target)
         self._added: Tensor | None = None
         self._source_added: Tensor | None = None
 
     def begin(self, x: Tensor, relative: Bias | None) -> None:
         """See `AttendBoth`."""
         self._added = causal_scores(x.shape[1], x.shape[1], relative, x)
+        if self._others is not None:
+            self._added = self._added.masked_fill(self._others, -torch.inf)
         if self._unreal is not None:
             self._source_added = added_scores(None, self._unreal, x)
 
@@ -159,6 +177,11 @@ class CachedTarget:
     def source(self, layer: int, q: Tensor) -> Tensor:
         """See `AttendBoth`."""
         return self._source.source(layer, q)
+
+
+def apart(queries: Tensor, keys: Tensor) -> Tensor:
+    """(batch, 1, queries, keys), true where two tokens are of different documents."""
+    return (queries[:, :, None] != keys[:, None, :])[:, None]
 
 
 def causal_scores(queries: int, keys: int, relative: Bias | None, like: Tensor) -> Tensor:
