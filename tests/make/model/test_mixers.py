@@ -248,6 +248,7 @@ def test_where_rows_begin_anew():
     mask = torch.tensor([[0, 0, 1, 1], [1, 1, 1, 0], [1, 0, 1, 1]])
     documents = torch.tensor([[0, 0, 0, 1], [0, 1, 1, -1], [0, 0, 0, 0]])
     assert beginnings(None, None) is None
+    assert beginnings(mask[1:2], documents[2:]) is None
     assert beginnings(mask, None).int().tolist() == [[0, 0, 1, 0], [0, 0, 0, 0], [0, 0, 1, 0]]
     assert beginnings(None, documents).int().tolist() == [[0, 0, 0, 1], [0, 1, 0, 1], [0] * 4]
     assert beginnings(mask, documents).int().tolist() == [

@@ -32,3 +32,13 @@ def build_mixer(config: ModelConfig, layer: int) -> RecurrentMixer:
 def recurrent_mixers(model: nn.Module) -> Iterator[RecurrentMixer]:
     """A model's recurrent layers, the first one first."""
     return (part for part in model.modules() if isinstance(part, RecurrentMixer))
+
+
+def own_values(mixer: RecurrentMixer) -> Iterator[nn.Parameter]:
+    """Parameters of a mixer that are no matrices between tokens' vectors.
+
+    Their first values say how long is remembered what; they are not to be drawn like matrices.
+    """
+    linears = [part for part in mixer.modules() if isinstance(part, nn.Linear)]
+    matrices = {id(part) for linear in linears for part in linear.parameters()}
+    return (part for part in mixer.parameters() if id(part) not in matrices)

@@ -57,7 +57,7 @@ def beginnings(mask: Tensor | None, documents: Tensor | None) -> Tensor | None:
     if documents is not None:
         changed = functional.pad(documents[:, 1:] != documents[:, :-1], (1, 0), value=False)
         fresh = changed if fresh is None else fresh | changed
-    return fresh
+    return fresh if fresh is not None and bool(fresh.any()) else None
 
 
 class ShortConvolution(nn.Module):

@@ -38,6 +38,7 @@ def scan_reference(
     return torch.stack(outputs, dim=1), h
 
 
+@torch.compiler.disable  # a compiler would unroll the way along the portion, token by token
 def selective_scan(
     x: Tensor, step: Tensor, a: Tensor, b: Tensor, c: Tensor, h: Tensor, fresh: Tensor | None
 ) -> tuple[Tensor, Tensor]:

@@ -162,14 +162,19 @@ class Optimisers:
 def divide(
     named: Mapping[str, nn.Parameter], how: Optimisation
 ) -> tuple[list[nn.Parameter], list[nn.Parameter], list[nn.Parameter]]:
-    """Parameters for Muon, matrices for AdamW, and vectors, which do not decay."""
+    """Parameters for Muon, matrices for AdamW, and vectors, which do not decay.
+
+    Decays and filters of recurrent layers count as vectors, whatever their shape.
+    """
     inner: list[nn.Parameter] = []
     matrices: list[nn.Parameter] = []
     vectors: list[nn.Parameter] = []
     for name, parameter in named.items():
         if not parameter.requires_grad:
             continue
-        if parameter.dim() < 2:
+        is_own = name.endswith((".A_log", "mixer.conv.weight", "mixer.step.weight"))
+        is_own = is_own or ".mixer.filter." in name
+        if parameter.dim() < 2 or is_own:
             vectors.append(parameter)
         elif how.optimiser == "muon" and parameter.dim() == 2 and not is_outer(name):
             inner.append(parameter)
