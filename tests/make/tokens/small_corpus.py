@@ -30,7 +30,9 @@ def documents() -> tuple[tuple[str, str], ...]:
     modules = (json, random, textwrap, inspect, json.decoder, json.encoder)
     code = [inspect.getsource(each)[:20_000] for each in modules]
     code += [part for text in code for part in text.split("\n\n\n")[:20]]
-    rows = [("en", t) for t in english] + [("ja", t) for t in japanese] + [("code", t) for t in code]
+    rows = (
+        [("en", t) for t in english] + [("ja", t) for t in japanese] + [("code", t) for t in code]
+    )
     rows += [("", text) for text in TEXTS]
     dice.shuffle(rows)
     return tuple((text, language) for language, text in rows)

@@ -255,6 +255,7 @@ def _piece_bytes(
     space = str(steps.get("Metaspace", {}).get("replacement", "▁"))
     continuing = str(steps.get("WordPiece", {}).get("prefix", "##"))
     byte_fallback = "ByteFallback" in steps
+    spaces_stay = byte_fallback and not steps.keys() & {"Metaspace", "Replace"}
 
     def of(token_id: int) -> bytes:
         piece = inner.id_to_token(token_id)
@@ -268,6 +269,8 @@ def _piece_bytes(
         if notation == "words":
             return word_bytes(piece, continuing)
         if byte_of_piece(piece) is not None and not byte_fallback:
+            return piece.encode()
+        if spaces_stay and byte_of_piece(piece) is None:
             return piece.encode()
         return sentencepiece_bytes(piece.replace(space, "▁"))
 
