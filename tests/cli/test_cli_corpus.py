@@ -129,3 +129,17 @@ def test_the_commands_start_without_torch_or_pyarrow():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                           env={"PYTHONPATH": ":".join(sys.path)})  # fmt: skip
     assert done.stdout == "[]\n"
+
+
+def test_instructions_are_made_and_shown(cli, tmp_path):
+    pairs = tmp_path / "pairs.jsonl"
+    lines = [{"en": f"This is thing {i}.", "ja": f"これは{i}番です。"} for i in range(100)]
+    pairs.write_text("\n".join(json.dumps(line) for line in lines))
+    made = cli("corpus", "instructions", "tr", "--from", f"pairs:{pairs}", "--valid-share", "0.2")
+    assert made.code == 0, made.err
+    assert "to_japanese" in made.out
+    assert "conversations about" in cli("corpus", "show", "tr", "--verify").out
+    assert cli("corpus", "list").out.split("\t")[:4:3] == ["tr", "instructions"]
+    again = cli("corpus", "instructions", "tr", "--from", f"pairs:{pairs}")
+    assert (again.code, "--replace" in again.err) == (2, True)
+    assert cli("corpus", "instructions", "x", "--from", "nope").code == 2

@@ -50,5 +50,5 @@ def _summary(corpora: Path, name: str) -> dict[str, Any]:
         "sources": card["choices"]["sources"],
         "documents": sum(each["documents"] for each in splits),
         "text_bytes": sum(each["text_bytes"] for each in splits),
-        "languages": list(card["splits"]["train"]["languages"]),
+        "languages": list(card["splits"]["train"].get("languages", [card.get("kind", "?")])),
     }

@@ -21,7 +21,12 @@ def show(
 ) -> None:
     """Show a corpus's card: sources, choices, counts, and what was dropped and why."""
     from kataribe.base.workspace import Workspace
-    from kataribe.cli.corpus.words import dropped_lines, encodings_line, kept_lines
+    from kataribe.cli.corpus.words import (
+        conversation_lines,
+        dropped_lines,
+        encodings_line,
+        kept_lines,
+    )
     from kataribe.cli.output import emit_json, say
     from kataribe.make.text.corpus import find_corpus
 
@@ -39,16 +44,21 @@ def show(
         if value not in ([], None)
     )
     say(f"choices: {chosen}")
+    if "read" not in card:  # instruction data
+        for line in conversation_lines(card):
+            say(line)
+        return
     read = card["read"]
     say(f"read: {read['files']:,} files, {read['bytes']:,} bytes, {read['documents']:,} texts")
     say(encodings_line(card) or "Encodings of the files: UTF-8.")
     for line in kept_lines(card):
         say(line)
-    leaks = card["leak_check"]
-    say(
-        f"leak check: no validation text in training; of {leaks['windows_of_50']:,} windows of 50 "
-        f"characters {leaks['windows_found_in_train']:,} occur there"
-    )
+    if (leaks := card.get("leak_check")) is not None:  # instructions are split by name
+        say(
+            "leak check: no validation text in training; of "
+            f"{leaks['windows_of_50']:,} windows of 50 characters "
+            f"{leaks['windows_found_in_train']:,} occur there"
+        )
     for line in dropped_lines(card, samples=samples):
         say(line)
     if verify:

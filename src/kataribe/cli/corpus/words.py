@@ -19,6 +19,17 @@ def kept_lines(card: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def conversation_lines(card: dict[str, Any]) -> Iterator[str]:
+    """Training and validation of instruction data: conversations, items, kinds of question."""
+    for name, words in (("train", "training"), ("valid", "validation")):
+        told = card["splits"][name]
+        kinds = ", ".join(f"{key} {count:,}" for key, count in told["kinds"].items())
+        yield (
+            f"{words:<11} {told['documents']:>9,} conversations about {told['items']:,} items  "
+            f"{size(told['text_bytes']):>8}  {kinds}"
+        )
+
+
 def encodings_line(card: dict[str, Any]) -> str | None:
     """The encodings, when there were others than UTF-8."""
     found = card["read"]["encodings"]

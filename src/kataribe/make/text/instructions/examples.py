@@ -1,0 +1,29 @@
+"""One question with its answer, and how it lies in a line of chat data."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """A conversation of one turn."""
+
+    question: str
+    """What the user says."""
+    answer: str
+    """What the assistant should say."""
+    item: str
+    """What it is about (a function, a pair of sentences); a whole item is trained on or held
+    out."""
+    kind: str
+    """The sort of question, such as `does`, `signature`, `to_japanese`."""
+
+    def to_line(self) -> bytes:
+        """A line of chat data: `{"messages": [...]}` in UTF-8, with its newline."""
+        messages = [
+            {"role": "user", "content": self.question},
+            {"role": "assistant", "content": self.answer},
+        ]
+        return json.dumps({"messages": messages}, ensure_ascii=False).encode() + b"\n"
