@@ -77,6 +77,8 @@ class ModelFacts:
         context_length: Tokens that the model was made for.
         groups: All weights. A tied head is no group: the embedding serves as both.
         file_bytes: Bytes on the disk; None where only the card is known.
+        cache_layers: Layers that keep keys and values; None for all.
+        state_bytes: Bytes that recurrent layers keep of one sequence, of a full context at most.
     """
 
     family: str
@@ -90,6 +92,13 @@ class ModelFacts:
     context_length: int
     groups: tuple[TensorGroup, ...]
     file_bytes: int | None = None
+    cache_layers: int | None = None
+    state_bytes: int = 0
+
+    @property
+    def caching(self) -> int:
+        """Layers that keep keys and values."""
+        return self.layers if self.cache_layers is None else self.cache_layers
 
     @property
     def parameters(self) -> int:

@@ -17,16 +17,18 @@ from kataribe.run.catalog.cards import ModelFacts, TensorGroup
 from kataribe.run.catalog.layout import (
     ENCODERS,
     FAMILIES,
+    RECURRENT,
     SOURCES,
     check_family,
     model_files,
     read_json,
 )
+from kataribe.run.catalog.recurrent_facts import recurrent_facts
 from kataribe.run.catalog.source_words import usual_words
 
 _EMBEDDINGS = (
     "token_embd.weight", "embed_tokens.weight", "wte.weight", "word_embeddings.weight",
-    "shared.weight",
+    "shared.weight", "backbone.embeddings.weight", "backbone.embedding.weight",
 )  # fmt: skip
 _HEADS = (
     "output.weight", "lm_head.weight", "lm_head.decoder.weight", "cls.predictions.decoder.weight",
@@ -101,7 +103,7 @@ _DEFAULTS: Mapping[str, Mapping[str, int]] = {
     "distilbert": _BERT | {"num_hidden_layers": 6},
 }  # fmt: skip
 """Sizes where config.json leaves them out, as `make.model.families` has them; a test compares."""
-_TIED = frozenset({"gpt2", "gemma2", "gemma3", *ENCODERS})
+_TIED = frozenset({"gpt2", "gemma2", "gemma3", "mamba", *ENCODERS})
 """Families whose head is the embedding where config.json does not say."""
 _GPT2_NAMES = {
     "hidden_size": "n_embd", "max_position_embeddings": "n_positions",
@@ -155,6 +157,8 @@ def config_facts(
     """Facts of a parsed config.json and its weights."""
     family = check_family(config, where)
     told = _text_config(config, family)
+    if family in RECURRENT:
+        return recurrent_facts(told, family, groups, size, where)
     numbers = _Numbers({**_DEFAULTS.get(family, {}), **told}, "", where)
     if family == "gpt2":
         hidden, heads = numbers.whole("n_embd"), numbers.whole("n_head")

@@ -16,12 +16,14 @@ FAMILIES = (
     "qwen3moe", "bitnet",
 )  # fmt: skip
 """Families that `make.model` builds, by the names that GGUF uses."""
+RECURRENT = ("mamba", "mamba2", "jamba", "kataribe")
+"""Families with recurrent layers; of folders only."""
 ENCODERS = ("bert", "roberta", "xlm-roberta", "distilbert")
 """Families of encoders, which make vectors or labels and continue no text."""
 SOURCES = ("t5", "mt5", "bart", "mbart", "pegasus", "marian")
 """Families of encoder-decoders, which answer a source and do not continue it."""
 _MODEL_TYPES = {
-    **{family: family for family in (*FAMILIES, *ENCODERS, *SOURCES)},
+    **{family: family for family in (*FAMILIES, *RECURRENT, *ENCODERS, *SOURCES)},
     "gemma3_text": "gemma3",
     "qwen2_moe": "qwen2moe",
     "qwen3_moe": "qwen3moe",
@@ -125,7 +127,7 @@ def check_family(config: Any, where: str) -> str:
         return _MODEL_TYPES[kind]
     raise ArchitectureError(
         f"{where} is of the family {kind!r:.60}, which Kataribe does not build; it builds "
-        f"{', '.join((*FAMILIES, *ENCODERS, *SOURCES))}."
+        f"{', '.join((*FAMILIES, *RECURRENT, *ENCODERS, *SOURCES))}."
     )
 
 

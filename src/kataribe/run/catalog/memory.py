@@ -22,6 +22,9 @@ Holding: TypeAlias = Literal["float32", "bfloat16", "int8", "int4"]
 
 PRECISIONS = ("auto", "float32", "bfloat16", "int8", "int4")
 
+MOST_WITH_STATES = 8
+"""Replies at a time of a model with states, as `run.inference.requests` has it."""
+
 PAGE = 4096
 """Bytes of a page that the system gives to the cache (`run.inference.kv_cache` asks for small)."""
 
@@ -38,7 +41,8 @@ class MemoryEstimate:
         runtime: Interpreter and libraries.
         tokenizer: Vocabulary and merges.
         weights: As they are held.
-        kv_cache: Keys and values of all cached tokens, in whole pages of memory.
+        kv_cache: Keys and values of all cached tokens, in whole pages of memory, and the states of
+            recurrent layers.
         activations: Of one step, with masks and the scratch for unpacked weights.
         loading: Needed while loading, and given back before the model runs.
         mapped: Pages of the file that lie in memory while it is loaded; the system takes them
@@ -125,7 +129,7 @@ def kv_bytes_per_token(
 ) -> int:
     """Bytes of keys and values that one token leaves in the cache, all layers together."""
     wide = precision == "float32" or (precision == "auto" and not has_fast_bfloat16())
-    values = 2 * facts.layers * facts.kv_heads * facts.head_dim
+    values = 2 * facts.caching * facts.kv_heads * facts.head_dim
     return values * (4 if wide and not calibration.native else 2)
 
 
@@ -191,12 +195,20 @@ def _cache_bytes(facts: ModelFacts, per_token: int, tokens: int, places: int) ->
     """
     if tokens <= 0:
         return 0
-    pieces = 2 * facts.layers
+    states = facts.state_bytes * _sequences(tokens, places)
+    if not facts.caching:
+        return states
+    pieces = 2 * facts.caching
     row = per_token // pieces
     touched = tokens * row
     if tokens < places:
         touched = (1 + -(-touched // PAGE)) * PAGE
-    return pieces * min(places * row, touched)
+    return states + pieces * min(places * row, touched)
+
+
+def _sequences(tokens: int, places: int) -> int:
+    """States that there are, two for each reply: of one, or where the cache is full of all."""
+    return 2 * (MOST_WITH_STATES if tokens >= places else 1)
 
 
 def _activation_bytes(

@@ -68,7 +68,7 @@ def plan_model(
     calibration = calibration_for(facts, precision, native=native)
     if not facts.decodes:
         return _plan_encoder(facts, precision, budget)
-    per_token = kv_bytes_per_token(facts, precision, calibration)
+    per_token = kv_bytes_per_token(facts, precision, calibration) or 1  # 0 where none attends
 
     def predict(context: int, cache_tokens: int, places: int | None = None) -> MemoryEstimate:
         return predict_memory(

@@ -11,9 +11,9 @@ from kataribe.base.lm import Sampling
 from kataribe.run.inference.constraint import Constraint
 from kataribe.run.inference.sampler import Row
 
-MOST_WITH_STATES = 16
+MOST_WITH_STATES = 8
 """Replies at a time of a model with recurrent layers: each keeps two states, of up to 170 MB in
-published models of 3 billion parameters. More wait."""
+published models of 3 billion parameters. More wait. `run.catalog.memory` counts with as many."""
 
 
 @dataclass(frozen=True, slots=True)
