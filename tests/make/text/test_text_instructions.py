@@ -10,7 +10,7 @@ import pytest
 
 from kataribe.base.errors import FormatError, InputError, NotFoundError
 from kataribe.make.text import open_corpus
-from kataribe.make.text.instructions import InstructionChoices, make_instructions
+from kataribe.make.text.instructions import InstructionChoices, make_instructions, making
 from kataribe.make.text.instructions.functions import (
     first_sentence,
     functions_of,
@@ -102,8 +102,13 @@ def test_answers_are_right_for_a_known_function():
     assert [e.answer for e in by_kind["does"]].count("Open the box with a key.") == 2
 
 
-def test_functions_of_the_standard_library_are_as_python_itself_tells():
-    known = {each.qualified: each for each in stdlib_functions()}
+@pytest.fixture(scope="module")
+def known_functions():
+    return list(stdlib_functions())
+
+
+def test_functions_of_the_standard_library_are_as_python_itself_tells(known_functions):
+    known = {each.qualified: each for each in known_functions}
     assert len(known) > 2000
     assert known["textwrap.dedent"].sentence.startswith("Remove any common leading whitespace")
     told = [argument.name for argument in known["textwrap.shorten"].arguments]
@@ -112,9 +117,11 @@ def test_functions_of_the_standard_library_are_as_python_itself_tells():
 
 
 @pytest.fixture(scope="module")
-def stdlib(tmp_path_factory):
+def stdlib(known_functions, tmp_path_factory):
     target = tmp_path_factory.mktemp("made") / "stdlib"
-    return make_instructions(InstructionChoices(), target)
+    with pytest.MonkeyPatch.context() as patch:  # reading them once is enough
+        patch.setattr(making, "stdlib_functions", lambda: known_functions)
+        return make_instructions(InstructionChoices(), target)
 
 
 def conversations(path):
@@ -139,6 +146,7 @@ def test_no_item_and_no_question_is_on_both_sides(stdlib):
     assert open_corpus(stdlib.path).card["kind"] == "instructions"
 
 
+@pytest.mark.slow
 def test_it_is_made_the_same_again(stdlib, tmp_path):
     again = make_instructions(InstructionChoices(), tmp_path / "again")
     assert again.card["splits"] == stdlib.card["splits"]
