@@ -48,6 +48,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     from kataribe.cli.catalog_shown import ShownCatalog
     from kataribe.cli.opening import open_catalog
     from kataribe.cli.runs_here import RunsHere
+    from kataribe.cli.tokenizers_here import TokenizersHere
     from kataribe.serve.app import create_app
     from kataribe.serve.lifecycle import Lifecycle
     from kataribe.serve.rooms import Rooms
@@ -72,6 +73,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
             catalog=ShownCatalog(catalog, models, settings),
             attention=attention,
             training=RunsHere(workspace),
+            tokenizers=TokenizersHere(workspace),
         )
         app = create_app(models, server_settings(settings), cycle, rooms)
         # The first question should not have to wait for the load; who asks earlier waits for it.
@@ -83,10 +85,16 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
 def _kinds(workspace: Workspace, catalog: Catalog, store: Store) -> dict[str, Work]:
     """What does each kind of job."""
     from kataribe.cli.pull_jobs import KIND, Downloads
+    from kataribe.cli.tokenizers_here import Comparisons
     from kataribe.cli.training_jobs import TrainingJobs
+    from kataribe.serve.tokenizers import KIND as COMPARING
     from kataribe.serve.training import KIND as TRAINING
 
-    return {KIND: Downloads(catalog, store), TRAINING: TrainingJobs(workspace)}
+    return {
+        KIND: Downloads(catalog, store),
+        TRAINING: TrainingJobs(workspace),
+        COMPARING: Comparisons(workspace),
+    }
 
 
 @contextlib.contextmanager

@@ -47,6 +47,7 @@ from kataribe.serve.settings import ServerSettings
 from kataribe.serve.sharing import sharing_router
 from kataribe.serve.studio_files import StudioFiles
 from kataribe.serve.sweeping import sweep_now_and_then
+from kataribe.serve.tokenizers import tokenizers_router
 from kataribe.serve.tokens import tokens_router
 from kataribe.serve.training import training_router
 from kataribe.serve.transfer import transfer_router
@@ -100,6 +101,7 @@ def create_app(
     app.include_router(jobs_router(desk))
     app.include_router(catalog_router(desk))
     app.include_router(training_router(desk))
+    app.include_router(tokenizers_router(desk))
     app.include_router(docs_router(app))
     app.openapi = functools.cache(functools.partial(describe, app))  # type: ignore[method-assign]
     # Whatever is no route belongs to the studio; being the router's last resort it leaves a wrong

@@ -23,6 +23,7 @@ from kataribe.serve.shapes.text import (
     TokenizeChatRequest,
     TokenizeTextRequest,
 )
+from kataribe.serve.shapes.tokenizers import CompareTokenizers, CutText
 from kataribe.serve.shapes.training import NewRun
 
 INCOMING: tuple[type[BaseModel], ...] = (
@@ -54,6 +55,8 @@ INCOMING: tuple[type[BaseModel], ...] = (
     inside.Weigh,
     inside.Attend,
     NewRun,
+    CutText,
+    CompareTokenizers,
 )
 EVENTS: tuple[type[BaseModel], ...] = (ChatCompletionChunk,)
 

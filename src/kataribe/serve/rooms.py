@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kataribe.base.inside import AttentionSource
     from kataribe.serve.catalog_source import CatalogSource
+    from kataribe.serve.tokenizers_source import TokenizersSource
     from kataribe.serve.training_source import TrainingSource
     from kataribe.store.database import Store
     from kataribe.store.workers import Workers
@@ -25,6 +26,7 @@ class Rooms:
         catalog: The models that can be had, where the server has any.
         attention: Shows where small models look, where the server can.
         training: The training runs, where the server has any.
+        tokenizers: The tokenizers, where the server has any.
     """
 
     store: Store
@@ -33,3 +35,4 @@ class Rooms:
     catalog: CatalogSource | None = None
     attention: AttentionSource | None = None
     training: TrainingSource | None = None
+    tokenizers: TokenizersSource | None = None

@@ -72,6 +72,40 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/embeddings": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Turn texts into vectors */
+        post: operations["createEmbedding"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/classify": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Label texts, or spans in them */
+        post: operations["createClassification"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/models": {
         parameters: {
             query?: never;
@@ -1069,6 +1103,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/studio/api/tokenizers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Tokenizers that are here */
+        get: operations["listTokenizers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/tokenizers/pieces": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Cut a text into pieces by several tokenizers */
+        post: operations["cutText"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/tokenizers/compare": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Train all kinds at several sizes and measure them, as a job */
+        post: operations["compareTokenizers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1783,6 +1868,92 @@ export interface components {
             finish_detail?: components["schemas"]["FinishDetail"] | null;
         };
         /**
+         * Classified
+         * @description What one text was labelled. A tagger fills `spans`, any other model the rest.
+         */
+        Classified: {
+            /** Index */
+            index: number;
+            /**
+             * Label
+             * @description The likeliest; null for a tagger.
+             */
+            label: string | null;
+            /**
+             * Probs
+             * @description Of all labels in the model's order; a regression's own numbers.
+             */
+            probs: number[];
+            /** Num Classes */
+            num_classes: number;
+            /**
+             * Labels
+             * @description Extension: all labels, in the order of `probs`.
+             */
+            labels: string[];
+            /** Spans */
+            spans?: components["schemas"]["Span"][] | null;
+        };
+        /**
+         * ClassifyRequest
+         * @description Texts to label (vLLM's shape).
+         */
+        ClassifyRequest: {
+            /**
+             * Model
+             * @description A name that /v1/models lists.
+             */
+            model: string;
+            /**
+             * Input
+             * @description A text or several.
+             */
+            input: string | string[];
+            /**
+             * User
+             * @description Passed on; does not change the answer.
+             * @default null
+             */
+            user?: string | null;
+        };
+        /**
+         * ClassifyResponse
+         * @description The labels of each text, in order.
+         */
+        ClassifyResponse: {
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Created */
+            created: number;
+            /** Model */
+            model: string;
+            /** Data */
+            data: components["schemas"]["Classified"][];
+        };
+        /**
+         * CompareTokenizers
+         * @description Train all kinds at several sizes on a corpus and measure them, as a job.
+         */
+        CompareTokenizers: {
+            /** Corpus */
+            corpus: string;
+            /** Kinds */
+            kinds: ("bpe" | "wordpiece" | "unigram")[];
+            /** Sizes */
+            sizes: number[];
+            /**
+             * Text
+             * @default
+             */
+            text?: string;
+        };
+        /**
          * Completion
          * @description Continuations; in a stream, what is new of them.
          */
@@ -2079,6 +2250,16 @@ export interface components {
             next: string | null;
         };
         /**
+         * CutText
+         * @description Cut a text into pieces by several tokenizers.
+         */
+        CutText: {
+            /** Names */
+            names: string[];
+            /** Text */
+            text: string;
+        };
+        /**
          * DetokenizeRequest
          * @description Ids to turn into text.
          */
@@ -2115,10 +2296,93 @@ export interface components {
             min_p: number;
         };
         /**
+         * EmbeddingItem
+         * @description The vector of one text.
+         */
+        EmbeddingItem: {
+            /**
+             * Object
+             * @default embedding
+             * @constant
+             */
+            object?: "embedding";
+            /** Index */
+            index: number;
+            /** Embedding */
+            embedding: number[] | string;
+        };
+        /**
+         * EmbeddingList
+         * @description One vector for each text, in order.
+         */
+        EmbeddingList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Model */
+            model: string;
+            /** Data */
+            data: components["schemas"]["EmbeddingItem"][];
+            usage: components["schemas"]["EncoderUsage"];
+        };
+        /**
+         * EmbeddingRequest
+         * @description Texts to turn into vectors.
+         */
+        EmbeddingRequest: {
+            /**
+             * Model
+             * @description A name that /v1/models lists.
+             */
+            model: string;
+            /**
+             * Input
+             * @description A text, several texts, token ids, or several lists of token ids. Ids go in as they are, with begin and end tokens of your own and without the prompt of their kind. A text of more tokens than the model reads is refused, never cut.
+             */
+            input: string | string[] | number[] | number[][];
+            /**
+             * Encoding Format
+             * @description base64: the numbers' little-endian float32 bytes.
+             * @default null
+             */
+            encoding_format?: ("float" | "base64") | null;
+            /**
+             * Dimensions
+             * @description Must be the model's own number: none here was trained to be cut.
+             * @default null
+             */
+            dimensions?: number | null;
+            /**
+             * Input Type
+             * @description Extension: for models that tell questions from what answers them. When absent, the model's own default.
+             * @default null
+             */
+            input_type?: ("query" | "passage") | null;
+            /**
+             * User
+             * @description Passed on; does not change the answer.
+             * @default null
+             */
+            user?: string | null;
+        };
+        /**
          * Empty
          * @description Nothing has to be said.
          */
         Empty: Record<string, never>;
+        /**
+         * EncoderUsage
+         * @description Tokens that were read, prompts and begin and end tokens included.
+         */
+        EncoderUsage: {
+            /** Prompt Tokens */
+            prompt_tokens: number;
+            /** Total Tokens */
+            total_tokens: number;
+        };
         /**
          * ErrorDetail
          * @description What is wrong and, where one field is to blame, which.
@@ -2970,6 +3234,57 @@ export interface components {
             name: string;
         };
         /**
+         * Piece
+         * @description One token of a text.
+         */
+        Piece: {
+            /** Id */
+            id: number;
+            /**
+             * Piece
+             * @description As the vocabulary writes it.
+             */
+            piece: string;
+            /**
+             * Text
+             * @description What it stands for; bytes as <E3 81>.
+             */
+            text: string;
+            /** Special */
+            special: boolean;
+        };
+        /**
+         * Pieces
+         * @description What one tokenizer makes of the text.
+         */
+        Pieces: {
+            /** Name */
+            name: string;
+            /** Bytes Per Token */
+            bytes_per_token: number | null;
+            /**
+             * Returns
+             * @description The tokens give the very text back.
+             */
+            returns: boolean;
+            /** Pieces */
+            pieces: components["schemas"]["Piece"][];
+        };
+        /**
+         * PiecesList
+         * @description In the order in which they were asked for.
+         */
+        PiecesList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["Pieces"][];
+        };
+        /**
          * PreferenceChange
          * @description Values to set; null removes one.
          */
@@ -3474,6 +3789,22 @@ export interface components {
             password: string;
         };
         /**
+         * Span
+         * @description Extension: a labelled part of a text, as characters from `start` up to `end`.
+         */
+        Span: {
+            /** Label */
+            label: string;
+            /** Score */
+            score: number;
+            /** Start */
+            start: number;
+            /** End */
+            end: number;
+            /** Text */
+            text: string;
+        };
+        /**
          * Stop
          * @description Stop replies; what they said is kept.
          */
@@ -3780,6 +4111,41 @@ export interface components {
              * @default null
              */
             return_token_strs?: boolean | null;
+        };
+        /**
+         * TokenizerList
+         * @description By name, with the corpora on which others can be trained.
+         */
+        TokenizerList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["TokenizerShown"][];
+            /** Corpora */
+            corpora: string[];
+        };
+        /**
+         * TokenizerShown
+         * @description One tokenizer. Null: its folder does not say.
+         */
+        TokenizerShown: {
+            /** Name */
+            name: string;
+            /** Kind */
+            kind: string | null;
+            /** Pieces */
+            pieces: number | null;
+            /** Corpus */
+            corpus: string | null;
+            /**
+             * Problem
+             * @description Why it cannot be opened; empty where it can.
+             */
+            problem: string;
         };
         /**
          * ToolCall
@@ -4419,6 +4785,234 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["DetokenizeResponse"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    createEmbedding: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["EmbeddingRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["EmbeddingList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    createClassification: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ClassifyRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ClassifyResponse"];
                 };
             };
             /** @description The request cannot be answered as it is; `param` names the field. */
@@ -10785,6 +11379,272 @@ export interface operations {
         requestBody: {
             content: {
                 "application/json": components["schemas"]["Empty"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Job"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listTokenizers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TokenizerList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    cutText: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CutText"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PiecesList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    compareTokenizers: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CompareTokenizers"];
             };
         };
         responses: {

@@ -22,6 +22,9 @@ const ModelsPage = later(async () => (await import("../models/ModelsPage")).Mode
 const CardPage = later(async () => (await import("../models/CardPage")).CardPage);
 const JobsPage = later(async () => (await import("../jobs/JobsPage")).JobsPage);
 const JobPage = later(async () => (await import("../jobs/JobPage")).JobPage);
+const TokenizersPage = later(
+  async () => (await import("../tokenizers/TokenizersPage")).TokenizersPage,
+);
 const TrainingPage = later(async () => (await import("../training/TrainingPage")).TrainingPage);
 const RunPage = later(async () => (await import("../training/RunPage")).RunPage);
 
@@ -57,6 +60,7 @@ export function App({ talk, line, connection }: Props) {
                         </Route>
                         <Route path="/models" element={<ModelsPage />} />
                         <Route path="/models/*" element={<CardPage />} />
+                        <Route path="/tokenizers" element={<TokenizersPage />} />
                         <Route path="/training" element={<TrainingPage />} />
                         <Route path="/training/:run" element={<RunPage />} />
                         <Route path="/jobs" element={<JobsPage />} />

@@ -4,7 +4,15 @@ import { NavLink } from "react-router";
 import { useText } from "../i18n";
 import { JobsTray } from "../jobs/JobsTray";
 import { useSearchKey } from "../search/useSearchKey";
-import { BrandIcon, ChatIcon, KeysIcon, ModelsIcon, SettingsIcon, TrainingIcon } from "../ui/icons";
+import {
+  BrandIcon,
+  ChatIcon,
+  KeysIcon,
+  ModelsIcon,
+  SettingsIcon,
+  TokenizersIcon,
+  TrainingIcon,
+} from "../ui/icons";
 import { KeysDialog, useKeysDialog } from "./KeysDialog";
 import { useVisibleHeight } from "./useVisibleHeight";
 
@@ -45,6 +53,7 @@ export function Shell({ children }: { children: ReactNode }) {
         </div>
         <div className="group">
           <p className="verb">{text.nav.make}</p>
+          {to("/tokenizers", text.nav.tokenizers, <TokenizersIcon />)}
           {to("/training", text.nav.training, <TrainingIcon />)}
         </div>
         <div className="group foot">

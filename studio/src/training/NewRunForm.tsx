@@ -18,7 +18,7 @@ const OBJECTIVES: readonly Objective[] = ["pretrain", "instruct"];
 const MAKE = {
   corpus: "kataribe corpus make code stdlib",
   chats: "kataribe corpus instructions chats --from stdlib",
-  tokenizer: "kataribe tokenizer train code --corpus code",
+  tokenizer: "kataribe tokenizer train code code",
 };
 
 const MINUTES = { low: 0.1, high: 60 * 24 * 30, whole: false };

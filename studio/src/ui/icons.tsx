@@ -25,6 +25,9 @@ function icon(paths: ReactNode) {
 export const BrandIcon = icon(<path d="M3.5 5h13M3.5 10h13M3.5 15h7.5" strokeWidth="2" />);
 export const ChatIcon = icon(<path d="M3 4.5h14v9.5H9l-4 3v-3H3z" />);
 export const ModelsIcon = icon(<path d="M10 2.5 17 6v8l-7 3.5L3 14V6zM3 6l7 3.5L17 6M10 9.5v8" />);
+export const TokenizersIcon = icon(
+  <path d="M2.5 7.5h4v5h-4zM8.5 7.5h2.5v5H8.5zM13 7.5h4.5v5H13z" />,
+);
 export const TrainingIcon = icon(<path d="M3 3v14h14M5.5 5.5C7 12 10 14 16.5 14.5" />);
 export const SettingsIcon = icon(
   <>

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -26,8 +26,11 @@ from kataribe.serve.ports import listen
 from kataribe.serve.rooms import Rooms
 from kataribe.serve.server import serve_async
 from kataribe.serve.settings import ServerSettings
+from kataribe.serve.tokenizers_source import TokenizersSource
 from kataribe.serve.training_source import TrainingSource
 from kataribe.store.database import Store
+from kataribe.store.job_work import Work
+from kataribe.store.workers import Workers
 from kataribe.use.chats.chats import Chats
 
 SMALL = "smollm2-135m"
@@ -130,6 +133,8 @@ def run_server(
     folder: Path | None = None,
     attention: AttentionSource | None = None,
     training: TrainingSource | None = None,
+    tokenizers: TokenizersSource | None = None,
+    kinds: Mapping[str, Work] | None = None,
 ) -> Iterator[Stage]:
     """Serves `models` in a thread until the block ends, or `stop` is called.
 
@@ -141,7 +146,10 @@ def run_server(
         store = Store(folder / "kataribe.db")
         stack.callback(store.close)
         chats = Chats(store, models, models.loaded, titles=False)
-        rooms = Rooms(store, chats, attention=attention, training=training)
+        jobs = None if kinds is None else Workers(store, kinds)
+        rooms = Rooms(
+            store, chats, jobs, attention=attention, training=training, tokenizers=tokenizers
+        )
         stage = stack.enter_context(_serving(models, rooms, port, key))
         yield stage
 

@@ -3,6 +3,7 @@ import { inside } from "./inside";
 import { person } from "./person";
 import { running } from "./running";
 import { talking } from "./talking";
+import { tokenizers } from "./tokenizers";
 import { training } from "./training";
 
 /**
@@ -17,6 +18,7 @@ export const en = {
     use: "Use",
     run: "Run",
     make: "Make",
+    tokenizers: "Tokenizers",
     training: "Training",
     chat: "Chat",
     models: "Models",
@@ -118,5 +120,6 @@ export const en = {
   ...running,
   ...person,
   ...inside,
+  ...tokenizers,
   ...training,
 };

@@ -197,7 +197,7 @@ export const running = {
     missing: "There is no such job",
     missingWhy: "It may have been removed from the list.",
     toRun: "Curves",
-    kinds: { download: "Download", training: "Training" },
+    kinds: { download: "Download", training: "Training", tokenizers: "Comparison of tokenizers" },
     states: {
       waiting: "Waiting",
       running: "Running",
@@ -215,6 +215,7 @@ export const running = {
       copying: "Copying",
       preparing: "Preparing the data",
       training: "Training",
+      comparing: "Training and measuring",
       saving: "Saving the model",
     },
     units: { tokens: "tokens", documents: "documents", steps: "steps", files: "files" },

@@ -4,6 +4,7 @@ import { inside } from "./inside";
 import { person } from "./person";
 import { running } from "./running";
 import { talking } from "./talking";
+import { tokenizers } from "./tokenizers";
 import { training } from "./training";
 
 /** Every Japanese text of the studio: written in Japanese, not translated word by word. */
@@ -14,6 +15,7 @@ export const ja: Catalogue = {
     use: "使う",
     run: "動かす",
     make: "作る",
+    tokenizers: "トークナイザー",
     training: "学習",
     chat: "チャット",
     models: "モデル",
@@ -115,5 +117,6 @@ export const ja: Catalogue = {
   ...running,
   ...person,
   ...inside,
+  ...tokenizers,
   ...training,
 };

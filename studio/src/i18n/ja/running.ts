@@ -199,7 +199,7 @@ export const running: Pick<Catalogue, "models" | "jobs"> = {
     missing: "そのジョブはありません",
     missingWhy: "一覧から消されたのかもしれません。",
     toRun: "曲線",
-    kinds: { download: "モデルの取得", training: "学習" },
+    kinds: { download: "モデルの取得", training: "学習", tokenizers: "トークナイザーの比較" },
     states: {
       waiting: "順番待ち",
       running: "実行中",
@@ -217,6 +217,7 @@ export const running: Pick<Catalogue, "models" | "jobs"> = {
       copying: "複製しています",
       preparing: "データを準備しています",
       training: "学習しています",
+      comparing: "学習して測っています",
       saving: "モデルを保存しています",
     },
     units: { tokens: "トークン", documents: "文書", steps: "ステップ", files: "ファイル" },
