@@ -18,6 +18,7 @@ from kataribe.make.adapt.precision import (
     load_quantized,
     quantize_model,
 )
+from kataribe.make.adapt.ternary import make_ternary, settle_ternary
 
 __all__ = [
     "PRECISIONS",
@@ -29,5 +30,7 @@ __all__ = [
     "compare_logits",
     "compare_models",
     "load_quantized",
+    "make_ternary",
     "quantize_model",
+    "settle_ternary",
 ]

@@ -11,9 +11,10 @@ from kataribe.make.adapt.sources import Matrix
 
 _PROBES = 4
 _ROWS = 24
-LIMITS = {"repacked": 0.015, "int8": 0.03, "bfloat16": 0.01, "int4": 0.25}
+LIMITS = {"repacked": 0.015, "int8": 0.03, "bfloat16": 0.01, "int4": 0.25, "ternary": 0.02}
 """Largest relative error of a layer's result by form: bfloat16 arithmetic and scales alone for
-`repacked` and `bfloat16`, the rounding of weights besides for `int8` and `int4`."""
+`repacked` and `bfloat16`, the rounding of weights besides for `int8` and `int4`, that of the input
+to 8 bits for `ternary`."""
 
 
 @torch.inference_mode()

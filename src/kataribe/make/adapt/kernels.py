@@ -13,6 +13,10 @@ GROUP = 32
 INT4_ROWS = 16
 """Torch packs 4-bit matrices of a multiple of so many rows."""
 
+INT8_COLUMNS = 16
+"""Torch multiplies 8-bit matrices of a multiple of so many columns; with 40 of them it gave wrong
+results and read beyond the matrix."""
+
 
 @lru_cache(maxsize=8)
 def supports_int4_kernel(device: str) -> bool:

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from kataribe.make.adapt import kernels, unpack
 from kataribe.make.adapt.groups import GroupWeights
-from kataribe.make.adapt.kernels import GROUP, INT4_ROWS
+from kataribe.make.adapt.kernels import GROUP, INT4_ROWS, INT8_COLUMNS
 
 
 class PackedLinear(nn.Module):
@@ -203,6 +203,6 @@ def int4_linear(weights: GroupWeights, bias: Tensor | None, device: str) -> Pack
 
 
 def int8_linear(weight: Tensor, scale: Tensor, bias: Tensor | None, device: str) -> Int8Linear:
-    """The fast layer where torch has one for the device, the plain one elsewhere."""
-    fast = kernels.supports_int8_kernel(device)
+    """The fast layer where torch has one for the device and the width, the plain one elsewhere."""
+    fast = kernels.supports_int8_kernel(device) and weight.shape[1] % INT8_COLUMNS == 0
     return (Int8Linear if fast else PlainInt8Linear)(weight, scale, bias).to(device)

@@ -13,12 +13,17 @@ What becomes of each matrix:
 Blocks of 5 to 8 bits become 8 bits with one scale per row, because torch has no product for their
 own layout; the error this adds is a fraction of the one their first rounding made. Rows whose
 length is no multiple of 32 cannot have 4-bit groups and get 8 bits.
+
+The ternary matrices of a BitNet model are held as they are in all but float32: 4 bits each (8
+where rows are no multiple of 32), and what they multiply is rounded to 8 bits, as it was trained.
+Routers of experts stay float32; experts are held as other matrices, each by itself.
 """
 
 from __future__ import annotations
 
 import ctypes
 import sys
+from dataclasses import replace
 from typing import Literal, TypeAlias, get_args
 
 import torch
@@ -28,7 +33,7 @@ from kataribe.base.errors import SettingsError
 from kataribe.make.adapt import kernels
 from kataribe.make.adapt.check import check_packed
 from kataribe.make.adapt.fused import FusedGateUp, FusedQKV, join_biases
-from kataribe.make.adapt.groups import INT4_KINDS, from_blocks, from_values, join
+from kataribe.make.adapt.groups import INT4_KINDS, GroupWeights, from_blocks, from_values, join
 from kataribe.make.adapt.kernels import GROUP
 from kataribe.make.adapt.lean import make_lean
 from kataribe.make.adapt.linears import (
@@ -40,8 +45,17 @@ from kataribe.make.adapt.linears import (
     int8_linear,
     quantize_int8,
 )
-from kataribe.make.adapt.sources import Matrix, Unpacked, int8_of, of_linear, of_source
+from kataribe.make.adapt.sources import (
+    Matrix,
+    Unpacked,
+    int8_of,
+    of_linear,
+    of_source,
+    of_tensor,
+)
+from kataribe.make.adapt.ternary import PackedTernary, split_ternary
 from kataribe.make.model.checkpoint import Checkpoint
+from kataribe.make.model.config import TernaryWeights
 from kataribe.make.model.decoder import QKV, Decoder, GateUp
 from kataribe.make.model.loading import load_model
 from kataribe.make.model.sources import SourceTensor
@@ -49,7 +63,7 @@ from kataribe.make.model.sources import SourceTensor
 Precision: TypeAlias = Literal["float32", "bfloat16", "int8", "int4", "auto"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
-_Form: TypeAlias = Literal["repacked", "int4", "int8", "bfloat16", "float32"]
+_Form: TypeAlias = Literal["repacked", "int4", "int8", "bfloat16", "float32", "ternary"]
 _PLAIN_KINDS = frozenset({"F64", "F32", "F16", "BF16"})
 
 
@@ -75,7 +89,7 @@ def load_quantized(
     """
     _known(precision)
     dtype = activation_dtype(precision, device)
-    packer = _Packer(precision, device, dtype)
+    packer = _Packer(precision, device, dtype, checkpoint.config.ternary)
     if precision == "float32":
         return load_model(checkpoint, dtype=dtype, device=device)
     embedding = None if precision == "bfloat16" else packer.embedding
@@ -100,7 +114,7 @@ def quantize_model(model: Decoder, precision: Precision) -> Decoder:
     _known(precision)
     device = str(model.norm.weight.device)
     dtype = activation_dtype(precision, device)
-    packer = _Packer(precision, device, dtype)
+    packer = _Packer(precision, device, dtype, model.config.ternary)
     tied_head = of_linear(model.head)
     for name, module in list(model.named_modules()):
         if isinstance(module, nn.Linear) and precision != "float32":
@@ -137,12 +151,21 @@ def _known(precision: str) -> None:
 class _Packer:
     """Chooses each matrix's form and builds its layer."""
 
-    def __init__(self, precision: Precision, device: str, dtype: torch.dtype) -> None:
+    def __init__(
+        self,
+        precision: Precision,
+        device: str,
+        dtype: torch.dtype,
+        ternary: TernaryWeights | None = None,
+    ) -> None:
         self.precision, self.device, self.dtype = precision, device, dtype
+        self.ternary = ternary
         self.shared: tuple[Tensor, Tensor] | None = None  # int8 embedding that a tied head reuses
 
     def form(self, name: str, matrix: Matrix) -> _Form:
         """How this matrix is to be held."""
+        if self.ternary is not None and name != "head":
+            return "float32" if self.dtype == torch.float32 else "ternary"
         if self.precision == "bfloat16":
             return "bfloat16"
         if self.precision == "int8" or (name == "head" and self.precision == "int4"):
@@ -218,6 +241,8 @@ class _Packer:
             layer = int4_linear(rounded, bias, self.device)
         elif form == "int8":
             layer = self._int8(name, parts, bias)
+        elif form == "ternary":
+            return self._ternary(name, parts, bias)
         else:
             layer = Bfloat16Linear(torch.cat([part.load(torch.bfloat16) for part in parts]), bias)
         check_packed(layer, parts, form, name)
@@ -229,3 +254,23 @@ class _Packer:
         pairs = [int8_of(part) for part in parts]
         weight, scale = (torch.cat(values) for values in zip(*pairs, strict=True))
         return int8_linear(weight, scale, bias, self.device)
+
+    def _ternary(self, name: str, parts: list[Matrix], bias: Tensor | None) -> PackedTernary:
+        """4 bits per weight where rows can have groups of 32, else 8; nothing is rounded twice."""
+        given = self.ternary == "given"
+        split = [split_ternary(part.load(torch.float32), given=given) for part in parts]
+        values = torch.cat([matrix for matrix, _ in split])
+        factors = torch.cat([scale.expand(len(matrix)) for matrix, scale in split])
+        inner: PackedLinear
+        if values.shape[1] % GROUP:
+            ones = torch.ones(len(values), dtype=torch.bfloat16)
+            inner = int8_linear(values.to(torch.int8), ones, None, self.device)
+        else:
+            scales = torch.ones(len(values), values.shape[1] // GROUP)
+            weights = GroupWeights((values + 8).to(torch.uint8), scales, -8 * scales)
+            inner = int4_linear(weights, None, self.device)
+        layer = PackedTernary(inner, factors.to(self.device), bias).to(self.device)
+        exact = [of_tensor(matrix * scale) for matrix, scale in split]
+        biased = [replace(one, bias=part.bias) for one, part in zip(exact, parts, strict=True)]
+        check_packed(layer, biased, "ternary", name)
+        return layer

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -65,7 +65,12 @@ def of_source(source: SourceTensor, bias: Tensor | None) -> Matrix:
 
 def of_linear(linear: nn.Linear) -> Matrix:
     """A layer of a model in memory."""
-    weight, bias = linear.weight.detach(), linear.bias
+    bias = None if linear.bias is None else linear.bias.detach().cpu()
+    return replace(of_tensor(linear.weight.detach()), bias=bias)
+
+
+def of_tensor(weight: Tensor) -> Matrix:
+    """Values in memory, (rows, columns)."""
 
     def raw() -> NDArray[np.uint8]:
         return weight.cpu().float().contiguous().numpy().view(np.uint8)
@@ -77,7 +82,6 @@ def of_linear(linear: nn.Linear) -> Matrix:
         raw=raw,
         load=lambda dtype: weight.cpu().to(dtype),
         some=lambda chosen: weight[torch.from_numpy(chosen)].cpu().float(),
-        bias=None if bias is None else bias.detach().cpu(),
     )
 
 

@@ -110,7 +110,7 @@ def _kind(settings: Mapping[str, Any]) -> FolderKind | None:
 
 def _open_folder(folder: Path, settings: Mapping[str, Any]) -> Checkpoint[ModelConfig]:
     config = config_from_hf(settings)
-    stored = open_weights(folder, config)
+    stored = open_weights(folder, config, settings)
     generation = folder / "generation_config.json"
     return Checkpoint(
         folder,

@@ -262,8 +262,6 @@ class ModelConfig:
         self._check_experts()
         if self.ternary is not None:
             one_of("ternary", self.ternary, get_args(TernaryWeights))
-            if set(self.mixers) != {"attention"}:
-                raise FormatError("Ternary matrices are built for layers that attend only.")
 
     def _check_positions(self) -> None:
         if self.local_rope is not None and (self.rope is None or not any(self.windows)):

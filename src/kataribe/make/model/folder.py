@@ -15,6 +15,7 @@ from kataribe.make.model.config import ModelConfig
 from kataribe.make.model.name_tables import hf_names
 from kataribe.make.model.names import hf_places
 from kataribe.make.model.sources import StoredTensor
+from kataribe.make.model.ternary_files import unpacked
 
 SINGLE, INDEX = "model.safetensors", "model.safetensors.index.json"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
@@ -54,8 +55,10 @@ def refuse_pickle(path: Path) -> FormatError:
     )
 
 
-def open_weights(folder: Path, config: ModelConfig) -> dict[str, StoredTensor]:
-    """All tensors of a folder by the names of the family's language model.
+def open_weights(
+    folder: Path, config: ModelConfig, settings: Mapping[str, Any]
+) -> dict[str, StoredTensor]:
+    """All tensors of a folder with config.json `settings`, by the family's names.
 
     Raises `FormatError` for an index that points outside of its folder, at nothing or at itself,
     or that does not agree with the files it names.
@@ -66,14 +69,17 @@ def open_weights(folder: Path, config: ModelConfig) -> dict[str, StoredTensor]:
             f"{folder.name}: config.json claims {config.layers} layers, but there are only "
             f"{len(found)} tensors."
         )
+    packing = settings.get("quantization_config") or {}
+    ternary = unpacked(folder.name, found, packing) if config.ternary == "given" else {}
     stored: dict[str, StoredTensor] = {}
     for name, tensor in found.items():
-        if _BUFFERS.fullmatch(name) or _OTHER_SENSES.fullmatch(name):
+        scale = name.removesuffix("_scale") in ternary and name not in ternary
+        if scale or _BUFFERS.fullmatch(name) or _OTHER_SENSES.fullmatch(name):
             continue
         ours = _canonical(name, config)
         if ours in stored:
             raise FormatError(f"{folder.name} has {ours!r} twice, once as {name!r}.")
-        stored[ours] = plain_tensor(folder, name, tensor)
+        stored[ours] = ternary.get(name) or plain_tensor(folder, name, tensor)
     return _without_double_head(stored, config, folder)
 
 

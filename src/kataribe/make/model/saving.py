@@ -14,7 +14,8 @@ from torch import Tensor
 
 from kataribe.base.errors import InputError, UnsupportedError
 from kataribe.files.atomic import storage_error, write_atomic
-from kataribe.files.safetensors import ArraySource, save_safetensors
+from kataribe.files.ggml_groups import Bytes
+from kataribe.files.safetensors import save_safetensors
 from kataribe.make.model.checkpoint import Checkpoint
 from kataribe.make.model.config import ModelConfig
 from kataribe.make.model.decoder import Decoder
@@ -22,6 +23,7 @@ from kataribe.make.model.families import config_to_hf
 from kataribe.make.model.folder import INDEX, SINGLE, read_json
 from kataribe.make.model.loading import load_tensor
 from kataribe.make.model.names import Place, hf_places
+from kataribe.make.model.ternary_files import is_ternary, pack
 
 TOKENIZER_FILES = (
     "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
@@ -43,6 +45,7 @@ _DTYPES: Mapping[torch.dtype, str] = {
     torch.bfloat16: "BF16",
 }
 _Load: TypeAlias = Callable[[str], Tensor]
+_Stored: TypeAlias = tuple[str, tuple[int, ...], Bytes]
 
 
 def save_pretrained(
@@ -92,7 +95,8 @@ def save_pretrained(
         (folder / "config.json").unlink(missing_ok=True)
     except OSError as error:
         raise storage_error(f"{folder} cannot be written", error) from error
-    write_weights(folder, _groups(config), load, dtype, shard_bytes)
+    packs = is_ternary if config.ternary == "given" else None
+    write_weights(folder, _groups(config), load, dtype, shard_bytes, packs)
     for name, content in files.items():
         write_atomic(folder / name, content)
     write_atomic(folder / "config.json", json.dumps(settings, indent=2, sort_keys=True) + "\n")
@@ -144,8 +148,12 @@ def write_weights(
     load: _Load,
     dtype: torch.dtype,
     shard_bytes: int = SHARD_BYTES,
+    packs: Callable[[str], bool] | None = None,
 ) -> None:
-    """Safetensors of parameters that `load` gives by name, grouped by the tensor they lie in."""
+    """Safetensors of parameters that `load` gives by name, grouped by the tensor they lie in.
+
+    Those that `packs` says yes to, by name, are ternary and become bytes with a scale beside them.
+    """
     shards = list(_shards(groups, dtype.itemsize, shard_bytes))
     names = [SINGLE] if len(shards) == 1 else [
         f"model-{number:05d}-of-{len(shards):05d}.safetensors"
@@ -154,14 +162,18 @@ def write_weights(
     for old in (SINGLE, INDEX):
         if old not in names:
             (folder / old).unlink(missing_ok=True)
+    table: dict[str, str] = {}
+    total = 0
     for name, sources in zip(names, shards, strict=True):
-        arrays = {source: _stored(_assemble(groups[source], load, dtype)) for source in sources}
+        arrays: dict[str, _Stored] = {}
+        for source in sources:
+            ternary = packs is not None and packs(groups[source][0][0])
+            whole = _assemble(groups[source], load, torch.float32 if ternary else dtype)
+            arrays |= _packed(source, whole) if ternary else {source: _stored(whole)}
         save_safetensors(folder / name, arrays, {"format": "pt"})
+        table |= dict.fromkeys(arrays, name)
+        total += sum(raw.nbytes for _, _, raw in arrays.values())
     if len(shards) > 1:
-        table = {
-            source: name for name, shard in zip(names, shards, strict=True) for source in shard
-        }
-        total = sum(_values(groups[source]) for source in table) * dtype.itemsize
         index = {"metadata": {"total_size": total}, "weight_map": dict(sorted(table.items()))}
         write_atomic(folder / INDEX, json.dumps(index, indent=2) + "\n")
 
@@ -197,9 +209,17 @@ def _assemble(places: list[tuple[str, Place]], load: _Load, dtype: torch.dtype) 
     return whole.to(dtype).contiguous()
 
 
-def _stored(tensor: Tensor) -> ArraySource:
+def _stored(tensor: Tensor) -> _Stored:
     raw = tensor.reshape(-1).view(torch.uint8).numpy()
     return _DTYPES[tensor.dtype], tuple(tensor.shape), np.asarray(raw)
+
+
+def _packed(source: str, whole: Tensor) -> dict[str, _Stored]:
+    packed, scale = pack(source, whole.numpy())
+    return {
+        source: ("U8", packed.shape, packed.reshape(-1)),
+        f"{source}_scale": ("F32", scale.shape, scale.view(np.uint8)),
+    }
 
 
 def tokenizer_files(source: Path | None) -> dict[str, str | bytes]:

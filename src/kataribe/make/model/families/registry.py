@@ -17,6 +17,7 @@ from kataribe.make.model.config import Family, ModelConfig
 from kataribe.make.model.families import experts, gpt2, own, recurrent, rotary, ternary
 from kataribe.make.model.families.layout import FamilyLayout
 from kataribe.make.model.fields import Fields
+from kataribe.make.model.ternary_files import read_ternary, write_ternary
 
 LAYOUTS: Mapping[Family, FamilyLayout] = {
     layout.family: layout
@@ -65,11 +66,8 @@ def config_from_hf(raw: Mapping[str, Any]) -> ModelConfig:
     if isinstance(raw.get("text_config"), Mapping):  # Gemma 3 with images: its text decoder
         shared = {key: raw[key] for key in ("tie_word_embeddings",) if raw.get(key) is not None}
         raw = shared | dict(raw["text_config"])
-    if raw.get("quantization_config"):
-        raise FormatError(
-            "config.json has a quantization_config: its weights are packed in a way that is not "
-            "read here. Use the unquantised model or a GGUF file."
-        )
+    weights = read_ternary(raw.get("quantization_config"))
+    raw = {name: value for name, value in raw.items() if name != "quantization_config"}
     layout = LAYOUTS[family]
     raw = {layout.aliases.get(name, name): value for name, value in raw.items()}
     fields = Fields("config.json", {**layout.defaults, **raw})
@@ -77,7 +75,7 @@ def config_from_hf(raw: Mapping[str, Any]) -> ModelConfig:
     fields.expect("add_cross_attention", [False])
     config = layout.read(fields)
     fields.finish(_NEUTRAL, _NEUTRAL_PREFIXES)
-    return config
+    return dataclasses.replace(config, ternary=weights)
 
 
 def config_to_hf(config: ModelConfig) -> dict[str, Any]:
@@ -92,6 +90,7 @@ def config_to_hf(config: ModelConfig) -> dict[str, Any]:
         "vocab_size": config.vocab_size,
         "tie_word_embeddings": config.tied,
         **layout.write(config),
+        **write_ternary(config),
     }
     back = config_from_hf(settings)
     for field in dataclasses.fields(ModelConfig):
