@@ -53,7 +53,7 @@ def test_a_text_is_cut_while_it_is_typed(studio: Studio) -> None:
     expect(page.locator("table.models tbody tr")).to_have_count(2)
     small = page.locator(".cut").filter(has_text="small")
     expect(small.locator(".pieces li").first).to_be_visible()
-    page.locator("textarea").fill("tale は tale")
+    page.locator("textarea").fill("tale  は tale")
     expect(small.locator(".pieces")).to_contain_text("␣tale")
     words = page.locator(".cut").filter(has_text="words")
     expect(words).to_contain_text("does not give the text back")
