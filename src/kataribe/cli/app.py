@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from kataribe.cli import ask, chat, classify, doctor, embed, export, jobs, up
+from kataribe.cli import ask, chat, classify, doctor, embed, evaluate, export, jobs, up
 from kataribe.cli.corpus import app as corpus_app
 from kataribe.cli.dataset import app as dataset_app
 from kataribe.cli.models import app as models_app
@@ -34,6 +34,7 @@ app.command("classify")(classify.classify)
 app.add_typer(models_app.app, name="models")
 app.add_typer(corpus_app.app, name="corpus")
 app.command("export")(export.export)
+app.command("eval")(evaluate.evaluate)
 app.add_typer(train_app.app, name="train")
 app.add_typer(runs_app.app, name="runs")
 app.add_typer(tokenizer_app.app, name="tokenizer")

@@ -1,0 +1,1 @@
+"""How good answers are: held-out questions, scores, and intervals that say how sure that is."""

@@ -1,0 +1,77 @@
+"""Scores against figures worked out by hand, intervals against theory."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from kataribe.base.errors import InputError
+from kataribe.prove.evals.intervals import interval, paired_difference
+from kataribe.prove.evals.scores import SCORES, chrf, exact, token_f1
+
+
+def test_exact_looks_past_case_width_and_space() -> None:
+    assert exact("  The  Answer\n", "the answer") == 1
+    assert exact("ＡＢＣ", "abc") == 1
+    assert exact("the answer.", "the answer") == 0
+
+
+@pytest.mark.parametrize(
+    ("answer", "wanted", "score"),
+    [
+        ("a b c", "a b d", 2 / 3),
+        ("a a a", "a", 2 / 4),
+        ("It takes `x`.", "It takes `x`.", 1),
+        ("", "", 1),
+        ("", "a", 0),
+        ("吾輩は猫", "吾輩は犬", 3 / 4),
+        ("引数はabcです。", "引数はabcです", 2 * 6 / 13),
+    ],
+)
+def test_words_in_common(answer: str, wanted: str, score: float) -> None:
+    assert token_f1(answer, wanted) == pytest.approx(score)
+    assert token_f1(wanted, answer) == pytest.approx(score)
+
+
+def test_characters_in_common() -> None:
+    # Runs of 1: 2 of 3 either way; of 2: 1 of 2; of 3: none. Longer ones there are not.
+    assert chrf("abc", "abd") == pytest.approx((2 / 3 + 1 / 2 + 0) / 3)
+    # Precision 1; recall of runs of 1: 2 of 4, of 2: 1 of 3, of 3 and 4: none of theirs.
+    precision, recall = (1 + 1 + 0 + 0) / 4, (1 / 2 + 1 / 3 + 0 + 0) / 4
+    wanted = 5 * precision * recall / (4 * precision + recall)
+    assert chrf("ab", "abcd") == pytest.approx(wanted)
+    assert chrf("a b", "ab") == 1
+    assert chrf("", "") == 1
+    assert chrf("", "x") == chrf("x", "") == chrf("x", "y") == 0
+    assert all(score("同じ。", "同じ。") == 1 for score in SCORES.values())
+
+
+def test_intervals_are_as_wide_as_theory_says() -> None:
+    values = np.random.default_rng(1).normal(2.0, 3.0, 400).tolist()
+    found = interval(values)
+    half = 1.96 * np.std(values) / math.sqrt(len(values))
+    assert found.mean == pytest.approx(np.mean(values))
+    assert found.low == pytest.approx(found.mean - half, abs=0.1 * half)
+    assert found.high == pytest.approx(found.mean + half, abs=0.1 * half)
+    assert interval(values) == found
+    assert interval([0.5]).low == interval([0.5]).high == 0.5
+
+
+def test_pairs_see_what_their_items_hide() -> None:
+    draw = np.random.default_rng(2)
+    hard = draw.normal(0, 5, 200)
+    base, changed = hard, hard + draw.normal(0.3, 0.5, 200)
+    paired = paired_difference(changed.tolist(), base.tolist())
+    assert paired.low > 0
+    assert interval(changed.tolist()).low < interval(base.tolist()).high  # apart they overlap
+    level = paired_difference(base.tolist(), base.tolist())
+    assert (level.low, level.high) == (0, 0)
+
+
+def test_what_cannot_be_averaged() -> None:
+    with pytest.raises(InputError, match="nothing to average"):
+        interval([])
+    with pytest.raises(InputError, match="2 values cannot be paired with 1"):
+        paired_difference([1.0, 2.0], [1.0])
