@@ -165,8 +165,8 @@ def test_a_config_that_is_no_object_is_refused(tmp_path: Path, text: str) -> Non
 
 
 def test_an_unknown_architecture_is_named(tmp_path: Path) -> None:
-    (tmp_path / "config.json").write_text('{"model_type": "mamba"}')
-    with pytest.raises(ArchitectureError, match="mamba"):
+    (tmp_path / "config.json").write_text('{"model_type": "rwkv"}')
+    with pytest.raises(ArchitectureError, match="rwkv"):
         open_checkpoint(tmp_path)
 
 

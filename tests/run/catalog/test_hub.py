@@ -192,8 +192,8 @@ def test_pickles_are_refused(catalog: Catalog, hub: FakeHub) -> None:
 def test_an_unknown_family_is_refused_before_its_weights_come(
     catalog: Catalog, hub: FakeHub, tmp_path: Path
 ) -> None:
-    folder = make_folder(tmp_path / "other", {**CONFIG, "model_type": "mamba"})
-    with pytest.raises(ArchitectureError, match="'mamba'"):
+    folder = make_folder(tmp_path / "other", {**CONFIG, "model_type": "rwkv"})
+    with pytest.raises(ArchitectureError, match="'rwkv'"):
         catalog.pull(publish(hub, folder))
     assert fetches(hub, "model.safetensors") == []
 

@@ -43,10 +43,9 @@ class Hyena(nn.Module):
 
     def forward(self, x: Tensor, past: Past) -> Tensor:
         """(..., hidden_size) to the same."""
-        x = accepted(self.input, x)
-        read = past.recur(self.layer, self.input(x), self)
-        out: Tensor = self.output(accepted(self.output, read))
-        return out
+        read = past.recur(self.layer, self.input(accepted(self.input, x, x.dtype)), self)
+        out: Tensor = self.output(accepted(self.output, read, x.dtype))
+        return out.to(x.dtype)
 
     def start(self, rows: int, like: Tensor) -> State:
         """The window, and what each long convolution was given: (rows, 0, order - 1, width)."""

@@ -47,12 +47,11 @@ class Mamba(nn.Module):
 
     def forward(self, x: Tensor, past: Past) -> Tensor:
         """(..., hidden_size) to the same."""
-        x = accepted(self.input, x)
-        inward, gate = self.input(x).chunk(2, dim=-1)  # (..., width) twice
+        inward, gate = self.input(accepted(self.input, x, x.dtype)).chunk(2, dim=-1)  # (..., width) twice
         read = past.recur(self.layer, inward, self)
         gated = read * functional.silu(gate.float())
-        out: Tensor = self.output(accepted(self.output, gated))
-        return out
+        out: Tensor = self.output(accepted(self.output, gated, x.dtype))
+        return out.to(x.dtype)
 
     def start(self, rows: int, like: Tensor) -> State:
         """The convolution's window (rows, width, kernel - 1) and states (rows, width, states)."""
@@ -64,7 +63,7 @@ class Mamba(nn.Module):
         spec = self.spec
         convolved, window = self.conv.advance(x, state[0], fresh)
         u = activate(spec.activation, convolved)
-        chosen = self.select(accepted(self.select, u)).float()
+        chosen = self.select(accepted(self.select, u, x.dtype)).float()
         step, b, c = chosen.split([spec.step_rank, spec.states, spec.states], dim=-1)
         if self.step_norm is not None and self.b_norm is not None and self.c_norm is not None:
             step, b, c = self.step_norm(step), self.b_norm(b), self.c_norm(c)

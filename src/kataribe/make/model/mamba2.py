@@ -36,13 +36,12 @@ class Mamba2(nn.Module):
 
     def forward(self, x: Tensor, past: Past) -> Tensor:
         """(..., hidden_size) to the same."""
-        x = accepted(self.input, x)
-        every = self.input(x)
+        every = self.input(accepted(self.input, x, x.dtype))
         width = self.spec.width
         read = past.recur(self.layer, every[..., width:], self)
         normed = self.norm(read, every[..., :width])
-        out: Tensor = self.output(accepted(self.output, normed))
-        return out
+        out: Tensor = self.output(accepted(self.output, normed, x.dtype))
+        return out.to(x.dtype)
 
     def start(self, rows: int, like: Tensor) -> State:
         """The window (rows, convolved, kernel - 1), states (rows, heads, head_dim, states)."""

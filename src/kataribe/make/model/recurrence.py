@@ -124,6 +124,8 @@ class Float32Linear(nn.Module):
         return functional.linear(x.float(), self.weight, self.bias)
 
 
-def accepted(linear: nn.Module, x: Tensor) -> Tensor:
-    """Numbers in the type that a matrix multiplies; packed ones say theirs themselves."""
-    return x.to(linear.weight.dtype) if isinstance(linear, nn.Linear) else x
+def accepted(linear: nn.Module, x: Tensor, dtype: torch.dtype) -> Tensor:
+    """Numbers as a matrix multiplies them: in its type, or `dtype` where it is a packed one."""
+    if isinstance(linear, nn.Linear):
+        dtype = linear.weight.dtype
+    return x.to(dtype).contiguous()
