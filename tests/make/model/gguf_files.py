@@ -15,6 +15,9 @@ BLOCK = {
     "mlp.gate_proj": "ffn_gate", "mlp.up_proj": "ffn_up", "mlp.down_proj": "ffn_down",
     "ln_1": "attn_norm", "ln_2": "ffn_norm", "attn.c_attn": "attn_qkv",
     "attn.c_proj": "attn_output", "mlp.c_fc": "ffn_up", "mlp.c_proj": "ffn_down",
+    "mlp.gate": "ffn_gate_inp", "mlp.shared_expert_gate": "ffn_gate_inp_shexp",
+    "mlp.shared_expert.gate_proj": "ffn_gate_shexp", "mlp.shared_expert.up_proj": "ffn_up_shexp",
+    "mlp.shared_expert.down_proj": "ffn_down_shexp",
 }  # fmt: skip
 TOP = {
     "model.embed_tokens": "token_embd", "model.norm": "output_norm", "lm_head": "output",
@@ -31,6 +34,9 @@ def tensors_of(model: Any, family: str) -> dict[str, np.ndarray]:
     for name, value in model.named_parameters():
         module, leaf = name.rsplit(".", 1)
         array = value.detach().float().numpy()
+        if module.endswith("mlp.experts"):
+            found |= experts_of(module.split(".")[2], leaf, array)
+            continue
         if module in TOP:
             target = TOP[module]
         else:
@@ -46,12 +52,25 @@ def tensors_of(model: Any, family: str) -> dict[str, np.ndarray]:
             array = array.T
         if gemma and module.endswith("norm"):
             array = array + 1
-        if family in ("llama", "mistral") and target.endswith(("attn_q", "attn_k")):
+        if target.endswith("ffn_gate_inp_shexp"):
+            array = array[0]
+        if family in ("llama", "mistral", "mixtral") and target.endswith(("attn_q", "attn_k")):
             heads = config.num_attention_heads
             heads = heads if target.endswith("q") else config.num_key_value_heads
             array = interleave(array, heads)
         found[f"{target}.{leaf}"] = np.ascontiguousarray(array)
     return found
+
+
+def experts_of(layer: str, leaf: str, array: np.ndarray) -> dict[str, np.ndarray]:
+    """(experts, rows, columns) for each of gate, up and down."""
+    if leaf == "down_proj":
+        return {f"blk.{layer}.ffn_down_exps.weight": array}
+    gate, up = np.split(array, 2, axis=1)
+    return {
+        f"blk.{layer}.ffn_{name}_exps.weight": np.ascontiguousarray(half)
+        for name, half in (("gate", gate), ("up", up))
+    }
 
 
 def interleave(array: np.ndarray, heads: int) -> np.ndarray:
@@ -84,6 +103,13 @@ def metadata_of(model: Any, family: str) -> dict[str, Any]:
     keys["rope.freq_base"] = ropes.get("full_attention", ropes)["rope_theta"]
     if family in ("gemma2", "gemma3", "mistral"):
         keys["attention.sliding_window"] = config.sliding_window
+    if family in ("mixtral", "qwen2moe", "qwen3moe"):
+        keys["expert_used_count"] = config.num_experts_per_tok
+        keys["expert_count"] = getattr(config, "num_local_experts", None) or config.num_experts
+    if family in ("qwen2moe", "qwen3moe"):
+        keys["expert_feed_forward_length"] = config.moe_intermediate_size
+    if family == "qwen2moe":
+        keys["expert_shared_feed_forward_length"] = config.shared_expert_intermediate_size
     if family == "gemma2":
         keys["attn_logit_softcapping"] = config.attn_logit_softcapping
         keys["final_logit_softcapping"] = config.final_logit_softcapping
@@ -126,7 +152,7 @@ def write(
 
 def write_model(path: Path, model: Any, family: str, **changes: Any) -> Path:
     """The model as a GGUF file in float32."""
-    architecture = "llama" if family == "mistral" else family
+    architecture = "llama" if family in ("mistral", "mixtral") else family
     metadata = {**metadata_of(model, family), **changes}
     metadata = {name: value for name, value in metadata.items() if value is not None}
     return write(path, architecture, metadata, tensors_of(model, family))

@@ -14,6 +14,7 @@ from gguf_files import metadata_of, tensors_of, write, write_model
 from kataribe.base.errors import ArchitectureError, FormatError
 from kataribe.make.model.checkpoint import open_checkpoint
 from kataribe.make.model.loading import load_model, load_tensor
+from kataribe.make.model.saving import save_pretrained
 from tests.parity.tiny import (
     TOLERANCE,
     build,
@@ -36,6 +37,9 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen2": ("qwen2", {"use_sliding_window": False}),
     "qwen3": ("qwen3", {}),
     "gemma2": ("gemma2", {"query_pre_attn_scalar": 10}),
+    "mixtral": ("mixtral", {}),
+    "qwen2moe": ("qwen2moe", {}),
+    "qwen3moe": ("qwen3moe", {"norm_topk_prob": True}),
     "gemma3": (
         "gemma3",
         {"query_pre_attn_scalar": 10, "sliding_window_pattern": 6, "num_hidden_layers": 6},
@@ -150,7 +154,9 @@ def test_the_largest_gemma3_scales_its_queries_otherwise(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("changes", "error", "word"),
     [
-        ({"expert_count": 8}, ArchitectureError, "8 experts"),
+        ({"expert_count": 8}, FormatError, "expert_used_count"),
+        ({"expert_count": 8, "expert_used_count": 2}, FormatError, "No layer has experts"),
+        ({"expert_used_count": 2}, FormatError, "expert_used_count"),
         ({"logit_scale": 2.0}, FormatError, "logit_scale"),
         ({"rope.scaling.type": "ntk"}, FormatError, "ntk"),
         ({"rope.dimension_count": 4}, FormatError, "rope.dimension_count"),
@@ -200,3 +206,29 @@ def test_a_file_of_another_kind_is_refused(tmp_path: Path) -> None:
     path.write_bytes(b"\0" * 64)
     with pytest.raises(FormatError, match="GGUF"):
         open_checkpoint(path)
+
+
+def test_experts_in_blocks_are_taken_out_of_their_stack(tmp_path: Path) -> None:
+    model = build("mixtral", 48, hidden_size=64, intermediate_size=96)
+    tensors = tensors_of(model, "mixtral")
+    kinds = {name: Q.Q4_0 for name in tensors if "_exps" in name}
+    path = write(tmp_path / "m.gguf", "llama", metadata_of(model, "mixtral"), tensors, kinds)
+    checkpoint = open_checkpoint(path)
+    for part, ours in (("gate", "gate_up.gate"), ("up", "gate_up.up"), ("down", "down")):
+        stack = tensors[f"blk.2.ffn_{part}_exps.weight"]
+        whole = gguf.quants.dequantize(gguf.quants.quantize(stack, Q.Q4_0), Q.Q4_0)
+        for expert in range(5):
+            source = checkpoint.tensors[f"blocks.2.mlp.experts.{expert}.{ours}.weight"]
+            assert source.kind == "Q4_0"
+            assert np.array_equal(source.values(), whole[expert])
+    packed = sum(
+        tensor.size_bytes for name, tensor in checkpoint.tensors.items() if "experts" in name
+    )
+    assert packed == 4 * 5 * 3 * 64 * 96 // 32 * 18
+    save_pretrained(checkpoint, tmp_path / "ours")
+    again = open_checkpoint(tmp_path / "ours")
+    assert again.config == checkpoint.config
+    ids = random_ids(49)
+    mask, positions = padding("", *ids.shape)
+    ours_logits = our_logits(path, ids, mask, positions)
+    assert torch.equal(our_logits(tmp_path / "ours", ids, mask, positions), ours_logits)

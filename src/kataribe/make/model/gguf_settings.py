@@ -7,7 +7,7 @@ from typing import Any
 
 from kataribe.base.errors import ArchitectureError, FormatError
 from kataribe.files.gguf import GGUFFile
-from kataribe.make.model.config import MAX_LAYERS, Family, ModelConfig
+from kataribe.make.model.config import MAX_LAYERS, ExpertsConfig, Family, ModelConfig
 from kataribe.make.model.fields import Fields
 from kataribe.make.model.rope_settings import rope_from_gguf
 
@@ -18,8 +18,14 @@ ARCHITECTURES: Mapping[str, Family] = {
     "qwen3": "qwen3",
     "gemma2": "gemma2",
     "gemma3": "gemma3",
+    "qwen2moe": "qwen2moe",
+    "qwen3moe": "qwen3moe",
 }
-"""`general.architecture` -> family. Mistral's files say `llama`."""
+"""`general.architecture` -> family. Mistral's files say `llama`, and so do Mixtral's."""
+_NORMALIZED: Mapping[Family, bool] = {"mixtral": True, "qwen2moe": False, "qwen3moe": True}
+"""Families with experts, and whether the weights of the chosen ones add up to one; llama.cpp knows
+it by the architecture."""
+_SOFTMAX = 1
 
 FACTOR_TENSORS = ("rope_freqs", "rope_factors_short", "rope_factors_long")
 """Tensors (with `.weight`) that are settings of the rotary positions and no parameters."""
@@ -51,11 +57,6 @@ def config_from_gguf(file: GGUFFile) -> ModelConfig:
             f"{', '.join(ARCHITECTURES)}. Choose a model of one of these families."
         )
     fields = Fields(file.path.name, file.metadata, prefix=f"{architecture}.")
-    if fields.has("expert_count") and fields.integer("expert_count"):
-        raise ArchitectureError(
-            f"{file.path.name} is a mixture of {fields.integer('expert_count')} experts; only "
-            f"dense models are built ({', '.join(ARCHITECTURES)})."
-        )
     config = ModelConfig(**_read(fields, family, file))
     fields.finish(_NEUTRAL)
     return config
@@ -78,8 +79,9 @@ def _read(fields: Fields, family: Family, file: GGUFFile) -> dict[str, Any]:
     else:
         rope = rope_from_gguf(fields, context, _factors(file))
         local = _local_rope(fields, family, windows, rope.theta)
-    if family == "llama" and any(windows):
-        family = "mistral"
+    experts = _experts(fields, family, layers, file)
+    if family == "llama" and (experts is not None or any(windows)):
+        family = "mistral" if experts is None else "mixtral"
     kind = "epsilon" if gpt2 else "rms_epsilon"
     return {
         "family": family,
@@ -96,7 +98,7 @@ def _read(fields: Fields, family: Family, file: GGUFFile) -> dict[str, Any]:
         "local_rope": local,
         "norm": "layer" if gpt2 else "rms",
         "norm_eps": fields.number(f"attention.layer_norm_{kind}"),
-        "qk_norm": family in ("qwen3", "gemma3"),
+        "qk_norm": family in ("qwen3", "qwen3moe", "gemma3"),
         "post_norms": gemma,
         "activation": "gelu_tanh" if gpt2 or gemma else "silu",
         "gated": not gpt2,
@@ -108,7 +110,39 @@ def _read(fields: Fields, family: Family, file: GGUFFile) -> dict[str, Any]:
         "logits_softcap": _softcap(fields, "final_logit_softcapping", 30.0, family),
         "embedding_scale": hidden**0.5 if gemma else 1.0,
         "tied": "output.weight" not in file.tensors,
+        "experts": experts,
     }
+
+
+def _experts(fields: Fields, family: Family, layers: int, file: GGUFFile) -> ExpertsConfig | None:
+    """The mixture of experts, in the layers that have a router; None where there is none."""
+    count = fields.integer("expert_count", 0)
+    family = "mixtral" if family == "llama" else family
+    if not count or family not in _NORMALIZED:
+        fields.expect("expert_count", [0])
+        fields.expect("expert_used_count", [0])
+        return None
+    fields.expect("expert_gating_func", [_SOFTMAX])
+    used, inner = fields.integer("expert_used_count"), fields.integer("feed_forward_length")
+    normalized = fields.flag("expert_weights_norm", default=_NORMALIZED[family])
+    shared = 0
+    if _has_any(file, "ffn_gate_inp_shexp"):
+        shared = fields.integer("expert_shared_feed_forward_length", inner) or inner
+    usual = inner if family == "mixtral" else inner // max(used, 1)
+    return ExpertsConfig(
+        count=count,
+        per_token=used,
+        width=fields.integer("expert_feed_forward_length", usual) or usual,
+        layers=tuple(f"blk.{layer}.ffn_gate_inp.weight" in file.tensors for layer in range(layers)),
+        scoring="topk_softmax" if family == "mixtral" and normalized else "softmax_topk",
+        normalized=normalized and family != "mixtral",
+        shared_width=shared,
+        shared_gate=shared > 0,
+    )
+
+
+def _has_any(file: GGUFFile, name: str) -> bool:
+    return any(tensor.endswith(f".{name}.weight") for tensor in file.tensors)
 
 
 def _head_dim(fields: Fields, hidden: int, heads: int) -> int:
