@@ -11,7 +11,7 @@ NATIVE := src/kataribe/run/inference/native
 NATIVE_SOURCES := $(wildcard $(NATIVE)/source/*) scripts/native.py
 STUDIO_SOURCES := $(shell find studio -type f -not -path 'studio/node_modules/*' -not -path 'studio/test-results/*' 2>/dev/null)
 TEST_HOME := $(CURDIR)/.cache/kataribe
-TEST_MODEL := smollm2-135m
+TEST_MODELS := smollm2-135m e5-small
 UP ?=
 PYTEST ?=
 BENCH ?=
@@ -124,7 +124,8 @@ system:
 
 .PHONY: test-model
 test-model: .venv/.core
-	@test -n "$(KATARIBE_TEST_MODELS)" || KATARIBE_HOME=$(TEST_HOME) .venv/bin/kataribe models pull $(TEST_MODEL)
+	@test -n "$(KATARIBE_TEST_MODELS)" || for model in $(TEST_MODELS); do \
+	  KATARIBE_HOME=$(TEST_HOME) .venv/bin/kataribe models pull $$model || exit 1; done
 
 .PHONY: test-studio
 test-studio: $(STUDIO)/index.html

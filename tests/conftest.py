@@ -24,6 +24,7 @@ FILES = {
     "smollm2-135m": "SmolLM2-135M-Instruct.Q4_1.gguf",
     "qwen2.5-coder-1.5b": "qwen.gguf",
     "gemma-3-270m": "gemma.gguf",
+    "e5-small": "e5-small",
 }
 
 
@@ -111,6 +112,12 @@ def smollm2_path() -> Path:
 
 
 @pytest.fixture(scope="session")
+def e5_path() -> Path:
+    """The folder of multilingual-e5-small; fetched when it is not there."""
+    return _model("e5-small", fetch=True)
+
+
+@pytest.fixture(scope="session")
 def qwen_path() -> Path:
     """Qwen2.5-Coder-1.5B-Instruct's GGUF (Q4_K_M, 1.04 GiB), for slow tests."""
     return _model("qwen2.5-coder-1.5b", fetch="KATARIBE_FETCH" in os.environ)
@@ -128,7 +135,7 @@ def _model(name: str, *, fetch: bool, accept_terms: bool = False) -> Path:
     folder = os.environ.get("KATARIBE_TEST_MODELS")
     if folder:
         path = Path(folder) / FILES[name]
-        if not path.is_file():
+        if not path.exists():
             pytest.skip(f"{path} is not there (KATARIBE_TEST_MODELS={folder}).")
         return path
     from kataribe.base.workspace import Workspace

@@ -18,6 +18,11 @@ from kataribe.make.model.attention import Attend
 from kataribe.make.model.encoder_config import EncoderConfig, HeadActivation
 
 
+SHORT = 256
+"""Tokens of a text up to which a processor attends by plain products. With heads of 32 values the
+fused kernel took 1.7 times as long for texts of 16 to 100 tokens, and less from about 300 on."""
+
+
 class Encoder(nn.Module):
     """Embeddings, blocks and one head; `forward` gives vectors, the other methods what a head says.
 
@@ -184,15 +189,21 @@ class PackedAttend:
         for texts, length in self._runs:
             end = start + texts * length
             shape = (texts, length, *q.shape[1:])
-            mixed = functional.scaled_dot_product_attention(
+            mixed = self._mix(
                 q[start:end].view(shape).transpose(1, 2),
                 k[start:end].view(shape).transpose(1, 2),
                 v[start:end].view(shape).transpose(1, 2),
-                scale=self._scale,
             )
             out[start:end] = mixed.transpose(1, 2).reshape(-1, *q.shape[1:])
             start = end
         return out
+
+    def _mix(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        """(texts, heads, length, head_dim) of each."""
+        if q.shape[2] > SHORT or q.device.type != "cpu":
+            return functional.scaled_dot_product_attention(q, k, v, scale=self._scale)
+        weights = ((q * self._scale) @ k.transpose(2, 3)).softmax(dim=-1)
+        return weights @ v
 
 
 def bend(activation: HeadActivation, x: Tensor) -> Tensor:
