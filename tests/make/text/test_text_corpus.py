@@ -200,7 +200,7 @@ def test_what_filters_drop_is_counted_with_samples(tmp_path, texts):
             "site.txt",
             "\n".join(
                 f"{w} {english(i, 10).strip()}"
-                for i, w in enumerate(["Log in", "利用規約", "Cookies", "Sign up"] * 3)
+                for i, w in enumerate(["Log in", "利用規約", "We use cookies", "Sign up"] * 3)
             ),
         ),
         "generated": (

@@ -382,6 +382,8 @@ def build_deb(folder):
     )
     write(docs / "index.html", PAGE)
     write(docs / "search.js", "var a=1")
+    (docs / "_sources").mkdir()
+    write(docs / "_sources/index.rst.txt", TEXT)
     write(docs / "notes.txt.gz", gzip.compress(TEXT.encode()))
     manual = root / "usr/share/man/man1"
     manual.mkdir(parents=True)
@@ -404,6 +406,7 @@ def test_a_debian_package_is_read_without_unpacking_it(tiny_deb):
     assert found["notes.txt.gz"] == TEXT
     assert found["index.html"].startswith("Title\n\nFirst bold")
     assert tally.skipped["script or style of a web page"][0] == 1
+    assert tally.skipped["the same text as the pages of HTML, in another form"][0] == 1
 
 
 def test_a_damaged_debian_package_is_an_error(tmp_path):

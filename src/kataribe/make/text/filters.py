@@ -37,7 +37,8 @@ _GENERATED = re.compile(
     re.IGNORECASE | re.MULTILINE,
 )
 _STOCK_PHRASES = (
-    "all rights reserved", "terms of use", "terms of service", "privacy policy", "cookie",
+    "all rights reserved", "terms of use", "terms of service", "privacy policy",
+    "cookie policy", "use cookies", "uses cookies", "accept cookies",
     "javascript is", "javascript must", "lorem ipsum", "subscribe", "log in", "login", "sign in",
     "sign up", "copyright ©", "click here", "skip to content", "無断転載", "利用規約",
     "プライバシーポリシー", "個人情報保護", "ログイン", "会員登録", "お問い合わせ", "サイトマップ",
@@ -138,7 +139,7 @@ FILTERS = (
     ),
     Filter(
         "boilerplate",
-        "over 30 % of the lines are a web site's stock phrases (cookies, log in, 利用規約)",
+        "over 30 % of the lines are a web site's stock phrases (privacy policy, log in, 利用規約)",
         _is_boilerplate,
     ),
     Filter(

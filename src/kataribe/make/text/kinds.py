@@ -215,3 +215,17 @@ def why_none(name: str) -> str:
     """Why a file of kind `none` is not read."""
     ending = name.rpartition(".")[2].lower()
     return f"data, not text (.{ending})" if ending in _DATA else f"not text (.{ending})"
+
+
+def in_package(name: str) -> str | None:
+    """Why a file of a Debian package is not read; None when it is.
+
+    Documentation comes in several forms there, and the same text as HTML, as its source and as an
+    Info file would be in training and validation at once: 40 % of the sampled windows of
+    python3.11-doc were.
+    """
+    if name.endswith(WEB_ASSETS):
+        return "script or style of a web page"
+    if "/_sources/" in name or "/usr/share/info/" in f"/{name}" or ".devhelp" in name:
+        return "the same text as the pages of HTML, in another form"
+    return None

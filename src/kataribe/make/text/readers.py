@@ -9,7 +9,7 @@ from typing import IO
 
 from kataribe.base.errors import FormatError, StorageError
 from kataribe.make.text.encoding import REPLACEMENT, decode
-from kataribe.make.text.kinds import WEB_ASSETS, Kind, kind_of, why_none
+from kataribe.make.text.kinds import Kind, in_package, kind_of, why_none
 from kataribe.make.text.manual import is_manual, manual_text
 from kataribe.make.text.pages import charset_of, html_text, markdown_text, rst_text
 from kataribe.make.text.raw import Raw, Reading
@@ -53,8 +53,8 @@ def _read_archive(path: Path, label: str, reading: Reading) -> Iterator[Raw]:
             inner = f"{label}/{name.removeprefix('./')}"
             if is_archive(name):
                 reading.tally.skip("an archive within an archive", inner)
-            elif package and name.endswith(WEB_ASSETS):
-                reading.tally.skip("script or style of a web page", inner)
+            elif package and (reason := in_package(name)) is not None:
+                reading.tally.skip(reason, inner)
             elif kind_of(name) == "parquet":
                 reading.tally.skip("Parquet within an archive: unpack it first", inner)
             else:

@@ -18,6 +18,8 @@ _ABBREVIATION = re.compile(r"\b(?:e\.g|i\.e|etc|vs|cf|approx|resp)\.$", re.IGNOR
 _NO_SENTENCE = re.compile(r">>>|^\w+\(.*\)\s*->|https?://|^(?:usage|deprecated|see |todo)|::|\*\*")
 _LONGEST_SOURCE = 700
 """Characters of a body that fits into a question beside its answer in a short context."""
+_LONGEST_BODY = 25
+"""Lines of a body; longer ones are not even written out, which is what takes the time."""
 _LETTER_OR_TICK = re.compile(r"[A-Z`\"']")
 
 
@@ -95,20 +97,25 @@ def _function(
     sentence = first_sentence(ast.get_docstring(node) or "")
     if node.name.startswith("_") or sentence is None:
         return
-    source: str | None = None
-    if len(node.body) > 1:
-        bare = type(node)(
-            name=node.name,
-            args=node.args,
-            body=node.body[1:],
-            decorator_list=[],
-            returns=node.returns,
-            lineno=node.lineno,
-        )
-        source = ast.unparse(ast.fix_missing_locations(bare))
-        if len(source) > _LONGEST_SOURCE or len(node.body) < 2:
-            source = None
+    source = _body(node)
     yield Function(module, name, tuple(_arguments(node.args)), sentence, source)
+
+
+def _body(node: ast.FunctionDef | ast.AsyncFunctionDef) -> str | None:
+    """A function's code without its docstring, comments and decorators, when it is short."""
+    code = node.body[1:]
+    if not code or (code[-1].end_lineno or 0) - code[0].lineno > _LONGEST_BODY:
+        return None
+    bare = type(node)(
+        name=node.name,
+        args=node.args,
+        body=code,
+        decorator_list=[],
+        returns=node.returns,
+        lineno=node.lineno,
+    )
+    source = ast.unparse(bare)
+    return source if len(source) <= _LONGEST_SOURCE else None
 
 
 def _arguments(given: ast.arguments) -> Iterator[Argument]:
