@@ -11,9 +11,10 @@ import numpy as np
 from kataribe.make.model.config import ModelConfig, RopeConfig
 from kataribe.make.tokens.packing import Examples, PackedRows
 from kataribe.make.training import runs
-from kataribe.make.training.causal import CausalData, CausalObjective
+from kataribe.make.training.causal import causal_loss
 from kataribe.make.training.config import LoopConfig, Optimisation, Watching, Work
 from kataribe.make.training.fresh import fresh_decoder
+from kataribe.make.training.rows_objective import RowsData, RowsObjective
 from kataribe.make.training.session import Setup
 
 VOCAB = 40
@@ -67,11 +68,11 @@ def loop(**changes: Any) -> LoopConfig:
 
 def setup(config: LoopConfig, model: ModelConfig | None = None) -> Setup:
     """Everything to train a tiny decoder."""
-    data = CausalData(
+    data = RowsData(
         rows(1), config.batch_rows, seed=config.seed, held_out=rows(2, 20), bytes_per_token=2.0
     )
     decoder = fresh_decoder(model or tiny_config(), config.seed)
-    return Setup(decoder, CausalObjective(data), config, LENGTH)
+    return Setup(decoder, RowsObjective(data, causal_loss, "next-token"), config, LENGTH)
 
 
 def new_run(root: Path, config: LoopConfig, name: str = "toy") -> runs.RunFolder:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 import typer
 
-from kataribe.cli.train import instruct, pretrain
+from kataribe.cli.train import (
+    classify,
+    denoise,
+    distill,
+    embed,
+    instruct,
+    masked,
+    pretrain,
+    tag,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -13,3 +22,9 @@ app = typer.Typer(
 )
 app.command("pretrain")(pretrain.pretrain)
 app.command("instruct")(instruct.instruct)
+app.command("masked")(masked.masked)
+app.command("denoise")(denoise.denoise)
+app.command("distill")(distill.distill)
+app.command("classify")(classify.classify)
+app.command("tag")(tag.tag)
+app.command("embed")(embed.embed)

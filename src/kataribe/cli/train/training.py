@@ -129,7 +129,9 @@ def span(seconds: float) -> str:
 def _name(asked: Mapping[str, Any]) -> str:
     from pathlib import Path
 
-    source = asked.get("corpus") or asked.get("chats")
+    source = next(
+        (asked[name] for name in ("corpus", "chats", "examples", "pairs") if name in asked), None
+    )
     if not source:
         raise InputError("Say what to learn from, or which run to go on with (--resume RUN).")
     return Path(str(source)).name.partition(".")[0]

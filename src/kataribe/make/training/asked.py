@@ -95,3 +95,186 @@ class Instruction:
         whole("batch_tokens", self.batch_tokens, least=8)
         if self.context is not None:
             whole("context", self.context, least=8, most=1 << 20)
+
+
+@dataclass(frozen=True)
+class Masking:
+    """What is asked for.
+
+    Attributes:
+        corpus: Name of a corpus of the workspace, or a path.
+        tokenizer: Name or path; it needs a mask token.
+        base: An encoder to go on with, by name or path.
+        width: Hidden size of a new encoder, a multiple of 64.
+        layers: Blocks of a new encoder.
+        context: Tokens of a row.
+        tokens: Tokens to learn from; None for four times the corpus.
+        batch_tokens: Tokens of a step.
+        seed: Decides first weights, order and what is hidden.
+    """
+
+    corpus: str
+    tokenizer: str | None = None
+    base: str | None = None
+    width: int = 256
+    layers: int = 6
+    context: int = 256
+    tokens: int | None = None
+    batch_tokens: int = 16384
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _new_from_text(self)
+
+
+@dataclass(frozen=True)
+class Denoising:
+    """What is asked for.
+
+    Attributes:
+        corpus: Name of a corpus of the workspace, or a path.
+        tokenizer: Name or path; it needs sentinels (extra_id_0, ...).
+        base: An encoder-decoder to go on with, by name or path.
+        width: Hidden size of a new model, a multiple of 64.
+        layers: Blocks of each stack of a new model.
+        context: Tokens of a source.
+        tokens: Tokens to learn from; None for four times the corpus.
+        batch_tokens: Tokens of sources of a step.
+        seed: Decides first weights, order and gaps.
+    """
+
+    corpus: str
+    tokenizer: str | None = None
+    base: str | None = None
+    width: int = 256
+    layers: int = 4
+    context: int = 256
+    tokens: int | None = None
+    batch_tokens: int = 16384
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _new_from_text(self)
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """What is asked for.
+
+    Attributes:
+        examples: JSON lines: text and label for classes; words and tags, or text and spans, for
+            tagging. A file, or a folder with train.jsonl and, held out, valid.jsonl.
+        base: The encoder to go on from, by name or path.
+        labels: The labels that there may be; none for those of the data.
+        epochs: How often each example is seen.
+        batch_rows: Examples of a step.
+        context: Tokens of a row; None for the base's context.
+        too_long: What becomes of longer texts: refuse, drop or cut.
+        held_out: Share of examples that is held out where there is no valid.jsonl.
+        seed: Decides the head's first weights, and the order.
+    """
+
+    examples: str
+    base: str | None = None
+    labels: tuple[str, ...] = ()
+    epochs: float = 3.0
+    batch_rows: int = 16
+    context: int | None = None
+    too_long: str = "refuse"
+    held_out: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _tuned(self)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """What is asked for.
+
+    Attributes:
+        pairs: JSON lines of query and passage: a file, or a folder with train.jsonl and, held
+            out, valid.jsonl.
+        base: The encoder to go on from, by name or path.
+        epochs: How often each pair is seen.
+        batch_rows: Pairs of a step; each must be told from all others of it.
+        context: Tokens of a text; None for the base's context.
+        too_long: What becomes of longer texts: refuse, drop or cut.
+        held_out: Share of pairs that is held out where there is no valid.jsonl.
+        seed: Decides the order.
+    """
+
+    pairs: str
+    base: str | None = None
+    epochs: float = 3.0
+    batch_rows: int = 32
+    context: int | None = None
+    too_long: str = "refuse"
+    held_out: float = 0.1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        _tuned(self)
+        whole("batch_rows", self.batch_rows, least=2)
+
+
+@dataclass(frozen=True)
+class Distilling:
+    """What is asked for.
+
+    Attributes:
+        corpus: Text to learn on: name of a corpus of the workspace, or a path.
+        teacher: The model to learn from, by name or path; its tokenizer is the student's.
+        base: A student to go on with; None for a new one.
+        size: Parameters of a new student, such as 5M.
+        tokens: Tokens to learn from; None for once over the corpus.
+        context: Tokens of a row.
+        batch_tokens: Tokens of a step.
+        temperature: Softens what both think, before they are compared.
+        share: Of the teacher's opinion; the rest is the text's.
+        seed: Decides first weights and order.
+    """
+
+    corpus: str
+    teacher: str | None = None
+    base: str | None = None
+    size: str | None = None
+    tokens: int | None = None
+    context: int = 256
+    batch_tokens: int = 8192
+    temperature: float = 2.0
+    share: float = 0.7
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.teacher is None:
+            raise InputError("Say which model to learn from (--teacher NAME).", param="teacher")
+        if (self.base is None) == (self.size is None):
+            raise InputError(
+                "Say either how large a new student should be (--size 5M) or which model to go on "
+                "with (--base NAME).",
+                param="size",
+            )
+        whole("context", self.context, least=8, most=1 << 20)
+        whole("batch_tokens", self.batch_tokens, least=self.context)
+        number("temperature", self.temperature, above=0.0, most=100.0)
+        number("share", self.share, least=0.0, most=1.0)
+
+
+def _new_from_text(asked: Masking | Denoising) -> None:
+    whole("context", asked.context, least=8, most=1 << 20)
+    whole("batch_tokens", asked.batch_tokens, least=asked.context)
+    whole("layers", asked.layers, least=1, most=512)
+    if asked.width % 64 or asked.width < 64:
+        raise InputError(f"width is {asked.width}; it must be a multiple of 64.", param="width")
+    if asked.base is None and asked.tokenizer is None:
+        raise InputError("A new model needs a tokenizer (--tokenizer NAME).", param="tokenizer")
+
+
+def _tuned(asked: Labelling | Embedding) -> None:
+    if asked.base is None:
+        raise InputError("Say which encoder to go on from (--base NAME).", param="base")
+    choice("too_long", asked.too_long, ("refuse", "drop", "cut"))
+    number("epochs", asked.epochs, above=0.0, most=1000.0)
+    number("held_out", asked.held_out, least=0.0, below=1.0)
+    whole("batch_rows", asked.batch_rows, least=1)

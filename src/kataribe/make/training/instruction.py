@@ -20,12 +20,12 @@ from kataribe.make.tokens.load import load_tokenizer
 from kataribe.make.tokens.packing import Examples, PackedRows
 from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.make.training.asked import Instruction
-from kataribe.make.training.causal import CausalData, CausalObjective
+from kataribe.make.training.causal import causal_loss
 from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.dial import Choice
 from kataribe.make.training.machine import settle, tokens_per_second
 from kataribe.make.training.memory import check_memory, decoder_memory
-from kataribe.make.training.model_files import read_model
+from kataribe.make.training.model_files import read_decoder
 from kataribe.make.training.overrides import Overrides, loop_config
 from kataribe.make.training.places import (
     check_fit,
@@ -36,6 +36,7 @@ from kataribe.make.training.places import (
 )
 from kataribe.make.training.prediction import OVERHEAD, Say
 from kataribe.make.training.record import Words
+from kataribe.make.training.rows_objective import RowsData, RowsObjective
 from kataribe.make.training.sampling import Prompt
 from kataribe.make.training.session import Setup
 
@@ -100,10 +101,11 @@ def build_instruction(plan: Mapping[str, Any]) -> Setup:
             f"{about['chats']} fills {len(rows)} rows now, but {about['rows']} when the run began: "
             "its conversations were changed. Put them back, or start a new run."
         )
-    model = read_model(Path(plan["model"]["base"]))
+    model = read_decoder(Path(plan["model"]["base"]))
     check_fit(model.config, tokenizer)
-    objective = CausalObjective(
-        CausalData(rows, loop.batch_rows, loop.seed, held_out, eval_rows=loop.watching.eval_rows),
+    objective = RowsObjective(
+        RowsData(rows, loop.batch_rows, loop.seed, held_out, eval_rows=loop.watching.eval_rows),
+        causal_loss,
         "instruct",
     )
     return Setup(model, objective, loop, about["context"], _words(tokenizer, source, loop, about))

@@ -3,36 +3,70 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from kataribe.base.errors import UnsupportedError
-from kataribe.make.model.checkpoint import open_checkpoint
+from kataribe.make.model.checkpoint import open_any, open_checkpoint
+from kataribe.make.model.config import ModelConfig
 from kataribe.make.model.decoder import Decoder
+from kataribe.make.model.encoder import Encoder
+from kataribe.make.model.encoder_config import EncoderConfig
+from kataribe.make.model.encoder_decoder import EncoderDecoder
+from kataribe.make.model.encoder_decoder_config import EncoderDecoderConfig
+from kataribe.make.model.encoder_decoder_files import load_encoder_decoder, save_encoder_decoder
+from kataribe.make.model.encoder_loading import load_encoder, save_encoder
 from kataribe.make.model.loading import load_model, load_tensor
 from kataribe.make.model.names import hf_places
+from kataribe.make.model.opened import Checkpoint
 from kataribe.make.model.saving import save_pretrained
+from kataribe.make.model.sentences import SentenceSettings
 
 
 def write_model(
-    model: nn.Module, folder: Path, tokenizer: Path | None, dtype: torch.dtype = torch.float32
+    model: nn.Module,
+    folder: Path,
+    tokenizer: Path | None,
+    dtype: torch.dtype = torch.float32,
+    *,
+    sentences: SentenceSettings | None = None,
 ) -> None:
     """A Hugging Face folder: config.json, safetensors, and the tokenizer's files."""
     if isinstance(model, Decoder):
         save_pretrained(model, folder, tokenizer, dtype=dtype)
-        return
-    raise UnsupportedError(f"There is no layout of files for a {type(model).__name__}.")
+    elif isinstance(model, Encoder):
+        save_encoder(model, folder, tokenizer, dtype=dtype, sentences=sentences)
+    elif isinstance(model, EncoderDecoder):
+        save_encoder_decoder(model, folder, tokenizer, dtype=dtype)
+    else:
+        raise UnsupportedError(f"There is no layout of files for a {type(model).__name__}.")
 
 
-def read_model(folder: Path) -> Decoder:
-    """The model in a folder, in float32 and ready to be trained."""
-    return load_model(open_checkpoint(folder), dtype=torch.float32).requires_grad_().train()
+def read_model(folder: Path) -> nn.Module:
+    """The model in a folder, of whatever kind, in float32 and ready to be trained."""
+    opened = open_any(folder)
+    found: nn.Module
+    if isinstance(opened.config, ModelConfig):
+        found = load_model(cast("Checkpoint[ModelConfig]", opened))
+    elif isinstance(opened.config, EncoderConfig):
+        found = load_encoder(cast("Checkpoint[EncoderConfig]", opened))
+    else:
+        found = load_encoder_decoder(cast("Checkpoint[EncoderDecoderConfig]", opened))
+    return found.requires_grad_().train()
+
+
+def read_decoder(folder: Path) -> Decoder:
+    """The decoder in a folder; `ArchitectureError` for a model of another kind."""
+    model = load_model(open_checkpoint(folder))
+    model.requires_grad_().train()
+    return model
 
 
 def read_weights(folder: Path) -> dict[str, Tensor]:
     """Parameters by the names of the model's own, float32."""
-    tensors = open_checkpoint(folder).tensors
+    tensors = open_any(folder).tensors
     return {name: load_tensor(tensor, torch.float32) for name, tensor in tensors.items()}
 
 

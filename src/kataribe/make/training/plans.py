@@ -20,7 +20,7 @@ from kataribe import __version__
 from kataribe.base.errors import FormatError, InputError
 from kataribe.base.workspace import Workspace
 from kataribe.make.training import asked as wishes
-from kataribe.make.training import instruction, pretraining
+from kataribe.make.training import from_text, instruction, labelling, pretraining
 from kataribe.make.training.config import differences
 from kataribe.make.training.finish import check_name, finish
 from kataribe.make.training.overrides import Overrides
@@ -54,7 +54,17 @@ def kinds() -> dict[str, Kind]:
         "instruct": Kind(
             wishes.Instruction, instruction.plan_instruction, instruction.build_instruction
         ),
+        "masked": Kind(wishes.Masking, from_text.plan_from_text, from_text.build_from_text),
+        "denoise": Kind(wishes.Denoising, from_text.plan_from_text, from_text.build_from_text),
+        "distill": Kind(wishes.Distilling, from_text.plan_from_text, from_text.build_from_text),
+        "classify": _labelling(wishes.Labelling, "classify"),
+        "tag": _labelling(wishes.Labelling, "tag"),
+        "embed": _labelling(wishes.Embedding, "embed"),
     }
+
+
+def _labelling(asked: type, kind: labelling.Kind) -> Kind:
+    return Kind(asked, labelling.plan_labelling(kind), labelling.build_labelling(kind))
 
 
 def begin(

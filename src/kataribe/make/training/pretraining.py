@@ -21,16 +21,17 @@ from kataribe.make.tokens.token_data import TokenData
 from kataribe.make.tokens.token_writer import make_token_data
 from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.make.training.asked import Pretraining
-from kataribe.make.training.causal import CausalData, CausalObjective
+from kataribe.make.training.causal import causal_loss
 from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.dial import Choice, Given, by_size, by_time, choose, parse_size, shape
 from kataribe.make.training.fresh import fresh_decoder
 from kataribe.make.training.machine import compiler, settle
-from kataribe.make.training.model_files import read_model
+from kataribe.make.training.model_files import read_decoder
 from kataribe.make.training.overrides import Overrides, loop_config
 from kataribe.make.training.places import check_fit, find_corpus, find_model, find_tokenizer
 from kataribe.make.training.prediction import Say, predict, quick_flops
 from kataribe.make.training.record import Words
+from kataribe.make.training.rows_objective import RowsData, RowsObjective
 from kataribe.make.training.sampling import Prompt
 from kataribe.make.training.session import Setup
 
@@ -89,18 +90,20 @@ def build_pretraining(plan: Mapping[str, Any]) -> Setup:
     if base is None:
         model = fresh_decoder(config_from_hf(plan["model"]["config"]), loop.seed)
     else:
-        model = read_model(Path(base))
+        model = read_decoder(Path(base))
     check_fit(model.config, tokenizer)
     held = "valid" in data.splits and len(data.tokens("valid")) >= about["context"]
-    objective = CausalObjective(
-        CausalData(
+    objective = RowsObjective(
+        RowsData(
             rows=StreamRows(data, "train", about["context"]),
             batch_rows=loop.batch_rows,
             seed=loop.seed,
             held_out=StreamRows(data, "valid", about["context"]) if held else None,
             eval_rows=loop.watching.eval_rows,
             bytes_per_token=bytes_per_token(data) if held else None,
-        )
+        ),
+        causal_loss,
+        "next-token",
     )
     return Setup(model, objective, loop, about["context"], words_of(tokenizer, source, loop, data))
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,8 @@ from kataribe.make.training.trainee import Trainee
 
 log = logging.getLogger("kataribe.training")
 
-_NOTED = ("loss", "valid_loss", "bits_per_byte", "lr", "grad_norm", "tokens_per_second")
+_JUDGED = ("valid_loss", "bits_per_byte", "accuracy")
+_NOTED = ("loss", "lr", "grad_norm", "tokens_per_second", *_JUDGED)
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,9 +93,8 @@ class RunRecord:
         for tracker in self._trackers:
             tracker.figures(step, noted)
         if "valid_loss" in figures:
-            bits = figures.get("bits_per_byte", math.nan)
-            log.info("step %d: loss %.4f, held out %.4f nats per token, %.4f bits per byte",
-                     step, figures["loss"], figures["valid_loss"], bits)  # fmt: skip
+            shown = ", ".join(f"{name} {figures[name]:.4f}" for name in _JUDGED if name in figures)
+            log.info("step %d: loss %.4f, %s", step, figures["loss"], shown)
         if self._tell is not None:
             self._tell(figures)
 
