@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
 from kataribe.cli import options
+
+if TYPE_CHECKING:
+    from kataribe.make.tokens.train import Training
 
 
 def train(
@@ -35,7 +38,6 @@ def train(
     """
     from kataribe.base.errors import InputError
     from kataribe.cli.output import Waiting, emit_json, say
-    from kataribe.cli.output import size as bytes_words
     from kataribe.cli.tokenizer.found import corpus_files, new_tokenizer_path
     from kataribe.make.tokens.corpus_files import read_texts
     from kataribe.make.tokens.kinds import TokenizerPlan
@@ -60,14 +62,24 @@ def train(
     if as_json:
         emit_json(read_card(folder))
         return
+    say(f"{name} is here: {folder}")
+    _tell(training)
+
+
+def _tell(training: Training) -> None:
+    from kataribe.cli.output import say, size
+
+    plan = training.plan
     used = ""
     if training.used_bytes < training.text_bytes:
         share = training.used_bytes / training.text_bytes
-        used = f", trained on {bytes_words(training.used_bytes)} ({share:.0%}) of it"
-    say(f"{name} is here: {folder}")
+        used = f", trained on {size(training.used_bytes)} ({share:.0%}) of it"
     say(
-        f"{kind}, {training.pieces:,} pieces, from {training.documents:,} documents "
-        f"({bytes_words(training.text_bytes)}){used}, in {training.seconds:.1f} s"
+        f"{plan.kind}, {training.pieces:,} pieces, from {training.documents:,} documents "
+        f"({size(training.text_bytes)}){used}, in {training.seconds:.1f} s"
     )
-    if training.pieces < size:
-        say(f"The corpus gave no more than {training.pieces:,} of the {size:,} pieces asked for.")
+    if training.pieces < plan.vocab_size:
+        say(
+            f"The corpus gave no more than {training.pieces:,} of the {plan.vocab_size:,} pieces "
+            "asked for."
+        )

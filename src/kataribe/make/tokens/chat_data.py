@@ -144,17 +144,7 @@ def chat_examples(
                 continue
             ids, taught, cut = ids[:length], taught[:length], cut + 1
         parts.append((ids, taught))
-    if not count:
-        raise InputError("There is no conversation to learn from.")
-    if longer and too_long == "refuse":
-        raise InputError(
-            f"{longer} of {count} conversations are longer than a row of {length} tokens (the "
-            f"longest has {longest}). Take longer rows, or say that they are to be dropped or cut."
-        )
-    if not parts:
-        raise InputError(
-            f"None of {count} conversations fits into a row of {length} tokens. Take longer rows."
-        )
+    _check_kept(length, count, len(parts), 0 if too_long != "refuse" else longer, longest)
     examples = Examples.gather(parts)
     report = ChatReport(
         count,
@@ -166,6 +156,20 @@ def chat_examples(
         int(examples.taught.sum()),
     )
     return examples, report
+
+
+def _check_kept(length: int, count: int, kept: int, refused: int, longest: int) -> None:
+    if not count:
+        raise InputError("There is no conversation to learn from.")
+    if refused:
+        raise InputError(
+            f"{refused} of {count} conversations are longer than a row of {length} tokens (the "
+            f"longest has {longest}). Take longer rows, or say that they are to be dropped or cut."
+        )
+    if not kept:
+        raise InputError(
+            f"None of {count} conversations fits into a row of {length} tokens. Take longer rows."
+        )
 
 
 def encode_conversation(
