@@ -170,6 +170,7 @@ def test_the_encoder_runs_once_for_each_source():
 @pytest.mark.parametrize("config", [T5, BART], ids=["t5", "bart"])
 def test_steps_in_any_pieces_give_the_logits_of_whole_targets(config, monkeypatch):
     monkeypatch.setattr(source_attention, "GROUP_TOKENS", 40)
+    monkeypatch.setattr(source_attention, "ALONE", 12)
     model = build(config)
     runner = EncoderDecoderRunner(model, blocks=200, block_size=4)
     generator = np.random.default_rng(8)
