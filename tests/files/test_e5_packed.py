@@ -59,7 +59,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "offset": ({"change": {"l1.oln.b": {"offset": 2**63}}}, "within"),
     "empty": ({"cut": 0}, "empty"),
     "cut in the sizes": ({"cut": 20}, "ends at byte 20"),
-    "cut in the table": ({"cut": 230}, "ends at byte"),
+    "cut in the table": ({"cut": 205}, "ends at byte"),
     "cut in the data": ({"cut": -1}, "within"),
 }
 

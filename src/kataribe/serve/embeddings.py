@@ -12,7 +12,7 @@ from starlette.responses import Response
 
 from kataribe.base.aside import aside
 from kataribe.base.encoders import Embedding, EmbedInput, Label
-from kataribe.base.errors import UnsupportedError
+from kataribe.base.errors import InputError, UnsupportedError
 from kataribe.serve.access import record_of
 from kataribe.serve.chat import new_head
 from kataribe.serve.described import failures, takes
@@ -23,6 +23,7 @@ from kataribe.serve.service import find_model
 from kataribe.serve.shapes.encoders import (
     CLASSIFY_UNSUPPORTED,
     EMBEDDING_UNSUPPORTED,
+    MOST_INPUTS,
     Classified,
     ClassifyRequest,
     ClassifyResponse,
@@ -78,6 +79,8 @@ def embeddings_router(desk: Desk) -> APIRouter:
 
 
 async def _embed(desk: Desk, body: EmbeddingRequest) -> Embedding:
+    texts = _inputs(body)
+    _check_count(len(texts))
     async with _source(desk).embedder(body.model) as embedder:
         if body.dimensions not in (None, embedder.dimensions):
             raise UnsupportedError(
@@ -86,7 +89,7 @@ async def _embed(desk: Desk, body: EmbeddingRequest) -> Embedding:
                 "dimensions out.",
                 param="dimensions",
             )
-        return await embedder.embed(_inputs(body), body.input_type)
+        return await embedder.embed(texts, body.input_type)
 
 
 def _inputs(body: EmbeddingRequest) -> list[EmbedInput]:
@@ -120,6 +123,7 @@ def _base64(vector: np.ndarray[tuple[int, ...], np.dtype[np.float32]]) -> str:
 
 async def _classify(desk: Desk, body: ClassifyRequest) -> ClassifyResponse:
     texts = [body.input] if isinstance(body.input, str) else body.input
+    _check_count(len(texts))
     async with _source(desk).classifier(body.model) as classifier:
         found = await classifier.classify(texts)
         names = list(classifier.labels)
@@ -158,6 +162,14 @@ def _tagged(place: int, names: Sequence[str], text: str, labels: Sequence[Label]
     return Classified(
         index=place, label=None, probs=[], num_classes=len(names), labels=list(names), spans=spans
     )
+
+
+def _check_count(texts: int) -> None:
+    if texts > MOST_INPUTS:
+        raise InputError(
+            f"input has {texts} texts; one call takes at most {MOST_INPUTS}. Send them in several.",
+            param="input",
+        )
 
 
 def _source(desk: Desk) -> EncoderSource:

@@ -33,12 +33,12 @@ class EmbeddingRequest(Incoming):
     model: Name = Field(description="A name that /v1/models lists.")
     input: (
         str
-        | Annotated[list[str], Field(min_length=1, max_length=MOST_INPUTS)]
+        | Annotated[list[str], Field(min_length=1)]
         | Ids
-        | Annotated[list[Ids], Field(min_length=1, max_length=MOST_INPUTS)]
+        | Annotated[list[Ids], Field(min_length=1)]
     ) = Field(
-        description="A text, several texts, token ids, or several lists of token ids. Ids go in as "
-        "they are, with begin and end tokens of your own and without the prompt of their kind. A "
+        description=f"A text, several texts (at most {MOST_INPUTS}), token ids, or several lists of "
+        "token ids. Ids go in as they are, with begin and end tokens of your own and without the prompt of their kind. A "
         "text of more tokens than the model reads is refused, never cut."
     )
     encoding_format: Literal["float", "base64"] | None = Field(
@@ -83,8 +83,8 @@ class ClassifyRequest(Incoming):
     """Texts to label (vLLM's shape)."""
 
     model: Name = Field(description="A name that /v1/models lists.")
-    input: str | Annotated[list[str], Field(min_length=1, max_length=MOST_INPUTS)] = Field(
-        description="A text or several."
+    input: str | Annotated[list[str], Field(min_length=1)] = Field(
+        description=f"A text or several, at most {MOST_INPUTS}."
     )
     user: str | None = Field(None, description="Passed on; does not change the answer.")
 
