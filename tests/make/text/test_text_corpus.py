@@ -301,6 +301,17 @@ def test_texts_within_longer_ones_leave_the_validation_set(tmp_path):
     corpus.verify()
 
 
+def test_kept_duplicates_leave_no_leak_either(tmp_path):
+    lines = [{"text": english(i, 60)} for i in range(40)]
+    lines.append({"text": "\n".join(english(i, 60) for i in range(40))})
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join(json.dumps(line) for line in lines * 2))
+    other = tmp_path / "b.jsonl"
+    other.write_text("\n".join(json.dumps({"text": english(i)}) for i in range(100, 140)))
+    corpus = make(tmp_path, path, other, valid_share=0.5, keep_duplicates=True)
+    assert check_no_leak(corpus.train, corpus.valid).leaks == ()
+
+
 def test_the_leak_check_tells_every_kind(tmp_path):
     def write(name, texts):
         path = tmp_path / name

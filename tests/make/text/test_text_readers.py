@@ -328,6 +328,16 @@ def test_a_file_longer_than_a_block_is_streamed(tmp_path, encoding):
     assert tally.bytes == path.stat().st_size
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "cp932", "iso2022_jp"])
+def test_the_encoding_of_a_long_file_may_show_late(tmp_path, encoding):
+    text = "plain line\n" * (BLOCK // 11 + 10) + "吾輩は猫である。名前はまだ無い。\n" * 100
+    path = tmp_path / "late.txt"
+    path.write_bytes(text.encode(encoding))
+    texts, tally = read(path)
+    assert "".join(t.text for t in texts) == text
+    assert tally.encodings == {encoding: 1}
+
+
 def test_a_file_that_may_not_be_read(tmp_path):
     with pytest.raises(StorageError, match="cannot be read"):
         read(tmp_path / "gone.txt")

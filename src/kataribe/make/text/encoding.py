@@ -28,11 +28,13 @@ _HALF_KANA = re.compile(r"[｡-ﾟ]")
 _WIDE = re.compile(r"[　-〿！-～・‐-⁞←-⇿■-◿①-⓿㈀-㏿]")
 _LONE_VOICING = re.compile(r"(?<![ｶ-ﾄﾊ-ﾎｳ])[ﾞﾟ]")
 _WESTERN = re.compile(r"[À-ÖØ-öø-ÿŒœŠšŽžŸ“”‘’–—…€£©®°«»¿¡·§•\xa0]")
-_NOT_ASCII = re.compile(r"[^\x00-\x7f]")
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
 _PLAIN = re.compile(r"[\t\n\r -~]")
 _FEWEST_MARKS = 0.02
 """A Japanese text longer than a line has at least this share of kana; Chinese has none."""
 _LINE = 40
+_SCORED = 1 << 16
+"""Characters that are scored; every byte is still decoded strictly."""
 _STATISTICS_BYTES = 1 << 16
 """What charset-normalizer gets to see: it takes 20 ms for each 64 KiB."""
 
@@ -92,7 +94,7 @@ def _broken_utf8(data: bytes) -> Decoded | None:
     """UTF-8 with some wrong bytes: its multi-byte sequences are too regular to be chance."""
     text = data.decode("utf-8", errors="replace")
     replaced = text.count(REPLACEMENT) - data.count(REPLACEMENT.encode())
-    right = len(_NOT_ASCII.findall(text)) - replaced
+    right = _beyond_ascii(text) - replaced
     return Decoded(text, "utf-8", replaced) if right > 3 * replaced else None
 
 
@@ -110,7 +112,8 @@ def _japanese(data: bytes) -> Decoded | None:
 
 def _likeness(text: str) -> float:
     """How much the characters beyond ASCII look like Japanese, 0 to 1."""
-    beyond = len(_NOT_ASCII.findall(text))
+    text = text[:_SCORED]
+    beyond = _beyond_ascii(text)
     if not beyond:
         return 0.0
     kana = len(_KANA.findall(text))
@@ -123,6 +126,11 @@ def _likeness(text: str) -> float:
     if half == beyond and not _LONE_VOICING.search(text):
         return 0.5  # old bank files: nothing but half-width katakana
     return score / beyond
+
+
+def _beyond_ascii(text: str) -> int:
+    """How many characters are not ASCII."""
+    return len(text) - len(text.encode("ascii", "ignore"))
 
 
 def _is_first_level(kanji: str) -> bool:
@@ -153,11 +161,12 @@ def _without_mark(data: bytes) -> Decoded | None:
         text = _strict(data, name)
         if not text:
             continue
+        text, whole = text[:_SCORED], text
         usual = sum(len(each.findall(text)) for each in (_PLAIN, _KANA, _KANJI, _WIDE))
         share = min(1.0, usual / len(text))
         weight = share + len(_KANA.findall(text)) / len(text)
         if share >= 0.9 and (best is None or weight > best[0]):
-            best = weight, Decoded(text, name)
+            best = weight, Decoded(whole, name)
     return best[1] if best is not None else None
 
 
@@ -166,8 +175,9 @@ def _western(data: bytes) -> Decoded | None:
     text = _strict(data, "cp1252")
     if text is None:
         return None
-    beyond = len(_NOT_ASCII.findall(text))
-    right = len(_WESTERN.findall(text)) >= 0.95 * beyond and beyond < 0.25 * len(text)
+    scored = "".join(_NOT_ASCII.findall(text))[:_SCORED]
+    right = len(_WESTERN.findall(scored)) >= 0.95 * len(scored)
+    right = right and _beyond_ascii(text) < 0.25 * len(text)
     return Decoded(text, "cp1252") if right else None
 
 

@@ -14,6 +14,7 @@ from kataribe.make.text.manual import is_manual, manual_text
 from kataribe.make.text.pages import charset_of, html_text, markdown_text, rst_text
 from kataribe.make.text.raw import Raw, Reading
 from kataribe.make.text.records import read_lines, read_parquet
+from kataribe.make.text.tally import Tally
 from kataribe.make.text.unpacking import DAMAGE, is_archive, members, unpacked
 
 BLOCK = 4 << 20
@@ -115,27 +116,44 @@ def _read_long(
     head: bytes, stream: IO[bytes], label: str, kind: Kind, reading: Reading
 ) -> Iterator[Raw]:
     """The pieces of a plain text that is longer than one block, streamed."""
-    found = decode(head[: head.rfind(b"\n") + 1] or head, None)
-    if found is None:
+    if _encoding_of(head) is None:
         reading.tally.skip("not text, or in an unknown encoding", label)
         return
-    codec = "utf-8-sig" if found.encoding == "utf-8" else found.encoding
-    decoder = codecs.getincrementaldecoder(codec)(errors="replace")
-    replaced = 0
+    counted = _Streamed(head, stream)
+    yield from _documents(counted.texts(reading.tally), label, kind, reading)
+    reading.tally.decoded(counted.encoding, counted.replaced, label)
 
-    def texts() -> Iterator[str]:
-        nonlocal replaced
-        block = head
-        while block:
-            reading.tally.bytes += len(block)
-            text = decoder.decode(block)
-            replaced += text.count(REPLACEMENT)
+
+class _Streamed:
+    """A long text decoded block by block, in the encoding of the first that is not plain ASCII."""
+
+    def __init__(self, head: bytes, stream: IO[bytes]) -> None:
+        self._block = head
+        self._stream = stream
+        self.encoding = "utf-8"
+        self.replaced = 0
+
+    def texts(self, tally: Tally) -> Iterator[str]:
+        """The text of each block, with U+FFFD for what cannot be decoded."""
+        decoder: codecs.IncrementalDecoder | None = None
+        while self._block:
+            tally.bytes += len(self._block)
+            if decoder is None and (not self._block.isascii() or b"\x1b" in self._block):
+                self.encoding = _encoding_of(self._block) or self.encoding
+                codec = "utf-8-sig" if self.encoding == "utf-8" else self.encoding
+                decoder = codecs.getincrementaldecoder(codec)(errors="replace")
+            text = self._block.decode("ascii") if decoder is None else decoder.decode(self._block)
+            self.replaced += text.count(REPLACEMENT)
             yield text
-            block = _read_up_to(stream, BLOCK)
-        yield decoder.decode(b"", final=True)
+            self._block = _read_up_to(self._stream, BLOCK)
+        if decoder is not None:
+            yield decoder.decode(b"", final=True)
 
-    yield from _documents(texts(), label, kind, reading)
-    reading.tally.decoded(found.encoding, replaced, label)
+
+def _encoding_of(block: bytes) -> str | None:
+    """The encoding of the whole lines of a block."""
+    found = decode(block[: block.rfind(b"\n") + 1] or block, None)
+    return None if found is None else found.encoding
 
 
 def _documents(texts: Iterable[str], label: str, kind: Kind, reading: Reading) -> Iterator[Raw]:
