@@ -70,7 +70,12 @@ def test_chinese_is_not_taken_for_japanese():
 
 @pytest.mark.parametrize(
     "data",
-    [bytes(range(256)) * 20, b"\x89PNG\r\n\x1a\n" + bytes(2000), b"\x7fELF\x02\x01\0\0" * 99],
+    [
+        bytes(range(256)) * 20,
+        b"\x89PNG\r\n\x1a\n" + bytes(2000),
+        b"\x7fELF\x02\x01\0\0" * 99,
+        b"abc\0" * 999,
+    ],
 )
 def test_what_is_no_text_is_told(data):
     assert decode(data) is None
@@ -85,3 +90,10 @@ def test_a_declared_encoding_is_believed_when_every_byte_agrees():
 
 def test_an_empty_file_is_an_empty_text():
     assert decode(b"").text == ""
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be"])
+@pytest.mark.parametrize("text", [LONG, "Plain words in lines.\n" * 9, "北京是中国的首都。\n" * 9])
+def test_utf16_without_its_mark(text, encoding):
+    found = decode(text.encode(encoding))
+    assert (found.text, found.encoding) == (text, encoding)

@@ -162,11 +162,14 @@ def _without_mark(data: bytes) -> Decoded | None:
         if not text:
             continue
         text, whole = text[:_SCORED], text
-        usual = sum(len(each.findall(text)) for each in (_PLAIN, _KANA, _KANJI, _WIDE))
-        share = min(1.0, usual / len(text))
-        weight = share + len(_KANA.findall(text)) / len(text)
-        if share >= 0.9 and (best is None or weight > best[0]):
-            best = weight, Decoded(whole, name)
+        plain, kana, kanji, wide = (
+            len(each.findall(text)) / len(text) for each in (_PLAIN, _KANA, _KANJI, _WIDE)
+        )
+        usual = plain + kana + kanji + wide  # a little over 1: two classes share 、。「」
+        # Pairs of other bytes are kanji often enough, but with neither kana nor punctuation.
+        one_script = plain >= 0.9 or kana >= 0.1 or (kanji >= 0.7 and wide >= 0.02)
+        if usual >= 0.9 and one_script and (best is None or usual + kana > best[0]):
+            best = usual + kana, Decoded(whole, name)
     return best[1] if best is not None else None
 
 
