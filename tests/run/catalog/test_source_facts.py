@@ -80,3 +80,12 @@ def test_the_catalogue_takes_only_whole_ones(tmp_path: Path) -> None:
     (folder / "tokenizer.json").write_text("{}")
     with pytest.raises(FormatError):
         catalog.import_(folder, as_name="broken")
+
+
+def test_the_card_in_the_folder_says_what_it_does(tmp_path: Path) -> None:
+    folder = tmp_path / "given"
+    make_source_model("bart", folder)
+    catalog = open_catalog(Workspace(tmp_path / "home"))
+    catalog.import_(folder, as_name="small")
+    written = (tmp_path / "home" / "models" / "small" / "README.md").read_text("utf-8")
+    assert '"text2text-generation"' in written

@@ -23,6 +23,7 @@ from kataribe.base.errors import FormatError, NotFoundError
 from kataribe.base.workspace import Workspace
 from kataribe.files.atomic import storage_error, sync_folder, write_atomic
 from kataribe.run.catalog.cards import Card, match_name
+from kataribe.run.catalog.layout import SOURCES
 from kataribe.run.catalog.sources import PullProgress, Report
 
 CARD = "card.json"
@@ -278,6 +279,8 @@ def model_readme(card: InstalledCard) -> str:
     if card.languages:
         front["language"] = list(card.languages)
     task = "feature-extraction" if card.kind == "embedding" else "text-generation"
+    if card.family in SOURCES:
+        task = "text2text-generation"
     front |= {"pipeline_tag": task, "tags": ["kataribe"]}
     lines = ["---"]
     lines += [f"{key}: {json.dumps(value, ensure_ascii=False)}" for key, value in front.items()]
