@@ -122,7 +122,7 @@ def test_it_is_listed_and_told_from_chat_models(client: OpenAI) -> None:
         client.chat.completions.create(model=MODEL, messages=[{"role": "user", "content": "hi"}])
     with pytest.raises(openai.BadRequestError, match="continues text, so it makes no vectors"):
         client.embeddings.create(model="pico", input="x")
-    with pytest.raises(openai.BadRequestError, match="makes vectors of texts.*gives no labels"):
+    with pytest.raises(openai.BadRequestError, match=r"makes vectors of texts.*gives no labels"):
         client.post("/classify", body={"model": MODEL, "input": "x"}, cast_to=object)
     with pytest.raises(openai.BadRequestError, match="at most 512"):
         client.embeddings.create(model=MODEL, input="word " * 3000)

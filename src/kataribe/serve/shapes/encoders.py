@@ -37,9 +37,10 @@ class EmbeddingRequest(Incoming):
         | Ids
         | Annotated[list[Ids], Field(min_length=1)]
     ) = Field(
-        description=f"A text, several texts (at most {MOST_INPUTS}), token ids, or several lists of "
-        "token ids. Ids go in as they are, with begin and end tokens of your own and without the prompt of their kind. A "
-        "text of more tokens than the model reads is refused, never cut."
+        description=f"A text, several texts (at most {MOST_INPUTS}), token ids, or several lists "
+        "of token ids. Ids go in as they are, with begin and end tokens of your own and without "
+        "the prompt of their kind. A text of more tokens than the model reads is refused, never "
+        "cut."
     )
     encoding_format: Literal["float", "base64"] | None = Field(
         None, description="base64: the numbers' little-endian float32 bytes."
