@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from kataribe.cli.output import note
+from kataribe.cli.train.amounts import span
 
 QUIET_SECONDS = 30.0
 """Between two lines where nobody looks (a file, a pipe)."""
@@ -61,8 +62,6 @@ class Line:
             sys.stderr.write("\n")
 
     def _words(self, figures: Mapping[str, float]) -> str:
-        from kataribe.cli.train.training import span
-
         parts = [
             f"step {figures['step']:.0f}/{self._steps}",
             f"loss {figures['loss']:.3f}",

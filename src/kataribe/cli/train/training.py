@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kataribe.base.errors import InputError
 from kataribe.cli.output import emit_json, note, say, size
+from kataribe.cli.train.amounts import count, span
 
 if TYPE_CHECKING:
     from kataribe.base.workspace import Workspace
@@ -108,22 +109,6 @@ def _tell_what_came(run: RunFolder, result: Mapping[str, Any]) -> None:
 def _value(name: str, value: float) -> str:
     shown = {"seconds": span, "memory_bytes": size, "bits_per_byte": "{:.4f}".format}
     return shown.get(name, count)(value)
-
-
-def count(number: float) -> str:
-    """Numbers as people say them: 10.5M."""
-    for unit, name in ((1e9, "B"), (1e6, "M"), (1e3, "K")):
-        if number >= unit:
-            return f"{number / unit:.3g}{name}"
-    return f"{number:.0f}"
-
-
-def span(seconds: float) -> str:
-    """Times as people say them: 1 h 05 min."""
-    if seconds < 90:
-        return f"{seconds:.0f} s"
-    minutes = round(seconds / 60)
-    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def _name(asked: Mapping[str, Any]) -> str:

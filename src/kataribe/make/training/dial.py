@@ -7,6 +7,7 @@ Shapes are Llama's (norms before, gated MLP, rotary positions) with normed queri
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kataribe.base.errors import InputError
@@ -15,9 +16,11 @@ from kataribe.make.model.counting import flops_per_token, parameter_count
 from kataribe.make.training.scaling import LAW, Law
 
 HEAD = 64
+DEPTH = 48
+"""Width for each layer: what published models of this size have, between 32 and 64."""
 TOKENS_PER_PARAMETER = 20
 """Where time is no concern (Hoffmann et al. 2022)."""
-SMALLEST, LARGEST = 1, 128
+SMALLEST, LARGEST = 1, 64
 """Steps of width: multiples of 64."""
 
 
@@ -74,9 +77,9 @@ class Given:
             raise InputError(f"layers is {self.layers}; take 1 to 512.", param="layers")
 
 
-def shape(given: Given, width: int) -> ModelConfig:
+def shape(given: Given, width: int, layers: int | None = None) -> ModelConfig:
     """The model of a width: about a layer for 48 of it, an MLP 8/3 as wide in multiples of 64."""
-    layers = given.layers or max(2, round(width / 48))
+    layers = given.layers or layers or usual_depth(width)
     heads = width // HEAD
     inner = max(HEAD, round(width * 8 / 3 / HEAD) * HEAD)
 
@@ -94,6 +97,11 @@ def shape(given: Given, width: int) -> ModelConfig:
     return config(tied=True) if width * given.vocab_size * 3 > parameter_count(apart) else apart
 
 
+def usual_depth(width: int) -> int:
+    """Layers of a model of a width."""
+    return max(2, round(width / DEPTH))
+
+
 def shapes_of_all_sizes(given: Given) -> list[ModelConfig]:
     """Every model that the dial can choose, from small to large."""
     widths = [given.width] if given.width else [HEAD * each for each in range(SMALLEST, LARGEST)]
@@ -104,11 +112,24 @@ def by_size(given: Given, parameters: int, tokens: int | None = None) -> Choice:
     """The model nearest to so many parameters, and 20 tokens for each."""
     if parameters < 1000:
         raise InputError(f"size is {parameters} parameters; take 100K or more.", param="size")
-    found = min(
-        shapes_of_all_sizes(given),
-        key=lambda config: abs(math.log(parameter_count(config) / parameters)),
-    )
+    near = [
+        shape(given, usual.hidden_size, layers)
+        for usual in shapes_of_all_sizes(given)
+        for layers in _depths(given, usual.layers)
+    ]
+
+    def distance(config: ModelConfig) -> float:
+        off = math.log(parameter_count(config) / parameters)
+        bent = math.log(config.layers / usual_depth(config.hidden_size))
+        return abs(off) + abs(bent) / 10
+
+    found = min(near, key=distance)
     return choose(found, tokens or TOKENS_PER_PARAMETER * parameter_count(found))
+
+
+def _depths(given: Given, usual: int) -> Sequence[int]:
+    """A third fewer layers than usual to half as many more."""
+    return [given.layers] if given.layers else range(max(2, usual * 2 // 3), usual * 3 // 2 + 1)
 
 
 def by_time(given: Given, seconds: float, flops: float, *, unique: int, law: Law = LAW) -> Choice:

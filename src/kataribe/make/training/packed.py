@@ -30,6 +30,8 @@ class PackedAttend:
 
     def __init__(self, config: ModelConfig, documents: Tensor, *, compiled: bool = False) -> None:
         self._specs = [config.attention(layer) for layer in range(config.layers)]
+        # Where layers are alike none is asked for its number: a compiler would make one of each.
+        self._alike = self._specs[0] if len(set(self._specs)) == 1 else None
         self._compiled = compiled
         self._whole = CausalAttend(config, documents=documents)
         self._visible = {
@@ -40,7 +42,7 @@ class PackedAttend:
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `Attend`."""
-        spec = self._specs[layer]
+        spec = self._alike or self._specs[layer]
         visible = self._visible.get(spec.window)
         if self._compiled and visible is not None:
             return attend_in_blocks(spec, q, k, v, visible)

@@ -1,0 +1,130 @@
+"""The dial, the law behind it, trackers, and what runs look like to readers."""
+
+from __future__ import annotations
+
+import sys
+import types
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kataribe.base.errors import InputError
+from kataribe.make.model.counting import parameter_count
+from kataribe.make.training.dial import Given, by_size, by_time, effective, parse_size, shape
+from kataribe.make.training.scaling import LAW, Law, Point, fit
+from kataribe.make.training.session import carry_out
+from kataribe.make.training.trackers import open_trackers
+from tests.make.training.toys import loop, new_run, setup
+
+
+def test_sizes_are_met_and_grow() -> None:
+    given = Given(8192, 512)
+    for size in (3e6, 10e6, 50e6, 200e6):
+        choice = by_size(given, int(size))
+        count = parameter_count(choice.model)
+        assert 0.85 < count / size < 1.15
+        assert choice.tokens == 20 * count
+        assert choice.batch_tokens % 512 == 0
+        assert choice.steps >= 50
+    assert shape(given, 64).tied
+    assert not shape(given, 1024).tied
+    assert shape(given, 384).qk_norm
+
+
+def test_more_time_makes_larger_models_that_see_more() -> None:
+    given = Given(8192, 512)
+    choices = [
+        by_time(given, 60.0 * minutes, 2e11, unique=10**12) for minutes in (1, 10, 100, 1000)
+    ]
+    sizes = [parameter_count(choice.model) for choice in choices]
+    tokens = [choice.tokens for choice in choices]
+    assert sizes == sorted(sizes)
+    assert sizes[-1] > 4 * sizes[0]
+    assert tokens == sorted(tokens)
+    rates = [choice.learning_rate for choice in choices]
+    assert rates == sorted(rates, reverse=True)
+    little = by_time(given, 60_000.0, 2e11, unique=10**6)
+    assert parameter_count(little.model) > sizes[-1]  # tokens seen again are worth less
+    with pytest.raises(InputError, match="too short"):
+        by_time(given, 1e-6, 2e11, unique=10**9)
+
+
+def test_tokens_seen_again_are_worth_less() -> None:
+    assert effective(50, 100) == 50
+    assert 190 < effective(200, 100) < 200
+    assert effective(1e9, 100) == pytest.approx(100 * 16.4)
+
+
+@pytest.mark.parametrize(("text", "size"), [("10M", 10**7), ("1.5b", 15 * 10**8), ("2000", 2000)])
+def test_sizes_as_people_say_them(text: str, size: int) -> None:
+    assert parse_size(text) == size
+
+
+@pytest.mark.parametrize("text", ["", "M", "10Q", "-5M", "12", "nanM"])
+def test_what_is_no_size(text: str) -> None:
+    with pytest.raises(InputError, match="is no size"):
+        parse_size(text)
+
+
+def test_the_law_is_found_again_from_its_points() -> None:
+    law = Law(0.5, 90.0, 0.4, 60.0, 0.3, 0.1, "made up")
+    points = [Point(n, d, law.loss(n, d)) for n in (1e6, 4e6, 2e7) for d in (1e7, 6e7, 5e8)]
+    found = fit(points, "a test")
+    for point in points:
+        assert found.loss(point.parameters, point.tokens) == pytest.approx(
+            point.bits_per_byte, rel=1e-3
+        )
+    assert found.loss(1e8, 1e10) == pytest.approx(law.loss(1e8, 1e10), rel=0.02)
+    assert found.spread == 0.02
+    middle, low, high = LAW.interval(1e7, 2e8)
+    assert low < middle < high
+    with pytest.raises(InputError, match="4 runs cannot settle"):
+        fit(points[:4], "too few")
+
+
+class Heard:
+    """Stands in for a viewer's module and notes every call."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+
+        def call(*args: Any, **kwargs: Any) -> Heard:
+            self.calls.append((name, args, kwargs))
+            return self
+
+        return call
+
+
+def test_installed_trackers_hear_of_every_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("WANDB_API_KEY", raising=False)
+    heard = {}
+    for name in ("mlflow", "wandb"):
+        heard[name] = Heard()
+        module = types.ModuleType(name)
+        module.__spec__ = types.SimpleNamespace(name=name)  # type: ignore[assignment]
+        module.__getattr__ = heard[name].__getattr__  # type: ignore[method-assign]
+        monkeypatch.setitem(sys.modules, name, module)
+    config = loop(steps=3, trackers="installed", eval_every=3)
+    run = new_run(tmp_path, config)
+    carry_out(run, setup(config))
+    mlflow, wandb = heard["mlflow"].calls, heard["wandb"].calls
+    assert [name for name, _, _ in mlflow] == [
+        "start_run", "log_params", "log_metrics", "log_metrics", "log_metrics", "end_run",
+    ]  # fmt: skip
+    assert mlflow[1][1][0]["loop.steps"] == "3"
+    assert {"loss", "valid_loss", "lr", "grad_norm"} <= mlflow[4][1][0].keys()
+    assert [name for name, _, _ in wandb] == ["init", "log", "log", "log", "finish"]
+    assert wandb[0][2]["mode"] == "offline"
+    assert wandb[3][2] == {"step": 3}
+    for tracker in open_trackers(tmp_path / "again", {}, "installed"):
+        tracker.figures(1, {"loss": 1.0})
+        tracker.text(1, "prompt", "words")
+        tracker.close()
+    assert ("log_text", ("words", "samples/step-1-prompt.txt"), {}) in heard["mlflow"].calls
