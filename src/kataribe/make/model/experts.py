@@ -105,13 +105,14 @@ def mix(rows: Tensor, weights: Tensor, chosen: Tensor, experts: Sequence[nn.Modu
     """
     order = chosen.flatten().argsort(stable=True)  # pairs of token and expert, by expert
     counts = torch.bincount(chosen.flatten(), minlength=len(experts)).tolist()
-    parts = rows[order // chosen.shape[1]].split(counts)
+    parts = torch.split(rows[order // chosen.shape[1]], counts)
     every = torch.is_grad_enabled()
     said = [expert(part) for expert, part in zip(experts, parts, strict=True) if every or len(part)]
     back = torch.empty_like(order)
     back[order] = torch.arange(len(order), device=order.device)
-    pairs = torch.cat(said)[back].unflatten(0, chosen.shape)  # (tokens, per_token, hidden_size)
-    return (pairs * weights[..., None].to(pairs.dtype)).sum(dim=1)
+    pairs = torch.cat(said)[back].view(*chosen.shape, -1)  # (tokens, per_token, hidden_size)
+    mixed: Tensor = (pairs * weights[..., None].to(pairs.dtype)).sum(dim=1)
+    return mixed
 
 
 def mix_slowly(

@@ -84,11 +84,11 @@ class _RoundInput(torch.autograd.Function):
 
 def round_weights(weight: Tensor) -> Tensor:
     """The matrix with ternary values times their scale; its gradient passes unchanged."""
-    out: Tensor = _RoundWeights.apply(weight)
+    out: Tensor = _RoundWeights.apply(weight)  # type: ignore[no-untyped-call]
     return out
 
 
 def round_input(x: Tensor) -> Tensor:
     """Each token (..., width) in 255 levels of its largest value; its gradient passes unchanged."""
-    out: Tensor = _RoundInput.apply(x)
+    out: Tensor = _RoundInput.apply(x)  # type: ignore[no-untyped-call]
     return out
