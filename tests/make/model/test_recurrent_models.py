@@ -154,7 +154,8 @@ def test_in_bfloat16_what_runs_along_the_sequence_stays_float32(tmp_path: Path, 
     model = load_model(open_checkpoint(tmp_path), dtype=torch.bfloat16)
     for part, value in model.named_parameters():
         own = part.endswith(("A_log", ".D", "dt_bias")) or any(
-            each in part for each in (".conv.", ".filter.", ".step.", ".router.", "norm")
+            each in part
+            for each in (".conv.", ".filter.", ".step.", ".router.", "shared_gate", "norm")
         )
         assert value.dtype == (torch.float32 if own else torch.bfloat16), part
     found, expected = logits(model, IDS), logits(load_model(open_checkpoint(tmp_path)), IDS)

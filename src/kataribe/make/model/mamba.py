@@ -47,7 +47,8 @@ class Mamba(nn.Module):
 
     def forward(self, x: Tensor, past: Past) -> Tensor:
         """(..., hidden_size) to the same."""
-        inward, gate = self.input(accepted(self.input, x, x.dtype)).chunk(2, dim=-1)  # (..., width) twice
+        both = self.input(accepted(self.input, x, x.dtype))
+        inward, gate = both.chunk(2, dim=-1)  # (..., width) twice
         read = past.recur(self.layer, inward, self)
         gated = read * functional.silu(gate.float())
         out: Tensor = self.output(accepted(self.output, gated, x.dtype))
