@@ -16,6 +16,7 @@ from kataribe.make.model.encoder import Encoder
 from kataribe.make.model.encoder_config import EncoderConfig
 from kataribe.make.model.encoder_decoder import EncoderDecoder
 from kataribe.make.model.encoder_decoder_config import EncoderDecoderConfig, StackConfig
+from kataribe.make.model.encoder_decoder_fresh import draw_source_weights
 from kataribe.make.tokens.load import load_tokenizer
 from kataribe.make.tokens.masked_rows import MaskedRows, padding_id
 from kataribe.make.tokens.masked_rows import Masking as Hiding
@@ -143,7 +144,10 @@ def _model(
         model = (_encoder if kind == "Masking" else _encoder_decoder)(
             about, vocabulary, context, pad
         )
-        draw_weights(model, about["layers"])
+        if isinstance(model, EncoderDecoder):
+            draw_source_weights(model)
+        else:
+            draw_weights(model, about["layers"])
     return model.train()
 
 
