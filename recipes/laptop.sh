@@ -1,6 +1,5 @@
 #!/bin/sh
-# From text to a chat, with a model of one's own: corpus, tokenizer, pre-training, instruction
-# tuning, evaluation, export, serving, chat. On Python's standard library and on Japanese text.
+# From text to a chat with a model of one's own, on Python's standard library and Japanese text.
 #
 #   recipes/laptop.sh                an hour on two cores
 #   RECIPE=five recipes/laptop.sh    five minutes: it writes words, and knows little
@@ -9,8 +8,8 @@
 # NAME      what the models are called                      [laptop]
 # SOURCES   what is read (see kataribe corpus make --help)  [by RECIPE]
 # KATARIBE  how the program is called                       [kataribe]
-# Every step can be looked at afterwards (kataribe corpus show, tokenizer show, runs show) and
-# taken alone; a step that was taken is not taken again.
+# Every step can be looked at afterwards (kataribe corpus show, runs show, ...) and taken alone; a
+# step that was taken is not taken again.
 set -eu
 
 RECIPE=${RECIPE:-full}
@@ -23,7 +22,7 @@ case $RECIPE in
 tiny)
     sources=stdlib megabytes=0.3 pieces=1024 asked=8 words=16
     questions="--most 60 --valid-share 0.3"
-    pretrain="--layers 2 --width 64 --tokens 16384 --context 128 --batch-tokens 2048"
+    pretrain="--layers 2 --width 64 --tokens 8192 --context 128 --batch-tokens 2048"
     instruct="--epochs 1 --batch-tokens 1024 --too-long drop"
     ;;
 five)
