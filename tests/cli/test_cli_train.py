@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import random
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ def text(tmp_path: Path) -> Workspace:
 
 def test_from_text_to_a_model_that_chats(cli, text, tmp_path):
     done = cli("train", "pretrain", "adding", "--tokenizer", "small", "--steps", "6", *SMALL,
-               "--name", "base", "--json")  # fmt: skip
+               "--context", "64", "--name", "base", "--json")  # fmt: skip
     assert done.code == 0, done.err
     assert "Expected:" in done.err
     assert "bits per byte (from" in done.err
@@ -57,10 +58,10 @@ def test_from_text_to_a_model_that_chats(cli, text, tmp_path):
     ]  # fmt: skip
     chats.write_text((json.dumps({"messages": turns}) + "\n") * 40)
     done = cli("train", "instruct", str(chats), "--base", "base", "--name", "chatty", "--threads",
-               "1", "--batch-tokens", "64", "--context", "32", "--epochs", "20", "--precision",
-               "float32", "--too-long", "cut")  # fmt: skip
+               "1", "--batch-tokens", "128", "--epochs", "40", "--learning-rate", "0.01",
+               "--precision", "float32", "--too-long", "cut")  # fmt: skip
     assert done.code == 0, done.err
-    assert "The model is here: chatty" in done.out
+    assert "The model is here: chatty. Use it: kataribe ask -m chatty" in done.out
     folder = text.models / "chatty"
     card = json.loads((folder / "card.json").read_text())
     assert (card["kind"], card["family"], card["source"][:4]) == ("chat", "qwen3", "run:")
@@ -145,12 +146,17 @@ def test_what_cannot_be_trained_is_said_before(cli, text, tmp_path):
     assert done.code == 0, done.err
     assert "There is a model taken already" in refused(*asked, *SMALL, "--name", "taken")
 
-    many = "".join(f"word{n} other{n * 7} " for n in range(3000))
+    dice = random.Random(1)
+    many = " ".join("".join(dice.choices("abcdefghij", k=6)) for _ in range(3000))
     inner, training = train_tokenizer([many], TokenizerPlan("bpe", 500))
     save_tokenizer(text.tokenizers / "larger", inner, training)
     said = refused("pretrain", "adding", "--tokenizer", "larger", "--base", "taken", *SMALL[4:])
     size = inner.get_vocab_size()
     assert f"{size} tokens, but the model's embedding only 320 rows" in said
+    inner, training = train_tokenizer([many], TokenizerPlan("bpe", 290))
+    save_tokenizer(text.tokenizers / "other", inner, training)
+    said = refused("pretrain", "adding", "--tokenizer", "other", "--base", "taken", *SMALL[4:])
+    assert "(290 tokens) is not the one that taken was made with" in said
 
 
 def test_curves_are_drawn() -> None:

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from kataribe.cli.train.flags import Typed
     from kataribe.make.training.runs import RunFolder
 
+ASKED = ("pretrain", "instruct", "denoise", "distill", "classify", "embed")
+"""Kinds whose models a command of their own uses; the others are a step on the way to those."""
+
 
 def train(kind: str, typed: Typed) -> None:
     """Begins a run, or goes on with one, and trains it to its end."""
@@ -102,8 +105,10 @@ def _tell_what_came(run: RunFolder, result: Mapping[str, Any]) -> None:
 
     for name, expected, found, off in compared(run.plan.get("prediction") or {}, result):
         say(f"{name:<14} {_value(name, found):>12}  expected {_value(name, expected)} ({off:+.1%})")
-    name = run.written_info().model
-    say(f'The model is here: {name}. Ask it: kataribe ask -m {name} "..."')
+    made = run.written_info()
+    command = {"classify": "classify", "embed": "embed"}.get(made.objective, "ask")
+    hint = f" Use it: kataribe {command} -m {made.model} ..." if made.objective in ASKED else ""
+    say(f"The model is here: {made.model}.{hint}")
 
 
 def _value(name: str, value: float) -> str:

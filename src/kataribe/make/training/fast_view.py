@@ -47,7 +47,7 @@ class RoundedEmbedding(nn.Module):
 def fast_view(model: M, *, rounded: bool) -> M:
     """The model once more around the very same parameters; `rounded` computes in bfloat16."""
     shared = {id(parameter): parameter for parameter in model.parameters()}
-    view = copy.deepcopy(model, dict(shared))  # type: ignore[arg-type]
+    view = copy.deepcopy(model, dict(shared))
     if rounded:
         for name, module in list(view.named_modules()):
             if type(module) is nn.Linear:

@@ -54,7 +54,8 @@ class Muon(torch.optim.Optimizer):
         if not state:
             state["momentum_buffer"] = torch.zeros_like(parameter)
         average: Tensor = state["momentum_buffer"].lerp_(gradient, 1 - momentum)
-        return gradient.lerp(average, momentum)
+        ahead: Tensor = gradient.lerp(average, momentum)
+        return ahead
 
 
 def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
@@ -69,7 +70,8 @@ def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
     for _ in range(steps):
         square = x @ x.transpose(1, 2)  # (count, rows, rows)
         x = a * x + (b * square + c * (square @ square)) @ x
-    return (x.transpose(1, 2) if turned else x).float()
+    found: Tensor = (x.transpose(1, 2) if turned else x).float()
+    return found
 
 
 class Optimisers:

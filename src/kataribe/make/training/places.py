@@ -6,12 +6,13 @@ from pathlib import Path
 
 from kataribe.base.errors import InputError
 from kataribe.base.workspace import Workspace
-from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.opened import AnyConfig
 from kataribe.make.tokens.fingerprint import tokenizer_sha256
+from kataribe.make.tokens.load import load_tokenizer
 from kataribe.make.tokens.tokenizer import Tokenizer
 
 
-def check_fit(config: ModelConfig, tokenizer: Tokenizer) -> None:
+def check_fit(config: AnyConfig, tokenizer: Tokenizer) -> None:
     """Raises `InputError` with both sizes where a tokenizer has ids that the model has not."""
     if tokenizer.vocab_size > config.vocab_size:
         raise InputError(
@@ -44,6 +45,20 @@ def _found(here: Path, name: str, kind: str, listing: str) -> Path:
         f"`kataribe {listing}` shows those that there are.",
         param=kind,
     )
+
+
+def check_own_tokenizer(base: Path, tokenizer: Tokenizer) -> None:
+    """Raises `InputError` for another tokenizer than the model's own: its ids mean other pieces."""
+    if not (base / "tokenizer.json").is_file():
+        return
+    own = load_tokenizer(base)
+    if tokenizer_sha256(own) != tokenizer_sha256(tokenizer):
+        raise InputError(
+            f"The tokenizer ({tokenizer.vocab_size:,} tokens) is not the one that {base.name} was "
+            f"made with ({own.vocab_size:,} tokens), so its ids would mean other pieces. Leave "
+            "--tokenizer out, or train a new model.",
+            param="tokenizer",
+        )
 
 
 def check_same_tokenizer(tokenizer: Tokenizer, sha256: str, folder: Path) -> None:

@@ -77,7 +77,7 @@ def _shortened(loop: LoopConfig, steps: int) -> LoopConfig:
     """Another number of steps, and looks in the same proportion."""
     share = steps / loop.steps
     watching = loop.watching
-    looks = {
+    every = {
         name: max(1, round(getattr(watching, name) * share)) if getattr(watching, name) else 0
         for name in ("eval_every", "sample_every", "checkpoint_every")
     }
@@ -86,7 +86,12 @@ def _shortened(loop: LoopConfig, steps: int) -> LoopConfig:
         loop,
         steps=steps,
         optimisation=dataclasses.replace(loop.optimisation, warmup=warmup),
-        watching=dataclasses.replace(watching, **looks),
+        watching=dataclasses.replace(
+            watching,
+            eval_every=every["eval_every"],
+            sample_every=every["sample_every"],
+            checkpoint_every=every["checkpoint_every"],
+        ),
     )
 
 

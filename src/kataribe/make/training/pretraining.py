@@ -28,7 +28,13 @@ from kataribe.make.training.fresh import fresh_decoder
 from kataribe.make.training.machine import compiler, settle
 from kataribe.make.training.model_files import read_decoder
 from kataribe.make.training.overrides import Overrides, loop_config
-from kataribe.make.training.places import check_fit, find_corpus, find_model, find_tokenizer
+from kataribe.make.training.places import (
+    check_fit,
+    check_own_tokenizer,
+    find_corpus,
+    find_model,
+    find_tokenizer,
+)
 from kataribe.make.training.prediction import Say, predict, quick_flops
 from kataribe.make.training.record import Words
 from kataribe.make.training.rows_objective import RowsData, RowsObjective
@@ -51,6 +57,9 @@ def plan_pretraining(
     source = find_tokenizer(workspace, asked.tokenizer) if asked.tokenizer else base
     assert source is not None  # `Pretraining` sees to it
     tokenizer = load_tokenizer(source)
+    if base is not None:
+        check_fit(open_checkpoint(base).config, tokenizer)
+        check_own_tokenizer(base, tokenizer)
     corpus = find_corpus(workspace, asked.corpus)
     say(f"Reading {corpus.name} as tokens.")
     data = make_token_data(corpus, tokenizer, workspace.datasets)

@@ -12,7 +12,7 @@ from typing import TypeVar
 
 import torch
 from torch import distributed, nn
-from torch.distributed.fsdp import fully_shard
+from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
 from kataribe.make.training.config import Parallel
@@ -112,6 +112,6 @@ def quiet(module: nn.Module, *, last: bool) -> Iterator[None]:
         with module.no_sync():
             yield
         return
-    if hasattr(module, "set_requires_gradient_sync"):
+    if isinstance(module, FSDPModule):
         module.set_requires_gradient_sync(last)
     yield

@@ -48,7 +48,7 @@ class Trainee:
         view = fast_view(plain, rounded=rounded)
         for block in blocks(view):
             if work.recompute:
-                block.forward = _recomputing(block.forward)  # type: ignore[method-assign]
+                block.forward = _recomputing(block.forward)
             if compiled:
                 block.compile()
         self.module: nn.Module = WithLoss(view, loss, compiled=compiled)
