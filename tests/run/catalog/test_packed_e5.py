@@ -107,3 +107,20 @@ def test_the_card_tells_what_the_folder_is(e5_path: Path) -> None:
 
 def test_plans_count_with_the_batches_that_are_made() -> None:
     assert ENCODER_BATCH == BATCH_TOKENS
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_an_imported_embedder_keeps_its_pooling(
+    tmp_path: Path, kataribe_home: Path, *, link: bool
+) -> None:
+    """Its steps lie in folders of their own; without them it would be pooled by the mean."""
+    from kataribe.base.workspace import Workspace
+    from kataribe.run.catalog.catalog import Catalog
+
+    source = folder_of(tmp_path)
+    pooling = {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}
+    (source / "1_Pooling" / "config.json").write_text(json.dumps(pooling))
+    catalog = Catalog(Workspace(kataribe_home))
+    found = catalog.import_(source, as_name="mine", link=link)
+    assert read_sentence_settings(found.path).pooling == "cls"
+    assert catalog.remove("mine").name == "mine"

@@ -36,6 +36,7 @@ TEXTS = (".json", ".jinja", ".model", ".txt", ".md")
 """Texts and data that tokenizers and templates are made of; none of them can run."""
 MAX_TEXT_BYTES = 128 << 20
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,199}")
+_STEP = re.compile(r"[0-9]_[A-Za-z]{1,40}/config\.json")
 _SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf$")
 
 
@@ -56,6 +57,11 @@ def companions(names: Collection[str], weights: Sequence[str]) -> list[str]:
     if INDEX in names and not packed:  # `choose_weights` followed it
         found.append(INDEX)
     return found
+
+
+def step_files(names: Iterable[str]) -> list[str]:
+    """The settings of an embedder's steps: `1_Pooling/config.json` and its like."""
+    return sorted(name for name in names if _STEP.fullmatch(name))
 
 
 def choose_weights(names: Sequence[str], index: Any | None, where: str) -> list[str]:

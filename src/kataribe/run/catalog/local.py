@@ -21,7 +21,13 @@ from kataribe.files.atomic import storage_error
 from kataribe.files.checksum import sha256_file
 from kataribe.run.catalog.cards import Card, built_in_cards, card_of_bytes
 from kataribe.run.catalog.installed import InstalledFile
-from kataribe.run.catalog.layout import check_whole_gguf, model_files, read_json
+from kataribe.run.catalog.layout import (
+    MAX_TEXT_BYTES,
+    check_whole_gguf,
+    model_files,
+    read_json,
+    step_files,
+)
 from kataribe.run.catalog.sources import PullProgress, Report
 
 Origin = Literal["huggingface", "ollama", "lmstudio"]
@@ -100,6 +106,19 @@ def copy_files(files: Sequence[Path], folder: Path, report: Report) -> tuple[Ins
             size = path.stat().st_size
             weights.append(InstalledFile(path.name, digest.hexdigest(), size))
     return tuple(weights)
+
+
+def copy_steps(source: Path, folder: Path) -> None:
+    """Copies the settings of an embedder's steps, which lie in folders of their own."""
+    try:
+        names = [path.relative_to(source).as_posix() for path in source.glob("*/config.json")]
+        for name in step_files(names):
+            if (source / name).stat().st_size > MAX_TEXT_BYTES:
+                raise FormatError(f"{source / name} is too large for settings.")
+            (folder / name).parent.mkdir(exist_ok=True)
+            (folder / name).write_bytes((source / name).read_bytes())
+    except OSError as error:
+        raise storage_error(f"{source} cannot be copied to {folder}", error) from error
 
 
 def link_files(

@@ -25,8 +25,9 @@ from kataribe.run.catalog.layout import (
     choose_weights,
     companions,
     read_json,
+    step_files,
 )
-from kataribe.run.catalog.local import copy_files, files_of, link_files, recognise
+from kataribe.run.catalog.local import copy_files, copy_steps, files_of, link_files, recognise
 from kataribe.run.catalog.machine import disk_free
 from kataribe.run.catalog.packed_e5 import unpack_e5
 from kataribe.run.catalog.sources import (
@@ -174,6 +175,10 @@ def _stage_hub(
     _check_disk(order.card.name, need - here, folder)
     if "config.json" in texts:
         _fetch_all(hub, found, texts, folder, order.report)
+        for name in step_files(found.files):
+            _check_text(found.files[name])
+            (folder / name).parent.mkdir(exist_ok=True)
+            hub.fetch(found, found.files[name], folder / name, _nobody)
         with all_or_nothing(folder):
             order.checker.check_texts(folder)
     _fetch_all(hub, found, wanted, folder, order.report)
@@ -243,6 +248,8 @@ def _stage_files(order: Order, path: Path, folder: Path) -> InstalledCard:
     check_source(files, order.checker)
     prepare(folder, f"{order.source} {'link' if order.link else 'copy'}")
     card = from_card(order.card)
+    if path.is_dir():
+        copy_steps(path, folder)
     if order.link:
         linked = link_files(files, folder, card.name, order.report)
         return replace(card, files=linked, adopted_from=str(path))
