@@ -87,6 +87,7 @@ def test_what_does_not_go_is_a_400_that_says_why(made: Any, client: openai.OpenA
         client.completions.create(model="t5", prompt="a", echo=True, logprobs=1)
 
 
+@pytest.mark.slow
 def test_the_command_line_asks_them_too(made: Any) -> None:
     server, models = made
     done = server.run("ask", "--model", "bart", "-n", "12", TEXTS[1])

@@ -72,6 +72,7 @@ def test_source_variant(tmp_path: Path, name: str) -> None:
     check(tmp_path, base, changes, seed=22)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", SOURCES)
 def test_random_source_sizes(tmp_path: Path, name: str) -> None:
     for seed in range(2):
