@@ -77,6 +77,7 @@ WITH_TORCH = frozenset(
         "run.inference.attention_view",
         "run.inference.embedding.runner",
         "run.inference.kv_cache",
+        "run.inference.states",
         "run.inference.runner",
         "run.inference.source_attention",
         "run.inference.source_runner",

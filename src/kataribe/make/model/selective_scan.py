@@ -38,7 +38,8 @@ def scan_reference(
     return torch.stack(outputs, dim=1), h
 
 
-@torch.compiler.disable  # a compiler would unroll the way along the portion, token by token
+# A compiler would unroll the way along the portion, token by token.
+@torch.compiler.disable  # type: ignore[untyped-decorator]
 def selective_scan(
     x: Tensor, step: Tensor, a: Tensor, b: Tensor, c: Tensor, h: Tensor, fresh: Tensor | None
 ) -> tuple[Tensor, Tensor]:
@@ -65,17 +66,9 @@ class _Scan(torch.autograd.Function):
     """Tensors inside have the time first, so that a token's values lie side by side."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        step: Tensor,
-        a: Tensor,
-        b: Tensor,
-        c: Tensor,
-        h: Tensor,
-        fresh: Tensor | None,
-    ) -> tuple[Tensor, Tensor]:
-        """See `selective_scan`."""
+    def forward(ctx: Any, *inputs: Any) -> tuple[Tensor, Tensor]:
+        """The arguments are those of `selective_scan`."""
+        x, step, a, b, c, h, fresh = inputs
         given = _Portions(x, step, a, b, c, fresh)
         y = torch.empty_like(given.x)
         starts = []

@@ -179,7 +179,7 @@ class _Words:
         return _Words(value, f"{self.where}, {name}")
 
     def _number(self, name: str, fits: Callable[[float], bool], wanted: str) -> float:
-        value = self._values.get(name)
+        value: Any = self._values.get(name)
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
         if not is_number or not math.isfinite(value) or value >= 1 << 31 or not fits(value):
             raise FormatError(
