@@ -17,7 +17,6 @@ from kataribe.base.errors import UnsupportedError
 from kataribe.make.model.attention import Attend
 from kataribe.make.model.encoder_config import EncoderConfig, HeadActivation
 
-
 SHORT = 256
 """Tokens of a text up to which a processor attends by plain products. With heads of 32 values the
 fused kernel took 1.5 to 1.7 times as long for 16 to 100 tokens, 1.2 for 250 and 0.8 for 500."""
