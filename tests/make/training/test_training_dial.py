@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import types
 from pathlib import Path
@@ -128,3 +129,9 @@ def test_installed_trackers_hear_of_every_step(
         tracker.text(1, "prompt", "words")
         tracker.close()
     assert ("log_text", ("words", "samples/step-1-prompt.txt"), {}) in heard["mlflow"].calls
+
+
+def test_runs_and_flags_need_no_torch() -> None:
+    modules = "kataribe.make.training.runs", "kataribe.make.training.asked", "kataribe.cli.app"
+    program = f"import sys, {', '.join(modules)}; sys.exit('torch' in sys.modules)"
+    subprocess.run([sys.executable, "-c", program], check=True)

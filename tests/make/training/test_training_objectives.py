@@ -148,7 +148,7 @@ CASES: dict[str, Any] = {
 @pytest.mark.parametrize("name", CASES)
 def test_it_is_learned_and_kept(tmp_path: Path, name: str) -> None:
     make, draw, loss, right = CASES[name]
-    rate, steps = {"masked": (0.005, 120), "classify": (0.005, 80)}.get(name, (0.02, 80))
+    rate, steps = {"masked": (0.005, 160), "classify": (0.005, 80)}.get(name, (0.02, 80))
     config = loop(
         steps=steps, batch_rows=8, optimiser="adamw", learning_rate=rate, eval_every=40,
         checkpoint_every=0, micro_tokens=64,

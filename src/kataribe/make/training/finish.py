@@ -11,37 +11,12 @@ from typing import Any
 import torch
 from torch import nn
 
-from kataribe.base.errors import InputError, NotFoundError
 from kataribe.files.atomic import write_atomic
+from kataribe.make.training.beginning import check_name
 from kataribe.make.training.checkpoints import whole_folder
 from kataribe.make.training.model_files import write_model
 from kataribe.make.training.runs import RunFolder, read_object, write_json
 from kataribe.make.training.session import Ended, Setup, measured
-
-
-def check_name(models: Path, name: str, run: str | None = None) -> None:
-    """Raises `InputError` for a name that cannot be a folder's, or that another model has."""
-    if not name or name != Path(name).name or name.startswith(".") or len(name) > 128:
-        raise InputError(
-            f"{name!r} cannot be a model's name: it becomes a folder's. Take letters, digits, "
-            "dots and dashes.",
-            param="name",
-        )
-    if (models / name).exists() and made_by(models / name) != run:
-        raise InputError(
-            f"There is a model {name} already. Take another name (--name), or remove it first "
-            f"(kataribe models rm {name}).",
-            param="name",
-        )
-
-
-def made_by(model: Path) -> str | None:
-    """The id of the run that made a model; None for others."""
-    try:
-        source = str(read_object(model / "card.json").get("source", ""))
-    except (NotFoundError, KeyError):
-        return None
-    return source.removeprefix("run:") if source.startswith("run:") else None
 
 
 def finish(run: RunFolder, setup: Setup, ended: Ended, models: Path) -> dict[str, Any]:

@@ -6,27 +6,22 @@ once, the studio's worker later) settles the rest and writes it into plan.json.
 
 from __future__ import annotations
 
-import dataclasses
-import platform
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
-from kataribe import __version__
 from kataribe.base.errors import FormatError, InputError
 from kataribe.base.workspace import Workspace
-from kataribe.make.training import asked as wishes
 from kataribe.make.training import from_text, instruction, labelling, pretraining
+from kataribe.make.training.beginning import ASKED
 from kataribe.make.training.config import differences
-from kataribe.make.training.finish import check_name, finish
+from kataribe.make.training.finish import finish
 from kataribe.make.training.overrides import Overrides
 from kataribe.make.training.prediction import Say
 from kataribe.make.training.processes import from_first, rank
-from kataribe.make.training.runs import RunFolder, RunInfo, create_run, open_run, write_json
+from kataribe.make.training.runs import RunFolder, open_run, write_json
 from kataribe.make.training.session import Ended, Setup, Tell, carry_out
 
 
@@ -47,56 +42,18 @@ class Kind:
 
 def kinds() -> dict[str, Kind]:
     """All kinds by the names of their commands."""
-    return {
-        "pretrain": Kind(
-            wishes.Pretraining, pretraining.plan_pretraining, pretraining.build_pretraining
-        ),
-        "instruct": Kind(
-            wishes.Instruction, instruction.plan_instruction, instruction.build_instruction
-        ),
-        "masked": Kind(wishes.Masking, from_text.plan_from_text, from_text.build_from_text),
-        "denoise": Kind(wishes.Denoising, from_text.plan_from_text, from_text.build_from_text),
-        "distill": Kind(wishes.Distilling, from_text.plan_from_text, from_text.build_from_text),
-        "classify": _labelling(wishes.Labelling, "classify"),
-        "tag": _labelling(wishes.Labelling, "tag"),
-        "embed": _labelling(wishes.Embedding, "embed"),
+    text = from_text.plan_from_text, from_text.build_from_text
+    ways = {
+        "pretrain": (pretraining.plan_pretraining, pretraining.build_pretraining),
+        "instruct": (instruction.plan_instruction, instruction.build_instruction),
+        "masked": text,
+        "denoise": text,
+        "distill": text,
+        "classify": (labelling.plan_labelling("classify"), labelling.build_labelling("classify")),
+        "tag": (labelling.plan_labelling("tag"), labelling.build_labelling("tag")),
+        "embed": (labelling.plan_labelling("embed"), labelling.build_labelling("embed")),
     }
-
-
-def _labelling(asked: type, kind: labelling.Kind) -> Kind:
-    return Kind(asked, labelling.plan_labelling(kind), labelling.build_labelling(kind))
-
-
-def begin(
-    workspace: Workspace,
-    kind: str,
-    name: str,
-    asked: Mapping[str, Any],
-    given: Overrides,
-    *,
-    owner: str = "local",
-    command: Sequence[str] = (),
-) -> RunFolder:
-    """A run's folder, waiting to be trained; checks what can be checked at once."""
-    found = kinds().get(kind)
-    if found is None:
-        raise InputError(f"{kind!r} is no kind of training; known are {', '.join(kinds())}.")
-    check_name(workspace.models, name)
-    wanted = found.asked(**asked)
-    info = RunInfo(
-        name=name,
-        objective=kind,
-        owner=owner,
-        command=tuple(command),
-        parent=asked.get("base"),
-        versions={
-            "kataribe": __version__,
-            "python": platform.python_version(),
-            "torch": torch.__version__,
-        },
-    )
-    plan = {"asked": {**dataclasses.asdict(wanted), "given": dict(given)}}
-    return create_run(workspace.runs, info, plan)
+    return {name: Kind(ASKED[name], plan, build) for name, (plan, build) in ways.items()}
 
 
 def carry(

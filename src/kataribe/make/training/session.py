@@ -23,7 +23,7 @@ from kataribe.make.training.checkpoints import (
 )
 from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.loop import Record, Training, train
-from kataribe.make.training.memory import peak_bytes
+from kataribe.make.training.memory import forget_peak, peak_bytes
 from kataribe.make.training.objective import Objective
 from kataribe.make.training.optimisers import Optimisers
 from kataribe.make.training.processes import rank, ranks, spread, wait
@@ -89,6 +89,7 @@ def carry_out(
     config = setup.config
     if config.work.threads:
         torch.set_num_threads(config.work.threads)
+    forget_peak()
     with _held(run), _logged(run):
         progress, trainee, optimiser = _take_up(run, setup)
         record = RunRecord(run, trainee, config, words=setup.words, tell=tell)
