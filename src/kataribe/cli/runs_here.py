@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kataribe.base.errors import InputError, KataribeError, NotFoundError
 from kataribe.files.atomic import storage_error
+from kataribe.make.training.beginning import begin
 from kataribe.make.training.runs import RunFolder, RunInfo, list_runs, open_run
 from kataribe.serve.shapes.training import (
     NewRun,
@@ -72,8 +73,6 @@ class RunsHere:
 
     def begin(self, owner: str, wanted: NewRun) -> Training:
         """See `TrainingSource`."""
-        from kataribe.make.training.plans import begin
-
         asked: dict[str, Any] = {
             "corpus": wanted.corpus,
             "tokenizer": wanted.tokenizer,

@@ -22,7 +22,8 @@ ASKED = ("pretrain", "instruct", "denoise", "distill", "classify", "embed")
 def train(kind: str, typed: Typed) -> None:
     """Begins a run, or goes on with one, and trains it to its end."""
     from kataribe.base.workspace import Workspace
-    from kataribe.make.training.plans import begin, check_unchanged, command_line
+    from kataribe.make.training.beginning import begin
+    from kataribe.make.training.plans import check_unchanged, command_line
     from kataribe.make.training.processes import from_first, joined, rank
     from kataribe.make.training.runs import find_run, open_run
 

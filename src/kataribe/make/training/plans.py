@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from kataribe.base.errors import FormatError, InputError
 from kataribe.base.workspace import Workspace
@@ -25,6 +25,10 @@ from kataribe.make.training.runs import RunFolder, open_run, write_json
 from kataribe.make.training.session import Ended, Setup, Tell, carry_out
 
 
+Plan: TypeAlias = Callable[[Any, Overrides, Workspace, Say], dict[str, Any]]
+Build: TypeAlias = Callable[[Mapping[str, Any]], Setup]
+
+
 @dataclass(frozen=True)
 class Kind:
     """One kind of run.
@@ -36,14 +40,14 @@ class Kind:
     """
 
     asked: type
-    plan: Callable[[Any, Overrides, Workspace, Say], dict[str, Any]]
-    build: Callable[[Mapping[str, Any]], Setup]
+    plan: Plan
+    build: Build
 
 
 def kinds() -> dict[str, Kind]:
     """All kinds by the names of their commands."""
-    text = from_text.plan_from_text, from_text.build_from_text
-    ways = {
+    text: tuple[Plan, Build] = from_text.plan_from_text, from_text.build_from_text
+    ways: dict[str, tuple[Plan, Build]] = {
         "pretrain": (pretraining.plan_pretraining, pretraining.build_pretraining),
         "instruct": (instruction.plan_instruction, instruction.build_instruction),
         "masked": text,
