@@ -202,7 +202,8 @@ class PackedAttend:
         if q.shape[2] > SHORT or q.device.type != "cpu":
             return functional.scaled_dot_product_attention(q, k, v, scale=self._scale)
         weights = ((q * self._scale) @ k.transpose(2, 3)).softmax(dim=-1)
-        return weights @ v
+        mixed: Tensor = weights @ v
+        return mixed
 
 
 def bend(activation: HeadActivation, x: Tensor) -> Tensor:

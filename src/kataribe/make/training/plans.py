@@ -24,7 +24,6 @@ from kataribe.make.training.processes import from_first, rank
 from kataribe.make.training.runs import RunFolder, open_run, write_json
 from kataribe.make.training.session import Ended, Setup, Tell, carry_out
 
-
 Plan: TypeAlias = Callable[[Any, Overrides, Workspace, Say], dict[str, Any]]
 Build: TypeAlias = Callable[[Mapping[str, Any]], Setup]
 
