@@ -12,11 +12,21 @@ import torch
 from torch import nn
 
 from kataribe.files.atomic import write_atomic
+from kataribe.make.model.decoder import Decoder
+from kataribe.make.model.sentences import SentenceSettings
 from kataribe.make.training.beginning import check_name
 from kataribe.make.training.checkpoints import whole_folder
 from kataribe.make.training.model_files import write_model
 from kataribe.make.training.runs import RunFolder, read_object, write_json
 from kataribe.make.training.session import Ended, Setup, measured
+
+PREFIXES = ("query: ", "passage: ")
+"""What `PairRows` puts before questions and passages."""
+TASKS = {
+    "masked": "fill-mask", "denoise": "text2text-generation", "classify": "text-classification",
+    "tag": "token-classification", "embed": "feature-extraction",
+}  # fmt: skip
+"""The hub's words, where they are others than for what writes."""
 
 
 def finish(run: RunFolder, setup: Setup, ended: Ended, models: Path) -> dict[str, Any]:
@@ -44,9 +54,14 @@ def write_finished(
     words = setup.words
     bfloat = setup.config.work.precision == "bfloat16"
     dtype = torch.bfloat16 if bfloat else torch.float32
-    write_model(model, folder, words.folder if words else None, dtype)
+    sentences = None
+    if run.written_info().objective == "embed":
+        context = run.plan["data"]["context"]  # as it was trained: means, prefixes and all
+        prompts = {"query": PREFIXES[0], "passage": PREFIXES[1]}
+        sentences = SentenceSettings(prompts=prompts, default_prompt="passage", max_tokens=context)
+    write_model(model, folder, words.folder if words else None, dtype, sentences=sentences)
     settings = read_object(folder / "config.json")
-    if words is not None:
+    if words is not None and isinstance(model, Decoder):
         marks = {
             "bos_token_id": words.tokenizer.bos_id,
             "eos_token_id": sorted(words.ends) or None,
@@ -54,21 +69,21 @@ def write_finished(
         }
         write_json(folder / "config.json", {**settings, **marks})
         write_json(folder / "generation_config.json", marks)
-    write_atomic(folder / "card.json", json.dumps(_card(folder, run, result, words is not None)))
+    write_atomic(folder / "card.json", json.dumps(_card(folder, run, result)))
     write_atomic(folder / "README.md", _readme(run, result))
 
 
-def _card(folder: Path, run: RunFolder, result: Mapping[str, Any], writes: bool) -> dict[str, Any]:
+def _card(folder: Path, run: RunFolder, result: Mapping[str, Any]) -> dict[str, Any]:
     """What the catalogue reads: see `run.catalog.installed.InstalledCard`."""
     info = run.written_info()
     settings = read_object(folder / "config.json")
-    chats = info.objective == "instruct"
+    kinds = {"instruct": "chat", "pretrain": "base", "distill": "base", "embed": "embedding"}
     return {
         "name": info.name,
         "title": info.name,
         "source": f"run:{run.id}",
         "family": settings.get("model_type"),
-        "kind": ("chat" if chats else "base") if writes else None,
+        "kind": kinds.get(info.objective),
         "parameters": result["parameters"],
         "context_length": settings.get("max_position_embeddings"),
         "size": sum(path.stat().st_size for path in folder.iterdir() if path.is_file()),
@@ -88,7 +103,8 @@ def _readme(run: RunFolder, result: Mapping[str, Any]) -> str:
         "Held-out loss": _nats(result.get("valid_loss")),
         "Bits per byte of held-out text": _nats(result.get("bits_per_byte")),
     }
-    lines = ["---", "pipeline_tag: text-generation", 'tags: ["kataribe"]', "---", ""]
+    task = TASKS.get(info.objective, "text-generation")
+    lines = ["---", f"pipeline_tag: {task}", 'tags: ["kataribe"]', "---", ""]
     lines += [f"# {info.name}", ""]
     lines += [f"- {label}: {value}" for label, value in rows.items() if value]
     lines += ["", "Settings:", "", "```json", json.dumps(plan.get("loop", {}), indent=2), "```"]

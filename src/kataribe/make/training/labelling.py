@@ -110,7 +110,8 @@ def with_head(folder: Path, kind: Kind, labels: tuple[str, ...], seed: int) -> E
     """The encoder in a folder with the head that is wanted: its own where it fits, else drawn."""
     old = encoder_of(folder)
     head: Any = "none" if kind == "embed" else kind
-    activation = "tanh" if kind == "classify" else old.head_activation
+    # The masked head's nonlinearity is another than that of poolers, which config.json cannot say.
+    activation = old.head_activation if old.head == kind else "tanh"
     if old.family == "distilbert" and kind == "classify":
         activation = "relu"
     config = dataclasses.replace(
