@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from kataribe.base.errors import InputError, KataribeError, NotFoundError
 from kataribe.files.atomic import storage_error
+from kataribe.make.text.corpus import open_corpus
 from kataribe.make.training.beginning import begin
 from kataribe.make.training.runs import RunFolder, RunInfo, list_runs, open_run
 from kataribe.serve.shapes.training import (
@@ -64,21 +65,18 @@ class RunsHere:
     def choices(self) -> TrainingChoices:
         """See `TrainingSource`."""
         here = self._workspace
+        corpora = _holding(here.corpora, "train.jsonl")
+        chats = [name for name in corpora if _chats(here.corpora / name)]
         return TrainingChoices(
-            corpora=_holding(here.corpora, "card.json"),
+            corpora=[name for name in corpora if name not in chats],
             tokenizers=_holding(here.tokenizers, "tokenizer.json"),
-            chats=_holding(here.corpora, "chats.json"),
+            chats=chats,
             models=_holding(here.models, "model.safetensors"),
         )
 
     def begin(self, owner: str, wanted: NewRun) -> Training:
         """See `TrainingSource`."""
-        asked: dict[str, Any] = {
-            "corpus": wanted.corpus,
-            "tokenizer": wanted.tokenizer,
-            "base": wanted.model,
-        }
-        asked |= {"minutes": wanted.minutes, "size": wanted.size, "seed": wanted.seed}
+        asked = _asked(wanted)
         folder = begin(
             self._workspace,
             wanted.objective,
@@ -123,6 +121,34 @@ class RunsHere:
         if folder.written_info().owner != owner:
             raise NotFoundError(f"There is no training run {run!r}.")
         return folder
+
+
+def _asked(wanted: NewRun) -> dict[str, Any]:
+    """The fields of what the command of that kind asks for."""
+    if wanted.objective == "instruct":
+        return {
+            "chats": wanted.corpus,
+            "base": wanted.model,
+            "epochs": wanted.epochs,
+            "too_long": "drop",  # counted and said in the log
+            "seed": wanted.seed,
+        }
+    return {
+        "corpus": wanted.corpus,
+        "tokenizer": wanted.tokenizer,
+        "base": wanted.model,
+        "minutes": wanted.minutes,
+        "size": wanted.size,
+        "seed": wanted.seed,
+    }
+
+
+def _chats(folder: Path) -> bool:
+    """Whether a corpus holds conversations."""
+    try:
+        return bool(open_corpus(folder).card.get("kind") == "instructions")
+    except KataribeError:
+        return False
 
 
 def _command(run: str) -> tuple[str, ...]:
@@ -225,4 +251,5 @@ def _holding(folder: Path, name: str) -> list[str]:
     """Folders below that hold such a file."""
     if not folder.is_dir():
         return []
-    return sorted(path.name for path in folder.iterdir() if (path / name).is_file())
+    found = (path.parent.name for path in folder.glob(f"[!.]*/{name}"))
+    return sorted(found)

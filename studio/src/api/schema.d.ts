@@ -1906,7 +1906,7 @@ export interface components {
             model: string;
             /**
              * Input
-             * @description A text or several.
+             * @description A text or several, at most 2048.
              */
             input: string | string[];
             /**
@@ -2340,7 +2340,7 @@ export interface components {
             model: string;
             /**
              * Input
-             * @description A text, several texts, token ids, or several lists of token ids. Ids go in as they are, with begin and end tokens of your own and without the prompt of their kind. A text of more tokens than the model reads is refused, never cut.
+             * @description A text, several texts (at most 2048), token ids, or several lists of token ids. Ids go in as they are, with begin and end tokens of your own and without the prompt of their kind. A text of more tokens than the model reads is refused, never cut.
              */
             input: string | string[] | number[] | number[][];
             /**
@@ -3123,7 +3123,7 @@ export interface components {
         };
         /**
          * NewRun
-         * @description Start a run: `minutes` or `size` chooses the rest.
+         * @description Start a run. `minutes` or `size` chooses the rest of `pretrain`, `epochs` of `instruct`.
          */
         NewRun: {
             /**
@@ -3164,6 +3164,12 @@ export interface components {
              * @default null
              */
             size?: string | null;
+            /**
+             * Epochs
+             * @description How often `instruct` sees each conversation.
+             * @default null
+             */
+            epochs?: number | null;
             /**
              * Seed
              * @default 0

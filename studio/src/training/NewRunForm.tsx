@@ -21,7 +21,11 @@ const MAKE = {
   tokenizer: "kataribe tokenizer train code code",
 };
 
-const MINUTES = { low: 0.1, high: 60 * 24 * 30, whole: false };
+/** How long a run may take, in what its kind is counted in. */
+const RANGES = {
+  pretrain: { low: 0.1, high: 60 * 24 * 30, whole: false },
+  instruct: { low: 0.01, high: 1000, whole: false },
+};
 
 /** A new run from a few choices: one dial, minutes, sets the rest. */
 export function NewRunForm() {
@@ -47,17 +51,17 @@ function Form({ choices }: { choices: TrainingChoices }) {
   const begin = useBeginRun((run) => void navigate(`/training/${encodeURIComponent(run)}`));
   const [objective, setObjective] = useState<Objective>("pretrain");
   const [name, setName] = useState("");
-  const [minutes, setMinutes] = useState("10");
+  const [lengths, setLengths] = useState({ pretrain: "10", instruct: "3" });
   const [picked, setPicked] = useState<Record<string, string>>({});
   const sources = sourcesOf(choices, objective, picked);
-  const time = readNumber(minutes, MINUTES);
+  const length = readNumber(lengths[objective], RANGES[objective]);
   const { data, from } = sources;
   const pick = (what: string) => (value: string) =>
     setPicked({ ...picked, [`${what} ${objective}`]: value });
   const wanted =
-    name.trim() === "" || data.value === null || from.value === null || typeof time !== "number"
+    name.trim() === "" || data.value === null || from.value === null || typeof length !== "number"
       ? null
-      : wish(objective, name.trim(), data.value, from.value, time);
+      : wish(objective, name.trim(), data.value, from.value, length);
   const submit = () => {
     if (wanted && !begin.isPending) begin.mutate(wanted);
   };
@@ -89,7 +93,12 @@ function Form({ choices }: { choices: TrainingChoices }) {
       </Setting>
       <Picker {...data} {...words.data[objective]} onValue={pick("data")} />
       <Picker {...from} {...words.from[objective]} onValue={pick("from")} />
-      <Minutes minutes={minutes} wrong={typeof time !== "number"} onMinutes={setMinutes} />
+      <Length
+        {...words.length[objective]}
+        typed={lengths[objective]}
+        wrong={typeof length !== "number"}
+        onTyped={(typed) => setLengths({ ...lengths, [objective]: typed })}
+      />
       <div className="row">
         <button type="submit" className="button primary" aria-disabled={!wanted || begin.isPending}>
           {words.begin}
@@ -128,31 +137,35 @@ function wish(
   name: string,
   corpus: string,
   from: string,
-  minutes: number,
+  length: number,
 ): NewRun {
-  const rest = objective === "instruct" ? { model: from } : { tokenizer: from };
-  return { objective, name, corpus, minutes, seed: 0, ...rest };
+  const begun = { objective, name, corpus, seed: 0 };
+  return objective === "instruct"
+    ? { ...begun, model: from, epochs: length }
+    : { ...begun, tokenizer: from, minutes: length };
 }
 
-interface MinutesProps {
-  minutes: string;
+interface LengthProps {
+  label: string;
+  why: string;
+  fault: string;
+  typed: string;
   wrong: boolean;
-  onMinutes: (minutes: string) => void;
+  onTyped: (typed: string) => void;
 }
 
-function Minutes({ minutes, wrong, onMinutes }: MinutesProps) {
-  const words = useText().training.form;
+function Length({ label, why, fault, typed, wrong, onTyped }: LengthProps) {
   return (
-    <Setting label={words.minutes} why={words.minutesWhy} fault={wrong ? words.minutesFault : ""}>
+    <Setting label={label} why={why} fault={wrong ? fault : ""}>
       {(id) => (
         <input
           id={id}
           className="field number"
           inputMode="decimal"
           autoComplete="off"
-          value={minutes}
+          value={typed}
           aria-invalid={wrong}
-          onChange={(event) => onMinutes(event.target.value)}
+          onChange={(event) => onTyped(event.target.value)}
         />
       )}
     </Setting>

@@ -111,7 +111,7 @@ class TrainingChoices(Outgoing):
 
 
 class NewRun(Incoming):
-    """Start a run: `minutes` or `size` chooses the rest."""
+    """Start a run. `minutes` or `size` chooses the rest of `pretrain`, `epochs` of `instruct`."""
 
     objective: Objective
     name: _Name = Field(description="Name of the model that it makes.")
@@ -120,4 +120,7 @@ class NewRun(Incoming):
     model: str | None = Field(None, max_length=128, description="`instruct` goes on from it.")
     minutes: float | None = Field(None, gt=0, le=60 * 24 * 30)
     size: str | None = Field(None, max_length=16, description="Parameters, such as 10M.")
+    epochs: float | None = Field(
+        None, gt=0, le=1000, description="How often `instruct` sees each conversation."
+    )
     seed: int = Field(0, ge=0, lt=2**31)

@@ -99,12 +99,21 @@ export const training = {
           missing: "There is no model to go on from yet. Pre-train one first.",
         },
       },
-      minutes: "Minutes",
-      minutesWhy: "Size, batch and learning rate are chosen for this time on this machine.",
-      minutesFault: "A number of minutes from 0.1 to 43,200.",
+      length: {
+        pretrain: {
+          label: "Minutes",
+          why: "Size, batch and learning rate are chosen for this time on this machine.",
+          fault: "A number of minutes from 0.1 to 43,200.",
+        },
+        instruct: {
+          label: "Epochs",
+          why: "How often each conversation is seen. Those longer than the model’s context are left out and counted.",
+          fault: "A number from 0.01 to 1,000.",
+        },
+      },
       begin: "Begin training",
       beginning: "Asking the server",
-      needs: "A name, data and minutes are needed.",
+      needs: "A name, data and a length are needed.",
     },
   },
 };
