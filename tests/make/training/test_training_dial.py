@@ -13,6 +13,7 @@ import pytest
 from kataribe.base.errors import InputError
 from kataribe.make.model.counting import parameter_count
 from kataribe.make.training.dial import Given, by_size, by_time, effective, parse_size, shape
+from kataribe.make.training.overrides import loop_config
 from kataribe.make.training.scaling import LAW, Law, Point, fit
 from kataribe.make.training.session import carry_out
 from kataribe.make.training.trackers import open_trackers
@@ -31,6 +32,19 @@ def test_sizes_are_met_and_grow() -> None:
     assert shape(given, 64).tied
     assert not shape(given, 1024).tied
     assert shape(given, 384).qk_norm
+
+
+def test_looks_take_a_small_share_of_any_run() -> None:
+    given = Given(8192, 512)
+    for tokens in (200_000, 5_000_000, 500_000_000):
+        choice = by_size(given, 3_000_000, tokens)
+        rows = choice.batch_tokens // 512
+        config = loop_config(choice, rows, 0, {})
+        looked = config.steps // config.watching.eval_every * config.watching.eval_rows
+        # A look costs a third of learning from the same row; the least look is 8 rows.
+        assert looked / 3 <= max(0.1 * config.steps * rows, 80)
+    assert config.watching.eval_rows == 256
+    assert loop_config(choice, rows, 0, {"eval_rows": 3}).watching.eval_rows == 3
 
 
 def test_more_time_makes_larger_models_that_see_more() -> None:

@@ -17,7 +17,7 @@ from kataribe.make.training.config import Optimisation, Watching, Work
 
 SHARED = (Optimisation, Work, Watching)
 """What every kind of training can be told beside its own."""
-DIALED = ("learning_rate", "warmup", "eval_every", "sample_every", "checkpoint_every")
+DIALED = ("learning_rate", "warmup", "eval_every", "eval_rows", "sample_every", "checkpoint_every")
 """What follows from the size of the run (see `overrides.loop_config`)."""
 
 

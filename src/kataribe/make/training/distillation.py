@@ -74,7 +74,6 @@ def check_teacher(student_size: int, teacher_size: int) -> None:
     if student_size != teacher_size:
         raise InputError(
             f"The teacher has {teacher_size:,} tokens, but the student {student_size:,}: logits "
-            "can be compared only token by token. Train the student with the teacher's tokenizer, "
-            "or let the teacher write text to learn from (--from text).",
+            "can be compared only token by token. Train the student with the teacher's tokenizer.",
             param="teacher",
         )
