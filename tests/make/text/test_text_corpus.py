@@ -262,6 +262,35 @@ def test_copies_of_one_document_cannot_be_split_either(tmp_path):
         make(tmp_path, folder, keep_duplicates=True)
 
 
+def test_pieces_of_one_text_stay_on_one_side(tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    for number in range(6):
+        (folder / f"{number}.txt").write_text(english(number, 1500))
+    records = [{"text": english(number, 1500)} for number in range(10, 16)]
+    (folder / "more.jsonl").write_text("".join(json.dumps(each) + "\n" for each in records))
+    corpus = make(tmp_path, folder, piece=1000, valid_share=0.3)
+    sides = [
+        [d.id.partition("#")[0] for d in read_documents(path)]
+        for path in (corpus.train, corpus.valid)
+    ]
+    assert sum(map(len, sides)) > 60
+    assert set(sides[0]) | set(sides[1]) == {
+        *(f"{number}.txt" for number in range(6)),
+        *(f"more.jsonl:{line}" for line in range(1, 7)),
+    }
+    assert not set(sides[0]) & set(sides[1])
+
+
+@pytest.mark.parametrize("keep_duplicates", [False, True])
+def test_pieces_of_one_text_alone_cannot_be_split(tmp_path, keep_duplicates):
+    path = tmp_path / "book.txt"
+    path.write_text(english(1, 1500))
+    with pytest.raises(InputError, match="pieces of one text") as raised:
+        make(tmp_path, path, piece=1000, keep_duplicates=keep_duplicates)
+    assert raised.value.code == "one_document"
+
+
 @pytest.mark.parametrize(
     ("text", "kind"),
     [

@@ -61,6 +61,22 @@ def find_duplicates(hashes: NDArray[np.uint64], signatures: Path, threshold: flo
     return Duplicates(exact, near[exact], alike)
 
 
+def with_pieces(groups: Indices, pieces: Indices) -> Indices:
+    """Groups `(documents,)` joined where they hold pieces of one text, `(pieces, 2)`.
+
+    Pieces of a text share its words, names and style: on both sides of a split they would make
+    validation easier than text that is new. Returns the first document of each one's group.
+    """
+    if not len(pieces):
+        return groups
+    joined = _Groups(len(groups))
+    for number in np.flatnonzero(groups != np.arange(len(groups))).tolist():
+        joined.join(number, int(groups[number]))
+    for number, first in pieces.tolist():
+        joined.join(number, first)
+    return joined.firsts()
+
+
 def _first_of_equal(hashes: NDArray[np.uint64]) -> Indices:
     """For each row of `(documents, 2)`, the first row that equals it."""
     if not len(hashes):

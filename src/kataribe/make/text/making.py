@@ -17,7 +17,7 @@ from kataribe.make.text.choices import CorpusChoices
 from kataribe.make.text.corpus import TRAIN, VALID, Corpus, open_corpus
 from kataribe.make.text.document import to_line
 from kataribe.make.text.dropped import SAMPLES, Dropped
-from kataribe.make.text.duplicates import Duplicates, find_duplicates
+from kataribe.make.text.duplicates import Duplicates, find_duplicates, with_pieces
 from kataribe.make.text.filters import chosen_filters
 from kataribe.make.text.leaks import LeakReport, find_leaks, leak_error
 from kataribe.make.text.preparing import Gone, Kept, prepare
@@ -105,8 +105,9 @@ class Making:
             if self._choices.valid:
                 training, splits = kept, {"valid": self._own_validation()}
             else:
+                groups = with_pieces(duplicates.near, spill.pieces)
                 valid = choose_validation(
-                    spill.hashes[:, 0], duplicates.near, spill.text_bytes, kept, self._choices
+                    spill.hashes[:, 0], groups, spill.text_bytes, kept, self._choices
                 )
                 training = kept & ~valid
                 splits = {"valid": write_split(spill, valid, self._folder / VALID)}
@@ -134,7 +135,7 @@ class Making:
             if isinstance(found, Gone):
                 self._drop(found.name, found.reason, found.document.id, found.document.text)
             else:
-                spill.add(found.document, found.line, found.digest, found.signature)
+                spill.add(found.document, found.line, found.digest, found.signature, found.whole)
                 self._changed.update(found.changed)
                 size += len(found.document.text.encode("utf-8", "replace"))
             self._tell("reading", kept=len(spill))

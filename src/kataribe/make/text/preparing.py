@@ -29,6 +29,8 @@ class Kept:
     """`(128,)`."""
     changed: tuple[str, ...]
     """The normalisations that changed it."""
+    whole: str = ""
+    """The id of the long text that it is a piece of; empty for a whole text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,5 +59,10 @@ def prepare(raw: Raw, choices: CorpusChoices, filters: tuple[Filter, ...]) -> Ke
     if found is not None:
         return Gone(document, found.name, found.reason)
     return Kept(
-        document, to_line(document), digest_of(facts.compared), signature(facts.codes), changed
+        document,
+        to_line(document),
+        digest_of(facts.compared),
+        signature(facts.codes),
+        changed,
+        raw.whole,
     )

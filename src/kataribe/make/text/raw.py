@@ -25,6 +25,8 @@ class Raw:
     """Whether the file is source code."""
     language: str | None = None
     """The language that the file itself tells, if it does."""
+    whole: str = ""
+    """The id of the long text that this is a piece of; empty for a whole text."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -165,7 +165,8 @@ def _documents(texts: Iterable[str], label: str, kind: Kind, reading: Reading) -
         alone = number == 1 and following is None
         name = label if alone else f"{label}#{number}"
         reading.tally.documents += 1
-        yield Raw(name, first, reading.source, code=kind == "code")
+        whole = "" if alone else label
+        yield Raw(name, first, reading.source, code=kind == "code", whole=whole)
         first, number = following, number + 1
 
 

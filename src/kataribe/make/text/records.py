@@ -93,8 +93,8 @@ def _from_record(record: dict[str, Any], where: str, reading: Reading) -> Iterat
     for number, start in enumerate(range(0, len(text), reading.piece), start=1):
         part = text if len(text) <= reading.piece else text[start : start + reading.piece]
         reading.tally.documents += 1
-        name = where if part is text else f"{where}#{number}"
-        yield Raw(name, part, reading.source, code=language == "code", language=language)
+        name, whole = (where, "") if part is text else (f"{where}#{number}", where)
+        yield Raw(name, part, reading.source, language == "code", language, whole)
 
 
 def _record(line: bytes, where: str, reading: Reading, seen: set[str]) -> Any:

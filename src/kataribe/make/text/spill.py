@@ -19,7 +19,7 @@ from kataribe.make.text.signatures import Signature
 class Spill:
     """Lines of documents in one file and their signatures in another, until all were read.
 
-    In memory it keeps 36 bytes for each document.
+    In memory it keeps 36 bytes for each document, and 16 more for each piece of a long text.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -33,10 +33,25 @@ class Spill:
         self._characters = array("I")
         self._languages = array("H")
         self._names: list[str] = []
+        self._pieces = array("Q")
+        self._wholes = array("Q")
         self._end = 0
 
-    def add(self, document: Document, line: bytes, digest: bytes, signature: Signature) -> None:
-        """Keeps a document: its line, 16 bytes of hash of its text, its signature."""
+    def add(
+        self,
+        document: Document,
+        line: bytes,
+        digest: bytes,
+        signature: Signature,
+        whole: str = "",
+    ) -> None:
+        """Keeps a document: its line, 16 bytes of hash of its text, its signature.
+
+        `whole` names the long text that it is a piece of.
+        """
+        if whole:
+            self._pieces.append(len(self))
+            self._wholes.frombytes(digest_of(whole)[:8])
         self._lines.write(line)
         self._rows.write(signature.astype("<u4").tobytes())
         self._hashes.frombytes(digest)
@@ -72,6 +87,14 @@ class Spill:
     def hashes(self) -> NDArray[np.uint64]:
         """`(documents, 2)`."""
         return np.frombuffer(self._hashes, np.uint64).reshape(-1, 2)
+
+    @property
+    def pieces(self) -> NDArray[np.int64]:
+        """`(pieces, 2)`: each piece of a long text, and the first piece of the same text."""
+        numbers = np.frombuffer(self._pieces, np.uint64).astype(np.int64)
+        wholes = np.frombuffer(self._wholes, np.uint64)
+        _, first, whole = np.unique(wholes, return_index=True, return_inverse=True)
+        return np.stack([numbers, numbers[first][whole]], axis=1)
 
     @property
     def text_bytes(self) -> NDArray[np.int64]:

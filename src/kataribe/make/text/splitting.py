@@ -19,15 +19,16 @@ def choose_validation(
 ) -> NDArray[np.bool_]:
     """For each document, whether it is for validation; all arrays are `(documents,)`.
 
-    A group (`groups` names its first document) goes to one side as a whole: to validation when
-    its first document's key is in the lowest `valid_share` of all numbers, lowest first until
+    A group (`groups` names its first document: near duplicates, and pieces of one text) goes to
+    one side as a whole: to validation when its first document's key is in the lowest `valid_share` of all numbers, lowest first until
     `valid_bytes` are full. Adding documents to a corpus moves none of the others to training
     unless the limit in bytes is reached. Raises `InputError` when there are not two groups.
     """
     firsts = np.unique(groups[kept])
     if len(firsts) < 2:
         count = int(np.count_nonzero(kept))
-        words = "one document" if count == 1 else f"{count} documents that are nearly the same"
+        alike = f"{count} documents that are nearly the same, or pieces of one text"
+        words = "one document" if count == 1 else alike
         raise InputError(
             f"The corpus has only {words}, so nothing can be split off for validation. Give a "
             "validation file of your own (--valid FILE), or more documents.",
