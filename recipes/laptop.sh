@@ -5,7 +5,7 @@
 #   RECIPE=five recipes/laptop.sh    five minutes: it writes words, and knows little
 #   RECIPE=tiny recipes/laptop.sh    under a minute: it babbles, but every step is taken
 #
-# NAME      what the models are called                      [laptop]
+# NAME      what the models are called                      [laptop-RECIPE]
 # SOURCES   what is read (see kataribe corpus make --help)  [by RECIPE]
 # KATARIBE  how the program is called                       [kataribe]
 # Every step can be looked at afterwards (kataribe corpus show, runs show, ...) and taken alone; a
@@ -13,26 +13,28 @@
 set -eu
 
 RECIPE=${RECIPE:-full}
-NAME=${NAME:-laptop}
+NAME=${NAME:-laptop-$RECIPE}
 kataribe=${KATARIBE:-kataribe}
 home=${KATARIBE_HOME:-$HOME/.kataribe}
 japanese="debian:manpages-ja debian:manpages-ja-dev debian:debian-reference-ja debian:debian-handbook"
 
 case $RECIPE in
 tiny)
-    sources=stdlib megabytes=0.3 pieces=1024 asked=8 words=16
+    sources=stdlib read="--megabytes 0.3" pieces=1024 asked=8 words=16
     questions="--most 60 --valid-share 0.3"
     pretrain="--layers 2 --width 64 --tokens 8192 --context 128 --batch-tokens 2048"
     instruct="--epochs 1 --batch-tokens 1024 --too-long drop"
     ;;
 five)
-    sources="stdlib debian:manpages-ja" megabytes=12 pieces=4096 asked=100 words=64
+    sources="stdlib debian:manpages-ja" read="--megabytes 12 --language ja,en,code"
+    pieces=4096 asked=100 words=64
     questions="--most 4000"
     pretrain="--minutes 2 --context 256"
     instruct="--epochs 2 --batch-tokens 8192 --too-long drop"
     ;;
 full)
-    sources="stdlib $japanese" megabytes=60 pieces=16384 asked=300 words=64
+    sources="stdlib $japanese" read="--megabytes 60 --language ja,en,code"
+    pieces=16384 asked=300 words=64
     questions="--most 20000"
     pretrain="--minutes 35 --context 512"
     instruct="--epochs 3 --too-long drop"
@@ -56,7 +58,7 @@ step() { # step PLACE COMMAND...: takes a step unless what it makes is there
 
 # shellcheck disable=SC2086 # the settings above are lists of words
 {
-    step "corpora/$NAME" corpus make "$NAME" ${SOURCES:-$sources} --megabytes $megabytes
+    step "corpora/$NAME" corpus make "$NAME" ${SOURCES:-$sources} $read
     step "tokenizers/$NAME" tokenizer train "$NAME" "$NAME" --size $pieces
     step "models/$NAME-base" train pretrain "$NAME" --tokenizer "$NAME" --name "$NAME-base" $pretrain
     step "corpora/$NAME-questions" corpus instructions "$NAME-questions" $questions
@@ -72,8 +74,7 @@ server=$!
 trap 'kill $server 2>/dev/null && wait $server || true' EXIT
 tries=0
 until $kataribe models ps >/dev/null 2>&1; do
-    tries=$((tries + 1))
-    [ $tries -lt 60 ] || { echo "The server did not start." >&2; exit 1; }
+    [ $((tries += 1)) -lt 60 ] || { echo "The server did not start." >&2; exit 1; }
     sleep 1
 done
 $kataribe ask --model "$NAME" --max-tokens 40 'What does the function `textwrap.dedent` do?'

@@ -146,6 +146,8 @@ def test_conversations_are_told_from_text(workspace: Workspace) -> None:
     (chats / "card.json").write_text(json.dumps({"format": 1, "kind": "instructions"}))
     here = RunsHere(workspace)
     assert (here.choices().corpora, here.choices().chats) == (["tales"], ["questions"])
+    (workspace.models / "tales").mkdir(parents=True)
+    (workspace.models / "tales" / "model.safetensors").touch()
     wanted = NewRun(objective="instruct", name="talks", corpus="questions", model="tales", epochs=2)
     asked = open_run(workspace.runs / here.begin(LOCAL, wanted).run).plan["asked"]
     assert (asked["chats"], asked["base"], asked["epochs"]) == ("questions", "tales", 2)
@@ -157,6 +159,10 @@ def test_conversations_are_told_from_text(workspace: Workspace) -> None:
         ({"minutes": None}, "how large"),
         ({"tokenizer": None}, "tokenizer"),
         ({"name": "../out"}, "cannot be a model's name"),
+        ({"corpus": "/etc"}, "no corpus '/etc' here; there is tales"),
+        ({"corpus": "../runs"}, "no corpus"),
+        ({"tokenizer": "other"}, "no tokenizer 'other' here; there is tales"),
+        ({"model": "tales"}, "no model 'tales' here; there is none"),
     ],
 )
 def test_what_cannot_be_is_refused_before_there_is_a_folder(

@@ -28,7 +28,7 @@ SCRIPT = ROOT / "recipes" / "laptop.sh"
 
 
 def take(home: Path, **given: str) -> subprocess.CompletedProcess[str]:
-    program = {"KATARIBE": f"{sys.executable} -m kataribe"}
+    program = {"KATARIBE": f"{sys.executable} -m kataribe", "NAME": "laptop"}
     environment = {**os.environ, "KATARIBE_HOME": str(home), **program, **given}
     command = ["sh", str(SCRIPT)]
     return subprocess.run(

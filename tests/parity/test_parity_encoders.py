@@ -305,6 +305,30 @@ def test_old_names_and_leftovers_of_training_are_read(tmp_path: Path) -> None:
     assert error(load_encoder(open_encoder(tmp_path)), wanted, data) <= TOLERANCE
 
 
+@pytest.mark.parametrize("family", ["roberta", "xlm-roberta"])
+def test_a_classifier_may_have_a_pooler_that_it_does_not_use(tmp_path: Path, family: str) -> None:
+    from safetensors.torch import load_file, save_file
+
+    model = build(family, "ForSequenceClassification", seed=48)
+    model.save_pretrained(tmp_path)
+    tensors = load_file(tmp_path / "model.safetensors")
+    width = model.config.hidden_size
+    tensors["roberta.pooler.dense.weight"] = torch.ones(width, width)
+    tensors["roberta.pooler.dense.bias"] = torch.ones(width)
+    save_file(tensors, tmp_path / "model.safetensors", {"format": "pt"})
+    data = draw(49, "right", family, model.config.pad_token_id)
+    wanted = reference(model, data, family)
+    assert error(load_encoder(open_encoder(tmp_path)), wanted, data) <= TOLERANCE
+
+
+def test_a_distilbert_as_published_opens(tmp_path: Path) -> None:
+    model = build("distilbert", "ForSequenceClassification", seed=50)
+    model.save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text()) | {"tie_weights_": True}
+    (tmp_path / "config.json").write_text(json.dumps(settings))
+    assert open_encoder(tmp_path).config.head == "classify"
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [

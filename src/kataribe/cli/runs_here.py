@@ -76,6 +76,7 @@ class RunsHere:
 
     def begin(self, owner: str, wanted: NewRun) -> Training:
         """See `TrainingSource`."""
+        self._check_known(wanted)
         asked = _asked(wanted)
         folder = begin(
             self._workspace,
@@ -86,6 +87,21 @@ class RunsHere:
             owner=owner,
         )
         return Training(folder.id, wanted.name, _command(folder.id))
+
+    def _check_known(self, wanted: NewRun) -> None:
+        """Over HTTP only what the form offers: a path could name any file of this machine."""
+        choices = self.choices()
+        known = choices.chats if wanted.objective == "instruct" else choices.corpora
+        for field, name, names in (
+            ("corpus", wanted.corpus, known),
+            ("tokenizer", wanted.tokenizer, choices.tokenizers),
+            ("model", wanted.model, choices.models),
+        ):
+            if name is not None and name not in names:
+                there = ", ".join(names) or "none"
+                raise InputError(
+                    f"There is no {field} {name!r} here; there is {there}.", param=field
+                )
 
     def resuming(self, owner: str, run: str) -> Training:
         """See `TrainingSource`."""

@@ -31,6 +31,7 @@ from kataribe.store.jobs import NewJob
 
 if TYPE_CHECKING:
     from kataribe.serve.training_source import Training, TrainingSource
+    from kataribe.store.jobs import Job
 
 KIND = "training"
 """The kind of job that trains."""
@@ -142,11 +143,11 @@ def _add_acts(router: APIRouter, desk: Desk) -> None:
         owner = owner_of(http.scope)
         source, jobs = _source(desk), await _jobs(desk, owner)
         if (job := jobs.get(run)) is not None:
-            await asyncio.to_thread(workers_of(desk).ask, owner, job, "pause")
+            await asyncio.to_thread(workers_of(desk).ask, owner, job.id, "pause")
         else:  # begun by the command
             await asyncio.to_thread(source.stop, owner, run)
         detail = await asyncio.to_thread(source.run, owner, run)
-        return _with_job(detail.run, jobs)
+        return _with_job(detail.run, await _jobs(desk, owner))
 
     @router.post(
         "/{run}/resume",
@@ -160,7 +161,7 @@ def _add_acts(router: APIRouter, desk: Desk) -> None:
         await read_body(http, Empty)
         owner = owner_of(http.scope)
         if (job := (await _jobs(desk, owner)).get(run)) is not None:
-            return shown(await asyncio.to_thread(workers_of(desk).ask, owner, job, "run"))
+            return shown(await asyncio.to_thread(workers_of(desk).ask, owner, job.id, "run"))
         return await _add(desk, owner, await asyncio.to_thread(_source(desk).resuming, owner, run))
 
     @router.delete(
@@ -173,7 +174,9 @@ def _add_acts(router: APIRouter, desk: Desk) -> None:
     async def remove(http: HTTPRequest, run: _Run) -> Removed:
         owner = owner_of(http.scope)
         if (job := (await _jobs(desk, owner)).get(run)) is not None:
-            await asyncio.to_thread(workers_of(desk).ask, owner, job, "cancel")
+            # The pool takes the folder away; nothing else may do so at the same time.
+            await asyncio.to_thread(workers_of(desk).ask, owner, job.id, "cancel")
+            return Removed(name=run, freed=0)
         return Removed(name=run, freed=await asyncio.to_thread(_source(desk).remove, owner, run))
 
 
@@ -183,17 +186,22 @@ async def _add(desk: Desk, owner: str, training: Training) -> JobShown:
     return shown(await asyncio.to_thread(workers_of(desk).add, owner, wanted))
 
 
-async def _jobs(desk: Desk, owner: str) -> dict[str, str]:
-    """The person's open training jobs: run -> job. None where no jobs are done."""
+async def _jobs(desk: Desk, owner: str) -> dict[str, Job]:
+    """The person's open training jobs, by their runs. None where no jobs are done."""
     jobs = rooms_of(desk).jobs
     if jobs is None:
         return {}
     found = await asyncio.to_thread(jobs.list, owner, active=True)
-    return {job.params["run"]: job.id for job in found if job.kind == KIND}
+    return {job.params["run"]: job for job in found if job.kind == KIND}
 
 
-def _with_job(run: Run, jobs: dict[str, str]) -> Run:
-    return run.model_copy(update={"job": jobs.get(run.id)})
+def _with_job(run: Run, jobs: dict[str, Job]) -> Run:
+    """A run with its job; one that waits for nothing, or for a job that is paused, is stopped."""
+    job = jobs.get(run.id)
+    update: dict[str, object] = {"job": None if job is None else job.id}
+    if run.state == "waiting" and (job is None or job.state == "paused"):
+        update["state"] = "stopped"
+    return run.model_copy(update=update)
 
 
 def _source(desk: Desk) -> TrainingSource:

@@ -52,3 +52,10 @@ export function bits(language: Language, value: number): string {
 export function short(language: Language, value: number): string {
   return format(language, { maximumSignificantDigits: 3 }).format(value);
 }
+
+/** A share in percent, cut to one decimal: what is not all is never said to be. */
+export function percentCut(language: Language, share: number): string {
+  return format(language, { style: "percent", maximumFractionDigits: 1 }).format(
+    Math.floor(share * 1000) / 1000,
+  );
+}

@@ -1,5 +1,5 @@
 import { useLanguage, useText } from "../i18n";
-import { bytes, count, decimal, percent } from "../i18n/format";
+import { bytes, count, decimal, percent, percentCut } from "../i18n/format";
 import { groupsOf, type Comparison, type Fertility, type Measured } from "./comparison";
 import { PieceFlow } from "./PieceFlow";
 
@@ -60,7 +60,7 @@ function Numbers({ rows }: { rows: readonly Measured[] }) {
               </th>
               <td>{count(language, row.pieces)}</td>
               <td>{decimal(language, row.bytes_per_token, 2)}</td>
-              <td>{percent(language, row.round_trip)}</td>
+              <td>{percentCut(language, row.round_trip)}</td>
               <td>{percent(language, row.used)}</td>
               <td>{words.perSecond(decimal(language, row.encode_mb_per_second))}</td>
             </tr>

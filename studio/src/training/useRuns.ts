@@ -134,6 +134,7 @@ export function useRunActs(run: Run, onRemoved: () => void) {
   const resume = useMutation({
     mutationFn: () => resumeRun({ key }, run.id),
     networkMode: "always",
+    onMutate: () => stop.reset(), // it said that the run ends
     onSuccess: take,
     onSettled: after,
   });

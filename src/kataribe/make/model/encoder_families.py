@@ -96,7 +96,7 @@ _NEUTRAL = frozenset({
     "id2label", "max_length", "min_length", "do_sample", "early_stopping", "num_beams",
     "num_beam_groups", "diversity_penalty", "temperature", "top_k", "top_p", "typical_p",
     "repetition_penalty", "length_penalty", "no_repeat_ngram_size", "encoder_no_repeat_ngram_size",
-    "num_return_sequences", "model_max_length", "use_bfloat16", "embedding_size",
+    "num_return_sequences", "model_max_length", "use_bfloat16", "embedding_size", "tie_weights_",
 })  # fmt: skip
 """Settings of training, of generation and of the writing program: no vector depends on them."""
 _NEUTRAL_PREFIXES = ("_", "transformers", "onnx", "torch", "sbert")

@@ -59,8 +59,7 @@ def _stored(folder: Path, config: EncoderConfig) -> dict[str, StoredTensor]:
     prefix = BACKBONE[config.family]
     stored: dict[str, StoredTensor] = {}
     for name, tensor in found.items():
-        left = config.head in ("masked", "tag") and _LEFT_BY_TRAINING.fullmatch(name)
-        if _BUFFERS.fullmatch(name) or left:
+        if _BUFFERS.fullmatch(name) or _is_left(name, config):
             continue
         ours = name
         old = _OLD_NORM.fullmatch(name)
@@ -74,6 +73,13 @@ def _stored(folder: Path, config: EncoderConfig) -> dict[str, StoredTensor]:
             raise FormatError(f"{folder.name} has {ours!r} twice, once as {name!r}.")
         stored[ours] = plain_tensor(folder, name, tensor)
     return stored
+
+
+def _is_left(name: str, config: EncoderConfig) -> bool:
+    """A tensor that this head has no use for, of a model that had another head before."""
+    if config.head == "classify" and config.family in ("roberta", "xlm-roberta"):
+        return ".pooler." in f".{name}"  # their classifiers read the first vector themselves
+    return config.head in ("masked", "tag") and bool(_LEFT_BY_TRAINING.fullmatch(name))
 
 
 def _without_doubles(

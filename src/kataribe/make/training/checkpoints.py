@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -12,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
 import torch
 from torch import Tensor, nn
 
@@ -120,6 +122,10 @@ def fill(model: nn.Module, weights: Mapping[str, Tensor]) -> None:
             parameter.copy_(value)
 
 
+_LEFT = re.compile(r"\.(?P<name>.+?)(?:\.(?P<pid>\d+)-[0-9a-f]{8}\.part|\.gone)")
+_STEP = re.compile(r"^step-\d+$")
+
+
 def prune(run: RunFolder, keep: int, best_step: int | None) -> None:
     """Removes all checkpoints but the last `keep` and the best."""
     for step, path in run.checkpoints()[:-keep]:
@@ -160,10 +166,23 @@ def whole_folder(target: Path) -> Iterator[Path]:
 
 
 def _sweep(target: Path) -> None:
-    """Removes what a process left that was killed while it wrote this folder."""
-    for left in target.parent.glob(f".{target.name.rpartition('-')[0]}*"):
-        if left.name.endswith((".part", ".gone")):
+    """Removes what a process left that was killed while it wrote this folder, or its kin.
+
+    Others work beside it in folders of their own: those of living processes and of other names
+    stay.
+    """
+    for left in target.parent.glob(".*"):
+        found = _LEFT.fullmatch(left.name)
+        if found is None or _kin(found["name"]) != _kin(target.name):
+            continue
+        pid = found["pid"]
+        if pid is None or not psutil.pid_exists(int(pid)):
             shutil.rmtree(left, ignore_errors=True)
+
+
+def _kin(name: str) -> str:
+    """Checkpoints of a run are of one kin, whatever their step."""
+    return _STEP.sub("step-", name)
 
 
 def _array(value: Tensor) -> Any:

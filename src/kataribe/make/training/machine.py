@@ -58,8 +58,6 @@ def compiler() -> str | None:
 
 def bfloat16_is_faster() -> bool:
     """Whether products of matrices are: measured, for processors differ (some milliseconds)."""
-    if torch.cuda.is_available():
-        return bool(torch.cuda.is_bf16_supported())
     seconds = {}
     for dtype in (torch.float32, torch.bfloat16):
         one = torch.ones(512, 512, dtype=dtype)

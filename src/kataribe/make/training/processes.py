@@ -1,11 +1,12 @@
 """Several processes that train one model (`torchrun`), and one that is alone.
 
-Communication runs over gloo on processors and NCCL on graphics cards.
+Training runs on processors, and communication over gloo; graphics cards are not used yet.
 """
 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import os
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
@@ -19,6 +20,9 @@ from kataribe.make.training.config import Parallel
 from kataribe.make.training.trainee import Trainee, blocks
 
 T = TypeVar("T")
+
+PATIENCE = dt.timedelta(hours=6)
+"""So long the others wait while the first reads a corpus as tokens and measures the machine."""
 
 
 def rank() -> int:
@@ -37,7 +41,7 @@ def joined() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or distributed.is_initialized():
         yield
         return
-    distributed.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+    distributed.init_process_group("gloo", timeout=PATIENCE)
     try:
         yield
     finally:

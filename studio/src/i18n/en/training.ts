@@ -113,7 +113,7 @@ export const training = {
       },
       begin: "Begin training",
       beginning: "Asking the server",
-      needs: "A name, data and a length are needed.",
+      needs: "Every field is needed.",
     },
   },
 };

@@ -9,7 +9,7 @@ export const training: Pick<Catalogue, "training"> = {
     unavailable: "このサーバーではモデルを学習できません。「kataribe up」で起動してください。",
     none: "学習の実行はまだありません",
     noneWhy:
-      "文章とトークナイザー、かけてよい時間（分）を選んでください。残りの設定はこの環境に合わせて決まり、始める前に見込みを示します。",
+      "文章とトークナイザー、かけてよい時間（分）を選んでください。残りの設定はこの環境に合わせて決まり、学習の前に見込みを示します。",
     all: "すべての実行",
     missing: "その実行はありません",
     missingWhy: "削除されたか、アドレスが間違っています。",
@@ -36,7 +36,7 @@ export const training: Pick<Catalogue, "training"> = {
     states: {
       waiting: "順番待ち",
       running: "学習中",
-      stopped: "停止",
+      stopped: "停止済み",
       failed: "失敗",
       done: "完了",
     },
@@ -117,7 +117,7 @@ export const training: Pick<Catalogue, "training"> = {
       },
       begin: "学習を始める",
       beginning: "サーバーに頼んでいます",
-      needs: "名前、データ、長さが必要です。",
+      needs: "すべての欄を埋めてください。",
     },
   },
 };

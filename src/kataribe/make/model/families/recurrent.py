@@ -68,7 +68,8 @@ def _shared(fields: Fields) -> tuple[dict[str, Any], int]:
     fields.pass_over(_OLDER)
     fields.expect("rms_norm", [True])
     fields.pass_over(("fused_add_norm",))
-    fields.expect("norm_before_gate", [False])
+    # Published files say true and false; `transformers` gates first whatever they say.
+    fields.pass_over(("norm_before_gate",))
     fields.table("ssm_cfg").finish(("layer",))
     hidden, layers = fields.integer("hidden_size"), read_layers(fields, "num_hidden_layers")
     values = {
