@@ -27,15 +27,13 @@ tiny)
     ;;
 five)
     sources="stdlib debian:manpages-ja" read="--megabytes 12 --language ja,en,code"
-    pieces=4096 asked=100 words=64
-    questions="--most 4000"
+    pieces=4096 asked=100 words=64 questions="--most 4000"
     pretrain="--minutes 2 --context 256"
     instruct="--epochs 2 --batch-tokens 8192 --too-long drop"
     ;;
 full)
     sources="stdlib $japanese" read="--megabytes 60 --language ja,en,code"
-    pieces=16384 asked=300 words=64
-    questions="--most 20000"
+    pieces=16384 asked=300 words=64 questions="--most 20000"
     pretrain="--minutes 35 --context 512"
     instruct="--epochs 3 --too-long drop"
     ;;
