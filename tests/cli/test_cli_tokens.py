@@ -119,6 +119,25 @@ def test_a_batch_for_pre_training_is_shown(cli, corpus, words):
     assert [cell["id"] for cell in found["sides"]["batch"][0]] == [int(row[1]) for row in rows[:16]]
 
 
+@pytest.mark.parametrize(
+    ("objective", "row"),
+    [
+        ("chat", {"messages": [{"role": r, "content": r[0]} for r in ("user", "assistant")]}),
+        ("classify", {"text": "good", "label": "fine"}),
+        ("tag", {"words": ["a", "b"], "tags": ["X", "O"]}),
+        ("embed", {"query": "q", "passage": "p"}),
+    ],
+)
+def test_folders_show_what_they_train_on(cli, corpus, words, tmp_path, objective, row):
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "train.jsonl").write_text(json.dumps(row), "utf-8")
+    (tmp_path / "own" / "valid.jsonl").write_text("not read", "utf-8")
+    asked = ("--tokenizer", "bpe", "--objective", objective, "--rows", "1", "--json")
+    done = cli("dataset", "show", str(tmp_path / "own"), *asked)
+    assert done.code == 0, done.err
+    assert done.out == cli("dataset", "show", str(tmp_path / "own" / "train.jsonl"), *asked).out
+
+
 def test_batches_of_other_objectives_are_shown(cli, corpus, words, tmp_path):
     data = {
         "chat": {"messages": [{"role": r, "content": r[0]} for r in ("user", "assistant")]},

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gzip
 import itertools
 import json
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import tracemalloc
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +17,7 @@ import pytest
 import zstandard
 
 from kataribe.base.errors import ChecksumError, FormatError, InputError, NotFoundError, StorageError
-from kataribe.make.tokens import token_writer
+from kataribe.make.tokens import corpus_files, token_writer
 from kataribe.make.tokens.corpus_files import CorpusFiles
 from kataribe.make.tokens.document_marks import document_marks
 from kataribe.make.tokens.kinds import KINDS, Kind
@@ -126,6 +128,63 @@ def test_bad_corpora_leave_nothing_behind(
     place.mkdir(exist_ok=True)
     with pytest.raises(NotFoundError, match=r"no train\.jsonl"):
         make_token_data(place, trained.tokenizer("bpe"), place)
+
+
+def test_validation_texts_that_are_trained_on_are_refused(corpus: Path, tmp_path: Path) -> None:
+    with (corpus / "train.jsonl").open("a", encoding="utf-8") as file:
+        for text in _texts(corpus, "valid")[:3]:
+            file.write(json.dumps({"text": f"  {text.upper().lower()}\n"}) + "\n")
+    place = tmp_path / "datasets"
+    with pytest.raises(
+        InputError, match=r"^3 of the \d+ .* of valid.jsonl stand in train.jsonl"
+    ) as it:
+        make_token_data(corpus, trained.tokenizer("bpe"), place)
+    assert it.value.code == "validation_overlaps"
+    assert " ".join(_texts(corpus, "valid")[0].lower().split())[:20] in str(it.value).lower()
+    assert [each for each in place.iterdir() if each.is_dir()] == []
+
+
+def test_plain_text_is_read_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(corpus_files, "PIECE", 1000)
+    monkeypatch.setattr(corpus_files, "_BLOCK", 700)
+    paragraphs = [f"Paragraph {number}: {'言葉 and words. ' * 8}" for number in range(40)]
+    paragraphs[20] = "x" * 2500
+    text = "\n\n".join(paragraphs)
+    path = tmp_path / "a.txt"
+    path.write_bytes(b"\xef\xbb\xbf" + text.replace("\n", "\r\n").encode())
+    told: list[tuple[int, int]] = []
+    found = list(corpus_files.read_texts(path, lambda *each: told.append(each)))
+    assert "".join(found) == text
+    assert max(map(len, found)) <= 1000
+    assert sum(each.endswith("\n\n") for each in found) > 5
+    assert told[-1] == (path.stat().st_size, path.stat().st_size)
+
+
+def test_plain_text_takes_the_memory_of_a_piece(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    line = "A line of a long text that is read again and again.\n"
+    path.write_text(line * 400_000)  # 21 MB
+    tracemalloc.start()
+    size = sum(map(len, corpus_files.read_texts(path)))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert size == len(line) * 400_000
+    assert most < 8 << 20
+
+
+@pytest.mark.parametrize("frames", [1, 2])
+@pytest.mark.parametrize(("ending", "pack"), [("gz", gzip.compress), ("zst", zstandard.compress)])
+def test_packed_lines_are_read_to_their_end(
+    tmp_path: Path, ending: str, pack: Callable[[bytes], bytes], frames: int
+) -> None:
+    path = tmp_path / f"a.jsonl.{ending}"
+    path.write_bytes(pack(b'{"text": "one"}\n{"text": "two"}\n') * frames)
+    assert list(corpus_files.read_texts(path)) == ["one", "two"] * frames
+    assert CorpusFiles.find(path).splits == {"train": path}
+    whole = path.read_bytes()
+    path.write_bytes(whole[:4] + b"damaged" + whole[11:])
+    with pytest.raises(FormatError, match=r"no whole (gzip|Zstandard) file"):
+        list(corpus_files.read_texts(path))
 
 
 def test_a_full_disk_leaves_nothing_behind(

@@ -20,9 +20,10 @@ def choose_validation(
     """For each document, whether it is for validation; all arrays are `(documents,)`.
 
     A group (`groups` names its first document: near duplicates, and pieces of one text) goes to
-    one side as a whole: to validation when its first document's key is in the lowest `valid_share` of all numbers, lowest first until
-    `valid_bytes` are full. Adding documents to a corpus moves none of the others to training
-    unless the limit in bytes is reached. Raises `InputError` when there are not two groups.
+    one side as a whole: to validation when its first document's key is in the lowest
+    `valid_share` of all numbers, lowest first until `valid_bytes` are full. Adding documents to a
+    corpus moves none of the others to training unless the limit in bytes is reached. Raises
+    `InputError` when there are not two groups.
     """
     firsts = np.unique(groups[kept])
     if len(firsts) < 2:

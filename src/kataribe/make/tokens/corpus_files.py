@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
 import json
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +19,10 @@ from kataribe.base.errors import FormatError, InputError, NotFoundError
 from kataribe.files.atomic import storage_error
 from kataribe.files.checksum import sha256_file
 
-KINDS = (".jsonl", ".jsonl.zst", ".txt")
+KINDS = (".jsonl", ".jsonl.zst", ".jsonl.gz", ".txt")
+PIECE = 500_000
+"""Most characters of a document that is read from plain text, as where corpora are made."""
+_BLOCK = 1 << 20  # characters
 Progress = Callable[[int, int], None]
 
 
@@ -69,7 +74,7 @@ class CorpusFiles:
 
 
 def read_rows(path: Path, progress: Progress | None = None) -> Iterator[dict[str, Any]]:
-    """The objects of a file of JSON lines (also compressed, `.zst`), one at a time.
+    """The objects of a file of JSON lines (also compressed, `.zst` or `.gz`), one at a time.
 
     `progress` is told bytes of the file read and in all, now and then.
 
@@ -91,8 +96,9 @@ def read_rows(path: Path, progress: Progress | None = None) -> Iterator[dict[str
 
 
 def read_texts(path: Path, progress: Progress | None = None) -> Iterator[str]:
-    """The texts of a corpus' file: the field `text` of JSON lines, or all of a `.txt`.
+    """The texts of a corpus' file: the field `text` of JSON lines, or a `.txt` in pieces.
 
+    A piece has at most 500,000 characters and ends after an empty line or a line where it can.
     Raises what `read_rows` raises, and `FormatError` for a line without a text.
     """
     for text, _ in read_texts_with_language(path, progress):
@@ -104,15 +110,8 @@ def read_texts_with_language(
 ) -> Iterator[tuple[str, str]]:
     """The texts, and the language that each is said to be in (empty where nothing is said)."""
     if path.name.endswith(".txt"):
-        try:
-            yield path.read_text("utf-8"), ""
-        except UnicodeDecodeError as error:
-            raise FormatError(
-                f"{path} is not UTF-8: {error}. Make a corpus out of it (kataribe corpus make), "
-                "which finds out the encoding."
-            ) from error
-        except OSError as error:
-            raise storage_error(f"{path} cannot be read", error) from error
+        for piece in _pieces(_blocks(path, progress)):
+            yield piece, ""
         return
     for number, row in enumerate(read_rows(path, progress), start=1):
         text = row.get("text")
@@ -129,6 +128,42 @@ def read_texts_with_language(
 _TOLD_EVERY = 256  # lines
 
 
+def _blocks(path: Path, progress: Progress | None) -> Iterator[str]:
+    """A plain text, decoded block by block; every line ends with LF."""
+    try:
+        with path.open(encoding="utf-8-sig") as file:
+            total = path.stat().st_size
+            while block := file.read(_BLOCK):
+                yield block
+                if progress is not None:
+                    progress(min(file.buffer.tell(), total), total)
+            if progress is not None:
+                progress(total, total)
+    except UnicodeDecodeError as error:
+        raise FormatError(
+            f"{path} is not UTF-8: {error}. Make a corpus out of it (kataribe corpus make), "
+            "which finds out the encoding."
+        ) from error
+    except FileNotFoundError:
+        raise NotFoundError(f"{path} does not exist.") from None
+    except OSError as error:
+        raise storage_error(f"{path} cannot be read", error) from error
+
+
+def _pieces(blocks: Iterable[str]) -> Iterator[str]:
+    """The blocks' text, cut where paragraphs end."""
+    kept = ""
+    for block in blocks:
+        kept += block
+        while len(kept) > PIECE:
+            ends = (kept.rfind(mark, PIECE // 2, PIECE) + len(mark) for mark in ("\n\n", "\n"))
+            end = next((each for each in ends if each > PIECE // 2), PIECE)
+            yield kept[:end]
+            kept = kept[end:]
+    if kept:
+        yield kept
+
+
 def _lines(path: Path, progress: Progress | None) -> Iterator[tuple[int, bytes]]:
     try:
         with ExitStack() as stack:
@@ -136,8 +171,11 @@ def _lines(path: Path, progress: Progress | None) -> Iterator[tuple[int, bytes]]
             total = path.stat().st_size
             lines: BinaryIO | io.BufferedReader = file
             if path.suffix == ".zst":
-                opened = zstandard.ZstdDecompressor().stream_reader(file)
+                opened = zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True)
                 lines = stack.enter_context(io.BufferedReader(opened, 1 << 20))
+            elif path.suffix == ".gz":
+                unzipped = stack.enter_context(gzip.GzipFile(fileobj=file))
+                lines = stack.enter_context(io.BufferedReader(unzipped, 1 << 20))
             for number, line in enumerate(lines, start=1):
                 if line.strip():
                     yield number, line
@@ -147,6 +185,8 @@ def _lines(path: Path, progress: Progress | None) -> Iterator[tuple[int, bytes]]
                 progress(total, total)
     except FileNotFoundError:
         raise NotFoundError(f"{path} does not exist.") from None
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise FormatError(f"{path} is no whole gzip file: {error}.") from error
     except OSError as error:
         raise storage_error(f"{path} cannot be read", error) from error
     except zstandard.ZstdError as error:

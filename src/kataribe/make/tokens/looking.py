@@ -10,7 +10,7 @@ from typing import Literal, get_args
 from kataribe.base.errors import InputError
 from kataribe.make.tokens.batches import IGNORED, Batch, Batches, PairBatch, Rows
 from kataribe.make.tokens.chat_data import TooLong, chat_examples, read_conversations
-from kataribe.make.tokens.corpus_files import Progress
+from kataribe.make.tokens.corpus_files import CorpusFiles, Progress
 from kataribe.make.tokens.labelled import (
     LabelledText,
     PairRows,
@@ -166,7 +166,7 @@ def cells(
 def _rows(
     question: BatchQuestion, tokenizer: Tokenizer, told: Progress | None
 ) -> tuple[Rows[Batch] | Rows[PairBatch], list[str] | None]:
-    path, length = question.data, question.length
+    path, length = _file(question), question.length
     if question.objective == "chat":
         found = read_conversations(path, told)
         examples, _ = chat_examples(found, tokenizer, length, too_long=question.too_long)
@@ -183,11 +183,18 @@ def _rows(
     return StreamRows(data, "train", length), None
 
 
+def _file(question: BatchQuestion) -> Path:
+    """What is read: token data are made of whole folders, all else is what a folder trains on."""
+    if question.objective in ("pretrain", "masked", "denoise") or not question.data.is_dir():
+        return question.data
+    return CorpusFiles.find(question.data).splits["train"]
+
+
 def _labelled(
     question: BatchQuestion, tokenizer: Tokenizer, told: Progress | None
 ) -> tuple[Rows[Batch], list[str]]:
     read: Callable[..., object] = read_classes if question.objective == "classify" else read_tags
-    examples: list[LabelledText] = list(read(question.data, told))  # type: ignore[call-overload]
+    examples: list[LabelledText] = list(read(_file(question), told))  # type: ignore[call-overload]
     if question.objective == "classify":
         labels = class_labels(examples)
         return (

@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from kataribe.base.errors import InputError, NotFoundError
 from kataribe.files.atomic import storage_error, sync_folder, write_atomic
+from kataribe.make.tokens.apart import Apart
 from kataribe.make.tokens.corpus_files import CorpusFiles, Progress, read_texts
 from kataribe.make.tokens.document_marks import DocumentMarks, document_marks
 from kataribe.make.tokens.fingerprint import tokenizer_sha256
@@ -51,7 +52,8 @@ def make_token_data(
         progress: Told bytes of the corpus' files read, and in all.
 
     Raises:
-        InputError: The corpus has no text; the tokenizer no token that ends one.
+        InputError: The corpus has no text, or texts for training and for validation at once; the
+            tokenizer has no token that ends one.
         FormatError: The corpus' file is damaged (as are token data that lie there already).
         StorageError: The disk is full or cannot be written; nothing half-made remains.
     """
@@ -99,14 +101,16 @@ def _write(
     meta = DataMeta(sums[1], sums[0], files.name, tokenizer.vocab_size, marks, {})
     splits: dict[str, SplitMeta] = {}
     before = 0
-    for split, path in files.splits.items():
+    apart = Apart(files.splits.get("valid", folder).name, files.splits["train"].name)
+    watch = {"valid": apart.valid, "train": apart.train}
+    for split, path in sorted(files.splits.items(), reverse=True):  # valid first, as Apart needs it
 
         def told(done: int, _: int, before: int = before) -> None:
             if progress is not None:
                 progress(before + done, sum(sizes.values()))
 
         with _SplitWriter(folder, split, meta) as writer:
-            for texts, ids in encoded(read_texts(path, told), tokenizer):
+            for texts, ids in encoded(watch[split](read_texts(path, told)), tokenizer):
                 writer.add(texts, ids)
             splits[split] = writer.finish()
         before += sizes[split]
@@ -115,6 +119,7 @@ def _write(
             f"The corpus {files.name} has no text for training: of "
             f"{splits['train'].empty} documents none has any. Make it from more sources."
         )
+    splits = dict(sorted(splits.items()))
     whole = DataMeta(sums[1], sums[0], files.name, tokenizer.vocab_size, marks, splits)
     write_atomic(folder / META, whole.to_json())
 

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from kataribe.base.errors import InputError
-from kataribe.base.messages import TextPart, text_message
+from kataribe.base.messages import Message, TextPart, text_message
 from kataribe.base.workspace import Workspace
 from kataribe.make.model.checkpoint import open_checkpoint
 from kataribe.make.model.config import ModelConfig
 from kataribe.make.model.counting import parameter_count
+from kataribe.make.tokens.apart import check_apart, hold_out
 from kataribe.make.tokens.chat_data import Conversation, chat_examples, read_conversations
 from kataribe.make.tokens.fingerprint import tokenizer_sha256
 from kataribe.make.tokens.load import load_tokenizer
@@ -39,6 +40,7 @@ from kataribe.make.training.record import Words
 from kataribe.make.training.rows_objective import RowsData, RowsObjective
 from kataribe.make.training.sampling import Prompt
 from kataribe.make.training.session import Setup
+from kataribe.make.training.short_plans import train_and_valid
 
 RATE = 1e-3
 """Largest learning rate, a sixth of what pre-training takes at this width: the weights are good
@@ -146,19 +148,23 @@ def _rows(
 
 
 def _conversations(path: Path, share: float) -> tuple[list[Conversation], list[Conversation]]:
-    """To learn from, and held out: every so many, so that it is the same each time."""
-    if path.is_dir():
-        valid = path / "valid.jsonl"
-        train = list(read_conversations(path / "train.jsonl"))
-        if valid.is_file():
-            return train, list(read_conversations(valid))
-    else:
-        train = list(read_conversations(path))
-    every = round(1 / share) if share else 0
-    if not every or len(train) < every:
-        return train, []
-    held = train[every - 1 :: every]
-    return [each for at, each in enumerate(train, 1) if at % every], held
+    """To learn from, and held out: by hash, or a file of its own that shares nothing."""
+    file, apart = train_and_valid(path)
+    train = list(read_conversations(file))
+    if apart is None:
+        return hold_out(train, share, _said)
+    valid = list(read_conversations(apart))
+    check_apart(map(_said, train), map(_said, valid), str(file), str(apart))
+    return train, valid
+
+
+def _said(conversation: Conversation) -> str:
+    """Everything that is said in a conversation."""
+    return "\n".join(_plain(message) for message in conversation.messages)
+
+
+def _plain(message: Message) -> str:
+    return "".join(part.text for part in message.parts if isinstance(part, TextPart))
 
 
 def _words(tokenizer: Tokenizer, folder: Path, loop: LoopConfig, about: Mapping[str, Any]) -> Words:
@@ -174,4 +180,4 @@ def _questions(about: Mapping[str, Any]) -> Iterator[str]:
     train, valid = _conversations(Path(about["chats"]), about["held_out"])
     for conversation in (valid or train)[:3]:
         first = next(each for each in conversation.messages if each.role == "user")
-        yield "".join(part.text for part in first.parts if isinstance(part, TextPart))
+        yield _plain(first)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeVar, cast
 
 import torch
 
@@ -15,9 +15,11 @@ from kataribe.make.model.checkpoint import open_any
 from kataribe.make.model.encoder import Encoder
 from kataribe.make.model.encoder_config import EncoderConfig
 from kataribe.make.model.encoder_shapes import encoder_shapes
+from kataribe.make.tokens.apart import check_apart, hold_out
 from kataribe.make.tokens.batches import Rows
 from kataribe.make.tokens.chat_data import TooLong
 from kataribe.make.tokens.labelled import (
+    LabelledText,
     PairRows,
     class_labels,
     class_rows,
@@ -43,13 +45,13 @@ from kataribe.make.training.session import Setup
 from kataribe.make.training.short_plans import (
     ENCODER_RATE,
     InOrder,
-    held_apart,
     parts_of_plan,
     short_loop,
     train_and_valid,
 )
 
 Kind = Literal["classify", "tag", "embed"]
+T = TypeVar("T")
 Planner = Callable[[Any, Overrides, Workspace, Say], dict[str, Any]]
 
 
@@ -158,19 +160,43 @@ def _rows(
     path, apart = train_and_valid(Path(about["examples"]))
     length, too_long = about["context"], cast("TooLong", about["too_long"])
     if kind == "embed":
-        pairs, held = held_apart(list(read_pairs(path)), 0.0 if apart else about["held_out"])
-        held = list(read_pairs(apart)) if apart else held
+        pairs, held = _parts(path, apart, about["held_out"], read_pairs, "\n".join)
 
         def paired(some: list[tuple[str, str]]) -> Rows[Any]:
             return PairRows(some, tokenizer, length, too_long=too_long)
 
         return paired(pairs), paired(held) if held else None, []
     read = read_classes if kind == "classify" else read_tags
-    texts, others = held_apart(list(read(path)), 0.0 if apart else about["held_out"])
-    others = list(read(apart)) if apart else others
+    texts, others = _parts(path, apart, about["held_out"], read, _text_of, _labels_of)
     named = about["labels"] or None
     labels = class_labels(texts, named) if kind == "classify" else tag_labels(texts, named)
     rows = class_rows if kind == "classify" else tag_rows
     learned = rows(texts, labels, tokenizer, length, too_long=too_long)
     judged = rows(others, labels, tokenizer, length, too_long=too_long) if others else None
     return learned, judged, list(labels)
+
+
+def _parts(
+    path: Path,
+    apart: Path | None,
+    share: float,
+    read: Callable[[Path], Iterable[T]],
+    text: Callable[[T], str],
+    labels: Callable[[T], Iterable[str]] = lambda _: (),
+) -> tuple[list[T], list[T]]:
+    """To learn from, and held out: by hash, or a file of its own that shares nothing."""
+    examples = list(read(path))
+    if apart is None:
+        return hold_out(examples, share, text, labels)
+    others = list(read(apart))
+    check_apart(map(text, examples), map(text, others), str(path), str(apart))
+    return examples, others
+
+
+def _text_of(example: LabelledText) -> str:
+    return example.text
+
+
+def _labels_of(example: LabelledText) -> Iterable[str]:
+    """Its label, or the types of its spans, which are the tags themselves where spans are words."""
+    return [kind for _, _, kind in example.spans] or [example.label]
