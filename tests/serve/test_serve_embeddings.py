@@ -15,8 +15,10 @@ import pytest
 
 from kataribe.base.encoders import Classifier, Embedder, Embedding, Label
 from kataribe.base.errors import TextLengthError, UnsupportedError
+from kataribe.make.tokens.encoder_texts import open_encoder_texts
 from kataribe.run.providers import ScriptedLM
 from kataribe.serve.models import ModelInfo
+from tests.make.tokens import trained
 from tests.serve.conftest import Source, inside, live_server
 
 
@@ -28,6 +30,7 @@ class Encoders(Source):
     asked: list[Any] = field(default_factory=list)
     wait: asyncio.Event | None = None
     cancelled: int = 0
+    reads: Any = None
 
     def names(self) -> Sequence[ModelInfo]:
         mine = [ModelInfo(name, 0, "t", loaded=True, context_length=8) for name in ("e", "c", "t")]
@@ -37,13 +40,20 @@ class Encoders(Source):
     async def embedder(self, name: str) -> AsyncIterator[Embedder]:
         if name != "e":
             raise UnsupportedError(f"{name} makes no vectors.", param="model")
-        yield Scripted(self)
+        yield _reading(Scripted(self), "embed", self.reads)
 
     @asynccontextmanager
     async def classifier(self, name: str) -> AsyncIterator[Classifier]:
         if name == "e":
             raise UnsupportedError("e gives no labels.", param="model")
-        yield Labels(name == "t")
+        yield _reading(Labels(name == "t"), "classify", self.reads)
+
+
+def _reading(encoder: Any, method: str, reads: Any) -> Any:
+    """The encoder, with `reads` in place of its method where there is one."""
+    if reads is not None:
+        setattr(encoder, method, reads)
+    return encoder
 
 
 @dataclass
@@ -222,3 +232,18 @@ async def test_a_client_that_leaves_stops_the_work() -> None:
             await asyncio.sleep(0.01)
     assert source.cancelled == 1
     del reader
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/v1/classify"])
+async def test_a_text_of_no_tokens_is_a_bad_request(path: str) -> None:
+    """Read by a real tokenizer which puts nothing around a text."""
+    texts = open_encoder_texts(trained.folder("bpe"), limit=9, vocab_size=trained.SIZE)
+
+    async def read(words: Sequence[Any], kind: Any = None) -> Any:
+        return texts.ids(words) if path == "/v1/embeddings" else texts.spans(words)
+
+    source = Encoders(reads=read)
+    answer = await post(source, path, model="e" if "emb" in path else "c", input=["a", ""])
+    assert answer.status_code == 400, answer.text
+    assert answer.json()["error"]["param"] == "input"
+    assert "Input 2 has no tokens" in answer.json()["error"]["message"]

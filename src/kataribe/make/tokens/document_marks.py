@@ -44,8 +44,12 @@ def document_marks(tokenizer: Tokenizer) -> DocumentMarks:
 
 
 def _is_shared(tokenizer: Tokenizer) -> bool:
-    """GPT-2's family: chat models of it may name the beginning of a turn as their BOS."""
-    return tokenizer.special_id("<|endoftext|>") is not None and not tokenizer.add_bos
+    """GPT-2's family: chat models of it may name the beginning of a turn as their BOS.
+
+    One that puts the end before a text itself is what training made of such a tokenizer.
+    """
+    end = tokenizer.special_id("<|endoftext|>")
+    return end is not None and (not tokenizer.add_bos or tokenizer.encode("")[0] == end)
 
 
 def _end(tokenizer: Tokenizer) -> int:

@@ -45,7 +45,7 @@ class EncoderTexts:
 
         The library works in its own threads and leaves the interpreter to others meanwhile.
         Raises `TextLengthError` for a text that is too long, `InputError` for a lone surrogate, an
-        id outside the vocabulary or no ids at all.
+        id outside the vocabulary or a text of no tokens at all.
         """
         words = [prompt + _checked(text) for text in texts if isinstance(text, str)]
         encoded = iter(self._inner.encode_batch_fast(words))
@@ -86,6 +86,12 @@ class EncoderTexts:
         return list(ids)
 
     def _check_length(self, tokens: int, place: int, texts: int) -> None:
+        if not tokens:
+            raise InputError(
+                f"Input {place + 1} has no tokens: it is empty to this model, which puts nothing "
+                "around a text. Leave it out.",
+                param="input",
+            )
         if tokens > self.limit:
             raise TextLengthError(tokens, self.limit, place=place, texts=texts)
 

@@ -14,6 +14,8 @@ from torch import nn
 from kataribe.files.atomic import write_atomic
 from kataribe.make.model.decoder import Decoder
 from kataribe.make.model.sentences import SentenceSettings
+from kataribe.make.tokens.around_texts import put_around
+from kataribe.make.tokens.document_marks import document_marks
 from kataribe.make.training.beginning import check_name
 from kataribe.make.training.checkpoints import whole_folder
 from kataribe.make.training.model_files import write_model
@@ -60,6 +62,10 @@ def write_finished(
         prompts = {"query": PREFIXES[0], "passage": PREFIXES[1]}
         sentences = SentenceSettings(prompts=prompts, default_prompt="passage", max_tokens=context)
     write_model(model, folder, words.folder if words else None, dtype, sentences=sentences)
+    objective = run.written_info().objective
+    if words is not None and words.folder is not None and objective in TASKS:
+        # A source of `SpanRows` has an end alone; all others' texts stand between two marks.
+        put_around(folder, document_marks(words.tokenizer), begins=objective != "denoise")
     settings = read_object(folder / "config.json")
     if words is not None and isinstance(model, Decoder):
         marks = {
