@@ -5,8 +5,10 @@ from __future__ import annotations
 import inspect
 import json
 import textwrap
+from dataclasses import replace
 
 import pytest
+from prose import english, japanese
 
 from kataribe.base.errors import FormatError, InputError, NotFoundError
 from kataribe.make.text import open_corpus
@@ -192,7 +194,7 @@ def test_english_in_words_is_joined(given, written):
 def test_pairs_that_share_a_sentence_stay_together(tmp_path):
     pairs = [
         {"en": f"Sentence {i // 2} of it.", "ja": f"文{(i + 1) // 2}です。"} for i in range(6)
-    ] + [{"en": f"Other {i} thing.", "ja": f"別{i}の物。"} for i in range(200)]
+    ] + [{"en": english(i, 9), "ja": japanese(i, 30)} for i in range(200)]
     path = write_pairs(tmp_path, pairs)
     made = make_instructions(
         InstructionChoices((f"pairs:{path}",), valid_share=0.3), tmp_path / "made"
@@ -201,7 +203,68 @@ def test_pairs_that_share_a_sentence_stay_together(tmp_path):
         {m["content"] for each in conversations(p) for m in each} for p in (made.train, made.valid)
     ]
     assert not sides[0] & sides[1]
-    assert made.card["leak_check"] == {"items_shared": 0, "questions_shared": 0}
+    assert made.card["leak_check"]["questions_shared"] == 0
+    assert made.card["leak_check"]["compared"]["valid"] > 20
+
+
+def prose_pairs(count):
+    return [{"en": english(i, 20), "ja": japanese(i, 40)} for i in range(count)]
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (lambda answer: "Something else. " * 9, "are asked in training too"),
+        (lambda answer: answer, "is the same as train.jsonl:1"),
+        (lambda answer: answer[:-3] + ".", "like train.jsonl:1"),
+    ],
+)
+def test_a_planted_leak_is_found_in_the_files(tmp_path, monkeypatch, answer, words):
+    path = write_pairs(tmp_path, prose_pairs(60))
+    write, first = making._write, []
+
+    def planting(examples, to):
+        if to.name == "train.jsonl":
+            first.append(examples[0])
+            return write(examples, to)
+        leak = replace(first[0], answer=answer(first[0].answer))
+        return write([*examples, leak], to)
+
+    monkeypatch.setattr(making, "_write", planting)
+    with pytest.raises(InputError, match=words) as raised:
+        make_instructions(InstructionChoices((f"pairs:{path}",), 0.2), tmp_path / "made")
+    assert raised.value.code == "validation_overlaps"
+    assert not (tmp_path / "made").exists()
+
+
+def test_what_is_nearly_trained_on_leaves_validation_and_is_counted(tmp_path):
+    pairs = prose_pairs(80)
+    pairs += [{"en": p["en"][:-4] + "x.", "ja": p["ja"][:-3] + "x."} for p in pairs[:40]]
+    path = write_pairs(tmp_path, pairs)
+    made = make_instructions(InstructionChoices((f"pairs:{path}",), 0.3), tmp_path / "made")
+    card = made.card
+    assert card["dropped_from_valid"]["like_training"] > 0
+    assert card["dropped_from_valid"]["question_in_training"] == 0
+    assert card["splits"]["valid"]["documents"] == len(conversations(made.valid))
+    assert card["leak_check"]["compared"]["valid"] == card["splits"]["valid"]["documents"]
+    assert card["leak_check"]["near_found"] == card["leak_check"]["contained_found"] == 0
+    made.verify()
+
+
+def test_questions_that_training_asks_too_are_counted(tmp_path):
+    pairs = prose_pairs(60)
+    path = write_pairs(tmp_path, pairs)
+    other = tmp_path / "other.jsonl"  # the same questions in another file, about other items
+    lines = [
+        json.dumps({"en": words, "ja": japanese(900 + i, 40)})
+        for i, pair in enumerate(pairs)
+        for words in (pair["en"], f"A {english(500 + i, 20)}")
+    ]
+    other.write_text("\n".join(lines))
+    made = make_instructions(
+        InstructionChoices((f"pairs:{path}", f"pairs:{other}"), 0.3), tmp_path / "made"
+    )
+    assert made.card["dropped_from_valid"]["question_in_training"] > 0
 
 
 def test_bad_input_is_said(tmp_path):

@@ -28,6 +28,12 @@ def conversation_lines(card: dict[str, Any]) -> Iterator[str]:
             f"{words:<11} {told['documents']:>9,} conversations about {told['items']:,} items  "
             f"{size(told['text_bytes']):>8}  {kinds}"
         )
+    gone = card.get("dropped_from_valid", {})  # cards of older versions lack it
+    if any(gone.values()):
+        yield (
+            f"left out of validation: {gone['question_in_training']:,} questions that training "
+            f"asks too, {gone['like_training']:,} conversations nearly the same as one there"
+        )
 
 
 def encodings_line(card: dict[str, Any]) -> str | None:
