@@ -131,12 +131,12 @@ _TOLD_EVERY = 256  # lines
 def _blocks(path: Path, progress: Progress | None) -> Iterator[str]:
     """A plain text, decoded block by block; every line ends with LF."""
     try:
-        with path.open(encoding="utf-8-sig") as file:
+        with path.open("rb") as file, io.TextIOWrapper(file, "utf-8-sig") as text:
             total = path.stat().st_size
-            while block := file.read(_BLOCK):
+            while block := text.read(_BLOCK):
                 yield block
                 if progress is not None:
-                    progress(min(file.buffer.tell(), total), total)
+                    progress(min(file.tell(), total), total)
             if progress is not None:
                 progress(total, total)
     except UnicodeDecodeError as error:
