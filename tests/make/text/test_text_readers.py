@@ -154,6 +154,35 @@ def test_bombs_are_cut_off(tmp_path, name, monkeypatch):
         read(path)
 
 
+@pytest.mark.parametrize("name", ["many.tar", "many.zip", "many.tar.gz"])
+def test_packed_members_share_the_budget_of_their_archive(tmp_path, name, monkeypatch):
+    monkeypatch.setattr("kataribe.make.text.unpacking.FREE_BYTES", 1 << 20)
+    monkeypatch.setattr("kataribe.make.text.unpacking.LARGEST_RATIO", 2)
+    pack = (lambda p, m: tar_of(p, m, "w:gz" if name.endswith("gz") else "w")) if (
+        "tar" in name
+    ) else zip_of  # fmt: skip
+    inner = gzip.compress(TEXT.encode() * 8000)  # 0.5 MB each, which alone is within the budget
+    few = pack(tmp_path / name, [("a.txt.gz", inner)])
+    assert read(few)[1].documents == 1
+    many = pack(tmp_path / name, [(f"{number}.txt.gz", inner) for number in range(4)])
+    with pytest.raises(FormatError, match="2 times the packed size"):
+        read(many)
+
+
+@pytest.mark.parametrize(
+    ("told", "taken"),
+    [
+        ("ja", "ja"), ("en-GB", "en"), ("ZH_hant", "zh"), ("code", "code"), ("Japanese", None),
+        ("english", None), ("xx", None), ("und", None), ("", None), (5, None), (None, None),
+    ],
+)  # fmt: skip
+def test_only_codes_of_languages_are_believed(tmp_path, told, taken):
+    line = json.dumps({"text": TEXT, "language": told})
+    [raw] = read(write(tmp_path / "a.jsonl", line))[0]
+    assert raw.language == taken
+    assert raw.code == (told == "code")
+
+
 def test_an_archive_within_an_archive_is_counted(tmp_path):
     inner = zip_of(tmp_path / "inner.zip", MEMBERS).read_bytes()
     texts, tally = read(zip_of(tmp_path / "outer.zip", [("inner.zip", inner)]))

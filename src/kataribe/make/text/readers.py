@@ -15,7 +15,14 @@ from kataribe.make.text.pages import charset_of, html_text, markdown_text, rst_t
 from kataribe.make.text.raw import Raw, Reading
 from kataribe.make.text.records import read_lines, read_parquet
 from kataribe.make.text.tally import Tally
-from kataribe.make.text.unpacking import DAMAGE, is_archive, members, unpacked
+from kataribe.make.text.unpacking import (
+    DAMAGE,
+    Budget,
+    archive_budget,
+    is_archive,
+    members,
+    unpacked,
+)
 
 BLOCK = 4 << 20
 """Bytes of a plain text that are looked at together; larger files are streamed."""
@@ -49,7 +56,8 @@ def read_file(path: Path, label: str, reading: Reading) -> Iterator[Raw]:
 
 def _read_archive(path: Path, label: str, reading: Reading) -> Iterator[Raw]:
     package = path.name.lower().endswith(".deb")
-    with members(path) as found:
+    budget = archive_budget(path)
+    with members(path, budget) as found:
         for name, stream, size in found:
             inner = f"{label}/{name.removeprefix('./')}"
             if is_archive(name):
@@ -59,14 +67,19 @@ def _read_archive(path: Path, label: str, reading: Reading) -> Iterator[Raw]:
             elif kind_of(name) == "parquet":
                 reading.tally.skip("Parquet within an archive: unpack it first", inner)
             else:
-                yield from _read_stream(stream, inner, size, reading, name)
+                yield from _read_stream(stream, inner, size, reading, name, budget)
 
 
 def _read_stream(
-    stream: IO[bytes], label: str, size: int, reading: Reading, name: str
+    stream: IO[bytes],
+    label: str,
+    size: int,
+    reading: Reading,
+    name: str,
+    budget: Budget | None = None,
 ) -> Iterator[Raw]:
     """The texts of one file, packed or not."""
-    plain, name = unpacked(stream, name, size)
+    plain, name = unpacked(stream, name, size, budget)
     kind = kind_of(name)
     if kind == "none":
         reading.tally.skip(why_none(name), label)

@@ -9,6 +9,7 @@ from typing import IO, Any
 
 from kataribe.base.errors import FormatError, InputError, UnsupportedError
 from kataribe.make.text.encoding import decode
+from kataribe.make.text.languages import told_language
 from kataribe.make.text.raw import Raw, Reading
 
 LONGEST_LINE = 64 << 20
@@ -88,8 +89,7 @@ def _from_record(record: dict[str, Any], where: str, reading: Reading) -> Iterat
     if not isinstance(text, str) or not text.strip():
         reading.tally.skip(f'a record without a text in "{reading.field}"', where)
         return
-    told = record.get("language")
-    language = told if isinstance(told, str) and 0 < len(told) <= 8 else None
+    language = told_language(record.get("language"))
     for number, start in enumerate(range(0, len(text), reading.piece), start=1):
         part = text if len(text) <= reading.piece else text[start : start + reading.piece]
         reading.tally.documents += 1

@@ -44,15 +44,31 @@ DAMAGE = (
 """What damaged archives raise."""
 
 
-class Bounded(io.RawIOBase):
-    """Reads a stream that may give at most so many bytes; `FormatError` beyond."""
+class Budget:
+    """How much a packed file or an archive may unpack to, with all that is packed within it."""
 
-    def __init__(self, stream: IO[bytes], name: str, packed_bytes: int) -> None:
-        self._stream = stream
+    def __init__(self, name: str, packed_bytes: int) -> None:
         self._name = name
         self._packed = packed_bytes
-        self._left = max(FREE_BYTES, LARGEST_RATIO * packed_bytes)
-        self._limit = self._left
+        self._left = self._limit = max(FREE_BYTES, LARGEST_RATIO * packed_bytes)
+
+    def take(self, count: int) -> None:
+        """Counts unpacked bytes; `FormatError` beyond the limit."""
+        self._left -= count
+        if self._left < 0:
+            raise FormatError(
+                f"{self._name} unpacks to more than {self._limit} bytes from {self._packed}; the "
+                f"limit is {LARGEST_RATIO} times the packed size. If it is no bomb, unpack it "
+                "yourself and give the folder."
+            )
+
+
+class Bounded(io.RawIOBase):
+    """Reads a stream within a budget; `FormatError` beyond."""
+
+    def __init__(self, stream: IO[bytes], budget: Budget) -> None:
+        self._stream = stream
+        self._budget = budget
 
     def readable(self) -> bool:
         """It is."""
@@ -62,21 +78,18 @@ class Bounded(io.RawIOBase):
         """Fills a buffer, as `io.RawIOBase` has it."""
         view = memoryview(cast(bytearray, buffer))
         data = self._stream.read(min(len(view), 1 << 20))
-        self._left -= len(data)
-        if self._left < 0:
-            raise FormatError(
-                f"{self._name} unpacks to more than {self._limit} bytes from {self._packed}; the "
-                f"limit is {LARGEST_RATIO} times the packed size. If it is no bomb, unpack it "
-                "yourself and give the folder."
-            )
+        self._budget.take(len(data))
         view[: len(data)] = data
         return len(data)
 
 
-def unpacked(stream: IO[bytes], name: str, packed_bytes: int) -> tuple[IO[bytes], str]:
+def unpacked(
+    stream: IO[bytes], name: str, packed_bytes: int, budget: Budget | None = None
+) -> tuple[IO[bytes], str]:
     """The stream within a `.gz`, `.bz2`, `.xz` or `.zst` file, and its name without the ending.
 
-    What is not packed comes back as it is.
+    What is not packed comes back as it is. `budget` is that of the archive which holds the file;
+    without one it has its own.
     """
     lower = name.lower()
     inner: IO[bytes]
@@ -90,31 +103,40 @@ def unpacked(stream: IO[bytes], name: str, packed_bytes: int) -> tuple[IO[bytes]
         inner = zstandard.ZstdDecompressor().stream_reader(stream, read_across_frames=True)
     else:
         return stream, name
-    bounded = io.BufferedReader(Bounded(inner, name, packed_bytes), 1 << 16)
+    bounded = io.BufferedReader(Bounded(inner, budget or Budget(name, packed_bytes)), 1 << 16)
     return bounded, name[: name.rindex(".")]
 
 
 @contextmanager
-def members(path: Path) -> Iterator[Iterator[tuple[str, IO[bytes], int]]]:
+def members(
+    path: Path, budget: Budget | None = None
+) -> Iterator[Iterator[tuple[str, IO[bytes], int]]]:
     """Name, stream and packed size of each file in an archive, in its order.
 
-    Raises `FormatError` for a damaged or hostile archive. A stream ends with its turn.
+    Raises `FormatError` for a damaged or hostile archive. A stream ends with its turn. All of them
+    together take from `budget`.
     """
     name = path.name.lower()
+    budget = budget or archive_budget(path)
     with path.open("rb") as file:
         size = path.stat().st_size
         if name.endswith(".zip"):
             with _zip_file(path, file) as archive:
-                yield _zip_members(archive, path, size)
+                yield _zip_members(archive, path, budget)
             return
         if name.endswith(".deb"):
-            with _deb_stream(path) as stream:
+            with _deb_stream(path, budget) as stream:
                 yield _tar_members(stream, path, size)
             return
         packed = {".tgz": ".gz", ".tbz2": ".bz2", ".txz": ".xz"}
         ending = next((new for old, new in packed.items() if name.endswith(old)), "")
-        stream, _ = unpacked(file, path.name + ending, size)
+        stream, _ = unpacked(file, path.name + ending, size, budget)
         yield _tar_members(stream, path, size)
+
+
+def archive_budget(path: Path) -> Budget:
+    """What an archive may unpack to."""
+    return Budget(str(path), path.stat().st_size)
 
 
 def is_archive(name: str) -> bool:
@@ -142,20 +164,13 @@ def _zip_file(path: Path, file: BinaryIO) -> zipfile.ZipFile:
 
 
 def _zip_members(
-    archive: zipfile.ZipFile, path: Path, size: int
+    archive: zipfile.ZipFile, path: Path, budget: Budget
 ) -> Iterator[tuple[str, IO[bytes], int]]:
-    total = 0
     for info in archive.infolist():
         if info.is_dir() or (info.external_attr >> 16) & 0o170000 == 0o120000:  # a link
             continue
         check_member(str(path), info.filename)
-        total += info.file_size
-        if total > max(FREE_BYTES, LARGEST_RATIO * size):
-            raise FormatError(
-                f"{path} says that it unpacks to more than {total} bytes from {size}; the limit "
-                f"is {LARGEST_RATIO} times the packed size. If it is no bomb, unpack it yourself "
-                "and give the folder."
-            )
+        budget.take(info.file_size)
         with archive.open(info) as member:  # gives no more than the size that it tells
             yield info.filename, member, info.compress_size
 
@@ -178,7 +193,7 @@ def _tar_members(stream: IO[bytes], path: Path, size: int) -> Iterator[tuple[str
 
 
 @contextmanager
-def _deb_stream(path: Path) -> Iterator[IO[bytes]]:
+def _deb_stream(path: Path, budget: Budget) -> Iterator[IO[bytes]]:
     """The files of a Debian package as a tar stream, by `dpkg-deb`: no root, no script runs."""
     command = ["dpkg-deb", "--fsys-tarfile", "--", str(path)]
     try:
@@ -193,7 +208,7 @@ def _deb_stream(path: Path) -> Iterator[IO[bytes]]:
     with process:
         assert process.stdout is not None  # both are pipes
         assert process.stderr is not None
-        bounded = Bounded(process.stdout, str(path), path.stat().st_size)
+        bounded = Bounded(process.stdout, budget)
         try:
             if not (buffered := io.BufferedReader(bounded, 1 << 16)).peek(1):
                 words = process.stderr.read(2000).decode("utf-8", "replace").split("\n")[0]
