@@ -58,13 +58,13 @@ def measured_prediction(setup: Setup, batch_rows: int) -> dict[str, Any]:
     config = setup.config
     trainee = Trainee(setup.model, setup.objective.loss, config.work)
     data = setup.objective.data(0, Share(0, 1, micro_rows(setup)))
+    count = sum(parameter.numel() for parameter in setup.model.parameters())
+    needed = PROGRAM_BYTES + 16 * count + _kept(setup.model, data.tokens // len(data.parts))
+    check_memory(needed)
     one = dataclasses.replace(data, parts=data.parts[:1])
     seconds = shortest(lambda: backward(trainee.module, one, 1.0), 1) * len(data.parts)
     for parameter in setup.model.parameters():
         parameter.grad = None
-    count = sum(parameter.numel() for parameter in setup.model.parameters())
-    needed = PROGRAM_BYTES + 16 * count + _kept(setup.model, data.tokens // len(data.parts))
-    check_memory(needed)
     return {
         "parameters": count,
         "tokens": data.tokens * config.steps,
@@ -104,6 +104,10 @@ class InOrder:
 
     def __init__(self, rows: Rows[Any]) -> None:
         self._rows = rows
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self._rows)
 
     def in_order(self, size: int, *, rank: int = 0, ranks: int = 1) -> Iterator[Any]:
         """Batches of up to `size` rows; process `rank` of `ranks` gets its share."""
