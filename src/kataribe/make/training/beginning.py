@@ -53,6 +53,7 @@ def begin(
         raise InputError(f"{kind!r} is no kind of training; known are {', '.join(ASKED)}.")
     check_name(workspace.models, name)
     wanted = ASKED[kind](**asked)
+    check_minutes(asked, given)
     info = RunInfo(
         name=name,
         objective=kind,
@@ -83,6 +84,20 @@ def check_name(models: Path, name: str, run: str | None = None) -> None:
             f"(kataribe models rm {name}).",
             param="name",
         )
+
+
+def check_minutes(asked: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Raises `InputError` where both a time and a number of steps or tokens are given."""
+    if asked.get("minutes") is None:
+        return
+    for name, value in (("steps", given.get("steps")), ("tokens", asked.get("tokens"))):
+        if value is not None:
+            raise InputError(
+                f"minutes is {asked['minutes']:g} and {name} is {value}, but each says how long "
+                f"to train. Leave out --{name} to train for a time, or --minutes to train for so "
+                f"many {name}.",
+                param=name,
+            )
 
 
 def made_by(model: Path) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from kataribe.make.model.counting import parameter_count
@@ -11,7 +12,8 @@ from kataribe.make.training.config import LoopConfig, Work
 from kataribe.make.training.dial import Choice, Given, effective, shape, training_flops
 from kataribe.make.training.machine import settle, tokens_per_second
 from kataribe.make.training.memory import check_memory, decoder_memory
-from kataribe.make.training.scaling import LAW, Law
+from kataribe.make.training.overrides import Overrides
+from kataribe.make.training.scaling import LAW
 
 Say = Callable[[str], None]
 
@@ -28,6 +30,7 @@ def quick_flops(given: Given, *, compiles: bool) -> float:
     model = shape(dataclasses.replace(given, layers=4, width=256), 256)
     work = settle(Work(compile="off"), None)
     loop = LoopConfig(steps=1, batch_rows=max(1, 4096 // given.context), work=work)
+    check_memory(decoder_memory(model, loop, given.context).total)
     speed = tokens_per_second(model, loop, given.context)
     return speed * training_flops(model, given.context) * (1.3 if compiles else 1.0)
 
@@ -40,12 +43,12 @@ def predict(
     *,
     seconds: float | None,
     say: Say,
-    law: Law = LAW,
+    given: Overrides = MappingProxyType({}),
 ) -> tuple[dict[str, Any], LoopConfig]:
     """The prediction as plan.json keeps it, and the loop with its steps fitted to the time.
 
-    The speed is measured with the very model and settings. Raises `UnavailableError` where the
-    memory is not there.
+    The speed is measured with the very model and settings; what is `given` is never changed.
+    Raises `UnavailableError` where the memory is not there.
     """
     needed = decoder_memory(choice.model, loop, context).total
     check_memory(needed)
@@ -54,10 +57,10 @@ def predict(
     batch = loop.batch_rows * context
     if seconds is not None:
         steps = max(1, int(seconds / OVERHEAD * speed / batch))
-        loop = _shortened(loop, steps)
+        loop = _shortened(loop, steps, given)
     tokens = loop.steps * batch
     parameters = parameter_count(choice.model)
-    bits, low, high = law.interval(parameters, effective(tokens, unique))
+    bits, low, high = LAW.interval(parameters, effective(tokens, unique))
     prediction = {
         "parameters": parameters,
         "tokens": tokens,
@@ -68,30 +71,30 @@ def predict(
         "bits_per_byte_high": round(high, 4),
         "tokens_per_second": round(speed, 1),
         "epochs": round(tokens / unique, 3),
-        "law": law.source,
+        "law": LAW.source,
     }
     return prediction, loop
 
 
-def _shortened(loop: LoopConfig, steps: int) -> LoopConfig:
-    """Another number of steps, and looks in the same proportion."""
+def _shortened(loop: LoopConfig, steps: int, given: Overrides) -> LoopConfig:
+    """Another number of steps, and looks in the same proportion; what was given stays."""
+    if "steps" in given:
+        return loop
     share = steps / loop.steps
-    watching = loop.watching
-    every = {
+    watching, optimisation = loop.watching, loop.optimisation
+    every: dict[str, Any] = {
         name: max(1, round(getattr(watching, name) * share)) if getattr(watching, name) else 0
         for name in ("eval_every", "sample_every", "checkpoint_every")
+        if name not in given
     }
-    warmup = min(loop.optimisation.warmup, max(0, steps // 10))
+    if "warmup" not in given:
+        warmup = min(optimisation.warmup, max(0, steps // 10))
+        optimisation = dataclasses.replace(optimisation, warmup=warmup)
     return dataclasses.replace(
         loop,
         steps=steps,
-        optimisation=dataclasses.replace(loop.optimisation, warmup=warmup),
-        watching=dataclasses.replace(
-            watching,
-            eval_every=every["eval_every"],
-            sample_every=every["sample_every"],
-            checkpoint_every=every["checkpoint_every"],
-        ),
+        optimisation=optimisation,
+        watching=dataclasses.replace(watching, **every),
     )
 
 

@@ -76,7 +76,9 @@ def plan_pretraining(
     loop = loop_config(choice, rows, asked.seed, given)
     seconds = asked.minutes * 60 if asked.minutes else None
     loop = dataclasses.replace(loop, work=settle(loop.work, seconds))
-    prediction, loop = predict(choice, loop, asked.context, unique, seconds=seconds, say=say)
+    prediction, loop = predict(
+        choice, loop, asked.context, unique, seconds=seconds, say=say, given=given
+    )
     return {
         "model": {"config": config_to_hf(choice.model), "base": base and str(base)},
         "data": {
