@@ -16,13 +16,20 @@ from kataribe.base.errors import FormatError, InputError
 from kataribe.base.workspace import Workspace
 from kataribe.make.training import from_text, instruction, labelling, pretraining
 from kataribe.make.training.beginning import ASKED
-from kataribe.make.training.config import differences
+from kataribe.make.training.config import Work, differences
 from kataribe.make.training.finish import finish
 from kataribe.make.training.overrides import Overrides
 from kataribe.make.training.prediction import Say
 from kataribe.make.training.processes import from_first, rank
 from kataribe.make.training.runs import RunFolder, open_run, write_json
-from kataribe.make.training.session import Ended, Setup, Tell, carry_out
+from kataribe.make.training.session import (
+    Ended,
+    Setup,
+    Tell,
+    held,
+    memory_explained,
+    train_held,
+)
 
 Plan: TypeAlias = Callable[[Any, Overrides, Workspace, Say], dict[str, Any]]
 Build: TypeAlias = Callable[[Mapping[str, Any]], Setup]
@@ -69,6 +76,8 @@ def carry(
 ) -> tuple[Ended, dict[str, Any]]:
     """Trains a run from wherever it stands to its end; gives how it ended and what was measured.
 
+    It is `running` while it is planned too; a plan that cannot be made leaves it `failed`.
+
     Args:
         workspace: Where the finished model goes.
         run: The folder; all processes of a run must have the same.
@@ -82,12 +91,13 @@ def carry(
         raise FormatError(f"{run.id} is a run of an unknown kind: {info.objective!r}.")
     if info.state == "done":
         raise InputError(f"The run {run.id} is done; start a new one from its model.")
-    if rank() == 0:
-        plan = settled(run, kind, workspace, say)
-    plan = from_first(plan if rank() == 0 else None)
-    expects(plan)
-    setup = kind.build(plan)
-    ended = carry_out(run, setup, tell=tell, notice=say)
+    with held(run):
+        plan = settled(run, kind, workspace, say) if rank() == 0 else None
+        plan = from_first(plan)
+        expects(plan)
+        with memory_explained(plan["loop"]["work"]["micro_tokens"], plan["data"]["context"]):
+            setup = kind.build(plan)
+        ended = train_held(run, setup, tell=tell, notice=say)
     result = finish(run, setup, ended, workspace.models) if rank() == 0 else {}
     return ended, result
 
@@ -103,7 +113,9 @@ def settled(run: RunFolder, kind: Kind, workspace: Workspace, say: Say) -> dict[
         wanted = kind.asked(**asked)
     except (KeyError, TypeError) as error:
         raise FormatError(f"{run.path / 'plan.json'} is not what a plan is: {error}.") from None
-    plan |= kind.plan(wanted, given, workspace, say)
+    row_tokens = getattr(wanted, "context", None) or 1
+    with memory_explained(given.get("micro_tokens") or Work().micro_tokens, row_tokens):
+        plan |= kind.plan(wanted, given, workspace, say)
     write_json(run.path / "plan.json", plan)
     return plan
 

@@ -2,17 +2,20 @@
 
 A folder holds `run.json` (what and in which state), `plan.json` (all settings and the prediction),
 `metrics.jsonl` and `samples.jsonl` (one object a line, in order of steps), `result.json` (what came
-of it), `checkpoints/step-N/`, `tensorboard/`, `log.txt`, and `stop` where somebody wants it to end.
+of it), `checkpoints/step-N/`, `tensorboard/`, `log.txt`, `heartbeat` while a process is at it, and
+`stop` where somebody wants it to end.
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import os
 import re
 import secrets
 import socket
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -27,6 +30,12 @@ from kataribe.files.atomic import storage_error, write_atomic
 FORMAT = 1
 """Written into every run.json; grows when what lies in the folder changes."""
 State: TypeAlias = Literal["waiting", "running", "stopped", "failed", "done"]
+
+BEAT_SECONDS = 20.0
+"""Between two touches of `heartbeat`."""
+SILENT_SECONDS = 600.0
+"""After so long without one, a run of another machine counts as stopped: clocks and file systems
+that are shared may be some minutes off."""
 
 LATELY = 1 << 16
 """Bytes at the end of a file of lines that say how things stand."""
@@ -93,9 +102,9 @@ class RunFolder:
 
     @property
     def info(self) -> RunInfo:
-        """run.json as it is now; one whose process is gone counts as stopped."""
+        """run.json as it is now; one whose process or machine is gone counts as stopped."""
         info = self.written_info()
-        if info.state == "running" and not _lives(info):
+        if info.state == "running" and not _lives(info, self.path):
             return _changed(info, state="stopped")
         return info
 
@@ -197,7 +206,10 @@ def open_run(path: Path) -> RunFolder:
 
 
 def find_run(root: Path, name: str) -> RunFolder:
-    """The run with this id, or the latest with this name or beginning of an id."""
+    """The run with this id, or the latest with this name or beginning of an id.
+
+    Runs that were planned, or are at work, come before those that came to nothing.
+    """
     if Path(name).name == name and (root / name / "run.json").is_file():
         return open_run(root / name)
     alike = [run for run in list_runs(root) if _called(run, name)]
@@ -205,7 +217,7 @@ def find_run(root: Path, name: str) -> RunFolder:
         raise NotFoundError(
             f"There is no training run {name!r} in {root}. `kataribe runs list` shows them."
         )
-    return open_run(alike[0].path)
+    return open_run(next((run for run in alike if _came_to_be(run)), alike[0]).path)
 
 
 def list_runs(root: Path) -> list[RunFolder]:
@@ -284,6 +296,38 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
     write_atomic(path, json.dumps(dict(value), indent=2, ensure_ascii=False) + "\n")
 
 
+@contextlib.contextmanager
+def beating(run: RunFolder) -> Iterator[None]:
+    """A thread touches `heartbeat` within, so that other machines know that somebody is at it."""
+    file, ended = run.path / "heartbeat", threading.Event()
+
+    def beat() -> None:
+        while True:
+            with contextlib.suppress(OSError):  # a full disk ends the training, not the sign of it
+                file.touch()
+            if ended.wait(BEAT_SECONDS):
+                return
+
+    thread = threading.Thread(target=beat, name=f"heartbeat of {run.id}", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        with contextlib.suppress(OSError):
+            file.unlink(missing_ok=True)
+
+
+def _last_sign(path: Path) -> float:
+    """When a run was last heard of, in seconds since 1970; 0 for never."""
+    found = 0.0
+    for name in ("heartbeat", "metrics.jsonl", "run.json"):
+        with contextlib.suppress(OSError):
+            found = max(found, (path / name).stat().st_mtime)
+    return found
+
+
 def remove_stop(run: RunFolder) -> None:
     """Forgets that somebody wanted the run to end."""
     try:
@@ -305,6 +349,14 @@ def _called(run: RunFolder, name: str) -> bool:
         return False
 
 
+def _came_to_be(run: RunFolder) -> bool:
+    """Whether its plan is settled, or just being made."""
+    try:
+        return "loop" in run.plan or run.info.state == "running"
+    except (FormatError, NotFoundError, StorageError):
+        return False
+
+
 def _created(path: Path) -> float:
     try:
         return float(read_object(path / "run.json").get("created_at") or 0.0)
@@ -312,9 +364,11 @@ def _created(path: Path) -> float:
         return 0.0
 
 
-def _lives(info: RunInfo) -> bool:
-    """Whether its process is there; of other machines nobody knows, so they are believed."""
-    if info.host != socket.gethostname() or info.pid is None:
+def _lives(info: RunInfo, path: Path) -> bool:
+    """Whether its process is there; of other machines only the heartbeat tells."""
+    if info.host != socket.gethostname():
+        return time.time() - _last_sign(path) <= SILENT_SECONDS
+    if info.pid is None:
         return True
     if info.pid == os.getpid():
         return True

@@ -26,8 +26,9 @@ from kataribe.make.training.loop import Record, Training, train
 from kataribe.make.training.memory import forget_peak, peak_bytes
 from kataribe.make.training.objective import Objective
 from kataribe.make.training.optimisers import Optimisers
-from kataribe.make.training.processes import rank, ranks, spread, wait
+from kataribe.make.training.processes import rank, ranks, spread, summed, wait
 from kataribe.make.training.record import NoRecord, RunRecord, Words
+from kataribe.make.training.rows_objective import RowsObjective
 from kataribe.make.training.stopping import Stop, listening
 from kataribe.make.training.trainee import Trainee
 
@@ -86,15 +87,32 @@ def carry_out(
         UnavailableError: Another process trains it.
         KataribeError: Whatever stopped it; run.json then says `failed` and why.
     """
+    with held(run):
+        return train_held(run, setup, tell=tell, notice=notice)
+
+
+def train_held(
+    run: runs.RunFolder,
+    setup: Setup,
+    *,
+    tell: Tell | None = None,
+    notice: Callable[[str], None] | None = None,
+) -> Ended:
+    """`carry_out` within `held`. A stop that was asked for since then ends it before a step."""
     config = setup.config
     if config.work.threads:
         torch.set_num_threads(config.work.threads)
     forget_peak()
-    with _held(run), _logged(run):
+    if isinstance(setup.objective, RowsObjective):
+        setup.objective.ends_after(config.steps)
+    with memory_explained(micro_rows(setup) * setup.row_tokens, setup.row_tokens):
         progress, trainee, optimiser = _take_up(run, setup)
-        record = RunRecord(run, trainee, config, words=setup.words, tell=tell)
-        stop = Stop(run.stop_file)
-        written: Record = record if rank() == 0 else NoRecord()
+    record = RunRecord(run, trainee, config, words=setup.words, tell=tell)
+    stop = Stop(run.stop_file)
+    written: Record = record if rank() == 0 else NoRecord()
+    if summed(float(rank() == 0 and run.stop_file.exists()))[0]:
+        stop.why = "a stop file"
+    else:
         if rank() == 0:
             record.begin(progress)
             log.info(
@@ -102,18 +120,15 @@ def carry_out(
             )
         training = Training(trainee, setup.objective, optimiser, config, written, stop)
         try:
-            with listening(stop, notice or log.info):
+            with (
+                memory_explained(micro_rows(setup) * setup.row_tokens, setup.row_tokens),
+                listening(stop, notice or log.info),
+            ):
                 progress = train(training, progress, micro_rows(setup))
-        except torch.OutOfMemoryError as error:
-            raise _too_large(setup) from error
-        except RuntimeError as error:
-            if "allocate memory" not in str(error):
-                raise
-            raise _too_large(setup) from error
         finally:
             record.close()
-        trainee.gather()
-        wait()
+    trainee.gather()
+    wait()
     unfinished = progress.step < config.steps
     return Ended(progress, (stop.why or "another process") if unfinished else "", trainee.plain)
 
@@ -154,8 +169,11 @@ def _take_up(run: runs.RunFolder, setup: Setup) -> tuple[Progress, Trainee, Opti
 
 
 @contextmanager
-def _held(run: runs.RunFolder) -> Iterator[None]:
-    """run.json says `running` within, and afterwards how it ended."""
+def held(run: runs.RunFolder) -> Iterator[None]:
+    """run.json says `running` within, and afterwards how it ended; log.txt has the notes.
+
+    A stop that was asked for before is forgotten here, and nowhere later.
+    """
     if rank() != 0:
         yield
         return
@@ -170,7 +188,8 @@ def _held(run: runs.RunFolder) -> Iterator[None]:
     run.change(state="running", started_at=time.time(), ended_at=None, problem="", **own)
     state, problem = "failed", "It ended unexpectedly; log.txt says where."
     try:
-        yield
+        with runs.beating(run), _logged(run):
+            yield
         state, problem = "stopped", ""
     except KeyboardInterrupt:
         state, problem = "stopped", ""
@@ -189,9 +208,6 @@ def _held(run: runs.RunFolder) -> Iterator[None]:
 @contextmanager
 def _logged(run: runs.RunFolder) -> Iterator[None]:
     """Notes of the training go to log.txt too."""
-    if rank() != 0:
-        yield
-        return
     try:
         handler = logging.FileHandler(run.path / "log.txt", encoding="utf-8")
     except OSError as error:
@@ -211,10 +227,25 @@ def _logged(run: runs.RunFolder) -> Iterator[None]:
         handler.close()
 
 
-def _too_large(setup: Setup) -> UnavailableError:
-    tokens = micro_rows(setup) * setup.row_tokens
+@contextmanager
+def memory_explained(tokens: int, row_tokens: int) -> Iterator[None]:
+    """Memory that is full within becomes an `UnavailableError` that says what takes less.
+
+    `tokens` are those of a pass, `row_tokens` the fewest that one can have.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        raise _too_large(tokens, row_tokens) from error
+    except RuntimeError as error:
+        if "allocate memory" not in str(error):
+            raise
+        raise _too_large(tokens, row_tokens) from error
+
+
+def _too_large(tokens: int, row_tokens: int) -> UnavailableError:
     return UnavailableError(
         f"The memory is full with passes of {tokens} tokens. Take smaller ones "
-        f"(--micro-tokens {max(setup.row_tokens, tokens // 2)}), keep less (--recompute), or train "
+        f"(--micro-tokens {max(row_tokens, tokens // 2)}), keep less (--recompute), or train "
         "a smaller model; the last checkpoint is as it was."
     )
