@@ -74,7 +74,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(tmp_path: Path) -> None:
     append(run.path / "metrics.jsonl", {"step": reached + 1, "loss": 1.0, "again": 1.0})
     with (run.path / "metrics.jsonl").open("a") as file:
         file.write('{"step": 11')
-    (run.path / "checkpoints" / ".step-99.1-ab.part").mkdir()
+    (run.path / "checkpoints" / f".step-99.{child.pid}-0123abcd.part").mkdir()
     ended = carry_out(run, setup(config))
     assert ended.progress.step == 120
     one, two = final(whole, config), final(run, config)

@@ -111,12 +111,14 @@ class Watching:
 
     Attributes:
         eval_every: Steps between looks at held-out text; 0 looks at the end only.
-        eval_rows: Most rows of held-out text that a look takes; 0 for all.
+        eval_rows: Most rows of held-out text that a look takes, evenly spread; 0 for all. The
+            last look takes up to eight times as many.
         sample_every: Steps between samples; 0 for none.
         sample_tokens: Most tokens of a sample.
         prompts: What samples go on from.
         checkpoint_every: Steps between checkpoints; 0 keeps only the last.
-        keep: Checkpoints that are kept: the last so many, and the best.
+        keep: Checkpoints that are kept: the last so many, and the best of those at whose step
+            held-out text was looked at.
         log_every: Steps whose figures are read from the machine at once.
         trackers: MLflow and Weights & Biases where they are installed, or `none`.
     """

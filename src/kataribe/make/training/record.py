@@ -66,6 +66,7 @@ class RunRecord:
         self._run, self._trainee, self._config = run, trainee, config
         self._words, self._tell = words, tell
         self._trackers: list[Tracker] = []
+        self._looks: dict[int, float] = {}
         self.last: dict[str, float] = {}
         """The latest value of every figure."""
 
@@ -75,6 +76,7 @@ class RunRecord:
             cut_after(self._run.path / name, progress.step)
         for line in self._run.metrics():
             self.last |= line
+            self._looked(line)
         self._trackers = open_trackers(
             self._run.path, self._run.plan, self._config.watching.trackers, progress.step
         )
@@ -87,6 +89,7 @@ class RunRecord:
     def stepped(self, figures: Mapping[str, float]) -> None:
         """See `Record`."""
         self.last |= figures
+        self._looked(figures)
         append(self._run.path / "metrics.jsonl", figures)
         step = int(figures["step"])
         noted = {name: figures[name] for name in _NOTED if name in figures}
@@ -119,8 +122,17 @@ class RunRecord:
         """See `Record`."""
         source = self._words.folder if self._words else None
         path = save_checkpoint(self._run, self._trainee, optimiser, progress, source)
-        prune(self._run, self._config.watching.keep, progress.best_step)
+        prune(self._run, self._config.watching.keep, self._best())
         log.info("step %d: checkpoint %s", progress.step, path.name)
+
+    def _looked(self, figures: Mapping[str, float]) -> None:
+        if "valid_loss" in figures:
+            self._looks[int(figures["step"])] = figures["valid_loss"]
+
+    def _best(self) -> int | None:
+        """Of the checkpoints at whose step was a look, the best: others cannot be compared."""
+        known = [step for step, _ in self._run.checkpoints() if step in self._looks]
+        return min(known, key=lambda step: self._looks[step], default=None)
 
 
 class NoRecord:

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import logging
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from kataribe.make.training.config import Trackers, flatten
+
+log = logging.getLogger("kataribe.training")
+
+PASSED_ON = (
+    AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError,
+)  # fmt: skip
+"""What libraries let through beside their own errors; those of networks are an `OSError`."""
 
 
 class Tracker(Protocol):
@@ -49,6 +57,53 @@ class TensorBoard:
     def close(self) -> None:
         """See `Tracker`."""
         self._writer.close()
+
+
+class Lenient:
+    """Another's viewer, whose errors do not end a training: it is left out from then on.
+
+    A server that is gone, a full quota, a name that it refuses: what these libraries raise has no
+    common class, and nothing of it is worth a training of days.
+    """
+
+    def __init__(self, name: str, opened: Callable[[], Tracker]) -> None:
+        self._name = name
+        self._tracker: Tracker | None = None
+        self._try(lambda: setattr(self, "_tracker", opened()))
+
+    def figures(self, step: int, values: Mapping[str, float]) -> None:
+        """See `Tracker`."""
+        if (tracker := self._tracker) is not None:
+            self._try(lambda: tracker.figures(step, values))
+
+    def text(self, step: int, name: str, words: str) -> None:
+        """See `Tracker`."""
+        if (tracker := self._tracker) is not None:
+            self._try(lambda: tracker.text(step, name, words))
+
+    def close(self) -> None:
+        """See `Tracker`."""
+        if (tracker := self._tracker) is not None:
+            self._try(tracker.close)
+
+    def _try(self, work: Callable[[], object]) -> None:
+        try:
+            work()
+        except Exception as error:
+            if _theirs(error):
+                self._tracker = None
+                log.warning(
+                    "%s gets no more figures: %s: %s. The training goes on without it.",
+                    self._name, type(error).__name__, error,
+                )  # fmt: skip
+                return
+            raise
+
+
+def _theirs(error: Exception) -> bool:
+    """Whether it is an error of a viewer's library, or one of Python's own that it lets through."""
+    library = type(error).__module__.partition(".")[0] in ("mlflow", "wandb")
+    return library or isinstance(error, PASSED_ON)
 
 
 class MLflow:
@@ -99,13 +154,19 @@ class WeightsAndBiases:
 def open_trackers(
     folder: Path, plan: Mapping[str, Any], which: Trackers, first_step: int = 0
 ) -> list[Tracker]:
-    """All viewers of a run whose folder this is."""
+    """All viewers of a run whose folder this is; errors of those that are not ours only warn."""
     found: list[Tracker] = [TensorBoard(folder / "tensorboard", first_step)]
     if which == "none":
         return found
     if importlib.util.find_spec("mlflow") is not None:
-        found.append(MLflow(importlib.import_module("mlflow"), folder.name, plan))
+        found.append(
+            Lenient("MLflow", lambda: MLflow(importlib.import_module("mlflow"), folder.name, plan))
+        )
     if importlib.util.find_spec("wandb") is not None:
-        module = importlib.import_module("wandb")
-        found.append(WeightsAndBiases(module, folder.name, plan, folder))
+
+        def opened() -> Tracker:
+            module = importlib.import_module("wandb")
+            return WeightsAndBiases(module, folder.name, plan, folder)
+
+        found.append(Lenient("Weights & Biases", opened))
     return found
