@@ -96,6 +96,15 @@ def test_what_is_asked_wrongly_is_one_line(cli, arguments, code, words):
     assert words in done.err.splitlines()[-1]
 
 
+def test_what_was_left_unread_is_said(cli, texts):
+    made = cli("corpus", "make", "little", str(texts), "--megabytes", "0.01")
+    assert made.code == 0, made.err
+    assert "Left unread when 10 kB of text were kept: 1" in made.err
+    assert "Left unread when 10 kB of text were kept: 1" in cli("corpus", "show", "little").out
+    made = cli("corpus", "make", "much", str(texts), "--megabytes", "10")
+    assert "Left unread" not in made.err + cli("corpus", "show", "much").out
+
+
 def test_a_taken_name_needs_replace(cli, texts):
     assert cli("corpus", "make", "x", str(texts)).code == 0
     again = cli("corpus", "make", "x", str(texts))

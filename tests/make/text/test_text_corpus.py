@@ -412,6 +412,41 @@ def test_only_so_much_text_is_kept_when_asked(tmp_path, texts):
     corpus = make(tmp_path, texts, most_bytes=5000)
     total = sum(each["text_bytes"] for each in corpus.card["splits"].values())
     assert 5000 <= total < 8000
+    unread, read = corpus.card["unread"], corpus.card["read"]
+    assert unread["files"] == 40 - read["files"] > 20
+    assert unread["partly"] == 0
+    sizes = [path.stat().st_size for path in sorted(texts.iterdir())]
+    assert unread["bytes"] == sum(sizes[read["files"] :])
+    everything = make(tmp_path, texts, name="all", most_bytes=10**9)
+    assert everything.card["unread"] == {"files": 0, "partly": 0, "bytes": 0}
+    assert make(tmp_path, texts, name="free").card["unread"] == everything.card["unread"]
+
+
+def test_what_is_left_of_a_file_of_records_is_told(tmp_path):
+    path = tmp_path / "a.jsonl"
+    lines = [json.dumps({"text": english(number)}) + "\n" for number in range(30)]
+    path.write_text("".join(lines))
+    unread = make(tmp_path, path, most_bytes=6000).card["unread"]
+    assert (unread["files"], unread["partly"]) == (0, 1)
+    assert 0.5 * path.stat().st_size < unread["bytes"] < path.stat().st_size - 6000
+
+
+def test_so_much_text_comes_from_every_source_evenly(tmp_path):
+    sources = [tmp_path / name for name in ("first", "second", "third")]
+    for place, folder in enumerate(sources):
+        folder.mkdir()
+        for number in range(30):
+            (folder / f"{number}.txt").write_text(english(100 * place + number, 60 * (place + 1)))
+    found = all_of(make(tmp_path, *sources, most_bytes=12_000))
+    sizes = [
+        sum(len(d.text.encode()) for d in found if d.source == str(folder)) for folder in sources
+    ]
+    assert min(sizes) > 3000
+    assert max(sizes) - min(sizes) < 1500
+    (sources[0] / "0.txt").rename(tmp_path / "only.txt")  # a short source gives all it has
+    found = all_of(make(tmp_path, tmp_path / "only.txt", sources[1], name="b", most_bytes=9000))
+    assert sum(d.source == str(tmp_path / "only.txt") for d in found) == 1
+    assert sum(len(d.text.encode()) for d in found) >= 8900
 
 
 def test_opening_says_what_is_wrong(tmp_path, texts):

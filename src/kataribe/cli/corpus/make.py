@@ -62,7 +62,7 @@ def _split(words: str) -> tuple[str, ...]:
 
 
 def _tell(name: str, corpus: Corpus) -> None:
-    from kataribe.cli.corpus.words import encodings_line, kept_lines
+    from kataribe.cli.corpus.words import encodings_line, kept_lines, unread_line
     from kataribe.cli.output import note, say
 
     card = corpus.card
@@ -71,6 +71,8 @@ def _tell(name: str, corpus: Corpus) -> None:
         say(line)
     if (unusual := encodings_line(card)) is not None:
         note(unusual)
+    if (unread := unread_line(card)) is not None:
+        note(unread)
     gone = sum(each["documents"] for each in card["dropped"].values())
     skipped = sum(each["count"] for each in card["read"]["skipped"].values())
     if gone or skipped:

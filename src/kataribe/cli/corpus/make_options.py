@@ -45,7 +45,10 @@ ValidShare: TypeAlias = Annotated[
     float, typer.Option("--valid-share", help="Share of documents to split off, at most 10 MB.")
 ]
 Megabytes: TypeAlias = Annotated[
-    float | None, typer.Option("--megabytes", help="Stop after so many MB of kept text.")
+    float | None,
+    typer.Option(
+        "--megabytes", help="Stop after so many MB of kept text, from all sources evenly."
+    ),
 ]
 Replace: TypeAlias = Annotated[
     bool, typer.Option("--replace", help="Replace a corpus of this name.")

@@ -26,6 +26,7 @@ def show(
         dropped_lines,
         encodings_line,
         kept_lines,
+        unread_line,
     )
     from kataribe.cli.output import emit_json, say
     from kataribe.make.text.corpus import find_corpus
@@ -50,6 +51,8 @@ def show(
         return
     read = card["read"]
     say(f"read: {read['files']:,} files, {read['bytes']:,} bytes, {read['documents']:,} texts")
+    if (unread := unread_line(card)) is not None:
+        say(unread)
     say(encodings_line(card) or "Encodings of the files: UTF-8.")
     for line in kept_lines(card):
         say(line)

@@ -47,6 +47,18 @@ def encodings_line(card: dict[str, Any]) -> str | None:
     return f"Encodings of the files: {counts}{broken}."
 
 
+def unread_line(card: dict[str, Any]) -> str | None:
+    """What was left unread when the corpus was full; None when everything was read."""
+    left = card.get("unread")  # cards of older versions lack it
+    if left is None or not left["files"] + left["partly"]:
+        return None
+    return (
+        f"Left unread when {size(card['choices']['most_bytes'])} of text were kept: "
+        f"{left['files']:,} files, and {left['partly']:,} more not to the end "
+        f"(about {size(left['bytes'])} as they lie on the disk)."
+    )
+
+
 def dropped_lines(card: dict[str, Any], *, samples: bool) -> Iterator[str]:
     """What was dropped and passed over, with samples."""
     for name, told in card["dropped"].items():

@@ -44,7 +44,8 @@ class CorpusChoices:
     valid_bytes: int = 10_000_000
     """Most bytes of text split off for validation; more would only make training poorer."""
     most_bytes: int | None = None
-    """Stop after so many bytes of kept text; None reads everything."""
+    """Stop after so many bytes of kept text, taken evenly from all sources; None reads
+    everything. The card tells what was left unread."""
     piece: int = PIECE
     """Most characters of a document; longer ones become several."""
     cache: Path | None = None

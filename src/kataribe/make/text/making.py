@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -94,6 +95,9 @@ class Making:
         self._read_languages: Counter[str] = Counter()
         self._told = 0.0
         self._done = self._total = 0
+        self._waiting = 0
+        self._begun: set[str] = set()
+        self._unread = {"files": 0, "partly": 0, "bytes": 0}
 
     def run(self, name: str) -> None:
         """Writes the two files and the card."""
@@ -119,6 +123,7 @@ class Making:
             "name": name,
             "choices": self._choices.as_card(),
             "read": self._tally.as_card(),
+            "unread": self._unread,
             "languages_read": dict(self._read_languages.most_common()),
             "normalised": dict(self._changed.most_common()),
             "dropped": {key: each.as_card() for key, each in self._dropped.items()},
@@ -140,6 +145,11 @@ class Making:
                 size += len(found.document.text.encode("utf-8", "replace"))
             self._tell("reading", kept=len(spill))
             if self._choices.most_bytes is not None and size >= self._choices.most_bytes:
+                self._unread = {
+                    "files": self._waiting,
+                    "partly": len(self._begun),
+                    "bytes": self._total - self._done,
+                }
                 break
         self._tell("reading", kept=len(spill), force=True)
         if not len(spill):
@@ -147,33 +157,58 @@ class Making:
 
     def _prepared(self, names: tuple[str, ...], choices: CorpusChoices) -> Iterator[Kept | Gone]:
         filters = chosen_filters(choices.filters_off)
-        for raw in self._raw(names):
+        for raw in self._raw(names, evenly=choices.most_bytes is not None):
             found = prepare(raw, choices, filters)
             self._read_languages[found.document.language] += 1
             yield found
 
-    def _raw(self, names: tuple[str, ...]) -> Iterator[Raw]:
-        """All texts of some sources; ids are made unique where two sources share labels."""
+    def _raw(self, names: tuple[str, ...], *, evenly: bool) -> Iterator[Raw]:
+        """All texts of some sources; ids are made unique where two sources share labels.
+
+        `evenly` takes each text from the source that has given the fewest bytes, so that every
+        source has its share wherever the reading stops.
+        """
         cache = self._choices.cache or self._folder / "fetched"
         sources = []
         for name in names:
             self._tell("fetching", name, force=True)
             sources.append(open_source(name, cache, lambda words: self._tell("fetching", words)))
         self._total += sum(source.bytes for source in sources)
+        self._waiting += sum(len(source.files) for source in sources)
         for source in sources:
             for reason, label in source.passed_over:
                 self._tally.skip(reason, label)
-            yield from self._of_source(source, alone=len(sources) == 1)
+        readers = [self._of_source(source, alone=len(sources) == 1) for source in sources]
+        if not evenly:
+            yield from itertools.chain.from_iterable(readers)
+            return
+        given = dict.fromkeys(range(len(readers)), 0)
+        while given:
+            least = min(given, key=given.__getitem__)
+            raw = next(readers[least], None)
+            if raw is None:
+                del given[least]
+            else:
+                given[least] += len(raw.text.encode("utf-8", "replace"))
+                yield raw
 
     def _of_source(self, source: Source, *, alone: bool) -> Iterator[Raw]:
         reading = Reading(source.name, self._tally, self._choices.field, self._choices.piece)
         for file in source.files:
-            before, size = self._done, file.path.stat().st_size
+            left = file.path.stat().st_size
             label = file.label if alone else f"{source.name}:{file.label}"
+            self._waiting -= 1
+            self._begun.add(label)
             for raw in read_file(file.path, label, reading):
+                whole = raw.id == label  # all that the file holds
+                step = left if whole else min(left, len(raw.text.encode("utf-8", "replace")))
+                left -= step
+                self._done += step
+                if whole:
+                    self._begun.discard(label)
                 yield raw
-                self._done = min(before + size, self._done + len(raw.text))
-            self._done = before + size
+            self._done += left
+            self._begun.discard(label)
 
     def _drop(self, name: str, reason: str, document: str, text: str, note: str = "") -> None:
         self._dropped.setdefault(name, Dropped(reason)).add(document, text, note)
@@ -215,7 +250,7 @@ class Making:
 
     def _own_validation(self) -> Written:
         """The person's own validation texts: normalised as the others, but nothing is dropped."""
-        choices = replace(self._choices, filters_off=("all",), languages=())
+        choices = replace(self._choices, filters_off=("all",), languages=(), most_bytes=None)
         path = self._folder / VALID
         with path.open("wb") as file:
             written = Written.into(file)
