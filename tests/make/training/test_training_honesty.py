@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import socket
 import sys
@@ -20,6 +21,8 @@ from torch import nn
 from kataribe.base.errors import InputError, KataribeError, UnavailableError
 from kataribe.base.workspace import Workspace
 from kataribe.make.tokens.batches import Batch, Pick
+from kataribe.make.tokens.document_marks import DocumentMarks
+from kataribe.make.tokens.stream_rows import StreamRows
 from kataribe.make.training import memory, plans, prediction, rows_objective, runs, short_plans
 from kataribe.make.training.beginning import begin
 from kataribe.make.training.causal import causal_loss
@@ -28,8 +31,10 @@ from kataribe.make.training.dial import Given, by_size
 from kataribe.make.training.objective import Share
 from kataribe.make.training.overrides import loop_config
 from kataribe.make.training.prediction import predict, quick_flops
+from kataribe.make.training.pretraining import bytes_per_token
 from kataribe.make.training.rows_objective import RowsData, RowsObjective
 from kataribe.make.training.session import carry_out
+from tests.make.tokens.token_folders import write
 from tests.make.training.toys import LENGTH, loop, new_run, rows, setup
 from tests.make.training.toys import setup as toy
 
@@ -88,6 +93,27 @@ def test_the_last_look_takes_many_more_rows(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(rows_objective, "FINAL_ROWS", 50)
     assert len(looked_at(1000, 10, 5)) == 50
     assert len(looked_at(1000, 60, 5)) == len(looked_at(1000, 60, 0))
+
+
+class OneNat(nn.Module):
+    """A model that loses a nat on every token."""
+
+    def forward(self, part: Batch) -> torch.Tensor:
+        return torch.tensor(float(part.taught))
+
+
+@pytest.mark.parametrize("marks", [DocumentMarks(1, 1), DocumentMarks(1, 2)])
+def test_bits_are_of_the_bytes_that_were_looked_at(tmp_path: Path, marks: DocumentMarks) -> None:
+    data = write(tmp_path / "data", [[5, 6, 7], [8] * 20, [9, 10]] * 4, marks)
+    held = StreamRows(data, "train", 8)
+    per_token = bytes_per_token(data, "train")
+    objective = RowsObjective(
+        RowsData(rows(1), 4, held_out=held, bytes_per_token=per_token), causal_loss, "next-token"
+    )
+    found = objective.evaluate(OneNat(), Share())
+    taught = sum(batch.taught for batch in held.in_order(4))
+    wanted = taught / math.log(2) / data.text_bytes("train")
+    assert found["bits_per_byte"] == pytest.approx(wanted)
 
 
 def test_a_run_looks_longer_at_its_end(tmp_path: Path) -> None:

@@ -119,9 +119,10 @@ def build_pretraining(plan: Mapping[str, Any]) -> Setup:
     return Setup(model, objective, loop, about["context"], words_of(tokenizer, source, loop, data))
 
 
-def bytes_per_token(data: TokenData) -> float:
-    """Bytes of held-out text for each taught token."""
-    return data.text_bytes("valid") / len(data.tokens("valid"))
+def bytes_per_token(data: TokenData, split: str = "valid") -> float:
+    """Bytes of a split's text for each taught token: ends that are tokens teach nothing more."""
+    silent = len(data.starts(split)) if data.meta.marks.writes_end else 0
+    return data.text_bytes(split) / (len(data.tokens(split)) - silent)
 
 
 def words_of(
