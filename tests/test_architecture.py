@@ -39,7 +39,8 @@ def test_the_documentation_says_torch_where_the_plan_does():
     for line in table.splitlines():
         cells = [cell.strip() for cell in line.split("|")]
         if len(cells) == 5 and cells[3] in ("yes", "no"):
-            told |= dict.fromkeys(re.findall(r"`(\w+)\.py`", cells[2]), cells[3])
+            names = re.findall(r"`([\w/]+)\.py`", cells[2])
+            told |= dict.fromkeys((name.replace("/", ".") for name in names), cells[3])
     assert len(told) > 15
     for name, torch in told.items():
         assert (torch == "no") == architecture.is_torch_free(f"run.inference.{name}"), name

@@ -10,6 +10,8 @@ from pathlib import Path
 import httpx
 import sqlalchemy as sa
 
+from kataribe.base.workspace import Workspace
+from kataribe.cli.runs_here import RunsHere
 from kataribe.run.providers import ScriptedLM
 from kataribe.serve.app import create_app
 from kataribe.serve.rooms import Rooms
@@ -36,10 +38,16 @@ class Stage:
     store: Store
     source: Source
     settings: ServerSettings
+    workspace: Workspace
 
     def __post_init__(self) -> None:
         chats = Chats(self.store, self.source, "scripted", titles=False)
-        self.rooms = Rooms(store=self.store, chats=chats, jobs=Workers(self.store, {}))
+        self.rooms = Rooms(
+            store=self.store,
+            chats=chats,
+            jobs=Workers(self.store, {}),
+            training=RunsHere(self.workspace),
+        )
         self.app = create_app(self.source, self.settings, rooms=self.rooms)
 
     @asynccontextmanager
@@ -84,7 +92,8 @@ def stage_in(folder: Path, *, key: str | None = None) -> Iterator[Stage]:
     """A server over a new database in `folder`."""
     store = Store(folder / "kataribe.db")
     try:
-        yield Stage(store, source_of(ScriptedLM("Tokyo.")), ServerSettings(key=key))
+        source = source_of(ScriptedLM("Tokyo."))
+        yield Stage(store, source, ServerSettings(key=key), Workspace(folder))
     finally:
         store.close()
 

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import sqlalchemy as sa
 
+from kataribe.make.training.runs import RunInfo, create_run
 from kataribe.run.providers import ScriptedLM
 from kataribe.serve.gate import DOOR, OPEN, WHO
 from kataribe.serve.published import openapi_document
@@ -37,6 +38,7 @@ OWNED = {
     "jobs": "job",
     "keys": "key",
     "sessions": "session",
+    "runs": "run",
 }
 """What a step of an address names: which of Taro's things stands behind it."""
 
@@ -165,8 +167,19 @@ def things(stage: Stage) -> dict[str, str]:
         "session": "5" * 20,
         "group": "g" * 20,
         "winner": said[1],
+        "run": _run(stage, taro.id),
         **keys,
     }
+
+
+def _run(stage: Stage, owner: str) -> str:
+    """A training run of his, as folders hold it."""
+    info = RunInfo("run", "pretrain", owner=owner, model=SECRET, problem=SECRET)
+    run = create_run(stage.workspace.runs, info, {"note": SECRET})
+    for name in ("metrics", "samples"):
+        line = {"step": 1, "tokens": 1, "time": 1.0, "prompt": SECRET, "text": SECRET}
+        (run.path / f"{name}.jsonl").write_text(json.dumps(line) + "\n")
+    return run.id
 
 
 def _rows(owner: str, conversation: str, said: list[str], *ids: str) -> list[tuple[sa.Table, dict]]:

@@ -165,6 +165,10 @@ def test_a_run_begun_by_the_command_is_stopped_from_the_page(
     page = studio.open(f"/training/{running.id}")
     page.get_by_role("button", name="Stop").click()
     expect(page.get_by_text("It ends at its next step")).to_be_visible()
+    for _ in range(100):  # the page says so as soon as it asks
+        if running.stop_file.is_file():
+            break
+        page.wait_for_timeout(100)
     assert running.stop_file.is_file()
     running.change(state="stopped")
     expect(page.get_by_role("button", name="Go on")).to_be_visible()

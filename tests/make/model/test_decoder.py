@@ -91,7 +91,9 @@ def test_padding_is_finite_and_touches_nobody(tmp_path: Path, family: str) -> No
             other = torch.where(mask, ids, 5)
             again = model(other, positions, CausalAttend(model.config, mask))
         assert hidden.isfinite().all()
-        if model.config.experts is None:
+        if family == "mamba2":  # decays are summed over a chunk, padding too, and then subtracted
+            torch.testing.assert_close(hidden[mask], again[mask], rtol=1e-3, atol=3e-4)
+        elif model.config.experts is None:
             assert torch.equal(hidden[mask], again[mask])
         else:  # padding is routed, too, and a product of other rows is rounded otherwise
             torch.testing.assert_close(hidden[mask], again[mask], rtol=1e-5, atol=1e-5)

@@ -25,7 +25,9 @@ def pair(folder: Path, family: str, **changes: Any) -> tuple[Any, Decoder]:
 
 @pytest.mark.parametrize("family", CLASSES)
 def test_greedy_tokens_equal_those_of_transformers(tmp_path: Path, family: str) -> None:
-    theirs, ours = pair(tmp_path, family)
+    # With a cache, transformers' Mamba-2 leaves the limits of its steps out.
+    changes = {"time_step_limit": (0.0, float("inf"))} if family == "mamba2" else {}
+    theirs, ours = pair(tmp_path, family, **changes)
     prompt = random_ids(82, 1, 9)
     wanted = theirs.generate(
         prompt, attention_mask=torch.ones_like(prompt), max_new_tokens=20, do_sample=False,

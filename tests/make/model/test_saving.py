@@ -53,7 +53,8 @@ def test_transformers_opens_what_was_saved(tmp_path: Path, name: str) -> None:
     save_pretrained(model, tmp_path / "ours")
     again = opened(tmp_path / "ours")
     assert type(again) is type(original)
-    assert_equal_logits(original, again)
+    # Files hold logarithms of decays, which come back with the last bit rounded.
+    assert_equal_logits(original, again, tolerance=1e-4 if model.config.is_recurrent else 1e-5)
 
 
 def test_a_large_model_is_cut_into_shards(tmp_path: Path) -> None:

@@ -38,8 +38,6 @@ def scan_reference(
     return torch.stack(outputs, dim=1), h
 
 
-# A compiler would unroll the way along the portion, token by token.
-@torch.compiler.disable  # type: ignore[untyped-decorator]
 def selective_scan(
     x: Tensor, step: Tensor, a: Tensor, b: Tensor, c: Tensor, h: Tensor, fresh: Tensor | None
 ) -> tuple[Tensor, Tensor]:

@@ -24,7 +24,8 @@ def without_control_pieces(
     """
     if not isinstance(genuine.model, tokenizers.models.Unigram):
         return None
-    file = json.loads(genuine.to_str())
+    # The model alone: what a GGUF file says of normalisation has no form in a file.
+    file = json.loads(tokenizers.Tokenizer(genuine.model).to_str())
     vocabulary = file["model"]["vocab"]
     pieces = {piece for piece, _ in vocabulary} & set(control)
     secret = f"\ue000{10**39 + secrets.randbelow(9 * 10**39)}"
@@ -32,8 +33,14 @@ def without_control_pieces(
         [f"{secret}{place}\ue001" if piece in pieces else piece, score]
         for place, (piece, score) in enumerate(vocabulary)
     ]
-    file["added_tokens"] = [
-        token for token in file["added_tokens"] if token["content"] not in pieces
-    ]
-    file["post_processor"] = None  # names control tokens, and is not used here
-    return tokenizers.Tokenizer.from_str(json.dumps(file))
+    made = tokenizers.Tokenizer.from_str(json.dumps(file))
+    if genuine.normalizer is not None:
+        made.normalizer = genuine.normalizer
+    if genuine.pre_tokenizer is not None:
+        made.pre_tokenizer = genuine.pre_tokenizer
+    if genuine.decoder is not None:
+        made.decoder = genuine.decoder
+    for _, token in sorted(genuine.get_added_tokens_decoder().items()):
+        if token.content not in pieces:
+            (made.add_special_tokens if token.special else made.add_tokens)([token])
+    return made

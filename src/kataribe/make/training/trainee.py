@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.distributed.tensor import DTensor
 from torch.utils.checkpoint import checkpoint
 
+from kataribe.make.model.decoder import Decoder
 from kataribe.make.training.config import Work
 from kataribe.make.training.fast_view import fast_view
 from kataribe.make.training.objective import Loss
@@ -43,7 +44,9 @@ class Trainee:
     def __init__(self, plain: nn.Module, loss: Loss, work: Work) -> None:
         """`work` must be settled: neither precision nor compile may be `auto` any more."""
         rounded = work.precision == "bfloat16"
-        compiled = work.compile == "on"
+        # A compiler would unroll the way along a recurrence, token by token.
+        recurrent = isinstance(plain, Decoder) and plain.config.is_recurrent
+        compiled = work.compile == "on" and not recurrent
         self.plain = plain
         view = fast_view(plain, rounded=rounded)
         for block in blocks(view):

@@ -49,7 +49,14 @@ SETTINGS: dict[str, tuple[str, dict[str, Any]]] = {  # a function of the value, 
     "tied": ("llama", {"tied": lambda _: True}),
     "rope not stretched": ("yarn", {"rope": lambda rope: replace(rope, kind="default")}),
     "attention_factor": ("yarn", {"rope": lambda rope: replace(rope, attention_factor=1.16)}),
-    "a layer too few": ("llama", {"layers": lambda _: 1, "windows": lambda windows: windows[:1]}),
+    "a layer too few": (
+        "llama",
+        {
+            "layers": lambda _: 1,
+            "windows": lambda windows: windows[:1],
+            "mixers": lambda mixers: mixers[:1],
+        },
+    ),
 }
 DROPPED = {
     "qwen2": ("attention.project.q.bias", "attention.project.k.bias", "attention.project.v.bias"),

@@ -194,7 +194,7 @@ def test_weights_that_are_no_numbers_give_logits_that_are_none(
 
 
 WRONG: dict[str, dict[str, Any]] = {
-    "learned": {"rope": None},
+    "not rotary": {"rope": None},
     "layer norms": {"norm": "layer"},
     "not gated": {"gated": False},
     "activation is gelu": {"activation": "gelu"},
@@ -239,6 +239,12 @@ def test_every_setting_of_a_model_is_known_to_the_runner(checkpoint: Checkpoint)
     text = Path(native_runner.__file__).read_text(encoding="utf-8")
     by_weights = {"qk_norm", "post_norms", "qkv_bias"}  # their tensors are there or not
     elsewhere = {"family", "context_length", "tied", "query_scalar"}  # weights.py; `attention(0)`
-    elsewhere |= {"mamba", "hyena", "positionless"}  # of other mixers; `rope` is None
+    elsewhere |= {
+        "mamba",
+        "mamba2",
+        "hyena",
+        "float32_residual",
+        "positionless",
+    }  # of other mixers; `rope` is None
     names = set(vars(checkpoint.config)) - by_weights - elsewhere
     assert [name for name in sorted(names) if f"config.{name}" not in text] == []
