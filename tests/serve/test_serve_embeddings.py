@@ -13,7 +13,7 @@ import httpx
 import numpy as np
 import pytest
 
-from kataribe.base.encoders import Classifier, Embedder, Embedding, Label
+from kataribe.base.encoders import Classification, Classifier, Embedder, Embedding, Label
 from kataribe.base.errors import TextLengthError, UnsupportedError
 from kataribe.make.tokens.encoder_texts import open_encoder_texts
 from kataribe.run.providers import ScriptedLM
@@ -86,10 +86,10 @@ class Labels:
     name: str = "c"
     labels: tuple[str, ...] = ("bad", "good")
 
-    async def classify(self, texts: Sequence[str]) -> tuple[tuple[Label, ...], ...]:
-        if self.tags:
-            return tuple((Label("good", 0.75, 1, 3),) for _ in texts)
-        return tuple((Label("bad", 0.25), Label("good", 0.75)) for _ in texts)
+    async def classify(self, texts: Sequence[str]) -> Classification:
+        one = (Label("bad", 0.25), Label("good", 0.75))
+        spans = (Label("good", 0.75, 1, 3),)
+        return Classification((spans if self.tags else one,) * len(texts), 4 * len(texts))
 
 
 async def post(source: Source, path: str, **body: Any) -> httpx.Response:
@@ -187,10 +187,21 @@ async def test_labels_of_texts() -> None:
     found = answer.json()
     assert found["id"].startswith("classify-")
     assert (found["object"], found["model"]) == ("list", "c")
+    assert found["usage"] == {
+        "prompt_tokens": 8, "total_tokens": 8, "completion_tokens": 0,
+        "prompt_tokens_details": None,
+    }  # fmt: skip
     assert found["data"][1] == {
         "index": 1, "label": "good", "probs": [0.25, 0.75], "num_classes": 2,
         "labels": ["bad", "good"], "spans": None,
     }  # fmt: skip
+
+
+async def test_labels_are_metered() -> None:
+    async with inside(Encoders()) as http:
+        await http.post("/v1/classify", json={"model": "c", "input": ["one", "two"]})
+        told = (await http.get("/metrics")).text
+    assert 'kataribe_tokens_total{kind="prompt",model="c"} 8.0' in told
 
 
 async def test_spans_of_a_tagger() -> None:

@@ -57,7 +57,9 @@ class Embedder(Protocol):
 
         `kind` None takes the model's own default. Cancelling stops the work at the next batch.
         Raises `ContextLengthError` for a text of more than `max_tokens` tokens, with both counts
-        and its place; `InputError` for ids outside the vocabulary.
+        and its place; `InputError` for ids outside the vocabulary or a text of no tokens;
+        `UnsupportedError` for a `kind` where all are alike to it; `BusyError` where too many
+        wait.
         """
         ...
 
@@ -79,6 +81,19 @@ class Label:
     end: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Classification:
+    """Labels of some texts.
+
+    Attributes:
+        labels: For each text: every label in the model's order, or the spans that were found.
+        tokens: That were read, with begin and end tokens, of all texts together.
+    """
+
+    labels: tuple[tuple[Label, ...], ...]
+    tokens: int
+
+
 @runtime_checkable
 class Classifier(Protocol):
     """Whatever gives texts, or spans in them, labels."""
@@ -98,8 +113,8 @@ class Classifier(Protocol):
         """It labels spans, not whole texts."""
         ...
 
-    async def classify(self, texts: Sequence[str]) -> tuple[tuple[Label, ...], ...]:
-        """For each text: every label in the model's order, or the spans that were found.
+    async def classify(self, texts: Sequence[str]) -> Classification:
+        """The labels of each text, in order.
 
         Raises as `Embedder.embed` does.
         """

@@ -67,7 +67,7 @@ def classify_texts(
     with _open_here(settings, name, "classify") as model:
         assert model.classifier is not None
         classifier = model.classifier
-        found = asyncio.run(classifier.classify(texts))
+        found = asyncio.run(classifier.classify(texts)).labels
     if not classifier.tags:
         return [{"labels": {label.name: label.score for label in labels}} for labels in found]
     return [

@@ -27,6 +27,7 @@ from kataribe.serve.shapes.encoders import (
     Classified,
     ClassifyRequest,
     ClassifyResponse,
+    ClassifyUsage,
     EmbeddingItem,
     EmbeddingList,
     EmbeddingRequest,
@@ -71,8 +72,10 @@ def embeddings_router(desk: Desk) -> APIRouter:
     async def create_classification(http: HTTPRequest) -> Response:
         body = await read_body(http, ClassifyRequest, unsupported=CLASSIFY_UNSUPPORTED)
         find_model(desk, body.model)
-        record_of(http.scope).model = body.model
+        record = record_of(http.scope)
+        record.model = body.model
         answer = await unless_gone(http, desk.lifecycle, _classify(desk, body))
+        record.prompt_tokens = answer.usage.prompt_tokens
         return Response(answer.model_dump_json(), media_type="application/json")
 
     return router
@@ -131,9 +134,10 @@ async def _classify(desk: Desk, body: ClassifyRequest) -> ClassifyResponse:
             _tagged(place, names, texts[place], labels)
             if classifier.tags
             else _labelled(place, names, labels)
-            for place, labels in enumerate(found)
+            for place, labels in enumerate(found.labels)
         ]
-    return ClassifyResponse(**new_head("classify", body.model), data=data)
+    usage = ClassifyUsage(prompt_tokens=found.tokens, total_tokens=found.tokens)
+    return ClassifyResponse(**new_head("classify", body.model), data=data, usage=usage)
 
 
 def _labelled(place: int, names: Sequence[str], labels: Sequence[Label]) -> Classified:

@@ -50,7 +50,10 @@ async def test_texts_are_labelled_as_by_the_pipeline(tmp_path: Path, problem: st
         assert isinstance(model.classifier, Classifier)
         assert model.embedder is None
         assert model.classifier.labels == ("bad", "so-so", "good")
-        found = await model.classifier.classify(TEXTS)
+        made = await model.classifier.classify(TEXTS)
+        found = made.labels
+        texts = model.classifier._texts
+        assert made.tokens == sum(map(len, texts.ids(TEXTS))) > 2 * len(TEXTS)
     finally:
         model.close(0)
     with warnings.catch_warnings():
@@ -69,7 +72,10 @@ async def test_spans_are_those_of_the_pipeline(tmp_path: Path) -> None:
     try:
         assert model.classifier is not None
         assert model.classifier.tags
-        found = await model.classifier.classify(TEXTS)
+        made = await model.classifier.classify(TEXTS)
+        found = made.labels
+        texts = model.classifier._texts
+        assert made.tokens == sum(map(len, texts.ids(TEXTS))) > 2 * len(TEXTS)
     finally:
         model.close(0)
     with warnings.catch_warnings():

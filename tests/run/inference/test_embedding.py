@@ -20,7 +20,14 @@ import numpy as np
 import pytest
 
 from kataribe.base.encoders import Embedder
-from kataribe.base.errors import InputError, TextLengthError, UnavailableError, UnsupportedError
+from kataribe.base.errors import (
+    BusyError,
+    InputError,
+    TextLengthError,
+    UnavailableError,
+    UnsupportedError,
+)
+from kataribe.make.model.sentences import SentenceSettings
 from kataribe.run.inference.embedding.batches import PackedBatch, pack
 from kataribe.run.inference.embedding.load import LoadedEncoder, load_local_encoder
 from kataribe.run.inference.embedding.local import EncoderThread, LocalEmbedder
@@ -191,3 +198,36 @@ def test_batches_hold_every_text_once_and_no_padding() -> None:
     assert len(batches) <= 1.15 * sum(map(len, texts)) / 2048 + 1
     assert [batch.lengths for batch in pack([[1] * 3000, [1]], 2048)] == [(3000,), (1,)]
     assert list(pack([])) == []
+
+
+async def test_a_kind_means_nothing_to_a_model_without_prompts(embedder: LocalEmbedder) -> None:
+    plain = LocalEmbedder("plain", embedder._thread, embedder._texts, SentenceSettings(), 384)
+    assert plain.kinds == ()
+    assert (await plain.embed(["東京"])).vectors.shape == (1, 384)
+    for kind in ("query", "passage"):
+        with pytest.raises(UnsupportedError, match=f"is '{kind}', but plain has prompts") as bad:
+            await plain.embed(["東京"], kind)  # type: ignore[arg-type]
+        assert bad.value.param == "input_type"
+    one = SentenceSettings(prompts={"query": "ask: "})  # passages are told by having no prompt
+    asymmetric = LocalEmbedder("one", embedder._thread, embedder._texts, one, 384)
+    query, passage = [await asymmetric.embed(["東京"], kind) for kind in ("query", "passage")]
+    assert query.tokens > passage.tokens
+
+
+async def test_so_many_wait_and_no_more(embedder: LocalEmbedder) -> None:
+    runner = Slow()
+    thread = EncoderThread(runner, "slow", queue=2)
+    slow = LocalEmbedder("slow", thread, embedder._texts, embedder._settings, 384)
+    asked = [asyncio.create_task(slow.embed([(0, 5, 2)])) for _ in range(3)]
+    await asyncio.to_thread(runner.began.wait, 20)
+    with pytest.raises(BusyError, match=r"2 requests wait for slow already.*holds 2") as bad:
+        await slow.embed(["x"])
+    assert bad.value.retry_after >= 1
+    asked[2].cancel()  # who leaves makes room
+    await asyncio.wait([asked[2]])
+    last = asyncio.create_task(slow.embed([(0, 5, 2)] * 2))
+    for _ in range(4):  # the one that left may have begun
+        runner.go.release()
+    made = [await each for each in (asked[0], asked[1], last)]
+    assert [len(each.vectors) for each in made] == [1, 1, 2]
+    thread.close()

@@ -71,6 +71,13 @@ class EncoderUsage(Outgoing):
     total_tokens: int
 
 
+class ClassifyUsage(EncoderUsage):
+    """The same in vLLM's shape: nothing is written, and nothing comes out of a cache."""
+
+    completion_tokens: Literal[0] = 0
+    prompt_tokens_details: None = None
+
+
 class EmbeddingList(Outgoing):
     """One vector for each text, in order."""
 
@@ -121,3 +128,4 @@ class ClassifyResponse(Outgoing):
     created: int
     model: str
     data: list[Classified]
+    usage: ClassifyUsage

@@ -63,12 +63,13 @@ def load_local_encoder(
     precision: str = "auto",
     device: str = "auto",
     threads: int | None = None,
+    queue: int = 256,
     progress: _Progress | None = None,
 ) -> LoadedEncoder:
     """Opens the encoder at `path` and makes it ready; `progress` hears bytes read and in all.
 
-    Raises `FormatError` and its kin for files that are no encoder, `SettingsError` for a
-    precision or device that is not there.
+    `queue` requests may wait beside the one that computes. Raises `FormatError` and its kin for
+    files that are no encoder, `SettingsError` for a precision or device that is not there.
     """
     checkpoint = open_encoder(path)
     config = checkpoint.config
@@ -79,7 +80,7 @@ def load_local_encoder(
 
     told = replace(checkpoint, tensors=_Told(checkpoint.tensors, checkpoint.size_bytes, progress))
     runner = load_torch_encoder(told, settings, precision=precision, device=device, threads=threads)
-    thread = EncoderThread(runner, name)
+    thread = EncoderThread(runner, name, queue)
     labelled = config.head in ("classify", "tag")
     return LoadedEncoder(
         name,

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import threading
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kataribe.base.encoders import Embedding, EmbedInput, EmbedKind, Label
-from kataribe.base.errors import UnavailableError
+from kataribe.base.encoders import Classification, Embedding, EmbedInput, EmbedKind, Label
+from kataribe.base.errors import BusyError, UnavailableError, UnsupportedError
 from kataribe.make.model.encoder_config import EncoderConfig
 from kataribe.make.model.sentences import SentenceSettings
 from kataribe.make.tokens.encoder_texts import EncodedText, EncoderTexts
@@ -39,10 +41,21 @@ class EncoderThread:
     """The one thread in which an encoder computes, so that products do not fight for cores.
 
     Requests take turns by batches: a short one is not kept waiting by one of many texts.
+
+    Args:
+        runner: What computes.
+        name: Of the model.
+        queue: Requests that may wait beside the one that computes.
     """
 
-    def __init__(self, runner: EncoderRunner, name: str) -> None:
+    def __init__(self, runner: EncoderRunner, name: str, queue: int = 256) -> None:
         self.runner = runner
+        self._name = name
+        self._queue = queue
+        self._taken = 0  # requests that compute or wait
+        self._ended = 0
+        self._seconds = 0.0  # of computing, all requests together
+        self._lock = threading.Lock()
         self._pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix=f"encoder {name}")
         self._closed = threading.Event()
 
@@ -51,15 +64,42 @@ class EncoderThread:
         """It still computes."""
         return not self._closed.is_set()
 
+    @contextlib.contextmanager
+    def request(self) -> Iterator[None]:
+        """A place for one request, for all of its batches; `BusyError` where none is free."""
+        with self._lock:
+            waiting = self._taken - 1
+            if waiting >= self._queue:
+                raise BusyError(
+                    f"{waiting} requests wait for {self._name} already and the queue holds "
+                    f"{self._queue}. Try again later, or raise the setting `queue`.",
+                    retry_after=max(1.0, self._seconds / max(self._ended, 1)),
+                )
+            self._taken += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._taken -= 1
+                self._ended += 1
+
     async def run(self, work: Callable[[], _T]) -> _T:
         """`work` in the thread; where its caller is cancelled before it began, it never begins."""
         if self._closed.is_set():
             raise UnavailableError("The model was unloaded. Ask again: it will be loaded anew.")
         try:
-            future = self._pool.submit(work)
+            future = self._pool.submit(self._timed, work)
         except RuntimeError:  # closed between the two lines
             raise UnavailableError("The model was unloaded. Ask again.") from None
         return await asyncio.wrap_future(future)
+
+    def _timed(self, work: Callable[[], _T]) -> _T:
+        began = time.monotonic()
+        try:
+            return work()
+        finally:
+            with self._lock:
+                self._seconds += time.monotonic() - began
 
     def close(self) -> None:
         """Lets the batch that runs end, and takes no more."""
@@ -107,13 +147,21 @@ class LocalEmbedder:
 
     async def embed(self, texts: Sequence[EmbedInput], kind: EmbedKind | None = None) -> Embedding:
         """See `Embedder.embed`. Token ids go in as they are, without a prompt."""
+        if kind is not None and not self.kinds:
+            raise UnsupportedError(
+                f"The kind of text is {kind!r}, but {self._name} has prompts for none and makes "
+                "the same vector of all. Leave input_type (--query, --passage) out.",
+                param="input_type",
+            )
         name = kind or self._settings.default_prompt
         prompt = self._settings.prompts.get(name, "") if name else ""
-        ids = await asyncio.to_thread(self._texts.ids, texts, prompt)
-        vectors = np.empty((len(ids), self._dimensions), np.float32)
-        for batch in pack(ids):
-            found = await self._thread.run(functools.partial(self._thread.runner.vectors, batch))
-            vectors[list(batch.places)] = found
+        runner = self._thread.runner
+        with self._thread.request():
+            ids = await asyncio.to_thread(self._texts.ids, texts, prompt)
+            vectors = np.empty((len(ids), self._dimensions), np.float32)
+            for batch in pack(ids):
+                found = await self._thread.run(functools.partial(runner.vectors, batch))
+                vectors[list(batch.places)] = found
         return Embedding(vectors, sum(map(len, ids)))
 
 
@@ -148,16 +196,18 @@ class LocalClassifier:
         """Most tokens of one text."""
         return self._texts.limit
 
-    async def classify(self, texts: Sequence[str]) -> tuple[tuple[Label, ...], ...]:
+    async def classify(self, texts: Sequence[str]) -> Classification:
         """See `Classifier.classify`."""
-        encoded = await asyncio.to_thread(self._texts.spans, texts)
-        found: list[tuple[Label, ...]] = [()] * len(encoded)
-        for batch in pack([text.ids for text in encoded]):
-            logits = await self._thread.run(functools.partial(self._thread.runner.logits, batch))
-            rows = np.split(logits, batch.starts[1:]) if self.tags else list(logits)
-            for place, row in zip(batch.places, rows, strict=True):
-                found[place] = self._read(row, encoded[place])
-        return tuple(found)
+        runner = self._thread.runner
+        with self._thread.request():
+            encoded = await asyncio.to_thread(self._texts.spans, texts)
+            found: list[tuple[Label, ...]] = [()] * len(encoded)
+            for batch in pack([text.ids for text in encoded]):
+                logits = await self._thread.run(functools.partial(runner.logits, batch))
+                rows = np.split(logits, batch.starts[1:]) if self.tags else list(logits)
+                for place, row in zip(batch.places, rows, strict=True):
+                    found[place] = self._read(row, encoded[place])
+        return Classification(tuple(found), sum(len(text.ids) for text in encoded))
 
     def _read(self, logits: NDArray[np.float32], text: EncodedText) -> tuple[Label, ...]:
         if self.tags:
