@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import pytest
+import torch
 
-from kataribe.base.errors import NotFoundError
+from kataribe.base.errors import BusyError, NotFoundError
 from kataribe.base.lm import Request, Sampling, reply
 from kataribe.base.messages import text_message
 from kataribe.base.settings import load_settings
@@ -12,12 +13,17 @@ from kataribe.base.workspace import Workspace
 from kataribe.cli import wiring
 from kataribe.cli.models_here import LocalModels
 from kataribe.cli.shelf import CatalogShelf
+from kataribe.make.model.encoder import Encoder
+from kataribe.make.model.encoder_config import EncoderConfig
+from kataribe.make.model.encoder_loading import save_encoder
 from kataribe.run.catalog.cards import Card
 from kataribe.run.catalog.catalog import Catalog
 from kataribe.run.catalog.fit import Wish, read_runs
 from kataribe.run.inference import load as load_module
 from kataribe.run.inference.residents import Residents
 from kataribe.serve.models import MetricsSource, ModelControl
+from tests.make.tokens import trained
+from tests.source_models import make_source_model
 
 
 @pytest.fixture
@@ -68,6 +74,46 @@ def test_fit_predicts_the_very_plan_that_is_loaded(catalog, memory):
     assert found.memory_budget == shelf.budget
     with wiring.open_local(load_settings(model="pico", memory=memory), catalog.workspace) as lm:
         assert lm.capabilities.context_length == found.ctx
+
+
+@pytest.fixture
+def encoder_path(tmp_path):
+    torch.manual_seed(1)
+    config = EncoderConfig(
+        family="bert", vocab_size=1280, hidden_size=16, layers=1, heads=2, intermediate_size=32,
+        context_length=64, head="none", pooler=False,
+    )  # fmt: skip
+    save_encoder(Encoder(config), tmp_path / "bert", trained.folder("wordpiece"))
+    return tmp_path / "bert"
+
+
+@pytest.fixture
+def source_path(tmp_path):
+    make_source_model("t5", tmp_path / "t5")
+    return tmp_path / "t5"
+
+
+@pytest.mark.parametrize("kind", ["encoder", "source"])
+def test_what_is_no_decoder_is_planned_in_what_it_is_loaded_in(catalog, kind, request):
+    catalog.import_(request.getfixturevalue(f"{kind}_path"), as_name="other")
+    auto, wide = (shelf_of(catalog, precision=each).plan("other") for each in ("auto", "float32"))
+    assert wide.precision == "float32"
+    for packed in ("int8", "int4"):
+        shelf = shelf_of(catalog, precision=packed)
+        assert shelf.plan("other") == auto
+        assert shelf.plan("pico").precision == packed
+        shelf.load("other").close(0.0)
+
+
+async def test_the_queue_that_is_set_is_an_encoders_too(catalog, encoder_path):
+    catalog.import_(encoder_path, as_name="other")
+    model = shelf_of(catalog, queue=1).load("other")
+    try:
+        full = pytest.raises(BusyError, match="1 requests wait for other already")
+        with model.thread.request(), model.thread.request(), full:
+            await model.embedder.embed(["cat"])
+    finally:
+        model.close(0.0)
 
 
 def test_the_budget_is_the_setting_or_a_share_of_the_machine(catalog):

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kataribe.files.gguf import GGUFFile
     from kataribe.run.catalog.cards import ModelFacts
     from kataribe.run.catalog.catalog import Catalog
+    from kataribe.run.inference.load import Precision
     from kataribe.run.inference.residents import LoadedModel, LoadProgress
 
 log = logging.getLogger("kataribe.cli")
@@ -28,13 +29,14 @@ Use: TypeAlias = Literal["write", "embed", "classify"]
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """How a model will be loaded: tokens of context and cache, bytes of memory; its use."""
+    """How a model will be loaded: tokens of context and cache, bytes of memory; precision; use."""
 
     path: Path
     context: int
     cache_tokens: int
     memory: int
     chats: bool
+    precision: Precision
     use: Use = "write"
 
 
@@ -93,7 +95,7 @@ class CatalogShelf:
         options = LoadOptions(
             context=plan.context,
             cache_tokens=plan.cache_tokens,
-            precision=self._settings.precision,
+            precision=plan.precision,
             device=self._settings.device,
             threads=self._settings.threads,
             queue=self._settings.queue,
@@ -110,13 +112,14 @@ class CatalogShelf:
 
         with self._lock:
             self._loads += 1
-        settings = self._settings
+        settings, plan = self._settings, self.plan(name)
         return load_local_encoder(
             name,
-            self.plan(name).path,
-            precision=settings.precision if settings.precision in _ENCODER_PRECISIONS else "auto",
+            plan.path,
+            precision=plan.precision,
             device=settings.device,
             threads=settings.threads,
+            queue=settings.queue,
             progress=progress,
         )
 
@@ -155,7 +158,7 @@ class CatalogShelf:
         if self._loads != 1 or peak is None:
             return
         run = Run(
-            self._settings.precision,
+            plan.precision,
             plan.context,
             measured.cache_tokens,
             peak,
@@ -184,16 +187,17 @@ class CatalogShelf:
         asked = self._settings.ctx
         if asked is not None:
             asked = min(asked, facts.context_length)  # `load` says so
+        precision = effective_precision(facts, self._settings.precision)
         plan = plan_model(
             facts,
-            self._settings.precision,
+            precision,
             asked,
             self.budget,
             native=computes_natively(self._settings),
         )
         use = "write" if facts.decodes else _use_of_encoder(path)
         chats = facts.decodes and facts.family not in SOURCES and _has_template(path)
-        return Planned(path, plan.context, plan.cache_tokens, plan.memory, chats, use)
+        return Planned(path, plan.context, plan.cache_tokens, plan.memory, chats, precision, use)
 
 
 def computes_natively(settings: Settings) -> bool:
@@ -204,8 +208,15 @@ def computes_natively(settings: Settings) -> bool:
     return on_processor(settings.device) and native_library() is not None
 
 
-_ENCODER_PRECISIONS = ("float32", "bfloat16")
-"""The others are for models that write, which one setting serves, too."""
+def effective_precision(facts: ModelFacts, asked: Precision) -> Precision:
+    """What a model is held in where one setting is for all models, in memory plans and in loads.
+
+    Encoders and encoder-decoders are held in float32 or bfloat16 alone; for others they get auto.
+    """
+    from kataribe.run.catalog.layout import SOURCES
+
+    decoder = facts.decodes and facts.family not in SOURCES
+    return asked if decoder or asked in ("float32", "bfloat16") else "auto"
 
 
 def _use_of_encoder(path: Path) -> Use:
