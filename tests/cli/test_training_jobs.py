@@ -35,7 +35,7 @@ def workspace(tmp_path: Path) -> Workspace:
     corpus = workspace.corpora / "tales"
     corpus.mkdir(parents=True)
     for split, count in (("train", 40), ("valid", 4)):
-        texts = [f"{at} {TALE * 20}" for at in range(count)]
+        texts = [f"{split} {at} {TALE * 20}" for at in range(count)]
         lines = [
             json.dumps({"id": f"{split}{at}", "text": text, "source": "test", "language": "en"})
             for at, text in enumerate(texts)

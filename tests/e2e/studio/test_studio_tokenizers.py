@@ -27,7 +27,12 @@ def workspace(tmp_path: Path) -> Workspace:
     corpus.mkdir(parents=True)
     for split, count in (("train", 60), ("valid", 6)):
         lines = [
-            {"id": f"{split}{at}", "text": TALE * 3 + str(at), "source": "test", "language": "ja"}
+            {
+                "id": f"{split}{at}",
+                "text": f"{TALE * 3}{split}{at}",
+                "source": "test",
+                "language": "ja",
+            }
             for at in range(count)
         ]
         text = "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines)
