@@ -1935,6 +1935,25 @@ export interface components {
             model: string;
             /** Data */
             data: components["schemas"]["Classified"][];
+            usage: components["schemas"]["ClassifyUsage"];
+        };
+        /**
+         * ClassifyUsage
+         * @description The same in vLLM's shape: nothing is written, and nothing comes out of a cache.
+         */
+        ClassifyUsage: {
+            /** Prompt Tokens */
+            prompt_tokens: number;
+            /** Total Tokens */
+            total_tokens: number;
+            /**
+             * Completion Tokens
+             * @default 0
+             * @constant
+             */
+            completion_tokens?: 0;
+            /** Prompt Tokens Details */
+            prompt_tokens_details?: null;
         };
         /**
          * CompareTokenizers

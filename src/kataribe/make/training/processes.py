@@ -44,6 +44,7 @@ def joined() -> Iterator[None]:
     distributed.init_process_group("gloo", timeout=PATIENCE)
     try:
         yield
+        wait()  # who leaves first would take the meeting place away from the others
     finally:
         distributed.destroy_process_group()
 
