@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -89,14 +89,6 @@ def train_and_valid(path: Path) -> tuple[Path, Path | None]:
         return path, None
     valid = path / "valid.jsonl"
     return path / "train.jsonl", valid if valid.is_file() else None
-
-
-def held_apart(items: Sequence[T], share: float) -> tuple[list[T], list[T]]:
-    """To learn from, and every so many held out: the same each time."""
-    every = round(1 / share) if share else 0
-    if not every or len(items) < every:
-        return list(items), []
-    return [each for at, each in enumerate(items, 1) if at % every], list(items[every - 1 :: every])
 
 
 class InOrder:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from kataribe.serve.shapes.strict import Incoming, Outgoing
+from kataribe.serve.shapes.strict import Count, Incoming, Outgoing
 
 RunState = Literal["waiting", "running", "stopped", "failed", "done"]
 Objective = Literal["pretrain", "instruct"]
@@ -123,4 +123,4 @@ class NewRun(Incoming):
     epochs: float | None = Field(
         None, gt=0, le=1000, description="How often `instruct` sees each conversation."
     )
-    seed: int = Field(0, ge=0, lt=2**31)
+    seed: Count = 0
