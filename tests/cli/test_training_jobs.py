@@ -81,7 +81,7 @@ def until(workers: Workers, job: Job, *states: str, step: int = 0) -> Job:
 
 
 def test_a_run_is_paused_and_goes_on_to_its_end(workspace: Workspace, workers: Workers) -> None:
-    run = run_of(workspace, "tale", 400)
+    run = run_of(workspace, "tale", 1000)
     job = add(workers, run.id)
     until(workers, job, "running", step=5)
     workers.ask(LOCAL, job.id, "pause")
@@ -95,7 +95,7 @@ def test_a_run_is_paused_and_goes_on_to_its_end(workspace: Workspace, workers: W
     assert (workspace.models / "tale" / "model.safetensors").is_file()
     steps = [line["step"] for line in run.metrics()]
     assert steps == sorted(set(steps))
-    assert steps[-1] == 400
+    assert steps[-1] == 1000
     shown = RunsHere(workspace).run(LOCAL, run.id)
     assert shown.run.state == "done"
     assert shown.measured is not None

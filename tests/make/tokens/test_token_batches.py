@@ -14,6 +14,7 @@ from kataribe.make.tokens.document_marks import DocumentMarks
 from kataribe.make.tokens.packing import Examples, PackedRows, cut, pack
 from kataribe.make.tokens.stream_rows import StreamRows
 from tests.make.tokens import token_folders
+from tests.make.tokens.hard_texts import a_seed
 
 SHARED, APART = DocumentMarks(1, 1), DocumentMarks(1, 2)
 
@@ -54,7 +55,7 @@ def _equal(one: Batch, other: Batch) -> None:
 def test_rows_of_the_stream_are_those_of_the_plain_way(
     tmp_path: Path, marks: DocumentMarks
 ) -> None:
-    seed = random.randrange(2**32)
+    seed = 20261122  # the offsets of three epochs differ by it; by chance two may be the same
     documents = _documents(seed, 30)
     data = token_folders.write(tmp_path / "data", documents, marks)
     rows = StreamRows(data, "train", 16)
@@ -177,7 +178,7 @@ def test_a_batch_of_arrays_that_do_not_fit_is_refused() -> None:
 
 
 def test_packing_holds_every_document_once_with_little_waste() -> None:
-    seed = random.randrange(2**32)
+    seed = a_seed()
     print(f"seed {seed}")
     dice = np.random.default_rng(seed)
     lengths = np.clip(dice.lognormal(4.5, 0.9, 4000).astype(np.int64), 1, 1024)
@@ -227,7 +228,7 @@ def test_packed_rows_teach_what_is_to_be_taught() -> None:
 
 
 def test_cutting_holds_every_token_once() -> None:
-    seed = random.randrange(2**32)
+    seed = a_seed()
     print(f"seed {seed}")
     dice = random.Random(seed)
     lengths = [dice.randrange(1, 400) for _ in range(300)]

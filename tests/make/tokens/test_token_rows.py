@@ -36,12 +36,13 @@ from kataribe.make.tokens.masked_rows import MaskedRows, Masking, hide
 from kataribe.make.tokens.packing import PackedRows
 from kataribe.make.tokens.span_rows import Noise, SpanRows, corrupted
 from tests.make.tokens import token_folders, trained
+from tests.make.tokens.hard_texts import a_seed
 
 APART = DocumentMarks(1, 2)
 
 
 def _documents(count: int, longest: int = 200) -> list[list[int]]:
-    seed = random.randrange(2**32)
+    seed = a_seed()
     print(f"seed {seed}")
     dice = random.Random(seed)
     return [

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import random
 import subprocess
 import sys
 from pathlib import Path
@@ -23,7 +22,7 @@ from kataribe.make.tokens.kinds import KINDS, Kind, TokenizerPlan
 from kataribe.make.tokens.sample import sample_texts
 from kataribe.make.tokens.train import read_card, save_tokenizer, train_tokenizer
 from tests.make.tokens import small_corpus, trained
-from tests.make.tokens.hard_texts import TEXTS, random_texts
+from tests.make.tokens.hard_texts import TEXTS, a_seed, random_texts
 from tests.make.tokens.llama_vocabulary import LlamaVocabulary
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -45,7 +44,7 @@ for kind in KINDS:
 def test_everybody_gets_the_same_ids(kind: Kind) -> None:
     theirs = AutoTokenizer.from_pretrained(trained.folder(kind))
     ours = trained.tokenizer(kind)
-    seed = random.randrange(2**32)
+    seed = a_seed()
     print(f"seed {seed}")
     for text in [*TEXTS, *random_texts(seed, 100), INJECTED]:
         assert ours.encode(text) == theirs.encode(text), text
@@ -74,7 +73,7 @@ def test_special_tokens_have_their_ids(kind: Kind) -> None:
 def test_every_text_comes_back(kind: Kind) -> None:
     tokenizer = trained.tokenizer(kind)
     theirs = AutoTokenizer.from_pretrained(trained.folder(kind))
-    seed = random.randrange(2**32)
+    seed = a_seed()
     print(f"seed {seed}")
     for text in [*TEXTS, *random_texts(seed, 300), INJECTED]:
         ids = tokenizer.encode_texts([text])[0]
@@ -107,7 +106,7 @@ def test_llama_cpp_gets_the_same_ids(tmp_path: Path) -> None:
     path = tmp_path / "words.gguf"
     write_gguf(path, {"general.architecture": "llama", **LLAMA, **metadata}, {})
     theirs = LlamaVocabulary(path)
-    seed = random.randrange(2**32)
+    seed = a_seed()
     print(f"seed {seed}")
     for text in [*TEXTS, *random_texts(seed, 100), *small_corpus.texts()[:40]]:
         assert theirs.encode(text, special=False) == tokenizer.encode_texts([text])[0], text

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +23,7 @@ from transformers import PreTrainedTokenizerFast
 from kataribe.base.errors import FormatError, InputError
 from kataribe.make.tokens import load_tokenizer
 from tests.make.tokens import vocabularies
-from tests.make.tokens.hard_texts import TEXTS, random_texts
+from tests.make.tokens.hard_texts import TEXTS, a_seed, random_texts
 
 SPECIALS = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"]
 
@@ -134,7 +133,7 @@ def test_ids_are_those_of_transformers(name: str, tmp_path: Path) -> None:
     folder = vocabularies.write_folder(tmp_path / "model", build(), config)
     ours = load_tokenizer(folder)
     theirs = PreTrainedTokenizerFast.from_pretrained(folder)
-    seed = random.randrange(2**32)
+    seed = a_seed()
     print(f"seed {seed}")
     special = list(theirs.added_tokens_encoder)
     texts = [*TEXTS, *random_texts(seed, 200)]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import random
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from kataribe.make.tokens.gguf_tokenizer import build_tokenizer
 from kataribe.make.tokens.pretokenizers import RULES as NAMED_RULES
 from kataribe.make.tokens.sentencepiece_file import read_sentencepiece
 from tests.make.tokens import vocabularies
-from tests.make.tokens.hard_texts import TEXTS, random_texts
+from tests.make.tokens.hard_texts import TEXTS, a_seed, random_texts
 from tests.make.tokens.llama_vocabulary import LlamaVocabulary
 
 RULES = [names[0] for names, _ in NAMED_RULES]
@@ -41,7 +40,7 @@ def assert_equal_to_llama(path: Path, texts: list[str], *, skip: str | None = No
 
 
 def seeded(count: int) -> list[str]:
-    seed = random.randrange(2**32)
+    seed = a_seed()
     print(f"seed {seed}")
     return [*TEXTS, *random_texts(seed, count)]
 

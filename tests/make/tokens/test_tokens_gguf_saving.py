@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import random
 import unicodedata
 from pathlib import Path
 from typing import Any
@@ -26,7 +25,7 @@ from kataribe.make.tokens.pretokenizers import RULES as NAMED_RULES
 from kataribe.make.tokens.same_ids import check_same_chat, check_same_ids, probing_texts
 from tests.make.llama_logits import LlamaModel
 from tests.make.tokens import vocabularies
-from tests.make.tokens.hard_texts import TEXTS, random_texts
+from tests.make.tokens.hard_texts import TEXTS, a_seed, random_texts
 from tests.make.tokens.llama_vocabulary import LlamaVocabulary
 from tests.make.tokens.test_tokens_gguf import _trained
 
@@ -46,7 +45,7 @@ def written(folder: Path, rows: int = 1000) -> Path:
 
 def assert_same(folder: Path, path: Path, *, composed: bool = False) -> None:
     """Our reader, by the check that exports make, and llama.cpp, on texts that it has not seen."""
-    seed = random.randrange(2**32)
+    seed = a_seed()
     print(f"seed {seed}")
     before, llama = load_tokenizer(folder), LlamaVocabulary(path)
     texts = list(probing_texts(before, composed=composed))

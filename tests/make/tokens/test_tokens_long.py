@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import random
 import threading
 from pathlib import Path
 
@@ -16,7 +15,7 @@ from kataribe.base.messages import text_message
 from kataribe.make.tokens import load_tokenizer
 from kataribe.make.tokens.bounds import LeastTokens
 from tests.make.tokens import vocabularies
-from tests.make.tokens.hard_texts import TEXTS, random_texts
+from tests.make.tokens.hard_texts import TEXTS, a_seed, random_texts
 
 MEGABYTE = ("The teller of tales recites 語り部は聞いたこと 1234 <|im_start|> " * 20_000)[
     :1_000_000
@@ -108,7 +107,7 @@ KINDS = ("plain", "nfc", "strips", "shrinks", "blanks", "removes", "lacks", "unk
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_no_text_has_fewer_tokens_than_its_bound(kind):
-    seed = random.randrange(2**32)
+    seed = a_seed()
     print("seed", seed)
     inner = _trained(kind)
     bound = LeastTokens(inner, {})
@@ -127,7 +126,7 @@ def test_no_text_has_fewer_tokens_than_its_bound(kind):
     ],
 )
 def test_the_bound_holds_for_real_models(which, request):
-    seed = random.randrange(2**32)
+    seed = a_seed()
     print("seed", seed)
     model = load_tokenizer(request.getfixturevalue(which))
     bound = LeastTokens(model._inner, model._file.inner_ids)

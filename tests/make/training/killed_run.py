@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from pathlib import Path
 
 from kataribe.make.training.config import LoopConfig
@@ -14,7 +15,10 @@ from tests.make.training.toys import setup
 def main() -> None:
     """Goes on with the run to its end."""
     run = open_run(Path(sys.argv[1]))
-    carry_out(run, setup(LoopConfig.from_values(run.plan["loop"])))
+    # Slow enough that whoever kills it is not too late.
+    carry_out(
+        run, setup(LoopConfig.from_values(run.plan["loop"])), tell=lambda figures: time.sleep(0.05)
+    )
 
 
 if __name__ == "__main__":

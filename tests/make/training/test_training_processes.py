@@ -31,7 +31,7 @@ def together(run: RunFolder, processes: int = 2) -> None:
         own = {
             "PYTHONPATH": paths, "OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port), "WORLD_SIZE": str(processes), "RANK": str(rank),
-            "LOCAL_RANK": str(rank),
+            "LOCAL_RANK": str(rank), "GLOO_SOCKET_IFNAME": "lo",
         }  # fmt: skip
         command = [sys.executable, "-m", "tests.make.training.two_processes", str(run.path)]
         children.append(
