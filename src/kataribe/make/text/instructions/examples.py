@@ -21,9 +21,14 @@ class Example:
     """The sort of question, such as `does`, `signature`, `to_japanese`."""
 
     def to_line(self) -> bytes:
-        """A line of chat data: `{"messages": [...]}` in UTF-8, with its newline."""
+        """A line of chat data in UTF-8, with its newline.
+
+        Item and kind stand beside the messages, for evaluations: questions about one item are no
+        independent tries.
+        """
         messages = [
             {"role": "user", "content": self.question},
             {"role": "assistant", "content": self.answer},
         ]
-        return json.dumps({"messages": messages}, ensure_ascii=False).encode() + b"\n"
+        row = {"messages": messages, "kind": self.kind, "item": self.item}
+        return json.dumps(row, ensure_ascii=False).encode() + b"\n"
