@@ -217,7 +217,7 @@ def test_other_architectures_are_named(tmp_path: Path) -> None:
     assert not holds_encoder_decoder(tmp_path)
     with pytest.raises(ArchitectureError, match="'llama', and what is asked for"):
         open_encoder_decoder(tmp_path)
-    for raw in ({"model_type": "umt5"}, {"model_type": "t5", "auto_map": {"a": "b"}}):
+    for raw in ({"model_type": "umt5"}, {"model_type": "t5", "auto_map": {"AutoModel": "b"}}):
         with pytest.raises(ArchitectureError, match="encoder-decoders built here"):
             source_config_from_hf(raw)
 

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 import transformers
 
 from kataribe.base.errors import ArchitectureError, FormatError
+from kataribe.make.model.checkpoint import open_any
 from kataribe.make.model.families import MODEL_TYPES, config_from_hf, config_to_hf
 from tests.parity.test_parity_families import ROPES, VARIANTS
-from tests.parity.tiny import BASE, CLASSES, FAMILY_SETTINGS, GPT2
+from tests.parity.tiny import BASE, CLASSES, FAMILY_SETTINGS, GPT2, RECURRENT, build
 
 LLAMA: dict[str, Any] = {"model_type": "llama", **BASE}
 
@@ -53,8 +55,37 @@ def test_unknown_architectures_are_named_with_what_is_supported() -> None:
         config_from_hf({"model_type": "rwkv"})
     with pytest.raises(ArchitectureError, match="None"):
         config_from_hf({})
-    with pytest.raises(ArchitectureError, match="code of its own"):
-        config_from_hf({**LLAMA, "auto_map": {"AutoModelForCausalLM": "modeling.Evil"}})
+    with pytest.raises(ArchitectureError, match=r"'rwkv' with code of its own \(m.RwkvModel\)"):
+        config_from_hf({"model_type": "rwkv", "auto_map": {"AutoModel": "m.RwkvModel"}})
+
+
+@pytest.mark.parametrize("auto_map", [
+    {"AutoModelForCausalLM": "modeling.Evil"},
+    {"AutoModelForCausalLM": "someone/else--modeling.EvilLlamaForCausalLM"},
+    {"AutoConfig": "c.LlamaConfig", "AutoModelForCausalLM": "m.LlamaAndMoreForCausalLM"},
+    {"AutoModel": ["m.LlamaModel", "m.Evil"]}, {"AutoModel": None}, "modeling.py", ["m.LlamaModel"],
+])  # fmt: skip
+def test_code_that_is_not_the_familys_own_is_refused(auto_map: Any) -> None:
+    with pytest.raises(ArchitectureError, match=r"'llama' with code of its own.*never run"):
+        config_from_hf({**LLAMA, "auto_map": auto_map})
+
+
+def test_code_from_before_transformers_had_the_family_changes_nothing(tmp_path: Path) -> None:
+    # as microsoft/bitnet-b1.58-2B-4T and ai21labs/Jamba-v0.1 are published
+    for name, prefix in (("llama", "Llama"), ("bitnet", "BitNet"), ("jamba", "Jamba")):
+        raw = published(name, **RECURRENT.get(name, BASE))
+        kinds = {"AutoConfig": "Config", "AutoModel": "Model",
+                 "AutoModelForCausalLM": "ForCausalLM",
+                 "AutoModelForSequenceClassification": "ForSequenceClassification"}  # fmt: skip
+        own = {role: f"modeling_{name}.{prefix}{kind}" for role, kind in kinds.items()}
+        own["AutoTokenizer"] = "tokenization.Anything"
+        assert config_from_hf({**raw, "auto_map": own}) == config_from_hf(raw)
+    assert "auto_map" not in config_to_hf(config_from_hf({**raw, "auto_map": own}))
+    build("jamba", 3).save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**settings, "auto_map": own}))
+    (tmp_path / "modeling_jamba.py").write_text("raise SystemExit('it was run')")
+    assert open_any(tmp_path).config.family == "jamba"
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ from kataribe.make.model.families.reading import (
     share,
 )
 from kataribe.make.model.fields import Fields
+from kataribe.make.model.own_code import foreign_code
 
 _CLASSES: Mapping[SourceFamily, str] = {
     "t5": "T5ForConditionalGeneration",
@@ -85,7 +86,8 @@ _KIN: Mapping[SourceFamily, _Kin] = {
     "marian": _Kin("sinusoidal", 0, norm_first=False, final_norm=False, embedding_norm=False),
 }
 _NEUTRAL = frozenset({
-    "activation_dropout", "architectures", "attention_dropout", "bad_words_ids", "bos_token_id",
+    "activation_dropout", "architectures", "attention_dropout", "auto_map", "bad_words_ids",
+    "bos_token_id",
     "chunk_size_feed_forward", "classif_dropout", "classifier_dropout", "decoder_layerdrop",
     "decoder_start_token_id", "diversity_penalty", "do_sample", "dropout", "dropout_rate", "dtype",
     "early_stopping", "encoder_layerdrop", "encoder_no_repeat_ngram_size", "eos_token_id",
@@ -113,11 +115,12 @@ def source_config_from_hf(raw: Mapping[str, Any]) -> EncoderDecoderConfig:
     that is missing, impossible or unknown.
     """
     family = next((name for name in SOURCE_FAMILIES if name == raw.get("model_type")), None)
-    if family is None or raw.get("auto_map"):
-        own = " with code of its own" if raw.get("auto_map") else ""
+    foreign = foreign_code(raw, None if family is None else _CLASSES[family])
+    if family is None or foreign:
         raise ArchitectureError(
-            f"config.json says architecture {raw.get('model_type')!r:.60}{own}; encoder-decoders "
-            f"built here are {', '.join(SOURCE_FAMILIES)}. Choose a model of one of these families."
+            f"config.json says architecture {raw.get('model_type')!r:.60}{foreign}; "
+            f"encoder-decoders built here are {', '.join(SOURCE_FAMILIES)}. "
+            "Choose a model of one of these families."
         )
     if raw.get("quantization_config"):
         raise FormatError(

@@ -21,6 +21,7 @@ from kataribe.make.model.encoder_config import (
     Problem,
 )
 from kataribe.make.model.fields import Fields
+from kataribe.make.model.own_code import foreign_code
 
 ENCODER_MODEL_TYPES: Mapping[str, EncoderFamily] = {
     "bert": "bert",
@@ -85,7 +86,8 @@ _DISTIL_NAMES = {
     "n_heads": "num_attention_heads", "activation": "hidden_act",
 }  # fmt: skip
 _NEUTRAL = frozenset({
-    "architectures", "attention_dropout", "attention_probs_dropout_prob", "bos_token_id",
+    "architectures", "attention_dropout", "attention_probs_dropout_prob", "auto_map",
+    "bos_token_id",
     "chunk_size_feed_forward", "classifier_dropout", "directionality", "dropout", "dtype",
     "eos_token_id", "finetuning_task", "gradient_checkpointing", "hidden_dropout_prob",
     "initializer_range", "keys_to_ignore_at_inference", "label2id", "mask_token_id", "model_type",
@@ -115,13 +117,13 @@ def encoder_from_hf(raw: Mapping[str, Any]) -> EncoderConfig:
     setting that is missing, impossible or unknown.
     """
     kind = raw.get("model_type")
-    if not is_encoder(raw) or raw.get("auto_map"):
-        custom = " with code of its own" if raw.get("auto_map") else ""
+    family = ENCODER_MODEL_TYPES.get(str(kind)) if is_encoder(raw) else None
+    foreign = foreign_code(raw, None if family is None else _CLASS_PREFIX[family] + "Model")
+    if family is None or foreign:
         raise ArchitectureError(
-            f"config.json says architecture {kind!r:.60}{custom}; encoders built here are "
+            f"config.json says architecture {kind!r:.60}{foreign}; encoders built here are "
             f"{', '.join(ENCODER_MODEL_TYPES)}. Choose a model of one of these families."
         )
-    family = ENCODER_MODEL_TYPES[str(kind)]
     if family == "distilbert":
         own = {_DISTIL_NAMES[name]: value for name, value in raw.items() if name in _DISTIL_NAMES}
         raw = {name: value for name, value in raw.items() if name not in _DISTIL_NAMES} | own

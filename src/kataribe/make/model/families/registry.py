@@ -17,6 +17,7 @@ from kataribe.make.model.config import Family, ModelConfig
 from kataribe.make.model.families import experts, gpt2, own, recurrent, rotary, ternary
 from kataribe.make.model.families.layout import FamilyLayout
 from kataribe.make.model.fields import Fields
+from kataribe.make.model.own_code import foreign_code
 from kataribe.make.model.ternary_files import read_ternary, write_ternary
 
 LAYOUTS: Mapping[Family, FamilyLayout] = {
@@ -37,7 +38,8 @@ DEFAULTS: Mapping[Family, Mapping[str, Any]] = {
 """What a setting is where config.json leaves it out."""
 
 _NEUTRAL = frozenset({
-    "architectures", "attention_dropout", "attn_implementation", "attn_pdrop", "bos_token_id",
+    "architectures", "attention_dropout", "attn_implementation", "attn_pdrop", "auto_map",
+    "bos_token_id",
     "cache_implementation", "chunk_size_feed_forward", "classifier_dropout", "dtype", "embd_pdrop",
     "eos_token_id", "finetuning_task", "gradient_checkpointing", "hidden_dropout", "id2label",
     "initializer_range", "is_decoder", "is_llama_config", "keys_to_ignore_at_inference", "label2id",
@@ -106,11 +108,10 @@ def config_to_hf(config: ModelConfig) -> dict[str, Any]:
 def _family(raw: Mapping[str, Any]) -> Family:
     model_type = raw.get("model_type")
     family = MODEL_TYPES.get(model_type) if isinstance(model_type, str) else None
-    custom = raw.get("auto_map")
-    if family is None or custom:
-        what = f"architecture {model_type!r:.60}" + (" with code of its own" if custom else "")
+    foreign = foreign_code(raw, None if family is None else LAYOUTS[family].class_name)
+    if family is None or foreign:
         raise ArchitectureError(
-            f"config.json says {what}; supported are {', '.join(MODEL_TYPES)}. Choose a model of "
-            "one of these families."
+            f"config.json says architecture {model_type!r:.60}{foreign}; supported are "
+            f"{', '.join(MODEL_TYPES)}. Choose a model of one of these families."
         )
     return family
