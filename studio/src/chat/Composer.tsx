@@ -1,4 +1,4 @@
-import { use, useEffect, useId, useState, type DragEvent, type RefObject } from "react";
+import { use, useEffect, useId, useRef, useState, type DragEvent, type RefObject } from "react";
 
 import { useText } from "../i18n";
 import { SettingsContext } from "../settings/context";
@@ -37,11 +37,7 @@ export function Composer({ draft, onDraft, onSend, onStop, waits, field, ...more
     focusWithoutKeyboard(field.current);
   }, [field]);
 
-  const uploading = more.uploads.some((one) => one.failure === null);
-  const can = (draft.trim() !== "" || more.files.length > 0) && !uploading && onSend !== null;
-  const send = (when: When = "queue") => {
-    if (can) onSend(when);
-  };
+  const { can, send, waiting, takeBack } = useSending({ draft, onSend, ...more });
   const hasFiles = (event: DragEvent) => event.dataTransfer.types.includes("Files");
   const sends = enterSends ? text.chat.hintSend : text.chat.hintSwapped;
   const queues = enterSends ? text.queue.hint : text.queue.hintSwapped;
@@ -91,9 +87,18 @@ export function Composer({ draft, onDraft, onSend, onStop, waits, field, ...more
         <Buttons can={can} waits={waits} onStop={onStop} field={field} />
       </div>
       <div className="under">
-        <p id={hint} className="hint">
-          {onStop ? queues : sends}
-        </p>
+        {waiting === null ? (
+          <p id={hint} className="hint">
+            {onStop ? queues : sends}
+          </p>
+        ) : (
+          <span className="row held" role="status">
+            <span>{waiting === "files" ? text.chat.heldForFiles : text.chat.heldForServer}</span>
+            <button type="button" className="button quiet" onClick={takeBack}>
+              {text.chat.holdBack}
+            </button>
+          </span>
+        )}
         {onStop && can ? (
           <span className="row">
             <button type="button" className="button quiet" onClick={() => send("steer")}>
@@ -107,6 +112,34 @@ export function Composer({ draft, onDraft, onSend, onStop, waits, field, ...more
       </div>
     </form>
   );
+}
+
+type Sendable = Pick<Props, "draft" | "files" | "uploads" | "onSend">;
+
+/**
+ * Sends the draft, or as soon as it can: what is sent while its files are on their way, or before
+ * the server has named its models, waits for them. Changed words or files end that.
+ */
+function useSending({ draft, files, uploads, onSend }: Sendable) {
+  const [held, setHeld] = useState<{ when: When; draft: string; files: number } | null>(null);
+  const gone = useRef<typeof held>(null); // what was held and is sent: once only
+  const coming = uploads.filter((one) => one.failure === null).length;
+  const all = files.length + coming; // an upload that ends well leaves this as it is
+  const something = draft.trim() !== "" || all > 0;
+  const can = something && coming === 0 && onSend !== null;
+  const stands = held !== null && held.draft === draft && held.files === all;
+  if (held !== null && !stands) setHeld(null);
+  useEffect(() => {
+    if (held === null || !stands || !can || gone.current === held) return;
+    gone.current = held;
+    onSend(held.when);
+  }, [held, stands, can, onSend]);
+  const send = (when: When = "queue") => {
+    if (can) onSend(when);
+    else if (something) setHeld({ when, draft, files: all });
+  };
+  const waiting = stands && !can ? (coming > 0 ? "files" : "server") : null;
+  return { can, send, waiting, takeBack: () => setHeld(null) };
 }
 
 interface ButtonsProps extends Pick<Props, "waits" | "onStop" | "field"> {

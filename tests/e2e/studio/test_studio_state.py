@@ -176,6 +176,52 @@ def test_a_file_is_saved_from_a_server_with_a_key(
     assert studio.watch.faults == []
 
 
+def test_what_is_sent_while_its_file_is_on_its_way_waits_for_it(
+    studio: Studio, tmp_path: Path
+) -> None:
+    memo = tmp_path / "memo.txt"
+    memo.write_text("Tokyo is the capital of Japan.", encoding="utf-8")
+    page = studio.open()
+    ready(page)
+    page.route("**/studio/api/attachments?*", lambda route: None)
+    page.locator("input[type=file]").set_input_files(memo)
+    say(page, "What is this?")
+    waits = page.get_by_text("Is sent as soon as its files are there.")
+    expect(waits).to_be_visible()
+    assert serious(page) == []
+    # Changed words are not those that were sent.
+    field_of(page).press("End")
+    field_of(page).press_sequentially("!")
+    expect(waits).to_have_count(0)
+    field_of(page).press("Enter")
+    expect(waits).to_be_visible()
+    page.get_by_role("button", name="Do not send yet").click()
+    expect(waits).to_have_count(0)
+    field_of(page).press("Enter")
+    expect(waits).to_be_visible()
+    page.unroute("**/studio/api/attachments?*")  # lets go of what was held
+    finished(page)
+    question = page.locator("article.question")
+    expect(question).to_contain_text("What is this?!")
+    expect(question.get_by_role("button", name="memo.txt")).to_be_visible()
+    expect(field_of(page)).to_have_value("")
+    page.context.close()
+
+
+def test_what_is_sent_before_the_models_are_named_waits_for_them(studio: Studio) -> None:
+    page = studio.open()
+    ready(page)
+    page.route("**/v1/models", lambda route: None)
+    page.reload()
+    field_of(page).fill("Hello")
+    field_of(page).press("Enter")
+    expect(page.get_by_text("Is sent as soon as the server has named its models.")).to_be_visible()
+    page.unroute("**/v1/models")  # lets go of those that were held
+    finished(page)
+    expect(page.locator("article.question")).to_contain_text("Hello")
+    page.context.close()
+
+
 def test_a_refused_file_is_told_and_its_list_stays_a_list(studio: Studio, tmp_path: Path) -> None:
     huge = tmp_path / "huge.bin"
     with huge.open("wb") as file:
