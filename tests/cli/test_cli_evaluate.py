@@ -7,15 +7,20 @@ from pathlib import Path
 
 import pytest
 
+from kataribe.base.errors import ContextLengthError, UnavailableError
+from kataribe.base.messages import text_of
+from kataribe.run.providers.scripted import Reply
+
 
 @pytest.fixture
 def corpus(kataribe_home: Path) -> Path:
     folder = kataribe_home / "corpora" / "qa"
     folder.mkdir(parents=True)
     lines = [
-        {"messages": [{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "4"}]}
+        {"messages": [{"role": "user", "content": f"{n}?"}, {"role": "assistant", "content": "4"}],
+         "kind": "even" if n % 2 == 0 else "odd", "item": str(n // 2)}
         for n in range(6)
-    ]
+    ]  # fmt: skip
     (folder / "valid.jsonl").write_text("\n".join(map(json.dumps, lines)))
     return folder
 
@@ -34,7 +39,12 @@ def test_the_servers_model_answers_what_a_corpus_holds_out(cli, corpus, served):
     assert "difference" not in told
     shown = cli("eval", "smollm2-135m", "--on", str(corpus / "valid.jsonl"), "--show", "2").out
     assert shown.count("wanted: 4") == 2
-    assert "0.167 (0.000 to" in shown
+    assert "0.167 (0.018 to" in shown  # of three items: Wilson's interval
+    assert "even (3)\tsmollm2-135m\t0.333" in shown
+    assert "odd (3)\tsmollm2-135m\t0.000" in shown
+    assert told["items"] == 3
+    assert told["kinds"]["even"]["models"][0]["exact"]["mean"] == pytest.approx(1 / 3)
+    assert model["ended_by_itself_interval"]["low"] < 0.5 < model["ended_by_itself"]
 
 
 def test_two_models_are_compared_on_the_same_questions(cli, corpus, pico_path):
@@ -48,6 +58,33 @@ def test_two_models_are_compared_on_the_same_questions(cli, corpus, pico_path):
     assert told["questions"] == 3
     assert told["difference"]["chrf"] == {"mean": 0, "low": 0, "high": 0}  # the same weights
     assert "difference\t0.000 (0.000 to 0.000)" in cli("eval", "two", *arguments).out
+
+
+def test_failures_are_counted_and_a_stopped_evaluation_goes_on(cli, corpus, served, kataribe_home):
+    asked = []
+
+    def say(request):
+        asked.append(text_of(request.prompt[-1]))
+        if asked[-1] == "3?":
+            return Reply(error=ContextLengthError(5000, 4096))
+        if asked[-1] == "5?" and asked.count("5?") == 1:
+            return Reply(error=UnavailableError("The model is gone."))
+        return "4"
+
+    served(say, name="smollm2-135m")
+    done = cli("eval", "smollm2-135m", "--on", "qa")
+    assert done.code == 4
+    assert "are kept; the same command goes on" in done.err
+    again = cli("eval", "smollm2-135m", "--on", "qa")
+    assert again.code == 0, again.err
+    assert "going on after" in again.err
+    assert asked.count("0?") == 1
+    assert "1 of 6 questions failed: The prompt has 5000" in again.err
+    (file,) = (kataribe_home / "evals").iterdir()
+    rows = [json.loads(line) for line in file.read_text().splitlines()[1:]]
+    assert {(row["question"], row["kind"], row["item"]) for row in rows} == {
+        (f"{n}?", "odd" if n % 2 else "even", str(n // 2)) for n in range(6)
+    }
 
 
 def test_what_is_not_there_is_said(cli, corpus):

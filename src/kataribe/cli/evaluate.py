@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,6 @@ from kataribe.cli import options
 
 if TYPE_CHECKING:
     from kataribe.prove.evals.asking import Result
-    from kataribe.prove.evals.intervals import Interval
     from kataribe.prove.evals.questions import Question
 
 
@@ -35,26 +34,34 @@ def evaluate(
     shown: Annotated[
         int, typer.Option("--show", min=0, help="Print so many questions with their answers.")
     ] = 0,
+    results: Annotated[
+        Path | None,
+        typer.Option(
+            "--results", help="Folder that keeps every answer [default: evals of the workspace]."
+        ),
+    ] = None,
     local: options.Local = False,
     as_json: options.Json = False,
 ) -> None:
     """Ask a model held-out questions and score its answers; with --base, say who is better.
 
     Scores run from 0 to 1: exact answers, words in common (token_f1), characters in common (chrf).
-    Differences are given with the interval that holds 95 % of 10,000 paired resamples.
+    Intervals hold 95 % of 10,000 resamples of the items that questions are about; differences are
+    paired. A question that cannot be asked counts as failed. Every answer is kept as it comes:
+    the same command goes on where a stopped one was.
     """
+    from kataribe.cli.eval_shown import as_told, show
     from kataribe.cli.output import emit_json
     from kataribe.prove.evals.questions import read_questions
 
     asked = read_questions(_place(questions), most)
-    results = [
-        _ask(name, asked, max_tokens, local=local)
-        for name in ([base, model] if base is not None else [model])
-    ]
+    folder = results if results is not None else _evals()
+    names = [base, model] if base is not None else [model]
+    found = [_ask(name, asked, max_tokens, folder, local=local) for name in names]
     if as_json:
-        emit_json(_told(asked, results, shown))
+        emit_json(as_told(found, shown))
     else:
-        _show(asked, results, shown)
+        show(found, shown)
 
 
 def _place(questions: str) -> Path:
@@ -64,74 +71,53 @@ def _place(questions: str) -> Path:
     return path if path.exists() else Workspace.locate().corpora / questions
 
 
-def _ask(name: str, asked: list[Question], max_tokens: int, *, local: bool) -> Result:
+def _evals() -> Path:
+    from kataribe.base.workspace import Workspace
+
+    return Workspace.locate().root / "evals"
+
+
+def _ask(name: str, asked: list[Question], max_tokens: int, folder: Path, *, local: bool) -> Result:
     import asyncio
 
     from kataribe.base.settings import load_settings
     from kataribe.cli.answering import open_lm
-    from kataribe.cli.output import Waiting
-    from kataribe.prove.evals.asking import answer_all
+    from kataribe.cli.output import Waiting, note
+    from kataribe.prove.evals.asking import Answer, answer_all
+    from kataribe.prove.evals.kept import Asked, Kept
 
-    with open_lm(load_settings(model=name), local=local) as lm, Waiting() as waiting:
-        return asyncio.run(
-            answer_all(
-                lm,
-                asked,
-                max_tokens=max_tokens,
-                told=lambda done: waiting.show(f"{name}: {done} of {len(asked)} answered"),
+    kept = Kept(folder, Asked.of(name, _weights(name), asked, max_tokens), asked)
+    done = len(kept.known)
+    if done:
+        note(f"{name}: going on after {done} of {len(asked)} answers in {kept.path}.")
+
+    def keep(question: Question, answer: Answer) -> None:
+        nonlocal done
+        kept.add(question, answer)
+        done += 1
+        waiting.show(f"{name}: {done} of {len(asked)} answered")
+
+    try:
+        with open_lm(load_settings(model=name), local=local) as lm, Waiting() as waiting:
+            return asyncio.run(
+                answer_all(lm, asked, max_tokens=max_tokens, known=kept.known, told=keep)
             )
-        )
+    except BaseException:
+        if 0 < done < len(asked):
+            note(f"{done} of {len(asked)} answers of {name} are kept; the same command goes on.")
+        raise
 
 
-def _told(asked: list[Question], results: list[Result], shown: int) -> dict[str, Any]:
-    from kataribe.base.messages import text_of
-    from kataribe.prove.evals.scores import SCORES
+def _weights(name: str) -> str:
+    """What changes when a model of this name is made anew; empty for one that is not here."""
+    from kataribe.base.errors import KataribeError
+    from kataribe.base.workspace import Workspace
+    from kataribe.run.catalog.catalog import Catalog
 
-    def bounds(found: Interval) -> dict[str, float]:
-        return {"mean": found.mean, "low": found.low, "high": found.high}
-
-    told: dict[str, Any] = {
-        "questions": len(asked),
-        "models": [
-            {
-                "name": each.name,
-                "ended_by_itself": each.ended,
-                **{name: bounds(each.mean(name)) for name in SCORES},
-            }
-            for each in results
-        ],
-        "samples": [
-            {
-                "question": text_of(question.prompt[-1]),
-                "wanted": question.wanted,
-                "answers": {each.name: each.answers[at].text for each in results},
-            }
-            for at, question in enumerate(asked[:shown])
-        ],
-    }
-    if len(results) == 2:
-        told["difference"] = {name: bounds(results[1].above(results[0], name)) for name in SCORES}
-    return told
-
-
-def _show(asked: list[Question], results: list[Result], shown: int) -> None:
-    from kataribe.base.messages import text_of
-    from kataribe.cli.output import say, table
-    from kataribe.prove.evals.scores import SCORES
-
-    def words(found: Interval) -> str:
-        return f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f})"
-
-    for at, question in enumerate(asked[:shown]):
-        say(f"Q: {text_of(question.prompt[-1])}\n   wanted: {question.wanted}")
-        for each in results:
-            say(f"   {each.name}: {each.answers[at].text}")
-    rows = [
-        (each.name, *(words(each.mean(name)) for name in SCORES), f"{each.ended:.1%}")
-        for each in results
-    ]
-    if len(results) == 2:
-        better = (words(results[1].above(results[0], name)) for name in SCORES)
-        gained = results[1].ended - results[0].ended
-        rows.append(("difference", *better, f"{100 * gained:+.1f} points"))
-    table((f"{len(asked)} QUESTIONS", *map(str.upper, SCORES), "ENDED BY ITSELF"), rows)
+    try:
+        path = Catalog(Workspace.locate()).path_of(name)
+        files = sorted(path.iterdir()) if path.is_dir() else [path]
+        stats = [(file.name, file.stat()) for file in files]
+    except (KataribeError, OSError):
+        return ""
+    return " ".join(f"{name}:{stat.st_size}:{stat.st_mtime_ns}" for name, stat in stats)

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from pathlib import Path
 
 import pytest
 
-from kataribe.base.errors import FormatError, NotFoundError
+from kataribe.base.errors import (
+    BusyError,
+    ContextLengthError,
+    FormatError,
+    InputError,
+    NotFoundError,
+    UnavailableError,
+)
 from kataribe.base.messages import text_of
-from kataribe.prove.evals.asking import answer_all
-from kataribe.prove.evals.questions import read_questions
-from kataribe.run.providers.scripted import ScriptedLM
+from kataribe.prove.evals.asking import Answer, Result, answer_all
+from kataribe.prove.evals.kept import Asked, Kept
+from kataribe.prove.evals.questions import Question, read_questions
+from kataribe.run.providers.scripted import Reply, ScriptedLM
 
 
 def line(question: str, answer: str, **more: str) -> str:
@@ -78,13 +87,127 @@ def test_answers_are_scored_in_the_order_of_the_questions(data: Path) -> None:
     right = ScriptedLM(lambda request: text_of(request.prompt[-1]).replace("Question", "Answer")
                        .replace("?", "."), name="right")  # fmt: skip
     wrong = ScriptedLM(lambda _: "I do not know at all, and talk on and on and on.", name="wrong")
-    heard: list[int] = []
-    good = asyncio.run(answer_all(right, questions, max_tokens=50, told=heard.append))
+    heard: list[str] = []
+    told = lambda _, answer: heard.append(answer.text)  # noqa: E731
+    good = asyncio.run(answer_all(right, questions, max_tokens=50, told=told))
     bad = asyncio.run(answer_all(wrong, questions, max_tokens=3))
-    assert sorted(heard) == list(range(1, 21))
+    assert sorted(heard) == sorted(each.wanted for each in questions)
     assert [answer.text for answer in good.answers] == [each.wanted for each in questions]
     assert good.scores["exact"] == (1.0,) * 20
-    assert (good.ended, bad.ended) == (1.0, 0.0)
+    assert (good.ended.mean, bad.ended.mean) == (1.0, 0.0)
+    assert good.ended.low < 1
+    assert good.ended_above(bad).mean == 1
     assert good.above(bad, "chrf").low > 0.3
     assert bad.above(good, "chrf").high < -0.3
     assert good.mean("token_f1").mean == 1
+
+
+def test_an_item_is_what_the_data_say_or_what_is_asked(tmp_path: Path) -> None:
+    lines = [line("a", "b", item="f", kind="k"), line("c", "d", item="f"), line("e", "1")]
+    lines += [line("e", "2"), line("g", "1")]
+    (tmp_path / "x.jsonl").write_text("\n".join(lines))
+    found = read_questions(tmp_path / "x.jsonl")
+    assert [each.item for each in found[:2]] == ["f", "f"]
+    assert found[2].item == found[3].item != found[4].item
+    assert len({each.key for each in found}) == 5
+
+
+def test_one_question_that_fails_does_not_end_all(data: Path) -> None:
+    questions = read_questions(data)
+
+    def say(request: object) -> Reply:
+        if "Question 7?" in str(request):
+            return Reply(error=ContextLengthError(5000, 4096))
+        return Reply("Answer 3.")
+
+    found = asyncio.run(answer_all(ScriptedLM(say), questions, max_tokens=50))
+    assert found.answers[7].text == ""
+    assert "5000 tokens" in found.answers[7].failure
+    assert not found.answers[7].ended
+    assert len(found.failures) == 1
+    assert found.scores["chrf"][7] == 0
+    assert found.mean("exact").mean == 1 / 20
+    assert found.ended.mean == 19 / 20
+
+
+def test_what_no_question_is_to_blame_for_ends_it(data: Path) -> None:
+    questions = read_questions(data, 5)
+    gone = ScriptedLM(lambda _: Reply(error=UnavailableError("The server is gone.")))
+    with pytest.raises(UnavailableError, match="gone"):
+        asyncio.run(answer_all(gone, questions, max_tokens=5))
+    never = ScriptedLM(lambda _: Reply(error=ContextLengthError(9, 8)), name="small")
+    with pytest.raises(InputError, match=r"None of the 5 questions has an answer of small.*9 tok"):
+        asyncio.run(answer_all(never, questions, max_tokens=5))
+    with pytest.raises(InputError, match="no question"):
+        asyncio.run(answer_all(never, [], max_tokens=5))
+
+
+def test_a_busy_model_is_asked_again(data: Path) -> None:
+    said = [Reply(error=BusyError("full", retry_after=0.01)), "late"]
+    found = asyncio.run(answer_all(ScriptedLM(said), read_questions(data, 1), max_tokens=50))
+    assert found.answers[0].text == "late"
+
+
+def test_results_by_kind_and_only_of_the_same_questions(data: Path) -> None:
+    questions = [Question(q.prompt, q.wanted, "odd" if at % 2 else "even", q.item, q.key)
+                 for at, q in enumerate(read_questions(data))]  # fmt: skip
+    lm = ScriptedLM(lambda request: f"Answer {str(request).split('Question ')[1][0]}.")
+    found = asyncio.run(answer_all(lm, questions, max_tokens=50))
+    assert found.kinds == ("even", "odd")
+    odd = found.of_kind("odd")
+    assert [each.kind for each in odd.questions] == ["odd"] * 10
+    assert odd.answers == found.answers[1::2]
+    assert odd.scores["chrf"] == found.scores["chrf"][1::2]
+    with pytest.raises(InputError, match="different questions"):
+        found.above(odd, "chrf")
+
+
+def ask(folder: Path, questions: list[Question], lm: ScriptedLM, most: int = 50) -> Result:
+    """What `kataribe eval` does."""
+    kept = Kept(folder, Asked.of(lm.name, "w", questions, most), questions)
+    return asyncio.run(answer_all(lm, questions, max_tokens=most, known=kept.known, told=kept.add))
+
+
+def test_a_stopped_evaluation_goes_on(data: Path, tmp_path: Path) -> None:
+    questions = read_questions(data)
+    count = itertools.count()
+
+    def fail_at_the_tenth(_: object) -> Reply:
+        at = next(count)
+        gone = UnavailableError("gone") if at >= 9 else None
+        return Reply(f"Answer {at}.", error=gone, fail_after=0)
+
+    with pytest.raises(UnavailableError):
+        ask(tmp_path / "evals", questions, ScriptedLM(fail_at_the_tenth, name="m/x"))
+    (file,) = (tmp_path / "evals").iterdir()
+    rows = [json.loads(each) for each in file.read_text().splitlines()]
+    assert rows[0]["model"] == "m/x"
+    assert (rows[1]["kind"], rows[1]["item"]) == ("x", questions[0].item)
+    kept = len(rows) - 1
+    assert 5 <= kept <= 9  # some were still in the air
+    with file.open("ab") as broken:
+        broken.write(b'{"key": "abc", "te')  # a power cut
+
+    asked: list[str] = []
+    second = ScriptedLM(lambda request: asked.append(str(request)) or "Answer 0.", name="m/x")
+    found = ask(tmp_path / "evals", questions, second)
+    assert len(asked) == 20 - kept
+    assert [each.text for each in found.answers[:5]] == [f"Answer {n}." for n in range(5)]
+    assert len(file.read_text().splitlines()) == 21
+
+    asked.clear()
+    ask(tmp_path / "evals", questions, second)
+    assert len(asked) == 20  # a finished one begins anew
+    ask(tmp_path / "evals", questions, second, most=40)
+    assert len(list((tmp_path / "evals").iterdir())) == 2  # another question is another file
+
+
+def test_a_damaged_file_of_answers_is_named(data: Path, tmp_path: Path) -> None:
+    questions = read_questions(data, 3)
+    kept = Kept(tmp_path / "evals", Asked.of("m", "w", questions, 9), questions)
+    kept.add(questions[0], Answer("a", ended=True))
+    text = kept.path.read_text()
+    for bad in (text.replace('"ended": true', '"ended": 3'), text.replace('"m"', '"n"'), "[]\n"):
+        kept.path.write_text(bad)
+        with pytest.raises(FormatError, match=r"Line [12] of .* Remove the file"):
+            Kept(tmp_path / "evals", Asked.of("m", "w", questions, 9), questions)

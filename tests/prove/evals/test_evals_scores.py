@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kataribe.base.errors import InputError
-from kataribe.prove.evals.intervals import interval, paired_difference
+from kataribe.prove.evals.intervals import interval, paired_difference, share
 from kataribe.prove.evals.scores import SCORES, chrf, exact, token_f1
 
 
@@ -70,8 +70,42 @@ def test_pairs_see_what_their_items_hide() -> None:
     assert (level.low, level.high) == (0, 0)
 
 
+def test_questions_about_one_thing_are_one_draw() -> None:
+    draw = np.random.default_rng(3)
+    per_item = draw.normal(0, 1, 60)
+    values = np.repeat(per_item, 5).tolist()  # five questions about each say all the same
+    items = [str(at // 5) for at in range(300)]
+    alone, together = interval(values), interval(values, items)
+    one = interval(per_item.tolist())  # they say no more than one of them does
+    assert (together.low, together.high) == pytest.approx((one.low, one.high))
+    assert together.mean == pytest.approx(alone.mean)
+    ratio = (together.high - together.low) / (alone.high - alone.low)
+    assert ratio == pytest.approx(math.sqrt(5), rel=0.1)
+    uneven = interval([1.0, 1.0, 1.0, 0.0], ["a", "a", "a", "b"])
+    assert (uneven.mean, uneven.low, uneven.high) == (0.75, 0, 1)
+    lead = np.repeat(per_item + 0.1, 5) + draw.normal(0, 2, 300)
+    paired = paired_difference(lead.tolist(), values, items)
+    assert paired.low < 0.1 < paired.high
+
+
+def test_all_of_a_few_is_not_all() -> None:
+    # Wilson by hand: 6 of 6 is at least 1 / (1 + 1.96^2 / 6) = 0.6097.
+    always = share([1.0] * 6)
+    assert (always.mean, always.high) == (1, 1)
+    assert always.low == pytest.approx(0.6097, abs=1e-4)
+    never = share([0.0] * 6)
+    assert (never.mean, never.low) == (0, 0)
+    assert never.high == pytest.approx(1 - 0.6097, abs=1e-4)
+    half = share([0.0, 1.0] * 50)
+    assert (half.low, half.high) == pytest.approx((0.4038, 0.5962), abs=1e-4)
+    by_item = share([1.0] * 6, ["a", "a", "a", "b", "b", "b"])
+    assert by_item.low == share([1.0] * 2).low < always.low
+
+
 def test_what_cannot_be_averaged() -> None:
     with pytest.raises(InputError, match="nothing to average"):
         interval([])
     with pytest.raises(InputError, match="2 values cannot be paired with 1"):
         paired_difference([1.0, 2.0], [1.0])
+    with pytest.raises(InputError, match="2 values are about 1 items"):
+        interval([1.0, 2.0], ["a"])

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+import dataclasses
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 
-from kataribe.base.events import Finished
+from kataribe.base.errors import BusyError, InputError, ProviderError
 from kataribe.base.lm import LM, Request, Sampling, reply
 from kataribe.base.messages import text_of
-from kataribe.prove.evals.intervals import Interval, interval, paired_difference
+from kataribe.prove.evals.intervals import Interval, interval, paired_difference, share
 from kataribe.prove.evals.questions import Question
-from kataribe.prove.evals.scores import SCORES
+from kataribe.prove.evals.scores import SCORES, SHARES
 
 AT_ONCE = 4
 """Questions in the air: the engine computes them together."""
+MOST_TRIES = 8
+"""How often a question is put to a model that is busy."""
 
 
 @dataclass(frozen=True)
@@ -24,10 +27,12 @@ class Answer:
     Attributes:
         text: The words.
         ended: The model ended its turn by itself, and was not cut off.
+        failure: Why there is no answer; empty where there is one. It scores 0.
     """
 
     text: str
     ended: bool
+    failure: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,26 +41,70 @@ class Result:
 
     Attributes:
         name: The model.
+        questions: What it was asked.
         answers: In the order of the questions.
-        scores: By name of the score, one number for each answer.
+        scores: By name of the score, one number for each answer; 0 where it failed.
     """
 
     name: str
+    questions: tuple[Question, ...]
     answers: tuple[Answer, ...]
-    scores: dict[str, tuple[float, ...]]
+    scores: Mapping[str, tuple[float, ...]]
+
+    @property
+    def items(self) -> tuple[str, ...]:
+        """What each question is about."""
+        return tuple(question.item for question in self.questions)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds of question, in alphabetical order."""
+        return tuple(sorted({question.kind for question in self.questions}))
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """Why questions have no answer, one reason for each that has none."""
+        return tuple(answer.failure for answer in self.answers if answer.failure)
+
+    @property
+    def ended(self) -> Interval:
+        """Share of turns that the model ended by itself."""
+        return share(self._ended, self.items)
+
+    @property
+    def _ended(self) -> list[float]:
+        return [float(answer.ended) for answer in self.answers]
 
     def mean(self, score: str) -> Interval:
         """The mean of a score, and how sure it is."""
-        return interval(self.scores[score])
-
-    @property
-    def ended(self) -> float:
-        """Share of turns that the model ended by itself."""
-        return sum(answer.ended for answer in self.answers) / len(self.answers)
+        of = share if score in SHARES else interval
+        return of(self.scores[score], self.items)
 
     def above(self, base: Result, score: str) -> Interval:
-        """How far this is above `base` on the same questions."""
-        return paired_difference(self.scores[score], base.scores[score])
+        """How far this is above `base` on the same questions; `InputError` for other ones."""
+        self._refuse_others(base)
+        return paired_difference(self.scores[score], base.scores[score], self.items)
+
+    def ended_above(self, base: Result) -> Interval:
+        """The same for the share of turns that ended by themselves."""
+        self._refuse_others(base)
+        return paired_difference(self._ended, base._ended, self.items)
+
+    def of_kind(self, kind: str) -> Result:
+        """The part of the questions that are of a kind."""
+        places = [at for at, question in enumerate(self.questions) if question.kind == kind]
+        return dataclasses.replace(
+            self,
+            questions=tuple(self.questions[at] for at in places),
+            answers=tuple(self.answers[at] for at in places),
+            scores={name: tuple(each[at] for at in places) for name, each in self.scores.items()},
+        )
+
+    def _refuse_others(self, base: Result) -> None:
+        if self.questions != base.questions:
+            raise InputError(
+                f"{self.name} and {base.name} were asked different questions; ask both the same."
+            )
 
 
 async def answer_all(
@@ -63,38 +112,77 @@ async def answer_all(
     questions: Sequence[Question],
     *,
     max_tokens: int,
-    told: Callable[[int], None] = lambda _: None,
+    known: Mapping[str, Answer] | None = None,
+    told: Callable[[Question, Answer], None] = lambda *_: None,
 ) -> Result:
     """Asks every question for the likeliest answer, a few at a time, and scores what comes back.
 
+    A question that cannot be asked (it is longer than the context), or whose reply breaks, counts
+    as failed and the others go on. What is wrong with the model and not with a question (it is
+    not there, the server is gone) ends it all.
+
     Args:
         lm: Whom.
-        questions: What.
+        questions: What; `InputError` for none.
         max_tokens: A longer answer is cut, and did not end by itself.
-        told: Hears how many are answered.
+        known: Answers by the key of their question; these are not asked again.
+        told: Hears each new answer when it comes.
+
+    Raises:
+        KataribeError: No question at all has an answer (with the first one's reason), or the
+            model answers no more.
     """
+    if not questions:
+        raise InputError("There is no question to ask; give at least one.")
     gate = asyncio.Semaphore(AT_ONCE)
-    done = 0
 
     async def one(question: Question) -> Answer:
-        nonlocal done
-        sampling = Sampling(temperature=0.0, max_tokens=max_tokens)
-        async with gate:
-            finished = await reply(lm, Request(question.prompt, sampling, seed=0))
-        done += 1
-        told(done)
-        return _answer(finished)
+        found = (known or {}).get(question.key)
+        if found is None:
+            async with gate:
+                found = await _ask(lm, question, max_tokens)
+            told(question, found)
+        return found
 
-    answers = tuple(await asyncio.gather(*map(one, questions)))
+    answers = await _together([one(question) for question in questions])
+    if all(answer.failure for answer in answers):
+        raise InputError(
+            f"None of the {len(answers)} questions has an answer of {lm.name}. The first failed "
+            f"because: {answers[0].failure}"
+        )
     scores = {
         name: tuple(
-            score(answer.text, question.wanted)
+            0.0 if answer.failure else score(answer.text, question.wanted)
             for answer, question in zip(answers, questions, strict=True)
         )
         for name, score in SCORES.items()
     }
-    return Result(lm.name, answers, scores)
+    return Result(lm.name, tuple(questions), tuple(answers), scores)
 
 
-def _answer(finished: Finished) -> Answer:
-    return Answer(text_of(finished.message), finished.reason == "stop")
+async def _together(each: list[Coroutine[None, None, Answer]]) -> list[Answer]:
+    """All of them; where one raises or is cancelled, the others stop before this does."""
+    tasks = [asyncio.ensure_future(one) for one in each]
+    try:
+        return await asyncio.gather(*tasks)
+    except BaseException:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        raise
+
+
+async def _ask(lm: LM, question: Question, max_tokens: int) -> Answer:
+    sampling = Sampling(temperature=0.0, max_tokens=max_tokens)
+    for last in (False,) * (MOST_TRIES - 1) + (True,):
+        try:
+            finished = await reply(lm, Request(question.prompt, sampling, seed=0))
+        except BusyError as error:
+            if last:
+                raise
+            await asyncio.sleep(error.retry_after)
+        except (InputError, ProviderError) as error:
+            return Answer("", ended=False, failure=error.message)
+        else:
+            return Answer(text_of(finished.message), finished.reason == "stop")
+    raise AssertionError("the last try answers or raises")

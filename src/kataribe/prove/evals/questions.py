@@ -23,18 +23,24 @@ class Question:
         prompt: Everything before.
         wanted: The turn.
         kind: What sort of question it is, where the data say it.
+        item: What it is about, as the data say (`item`): questions about one thing are no
+            independent tries. Where they do not, what is asked in the same words is one item.
+        key: A hash of the line, by which kept answers are found again.
     """
 
     prompt: tuple[Message, ...]
     wanted: str
     kind: str = ""
+    item: str = ""
+    key: str = ""
 
 
 def read_questions(path: Path, most: int | None = None) -> list[Question]:
     """The questions of a file of JSON lines, or of what a folder holds out (`valid.jsonl`).
 
     Args:
-        path: Lines `{"messages": [...]}`, the assistant last.
+        path: Lines `{"messages": [...]}`, the assistant last; `kind` and `item` beside them where
+            it is known.
         most: Most of them; which is told by the hash of each, so that it is always the same.
 
     Raises:
@@ -56,8 +62,12 @@ def read_questions(path: Path, most: int | None = None) -> list[Question]:
     return [_question(line, f"Line {number} of {file}") for number, line in numbered]
 
 
-def _hash(numbered: tuple[int, bytes]) -> bytes:
-    return hashlib.blake2b(numbered[1], digest_size=8).digest()
+def _hash(numbered: tuple[int, bytes]) -> str:
+    return _digest(numbered[1])
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 def _question(line: bytes, where: str) -> Question:
@@ -72,9 +82,10 @@ def _question(line: bytes, where: str) -> Question:
         ) from None
     if len(messages) < 2 or roles[-1] != "assistant":
         raise FormatError(f"{where} does not end with the assistant's answer to a question.")
-    kind = row.get("kind", "")
+    kind, item = (str(row.get(name) or "") for name in ("kind", "item"))
     wanted = str(row["messages"][-1]["content"])
-    return Question(tuple(messages[:-1]), wanted, kind if isinstance(kind, str) else "")
+    same = _digest(json.dumps(row["messages"][:-1], sort_keys=True).encode())
+    return Question(tuple(messages[:-1]), wanted, kind, item or same, _digest(line))
 
 
 def _messages(rows: Any) -> Iterator[Message]:

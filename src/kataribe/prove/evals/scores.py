@@ -67,3 +67,5 @@ SCORES: Mapping[str, Callable[[str, str], float]] = {
     "chrf": chrf,
 }
 """By name: (answer, wanted) -> score."""
+SHARES = frozenset({"exact"})
+"""Scores that are 0 or 1 and nothing between."""
