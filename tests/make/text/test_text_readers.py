@@ -23,7 +23,7 @@ from kataribe.base.errors import (
     StorageError,
     UnsupportedError,
 )
-from kataribe.make.text.manual import manual_text
+from kataribe.make.text.manual import is_manual, manual_text
 from kataribe.make.text.pages import html_text, markdown_text, rst_text
 from kataribe.make.text.raw import Reading
 from kataribe.make.text.readers import BLOCK, cut, read_file
@@ -322,6 +322,12 @@ List information about the
 \fB\-a\fR, \fB\-\-all\fR
 do not ignore entries starting with \(aq.\(aq
 """
+
+
+def test_a_long_head_of_comments_is_read_at_once():
+    head = '.\\" All rights reserved.\n' * 200  # took longer than anyone waits: 2 ** 200 ways
+    assert is_manual(f"{head}.TH TINY 1\n")
+    assert not is_manual(f"{head}.Id no page\n")
 
 
 def test_a_manual_page_becomes_plain_text(tmp_path):

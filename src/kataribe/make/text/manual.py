@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 _MARKS = re.compile(
-    r"\A(?:[ \t]*\n|['.]\\\".*\n|\.\\\".*\n|\.if .*\n|\.nh\n|\.ad.*\n)*\.(?:TH|Dd|SH|so)\b"
+    r"\A(?>(?:[ \t]*\n|['.]\\\".*\n|\.if .*\n|\.nh\n|\.ad.*\n)*)\.(?:TH|Dd|SH|so)\b"
 )
 _ESCAPE = re.compile(
     r"\\(?:"
