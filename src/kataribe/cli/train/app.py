@@ -8,6 +8,7 @@ from kataribe.cli.train import (
     classify,
     denoise,
     distill,
+    distill_text,
     embed,
     instruct,
     masked,
@@ -25,6 +26,7 @@ app.command("instruct")(instruct.instruct)
 app.command("masked")(masked.masked)
 app.command("denoise")(denoise.denoise)
 app.command("distill")(distill.distill)
+app.command("distill-text")(distill_text.distill_text)
 app.command("classify")(classify.classify)
 app.command("tag")(tag.tag)
 app.command("embed")(embed.embed)

@@ -70,13 +70,13 @@ def command(kind: type, about: str, run: Callable[[Typed], None]) -> Callable[..
 
 
 def explained(kind: type) -> dict[str, str]:
-    """What the docstring says of each field."""
-    text = inspect.getdoc(kind) or ""
-    _, _, listed = text.partition("Attributes:\n")
+    """What the docstring says of each field, and of inherited ones that of the parent."""
     found: dict[str, str] = {}
-    for entry in re.split(r"\n(?=\S)", textwrap.dedent(listed)):
-        name, _, words = entry.partition(":")
-        found[name.strip()] = " ".join(words.replace("`", "").split())
+    for each in reversed([one for one in kind.__mro__ if dataclasses.is_dataclass(one)]):
+        _, _, listed = (inspect.cleandoc(each.__doc__ or "")).partition("Attributes:\n")
+        for entry in re.split(r"\n(?=\S)", textwrap.dedent(listed)):
+            name, _, words = entry.partition(":")
+            found[name.strip()] = " ".join(words.replace("`", "").split())
     return found
 
 

@@ -98,15 +98,15 @@ class Instruction:
 
 
 @dataclass(frozen=True)
-class Masking:
-    """What is asked for.
+class FromText:
+    """What masking and denoising ask alike.
 
     Attributes:
         corpus: Name of a corpus of the workspace, or a path.
-        tokenizer: Name or path; it needs a mask token.
-        base: An encoder to go on with, by name or path.
-        width: Hidden size of a new encoder, a multiple of 64.
-        layers: Blocks of a new encoder.
+        tokenizer: Name or path; with `base`, the base's.
+        base: A model to go on with, by name or path.
+        width: Hidden size of a new model, a multiple of 64.
+        layers: Blocks of a new model, of each stack where it has two.
         context: Tokens of a row.
         tokens: Tokens to learn from; None for four times the corpus.
         batch_tokens: Tokens of a step.
@@ -124,37 +124,37 @@ class Masking:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        _new_from_text(self)
+        whole("context", self.context, least=8, most=1 << 20)
+        whole("batch_tokens", self.batch_tokens, least=self.context)
+        whole("layers", self.layers, least=1, most=512)
+        if self.width % 64 or self.width < 64:
+            raise InputError(f"width is {self.width}; it must be a multiple of 64.", param="width")
+        if self.base is None and self.tokenizer is None:
+            raise InputError("A new model needs a tokenizer (--tokenizer NAME).", param="tokenizer")
 
 
 @dataclass(frozen=True)
-class Denoising:
-    """What is asked for.
+class Masking(FromText):
+    """Hidden words.
 
     Attributes:
-        corpus: Name of a corpus of the workspace, or a path.
-        tokenizer: Name or path; it needs sentinels (extra_id_0, ...).
-        base: An encoder-decoder to go on with, by name or path.
-        width: Hidden size of a new model, a multiple of 64.
-        layers: Blocks of each stack of a new model.
-        context: Tokens of a source.
-        tokens: Tokens to learn from; None for four times the corpus.
-        batch_tokens: Tokens of sources of a step.
-        seed: Decides first weights, order and gaps.
+        tokenizer: Name or path; it needs a mask token.
+        base: An encoder to go on with, by name or path.
     """
 
-    corpus: str
-    tokenizer: str | None = None
-    base: str | None = None
-    width: int = 256
-    layers: int = 4
-    context: int = 256
-    tokens: int | None = None
-    batch_tokens: int = 16384
-    seed: int = 0
 
-    def __post_init__(self) -> None:
-        _new_from_text(self)
+@dataclass(frozen=True)
+class Denoising(FromText):
+    """Gaps.
+
+    Attributes:
+        tokenizer: Name or path; it needs sentinels (extra_id_0, ...).
+        base: An encoder-decoder to go on with, by name or path.
+        context: Tokens of a source.
+        batch_tokens: Tokens of sources of a step.
+    """
+
+    layers: int = 4
 
 
 @dataclass(frozen=True)
@@ -261,14 +261,81 @@ class Distilling:
         number("share", self.share, least=0.0, most=1.0)
 
 
-def _new_from_text(asked: Masking | Denoising) -> None:
-    whole("context", asked.context, least=8, most=1 << 20)
-    whole("batch_tokens", asked.batch_tokens, least=asked.context)
-    whole("layers", asked.layers, least=1, most=512)
-    if asked.width % 64 or asked.width < 64:
-        raise InputError(f"width is {asked.width}; it must be a multiple of 64.", param="width")
-    if asked.base is None and asked.tokenizer is None:
-        raise InputError("A new model needs a tokenizer (--tokenizer NAME).", param="tokenizer")
+@dataclass(frozen=True)
+class TextDistilling:
+    """What is asked for.
+
+    Attributes:
+        questions: What the teacher is asked: JSON lines of messages (an assistant's words at their
+            end are left out) or of a prompt. A file, or a folder with train.jsonl and, held out,
+            valid.jsonl; by name in the workspace's corpora, or by path.
+        teacher: Who answers, by name.
+        at: Address of an OpenAI-compatible server that has the teacher, such as
+            http://127.0.0.1:8000; it gets the key in OPENAI_API_KEY, where there is one. None for
+            a model of this machine.
+        base: The student to tune on the answers, by name or path; None only writes them down.
+        data: Name of the answers among the corpora; None for the questions' with the teacher's.
+        answers: How often each prompt is answered.
+        temperature: Of the teacher; 0 takes its likeliest token.
+        top_p: Of the teacher; only its likeliest tokens up to this probability.
+        max_tokens: Most tokens of an answer; one that is longer is cut and left out.
+        at_once: Prompts in the air.
+        held_out: Share of prompts that is held out where there is no valid.jsonl.
+        epochs: How often the student sees each answer.
+        context: Tokens of a row; None for the student's context.
+        batch_tokens: Tokens of a step.
+        too_long: What becomes of conversations longer than a row: refuse, drop or cut.
+        seed: Decides the teacher's dice, what is held out, order and samples.
+    """
+
+    questions: str
+    teacher: str | None = None
+    at: str | None = None
+    base: str | None = None
+    data: str | None = None
+    answers: int = 1
+    temperature: float = 0.7
+    top_p: float | None = None
+    max_tokens: int = 512
+    at_once: int = 4
+    held_out: float = 0.05
+    epochs: float = 3.0
+    context: int | None = None
+    batch_tokens: int = 16384
+    too_long: str = "refuse"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not self.teacher:
+            raise InputError("Say which model answers (--teacher NAME).", param="teacher")
+        if self.at is not None and not self.at.startswith(("http://", "https://")):
+            raise InputError(
+                f"at is {self.at!r}; it must be an address such as http://127.0.0.1:8000.",
+                param="at",
+            )
+        whole("answers", self.answers, least=1, most=1000)
+        number("temperature", self.temperature, least=0.0, most=2.0)
+        if self.top_p is not None:
+            number("top_p", self.top_p, above=0.0, most=1.0)
+        if self.answers > 1 and not self.temperature:
+            raise InputError(
+                f"answers is {self.answers}, but at temperature 0 all of them are the same. Take "
+                "one (--answers 1), or let the teacher vary (--temperature 0.7).",
+                param="answers",
+            )
+        whole("max_tokens", self.max_tokens, least=1, most=1 << 20)
+        whole("at_once", self.at_once, least=1, most=1024)
+        number("held_out", self.held_out, least=0.0, below=1.0)
+        whole("seed", self.seed, least=0, most=2**31 - 1)
+        if self.base is not None:
+            self.instruction("")
+
+    def instruction(self, chats: str) -> Instruction:
+        """What is asked of the student, with these answers; checks it."""
+        return Instruction(
+            chats, self.base, epochs=self.epochs, context=self.context,
+            batch_tokens=self.batch_tokens, too_long=self.too_long, seed=self.seed,
+        )  # fmt: skip
 
 
 def _tuned(asked: Labelling | Embedding) -> None:
