@@ -25,6 +25,7 @@ from tests.parity.tiny import CLASSES, build, random_ids
 IDS = random_ids(91, batch=1)[0].tolist()
 NO_TOKENIZER = {"tokenizer.ggml.model": "no_vocab"}
 QWEN2 = {"use_sliding_window": False, "head_dim": 8}
+QWEN2MOE = QWEN2 | {"mlp_only_layers": []}
 GEMMA = {"query_pre_attn_scalar": 10}
 GEMMA3 = GEMMA | {"sliding_window_pattern": 6, "num_hidden_layers": 7}
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
@@ -46,6 +47,11 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
         name: VARIANTS[name]
         for name in ("llama_tied", "llama_biases", "llama_one_kv_head", "qwen3_tied")
     },
+    "mixtral": ("mixtral", {}),
+    "mixtral_llama3": ("mixtral", ROPES["llama3"]),
+    "qwen2moe": ("qwen2moe", QWEN2MOE),
+    "qwen3moe": ("qwen3moe", {"norm_topk_prob": True}),
+    "qwen3moe_tied": ("qwen3moe", {"norm_topk_prob": True, "tie_word_embeddings": True}),
     **{
         f"rope_{name}": ("llama", ROPES[name])
         for name in ("linear", "yarn_attention", "yarn_betas", "longrope", "llama3")
@@ -67,6 +73,26 @@ REFUSED = {
     "qwen2_head": ("qwen2", QWEN2 | {"head_dim": 12}, "head_dim = 12"),
     "gemma2_untied": ("gemma2", GEMMA | {"tie_word_embeddings": False}, "tied"),
     "gemma3_scalar": ("gemma3", GEMMA3 | {"query_pre_attn_scalar": 17}, "query_scalar"),
+    "qwen2moe_dense_layer": ("qwen2moe", QWEN2 | {"mlp_only_layers": [1, 2]}, r"experts \(1, 2\)"),
+    "qwen2moe_head": ("qwen2moe", QWEN2MOE | {"head_dim": 12}, "head_dim = 12"),
+    "qwen2moe_normalized": (
+        "qwen2moe",
+        QWEN2MOE | {"norm_topk_prob": True},
+        "experts normalized = True",
+    ),
+    "qwen2moe_window": (
+        "qwen2moe",
+        QWEN2MOE | {"use_sliding_window": True, "sliding_window": 9, "max_window_layers": 2},
+        "windows",
+    ),
+    "qwen2moe_tied": ("qwen2moe", QWEN2MOE | {"tie_word_embeddings": True}, "tied = True"),
+    "qwen3moe_not_normalized": (
+        "qwen3moe",
+        {"norm_topk_prob": False},
+        "experts normalized = False",
+    ),
+    "qwen3moe_biases": ("qwen3moe", {"attention_bias": True}, "qkv_bias"),
+    "mixtral_gelu": ("mixtral", {"hidden_act": "gelu"}, "activation"),
     "gpt2_by_layer": (*VARIANTS["gpt2_scaled_by_layer"], "scale_by_layer"),
 }
 
@@ -106,6 +132,14 @@ def test_what_llama_cpp_cannot_compute_is_refused(tmp_path: Path, name: str) -> 
     family, changes, word = REFUSED[name]
     saved(tmp_path, family, 93, changes)
     with pytest.raises(ArchitectureError, match=word):
+        gguf_content(open_checkpoint(tmp_path / "model"), "F32")
+
+
+def test_too_many_experts_are_refused(tmp_path: Path) -> None:
+    small = {"hidden_size": 8, "intermediate_size": 1, "num_local_experts": 513, "head_dim": 2,
+             "num_hidden_layers": 1}  # fmt: skip
+    saved(tmp_path, "mixtral", 93, small)
+    with pytest.raises(ArchitectureError, match=r"513 experts.*512"):
         gguf_content(open_checkpoint(tmp_path / "model"), "F32")
 
 

@@ -17,7 +17,7 @@ import numpy as np
 from kataribe.base.errors import ArchitectureError
 from kataribe.files.ggml_groups import Floats
 from kataribe.files.gguf import GGUFFile, GGUFTensor
-from kataribe.make.model.config import Family, ModelConfig, RopeConfig
+from kataribe.make.model.config import ExpertsConfig, Family, ModelConfig, RopeConfig
 from kataribe.make.model.frequencies import inverse_frequencies
 from kataribe.make.model.gguf_settings import config_from_gguf
 
@@ -29,12 +29,17 @@ ARCHITECTURE_OF: Mapping[Family, str] = {
     "qwen3": "qwen3",
     "gemma2": "gemma2",
     "gemma3": "gemma3",
+    "mixtral": "llama",
+    "qwen2moe": "qwen2moe",
+    "qwen3moe": "qwen3moe",
 }
 """Family -> `general.architecture`."""
 _PERIODS = {"gemma2": 2, "gemma3": 6}
 """Every so many layers one sees the whole context; llama.cpp knows it by the architecture."""
-_FACTORS = frozenset({"llama", "mistral"})
+_FACTORS = frozenset({"llama", "mistral", "mixtral"})
 """Families for which llama.cpp reads frequency factors out of tensors."""
+_MOST_EXPERTS = 512
+"""llama.cpp's LLAMA_MAX_EXPERTS."""
 _CLOSE = 1e-6
 """Relative error of a float64 setting that became float32: half of 2^-23."""
 
@@ -79,7 +84,7 @@ def config_to_gguf(config: ModelConfig, parameters: frozenset[str]) -> GGUFSetti
     """
     architecture = architecture_of(config)
     _refuse_unread(config)
-    keys = {**_sizes(config), **_attention(config)}
+    keys = {**_sizes(config), **_attention(config), **_experts(config)}
     tensors: dict[str, Floats] = {}
     if config.rope is not None:
         keys |= _rope(config, config.rope, tensors)
@@ -92,15 +97,30 @@ def config_to_gguf(config: ModelConfig, parameters: frozenset[str]) -> GGUFSetti
 def _refuse_unread(config: ModelConfig) -> None:
     """What a file could say, and llama.cpp's code for the family has no place for."""
     why = f"llama.cpp's {config.family} has none"
-    if config.family in ("qwen3", "gemma2", "gemma3"):
+    if config.family in ("qwen3", "qwen3moe", "gemma2", "gemma3"):
         for name in ("qkv_bias", "output_bias"):
             if getattr(config, name):
                 raise _unsaid(config, f"{name} = True", why)
+    if config.family == "qwen2moe" and config.tied:
+        raise _unsaid(config, "tied = True", "llama.cpp's qwen2moe needs a head of its own")
     if config.family == "gemma2" and not config.tied:
         raise _unsaid(config, "tied = False", "llama.cpp's gemma2 has no head of its own")
     share = config.hidden_size / config.heads
-    if config.family == "qwen2" and config.head_dim != share:
+    if config.family in ("qwen2", "qwen2moe") and config.head_dim != share:
         raise _unsaid(config, f"head_dim = {config.head_dim}", f"llama.cpp's takes {share:g}")
+    _refuse_experts(config)
+
+
+def _refuse_experts(config: ModelConfig) -> None:
+    spec = config.experts
+    if spec is None:
+        return
+    if not all(spec.layers):
+        dense = ", ".join(str(at) for at, sparse in enumerate(spec.layers) if not sparse)
+        why = f"llama.cpp's {config.family} has experts in every layer"
+        raise _unsaid(config, f"layers without experts ({dense})", why)
+    if spec.count > _MOST_EXPERTS:
+        raise _unsaid(config, f"{spec.count} experts", f"llama.cpp holds {_MOST_EXPERTS}")
 
 
 def _sizes(config: ModelConfig) -> dict[str, Any]:
@@ -115,6 +135,18 @@ def _sizes(config: ModelConfig) -> dict[str, Any]:
         "attention.head_count_kv": config.kv_heads,
         f"attention.{norm}": float(config.norm_eps),
     }
+
+
+def _experts(config: ModelConfig) -> dict[str, Any]:
+    spec = config.experts
+    if spec is None:
+        return {}
+    keys = {"expert_count": spec.count, "expert_used_count": spec.per_token}
+    if config.family != "mixtral":  # whose experts are as wide as feed_forward_length says
+        keys["expert_feed_forward_length"] = spec.width
+    if spec.shared_width:
+        keys["expert_shared_feed_forward_length"] = spec.shared_width
+    return keys
 
 
 def _attention(config: ModelConfig) -> dict[str, Any]:
@@ -205,8 +237,18 @@ def _check(config: ModelConfig, settings: GGUFSettings, parameters: frozenset[st
     for each in dataclasses.fields(ModelConfig):
         wanted, found = getattr(expected, each.name), getattr(got, each.name)
         if not _same(wanted, found):
-            what = f"{each.name} = {wanted!r:.80}"
-            raise _unsaid(config, what, f"it would be read as {found!r:.80}")
+            name, wanted, found = _where(each.name, wanted, found)
+            raise _unsaid(config, f"{name} = {wanted!r:.80}", f"it would be read as {found!r:.80}")
+
+
+def _where(name: str, wanted: Any, found: Any) -> tuple[str, Any, Any]:
+    """The first field that differs, where both are settings of several fields."""
+    if type(wanted) is type(found) and dataclasses.is_dataclass(wanted):
+        for each in dataclasses.fields(wanted):
+            one, other = getattr(wanted, each.name), getattr(found, each.name)
+            if not _same(one, other):
+                return _where(f"{name} {each.name}", one, other)
+    return name, wanted, found
 
 
 def _as_read(config: ModelConfig, settings: GGUFSettings) -> ModelConfig:
@@ -227,7 +269,10 @@ def _as_read(config: ModelConfig, settings: GGUFSettings) -> ModelConfig:
             long_factors=shared,
         )
     family: Family = "llama" if config.family == "mistral" else config.family
-    return dataclasses.replace(config, family=family, windows=windows, rope=rope)
+    experts = config.experts
+    if experts is not None:  # what a file does not say, and only training asks for
+        experts = dataclasses.replace(experts, balance=ExpertsConfig.balance)
+    return dataclasses.replace(config, family=family, windows=windows, rope=rope, experts=experts)
 
 
 def _same(one: Any, other: Any) -> bool:

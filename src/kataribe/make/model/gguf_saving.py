@@ -29,6 +29,9 @@ FILE_TYPES: Mapping[str, int] = {"F32": 0, "F16": 1, "BF16": 32, "Q8_0": 7, "Q4_
 _WIDER = {"Q4_0": "Q8_0"}
 """What the embedding and the head are in a file of this kind: every token goes through them.
 Measured on SmolLM2-135M, whose head is its embedding: see docs/export.md."""
+_PLAIN = ("position_embd.weight", "ffn_gate_inp.weight", "ffn_gate_inp_shexp.weight")
+"""Matrices that stay float32: learned positions, and what decides which experts are asked. Both
+are small, and a router that is rounded sends tokens elsewhere."""
 _UNEVEN = "F16"
 """Rows that are not whole blocks are stored so, as llama.cpp's converter does."""
 STEP_VALUES = 1 << 20
@@ -65,10 +68,8 @@ def gguf_content(checkpoint: Checkpoint, kind: str) -> GGUFContent:
         known = ", ".join(name.lower() for name in FILE_TYPES)
         raise InputError(f"A GGUF file cannot be of kind {kind.lower()}; choose {known}.")
     config = checkpoint.config
-    architecture_of(config)  # before its parts are looked for
-    places = gguf_places(
-        config, interleaved=config.family in ("llama", "mistral"), fused=config.family == "gpt2"
-    )
+    architecture = architecture_of(config)  # before its parts are looked for
+    places = gguf_places(config, interleaved=architecture == "llama", fused=config.family == "gpt2")
     groups: dict[str, list[tuple[str, Place]]] = {}
     for name, place in places.items():
         groups.setdefault(place.source, []).append((name, place))
@@ -77,7 +78,7 @@ def gguf_content(checkpoint: Checkpoint, kind: str) -> GGUFContent:
     uneven = []
     for source, parts in groups.items():
         chosen = _kind_of(source, parts[0][1], kind)
-        if chosen not in (kind, _WIDER.get(kind)) and len(parts[0][1].shape) > 1:
+        if chosen == _UNEVEN != kind:
             uneven.append(source)
         parameters = [(checkpoint.tensors[name], place.heads) for name, place in parts]
         tensors[source] = _deferred(parameters, parts[0][1].source_shape, chosen)
@@ -88,8 +89,7 @@ def gguf_content(checkpoint: Checkpoint, kind: str) -> GGUFContent:
         "general.quantization_version": 2,
         **settings.metadata,
     }
-    positions = {"position_embd.weight"}
-    return GGUFContent(metadata, tensors, tuple(name for name in uneven if name not in positions))
+    return GGUFContent(metadata, tensors, tuple(uneven))
 
 
 def _setting_tensors(settings: GGUFSettings) -> dict[str, DeferredTensor]:
@@ -100,7 +100,7 @@ def _setting_tensors(settings: GGUFSettings) -> dict[str, DeferredTensor]:
 
 
 def _kind_of(name: str, place: Place, kind: str) -> str:
-    if len(place.shape) < 2 or name == "position_embd.weight":
+    if len(place.shape) < 2 or name.endswith(_PLAIN):
         return "F32"
     if name in ("token_embd.weight", "output.weight"):
         kind = _WIDER.get(kind, kind)
