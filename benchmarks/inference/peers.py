@@ -56,15 +56,16 @@ class Worker:
 
     @classmethod
     def start(cls, python: Path | str, script: str, *options: object) -> Worker:
-        """Starts a script of this folder; returns when it has loaded its model."""
+        """Starts a script of this folder, or any by its whole path, and waits until it is ready."""
         environ = {
             **os.environ,
             "OMP_NUM_THREADS": "2",
             "TRANSFORMERS_OFFLINE": "1",
+            "HF_HUB_OFFLINE": "1",  # else it asks a hub that is not there, for minutes
             "TORCHINDUCTOR_CACHE_DIR": str(CACHE / "compiled"),  # compiled once, not every run
             "TORCHINDUCTOR_COMPILE_THREADS": "1",  # in the process, whose CPU time is counted
         }
-        with (CACHE / f"{script}.log").open("w") as log:
+        with (CACHE / f"{Path(script).name}.log").open("w") as log:
             process = subprocess.Popen(
                 [str(python), str(HERE / script), *map(str, options)],
                 stdin=subprocess.PIPE,

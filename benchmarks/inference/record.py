@@ -29,13 +29,18 @@ class Record:
         target: Path of the report; the figures lie beside it as `.json`.
         render: Makes the report from `data`.
         told: Facts about the run itself, such as its rounds.
+        unit: What speeds are counted in.
     """
 
     def __init__(
-        self, target: Path, render: Callable[[dict[str, Any]], str], told: dict[str, Any]
+        self,
+        target: Path,
+        render: Callable[[dict[str, Any]], str],
+        told: dict[str, Any],
+        unit: str = "tokens/s",
     ) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
-        self.target, self.render = target, render
+        self.target, self.render, self.unit = target, render, unit
         self.begun = time.monotonic()
         self.data: dict[str, Any] = {
             "begun": time.strftime("%Y-%m-%d %H:%M:%S"),
@@ -59,7 +64,7 @@ class Record:
     def rate(self, part: str, line: str, program: str, value: float) -> None:
         """Takes one speed; `part` is `trials` (thrown away) or `figures`."""
         self.data[part].setdefault(line, {}).setdefault(program, []).append(value)
-        self.say(f"{line}: {program}: {value:.1f} tokens/s{' (trial)' * (part == 'trials')}")
+        self.say(f"{line}: {program}: {value:.1f} {self.unit}{' (trial)' * (part == 'trials')}")
         self.save()
 
     def run(self, what: str, found: Any) -> None:

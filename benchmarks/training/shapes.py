@@ -43,6 +43,7 @@ class Shape:
 
 
 SHAPES = {
+    "tiny": Shape("tiny", 512, 64, 2, 1, 128, seq=64, rows=4),
     "10M": Shape("10M", 8192, 320, 6, 5, 864, seq=512, rows=16),
     "50M": Shape("50M", 16384, 576, 10, 9, 1536, seq=512, rows=16),
 }
