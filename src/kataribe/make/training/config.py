@@ -88,6 +88,8 @@ class Work:
         micro_tokens: Most tokens in one pass; larger batches are done in several passes, whose
             gradients add up to the same.
         parallel: With several processes, `ddp` keeps the whole model in each, `fsdp` a share.
+        device: `cuda` (or `cuda:1`), `mps`, `cpu`; `auto` takes the fastest that is here whenever
+            the run begins or goes on.
     """
 
     precision: Precision = "auto"
@@ -96,6 +98,7 @@ class Work:
     threads: int = 0
     micro_tokens: int = 8192
     parallel: Parallel = "ddp"
+    device: str = "auto"
 
     def __post_init__(self) -> None:
         choice("precision", self.precision, get_args(Precision))

@@ -24,7 +24,12 @@ vectors: 32 MiB in bfloat16."""
 
 
 def linear_cross_entropy(
-    hidden: Tensor, weight: Tensor, targets: Tensor, softcap: float | None = None
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    softcap: float | None = None,
+    *,
+    all_taught: bool = False,
 ) -> Tensor:
     """Sum over all taught places of -log softmax(hidden @ weight.T)[target], a float32 scalar.
 
@@ -33,10 +38,12 @@ def linear_cross_entropy(
         weight: (vocab_size, hidden_size), of any type.
         targets: int64 (tokens,); -100 teaches nothing and costs nothing.
         softcap: Logits become softcap * tanh(logits / softcap).
+        all_taught: No target is -100: nobody need look.
     """
-    taught = (targets != IGNORED).nonzero()[:, 0]
-    if len(taught) < len(targets):
-        hidden, targets = hidden.index_select(0, taught), targets.index_select(0, taught)
+    if not all_taught:
+        taught = (targets != IGNORED).nonzero()[:, 0]
+        if len(taught) < len(targets):
+            hidden, targets = hidden.index_select(0, taught), targets.index_select(0, taught)
     loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, targets, softcap)  # type: ignore[no-untyped-call]
     return loss
 
@@ -48,9 +55,11 @@ class _LinearCrossEntropy(Function):
     ) -> Tensor:
         matrix = weight.to(hidden.dtype)
         total = torch.zeros((), dtype=torch.float32, device=hidden.device)
+        # Cards have no cache to fit into, and want few large products.
+        chunk = CHUNK_VALUES if hidden.device.type == "cpu" else BLOCK_VALUES
         learns = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         if not learns:
-            for part in _parts(len(hidden), CHUNK_VALUES // len(matrix)):
+            for part in _parts(len(hidden), chunk // len(matrix)):
                 total += _losses(hidden[part] @ matrix.T, targets[part], softcap, None)
             return total
         d_hidden = torch.empty_like(hidden)
@@ -59,7 +68,7 @@ class _LinearCrossEntropy(Function):
         gradients = torch.empty(rows, len(matrix), dtype=hidden.dtype, device=hidden.device)
         for block in _parts(len(hidden), rows):
             inside, wanted, held = hidden[block], targets[block], gradients[: len(hidden[block])]
-            for part in _parts(len(inside), CHUNK_VALUES // len(matrix)):
+            for part in _parts(len(inside), chunk // len(matrix)):
                 total += _losses(inside[part] @ matrix.T, wanted[part], softcap, held[part])
             torch.mm(held, matrix, out=d_hidden[block])
             d_weight += held.T @ inside

@@ -9,6 +9,7 @@ from kataribe.make.model.encoder_decoder import EncoderDecoder
 from kataribe.make.model.source_attention import Bias, SourceAttend, TargetAttend, added_scores
 from kataribe.make.tokens.batches import PairBatch
 from kataribe.make.training.cross_entropy import linear_cross_entropy
+from kataribe.make.training.devices import tensors
 
 
 class PackedSource(SourceAttend):
@@ -44,14 +45,10 @@ def denoising_loss(model: nn.Module, part: PairBatch, *, compiled: bool = False)
     assert isinstance(model, EncoderDecoder)
     device = model.embed.weight.device
     source, target = part.source, part.target
-    documents, ids, at = (
-        torch.from_numpy(each).to(device)
-        for each in (source.documents, source.ids, source.positions)
-    )
+    documents, ids, at = tensors(device, source.documents, source.ids, source.positions)
     memory = model.encoder(model._embedded(ids), at, PackedSource(model, documents))
-    own, given, places, wanted = (
-        torch.from_numpy(each).to(device)
-        for each in (target.documents, target.ids, target.positions, target.targets)
+    own, given, places, wanted = tensors(
+        device, target.documents, target.ids, target.positions, target.targets
     )
     hidden = model.decode(given, places, PackedTarget(model, memory, own, documents))
     if model.logits_bias is not None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -12,6 +13,7 @@ from kataribe.make.model.decoder import Decoder
 from kataribe.make.tokens.batches import IGNORED, Batch
 from kataribe.make.training.causal import causal_loss, decoder_hidden
 from kataribe.make.training.config import number
+from kataribe.make.training.devices import tensors
 
 CHUNK = 256
 """Places whose logits, of both models, exist at a time."""
@@ -40,8 +42,10 @@ class Distillation:
         if not torch.is_grad_enabled() or not self._share:
             return causal_loss(model, part, compiled=compiled)
         assert isinstance(model, Decoder)
-        targets = torch.from_numpy(part.targets).to(model.embed.weight.device).flatten()
-        taught = (targets != IGNORED).nonzero()[:, 0]
+        device = model.embed.weight.device
+        self._teacher.to(device)
+        wanted = part.targets.reshape(-1)
+        targets, taught = tensors(device, wanted, np.flatnonzero(wanted != IGNORED))
         student = decoder_hidden(model, part, compiled=compiled).flatten(0, 1)[taught]
         with torch.no_grad():
             teacher = decoder_hidden(self._teacher, part, compiled=False).flatten(0, 1)[taught]

@@ -9,6 +9,7 @@ from torch.nn import functional
 from kataribe.base.errors import UnsupportedError
 from kataribe.make.model.encoder import Encoder
 from kataribe.make.tokens.batches import IGNORED, Batch, PairBatch
+from kataribe.make.training.devices import tensors
 from kataribe.make.training.trainee import WithLoss
 
 TEMPERATURE = 0.05
@@ -35,9 +36,7 @@ class DocumentAttend:
 def encoder_hidden(model: Encoder, part: Batch) -> Tensor:
     """Vectors (batch, seq, hidden_size) of packed or filled-up rows."""
     device = model.embed.weight.device
-    ids, positions, documents = (
-        torch.from_numpy(each).to(device) for each in (part.ids, part.positions, part.documents)
-    )
+    ids, positions, documents = tensors(device, part.ids, part.positions, part.documents)
     hidden: Tensor = model(ids, positions, DocumentAttend(model.config.head_dim, documents))
     return hidden
 
@@ -66,7 +65,7 @@ def _taught_logits(model: nn.Module, part: Batch) -> tuple[Tensor, Tensor]:
             f"This model's labels are a {model.config.problem!r} problem; one label of several "
             "is what can be trained here."
         )
-    targets = torch.from_numpy(part.targets).to(model.embed.weight.device)
+    (targets,) = tensors(model.embed.weight.device, part.targets)
     taught = targets != IGNORED
     return model.logits(encoder_hidden(model, part)[taught]), targets[taught]
 
@@ -88,5 +87,5 @@ def contrastive_loss(model: nn.Module, part: PairBatch, *, compiled: bool = Fals
 def mean_vectors(model: Encoder, part: Batch) -> Tensor:
     """float32 (batch, hidden_size): the mean over a row's tokens, of length 1."""
     hidden = encoder_hidden(model, part).float()
-    real = torch.from_numpy(part.documents >= 0).to(hidden.device)[..., None]
+    real = tensors(hidden.device, part.documents >= 0)[0][..., None]
     return functional.normalize((hidden * real).sum(dim=1) / real.sum(dim=1), dim=-1)

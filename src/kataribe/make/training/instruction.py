@@ -23,9 +23,10 @@ from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.make.training.asked import Instruction
 from kataribe.make.training.causal import causal_loss
 from kataribe.make.training.config import LoopConfig
+from kataribe.make.training.devices import check_room, choose
 from kataribe.make.training.dial import Choice
 from kataribe.make.training.machine import settle, tokens_per_second
-from kataribe.make.training.memory import check_memory, decoder_memory
+from kataribe.make.training.memory import decoder_memory
 from kataribe.make.training.model_files import read_decoder
 from kataribe.make.training.overrides import Overrides, loop_config
 from kataribe.make.training.places import (
@@ -117,7 +118,7 @@ def _predict(
     config: ModelConfig, loop: LoopConfig, context: int, row_tokens: float, say: Say
 ) -> dict[str, Any]:
     needed = decoder_memory(config, loop, context).total
-    check_memory(needed)
+    check_room(needed, choose(loop.work.device))
     say("Measuring the speed of a step.")
     seconds = loop.steps * loop.batch_rows * context / tokens_per_second(config, loop, context)
     return {

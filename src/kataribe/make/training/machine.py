@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import os
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from kataribe.base.errors import InputError
+from kataribe.files.atomic import storage_error
 from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.reference import generate_reference
 from kataribe.make.tokens.batches import Batch
 from kataribe.make.training.causal import causal_loss
 from kataribe.make.training.config import LoopConfig, Work
+from kataribe.make.training.devices import choose, finish, precision_of
 from kataribe.make.training.fresh import fresh_decoder
 from kataribe.make.training.loop import backward
 from kataribe.make.training.objective import StepData
@@ -26,13 +33,23 @@ COMPILE_SECONDS = 60.0
 """What compiling blocks forward and back takes on two cores, at the most."""
 WORTH_SECONDS = 300.0
 """Runs that are shorter are not compiled: a third of speed gained earns the minute back by then."""
+TRIED_SECONDS = 0.6
+"""Time for each thing that is measured."""
+MOST_TRIES = 9
+"""Most times that a thing is done to measure it."""
+SAID = 8
+"""Tokens of the sample that is measured."""
+WRITTEN = 4 << 20
+"""Bytes that are written to measure a disk."""
 
 
 def settle(work: Work, seconds: float | None) -> Work:
     """`work` with nothing left to `auto`; `seconds` is how long the run will take, if known."""
     precision = work.precision
+    device = choose(work.device)
     if precision == "auto":
-        precision = "bfloat16" if bfloat16_is_faster() else "float32"
+        on_processor = "bfloat16" if bfloat16_is_faster() else "float32"
+        precision = precision_of(device) or on_processor
     compiles = work.compile
     if compiles == "on" and compiler() is None:
         raise InputError(
@@ -42,7 +59,8 @@ def settle(work: Work, seconds: float | None) -> Work:
         )
     if compiles == "auto":
         long_enough = seconds is not None and seconds >= WORTH_SECONDS
-        compiles = "on" if long_enough and compiler() is not None else "off"
+        worth = long_enough and compiler() is not None and device.type != "mps"
+        compiles = "on" if worth else "off"
     return dataclasses.replace(
         work,
         precision=precision,
@@ -70,31 +88,116 @@ def shortest(work: Callable[[], object], times: int) -> float:
     work()
     found = []
     for _ in range(times):
+        finish()
         began = time.perf_counter()
         work()
+        finish()
         found.append(time.perf_counter() - began)
     return min(found)
 
 
-def tokens_per_second(config: ModelConfig, loop: LoopConfig, row_tokens: int) -> float:
-    """Speed of whole steps with random text, measured: two steps, after one that does not count.
+@dataclass(frozen=True)
+class Speed:
+    """What the parts of a run take on this machine, in seconds.
 
-    The step's passes are alike, so one pass and one change of the weights are timed apart.
+    Attributes:
+        rows: Rows of a pass.
+        learned: One pass forward and back.
+        changed: One change of the weights, the gradient's length included.
+        looked: One row of held-out text.
+        said: One token of a sample.
+        saved: One checkpoint, as far as its bytes go.
     """
+
+    rows: int
+    learned: float
+    changed: float
+    looked: float = 0.0
+    said: float = 0.0
+    saved: float = 0.0
+
+    def step(self, batch_rows: int) -> float:
+        """One step: its passes are alike, so one of them and one change are measured."""
+        return batch_rows / self.rows * self.learned + self.changed
+
+
+def tokens_per_second(config: ModelConfig, loop: LoopConfig, row_tokens: int) -> float:
+    """Speed of whole steps with random text, measured: a few, after one that does not count."""
     rows = max(1, min(loop.work.micro_tokens // row_tokens, loop.batch_rows))
+    batch = random_batch(config.vocab_size, rows, row_tokens)
+    speed, _ = _learning(config, loop, batch)
+    return loop.batch_rows * row_tokens / speed.step(loop.batch_rows)
+
+
+def measure(config: ModelConfig, loop: LoopConfig, batch: Batch, folder: Path) -> Speed:
+    """All that a run does, done a few times with rows of its own text.
+
+    Blocks that are to be compiled are compiled here: the run finds them so (a second model of the
+    same shapes began 60 times as fast), and its own time has no compiling in it.
+
+    Args:
+        config: The model's.
+        loop: The loop's, with nothing left to `auto`.
+        batch: Rows of one pass.
+        folder: On the disk where checkpoints will lie.
+    """
+    speed, trainee = _learning(config, loop, batch)
+    with torch.no_grad():
+        looked = usual(lambda: trainee.judge(batch), least=1) / batch.rows
+    said = 0.0
+    if loop.watching.sample_every:
+        some = min(SAID, config.context_length - 1)
+        said = usual(lambda: generate_reference(trainee.plain, [0], some), least=1) / some
+    kept = 4 * sum(parameter.numel() for parameter in trainee.named.values())
+    return dataclasses.replace(speed, looked=looked, said=said, saved=3 * kept / write_speed(folder))
+
+
+def _learning(config: ModelConfig, loop: LoopConfig, batch: Batch) -> tuple[Speed, Trainee]:
     trainee = Trainee(fresh_decoder(config, 0), causal_loss, loop.work)
     optimiser = Optimisers(trainee.named, loop.optimisation)
-    batch = random_batch(config.vocab_size, rows, row_tokens)
     data = StepData([batch], batch.taught, batch.filled)
-    once = shortest(lambda: backward(trainee.module, data, 1 / data.taught), 2)
-    change = shortest(lambda: _change(trainee, optimiser, data), 1) - once
-    passes = loop.batch_rows / rows
-    return loop.batch_rows * row_tokens / (passes * once + max(change, 0.0))
+    weights = list(trainee.named.values())
+
+    def change() -> None:
+        torch.nn.utils.clip_grad_norm_(weights, math.inf)
+        optimiser.step(0.0)
+
+    learned = usual(lambda: backward(trainee.module, data, 1 / max(1, data.taught)))
+    kept = [each.grad for each in weights]
+
+    def change_again() -> None:
+        for weight, gradient in zip(weights, kept, strict=True):
+            weight.grad = gradient  # an optimiser's step forgets them
+        change()
+
+    return Speed(batch.rows, learned, usual(change_again)), trainee
 
 
-def _change(trainee: Trainee, optimiser: Optimisers, data: StepData) -> None:
-    backward(trainee.module, data, 1 / data.taught)
-    optimiser.step(0.0)
+def usual(work: Callable[[], object], *, least: int = 2) -> float:
+    """Seconds that something usually takes: the median of some tries, after one that warms up.
+
+    Tries until `TRIED_SECONDS` are over, at least `least` and at most `MOST_TRIES` times.
+    """
+    work()
+    found: list[float] = []
+    while len(found) < least or (len(found) < MOST_TRIES and sum(found) < TRIED_SECONDS):
+        began = time.perf_counter()
+        work()
+        found.append(time.perf_counter() - began)
+    return float(np.median(found))
+
+
+def write_speed(folder: Path) -> float:
+    """Bytes per second that are written and kept, measured with `WRITTEN` bytes."""
+    try:
+        with tempfile.TemporaryFile(dir=folder) as file:
+            began = time.perf_counter()
+            file.write(bytes(WRITTEN))
+            file.flush()
+            os.fsync(file.fileno())
+            return WRITTEN / (time.perf_counter() - began)
+    except OSError as error:
+        raise storage_error(f"{folder} cannot be written", error) from error
 
 
 def random_batch(vocab_size: int, rows: int, length: int) -> Batch:

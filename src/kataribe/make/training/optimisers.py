@@ -15,6 +15,8 @@ from kataribe.make.training.config import Optimisation
 
 OUTER = ("embed", "head", "positions", "shared", "lm_head", "token_types", "pooler", "classifier")
 """First or last parts of the names of matrices that are not between two hidden vectors."""
+FUSED = ("cpu", "cuda", "mps")
+"""Devices on which PyTorch has AdamW as one kernel."""
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)
 """Coefficients of Jordan et al. 2024: steepest at 0, and they end between 0.7 and 1.2."""
 
@@ -86,11 +88,13 @@ class Optimisers:
         self._named = dict(named)
         self._how = how
         inner, matrices, vectors = divide(named, how)
-        plain = not any(isinstance(parameter, DTensor) for parameter in named.values())
+        spread = any(isinstance(parameter, DTensor) for parameter in named.values())
+        fused = not spread and all(each.device.type in FUSED for each in named.values())
         groups = [
             {"params": matrices, "weight_decay": how.weight_decay},
             {"params": vectors, "weight_decay": 0.0},
         ]
+        self._fused = fused
         self._all: list[torch.optim.Optimizer] = []
         if any(group["params"] for group in groups):
             self._all.append(
@@ -99,8 +103,8 @@ class Optimisers:
                     lr=how.learning_rate,
                     betas=(how.beta1, how.beta2),
                     eps=how.epsilon,
-                    fused=plain,
-                    foreach=False if not plain else None,
+                    fused=fused,
+                    foreach=None if fused else False,
                 )
             )
         if inner:
@@ -156,7 +160,10 @@ class Optimisers:
                         "optimiser. Resume with the settings that the run began with."
                     )
                 break  # it had no gradient yet
-            state[key] = value.clone() if key == "step" else _like(parameter, value).clone()
+            if key == "step":  # of fused ones it lies beside the parameter
+                state[key] = value.to(parameter.device if self._fused else "cpu", copy=True)
+            else:
+                state[key] = _like(parameter, value.to(parameter.device)).clone()
         if state:
             optimiser.state[parameter] = state
 

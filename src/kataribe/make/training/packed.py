@@ -26,18 +26,28 @@ class PackedAttend:
         config: The model's.
         documents: (batch, seq) int, the document of each token within its row, -1 for padding.
         compiled: Plain operations that a compiler fuses, in place of PyTorch's own kernel.
+        packed: Whether a row has several documents; None looks, for which a device is waited for.
     """
 
-    def __init__(self, config: ModelConfig, documents: Tensor, *, compiled: bool = False) -> None:
+    def __init__(
+        self,
+        config: ModelConfig,
+        documents: Tensor,
+        *,
+        compiled: bool = False,
+        packed: bool | None = None,
+    ) -> None:
         self._specs = [config.attention(layer) for layer in range(config.layers)]
         # Where layers are alike none is asked for its number: a compiler would make one of each.
         self._alike = self._specs[0] if len(set(self._specs)) == 1 else None
         self._compiled = compiled
         self._whole = CausalAttend(config, documents=documents)
+        if packed is None:
+            packed = bool((documents != documents[:, :1]).any())
         self._visible = {
             spec.window: _visible(documents, spec.window)
             for spec in self._specs
-            if compiled or spec.window is not None or bool((documents != documents[:, :1]).any())
+            if compiled or spec.window is not None or packed
         }
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:

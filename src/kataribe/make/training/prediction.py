@@ -3,27 +3,78 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from kataribe.make.model.config import ModelConfig
 from kataribe.make.model.counting import parameter_count
+from kataribe.make.tokens.batches import Batches
+from kataribe.make.tokens.stream_rows import StreamRows
+from kataribe.make.tokens.token_data import TokenData
 from kataribe.make.training.config import LoopConfig, Work
-from kataribe.make.training.dial import Choice, Given, effective, shape, training_flops
-from kataribe.make.training.machine import settle, tokens_per_second
-from kataribe.make.training.memory import check_memory, decoder_memory
-from kataribe.make.training.overrides import Overrides
-from kataribe.make.training.scaling import LAW
+from kataribe.make.training.dial import Choice, Given, shape, training_flops
+from kataribe.make.training.earlier import Reached
+from kataribe.make.training.machine import Speed, measure, settle, tokens_per_second
+from kataribe.make.training.memory import check_memory, decoder_memory, held_bytes
+from kataribe.make.training.overrides import Overrides, rows_to_look_at
+from kataribe.make.training.rows_objective import final_rows
+from kataribe.make.training.scaling import LAW, Law, Point
+from kataribe.make.training.text_level import Look, TextLevel, text_level
 
 Say = Callable[[str], None]
 
 OVERHEAD = 1.05
-"""Looks, samples and checkpoints beside the steps."""
+"""Looks and checkpoints beside the steps, for kinds of runs that do not measure them."""
+STEP_SECONDS = 0.004
+"""Of each step beside its products: drawing rows, and writing figures where viewers read them."""
 COMPARED = ("parameters", "tokens", "seconds", "memory_bytes", "bits_per_byte")
 
 
+@dataclass(frozen=True, eq=False)
+class Text:
+    """What a run learns from, as far as a prediction asks.
+
+    Attributes:
+        data: The tokens.
+        context: Tokens of a row.
+        bytes_per_token: Of the held-out split; None where there is none to be judged by.
+        prompts: How many prompts samples go on from.
+        fresh: Whether the model begins with drawn weights; of others no law tells.
+        earlier: Finished runs on the same tokens.
+    """
+
+    data: TokenData
+    context: int
+    bytes_per_token: float | None
+    prompts: int = 0
+    fresh: bool = True
+    earlier: Sequence[Reached] = ()
+
+    @property
+    def unique(self) -> int:
+        """Tokens that there are to learn from."""
+        return len(self.data.tokens("train"))
+
+    @property
+    def held_rows(self) -> int:
+        """Rows that a look can take."""
+        if self.bytes_per_token is None:
+            return 0
+        return -(-len(self.data.tokens("valid")) // self.context)
+
+    def level(self, tokens: int, look_rows: int) -> TextLevel | None:
+        """How hard the held-out rows are after so many tokens; None without any."""
+        if self.bytes_per_token is None:
+            return None
+        look = Look(look_rows, self.context)
+        return text_level(self.data, self.bytes_per_token, tokens, look)
+
+
 def quick_flops(given: Given, *, compiles: bool) -> float:
-    """Operations per second that this machine trains at: one small model, two steps, uncompiled.
+    """Operations per second that this machine trains at: one small model, some steps, uncompiled.
 
     Compiled blocks were 1.3 times as fast here, which is counted where they will be.
     """
@@ -38,8 +89,7 @@ def quick_flops(given: Given, *, compiles: bool) -> float:
 def predict(
     choice: Choice,
     loop: LoopConfig,
-    context: int,
-    unique: int,
+    text: Text,
     *,
     seconds: float | None,
     say: Say,
@@ -47,39 +97,106 @@ def predict(
 ) -> tuple[dict[str, Any], LoopConfig]:
     """The prediction as plan.json keeps it, and the loop with its steps fitted to the time.
 
-    The speed is measured with the very model and settings; what is `given` is never changed.
+    The speed is measured with the very model, settings and text; what is `given` is never changed.
     Raises `UnavailableError` where the memory is not there.
     """
-    needed = decoder_memory(choice.model, loop, context).total
+    tokens = loop.steps * loop.batch_rows * text.context
+    read = min(tokens, text.unique) * text.data.meta.dtype.itemsize
+    needed = decoder_memory(choice.model, loop, text.context, held=held_bytes(), text=read).total
     check_memory(needed)
     say("Measuring the speed of a step.")
-    speed = tokens_per_second(choice.model, loop, context)
-    batch = loop.batch_rows * context
+    speed = measure(choice.model, loop, _a_pass(loop, text), text.data.path)
     if seconds is not None:
-        steps = max(1, int(seconds / OVERHEAD * speed / batch))
-        loop = _shortened(loop, steps, given)
-    tokens = loop.steps * batch
-    parameters = parameter_count(choice.model)
-    bits, low, high = LAW.interval(parameters, effective(tokens, unique))
+        loop = fitted(loop, speed, text, seconds, given)
+    tokens = loop.steps * loop.batch_rows * text.context
+    expected = expected_seconds(loop, speed, text)
     prediction = {
-        "parameters": parameters,
+        "parameters": parameter_count(choice.model),
         "tokens": tokens,
-        "seconds": round(tokens / speed * OVERHEAD, 1),
+        "seconds": round(expected, 1),
         "memory_bytes": needed,
-        "bits_per_byte": round(bits, 4),
-        "bits_per_byte_low": round(low, 4),
-        "bits_per_byte_high": round(high, 4),
-        "tokens_per_second": round(speed, 1),
-        "epochs": round(tokens / unique, 3),
-        "law": LAW.source,
+        **_bits(choice.model, loop, text, say),
+        "tokens_per_second": round(tokens / (loop.steps * speed.step(loop.batch_rows)), 1),
+        "epochs": round(tokens / text.unique, 3),
     }
     return prediction, loop
 
 
-def _shortened(loop: LoopConfig, steps: int, given: Overrides) -> LoopConfig:
-    """Another number of steps, and looks in the same proportion; what was given stays."""
+def _a_pass(loop: LoopConfig, text: Text) -> Any:
+    """Rows of the run's own text, as many as one pass takes."""
+    rows = StreamRows(text.data, "train", text.context)
+    size = max(1, min(loop.work.micro_tokens // text.context, loop.batch_rows))
+    return Batches(len(rows), size, seed=loop.seed).at(rows, 0)
+
+
+def expected_seconds(loop: LoopConfig, speed: Speed, text: Text) -> float:
+    """Steps, looks, samples and checkpoints, each as often as the loop does them."""
+    watching = loop.watching
+    looks = _times(loop.steps, watching.eval_every)
+    rows = text.held_rows
+    usual = min(rows, watching.eval_rows or rows)
+    looked = (looks - 1) * usual + min(rows, final_rows(watching.eval_rows) or rows)
+    said = 0
+    if watching.sample_every:
+        tokens = min(watching.sample_tokens, text.context - 1)
+        said = _times(loop.steps, watching.sample_every) * text.prompts * tokens
+    # The clock stops before the last checkpoint is written.
+    saves = _times(loop.steps, watching.checkpoint_every) - 1
+    step = speed.step(loop.batch_rows) + STEP_SECONDS
+    return loop.steps * step + looked * speed.looked + said * speed.said + saves * speed.saved
+
+
+def _times(steps: int, every: int) -> int:
+    """How often something comes that comes every so many steps, and after the last."""
+    return steps // every + (1 if steps % every else 0) if every else 1
+
+
+def fitted(
+    loop: LoopConfig, speed: Speed, text: Text, seconds: float, given: Overrides
+) -> LoopConfig:
+    """The loop with as many steps as the time has room for."""
     if "steps" in given:
         return loop
+    for _ in range(4):  # looks depend on steps, and steps on what looks leave over
+        step = speed.step(loop.batch_rows) + STEP_SECONDS
+        beside = expected_seconds(loop, speed, text) - loop.steps * step
+        loop = _shortened(loop, max(1, int((seconds - beside) / step)), given)
+    return loop
+
+
+def _bits(
+    model: ModelConfig, loop: LoopConfig, text: Text, say: Say
+) -> dict[str, float | str | None]:
+    """What is expected of held-out text, with its interval, and by which law."""
+    tokens = loop.steps * loop.batch_rows * text.context
+    say("Measuring how hard the text is.")
+    level = text.level(tokens, final_rows(loop.watching.eval_rows)) if text.fresh else None
+    if level is None:
+        why = "there is no held-out text" if text.fresh else "it goes on from a trained model"
+        nothing = dict.fromkeys(("bits_per_byte", "bits_per_byte_low", "bits_per_byte_high"))
+        return {**nothing, "law": f"none: {why}"}
+    law = anchored(LAW, level, model.vocab_size, text.earlier)
+    point = Point(parameter_count(model), tokens, loop.steps, model.vocab_size)
+    bits, low, high = law.interval(level, point)
+    return {
+        "bits_per_byte": round(bits, 4),
+        "bits_per_byte_low": round(low, 4),
+        "bits_per_byte_high": round(high, 4),
+        "law": law.source,
+    }
+
+
+def anchored(law: Law, level: TextLevel, vocab_size: int, earlier: Sequence[Reached]) -> Law:
+    """The law, moved to where earlier runs on the same text came out."""
+    found = [
+        (Point(run.parameters, run.tokens, run.steps, vocab_size), run.bits_per_byte)
+        for run in earlier
+    ]
+    return law.moved(level, found)
+
+
+def _shortened(loop: LoopConfig, steps: int, given: Overrides) -> LoopConfig:
+    """Another number of steps, and looks in the same proportion; what was given stays."""
     share = steps / loop.steps
     watching, optimisation = loop.watching, loop.optimisation
     every: dict[str, Any] = {
@@ -87,6 +204,8 @@ def _shortened(loop: LoopConfig, steps: int, given: Overrides) -> LoopConfig:
         for name in ("eval_every", "sample_every", "checkpoint_every")
         if name not in given
     }
+    if "eval_rows" not in given:
+        every["eval_rows"] = rows_to_look_at(steps * loop.batch_rows)
     if "warmup" not in given:
         warmup = min(optimisation.warmup, max(0, steps // 10))
         optimisation = dataclasses.replace(optimisation, warmup=warmup)

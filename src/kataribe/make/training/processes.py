@@ -1,6 +1,6 @@
 """Several processes that train one model (`torchrun`), and one that is alone.
 
-Training runs on processors, and communication over gloo; graphics cards are not used yet.
+Counts and plans go over gloo, gradients of cards over nccl (`devices.backend`).
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ from typing import TypeVar
 
 import torch
 from torch import distributed, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
+from kataribe.make.training import devices
 from kataribe.make.training.config import Parallel
 from kataribe.make.training.trainee import Trainee, blocks
 
@@ -41,7 +43,7 @@ def joined() -> Iterator[None]:
     if int(os.environ.get("WORLD_SIZE", "1")) < 2 or distributed.is_initialized():
         yield
         return
-    distributed.init_process_group("gloo", timeout=PATIENCE)
+    distributed.init_process_group(devices.backend(), timeout=PATIENCE)
     try:
         yield
         wait()  # who leaves first would take the meeting place away from the others
@@ -86,8 +88,7 @@ def from_first(value: T | None) -> T:
 
 def wait() -> None:
     """Waits until all processes have come here."""
-    if ranks() > 1:
-        distributed.barrier()
+    summed(0.0)  # over gloo in any case
 
 
 def spread(trainee: Trainee, parallel: Parallel) -> None:
@@ -97,12 +98,16 @@ def spread(trainee: Trainee, parallel: Parallel) -> None:
     """
     if ranks() == 1:
         return
+    device = trainee.device
     if parallel == "ddp":
-        trainee.module = DistributedDataParallel(trainee.module)
+        own = None if device.index is None else [device]
+        trainee.module = DistributedDataParallel(trainee.module, device_ids=own)
         return
+    mesh = init_device_mesh(device.type, (ranks(),))
     for block in blocks(trainee.module):
-        fully_shard(block)
-    fully_shard(trainee.module)
+        fully_shard(block, mesh=mesh)
+    fully_shard(trainee.module, mesh=mesh)
+    trainee.plain.to("cpu")  # whole weights would fill a card; they come back to be saved
     trainee.judge = trainee.module  # the other view's parameters are no longer these
     trainee.named = {
         name.removeprefix("model."): parameter

@@ -36,7 +36,8 @@ def draw_samples(
         generator = torch.Generator().manual_seed(seed + number)
 
         def draw(logits: Tensor, ids: Sequence[int], dice: torch.Generator = generator) -> int:  # noqa: ARG001
-            best, which = torch.topk(logits / TEMPERATURE, min(TOP, len(logits)))
+            # On the processor, where the dice lie: the same on every device but for rounding.
+            best, which = torch.topk(logits.cpu() / TEMPERATURE, min(TOP, len(logits)))
             return int(which[torch.multinomial(best.softmax(0), 1, generator=dice)])
 
         length = min(tokens, room - 1)

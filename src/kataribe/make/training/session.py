@@ -23,7 +23,7 @@ from kataribe.make.training.checkpoints import (
 )
 from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.loop import Record, Training, train
-from kataribe.make.training.memory import forget_peak, peak_bytes
+from kataribe.make.training.devices import choose, forget_most, most_memory
 from kataribe.make.training.objective import Objective
 from kataribe.make.training.optimisers import Optimisers
 from kataribe.make.training.processes import rank, ranks, spread, summed, wait
@@ -102,7 +102,10 @@ def train_held(
     config = setup.config
     if config.work.threads:
         torch.set_num_threads(config.work.threads)
-    forget_peak()
+    device = choose(config.work.device)
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    forget_most(device)
     if isinstance(setup.objective, RowsObjective):
         setup.objective.ends_after(config.steps)
     with memory_explained(micro_rows(setup) * setup.row_tokens, setup.row_tokens):
@@ -116,8 +119,9 @@ def train_held(
         if rank() == 0:
             record.begin(progress)
             log.info(
-                "step %d of %d: training on %d processes", progress.step, config.steps, ranks()
-            )
+                "step %d of %d: training on %s, %d processes",
+                progress.step, config.steps, device, ranks(),
+            )  # fmt: skip
         training = Training(trainee, setup.objective, optimiser, config, written, stop)
         try:
             with (
@@ -147,7 +151,7 @@ def measured(run: runs.RunFolder, setup: Setup, progress: Progress) -> dict[str,
         "parameters": sum(each.numel() for each in setup.model.parameters()),
         "tokens": progress.tokens,
         "seconds": round(progress.seconds, 3),
-        "memory_bytes": peak_bytes(),
+        "memory_bytes": most_memory(choose(setup.config.work.device)),
         "valid_loss": last.get("valid_loss"),
         "bits_per_byte": last.get("bits_per_byte"),
         "loss": last.get("loss"),
@@ -238,7 +242,7 @@ def memory_explained(tokens: int, row_tokens: int) -> Iterator[None]:
     except (torch.OutOfMemoryError, MemoryError) as error:
         raise _too_large(tokens, row_tokens) from error
     except RuntimeError as error:
-        if "allocate memory" not in str(error):
+        if not any(words in str(error) for words in ("allocate memory", "out of memory")):
             raise
         raise _too_large(tokens, row_tokens) from error
 

@@ -12,9 +12,10 @@ from torch import nn
 from kataribe.base.errors import InputError
 from kataribe.make.tokens.batches import Pick, Rows
 from kataribe.make.training.config import LoopConfig
+from kataribe.make.training.devices import check_room
 from kataribe.make.training.loop import backward
 from kataribe.make.training.machine import settle, shortest
-from kataribe.make.training.memory import PROGRAM_BYTES, check_memory
+from kataribe.make.training.memory import PROGRAM_BYTES
 from kataribe.make.training.objective import Share
 from kataribe.make.training.overrides import Overrides, loop_from
 from kataribe.make.training.prediction import OVERHEAD
@@ -60,7 +61,7 @@ def measured_prediction(setup: Setup, batch_rows: int) -> dict[str, Any]:
     data = setup.objective.data(0, Share(0, 1, micro_rows(setup)))
     count = sum(parameter.numel() for parameter in setup.model.parameters())
     needed = PROGRAM_BYTES + 16 * count + _kept(setup.model, data.tokens // len(data.parts))
-    check_memory(needed)
+    check_room(needed, trainee.device)
     one = dataclasses.replace(data, parts=data.parts[:1])
     seconds = shortest(lambda: backward(trainee.module, one, 1.0), 1) * len(data.parts)
     for parameter in setup.model.parameters():

@@ -12,6 +12,7 @@ from torch.utils.checkpoint import checkpoint
 
 from kataribe.make.model.decoder import Decoder
 from kataribe.make.training.config import Work
+from kataribe.make.training.devices import choose
 from kataribe.make.training.fast_view import fast_view
 from kataribe.make.training.objective import Loss
 
@@ -31,9 +32,10 @@ class WithLoss(nn.Module):
 
 
 class Trainee:
-    """A model in training.
+    """A model in training; its weights are brought to the device that it is trained on.
 
     Attributes:
+        device: Where it is computed.
         plain: The model in float32, as it is saved and as samples are drawn from it.
         module: What computes the loss of a part, to be called in training.
         judge: The same for looking at held-out data, never compiled: without gradients a block
@@ -47,7 +49,8 @@ class Trainee:
         # A compiler would unroll the way along a recurrence, token by token.
         recurrent = isinstance(plain, Decoder) and plain.config.is_recurrent
         compiled = work.compile == "on" and not recurrent
-        self.plain = plain
+        self.device = choose(work.device)
+        self.plain = plain.to(self.device)
         view = fast_view(plain, rounded=rounded)
         for block in blocks(view):
             if work.recompute:
