@@ -182,12 +182,13 @@ class CatalogShelf:
 
     def _make_plan(self, path: Path, facts: ModelFacts) -> Planned:
         from kataribe.run.catalog.layout import SOURCES
+        from kataribe.run.catalog.memory import held_precision
         from kataribe.run.catalog.plan import plan_model
 
         asked = self._settings.ctx
         if asked is not None:
             asked = min(asked, facts.context_length)  # `load` says so
-        precision = effective_precision(facts, self._settings.precision)
+        precision = cast("Precision", held_precision(facts, self._settings.precision))
         plan = plan_model(
             facts,
             precision,
@@ -206,17 +207,6 @@ def computes_natively(settings: Settings) -> bool:
     from kataribe.run.inference.processors import on_processor
 
     return on_processor(settings.device) and native_library() is not None
-
-
-def effective_precision(facts: ModelFacts, asked: Precision) -> Precision:
-    """What a model is held in where one setting is for all models, in memory plans and in loads.
-
-    Encoders and encoder-decoders are held in float32 or bfloat16 alone; for others they get auto.
-    """
-    from kataribe.run.catalog.layout import SOURCES
-
-    decoder = facts.decodes and facts.family not in SOURCES
-    return asked if decoder or asked in ("float32", "bfloat16") else "auto"
 
 
 def _use_of_encoder(path: Path) -> Use:

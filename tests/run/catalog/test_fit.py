@@ -390,3 +390,28 @@ def test_this_machine_is_measured_a_few_times_and_the_best_kept(
     path.write_text(json.dumps({"key": "of another machine"}))
     measured = iter([6e9])
     assert measured_speeds(workspace).bandwidth == 6e9
+
+
+@pytest.mark.parametrize("family", ["bert", "t5"])
+@pytest.mark.parametrize("precision", ["int8", "int4"])
+def test_encoders_and_their_like_are_planned_as_they_are_held(family: str, precision: str) -> None:
+    groups = (TensorGroup("embedding", "F32", 64_000_000, 1_000_000),
+              TensorGroup("matrix", "F32", 64_000_000, 100_000))  # fmt: skip
+    facts = replace(FACTS, family=family, groups=groups)
+    asked, auto, decoder = (
+        fit_model("x", each, MACHINE, Wish(wish), download=0)
+        for each, wish in (
+            (facts, precision),
+            (facts, "auto"),
+            (replace(facts, family="llama"), precision),
+        )
+    )
+    assert asked == auto
+    assert asked.precision == "auto"
+    assert asked.memory is not None
+    assert asked.memory.weights == 2 * 128_000_000  # bfloat16, which this machine is quick in
+    assert decoder.memory is not None
+    assert decoder.memory.weights < asked.memory.weights
+    wide = fit_model("x", facts, MACHINE, Wish("float32"), download=0)
+    assert wide.memory is not None
+    assert wide.memory.weights == 4 * 128_000_000

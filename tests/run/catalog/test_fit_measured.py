@@ -42,6 +42,19 @@ model.close(1)
 print(json.dumps({"peak": peak, "tokens": done.usage.completion_tokens}))
 """
 
+ENCODER = """
+import asyncio, json, sys
+from pathlib import Path
+import uvicorn
+import kataribe.serve.app
+from kataribe.run.catalog.machine import peak_memory
+from kataribe.run.inference.embedding.load import load_local_encoder
+
+model = load_local_encoder("x", Path(sys.argv[1]), precision=sys.argv[2], threads=2)
+asyncio.run(model.embedder.embed(["word " * 500] * 8))
+print(json.dumps({"peak": peak_memory()}))
+"""
+
 
 def off_by(path: Path, ctx: int, precision: str = "auto", fills: int = 1) -> float:
     """Predicted / measured - 1, with the plan that a server makes."""
@@ -49,10 +62,7 @@ def off_by(path: Path, ctx: int, precision: str = "auto", fills: int = 1) -> flo
     native = native_library() is not None
     plan = plan_model(facts, precision, ctx, model_budget(None), native=native)
     sizes = map(str, (plan.context, plan.cache_tokens, fills))
-    environment = {**os.environ, "PYTHONPATH": str(Path(kataribe.__file__).parents[1])}
-    command = [sys.executable, "-c", PROGRAM, str(path), precision, *sizes]
-    output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
-    measured = json.loads(output.splitlines()[-1])
+    measured = measure(PROGRAM, path, precision, *sizes)
     assert measured["tokens"] == 8
     predicted = predict_memory(
         facts,
@@ -70,6 +80,15 @@ def off_by(path: Path, ctx: int, precision: str = "auto", fills: int = 1) -> flo
         f"{predicted >> 20} MiB, measured {measured['peak'] >> 20} ({off:+.1%})"
     )
     return off
+
+
+def measure(program: str, path: Path, *arguments: str) -> dict[str, int]:
+    """What a process of its own prints at its end."""
+    environment = {**os.environ, "PYTHONPATH": str(Path(kataribe.__file__).parents[1])}
+    command = [sys.executable, "-c", program, str(path), *arguments]
+    output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
+    measured: dict[str, int] = json.loads(output.splitlines()[-1])
+    return measured
 
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
@@ -90,3 +109,10 @@ class TestPeaks:
     @pytest.mark.parametrize("ctx", [512, 1024])
     def test_qwen(self, qwen_path: Path, ctx: int) -> None:
         assert abs(off_by(qwen_path, ctx)) < 0.1
+
+    @pytest.mark.parametrize("precision", ["float32", "auto"])
+    def test_e5_small(self, e5_path: Path, precision: str) -> None:
+        plan = plan_model(read_facts(e5_path), precision, None, model_budget(None))
+        peak = measure(ENCODER, e5_path, precision)["peak"]
+        print(f"predicted {plan.one.total >> 20} MiB, measured {peak >> 20}")
+        assert abs(plan.one.total / peak - 1) < 0.1

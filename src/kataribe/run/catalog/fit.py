@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,7 +14,12 @@ from kataribe.run.catalog.calibration import calibration_for
 from kataribe.run.catalog.cards import ModelFacts
 from kataribe.run.catalog.installed import now
 from kataribe.run.catalog.machine import Machine
-from kataribe.run.catalog.memory import MemoryEstimate, predict_memory, streamed_bytes
+from kataribe.run.catalog.memory import (
+    MemoryEstimate,
+    held_precision,
+    predict_memory,
+    streamed_bytes,
+)
 from kataribe.run.catalog.plan import Plan, model_budget, plan_model
 
 Verdict = Literal["fits", "fits_with_less_context", "does_not_fit", "unknown"]
@@ -95,7 +100,8 @@ class Fit:
         name: The model.
         verdict: See `reason`.
         reason: In a sentence, with the figures.
-        precision: The one that was asked about.
+        precision: The one that it is held in: encoders and encoder-decoders know fewer than may
+            be asked about.
         ctx: The context that the model is loaded with here; where the one asked about does not
             fit but a shorter one does, that one.
         memory: With one full context of `ctx` in the cache: `total` is the peak of resident
@@ -168,6 +174,7 @@ def fit_model(
             f"({facts.context_length}). Ask for at most that.",
             param="ctx",
         )
+    wish = replace(wish, precision=held_precision(facts, wish.precision))
     plan = plan_model(facts, wish.precision, wish.ctx, budget, native=wish.native)
     if not plan.fits:
         # What could be asked for instead.

@@ -15,6 +15,7 @@ from typing import Literal, TypeAlias
 from kataribe.base.errors import InputError
 from kataribe.run.catalog.calibration import PYTORCH, Calibration
 from kataribe.run.catalog.cards import ModelFacts, TensorGroup
+from kataribe.run.catalog.layout import SOURCES
 from kataribe.run.catalog.machine import has_fast_bfloat16
 
 Holding: TypeAlias = Literal["float32", "bfloat16", "int8", "int4"]
@@ -122,6 +123,15 @@ def check_precision(precision: str) -> None:
             f"Precision {precision!r} is unknown; choose one of {', '.join(PRECISIONS)}.",
             param="precision",
         )
+
+
+def held_precision(facts: ModelFacts, asked: str) -> str:
+    """What a model is held in where one setting is for all models, in memory plans and in loads.
+
+    Encoders and encoder-decoders are held in float32 or bfloat16 alone; for others they get auto.
+    """
+    decoder = facts.decodes and facts.family not in SOURCES
+    return asked if decoder or asked in ("float32", "bfloat16") else "auto"
 
 
 def kv_bytes_per_token(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kataribe.run.catalog.calibration import calibration_for
+from kataribe.run.catalog.calibration import Calibration, calibration_for
 from kataribe.run.catalog.cards import ModelFacts
 from kataribe.run.catalog.machine import memory_limit
 from kataribe.run.catalog.memory import MemoryEstimate, kv_bytes_per_token, predict_memory
@@ -67,7 +67,7 @@ def plan_model(
     """
     calibration = calibration_for(facts, precision, native=native)
     if not facts.decodes:
-        return _plan_encoder(facts, precision, budget)
+        return _plan_encoder(facts, precision, budget, calibration)
     per_token = kv_bytes_per_token(facts, precision, calibration) or 1  # 0 where none attends
 
     def predict(context: int, cache_tokens: int, places: int | None = None) -> MemoryEstimate:
@@ -104,11 +104,16 @@ def plan_model(
     )
 
 
-def _plan_encoder(facts: ModelFacts, precision: str, budget: int) -> Plan:
+def _plan_encoder(facts: ModelFacts, precision: str, budget: int, calibration: Calibration) -> Plan:
     """An encoder reads whole texts of any length that it knows and keeps no cache."""
     context = facts.context_length
     one = predict_memory(
-        facts, precision, max(context, ENCODER_BATCH), cache_tokens=0, chunk_tokens=ENCODER_BATCH
+        facts,
+        precision,
+        max(context, ENCODER_BATCH),
+        cache_tokens=0,
+        chunk_tokens=ENCODER_BATCH,
+        calibration=calibration,
     )
     return Plan(context, 0, one, one, fits=one.needed - one.runtime <= budget)
 
