@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
 from kataribe.base.errors import InputError, StorageError
+from kataribe.files import staging
+from kataribe.files.replacing import MARK, check_replaceable, mark_folder
 from kataribe.files.staging import staged
+
+
+def anything(_: Path) -> None:
+    """All may be replaced."""
 
 
 def names(folder: Path) -> list[str]:
@@ -24,10 +32,15 @@ def test_a_file_takes_its_name_when_it_is_whole(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("old", ["file", "folder"])
 @pytest.mark.parametrize("new", ["file", "folder"])
-def test_what_is_there_is_replaced_whole(tmp_path: Path, old: str, new: str) -> None:
+@pytest.mark.parametrize("one_step", [True, False])
+def test_what_is_there_is_replaced_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str, one_step: bool
+) -> None:
+    if not one_step:  # as on systems that cannot exchange two names
+        monkeypatch.setattr(staging, "_exchange", lambda *_: False)
     target = tmp_path / "x"
     make(target, old, "old")
-    with staged(target, replace=True) as path:
+    with staged(target, may_replace=anything) as path:
         make(path, new, "new")
         assert holds(target, old, "old")
     assert holds(target, new, "new")
@@ -46,7 +59,7 @@ def holds(path: Path, kind: str, word: str) -> bool:
 
 
 def break_off(target: Path) -> None:
-    with staged(target, replace=True) as path:
+    with staged(target, may_replace=anything) as path:
         path.write_text("half")
         raise ZeroDivisionError
 
@@ -63,7 +76,10 @@ def test_a_failure_leaves_what_was_there(tmp_path: Path, old: str) -> None:
     make(target, old, "old")
     with pytest.raises(ZeroDivisionError):
         break_off(target)
-    with pytest.raises(StorageError, match="x cannot be written"), staged(target, replace=True):
+    with (
+        pytest.raises(StorageError, match="x cannot be written"),
+        staged(target, may_replace=anything),
+    ):
         pass  # nothing was made that could take the name
     assert holds(target, old, "old")
     assert names(tmp_path) == ["x"]
@@ -78,3 +94,93 @@ def test_nothing_is_replaced_untold(tmp_path: Path) -> None:
     assert (tmp_path / "y").read_text() == "old"
     with pytest.raises(StorageError, match="cannot be written"), staged(tmp_path / "x" / "z"):
         pass
+
+
+KILLED = """
+import os, sys
+from pathlib import Path
+from kataribe.files import staging
+target, place = Path(sys.argv[1]), sys.argv[2]
+end = lambda *_: os._exit(9)
+if place == "exchanged":
+    before = staging._exchange
+    staging._exchange = lambda *paths: before(*paths) and end()
+elif place == "before":
+    staging._exchange = end
+elif place == "aside":  # between the two steps of a system without that one
+    staging._exchange = lambda *_: False
+    Path.rename = lambda self, to, step=Path.rename: step(self, to) if to.name == "old" else end()
+with staging.staged(target, may_replace=lambda _: None) as path:
+    path.mkdir()
+    (path / "new").write_text("new")
+    if place == "writing":
+        end()
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "left", "then"),
+    [
+        ("writing", "old", "old"),
+        ("before", "old", "old"),
+        ("exchanged", "new", "new"),
+        ("aside", "", "old"),
+    ],
+)
+def test_a_crash_leaves_the_old_or_the_new(
+    tmp_path: Path, place: str, left: str, then: str
+) -> None:
+    target = tmp_path / "x"
+    make(target, "folder", "old")
+    done = subprocess.run([sys.executable, "-c", KILLED, str(target), place], check=False)
+    assert done.returncode == 9
+    assert (names(target) if target.exists() else []) == ([left] if left else [])
+    found: list[str] = []
+    with staged(target, may_replace=lambda old: found.extend(names(old))) as path:
+        assert found == [then]  # back where it was, before anything is written
+        make(path, "folder", "third")
+    assert holds(target, "folder", "third")
+    assert names(tmp_path) == ["x"]  # and what the crash left is gone
+
+
+def test_what_others_are_writing_is_left_alone(tmp_path: Path) -> None:
+    with staged(tmp_path / "x") as one:
+        one.write_text("one")
+        with staged(tmp_path / "x") as two:
+            two.write_text("two")
+        (tmp_path / "x").unlink()
+    assert (tmp_path / "x").read_text() == "one"
+    assert names(tmp_path) == ["x"]
+
+
+def test_only_what_an_export_wrote_is_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "x"
+    folder.mkdir()
+    check_replaceable(folder)  # empty
+    (folder / "deep").mkdir()
+    (folder / "deep" / "a").write_text("a")
+    with pytest.raises(InputError, match=f"no export of Kataribe .*{MARK}.*another name"):
+        check_replaceable(folder)
+    mark_folder(folder)
+    check_replaceable(folder)
+    (folder / "notes.txt").write_text("mine")
+    with pytest.raises(InputError, match=r"holds notes\.txt, which the export did not write"):
+        check_replaceable(folder)
+    (folder / "notes.txt").unlink()
+    (folder / "deep" / "a").write_text("b")
+    with pytest.raises(InputError, match="holds deep/a, which was changed"):
+        check_replaceable(folder)
+    (folder / "deep" / "a").unlink()
+    (folder / "deep" / "a").symlink_to(tmp_path)
+    with pytest.raises(InputError, match="changed"):
+        check_replaceable(folder)
+    (folder / MARK).write_text("{")
+    with pytest.raises(InputError, match="damaged"):
+        check_replaceable(folder)
+    (tmp_path / "link").symlink_to(folder)
+    with pytest.raises(InputError, match="is a link"):
+        check_replaceable(tmp_path / "link")
+    for content in ("mine", "GGUF"):
+        (tmp_path / "y.gguf").write_text(content)
+        with pytest.raises(InputError, match="no export of Kataribe"):
+            check_replaceable(tmp_path / "y.gguf")

@@ -39,7 +39,8 @@ def export(
         typer.Option("--texts", help="Texts to compare on: .jsonl with text, or paragraphs."),
     ] = None,
     replace: Annotated[
-        bool, typer.Option("--replace", help="Replace what is at TARGET, if all goes well.")
+        bool,
+        typer.Option("--replace", help="Replace an earlier export at TARGET, if all goes well."),
     ] = False,
     as_json: options.Json = False,
 ) -> None:
@@ -52,10 +53,6 @@ def export(
     from kataribe.cli.output import Waiting, emit_json, note, size
 
     order = _order(model, target, to, kind, texts=texts, replace=replace)
-    if target.exists() and not replace:  # said before anything is read
-        from kataribe.base.errors import InputError
-
-        raise InputError(f"{target} exists already. Choose another name, or add --replace.")
     planned = Export(order)
     free = planned.check_room()
     note(f"{target} will take about {size(planned.size)}; {size(free)} are free.")

@@ -6,6 +6,7 @@ What `kataribe export` does, without its words.
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from kataribe.base.errors import InputError, StorageError
 
 if TYPE_CHECKING:
     from kataribe.make.adapt.same_answers import Checked
+    from kataribe.make.adapt.same_tensors import Compared
     from kataribe.make.model.checkpoint import Checkpoint
     from kataribe.make.tokens.tokenizer import Tokenizer
 
@@ -80,12 +82,14 @@ class Exported:
     Attributes:
         size: Bytes on the disk.
         ids: Token ids that were compared and are the same.
+        tensors: How far the tensors moved, all of them compared.
         checked: How far the answers moved.
         notes: What a user of the new file should know.
     """
 
     size: int
     ids: int
+    tensors: Compared
     checked: Checked
     notes: tuple[str, ...]
 
@@ -100,13 +104,28 @@ class Export:
         from kataribe.make.tokens.load import load_tokenizer
 
         self.order = order
+        self._refuse_target()
         self.checkpoint: Checkpoint = open_checkpoint(order.source)
         self.tokenizer: Tokenizer = load_tokenizer(order.source)
         self._home = order.source if order.source.is_dir() else order.source.parent
         self._front = read_front_matter(self._home)
         self.notes: list[str] = []
         self._composed = self._unigram = False
+        self._expected = self.checkpoint.config
         self._write, self.size = self._gguf() if order.form == "gguf" else self._folder()
+
+    def _refuse_target(self) -> None:
+        """What cannot go well, before anything is read."""
+        from kataribe.files.replacing import check_replaceable
+
+        target, source = self.order.target, self.order.source
+        if not os.path.lexists(target):
+            return
+        if not self.order.replace:
+            raise InputError(f"{target} exists already. Choose another name, or add --replace.")
+        if target.resolve() in (source.resolve(), *source.resolve().parents):
+            raise InputError(f"{target} is where the model itself is. Choose another name.")
+        check_replaceable(target)
 
     def check_room(self) -> int:
         """Bytes that are free where the target goes; `StorageError` when they are too few."""
@@ -127,13 +146,18 @@ class Export:
         Raises `FormatError` with figures and limits when the comparison fails: then nothing is
         left at the target, or what was there before.
         """
+        from kataribe.files.replacing import check_replaceable, mark_folder
         from kataribe.files.staging import staged
         from kataribe.make.adapt.same_answers import ask, check_answers
 
         order = self.order
-        with staged(order.target, replace=order.replace) as path:
+        with staged(order.target, may_replace=check_replaceable if order.replace else None) as path:
             tell(f"Writing {order.target}")
             self._write(path)
+            if order.form == "folder":
+                mark_folder(path)
+            tell("Comparing tensors")
+            tensors = self._same_tensors(path)
             tell("Comparing token ids")
             ids = self._same_ids(path)
             tell("Asking the model")
@@ -141,10 +165,11 @@ class Export:
             tell("Asking what was written")
             checked = check_answers(expected, path, order.kind)
             size = sum(file.stat().st_size for file in _files(path))
-        return Exported(size, ids, checked, tuple(self.notes))
+        return Exported(size, ids, tensors, checked, tuple(self.notes))
 
     def _gguf(self) -> tuple[Callable[[Path], None], int]:
         from kataribe.files.gguf_writer import write_gguf
+        from kataribe.files.replacing import FORMAT, KEY
         from kataribe.make.model.card import gguf_card
         from kataribe.make.model.gguf_saving import gguf_content
         from kataribe.make.tokens.gguf_saving import gguf_vocabulary
@@ -152,6 +177,7 @@ class Export:
         content = gguf_content(self.checkpoint, self.order.kind)
         vocabulary = gguf_vocabulary(self.order.source, self.checkpoint.config.vocab_size)
         self._composed, self._unigram = vocabulary.composes, vocabulary.is_unigram
+        self._expected = content.expected
         if vocabulary.composes:
             self.notes.append(
                 "llama.cpp does not compose characters (NFC) as this tokenizer does; the ids are "
@@ -162,7 +188,7 @@ class Export:
                 f"{len(content.uneven)} matrices are F16: their rows are no multiple of 32."
             )
         card = gguf_card(self._front, self.order.name)
-        metadata = {**content.metadata, **card, **vocabulary.metadata}
+        metadata = {**content.metadata, **card, **vocabulary.metadata, KEY: FORMAT}
 
         def write(path: Path) -> None:
             write_gguf(path, metadata, content.tensors)
@@ -203,6 +229,16 @@ class Export:
             for tensor in self.checkpoint.tensors.values()
         )
         return write, size
+
+    def _same_tensors(self, path: Path) -> Compared:
+        from kataribe.make.adapt.same_tensors import check_settings, check_tensors
+        from kataribe.make.model.checkpoint import open_checkpoint
+        from kataribe.make.model.names import hf_places
+
+        after = open_checkpoint(path)
+        check_settings(self._expected, after.config)
+        places = hf_places(after.config) if self.order.form == "folder" else None
+        return check_tensors(self.checkpoint, after, self.order.kind, places)
 
     def _same_ids(self, path: Path) -> int:
         from kataribe.make.tokens.load import load_tokenizer

@@ -20,7 +20,8 @@ from kataribe.files.ggml_blocks import BLOCK, packed_size, quantize
 from kataribe.files.ggml_groups import Bytes
 from kataribe.files.gguf_writer import DeferredTensor
 from kataribe.make.model.checkpoint import Checkpoint
-from kataribe.make.model.gguf_config import GGUFSettings, architecture_of, config_to_gguf
+from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.gguf_config import GGUFSettings, architecture_of, as_read, config_to_gguf
 from kataribe.make.model.names import Place, gguf_places
 from kataribe.make.model.sources import SourceTensor
 
@@ -46,11 +47,13 @@ class GGUFContent:
         metadata: Settings and what is general.
         tensors: Made while they are written.
         uneven: Names of matrices that could not be of the wanted kind.
+        expected: What the file's settings have to be read as.
     """
 
     metadata: Mapping[str, Any]
     tensors: Mapping[str, DeferredTensor]
     uneven: tuple[str, ...]
+    expected: ModelConfig
 
     @property
     def size_bytes(self) -> int:
@@ -89,7 +92,7 @@ def gguf_content(checkpoint: Checkpoint, kind: str) -> GGUFContent:
         "general.quantization_version": 2,
         **settings.metadata,
     }
-    return GGUFContent(metadata, tensors, tuple(uneven))
+    return GGUFContent(metadata, tensors, tuple(uneven), as_read(config, settings))
 
 
 def _setting_tensors(settings: GGUFSettings) -> dict[str, DeferredTensor]:
