@@ -14,8 +14,11 @@ from benchmarks.choosing import parts_of
 from benchmarks.inference.peers import CACHE
 from benchmarks.inference.record import Record
 from benchmarks.sections import DOCS, put
-from benchmarks.training import report, speed
+from benchmarks.training import prediction, quality, report, speed
+from benchmarks.training.peer_nanogpt import CHOICES
+from benchmarks.training.plot import draw
 from benchmarks.training.shapes import SHAPES
+from benchmarks.training.workspace import Place
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -28,6 +31,16 @@ def arguments() -> argparse.ArgumentParser:
     one.add_argument("--rounds", type=int, default=3)
     one.add_argument("--steps", type=int, default=3, help="of a program in a round")
     one.add_argument("--sizes", type=parts_of(SHAPES), default=("10M", "50M"), help="10M,50M")
+    two = kinds.add_parser("quality", help="bits per byte after the same time")
+    two.add_argument("--minutes", type=float, default=10.0)
+    two.add_argument("--seeds", type=int, default=3)
+    two.add_argument("--peers", type=parts_of(CHOICES), default=tuple(CHOICES), help="its sizes")
+    three = kinds.add_parser("prediction", help="what runs were expected to give, and what came")
+    three.add_argument("--runs", type=int, default=len(prediction.RUNS))
+    three.add_argument("--share", type=float, default=1.0, help="of the times and tokens")
+    for each in (two, three):
+        each.add_argument("--corpus", default="stdlib", help="stdlib, a folder or a file")
+        each.add_argument("--pieces", type=int, default=4096, help="of the tokenizer")
     return parser
 
 
@@ -35,13 +48,27 @@ def main() -> None:
     """Measures what was asked for and prints the report."""
     options = arguments().parse_args()
     told = {key: value for key, value in vars(options).items() if key not in ("folder", "docs")}
-    render = {"speed": report.speed}[options.part]
+    renders = {"speed": report.speed, "quality": report.quality, "prediction": report.predicted}
+    render = renders[options.part]
     record = Record(options.folder / f"training-{options.part}.md", render, told)
     if options.part == "speed":
         speed.measure(list(options.sizes), options.rounds, options.steps, record)
+    else:
+        place = Place(options.folder / "training-workspace", options.corpus, options.pieces)
+        if options.part == "quality":
+            asked = quality.Asked(options.minutes, options.seeds, options.peers)
+            quality.measure(asked, place, record)
+        else:
+            prediction.measure(options.runs, options.share, place, record)
     text = render(record.data)
     print(f"\n{text}\n\nwritten to {record.target}")
+    drawn = draw(found) if (found := report.points(record.data)) else ""
+    if drawn:
+        (options.folder / "scaling.svg").write_text(drawn, encoding="utf-8")
     if options.docs:
+        if drawn:
+            (DOCS / "scaling.svg").write_text(drawn, encoding="utf-8")
+            text += "\n\n![Bits per byte over the work of training](scaling.svg)"
         put(DOCS / "performance.md", f"training-{options.part}", text)
 
 

@@ -88,8 +88,7 @@ def attention(shape: dict[str, Any], rows: int) -> list[Way]:
 def _attend(q: Tensor, k: Tensor, step: int) -> Callable[[], object]:
     seq = q.shape[1]
     scores = {
-        end: torch.randn(q.shape[0], step, end, dtype=q.dtype)
-        for end in range(step, seq + 1, step)
+        end: torch.randn(q.shape[0], step, end, dtype=q.dtype) for end in range(step, seq + 1, step)
     }
 
     def work() -> None:
