@@ -41,7 +41,8 @@ class PackedAttend:
         # Where layers are alike none is asked for its number: a compiler would make one of each.
         self._alike = self._specs[0] if len(set(self._specs)) == 1 else None
         self._compiled = compiled
-        self._whole = CausalAttend(config, documents=documents)
+        # It looks where documents begin, for which a device is waited for.
+        self._whole = CausalAttend(config, documents=documents) if config.is_recurrent else None
         if packed is None:
             packed = bool((documents != documents[:, :1]).any())
         self._visible = {
@@ -60,6 +61,7 @@ class PackedAttend:
 
     def recur(self, layer: int, x: Tensor, recurrence: Recurrence) -> Tensor:
         """See `Past`."""
+        assert self._whole is not None  # only the layers of recurrent models ask
         return self._whole.recur(layer, x, recurrence)
 
 
