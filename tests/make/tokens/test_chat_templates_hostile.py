@@ -117,6 +117,20 @@ def test_the_environment_of_the_template_is_empty(
     fresh.close()
 
 
+def test_many_are_rendered_in_order_each_within_the_limits(host: TemplateHost) -> None:
+    numbered = [("{{ n }}" + "x" * 2000, {"n": n, "long": "y" * 5000}) for n in range(300)]
+    found = host.render_many(numbered)  # far more than the pipes hold
+    assert [text[:-2000] for text in found] == [str(n) for n in range(300)]
+    with pytest.raises(TemplateError, match="line 1"):
+        host.render_many([*numbered[:3], ("{{", {}), *numbered[:3]])
+    assert host.render("{{ a }}", {"a": 1}) == "1"  # no reply of those is left
+    endless = "{% for a in range(99999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+    with pytest.raises(TemplateError, match="CPU time"):
+        host.render_many([*numbered, (endless, {}), *numbered])
+    assert host.render_many(numbered[:2]) == found[:2]
+    assert host.render_many([]) == []
+
+
 def test_a_killed_host_comes_back(host: TemplateHost) -> None:
     assert host.render("{{ 1 }}", {}) == "1"
     assert host._child is not None

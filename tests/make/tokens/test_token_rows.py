@@ -16,7 +16,7 @@ from kataribe.make.tokens.batches import IGNORED, PADDING, Batches, Pick
 from kataribe.make.tokens.chat_data import (
     Conversation,
     chat_examples,
-    encode_conversation,
+    encode_conversations,
     parse_conversation,
     read_conversations,
 )
@@ -195,7 +195,7 @@ def test_only_the_assistants_words_and_its_ends_teach() -> None:
     template = tokenizer.chat_template
     assert template is not None
     conversation = _conversation(CHAT)
-    ids, taught = encode_conversation(conversation, tokenizer, template)
+    ((ids, taught),) = encode_conversations([conversation], tokenizer, template)
     end = tokenizer.special_id("<|im_end|>")
     taught_text = tokenizer.decode([i for i, t in zip(ids, taught, strict=True) if t])
     assert taught_text == "\nやあ<|im_end|>!<|im_end|>4<|im_end|>"
@@ -279,13 +279,13 @@ def test_templates_that_rewrite_or_never_end_turns_are_refused() -> None:
     )
     conversation = _conversation(CHAT[1:])
     with pytest.raises(TemplateError, match=r"not prefix-stable: for It .* up to message 2"):
-        encode_conversation(conversation, tokenizer, ChatTemplate(rewriting))
+        list(encode_conversations([conversation], tokenizer, ChatTemplate(rewriting)))
     endless = (
         "{% for m in messages %}{{ m.role + m.content }}{% endfor %}"
         "{% if add_generation_prompt %}assistant{% endif %}"
     )
     with pytest.raises(TemplateError, match="could never learn to stop"):
-        encode_conversation(conversation, tokenizer, ChatTemplate(endless))
+        list(encode_conversations([conversation], tokenizer, ChatTemplate(endless)))
 
 
 def test_classes_are_targets_of_the_first_place(tmp_path: Path) -> None:

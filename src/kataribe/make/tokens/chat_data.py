@@ -5,6 +5,7 @@ Data are JSON lines `{"messages": [{"role": "system|user|assistant", "content": 
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,9 @@ from kataribe.make.tokens.packing import Examples
 from kataribe.make.tokens.templates import Chat, ChatTemplate, Marks
 from kataribe.make.tokens.tokenizer import Tokenizer
 
+TOGETHER = 64
+"""Conversations that are rendered in one exchange with the process that does it: others wait for
+it meanwhile, some 20 ms."""
 ROLES = ("system", "user", "assistant")
 TooLong = Literal["refuse", "drop", "cut"]
 """What becomes of an example that is longer than a row: an error, nothing, or its beginning."""
@@ -134,8 +138,7 @@ def chat_examples(
         )
     parts: list[tuple[list[int], list[bool]]] = []
     count = longer = cut = longest = 0
-    for conversation in conversations:
-        ids, taught = encode_conversation(conversation, tokenizer, template)
+    for ids, taught in encode_conversations(conversations, tokenizer, template):
         count += 1
         longest = max(longest, len(ids))
         if len(ids) > length:
@@ -172,23 +175,44 @@ def _check_kept(length: int, count: int, kept: int, refused: int, longest: int) 
         )
 
 
-def encode_conversation(
-    conversation: Conversation, tokenizer: Tokenizer, template: ChatTemplate
+def encode_conversations(
+    conversations: Iterable[Conversation], tokenizer: Tokenizer, template: ChatTemplate
+) -> Iterator[tuple[list[int], list[bool]]]:
+    """Ids of each, and whether each id is one that the model has to learn to write."""
+    waiting = iter(conversations)
+    while some := list(itertools.islice(waiting, TOGETHER)):
+        chats = [
+            (chat, marks)
+            for each in some
+            for marks in (tokenizer.new_marks(),)
+            for chat in _chats(each.messages)
+        ]
+        texts = template.render_many(chats)
+        at = 0
+        for conversation in some:
+            own = 2 * sum(message.role == "assistant" for message in conversation.messages)
+            yield _encode(conversation, texts[at : at + own], tokenizer, chats[at][1])
+            at += own
+
+
+def _chats(messages: tuple[Message, ...]) -> Iterator[Chat]:
+    """Up to each of the assistant's turns, and through it; the last of these is the whole."""
+    for index, message in enumerate(messages):
+        if message.role == "assistant":
+            yield Chat(messages[:index], add_generation_prompt=True)
+            yield Chat(messages[: index + 1], add_generation_prompt=False)
+
+
+def _encode(
+    conversation: Conversation, texts: Sequence[str], tokenizer: Tokenizer, marks: Marks
 ) -> tuple[list[int], list[bool]]:
-    """Ids, and whether each is one that the model has to learn to write."""
-    marks = tokenizer.new_marks()
-    messages = conversation.messages
-    whole = _render(template, messages, marks, prompt=False)
+    whole = texts[-1]
     ids: list[int] = []
     taught: list[bool] = []
     position = 0
-    for index, message in enumerate(messages):
-        if message.role != "assistant":
-            continue
-        before = _render(template, messages[:index], marks, prompt=True)
-        through = _render(template, messages[: index + 1], marks, prompt=False)
+    for turn, (before, through) in enumerate(zip(texts[::2], texts[1::2], strict=True)):
         if not (whole.startswith(through) and through.startswith(before)):
-            raise _unstable(conversation.where, index)
+            raise _unstable(conversation, turn)
         given = tokenizer.encode_rendered(whole[position : len(before)], marks)
         said = tokenizer.encode_rendered(whole[len(before) : len(through)], marks)
         ends = [at for at, each in enumerate(said) if each in tokenizer.eos_ids]
@@ -202,19 +226,14 @@ def encode_conversation(
         taught += [False] * len(given)
         taught += [at <= ends[-1] for at in range(len(said))]
         position = len(through)
-    rest = tokenizer.encode_rendered(whole[position:], marks) if position < len(whole) else []
-    return ids + rest, taught + [False] * len(rest)
+    return ids, taught
 
 
-def _render(
-    template: ChatTemplate, messages: Sequence[Message], marks: Marks, *, prompt: bool
-) -> str:
-    return template.render_marked(Chat(messages, add_generation_prompt=prompt), marks)
-
-
-def _unstable(where: str, index: int) -> TemplateError:
+def _unstable(conversation: Conversation, turn: int) -> TemplateError:
+    roles = [message.role for message in conversation.messages]
+    index = [at for at, role in enumerate(roles, 1) if role == "assistant"][turn]
     return TemplateError(
-        f"The chat template is not prefix-stable: for {where} it writes the turns up to message "
-        f"{index + 1} in another way once more turns follow, so what the model learns would not "
-        "be what it sees when it answers. Use a template that only ever adds to its text."
+        f"The chat template is not prefix-stable: for {conversation.where} it writes the turns up "
+        f"to message {index} in another way once more turns follow, so what the model learns would "
+        "not be what it sees when it answers. Use a template that only ever adds to its text."
     )

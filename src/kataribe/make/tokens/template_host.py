@@ -13,9 +13,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from kataribe.base.errors import InputError, TemplateError, UnavailableError
 
@@ -43,15 +44,24 @@ class TemplateHost:
             TemplateError: The template is invalid, refused the values, reached for what it may
                 not have, or broke the limit of time or memory.
         """
+        return self.render_many([(source, values)])[0]
+
+    def render_many(self, wanted: Sequence[tuple[str, Mapping[str, Any]]]) -> list[str]:
+        """`render` for many templates with their values, each within the limits of one.
+
+        The child begins with the next as soon as it has written the last: of a long list the
+        time is its own, and not that of two processes waiting for each other. Other threads
+        wait meanwhile, so lists should be some hundreds. The first error is raised.
+        """
         try:
-            request = json.dumps({"source": source, "values": values}).encode()
+            requests = [json.dumps({"source": s, "values": v}).encode() for s, v in wanted]
         except (TypeError, ValueError, RecursionError) as error:
             raise InputError(f"A chat template can only be given JSON values: {error}.") from error
-        return str(self._ask(request)["text"])
+        return [str(reply["text"]) for reply in self._ask(requests)]
 
     def names(self, source: str) -> frozenset[str]:
         """The variables that a template may read; `TemplateError` for an invalid one."""
-        return frozenset(self._ask(json.dumps({"source": source}).encode())["names"])
+        return frozenset(self._ask([json.dumps({"source": source}).encode()])[0]["names"])
 
     def start(self) -> None:
         """Starts the child ahead of the first template, which then need not wait 0.3 s for it."""
@@ -65,26 +75,42 @@ class TemplateHost:
                 self._child.kill()
                 self._reap(self._child)
 
-    def _ask(self, request: bytes) -> dict[str, Any]:
+    def _ask(self, requests: Sequence[bytes]) -> list[dict[str, Any]]:
         with self._lock:
-            reply = self._exchange(request)
-        if "error" in reply:
-            raise TemplateError(f"The chat template failed: {reply['error']}")
-        return reply
+            replies = self._exchange(requests)
+        for reply in replies:
+            if "error" in reply:
+                raise TemplateError(f"The chat template failed: {reply['error']}")
+        return replies
 
-    def _exchange(self, request: bytes) -> dict[str, Any]:
+    def _exchange(self, requests: Sequence[bytes]) -> list[dict[str, Any]]:
         child = self._running()
         if child.stdin is None or child.stdout is None:
             raise UnavailableError("The process that renders chat templates has no pipes.")
         try:
-            child.stdin.write(len(request).to_bytes(8) + request)
-            child.stdin.flush()
-            header = child.stdout.read(8)
-            body = child.stdout.read(int.from_bytes(header))
-            reply = json.loads(body)
+            if len(requests) == 1:
+                _write(child.stdin, requests)
+                return [_read(child.stdout)]
+            # Pipes hold 64 kB each: who wrote all before reading could wait for a child that
+            # waits to be read.
+            with ThreadPoolExecutor(max_workers=1) as beside:
+                writing = beside.submit(_write, child.stdin, requests)
+                try:
+                    replies = [_read(child.stdout) for _ in requests]
+                except BaseException:
+                    child.kill()  # else the writer could wait for ever
+                    raise
+            writing.result()
         except (BrokenPipeError, ValueError) as error:
             raise TemplateError(self._cause(self._reap(child))) from error
-        return dict(reply)
+        except BaseException:
+            self._reap_killed(child)  # half of an exchange: its replies would answer the next
+            raise
+        return replies
+
+    def _reap_killed(self, child: subprocess.Popen[bytes]) -> None:
+        child.kill()
+        self._reap(child)
 
     def _running(self) -> subprocess.Popen[bytes]:
         if self._child is not None and self._child.poll() is None:
@@ -124,6 +150,18 @@ class TemplateHost:
             f"The chat template brought its process down (exit {code}); it may have needed more "
             f"than {memory >> 20} MB. The model's file may be damaged or hostile."
         )
+
+
+def _write(pipe: IO[bytes], requests: Sequence[bytes]) -> None:
+    for request in requests:
+        pipe.write(len(request).to_bytes(8) + request)
+    pipe.flush()
+
+
+def _read(pipe: IO[bytes]) -> dict[str, Any]:
+    """The next reply; `ValueError` where the child is gone."""
+    size = int.from_bytes(pipe.read(8))
+    return dict(json.loads(pipe.read(size)))
 
 
 _host = TemplateHost()

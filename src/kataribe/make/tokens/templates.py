@@ -160,24 +160,34 @@ class ChatTemplate:
 
     def render_marked(self, chat: Chat, marks: Marks) -> str:
         """The text with stand-ins for control tokens that people wrote; `marks` restores them."""
+        return self.render_many([(chat, marks)])[0]
+
+    def render_many(self, chats: Sequence[tuple[Chat, Marks]]) -> list[str]:
+        """`render_marked` for several chats, all of them in one exchange with the child process."""
+        asked = [self._values(chat, marks) for chat, marks in chats]
+        texts = shared_host().render_many([(source, values) for source, values, _ in asked])
+        return [
+            text if cut is None else _cut(text, cut)
+            for text, (_, _, cut) in zip(texts, asked, strict=True)
+        ]
+
+    def _values(self, chat: Chat, marks: Marks) -> tuple[str, dict[str, Any], str | None]:
+        """The program, what it is given, and the tag at which its text is cut."""
         self._check_read(chat.variables)
         messages = [_mark_message(value, marks) for value in message_values(chat.messages)]
         tools = map_strings(tool_values(chat.tools), marks.inner)
         variables = map_strings(dict(chat.variables), marks.inner)
         cut = _open_last(messages) if chat.continue_last else None
         source = self.tool_source if tools and self.tool_source is not None else self.source
-        text = shared_host().render(
-            source,
-            {
-                **self.names,
-                "documents": None,
-                **variables,
-                "messages": messages,
-                "tools": tools,
-                "add_generation_prompt": chat.add_generation_prompt and not chat.continue_last,
-            },
-        )
-        return text if cut is None else _cut(text, cut)
+        values = {
+            **self.names,
+            "documents": None,
+            **variables,
+            "messages": messages,
+            "tools": tools,
+            "add_generation_prompt": chat.add_generation_prompt and not chat.continue_last,
+        }
+        return source, values, cut
 
     def _check_read(self, variables: Mapping[str, Any]) -> None:
         """A variable that nobody reads could not change the answer: a misspelt one, mostly."""
