@@ -23,6 +23,7 @@ from kataribe.make.text import (
     read_documents,
 )
 from kataribe.make.text.corpus import find_corpus, remove_corpus
+from kataribe.make.text.languages import language_of
 
 
 @pytest.fixture
@@ -113,6 +114,72 @@ def test_languages_are_told_and_kept_by_choice(tmp_path, texts):
     assert corpus.card["dropped"]["language"]["documents"] == 20
     with pytest.raises(InputError, match="is no language"):
         CorpusChoices(languages=("Japanese!",))
+
+
+def code(seed):
+    names = english(seed, 60).lower().replace(".", "").split()
+    lines = [
+        f"{a}[{b!r}] = {{{c}: ({a}, {b})}}" for a, b, c in zip(*[iter(names)] * 3, strict=False)
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def test_each_language_is_split_in_the_same_shares(tmp_path):
+    folder = tmp_path / "texts"
+    folder.mkdir()
+    told = [{"text": japanese(number, 200)} for number in range(300)]
+    told += [{"text": english(number, 60), "language": "en"} for number in range(120)]
+    told += [{"text": "12345 67890 " * 20}]
+    (folder / "texts.jsonl").write_text("".join(json.dumps(each) + "\n" for each in told))
+    for number in range(12):
+        (folder / f"c{number}.py").write_text(code(number))
+    card = make(tmp_path, folder, valid_share=0.1, filters_off=("all",)).card
+    train, valid = (card["splits"][side] for side in ("train", "valid"))
+    for language, documents in (("ja", 300), ("en", 120), ("code", 12)):
+        counts = [side["by_language"][language] for side in (train, valid)]
+        assert sum(each["documents"] for each in counts) == documents
+        off = 3 * (documents * 0.1 * 0.9) ** 0.5  # of a split by hash
+        assert max(1, 0.1 * documents - off) <= counts[1]["documents"] <= 0.1 * documents + off
+    assert train["by_language"]["und"]["documents"] == 1  # too few to part
+    assert "und" not in valid["by_language"]
+    for side in (train, valid):
+        assert side["languages"] == {k: v["documents"] for k, v in side["by_language"].items()}
+        for name in ("documents", "characters", "text_bytes"):
+            assert side[name] == sum(each[name] for each in side["by_language"].values())
+    small = make(tmp_path, folder, name="s", valid_share=0.5, valid_bytes=20_000).card["splits"]
+    whole = sum(side["text_bytes"] for side in small.values())
+    for language, counts in small["valid"]["by_language"].items():
+        both = counts["text_bytes"] + small["train"]["by_language"][language]["text_bytes"]
+        room = 20_000 * both / whole
+        assert max(room - 1500, 0) < counts["text_bytes"] <= room  # 1,500: more than one text
+
+
+@pytest.mark.parametrize(
+    ("parts", "wanted"),
+    [
+        ((english(1, 900), japanese(1, 200)), "en"),  # begins and ends in either
+        ((japanese(1, 200), english(1, 900), japanese(2, 200)), "en"),
+        ((english(1, 100), japanese(1, 3000), english(2, 100)), "ja"),
+        ((japanese(1, 1200), *(code(i) for i in range(8))), "ja"),  # a lesson full of code
+        ((english(1, 300), *(code(i) for i in range(8))), "en"),
+        (("山川風月花鳥" * 40, japanese(1, 1500), "森林木石火水" * 40), "ja"),
+        (("春夏秋冬花鳥風月" * 60,), "zh"),
+        (("12345 67890\n" * 400,), "und"),
+    ],
+)
+def test_a_long_text_is_in_the_language_that_fills_most_of_it(parts, wanted):
+    told = language_of("\n".join(parts))
+    # statistics know no made-up words as English
+    assert told == wanted or (wanted == "en" and told not in ("ja", "zh", "und"))
+
+
+def test_english_around_code_is_english():
+    prose = (
+        "The function below reads the file line by line and counts the words that it finds. "
+        "Each word is kept in a table together with the number of times that it was seen. "
+    )
+    assert language_of(3 * prose + "\n".join(code(i) for i in range(8)) + 3 * prose) == "en"
+    assert language_of((prose * 9 + "これは引用です。\n") * 3) == "en"
 
 
 def test_encodings_are_converted_counted_and_said(tmp_path, texts):

@@ -22,10 +22,12 @@ def show(
     """Show a corpus's card: sources, choices, counts, and what was dropped and why."""
     from kataribe.base.workspace import Workspace
     from kataribe.cli.corpus.words import (
+        chosen_languages_line,
         conversation_lines,
         dropped_lines,
         encodings_line,
         kept_lines,
+        language_lines,
         unread_line,
     )
     from kataribe.cli.output import emit_json, say
@@ -54,7 +56,9 @@ def show(
     if (unread := unread_line(card)) is not None:
         say(unread)
     say(encodings_line(card) or "Encodings of the files: UTF-8.")
-    for line in kept_lines(card):
+    if (asked := chosen_languages_line(card)) is not None:
+        say(asked)
+    for line in (*kept_lines(card), *language_lines(card)):
         say(line)
     if (leaks := card.get("leak_check")) is not None:  # instructions are split by name
         say(

@@ -19,6 +19,30 @@ def kept_lines(card: dict[str, Any]) -> Iterator[str]:
         )
 
 
+def language_lines(card: dict[str, Any]) -> Iterator[str]:
+    """What there is of each language, and how much of it is for validation."""
+    train, valid = (card["splits"][name].get("by_language", {}) for name in ("train", "valid"))
+    nothing = {"documents": 0, "characters": 0, "text_bytes": 0}
+    for name in sorted(
+        {**train, **valid}, key=lambda each: -train.get(each, nothing)["text_bytes"]
+    ):
+        sides = train.get(name, nothing), valid.get(name, nothing)
+        told = "  ".join(f"{s['documents']:>9,} {size(s['text_bytes']):>8}" for s in sides)
+        documents = sum(side["documents"] for side in sides)
+        yield (
+            f"    {name:<7} {told}  validation has {sides[1]['documents'] / documents:.1%} of the "
+            "documents"
+        )
+
+
+def chosen_languages_line(card: dict[str, Any]) -> str | None:
+    """What was read of each language, where only some were kept."""
+    if not card["choices"].get("languages"):
+        return None
+    counts = ", ".join(f"{name} {count:,}" for name, count in card["languages_read"].items())
+    return f"languages read: {counts}; kept: {', '.join(card['choices']['languages'])}"
+
+
 def conversation_lines(card: dict[str, Any]) -> Iterator[str]:
     """Training and validation of instruction data: conversations, items, kinds of question."""
     for name, words in (("train", "training"), ("valid", "validation")):
@@ -31,8 +55,8 @@ def conversation_lines(card: dict[str, Any]) -> Iterator[str]:
     gone = card.get("dropped_from_valid", {})  # cards of older versions lack it
     if any(gone.values()):
         yield (
-            f"left out of validation: {gone['question_in_training']:,} questions that training "
-            f"asks too, {gone['like_training']:,} conversations nearly the same as one there"
+            f"left out of validation: {gone.get('answer_in_training', 0):,} questions whose answer "
+            f"training tells, {gone['like_training']:,} conversations nearly the same as one there"
         )
 
 

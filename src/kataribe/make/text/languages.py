@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from kataribe.make.text.document import CODE, UNKNOWN
@@ -11,8 +12,16 @@ from kataribe.make.text.document import CODE, UNKNOWN
 _KANA = re.compile(r"[ぁ-ゖァ-ヺｦ-ﾝ]")
 _HAN = re.compile(r"[一-鿿々㐀-䶿]")
 _LETTERS = re.compile(r"[^\W\d_]")
-_WINDOW = 700
-"""Characters looked at, from each of three places: 2,100 take 0.3 ms, a whole page 0.6 ms."""
+_SIGNS = re.compile(r"[][{}()<>=;_`$#@\\|&*+/%^~]")
+_SIGNS_SHARE = 0.05
+"""Signs among the visible characters from which a stretch looks like code or formulas: the standard
+library has 8 % in the middle, sources in TypeScript 15 %, prose under 1 %."""
+_STRETCHES = 9
+_STRETCH = 230
+"""Characters looked at, from each of nine places evenly over the text: 2,100 take 0.3 ms, a whole
+page 0.6 ms."""
+_WIDE = 3
+"""A kanji or kana counts as so many letters, as it has so many bytes and says as much."""
 _FEWEST_LETTERS = 12
 """Shorter texts are in no language that statistics could tell."""
 _KANA_SHARE = 0.05
@@ -42,30 +51,70 @@ def told_language(value: object) -> str | None:
 
 
 def language_of(text: str) -> str:
-    """An ISO 639-1 code, or `und`.
+    """An ISO 639-1 code, or `und`; of a text in several, the one that fills most of it.
 
-    Kana decide for Japanese, because only Japanese is written with them; the rest is told by
-    py3langid (Lui and Baldwin 2012), whose models of Chinese are one language here.
+    Long texts are looked at in nine places, each of which votes with its letters; places that look
+    like code vote where there are no others. Kana decide for Japanese, because only Japanese is
+    written with them; the rest is told by py3langid (Lui and Baldwin 2012), whose models of Chinese
+    are one language here.
     """
-    sample = _sample(text)
-    letters = len(_LETTERS.findall(sample))
-    kana = len(_KANA.findall(sample))
-    if letters and kana >= _KANA_SHARE * letters:
+    votes = [_Stretch.of(each) for each in _stretches(text)]
+    votes = [each for each in votes if each.letters and not each.code] or votes
+    japanese = [each for each in votes if each.kana >= _KANA_SHARE * max(each.letters, 1)]
+    rest = [each for each in votes if each not in japanese]
+    wide = [each for each in rest if 2 * each.han > each.letters]
+    if japanese:  # what has no kana there are headings and names
+        japanese, rest = japanese + wide, [each for each in rest if each not in wide]
+    if sum(each.weight for each in japanese) > sum(each.weight for each in rest):
         return "ja"
-    han = len(_HAN.findall(sample))
+    return _by_statistics(rest)
+
+
+@dataclass(frozen=True)
+class _Stretch:
+    """A stretch of text, and how many letters of which kind it has."""
+
+    text: str
+    letters: int
+    kana: int
+    han: int
+    code: bool
+
+    @classmethod
+    def of(cls, text: str) -> _Stretch:
+        visible = max(sum(map(len, text.split())), 1)
+        return cls(
+            text,
+            len(_LETTERS.findall(text)),
+            len(_KANA.findall(text)),
+            len(_HAN.findall(text)),
+            len(_SIGNS.findall(text)) > _SIGNS_SHARE * visible,
+        )
+
+    @property
+    def weight(self) -> int:
+        """What its vote counts."""
+        return self.letters + (_WIDE - 1) * (self.kana + self.han)
+
+
+def _by_statistics(stretches: list[_Stretch]) -> str:
+    letters = sum(each.letters for each in stretches)
+    han = sum(each.han for each in stretches)
     if letters - han < _FEWEST_LETTERS:
         return "zh" if han >= _FEWEST_LETTERS else UNKNOWN
-    found = _identifier().classify(sample)[0]
+    found = str(_identifier().classify("\n".join(each.text for each in stretches))[0])
     if found in _CHINESE:
         return "zh"
     return found if found != "zxx" else UNKNOWN
 
 
-def _sample(text: str) -> str:
-    if len(text) <= 3 * _WINDOW:
-        return text
-    middle = len(text) // 2
-    return "\n".join((text[:_WINDOW], text[middle : middle + _WINDOW], text[-_WINDOW:]))
+def _stretches(text: str) -> list[str]:
+    """The text itself in stretches where it is short, else some from all over it."""
+    if len(text) <= _STRETCHES * _STRETCH:
+        return [text[at : at + _STRETCH] for at in range(0, len(text), _STRETCH)]
+    step = (len(text) - _STRETCH) / (_STRETCHES - 1)
+    starts = [int(number * step) for number in range(_STRETCHES)]
+    return [text[at : at + _STRETCH] for at in starts]
 
 
 @functools.cache

@@ -111,7 +111,12 @@ class Making:
             else:
                 groups = with_pieces(duplicates.near, spill.pieces)
                 valid = choose_validation(
-                    spill.hashes[:, 0], groups, spill.text_bytes, kept, self._choices
+                    spill.hashes[:, 0],
+                    groups,
+                    spill.text_bytes,
+                    spill.language_numbers,
+                    kept,
+                    self._choices,
                 )
                 training = kept & ~valid
                 splits = {"valid": write_split(spill, valid, self._folder / VALID)}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 from array import array
-from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Self
@@ -106,11 +105,15 @@ class Spill:
         """Characters of each text, `(documents,)`."""
         return np.frombuffer(self._characters, np.uint32).astype(np.int64)
 
-    def languages(self, chosen: NDArray[np.bool_]) -> dict[str, int]:
-        """How many of the chosen documents are in each language."""
-        numbers = np.frombuffer(self._languages, np.uint16)[chosen]
-        counts = Counter({self._names[i]: int(n) for i, n in enumerate(np.bincount(numbers))})
-        return dict(counts.most_common())
+    @property
+    def language_numbers(self) -> NDArray[np.int64]:
+        """Which of `language_names` each document is in, `(documents,)`."""
+        return np.frombuffer(self._languages, np.uint16).astype(np.int64)
+
+    @property
+    def language_names(self) -> tuple[str, ...]:
+        """All languages, in the order in which they came."""
+        return tuple(self._names)
 
     def lines(self) -> Iterator[bytes]:
         """All lines, in the order in which they were added."""

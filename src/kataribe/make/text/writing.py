@@ -32,8 +32,8 @@ class Written:
     """Bytes of text in UTF-8, which bits per byte are counted by."""
     file_bytes: int = 0
     """Bytes of the file."""
-    languages: Counter[str] = field(default_factory=Counter)
-    """Documents of each language."""
+    languages: dict[str, Counter[str]] = field(default_factory=dict)
+    """Documents, characters and text_bytes of each language."""
     sha256: str = ""
     """Of the file, when it is finished."""
 
@@ -57,9 +57,16 @@ class Written:
     def add(self, line: bytes, document: Document) -> None:
         """Writes a line and counts its text."""
         self.add_line(line)
+        size = len(document.text.encode("utf-8", "replace"))
         self.characters += len(document.text)
-        self.text_bytes += len(document.text.encode("utf-8", "replace"))
-        self.languages[document.language] += 1
+        self.text_bytes += size
+        self.count(document.language, 1, len(document.text), size)
+
+    def count(self, language: str, documents: int, characters: int, text_bytes: int) -> None:
+        """Counts texts of a language."""
+        self.languages.setdefault(language, Counter()).update(
+            documents=documents, characters=characters, text_bytes=text_bytes
+        )
 
     def finish(self) -> None:
         """Flushes the file to the disk."""
@@ -85,12 +92,15 @@ class Written:
 
     def as_card(self) -> dict[str, Any]:
         """As the card keeps it."""
+        by_documents = sorted(self.languages.items(), key=lambda each: -each[1]["documents"])
+        counted = {name: dict(counts) for name, counts in by_documents}
         return {
             "documents": self.documents,
             "characters": self.characters,
             "text_bytes": self.text_bytes,
             "file_bytes": self.file_bytes,
-            "languages": dict(self.languages.most_common()),
+            "languages": {name: counts["documents"] for name, counts in by_documents},
+            **({"by_language": counted} if counted else {}),
             "sha256": self.sha256,
         }
 
@@ -105,7 +115,12 @@ def write_split(spill: Spill, chosen: NDArray[np.bool_], path: Path) -> Written:
         written.finish()
     written.characters = int(spill.characters[chosen].sum())
     written.text_bytes = int(spill.text_bytes[chosen].sum())
-    written.languages = Counter(spill.languages(chosen))
+    numbers = spill.language_numbers
+    for number, name in enumerate(spill.language_names):
+        here = chosen & (numbers == number)
+        if here.any():
+            sums = int(spill.characters[here].sum()), int(spill.text_bytes[here].sum())
+            written.count(name, int(np.count_nonzero(here)), *sums)
     return written
 
 
