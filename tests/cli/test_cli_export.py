@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,9 @@ from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
 from kataribe.cli import exporting
 from kataribe.files.gguf import open_gguf
-from kataribe.make.adapt import same_answers
+from kataribe.files.gguf_writer import write_gguf
+from kataribe.files.replacing import KEY
+from kataribe.make.adapt import same_answers, same_tensors
 from kataribe.make.adapt.compare import compare_logits
 from kataribe.make.adapt.same_answers import LIMITS, Limit
 from kataribe.make.model import gguf_saving
@@ -80,6 +83,9 @@ def test_a_gguf_file_is_checked_and_llama_cpp_runs_it(cli, pico, tmp_path, kind)
     assert (told["kind"], told["form"], told["bytes"]) == (kind, "gguf", target.stat().st_size)
     assert told["divergence"] <= told["divergence_limit"] == LIMITS[kind.upper()].divergence
     assert told["ids_compared"] > 10_000
+    assert told["pieces_compared"] == load_tokenizer(pico).vocab_size
+    assert told["tensors_compared"] == len(open_checkpoint(pico).tensors)
+    assert (told["rounding_used"] == 0) if kind == "f32" else (0.9 < told["rounding_used"] <= 1)
     assert "free" in done.err
     assert [path.name for path in target.parent.iterdir()] == [target.name]
 
@@ -148,28 +154,43 @@ def test_nothing_is_overwritten_unless_told_so(cli, pico, tmp_path):
     done = cli("export", str(pico), str(target))
     assert (done.code, target.read_text()) == (2, "mine")
     assert "--replace" in done.err
-    assert cli("export", str(pico), str(target), "--replace").code == 0
-    assert open_gguf(target).tensors
+    done = cli("export", str(pico), str(target), "--replace")
+    assert (done.code, target.read_text()) == (2, "mine")
+    assert "is no export of Kataribe" in done.err
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "old").write_text("mine")
     assert cli("export", str(pico), str(folder)).code == 2
-    assert cli("export", str(pico), str(folder), "--replace").code == 0
-    assert not (folder / "old").exists()
+    assert cli("export", str(pico), str(folder), "--replace").code == 2
+    assert (folder / "old").read_text() == "mine"
+    (folder / "old").unlink()
+    assert cli("export", str(pico), str(folder), "--replace").code == 0  # it is empty
     assert open_checkpoint(folder).config.layers == 2
+    first = (folder / "model.safetensors").read_bytes()
+    half = ("export", str(pico), str(folder), "--replace", "--kind", "bf16")
+    assert cli(*half).code == 0  # our own
+    assert (folder / "model.safetensors").read_bytes() != first
+    (folder / "notes.txt").write_text("mine")
+    assert "holds notes.txt" in cli(*half).err
+    assert (folder / "notes.txt").read_text() == "mine"
+    for inside in (pico, tmp_path):
+        done = cli("export", str(pico), str(inside), "--replace")
+        assert done.code == 2
+        assert "where the model itself is" in done.err
+    assert open_checkpoint(pico).config.layers == 2
 
 
 def assert_refused(done: Any, tmp_path: Path, *words: str) -> None:
     assert done.code == 1
     assert all(word in done.err for word in words), done.err
     assert sorted(path.name for path in tmp_path.iterdir()) == ["pico", "x.gguf"]
-    assert (tmp_path / "x.gguf").read_text() == "mine"
+    assert open_gguf(tmp_path / "x.gguf").metadata["mine"] == "mine"
 
 
 @pytest.fixture
 def export_over(cli, pico, tmp_path):
-    """Exports over a file that must survive when the export fails."""
-    (tmp_path / "x.gguf").write_text("mine")
+    """Exports over an earlier one, which must survive when the export fails."""
+    write_gguf(tmp_path / "x.gguf", {"mine": "mine", KEY: 1}, {"x": np.zeros(3, np.float32)})
     return lambda kind: cli(
         "export", str(pico), str(tmp_path / "x.gguf"), "--kind", kind, "--replace"
     )
@@ -182,7 +203,66 @@ def test_beyond_the_limit_nothing_is_kept(export_over, tmp_path, monkeypatch):
 
 def test_rows_in_the_wrong_order_are_found(export_over, tmp_path, monkeypatch):
     monkeypatch.setattr(gguf_saving, "_order", lambda rows, _heads: np.arange(rows))
+    words = ("blocks.0.attention.project.q.weight", "at most 0", "Nothing was kept")
+    assert_refused(export_over("f32"), tmp_path, *words)
+
+
+def test_answers_are_held_where_tensors_say_nothing(export_over, tmp_path, monkeypatch):
+    monkeypatch.setattr(gguf_saving, "_order", lambda rows, _heads: np.arange(rows))
+    monkeypatch.setattr(same_tensors, "_hold", lambda *_: None)
     assert_refused(export_over("f32"), tmp_path, "nats", "at most 1e-06")
+
+
+def drop_a_merge(metadata: dict[str, Any]) -> None:
+    del metadata["tokenizer.ggml.merges"][-1]
+
+
+def swap_merges(metadata: dict[str, Any]) -> None:
+    merges = metadata["tokenizer.ggml.merges"]
+    merges[0], merges[-1] = merges[-1], merges[0]
+
+
+def swap_pieces(metadata: dict[str, Any]) -> None:
+    pieces = metadata["tokenizer.ggml.tokens"]
+    pieces[300], pieces[301] = pieces[301], pieces[300]
+
+
+def other_template(metadata: dict[str, Any]) -> None:
+    metadata["tokenizer.chat_template"] += " "
+
+
+@pytest.mark.parametrize(
+    ("change", "key"),
+    [
+        (drop_a_merge, "tokenizer.ggml.merges "),
+        (swap_merges, "tokenizer.ggml.merges[0]"),
+        (swap_pieces, "tokenizer.ggml.tokens[300]"),
+        (other_template, "tokenizer.chat_template"),
+    ],
+)
+def test_a_tokenizer_that_was_written_otherwise_is_found(
+    export_over, tmp_path, monkeypatch, change, key
+):
+    def write(path: Path, metadata: dict[str, Any], tensors: Any) -> None:
+        metadata = copy.deepcopy(metadata)
+        change(metadata)
+        write_gguf(path, metadata, tensors)
+
+    monkeypatch.setattr("kataribe.files.gguf_writer.write_gguf", write)
+    assert_refused(export_over("f32"), tmp_path, f"says {key}", "otherwise than was meant")
+
+
+@pytest.mark.parametrize("change", [drop_a_merge, swap_merges, swap_pieces])
+def test_a_tokenizer_that_was_made_wrong_is_found(export_over, tmp_path, monkeypatch, change):
+    made = vocabulary_saving.gguf_vocabulary
+
+    def wrong(path: Path, rows: int) -> Any:
+        found = made(path, rows)
+        change(found.metadata)
+        return found
+
+    monkeypatch.setattr(vocabulary_saving, "gguf_vocabulary", wrong)
+    assert_refused(export_over("f32"), tmp_path, "The gguf ", "stood")
 
 
 def test_another_token_is_found_where_divergence_is_small(export_over, tmp_path, monkeypatch):
@@ -210,7 +290,8 @@ def test_numbers_that_are_none_are_found(cli, pico, tmp_path):
     save_file(weights, pico / "model.safetensors", metadata={"format": "pt"})
     done = cli("export", str(pico), str(tmp_path / "x.gguf"), "--kind", "f16")
     assert done.code == 1
-    assert "nan nats" in done.err
+    assert "1 numbers of blocks.0.mlp.down.weight" in done.err
+    assert "inf stands where 70000 was" in done.err
     assert not (tmp_path / "x.gguf").exists()
 
 

@@ -116,6 +116,12 @@ def _told(planned: Export, done: Exported) -> dict[str, Any]:
         "kind": order.kind.lower(),
         "bytes": done.size,
         "ids_compared": done.ids,
+        "pieces_compared": done.pieces,
+        "tensors_compared": done.tensors.tensors,
+        "numbers_compared": done.tensors.values,
+        "tensor_error": done.tensors.error,
+        "tensor_error_of": done.tensors.worst,
+        "rounding_used": done.tensors.nearest,
         "tokens_compared": checked.tokens,
         "divergence": checked.divergence,
         "divergence_limit": checked.limit.divergence,
@@ -130,16 +136,21 @@ def _told(planned: Export, done: Exported) -> dict[str, Any]:
 def _show(planned: Export, done: Exported) -> None:
     from kataribe.cli.output import note, say, size, table
 
-    checked = done.checked
+    checked, tensors = done.checked, done.tensors
     say(f"{planned.order.target}: {planned.order.kind.lower()}, {size(done.size)}")
+    tokens = checked.tokens
     rows = [
+        ("tensors, all compared", f"{tensors.tensors:,}", "all"),
+        ("numbers, of the rounding allowed", f"{tensors.nearest:.1%} at most", "100%"),
+        (f"error of a tensor ({tensors.worst})", f"{tensors.error:.3%}", "-"),
+        ("pieces of the vocabulary", f"{done.pieces:,} the same", "all"),
         ("token ids", f"{done.ids:,} the same", "all"),
         ("mean divergence (nats)", f"{checked.divergence:.3g}", f"{checked.limit.divergence:g}"),
         ("worst divergence (nats)", f"{checked.worst_divergence:.3g}", "-"),
-        ("same next token", f"{checked.agreement:.2%} of {checked.tokens}", "-"),
+        ("same next token", f"{checked.agreement:.2%} of {tokens}", "-"),
         (
             "other next token, ties left out",
-            str(checked.other_tokens),
+            f"{checked.other_tokens} of {tokens}",
             "0" if checked.limit.same_tokens else "-",
         ),
     ]

@@ -82,6 +82,7 @@ class Exported:
     Attributes:
         size: Bytes on the disk.
         ids: Token ids that were compared and are the same.
+        pieces: The same for the pieces of the vocabulary.
         tensors: How far the tensors moved, all of them compared.
         checked: How far the answers moved.
         notes: What a user of the new file should know.
@@ -89,6 +90,7 @@ class Exported:
 
     size: int
     ids: int
+    pieces: int
     tensors: Compared
     checked: Checked
     notes: tuple[str, ...]
@@ -159,15 +161,16 @@ class Export:
             tell("Comparing tensors")
             tensors = self._same_tensors(path)
             tell("Comparing token ids")
-            ids = self._same_ids(path)
+            ids, pieces = self._same_ids(path)
             tell("Asking the model")
             expected = ask(self.checkpoint, self._prompts())
             tell("Asking what was written")
             checked = check_answers(expected, path, order.kind)
             size = sum(file.stat().st_size for file in _files(path))
-        return Exported(size, ids, tensors, checked, tuple(self.notes))
+        return Exported(size, ids, pieces, tensors, checked, tuple(self.notes))
 
     def _gguf(self) -> tuple[Callable[[Path], None], int]:
+        from kataribe.files.gguf_keys import check_keys
         from kataribe.files.gguf_writer import write_gguf
         from kataribe.files.replacing import FORMAT, KEY
         from kataribe.make.model.card import gguf_card
@@ -192,6 +195,7 @@ class Export:
 
         def write(path: Path) -> None:
             write_gguf(path, metadata, content.tensors)
+            check_keys(path, metadata)
 
         words = sum(len(piece) + 8 for piece in metadata["tokenizer.ggml.tokens"])
         return write, content.size_bytes + 3 * words
@@ -240,17 +244,21 @@ class Export:
         places = hf_places(after.config) if self.order.form == "folder" else None
         return check_tensors(self.checkpoint, after, self.order.kind, places)
 
-    def _same_ids(self, path: Path) -> int:
+    def _same_ids(self, path: Path) -> tuple[int, int]:
+        """Ids and pieces that were compared and are the same."""
+        from kataribe.make.tokens import same_ids
         from kataribe.make.tokens.load import load_tokenizer
-        from kataribe.make.tokens.same_ids import check_same_chat, check_same_ids, probing_texts
 
-        after = load_tokenizer(path)
-        texts = probing_texts(self.tokenizer, composed=self._composed)
-        what = f"The {self.order.form}"
-        ids = check_same_ids(self.tokenizer, after, texts, what=what, unigram=self._unigram)
-        if check_same_chat(self.tokenizer, after, what=what):
+        before, after = self.tokenizer, load_tokenizer(path)
+        what, unigram = f"The {self.order.form}", self._unigram
+        pieces = same_ids.check_same_pieces(
+            before, after, what=what, composed=self._composed, unigram=unigram
+        )
+        texts = same_ids.probing_texts(before, composed=self._composed)
+        ids = same_ids.check_same_ids(before, after, texts, what=what, unigram=unigram)
+        if same_ids.check_same_chat(before, after, what=what):
             self.notes.append("llama.cpp begins a chat with BOS, which the folder does not.")
-        return ids
+        return ids, pieces
 
     def _prompts(self) -> list[list[int]]:
         from kataribe.make.model.card import samples

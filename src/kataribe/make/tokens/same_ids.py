@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import random
 import unicodedata
 from collections.abc import Iterable, Iterator
+from typing import Any
 
 from kataribe.base.errors import FormatError
 from kataribe.base.messages import text_message
@@ -84,6 +86,58 @@ def check_same_ids(
     return compared
 
 
+def check_same_pieces(
+    before: Tokenizer, after: Tokenizer, *, what: str, composed: bool = False, unigram: bool = False
+) -> int:
+    """Compares the vocabularies piece by piece, byte-level BPE's merges, and each piece's own ids.
+
+    Every merge (or score) that makes a piece is used so at least once, the rarest too. Two merges
+    in the wrong order are seen in few texts only, so the lists are compared themselves.
+    `composed` and `unigram` as in `probing_texts` and `check_same_ids`.
+
+    Returns the number of pieces. Raises `FormatError` with the first that differs.
+    """
+    known = range(before.vocab_size)
+    texts = []
+    for index, ours, theirs in zip(known, before.pieces(known), after.pieces(known), strict=True):
+        if ours and ours != theirs:
+            raise FormatError(
+                f"{what} has {theirs[:60]!r} for token {index}, where {ours[:60]!r} stood. Nothing "
+                "was kept."
+            )
+        try:
+            text = before.token_bytes(index).decode("utf-8")
+        except UnicodeDecodeError:
+            continue  # a piece of a character
+        texts.append(unicodedata.normalize("NFC", text) if composed else text)
+    _check_merges(before, after, what)
+    pairs = zip(texts, before.encode_texts(texts), after.encode_texts(texts), strict=True)
+    for text, ids, other in pairs:
+        if ids != other and not (unigram and sorted(ids) == sorted(other)):
+            raise _different(what, text, ids, other)
+    return len(known)
+
+
+def _check_merges(before: Tokenizer, after: Tokenizer, what: str) -> None:
+    first, second = _merges(before), _merges(after)
+    if first is None or second is None or first == second:
+        return
+    at = next((i for i, pair in enumerate(zip(first, second, strict=False)) if pair[0] != pair[1]),
+              min(len(first), len(second)))  # fmt: skip
+    raise FormatError(
+        f"{what} merges {second[at : at + 1]} at place {at} of {len(second):,}, where "
+        f"{first[at : at + 1]} stood, of {len(first):,}. Nothing was kept."
+    )
+
+
+def _merges(tokenizer: Tokenizer) -> list[Any] | None:
+    """In their order; None where they follow from scores, and texts show what they do."""
+    model = json.loads(tokenizer._inner.to_str())["model"]
+    if model["type"] != "BPE" or model.get("byte_fallback"):
+        return None
+    return [pair.split(" ") if isinstance(pair, str) else pair for pair in model["merges"]]
+
+
 def check_same_chat(before: Tokenizer, after: Tokenizer, *, what: str) -> bool:
     """Compares the ids of a short conversation.
 
@@ -116,5 +170,5 @@ def _different(what: str, text: str, ours: list[int], theirs: list[int]) -> Form
     )
     return FormatError(
         f"{what} gives other ids for {text[:60]!r}: from place {at} on {theirs[at : at + 6]} where "
-        f"{ours[at : at + 6]} stood. Nothing was written. Export a Hugging Face folder."
+        f"{ours[at : at + 6]} stood. Nothing was kept. Export a Hugging Face folder."
     )
