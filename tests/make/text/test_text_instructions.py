@@ -19,7 +19,7 @@ from kataribe.make.text.instructions.functions import (
     stdlib_functions,
 )
 from kataribe.make.text.instructions.pairs import joined, translations
-from kataribe.make.text.instructions.stdlib import questions_about
+from kataribe.make.text.instructions.stdlib import japanese_questions_about, questions_about
 
 SOURCE = '''
 def wrap(text, width=70, *rest, keep=True, **more):
@@ -46,8 +46,8 @@ def only():
 '''
 
 
-def ask(source, module="tiny.mod"):
-    return list(questions_about(functions_of(source, module)))
+def ask(source, module="tiny.mod", about=questions_about):
+    return list(about(functions_of(source, module)))
 
 
 def test_functions_are_read_without_being_run():
@@ -104,6 +104,42 @@ def test_answers_are_right_for_a_known_function():
     assert [e.answer for e in by_kind["does"]].count("Open the box with a key.") == 2
 
 
+def test_questions_in_japanese_have_the_same_answers():
+    by_kind = {}
+    for example in ask(SOURCE, about=japanese_questions_about):
+        by_kind.setdefault(example.kind, []).append(example)
+    [arguments] = [e for e in by_kind["ja_arguments"] if "wrap" in e.question]
+    assert arguments.answer == (
+        "引数は text、width(既定値 70)、*rest、keep(既定値 True)、**more です。"
+    )
+    assert {e.answer for e in by_kind["ja_count"]} == {
+        "引数は 5 個です。",
+        "引数は 1 個です。",
+        "引数はありません。",
+    }
+    assert {e.answer for e in by_kind["ja_import"]} == {
+        e.answer for e in ask(SOURCE) if e.kind == "import"
+    }
+    assert {e.item for e in ask(SOURCE, about=japanese_questions_about)} == {
+        e.item for e in ask(SOURCE)
+    }
+
+
+def test_what_shares_an_import_or_a_sentence_is_one_item():
+    class_of = "class Box:\n" + "".join(
+        f'    def {name}(self):\n        """{sentence}"""\n'
+        for name, sentence in (("lift", "Lift the box up."), ("drop", "Let the box fall down."))
+    )
+    like = 'def raise_it():\n    """Lift the box up."""\n'
+    other = 'def turn():\n    """Turn the key around."""\n'
+    items = {}
+    for example in ask(class_of + like + other):
+        items.setdefault(example.item, set()).add(example.answer)
+    assert len(items) == 2  # lift, drop and raise_it hang together; turn is alone
+    [alone] = [answers for answers in items.values() if "Turn the key around." in answers]
+    assert "tiny.mod.Box.drop does that." not in alone
+
+
 @pytest.fixture(scope="module")
 def known_functions():
     return list(stdlib_functions())
@@ -123,7 +159,7 @@ def stdlib(known_functions, tmp_path_factory):
     target = tmp_path_factory.mktemp("made") / "stdlib"
     with pytest.MonkeyPatch.context() as patch:  # reading them once is enough
         patch.setattr(making, "stdlib_functions", lambda: known_functions)
-        return make_instructions(InstructionChoices(), target)
+        return make_instructions(InstructionChoices(("stdlib", "stdlib:ja"), most=9000), target)
 
 
 def conversations(path):
@@ -139,18 +175,27 @@ def test_no_item_and_no_question_is_on_both_sides(stdlib):
     questions = [each[0]["content"] for each in train]
     assert len(questions) == len(set(questions))
     assert not {each[0]["content"] for each in valid} & set(questions)
-    sentences = [
-        {each[1]["content"] for each in side if each[0]["content"].startswith("What is ")}
-        for side in (train, valid)
-    ]
-    assert not sentences[0] & sentences[1]
     stdlib.verify()
+    rows = [
+        [json.loads(line) for line in path.read_text("utf-8").splitlines()]
+        for path in (stdlib.train, stdlib.valid)
+    ]
+    for shared in ("import", "ja_import", "does", "which", "ja_module", "code"):
+        told = [{r["messages"][1]["content"] for r in side if r["kind"] == shared} for side in rows]
+        assert told[0], shared
+        assert told[1], shared
+        assert not told[0] & told[1], shared
+    assert not {r["item"] for r in rows[0]} & {r["item"] for r in rows[1]}
+    assert stdlib.card["leak_check"]["answers_shared"] == 0
+    assert stdlib.card["leak_check"]["given_answers_shared"] > 0  # two arguments, say
     assert open_corpus(stdlib.path).card["kind"] == "instructions"
 
 
 @pytest.mark.slow
 def test_it_is_made_the_same_again(stdlib, tmp_path):
-    again = make_instructions(InstructionChoices(), tmp_path / "again")
+    again = make_instructions(
+        InstructionChoices(("stdlib", "stdlib:ja"), most=9000), tmp_path / "again"
+    )
     assert again.card["splits"] == stdlib.card["splits"]
     few = make_instructions(InstructionChoices(most=500), tmp_path / "few")
     assert sum(each["documents"] for each in few.card["splits"].values()) <= 500
@@ -212,14 +257,16 @@ def prose_pairs(count):
 
 
 @pytest.mark.parametrize(
-    ("answer", "words"),
+    ("change", "words"),
     [
-        (lambda answer: "Something else. " * 9, "are asked in training too"),
-        (lambda answer: answer, "is the same as train.jsonl:1"),
-        (lambda answer: answer[:-3] + ".", "like train.jsonl:1"),
+        ({"answer": "Something else. " * 9}, "questions are asked in training too"),
+        ({}, "is the same as train.jsonl:1"),
+        ({"answer": lambda said: said[:-3] + "."}, "like train.jsonl:1"),
+        ({"question": "New. " * 60, "item": "new"}, "answers are given in training too"),
+        ({"question": "New. " * 60, "answer": "Also new. " * 30}, "are about what training is"),
     ],
 )
-def test_a_planted_leak_is_found_in_the_files(tmp_path, monkeypatch, answer, words):
+def test_a_planted_leak_is_found_in_the_files(tmp_path, monkeypatch, change, words):
     path = write_pairs(tmp_path, prose_pairs(60))
     write, first = making._write, []
 
@@ -227,7 +274,8 @@ def test_a_planted_leak_is_found_in_the_files(tmp_path, monkeypatch, answer, wor
         if to.name == "train.jsonl":
             first.append(examples[0])
             return write(examples, to)
-        leak = replace(first[0], answer=answer(first[0].answer))
+        new = {k: v(first[0].answer) if callable(v) else v for k, v in change.items()}
+        leak = replace(first[0], **new)
         return write([*examples, leak], to)
 
     monkeypatch.setattr(making, "_write", planting)
@@ -244,14 +292,14 @@ def test_what_is_nearly_trained_on_leaves_validation_and_is_counted(tmp_path):
     made = make_instructions(InstructionChoices((f"pairs:{path}",), 0.3), tmp_path / "made")
     card = made.card
     assert card["dropped_from_valid"]["like_training"] > 0
-    assert card["dropped_from_valid"]["question_in_training"] == 0
+    assert card["repeated_questions"] == 0
     assert card["splits"]["valid"]["documents"] == len(conversations(made.valid))
     assert card["leak_check"]["compared"]["valid"] == card["splits"]["valid"]["documents"]
     assert card["leak_check"]["near_found"] == card["leak_check"]["contained_found"] == 0
     made.verify()
 
 
-def test_questions_that_training_asks_too_are_counted(tmp_path):
+def test_a_question_is_asked_once_whoever_asks_it(tmp_path):
     pairs = prose_pairs(60)
     path = write_pairs(tmp_path, pairs)
     other = tmp_path / "other.jsonl"  # the same questions in another file, about other items
@@ -264,11 +312,13 @@ def test_questions_that_training_asks_too_are_counted(tmp_path):
     made = make_instructions(
         InstructionChoices((f"pairs:{path}", f"pairs:{other}"), 0.3), tmp_path / "made"
     )
-    assert made.card["dropped_from_valid"]["question_in_training"] > 0
+    assert made.card["repeated_questions"] == 60 + 60  # English; Japanese, twice in one file
+    kept = sum(each["documents"] for each in made.card["splits"].values())
+    assert kept <= 2 * (60 + 120) - 120
 
 
 def test_bad_input_is_said(tmp_path):
-    with pytest.raises(InputError, match="sources are stdlib and pairs:FILE"):
+    with pytest.raises(InputError, match="sources are stdlib, stdlib:ja, manuals:SOURCE"):
         InstructionChoices(("wikipedia",))
     with pytest.raises(InputError, match="between 0 and 1"):
         InstructionChoices(valid_share=2)

@@ -13,7 +13,11 @@ def instructions(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What to call the data.")],
     source: Annotated[
         list[str] | None,
-        typer.Option("--from", help="stdlib, or pairs:FILE with en and ja [default: stdlib]."),
+        typer.Option(
+            "--from",
+            help="stdlib, stdlib:ja, manuals:SOURCE (debian:PACKAGE, a folder, ...) or pairs:FILE "
+            "(en and ja); can be repeated [default: stdlib].",
+        ),
     ] = None,
     valid_share: Annotated[
         float, typer.Option("--valid-share", help="Share of the items to hold out.")
@@ -24,16 +28,24 @@ def instructions(
     replace: Annotated[bool, typer.Option("--replace", help="Replace data of this name.")] = False,
     as_json: options.Json = False,
 ) -> None:
-    """Make instruction data: questions about Python's functions, or translations."""
+    """Make instruction data: questions on Python's functions, on manual pages, or translations.
+
+    Those on manual pages and of stdlib:ja are in Japanese. Whatever a question is about is either
+    trained on or held out as a whole, and no answer is on both sides, unless it stands in the
+    question.
+    """
     from kataribe.base.workspace import Workspace
     from kataribe.cli.corpus.words import conversation_lines
-    from kataribe.cli.output import emit_json, say
+    from kataribe.cli.output import emit_json, note, say
     from kataribe.make.text.corpus import check_name
     from kataribe.make.text.instructions import InstructionChoices, make_instructions
 
-    choices = InstructionChoices(tuple(source or ["stdlib"]), valid_share, most)
-    target = Workspace.locate().corpora / check_name(name)
-    made = make_instructions(choices, target, replace_old=replace)
+    workspace = Workspace.locate()
+    choices = InstructionChoices(
+        tuple(source or ["stdlib"]), valid_share, most, workspace.downloads / "text"
+    )
+    target = workspace.corpora / check_name(name)
+    made = make_instructions(choices, target, replace_old=replace, report=note)
     if as_json:
         emit_json(made.card)
         return

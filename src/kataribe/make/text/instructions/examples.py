@@ -19,6 +19,9 @@ class Example:
     out."""
     kind: str
     """The sort of question, such as `does`, `signature`, `to_japanese`."""
+    given: bool = False
+    """The question holds all that the answer needs. Such answers (`It takes two arguments.`) are
+    right for many questions, and having seen one gives no other away."""
 
     def to_line(self) -> bytes:
         """A line of chat data in UTF-8, with its newline.
@@ -30,5 +33,5 @@ class Example:
             {"role": "user", "content": self.question},
             {"role": "assistant", "content": self.answer},
         ]
-        row = {"messages": messages, "kind": self.kind, "item": self.item}
+        row = {"messages": messages, "kind": self.kind, "item": self.item, "given": self.given}
         return json.dumps(row, ensure_ascii=False).encode() + b"\n"

@@ -2,31 +2,42 @@
 
 from __future__ import annotations
 
-import json
+import functools
+import tempfile
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from kataribe.base.errors import InputError
 from kataribe.make.text.corpus import TRAIN, VALID, Corpus, open_corpus
-from kataribe.make.text.document import UNKNOWN, Document
+from kataribe.make.text.instructions.checking import check_files, read_turns
 from kataribe.make.text.instructions.examples import Example
 from kataribe.make.text.instructions.functions import stdlib_functions
+from kataribe.make.text.instructions.manuals import questions_about_pages
+from kataribe.make.text.instructions.pages import manual_pages
 from kataribe.make.text.instructions.pairs import translations
-from kataribe.make.text.instructions.stdlib import questions_about
-from kataribe.make.text.leaks import find_leaks, leak_error
+from kataribe.make.text.instructions.stdlib import japanese_questions_about, questions_about
+from kataribe.make.text.leaks import find_leaks
 from kataribe.make.text.normalise import comparable
+from kataribe.make.text.sources import STDLIB
 from kataribe.make.text.spill import digest_of
 from kataribe.make.text.workplace import publish, workplace
 from kataribe.make.text.writing import Written, write_card
 
-_BETWEEN = "\0"
-"""Between question and answer where both are one text to compare."""
 KIND = "instructions"
 """What the card calls such a folder."""
+JAPANESE_STDLIB = "stdlib:ja"
+PAIRS = "pairs:"
+MANUALS = "manuals:"
+_SOURCES = (
+    "stdlib, stdlib:ja, manuals:SOURCE (manual pages of debian:PACKAGE, a folder, ...) and "
+    "pairs:FILE (JSON lines with en and ja)"
+)
+Report = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,21 +45,25 @@ class InstructionChoices:
     """What instruction data is made of. Raises `InputError` for a wrong value."""
 
     sources: tuple[str, ...] = ("stdlib",)
-    """`stdlib` (questions about its functions) and `pairs:FILE` (translations)."""
+    """`stdlib` and `stdlib:ja` (questions about its functions in English and Japanese),
+    `manuals:SOURCE` (Japanese questions about manual pages of a source of `corpus make`; all
+    such sources are read as one) and `pairs:FILE` (translations)."""
     valid_share: float = 0.05
     """Share of the items that is held out, by the hash of the item."""
     most: int | None = None
     """Most conversations of each source, chosen by hash; None takes all. All are in memory: about
     1 kB each."""
+    cache: Path | None = None
+    """Where fetched files are kept; None keeps none."""
 
     def __post_init__(self) -> None:
         if not self.sources:
-            raise InputError("Instructions need a source: stdlib or pairs:FILE.", param="source")
+            raise InputError(f"Instructions need a source: {_SOURCES}.", param="source")
         for source in self.sources:
-            if source != "stdlib" and not source.startswith("pairs:"):
+            named = source.startswith((PAIRS, MANUALS)) and source.partition(":")[2]
+            if source not in (STDLIB, JAPANESE_STDLIB) and not named:
                 raise InputError(
-                    f"Instructions cannot be made from {source!r}; sources are stdlib and "
-                    "pairs:FILE (JSON lines with en and ja).",
+                    f"Instructions cannot be made from {source!r}; sources are {_SOURCES}.",
                     param="source",
                 )
         if not 0 < self.valid_share < 1:
@@ -61,22 +76,25 @@ class InstructionChoices:
 
 
 def make_instructions(
-    choices: InstructionChoices, target: Path, *, replace_old: bool = False
+    choices: InstructionChoices,
+    target: Path,
+    *,
+    replace_old: bool = False,
+    report: Report = lambda _: None,
 ) -> Corpus:
     """Makes the folder `target` with `train.jsonl`, `valid.jsonl` (chat data) and `card.json`.
 
-    Raises `InputError` when there is nothing to ask or nothing can be held out, or when the
-    folder is there and `replace_old` is false.
+    `report` is told what it does. Raises `InputError` when there is nothing to ask or nothing can
+    be held out, or when the folder is there and `replace_old` is false.
     """
     started = time.monotonic()
     with workplace(target, replace_old=replace_old) as folder:
         sides: dict[str, list[Example]] = {"train": [], "valid": []}
-        for source in choices.sources:
-            for example in _some(list(_examples(source)), choices.most):
-                sides["valid" if _is_held_out(example, choices) else "train"].append(example)
-        asked = {comparable(example.question) for example in sides["train"]}
-        new = [e for e in sides["valid"] if comparable(e.question) not in asked]
-        dropped = {"question_in_training": len(sides["valid"]) - len(new)}
+        asked, repeated = _gathered(choices, report)
+        for example in asked:
+            sides["valid" if _is_held_out(example, choices) else "train"].append(example)
+        new = _untold(sides["valid"], sides["train"])
+        dropped = {"answer_in_training": len(sides["valid"]) - len(new)}
         sides["valid"] = new
         for name, examples in sides.items():
             if not examples:
@@ -100,6 +118,7 @@ def make_instructions(
                 "most": choices.most,
             },
             "splits": splits,
+            "repeated_questions": repeated,
             "dropped_from_valid": dropped,
             "leak_check": check_files(folder),
             "seconds": round(time.monotonic() - started, 2),
@@ -109,18 +128,46 @@ def make_instructions(
     return open_corpus(target)
 
 
-def _examples(source: str) -> Iterator[Example]:
-    """What a source asks, each question once: methods of a class share that of its import."""
-    if source == "stdlib":
-        found = questions_about(stdlib_functions())
-    else:
-        found = translations(Path(source.removeprefix("pairs:")).expanduser())
+def _gathered(choices: InstructionChoices, report: Report) -> tuple[list[Example], int]:
+    """What all sources ask, and how many questions were left out because one asked them before.
+
+    Methods of a class share that of its import; pairs may stand in two files.
+    """
+    functions = functools.cache(lambda: tuple(stdlib_functions()))  # 3 s; for both languages
+    sources = list(dict.fromkeys(choices.sources))
+    pages = [each for each in sources if each.startswith(MANUALS)]
+    asked: list[Example] = []
     seen: set[bytes] = set()
-    for example in found:
-        digest = digest_of(comparable(example.question))
-        if digest not in seen:
-            seen.add(digest)
-            yield example
+    repeated = 0
+    for source in sources:
+        if source in pages[1:]:
+            continue  # read with the first: the same page may be there in two languages
+        report(f"Asking about {source}")
+        if source == STDLIB:
+            found = questions_about(functions())
+        elif source == JAPANESE_STDLIB:
+            found = japanese_questions_about(functions())
+        elif source in pages:
+            found = _about_manuals(pages, choices.cache, report)
+        else:
+            found = translations(Path(source.removeprefix(PAIRS)).expanduser())
+        new = []
+        for example in found:
+            digest = digest_of(comparable(example.question))
+            if digest in seen:
+                repeated += 1
+            else:
+                seen.add(digest)
+                new.append(example)
+        asked += _some(new, choices.most)
+    return asked, repeated
+
+
+def _about_manuals(sources: list[str], cache: Path | None, report: Report) -> Iterator[Example]:
+    with tempfile.TemporaryDirectory() as folder:
+        kept = cache or Path(folder)
+        read = (manual_pages(each.removeprefix(MANUALS), kept, report) for each in sources)
+        yield from questions_about_pages(chain.from_iterable(read))
 
 
 def _some(examples: list[Example], most: int | None) -> list[Example]:
@@ -130,6 +177,15 @@ def _some(examples: list[Example], most: int | None) -> list[Example]:
 def _key(example: Example) -> bytes:
     """An order that mixes items and kinds, and is always the same."""
     return digest_of(f"{example.question}\n{example.answer}")
+
+
+def _untold(valid: list[Example], train: list[Example]) -> list[Example]:
+    """Those whose answer training does not tell: options of two programs may say the same.
+
+    Answers that stand in their questions are no such telling.
+    """
+    told = {comparable(example.answer) for example in train if not example.given}
+    return [each for each in valid if each.given or comparable(each.answer) not in told]
 
 
 def _is_held_out(example: Example, choices: InstructionChoices) -> bool:
@@ -166,44 +222,3 @@ def _take_out_leaks(valid: list[Example], splits: dict[str, Any], folder: Path) 
         splits["valid"] = _write(kept, folder / VALID)
         return len(gone)
     return 0
-
-
-def check_files(folder: Path) -> dict[str, Any]:
-    """Compares the two files as they were written, for the card.
-
-    Raises `InputError` when a question, or nearly all of a conversation, is in both. Answers may
-    be: many functions take two arguments.
-    """
-    train, valid = folder / TRAIN, folder / VALID
-    report = find_leaks(train, valid, read=read_turns)
-    if report.leaks:
-        raise leak_error(report, valid)
-    questions: tuple[dict[bytes, str], dict[bytes, str]] = {}, {}
-    answers: tuple[set[bytes], set[bytes]] = set(), set()
-    for side, path in enumerate((train, valid)):
-        for document in read_turns(path):
-            question, _, answer = document.text.partition(_BETWEEN)
-            questions[side][digest_of(comparable(question))] = document.id
-            answers[side].add(digest_of(comparable(answer)))
-    both = questions[0].keys() & questions[1].keys()
-    if both:
-        some = sorted(both)[:3]
-        named = "; ".join(f"{questions[1][each]} and {questions[0][each]}" for each in some)
-        raise InputError(
-            f"{len(both)} held-out questions are asked in training too: {named}. Make the "
-            "instructions from other sources.",
-            param="source",
-            code="validation_overlaps",
-        )
-    return report.as_card() | {
-        "questions_shared": len(both),
-        "answers_shared": len(answers[0] & answers[1]),
-    }
-
-
-def read_turns(path: Path) -> Iterator[Document]:
-    """The conversations of a file as documents: question and answer."""
-    with path.open("rb") as lines:
-        for number, line in enumerate(lines, start=1):
-            said = [turn["content"] for turn in json.loads(line)["messages"]]
-            yield Document(f"{path.name}:{number}", _BETWEEN.join(said), path.name, UNKNOWN)

@@ -9,16 +9,17 @@ from pathlib import Path
 
 from kataribe.base.errors import FormatError, NotFoundError
 from kataribe.make.text.instructions.examples import Example
+from kataribe.make.text.instructions.groups import Groups
 from kataribe.make.text.instructions.stdlib import chosen
 from kataribe.make.text.unpacking import unpacked
 
-_TO_JAPANESE = (
+TO_JAPANESE = (
     "Translate into Japanese: {text}",
     "日本語に訳してください。\n{text}",
     "次の英語を日本語にしてください。\n{text}",
     "How do you say this in Japanese? {text}",
 )
-_TO_ENGLISH = (
+TO_ENGLISH = (
     "Translate into English: {text}",
     "英語に訳してください。\n{text}",
     "次の日本語を英語にしてください。\n{text}",
@@ -62,14 +63,14 @@ def read_pairs(path: Path) -> Iterator[tuple[str, str]]:
 def translations(path: Path) -> Iterator[Example]:
     """Both directions of every pair. Pairs that share a sentence are one item."""
     pairs = list(read_pairs(path))
-    groups = _Groups()
+    groups = Groups()
     for english, japanese in pairs:
         groups.join(f"en {english.lower()}", f"ja {japanese}")
     for english, japanese in pairs:
         item = groups.find(f"ja {japanese}")
         for kind, phrasings, text, answer in (
-            ("to_japanese", _TO_JAPANESE, english, japanese),
-            ("to_english", _TO_ENGLISH, japanese, english),
+            ("to_japanese", TO_JAPANESE, english, japanese),
+            ("to_english", TO_ENGLISH, japanese, english),
         ):
             [phrasing] = chosen(phrasings, f"{kind} {text}", 1)
             yield Example(phrasing.format(text=text), answer, item, kind)
@@ -82,21 +83,3 @@ def joined(english: str) -> str:
     for pattern, written in _JOINS:
         english = pattern.sub(written, english)
     return english[:1].upper() + english[1:]
-
-
-class _Groups:
-    """Disjoint sets of sentences, each named by the least of them."""
-
-    def __init__(self) -> None:
-        self._above: dict[str, str] = {}
-
-    def find(self, text: str) -> str:
-        above = self._above
-        while (higher := above.setdefault(text, text)) != text:
-            above[text] = above.setdefault(higher, higher)
-            text = above[text]
-        return text
-
-    def join(self, left: str, right: str) -> None:
-        left, right = self.find(left), self.find(right)
-        self._above[max(left, right)] = min(left, right)
