@@ -17,7 +17,8 @@ from kataribe.base.errors import InputError
 from kataribe.base.lm import LM, Sampling
 from kataribe.files.checksum import sha256_file
 from kataribe.make.text.corpus import TRAIN, VALID, Corpus, open_corpus
-from kataribe.make.text.instructions.making import KIND, read_turns
+from kataribe.make.text.instructions.checking import read_turns
+from kataribe.make.text.instructions.making import KIND
 from kataribe.make.text.leaks import find_leaks
 from kataribe.make.text.workplace import publish, workplace
 from kataribe.make.text.writing import Written, write_card
