@@ -1,33 +1,39 @@
-"""Kataribe as a measured program, with the same lines in and out as the peer.
-
-Arguments: folder, precision.
-"""
+"""Kataribe as a measured program, through its queue of texts as the server uses it."""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import json
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from kataribe.run.inference.embedding.load import load_local_encoder
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "inference"))
+
+from worker import serve
+
 
 def main() -> None:
-    """One line of texts in; for each further line one pass and its figures out."""
-    folder, precision = sys.argv[1:]
-    model = load_local_encoder("e5-small", Path(folder), precision=precision, threads=2)
+    """Loads the model and embeds whatever it is given."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--folder", type=Path, required=True)
+    parser.add_argument("--precision", required=True)
+    options = parser.parse_args()
+    model = load_local_encoder("e5-small", options.folder, precision=options.precision, threads=2)
     embedder = model.embedder
     assert embedder is not None
-    texts = json.loads(sys.stdin.readline())
-    made = asyncio.run(embedder.embed(texts, "passage"))
-    print(json.dumps({"vectors": made.vectors[:8].tolist(), "tokens": made.tokens}), flush=True)
-    for _ in sys.stdin:
+
+    def embed(values: dict[str, Any]) -> dict[str, Any]:
         wall, cpu = time.perf_counter(), time.process_time()
-        asyncio.run(embedder.embed(texts, "passage"))
-        figures = {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
-        print(json.dumps(figures), flush=True)
+        made = asyncio.run(embedder.embed(values["texts"], "passage"))
+        seconds, cpu = time.perf_counter() - wall, time.process_time() - cpu
+        told = made.vectors.tolist() if values.get("show") else None
+        return {"seconds": seconds, "cpu": cpu, "vectors": told, "tokens": made.tokens}
+
+    serve({"embed": embed}, {"version": options.precision})
     model.close(0)
 
 

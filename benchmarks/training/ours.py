@@ -10,15 +10,10 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-
-sys.path[:0] = [str(Path(__file__).parent)]
-sys.path[:0] = [str(Path(__file__).resolve().parents[1] / "inference")]
-
 from turns import Turns
 
 from kataribe.base.workspace import Workspace

@@ -7,16 +7,11 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import transformers
-
-sys.path.insert(0, str(Path(__file__).parent))
-
 from turns import Turns
 
 ROWS = 4096

@@ -52,8 +52,8 @@ def draw(points: Sequence[Point]) -> str:
         return TOP + (y1 - bits) / (y1 - y0) * (HIGH - TOP - BOTTOM)
 
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDE} {HIGH}" role="img" '
-        f'font-family="system-ui, sans-serif" font-size="12" fill="{INK}">',
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDE} {HIGH}" role="img">',
+        f'<g font-family="system-ui, sans-serif" font-size="12" fill="{INK}">',
         "<title>Bits per byte of held-out text over the work of training</title>",
     ]
     for power in range(math.ceil(x0), math.floor(x1) + 1):
@@ -83,6 +83,7 @@ def draw(points: Sequence[Point]) -> str:
         _text(WIDE - 221, 16, "came", "start"),
         f'<circle cx="{WIDE - 170}" cy="12" r="5" fill="none" stroke="{EXPECTED}"/>',
         _text(WIDE - 160, 16, "said before, interval", "start"),
+        "</g>",
         "</svg>",
     ]
     return "\n".join(parts) + "\n"

@@ -86,10 +86,11 @@ def train_ours(minutes: float, seed: int, place: Place, judged: HeldOut) -> dict
     found = score_ours(place.workspace.models / f"quality-{seed}", judged)
     model = run.plan["model"]["config"]
     return {
-        "seed": seed, "seconds": seconds, "clock": result["seconds"], "steps": run.plan["loop"]["steps"],
-        "tokens": result["tokens"], "parameters": result["parameters"],
-        "layers": model["num_hidden_layers"], "width": model["hidden_size"],
-        "own bits_per_byte": result["bits_per_byte"], "run": run.id, **found,
+        "seed": seed, "seconds": seconds, "clock": result["seconds"],
+        "steps": run.plan["loop"]["steps"], "tokens": result["tokens"],
+        "parameters": result["parameters"], "layers": model["num_hidden_layers"],
+        "width": model["hidden_size"], "own bits_per_byte": result["bits_per_byte"],
+        "run": run.id, **found,
     }  # fmt: skip
 
 

@@ -22,8 +22,8 @@ def conditions(data: dict[str, Any]) -> str:
     """Machine, versions and load; a warning where others computed."""
     machine = data["machine"]
     found = [
-        f"- {machine['processor']}, {machine['cores']} cores, {machine['memory'] / 2**30:.0f} GiB; "
-        f"{', '.join(machine['features'])}; two threads; begun {data['begun']}",
+        f"- {machine['processor']}, {machine['cores']} cores, {machine['memory'] / 2**30:.0f} GiB",
+        f"- {', '.join(machine['features'])}; two threads; begun {data['begun']}",
         *(f"- {name}: {told}" for name, told in (machine["versions"] | data["versions"]).items()),
     ]
     others = {one["part"]: one["others"] for one in data["rounds"]}
@@ -83,6 +83,21 @@ def speed(data: dict[str, Any]) -> str:
     return "\n\n".join(parts)
 
 
+def trained(who: str, one: dict[str, Any]) -> list[str]:
+    """One training as a row."""
+    return [
+        who if who == OURS else f"{who} {one['size']}",
+        str(one["seed"]),
+        f"{one['parameters'] / 1e6:.2f} M",
+        f"{one['context']}",
+        f"{one['tokens'] / 1e6:.2f} M",
+        f"{one['steps']:,}",
+        f"{one['seconds']:.1f}",
+        f"{one['bits_per_byte']:.4f}",
+        one.get("unlike") or one.get("read") or "within documents",
+    ]
+
+
 def quality(data: dict[str, Any]) -> str:
     """Bits per byte after the same time."""
     runs, parts = data["runs"], [conditions(data)]
@@ -94,16 +109,7 @@ def quality(data: dict[str, Any]) -> str:
             f"{told['bytes']:,} bytes. Each token is given up to the model's own context of what "
             "stands before it, at least half of it beyond the first; float32."
         )
-    rows = []
-    for who in (OURS, PEER):
-        for one in runs.get(who, []):
-            rows.append([
-                who if who == OURS else f"{who} {one['size']}", str(one["seed"]),
-                f"{one['parameters'] / 1e6:.2f} M", f"{one['context']}",
-                f"{one['tokens'] / 1e6:.2f} M", f"{one['steps']:,}", f"{one['seconds']:.1f}",
-                f"{one['bits_per_byte']:.4f}",
-                one.get("unlike") or one.get("read") or "within documents",
-            ])  # fmt: skip
+    rows = [trained(who, one) for who in (OURS, PEER) for one in runs.get(who, [])]
     if rows:
         heads = [
             "", "seed", "parameters", "context", "tokens", "steps", "seconds of steps",

@@ -1,0 +1,1 @@
+"""Corpora to token data, beside the `tokenizers` library's own batch call."""
