@@ -74,6 +74,30 @@ def test_from_text_to_a_model_that_chats(cli, text, tmp_path):
     reply = model.generate(ids, max_new_tokens=20, do_sample=False)[0, ids.shape[1] :]
     assert int(reply[-1]) in model.generation_config.eos_token_id  # it learned to stop
     assert "2" in tokenizer.decode(reply)
+    a_student_learns_its_answers(cli, text, tmp_path)
+
+
+def a_student_learns_its_answers(cli, text: Workspace, tmp_path: Path) -> None:
+    """Of the teacher that was just made: its text is all that the student sees."""
+    asked = tmp_path / "asked.jsonl"
+    asked.write_text('{"prompt": "What is 1 + 1?"}\n{"prompt": "1 + 1?"}\n')
+    distill = ("train", "distill-text", str(asked), "--teacher", "chatty", "--temperature", "0",
+               "--max-tokens", "16", "--held-out", "0", "--data", "said")  # fmt: skip
+    tune = ("--base", "base", "--name", "student", "--threads", "1", "--batch-tokens", "64",
+            "--steps", "40", "--learning-rate", "0.01", "--precision", "float32",
+            "--trackers", "none")  # fmt: skip
+    assert cli(*distill, "--base", "nobody").code == 2  # before the teacher is asked
+    assert not (text.corpora / "said").exists()
+    done = cli(*distill, *tune)
+    assert done.code == 0, done.err
+    assert "chatty gave 2 answers; said has 2 of them to learn from" in done.err
+    lines = (text.corpora / "said" / "train.jsonl").read_text().splitlines()
+    rows = [json.loads(line) for line in lines]
+    answers = [row["messages"][-1]["content"] for row in rows]
+    assert answers[0] == "It is 2."
+    assert find_run(text.runs, "student").plan["data"]["chats"] == str(text.corpora / "said")
+    said = cli("ask", "-m", "student", "-t", "0", "What is 1 + 1?")
+    assert said.out.strip() == "It is 2."
 
 
 def test_runs_are_listed_shown_and_compared(cli, text):

@@ -13,6 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
+from kataribe.base.workspace import Workspace
+from kataribe.make.tokens.kinds import TokenizerPlan
+from kataribe.make.tokens.train import save_tokenizer, train_tokenizer
+from kataribe.make.training.beginning import begin
 from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.objective import Share
 from kataribe.make.training.runs import RunFolder, write_json
@@ -21,7 +25,7 @@ from tests.make.training.test_training_failures import ROOT, final
 from tests.make.training.toys import loop, new_run, setup
 
 
-def together(run: RunFolder, processes: int = 2) -> None:
+def together(run: RunFolder, *more: str, processes: int = 2) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -33,7 +37,7 @@ def together(run: RunFolder, processes: int = 2) -> None:
             "MASTER_PORT": str(port), "WORLD_SIZE": str(processes), "RANK": str(rank),
             "LOCAL_RANK": str(rank), "GLOO_SOCKET_IFNAME": "lo",
         }  # fmt: skip
-        command = [sys.executable, "-m", "tests.make.training.two_processes", str(run.path)]
+        command = [sys.executable, "-m", "tests.make.training.two_processes", str(run.path), *more]
         children.append(
             subprocess.Popen(
                 command, cwd=ROOT, env={**os.environ, **own}, stderr=subprocess.PIPE, text=True
@@ -80,3 +84,36 @@ def longer(run: RunFolder, config: LoopConfig) -> RunFolder:
     more = dataclasses.replace(config, steps=6)
     write_json(run.path / "plan.json", {"loop": dataclasses.asdict(more)})
     return run
+
+
+def test_what_stops_the_first_process_stops_all(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    asked = {"corpus": "none", "tokenizer": "none", "size": "1M"}
+    run = begin(workspace, "pretrain", "toy", asked, {})
+    together(run, str(tmp_path))  # in seconds: who waited would wait for hours
+    said = [(run.path / f"said-{rank}.txt").read_text() for rank in (0, 1)]
+    assert said[0].startswith("There is no tokenizer 'none'")
+    assert said[1] == f"The first process stopped: {said[0]}"
+    assert run.info.state == "failed"
+    assert run.info.problem == said[0]
+
+
+@pytest.mark.slow
+def test_what_stops_another_process_stops_the_first(tmp_path: Path) -> None:
+    workspace = Workspace(tmp_path)
+    (workspace.corpora / "adding").mkdir(parents=True)
+    text = "".join(f"{n} and {n + 1} are {2 * n + 1}. " for n in range(300))
+    row = {"id": "a", "text": text, "source": "here", "language": "en"}
+    (workspace.corpora / "adding" / "train.jsonl").write_text(json.dumps(row) + "\n")
+    inner, training = train_tokenizer([text], TokenizerPlan("bpe", 290))
+    save_tokenizer(workspace.tokenizers / "small", inner, training)
+    asked = {"corpus": "adding", "tokenizer": "small", "width": 64, "layers": 1, "context": 32,
+             "batch_tokens": 64}  # fmt: skip
+    given = {"steps": 2, "precision": "float32", "compile": "off", "threads": 1}
+    run = begin(workspace, "pretrain", "toy", asked, given)
+    (run.path / "unlucky").touch()
+    together(run, str(tmp_path))
+    said = [(run.path / f"said-{rank}.txt").read_text() for rank in (0, 1)]
+    assert said[0].startswith("1 of 2 processes could not begin")
+    assert said[1].startswith("The memory is full")
+    assert run.info.state == "failed"

@@ -11,6 +11,8 @@ from kataribe.cli.output import emit_json, note, say, size
 from kataribe.cli.train.amounts import count, span
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kataribe.base.workspace import Workspace
     from kataribe.cli.train.flags import Typed
     from kataribe.make.training.runs import RunFolder
@@ -24,20 +26,22 @@ def train(kind: str, typed: Typed) -> None:
     from kataribe.base.workspace import Workspace
     from kataribe.make.training.beginning import begin
     from kataribe.make.training.plans import check_unchanged, command_line
-    from kataribe.make.training.processes import from_first, joined, rank
+    from kataribe.make.training.processes import from_first, joined
     from kataribe.make.training.runs import find_run, open_run
 
     workspace = Workspace.locate()
     with joined():
-        run = None
-        if rank() == 0 and typed.resume:
-            run = find_run(workspace.runs, typed.resume)
-            check_unchanged(run, typed.asked, typed.given, [*typed.asked, *typed.given])
-        elif rank() == 0:
+
+        def found() -> Path:
+            if typed.resume:
+                run = find_run(workspace.runs, typed.resume)
+                check_unchanged(run, typed.asked, typed.given, [*typed.asked, *typed.given])
+                return run.path
             name = typed.name or _name(typed.asked)
-            run = begin(workspace, kind, name, typed.asked, typed.given, command=command_line())
-        path = from_first(run.path if run else None)
-        carry_on(workspace, open_run(path), as_json=typed.as_json)
+            words = command_line()
+            return begin(workspace, kind, name, typed.asked, typed.given, command=words).path
+
+        carry_on(workspace, open_run(from_first(found)), as_json=typed.as_json)
 
 
 def carry_on(workspace: Workspace, run: RunFolder, *, as_json: bool) -> None:

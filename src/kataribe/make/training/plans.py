@@ -6,6 +6,7 @@ once, the studio's worker later) settles the rest and writes it into plan.json.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from kataribe.make.training.config import Work, differences
 from kataribe.make.training.finish import finish
 from kataribe.make.training.overrides import Overrides
 from kataribe.make.training.prediction import Say
-from kataribe.make.training.processes import from_first, rank
+from kataribe.make.training.processes import from_first, in_all, rank
 from kataribe.make.training.runs import RunFolder, open_run, write_json
 from kataribe.make.training.session import (
     Ended,
@@ -76,7 +77,8 @@ def carry(
 ) -> tuple[Ended, dict[str, Any]]:
     """Trains a run from wherever it stands to its end; gives how it ended and what was measured.
 
-    It is `running` while it is planned too; a plan that cannot be made leaves it `failed`.
+    It is `running` while it is planned too; a plan that cannot be made leaves it `failed`. What
+    stops one of several processes before the first step stops all of them.
 
     Args:
         workspace: Where the finished model goes.
@@ -91,12 +93,12 @@ def carry(
         raise FormatError(f"{run.id} is a run of an unknown kind: {info.objective!r}.")
     if info.state == "done":
         raise InputError(f"The run {run.id} is done; start a new one from its model.")
-    with held(run):
-        plan = settled(run, kind, workspace, say) if rank() == 0 else None
-        plan = from_first(plan)
+    with contextlib.ExitStack() as stack:
+        from_first(lambda: stack.enter_context(held(run)))
+        plan = from_first(lambda: settled(run, kind, workspace, say))
         expects(plan)
         with memory_explained(plan["loop"]["work"]["micro_tokens"], plan["data"]["context"]):
-            setup = kind.build(plan)
+            setup = in_all(lambda: kind.build(plan))
         ended = train_held(run, setup, tell=tell, notice=say)
     result = finish(run, setup, ended, workspace.models) if rank() == 0 else {}
     return ended, result

@@ -8,8 +8,8 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import os
-from collections.abc import Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
 
 import torch
 from torch import distributed, nn
@@ -17,6 +17,7 @@ from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, fully_shard
 from torch.nn.parallel import DistributedDataParallel
 
+from kataribe.base.errors import UnavailableError
 from kataribe.make.training import devices
 from kataribe.make.training.config import Parallel
 from kataribe.make.training.trainee import Trainee, blocks
@@ -76,13 +77,45 @@ def in_step(mine: Iterable[T]) -> Iterator[T | None]:
         yield None
 
 
-def from_first(value: T | None) -> T:
-    """The first process's value, in all of them."""
-    held = [value]
-    if ranks() > 1:
-        distributed.broadcast_object_list(held, src=0)
-    found = held[0]
-    assert found is not None  # the first process has one
+def from_first(work: Callable[[], T]) -> T:
+    """What the first process's `work` gives, in all of them; only that one does it.
+
+    Raises what `work` raised there, and in the others at once `UnavailableError` that says what.
+    """
+    if ranks() == 1:
+        return work()
+    told: list[Any] = [None, ""]
+    if rank() == 0:
+        try:
+            told[0] = work()
+        except BaseException as error:
+            told[1] = str(error) or type(error).__name__
+            distributed.broadcast_object_list(told, src=0)
+            raise
+    distributed.broadcast_object_list(told, src=0)
+    if told[1]:
+        raise UnavailableError(f"The first process stopped: {told[1]}")
+    found: T = told[0]
+    return found
+
+
+def in_all(work: Callable[[], T]) -> T:
+    """What `work` gives in this process, when it went well in all of them.
+
+    Raises what it raised here, or `UnavailableError` where it failed in another only.
+    """
+    if ranks() == 1:
+        return work()
+    try:
+        found = work()
+    except BaseException:
+        summed(1.0)
+        raise
+    failed = int(summed(0.0)[0])
+    if failed:
+        raise UnavailableError(
+            f"{failed} of {ranks()} processes could not begin; what they say tells why."
+        )
     return found
 
 
