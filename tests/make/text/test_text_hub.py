@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
+import shutil
 import threading
 
 import pytest
@@ -122,7 +123,7 @@ def test_splits_are_told_by_the_names_of_files(hub, tmp_path):
         "data/test-00000-of-00001.jsonl"
     ]
     assert len(labels(open_source("hf:own/set:train", tmp_path, lambda _: None))) == 2
-    with pytest.raises(InputError, match="no split 'dev'; it has: test, train"):
+    with pytest.raises(InputError, match=r"no split 'dev'; .* splits: test, train"):
         open_source("hf:own/set:dev", tmp_path, lambda _: None)
     hub.files = {"all.jsonl": jsonl("a"), "more.txt": b"b"}
     assert labels(open_source("hf:own/set", tmp_path, lambda _: None)) == ["all.jsonl", "more.txt"]
@@ -132,6 +133,7 @@ def test_splits_are_told_by_the_names_of_files(hub, tmp_path):
 
 
 def test_a_download_that_breaks_off_goes_on(hub, tmp_path):
+    del hub.files["README.md"]  # which would be fetched first
     hub.break_after = 1000
     source = open_source("hf:own/set", tmp_path, lambda _: None)
     assert source.files[0].path.read_bytes() == hub.files["data/train-00000-of-00002.jsonl"]
@@ -161,7 +163,93 @@ def test_what_the_hub_refuses_is_said(hub, tmp_path, monkeypatch):
         open_source("hf:own/set", tmp_path, lambda _: None)
 
 
-@pytest.mark.parametrize("name", ["set", "own/set/more", "../up", "own/", "https://x/y"])
+PAGE = b"""---
+license: mit
+configs:
+- config_name: english
+  default: true
+  data_files:
+  - split: train
+    path: "data/train-*-of-*.jsonl"
+  - split: test
+    path: [data/test-00000-of-00001.jsonl]
+- config_name: ja-JP
+  data_files: "ja/**/*.jsonl"
+- config_name: more
+  data_dir: extra
+---
+# about
+"""
+
+
+def test_configurations_are_those_of_the_page(hub, tmp_path):
+    def files(part):
+        return labels(open_source(f"hf:own/set{part}", tmp_path, lambda _: None))
+
+    both = ["data/train-00000-of-00002.jsonl", "data/train-00001-of-00002.jsonl"]
+    hub.files |= {
+        "README.md": PAGE,
+        "ja/2020/a.jsonl": jsonl("a"), "ja/b.jsonl": jsonl("b"), "ja/c.txt": b"c",
+        "extra/train.jsonl": jsonl("d"), "extra/valid.jsonl": jsonl("e"),
+    }  # fmt: skip
+    assert files("") == files(":english") == files(":english@train") == files("@train") == both
+    assert files("@test") == files(":test") == ["data/test-00000-of-00001.jsonl"]
+    assert files(":ja-JP") == ["ja/2020/a.jsonl", "ja/b.jsonl"]
+    assert files(":more@valid") == ["extra/valid.jsonl"]
+    with pytest.raises(InputError, match=r"'fr'; .*configurations: english, ja-JP, more"):
+        files(":fr")
+    with pytest.raises(InputError, match=r"own/set:ja-JP has no split 'dev'; it has: train"):
+        files(":ja-JP@dev")
+    hub.files["README.md"] = PAGE.replace(b"default: true", b"x: 1")
+    shutil.rmtree(tmp_path / "hf")
+    with pytest.raises(InputError, match=r"several configurations: english, .* Name one"):
+        files("")
+
+
+def test_configurations_are_folders_where_the_page_tells_none(hub, tmp_path):
+    hub.files = {
+        "README.md": b"---\nconfigs: [\n---\n",  # no YAML
+        "ja/train-00000-of-00001.jsonl": jsonl("a"), "ja/test-00000-of-00001.jsonl": jsonl("b"),
+        "en/train-00000-of-00001.jsonl": jsonl("c"),
+    }  # fmt: skip
+
+    def files(part):
+        return labels(open_source(f"hf:own/set{part}", tmp_path, lambda _: None))
+
+    assert files(":ja") == ["ja/train-00000-of-00001.jsonl"]
+    assert files(":ja@test") == files(":test") == ["ja/test-00000-of-00001.jsonl"]
+    assert len(files("")) == 2
+    with pytest.raises(InputError, match="own/set:en has no split 'test'; it has: train"):
+        files(":en@test")
+    with pytest.raises(InputError, match=r"'fr'; .*configurations: en, ja"):
+        files(":fr")
+
+
+def test_a_column_is_named_with_the_data_set(hub, tmp_path):
+    pairs = [{"src": english(i), "the answer": japanese(i)} for i in range(20)]
+    hub.files = {"train.jsonl": "".join(json.dumps(each) + "\n" for each in pairs).encode()}
+    own = tmp_path / "own.jsonl"
+    own.write_bytes(jsonl(english(50), english(51)))  # its texts lie in `text`
+    sources = ("hf:own/set@train#the answer", str(own))
+    choices = CorpusChoices(sources=sources, cache=tmp_path / "cache")
+    corpus = make_corpus(choices, tmp_path / "corpora" / "a")
+    texts = {d.text for split in ("train", "valid") for d in read_documents(corpus.path, split)}
+    assert texts == {japanese(i).strip() for i in range(20)} | {
+        english(50).strip(),
+        english(51).strip(),
+    }
+    with pytest.raises(InputError, match=r"no field 'tgt'; it has: src, the answer.*#COLUMN"):
+        make_corpus(
+            CorpusChoices(sources=("hf:own/set#tgt",), cache=tmp_path / "cache"),
+            tmp_path / "corpora" / "b",
+        )
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["set", "own/set/more", "../up", "own/", "https://x/y", "own/set:", "own/set@", "own/set#",
+     "own/set@a:b", "own/set:a/b"],
+)  # fmt: skip
 def test_names_that_no_data_set_has(tmp_path, name):
     with pytest.raises(InputError, match="names no data set"):
         open_source(f"hf:{name}", tmp_path, lambda _: None)

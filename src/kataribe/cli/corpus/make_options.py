@@ -14,8 +14,9 @@ Sources: TypeAlias = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="[SOURCE...]",
-        help="Files, folders, archives, stdlib, debian:PACKAGE or hf:OWNER/NAME[:SPLIT] "
-        "[default: stdlib].",
+        help="Files, folders, archives, stdlib, debian:PACKAGE or "
+        "hf:OWNER/NAME[:CONFIG][@SPLIT][#COLUMN] (a data set of the hub; CONFIG as its page or its "
+        "folders have it, SPLIT is train and COLUMN is --field if not said) [default: stdlib].",
     ),
 ]
 Field: TypeAlias = Annotated[

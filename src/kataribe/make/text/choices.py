@@ -23,7 +23,8 @@ class CorpusChoices:
     """What goes into a corpus and what is done to it. Raises `InputError` for a wrong value."""
 
     sources: tuple[str, ...] = (STDLIB,)
-    """`stdlib`, `debian:PACKAGE`, `hf:OWNER/NAME[:split]`, or paths of files and folders."""
+    """`stdlib`, `debian:PACKAGE`, `hf:OWNER/NAME[:CONFIG][@SPLIT][#COLUMN]`, or paths of files
+    and folders."""
     field: str = "text"
     """The field of JSON lines and the column of Parquet that holds the text."""
     languages: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""`hf:OWNER/NAME[:split]`: a data set of the Hugging Face hub, its Parquet or JSON lines files.
+"""`hf:OWNER/NAME`: a data set of the Hugging Face hub, its Parquet, JSON lines or text files.
 
 `HF_ENDPOINT` names another server, or a folder laid out `datasets/OWNER/NAME/FILE`; `HF_TOKEN`
 opens gated data sets. Files are kept by commit, so the same data set is fetched once; a download
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -24,13 +23,13 @@ from kataribe.base.errors import (
     ChecksumError,
     DownloadError,
     FormatError,
-    InputError,
     NotFoundError,
     StorageError,
 )
+from kataribe.make.text.hub_subsets import DataSetName, chosen_files
 
-_REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
-_ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt")
+_README = "README.md"
+_MOST_README_BYTES = 4 << 20
 _TRIES = 4
 _PAUSE_SECONDS = 0.5
 _MOST_ANSWER_BYTES = 32 << 20
@@ -44,21 +43,16 @@ class _File:
     sha256: str | None
 
 
-def fetch_data_set(reference: str, cache: Path) -> list[tuple[str, Path]]:
-    """Label and path of each file of `OWNER/NAME[:split]`; the split is `train` by default.
+def fetch_data_set(name: DataSetName, cache: Path) -> list[tuple[str, Path]]:
+    """Label and path of each file that is meant.
 
-    Raises `InputError` for a malformed name or an unknown split, `NotFoundError`, `AccessError`,
-    `DownloadError`, `ChecksumError` and `StorageError`.
+    Raises what `chosen_files` raises, `NotFoundError`, `AccessError`, `DownloadError`,
+    `ChecksumError` and `StorageError`.
     """
-    repository, _, split = reference.partition(":")
-    if not _REPOSITORY.fullmatch(repository):
-        raise InputError(
-            f"hf:{reference} names no data set; write hf:OWNER/NAME or hf:OWNER/NAME:SPLIT.",
-            param="source",
-        )
+    repository = name.repository
     address = (os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
     if address.startswith("file://") or Path(address).is_absolute():
-        return _from_folder(Path(address.removeprefix("file://")), repository, split)
+        return _from_folder(Path(address.removeprefix("file://")), name)
     if os.environ.get("HF_HUB_OFFLINE", "").upper() in {"1", "TRUE", "YES", "ON"}:
         raise DownloadError("HF_HUB_OFFLINE is set, so nothing is fetched from the hub. Unset it.")
     token = os.environ.get("HF_TOKEN", "").strip()
@@ -68,57 +62,32 @@ def fetch_data_set(reference: str, cache: Path) -> list[tuple[str, Path]]:
     timeout = httpx.Timeout(30.0, connect=10.0)
     with httpx.Client(headers=headers, timeout=timeout, follow_redirects=True) as client:
         commit, files = _list(client, address, repository)
-        chosen = _of_split([file.name for file in files], repository, split)
         folder = cache / repository.replace("/", "--") / commit
         base = f"{address}/datasets/{repository}/resolve/{commit}"
-        return [
-            (file.name, _fetch(client, f"{base}/{quote(file.name)}", file, folder))
+
+        def fetch(file: _File) -> Path:
+            return _fetch(client, f"{base}/{quote(file.name)}", file, folder)
+
+        readme = "".join(
+            _text(fetch(file))
             for file in files
-            if file.name in chosen
-        ]
-
-
-def _from_folder(root: Path, repository: str, split: str) -> list[tuple[str, Path]]:
-    folder = root / "datasets" / repository
-    if not folder.is_dir():
-        raise NotFoundError(f"{root} has no folder datasets/{repository}.", param="source")
-    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
-    return [(name, folder / name) for name in _of_split(names, repository, split)]
-
-
-def _of_split(names: list[str], repository: str, split: str) -> list[str]:
-    """Those files of a repository that belong to a split, by their names as the hub has them."""
-    texts = sorted(name for name in names if name.lower().endswith(_ENDINGS))
-    if not texts:
-        raise NotFoundError(
-            f"The data set {repository} holds no {', '.join(_ENDINGS)} file "
-            f"(but: {', '.join(names[:10])}).",
-            param="source",
+            if file.name == _README and file.size <= _MOST_README_BYTES
         )
-    by_split: dict[str, list[str]] = {}
-    for name in texts:
-        by_split.setdefault(_split_of(name), []).append(name)
-    wanted = split or "train"
-    if wanted in by_split:
-        return by_split[wanted]
-    if not split and list(by_split) == [""]:  # files without splits: all of them
-        return texts
-    known = ", ".join(sorted(each for each in by_split if each)) or "none"
-    raise InputError(
-        f"The data set {repository} has no split {wanted!r}; it has: {known}. Name one: "
-        f"hf:{repository}:SPLIT.",
-        param="source",
-    )
+        chosen = chosen_files(name, [file.name for file in files], readme)
+        return [(file.name, fetch(file)) for file in files if file.name in chosen]
 
 
-def _split_of(name: str) -> str:
-    """`train` of `data/train-00000-of-00002.parquet`, `en/train/0.parquet` or `my_train.jsonl`."""
-    for part in reversed(name.lower().split("/")):
-        for word in re.split(r"[-_.]", part):
-            if word in ("train", "validation", "valid", "dev", "test"):
-                return word
-    stem = re.match(r"(.+?)-\d{5}-of-\d{5}", name.rpartition("/")[2])
-    return stem.group(1) if stem else ""
+def _from_folder(root: Path, name: DataSetName) -> list[tuple[str, Path]]:
+    folder = root / "datasets" / name.repository
+    if not folder.is_dir():
+        raise NotFoundError(f"{root} has no folder datasets/{name.repository}.", param="source")
+    names = sorted(p.relative_to(folder).as_posix() for p in folder.rglob("*") if p.is_file())
+    readme = _text(folder / _README) if _README in names else ""
+    return [(each, folder / each) for each in chosen_files(name, names, readme)]
+
+
+def _text(readme: Path) -> str:
+    return readme.read_bytes()[:_MOST_README_BYTES].decode("utf-8", "replace")
 
 
 def _list(client: httpx.Client, address: str, repository: str) -> tuple[str, list[_File]]:

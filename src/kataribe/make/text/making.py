@@ -198,7 +198,8 @@ class Making:
                 yield raw
 
     def _of_source(self, source: Source, *, alone: bool) -> Iterator[Raw]:
-        reading = Reading(source.name, self._tally, self._choices.field, self._choices.piece)
+        field = source.field or self._choices.field
+        reading = Reading(source.name, self._tally, field, self._choices.piece)
         for file in source.files:
             left = file.path.stat().st_size
             label = file.label if alone else f"{source.name}:{file.label}"

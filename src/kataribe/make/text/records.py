@@ -118,6 +118,7 @@ def _record(line: bytes, where: str, reading: Reading, seen: set[str]) -> Any:
 def _no_field(label: str, field: str, names: Iterable[str]) -> InputError:
     listed = ", ".join(str(name) for name in list(names)[:20])
     return InputError(
-        f"{label} has no field {field!r}; it has: {listed}. Choose one with --field.",
+        f"{label} has no field {field!r}; it has: {listed}. Choose one with --field, "
+        "or for one data set of the hub with hf:OWNER/NAME#COLUMN.",
         param="field",
     )

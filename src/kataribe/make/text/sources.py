@@ -12,10 +12,11 @@ from pathlib import Path
 from kataribe.base.errors import FormatError, NotFoundError
 from kataribe.make.text.debian import fetch_package
 from kataribe.make.text.hub_data import fetch_data_set
+from kataribe.make.text.hub_subsets import FORM, DataSetName
 from kataribe.make.text.kinds import kind_of
 
 STDLIB = "stdlib"
-NAMED = (STDLIB, "debian:PACKAGE", "hf:OWNER/NAME[:split]")
+NAMED = (STDLIB, "debian:PACKAGE", FORM)
 _NOT_STDLIB = frozenset(
     ["test", "tests", "idle_test", "site-packages", "dist-packages", "__pycache__", "_bundled"]
 )
@@ -39,6 +40,8 @@ class Source:
     """In the order in which they are read: sorted by label, so that it is always the same."""
     passed_over: tuple[tuple[str, str], ...] = ()
     """What is not read for its name alone: reason and label."""
+    field: str = ""
+    """The field of records that holds the text, where the name says it."""
 
     @property
     def bytes(self) -> int:
@@ -60,8 +63,10 @@ def open_source(name: str, cache: Path, report: Callable[[str], None]) -> Source
         return Source(name, (SourceFile(deb, package),))
     if name.startswith("hf:"):
         report(f"Fetching {name}")
-        found = fetch_data_set(name.removeprefix("hf:"), cache / "hf")
-        return Source(name, tuple(SourceFile(path, label) for label, path in found))
+        part = DataSetName.parse(name.removeprefix("hf:"))
+        found = fetch_data_set(part, cache / "hf")
+        files = tuple(SourceFile(path, label) for label, path in found)
+        return Source(name, files, field=part.column)
     path = Path(name).expanduser()
     if path.is_dir():
         return _folder(name, path)
