@@ -14,9 +14,10 @@ from kataribe.base.errors import InputError
 from kataribe.make.model.counting import parameter_count
 from kataribe.make.training.dial import Given, by_size, by_time, effective, parse_size, shape
 from kataribe.make.training.overrides import loop_config
+from kataribe.make.training.runs import RunFolder, read_object
 from kataribe.make.training.scaling import LAW, Law, Point, fit
 from kataribe.make.training.session import carry_out
-from kataribe.make.training.trackers import open_trackers
+from kataribe.make.training.trackers import MLflow, keep_id, open_trackers
 from tests.make.training.toys import loop, new_run, setup
 
 
@@ -101,12 +102,16 @@ def test_the_law_is_found_again_from_its_points() -> None:
 class Heard:
     """Stands in for a viewer's module and notes every call."""
 
+    id = run_id = "known-7"
+
     def __init__(self) -> None:
         self.calls: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
+        if name == "info":  # of MLflow's runs
+            return self
 
         def call(*args: Any, **kwargs: Any) -> Heard:
             self.calls.append((name, args, kwargs))
@@ -129,7 +134,9 @@ def test_installed_trackers_hear_of_every_step(
     config = loop(steps=3, trackers="installed", eval_every=3)
     run = new_run(tmp_path, config)
     carry_out(run, setup(config))
-    mlflow, wandb = heard["mlflow"].calls, heard["wandb"].calls
+    seen = {name: len(each.calls) for name, each in heard.items()}
+    tells_them_of_the_same_run(run, heard, seen)
+    mlflow, wandb = (heard[name].calls[: seen[name]] for name in ("mlflow", "wandb"))
     assert [name for name, _, _ in mlflow] == [
         "start_run", "log_params", "log_metrics", "log_metrics", "log_metrics", "end_run",
     ]  # fmt: skip
@@ -138,11 +145,50 @@ def test_installed_trackers_hear_of_every_step(
     assert [name for name, _, _ in wandb] == ["init", "log", "log", "log", "finish"]
     assert wandb[0][2]["mode"] == "offline"
     assert wandb[3][2] == {"step": 3}
+    (tmp_path / "again").mkdir()
     for tracker in open_trackers(tmp_path / "again", {}, "installed"):
         tracker.figures(1, {"loss": 1.0})
         tracker.text(1, "prompt", "words")
         tracker.close()
     assert ("log_text", ("words", "samples/step-1-prompt.txt"), {}) in heard["mlflow"].calls
+
+
+def tells_them_of_the_same_run(run: RunFolder, heard: dict[str, Heard], seen: Any) -> None:
+    """A run that goes on is the one that they know, and its settings are not written again."""
+    assert read_object(run.path / "trackers.json") == {"mlflow": "known-7", "wandb": "known-7"}
+    longer = loop(steps=5, trackers="installed", eval_every=3)
+    carry_out(run, setup(longer))
+    again = {name: each.calls[seen[name] :] for name, each in heard.items()}
+    assert again["mlflow"][0] == ("start_run", (), {"run_id": "known-7"})
+    assert [name for name, _, _ in again["mlflow"][1:]] == ["log_metrics"] * 2 + ["end_run"]
+    name, _, given = again["wandb"][0]
+    assert (name, given["id"], given["resume"]) == ("init", "known-7", "allow")
+    assert heard["wandb"].calls[0][2]["id"] is None
+
+
+class MlflowException(Exception):  # noqa: N818 - as MLflow calls it
+    """Stands in for MLflow's own."""
+
+
+def test_a_run_that_a_viewer_forgot_begins_anew_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    class Forgot(Heard):
+        exceptions = types.SimpleNamespace(MlflowException=MlflowException)
+
+        def start_run(self, **given: Any) -> Heard:
+            self.calls.append(("start_run", (), given))
+            if "run_id" in given:
+                raise MlflowException("no such run")
+            return self
+
+    keep_id(tmp_path, "mlflow", "gone-1")
+    keep_id(tmp_path, "wandb", "w")
+    module = Forgot()
+    MLflow(module, tmp_path, {"a": 1})
+    assert [name for name, _, _ in module.calls] == ["start_run", "start_run", "log_params"]
+    assert read_object(tmp_path / "trackers.json") == {"mlflow": "known-7", "wandb": "w"}
+    assert "gone-1" in caplog.text
 
 
 def test_runs_and_flags_need_no_torch() -> None:

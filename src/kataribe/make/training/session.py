@@ -201,7 +201,7 @@ def held(run: runs.RunFolder) -> Iterator[None]:
     except KataribeError as error:
         problem = error.message
         raise
-    except Exception as error:
+    except Exception as error:  # nobody's fault that is known: the folder says it all the same
         problem = f"{type(error).__name__}: {error}"
         raise
     finally:

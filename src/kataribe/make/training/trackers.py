@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from kataribe.make.training.config import Trackers, flatten
+from kataribe.make.training.runs import read_object, write_json
 
 log = logging.getLogger("kataribe.training")
 
+TRACKED = "trackers.json"
+"""In a run's folder: by what each viewer knows it, so that it goes on there too."""
 PASSED_ON = (
     AttributeError, ImportError, LookupError, OSError, RuntimeError, TypeError, ValueError,
 )  # fmt: skip
@@ -107,11 +110,23 @@ def _theirs(error: Exception) -> bool:
 
 
 class MLflow:
-    """A run of an MLflow server or folder, as `MLFLOW_TRACKING_URI` says."""
+    """A run of an MLflow server or folder, as `MLFLOW_TRACKING_URI` says.
 
-    def __init__(self, module: Any, run: str, plan: Mapping[str, Any]) -> None:
+    A run that goes on is the same there, as long as its server knows it.
+    """
+
+    def __init__(self, module: Any, folder: Path, plan: Mapping[str, Any]) -> None:
         self._module = module
-        module.start_run(run_name=run)
+        known = kept_id(folder, "mlflow")
+        if known is not None:
+            try:
+                module.start_run(run_id=known)
+            except module.exceptions.MlflowException as error:
+                log.warning("MLflow has run %s no more (%s); a new one begins.", known, error)
+            else:
+                return  # its settings are there, and cannot be written twice
+        begun = module.start_run(run_name=folder.name)
+        keep_id(folder, "mlflow", begun.info.run_id)
         flat = {name: str(value)[:500] for name, value in flatten(plan).items()}
         module.log_params(flat)
 
@@ -129,14 +144,20 @@ class MLflow:
 
 
 class WeightsAndBiases:
-    """A run of Weights & Biases. Nothing leaves the machine unless `WANDB_API_KEY` is set."""
+    """A run of Weights & Biases. Nothing leaves the machine unless `WANDB_API_KEY` is set.
 
-    def __init__(self, module: Any, run: str, plan: Mapping[str, Any], folder: Path) -> None:
+    A run that goes on is the same there; parts of it that were written offline are joined by its
+    id when they are synchronised.
+    """
+
+    def __init__(self, module: Any, folder: Path, plan: Mapping[str, Any]) -> None:
         mode = None if os.environ.get("WANDB_API_KEY") else "offline"
         self._module = module
         self._run = module.init(
-            project="kataribe", name=run, config=dict(plan), dir=str(folder), mode=mode
-        )
+            project="kataribe", name=folder.name, config=dict(plan), dir=str(folder), mode=mode,
+            id=kept_id(folder, "wandb"), resume="allow",
+        )  # fmt: skip
+        keep_id(folder, "wandb", self._run.id)
 
     def figures(self, step: int, values: Mapping[str, float]) -> None:
         """See `Tracker`."""
@@ -151,6 +172,19 @@ class WeightsAndBiases:
         self._run.finish()
 
 
+def kept_id(folder: Path, viewer: str) -> str | None:
+    """By what a viewer knows the run; None where it never heard of it."""
+    path = folder / TRACKED
+    found = read_object(path).get(viewer) if path.is_file() else None
+    return str(found) if found else None
+
+
+def keep_id(folder: Path, viewer: str, known: str) -> None:
+    """Writes down by what a viewer knows the run."""
+    path = folder / TRACKED
+    write_json(path, {**(read_object(path) if path.is_file() else {}), viewer: known})
+
+
 def open_trackers(
     folder: Path, plan: Mapping[str, Any], which: Trackers, first_step: int = 0
 ) -> list[Tracker]:
@@ -160,13 +194,12 @@ def open_trackers(
         return found
     if importlib.util.find_spec("mlflow") is not None:
         found.append(
-            Lenient("MLflow", lambda: MLflow(importlib.import_module("mlflow"), folder.name, plan))
+            Lenient("MLflow", lambda: MLflow(importlib.import_module("mlflow"), folder, plan))
         )
     if importlib.util.find_spec("wandb") is not None:
 
         def opened() -> Tracker:
-            module = importlib.import_module("wandb")
-            return WeightsAndBiases(module, folder.name, plan, folder)
+            return WeightsAndBiases(importlib.import_module("wandb"), folder, plan)
 
         found.append(Lenient("Weights & Biases", opened))
     return found
