@@ -12,6 +12,7 @@ const model = (id: string, loaded = false): Model => ({
   owned_by: "x",
   loaded,
   max_model_len: null,
+  use: "write" as const,
 });
 
 describe("parseSettings", () => {

@@ -148,6 +148,7 @@ def test_conversations_are_told_from_text(workspace: Workspace) -> None:
     assert (here.choices().corpora, here.choices().chats) == (["tales"], ["questions"])
     (workspace.models / "tales").mkdir(parents=True)
     (workspace.models / "tales" / "model.safetensors").touch()
+    (workspace.models / "tales" / "config.json").write_text('{"model_type": "llama"}')
     wanted = NewRun(objective="instruct", name="talks", corpus="questions", model="tales", epochs=2)
     asked = open_run(workspace.runs / here.begin(LOCAL, wanted).run).plan["asked"]
     assert (asked["chats"], asked["base"], asked["epochs"]) == ("questions", "tales", 2)

@@ -202,7 +202,7 @@ def test_the_samples_run_as_they_stand(store, shelf, tmp_path, monkeypatch, key,
 
 def test_odd_names_stay_names_in_every_sample(tmp_path):
     odd = 'it\'s "odd" $HOME `id` \\'
-    for sample in code_samples(Asked("http://127.0.0.1:1", odd, chats=True, key=False)):
+    for sample in code_samples(Asked("http://127.0.0.1:1", odd, use="chat", key=False)):
         if sample.language == "curl":
             words = subprocess.run(
                 ["sh", "-c", sample.code.replace("curl ", "printf '%s\\n' ", 1)],

@@ -112,7 +112,7 @@ class ShownCatalog:
             name=entry.name,
             title=told.title,
             family=told.family,
-            task=_task(entry, chats),
+            task=self._task(entry, chats),
             languages=list(told.languages),
             licence=told.licence,
             terms=None if terms is None else TermsShown(name=terms.name, url=terms.url),
@@ -195,10 +195,17 @@ class ShownCatalog:
         told = entry.installed or entry.card
         return None if told is None or told.kind is None else told.kind == "chat"
 
+    def _task(self, entry: Entry, chats: bool | None) -> str:
+        """What it is for: as its files or its card say, else by whether it converses.
 
-def _task(entry: Entry, chats: bool | None) -> str:
-    """What it is for: as its card says, else by whether it converses; empty: nobody knows."""
-    cards = [card for card in (entry.installed, entry.card) if card is not None]
-    told = [card.task for card in cards] + [card.kind for card in cards]
-    by_template = None if chats is None else "chat" if chats else "base"
-    return next((word for word in (*told, by_template) if word), "")
+        Empty: nobody knows.
+        """
+        if entry.installed is not None and not entry.problem:
+            with contextlib.suppress(KataribeError, OSError):
+                if (use := self._shelf.plan(entry.name).use) != "write":
+                    return use
+        cards = [card for card in (entry.installed, entry.card) if card is not None]
+        told = [card.task for card in cards] + [card.kind for card in cards]
+        by_template = None if chats is None else "chat" if chats else "base"
+        found = next((word for word in (*told, by_template) if word), "")
+        return "embed" if found == "embedding" else found

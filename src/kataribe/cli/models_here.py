@@ -73,7 +73,7 @@ class LocalModels:
         """The installed models."""
         loaded = {each.name for each in self._residents.ps() if each.state == "ready"}
         return [
-            _info(model, model.name in loaded, self._context(model))
+            _info(model, model.name in loaded, self._context(model), self._use(model.name))
             for model in self._shelf.catalog.installed()
         ]
 
@@ -228,14 +228,14 @@ def _read_tokenizer(path: Path, changed: int) -> ServedTokenizer:
     return ServedTokenizer(load_tokenizer(path))
 
 
-def _info(model: Installed, loaded: bool, context: int | None) -> ModelInfo:
+def _info(model: Installed, loaded: bool, context: int | None, use: Use | None) -> ModelInfo:
     try:
         created = int(dt.datetime.fromisoformat(model.card.installed).timestamp())
     except ValueError:
         created = int(model.folder.stat().st_mtime)
     owner = model.card.source.partition("/")[0].removeprefix("hf:") or "local"
     owner = owner if model.card.source.startswith("hf:") else "local"
-    return ModelInfo(model.name, created, owner, loaded, context)
+    return ModelInfo(model.name, created, owner, loaded, context, use or "write")
 
 
 def _samples(name: str, model: LocalModel) -> Iterator[Sample]:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kataribe.base.errors import InputError, KataribeError, NotFoundError
+from kataribe.base.errors import FormatError, InputError, KataribeError, NotFoundError
+from kataribe.cli.training_choices import asked, choices_of
 from kataribe.files.atomic import storage_error
-from kataribe.make.text.corpus import open_corpus
 from kataribe.make.training.beginning import begin
-from kataribe.make.training.runs import RunFolder, RunInfo, list_runs, open_run
+from kataribe.make.training.runs import RunFolder, RunInfo, list_runs, open_run, read_object
 from kataribe.serve.shapes.training import (
     NewRun,
     Outcome,
@@ -20,12 +21,20 @@ from kataribe.serve.shapes.training import (
     RunDetail,
     RunPoint,
     RunSample,
+    RunState,
     TrainingChoices,
 )
 from kataribe.serve.training_source import Training
+from kataribe.store.tables import LOCAL
 
 if TYPE_CHECKING:
     from kataribe.base.workspace import Workspace
+
+
+DIED = (
+    "Its process is gone and has not said why: it was killed, the memory was full, or the machine "
+    "went down."
+)
 
 
 class RunsHere:
@@ -41,14 +50,7 @@ class RunsHere:
     def run(self, owner: str, run: str) -> RunDetail:
         """See `TrainingSource`."""
         folder = self._open(owner, run)
-        plan = folder.plan
-        expected, measured = plan.get("prediction"), folder.result
-        return RunDetail(
-            run=_shown(folder),
-            plan=plan,
-            expected=_outcome(expected),
-            measured=_outcome(measured),
-        )
+        return RunDetail(run=_shown(folder), plan=folder.plan, measured=_outcome(folder.result))
 
     def curve(self, owner: str, run: str, points: int) -> RunCurve:
         """See `TrainingSource`."""
@@ -64,44 +66,13 @@ class RunsHere:
 
     def choices(self) -> TrainingChoices:
         """See `TrainingSource`."""
-        here = self._workspace
-        corpora = _holding(here.corpora, "train.jsonl")
-        chats = [name for name in corpora if _chats(here.corpora / name)]
-        return TrainingChoices(
-            corpora=[name for name in corpora if name not in chats],
-            tokenizers=_holding(here.tokenizers, "tokenizer.json"),
-            chats=chats,
-            models=_holding(here.models, "model.safetensors"),
-        )
+        return choices_of(self._workspace)
 
     def begin(self, owner: str, wanted: NewRun) -> Training:
         """See `TrainingSource`."""
-        self._check_known(wanted)
-        asked = _asked(wanted)
-        folder = begin(
-            self._workspace,
-            wanted.objective,
-            wanted.name,
-            {name: value for name, value in asked.items() if value is not None},
-            {},
-            owner=owner,
-        )
-        return Training(folder.id, wanted.name, _command(folder.id))
-
-    def _check_known(self, wanted: NewRun) -> None:
-        """Over HTTP only what the form offers: a path could name any file of this machine."""
-        choices = self.choices()
-        known = choices.chats if wanted.objective == "instruct" else choices.corpora
-        for field, name, names in (
-            ("corpus", wanted.corpus, known),
-            ("tokenizer", wanted.tokenizer, choices.tokenizers),
-            ("model", wanted.model, choices.models),
-        ):
-            if name is not None and name not in names:
-                there = ", ".join(names) or "none"
-                raise InputError(
-                    f"There is no {field} {name!r} here; there is {there}.", param=field
-                )
+        wishes = asked(wanted, self.choices())
+        folder = begin(self._workspace, wanted.objective, wanted.name, wishes, {}, owner=owner)
+        return Training(folder.id, wanted.name, "train" if wanted.start else "plan")
 
     def resuming(self, owner: str, run: str) -> Training:
         """See `TrainingSource`."""
@@ -111,7 +82,7 @@ class RunsHere:
             raise InputError(f"The run {run} is running already.")
         if info.state == "done":
             raise InputError(f"The run {run} is done; start a new one from its model.")
-        return Training(run, info.name, _command(run))
+        return Training(run, info.name, "train")
 
     def stop(self, owner: str, run: str) -> None:
         """See `TrainingSource`."""
@@ -119,9 +90,10 @@ class RunsHere:
 
     def remove(self, owner: str, run: str) -> int:
         """See `TrainingSource`."""
-        folder = self._open(owner, run)
-        if folder.info.state == "running":
-            raise InputError(f"The run {run} is running. Stop it first, then remove it.")
+        folder = self._find(owner, run)
+        with contextlib.suppress(FormatError):  # a run of another version can go, too
+            if folder.info.state == "running":
+                raise InputError(f"The run {run} is running. Stop it first, then remove it.")
         freed = sum(path.stat().st_size for path in folder.path.rglob("*") if path.is_file())
         try:
             shutil.rmtree(folder.path)
@@ -130,45 +102,17 @@ class RunsHere:
         return freed
 
     def _open(self, owner: str, run: str) -> RunFolder:
+        """One of theirs; `FormatError` for a run of another version."""
+        return open_run(self._find(owner, run).path)
+
+    def _find(self, owner: str, run: str) -> RunFolder:
+        """One of theirs, whatever its run.json is."""
         root = self._workspace.runs
-        if Path(run).name != run or run in ("", ".", ".."):
+        found = RunFolder(root / run)
+        plain = Path(run).name == run and run not in ("", ".", "..")
+        if not plain or not (root / run / "run.json").is_file() or _owner(found) != owner:
             raise NotFoundError(f"There is no training run {run!r}.")
-        folder = open_run(root / run)
-        if folder.written_info().owner != owner:
-            raise NotFoundError(f"There is no training run {run!r}.")
-        return folder
-
-
-def _asked(wanted: NewRun) -> dict[str, Any]:
-    """The fields of what the command of that kind asks for."""
-    if wanted.objective == "instruct":
-        return {
-            "chats": wanted.corpus,
-            "base": wanted.model,
-            "epochs": wanted.epochs,
-            "too_long": "drop",  # counted and said in the log
-            "seed": wanted.seed,
-        }
-    return {
-        "corpus": wanted.corpus,
-        "tokenizer": wanted.tokenizer,
-        "base": wanted.model,
-        "minutes": wanted.minutes,
-        "size": wanted.size,
-        "seed": wanted.seed,
-    }
-
-
-def _chats(folder: Path) -> bool:
-    """Whether a corpus holds conversations."""
-    try:
-        return bool(open_corpus(folder).card.get("kind") == "instructions")
-    except KataribeError:
-        return False
-
-
-def _command(run: str) -> tuple[str, ...]:
-    return ("kataribe", "runs", "resume", run)
+        return found
 
 
 def thinned(lines: Sequence[Mapping[str, Any]], points: int) -> list[Mapping[str, Any]]:
@@ -184,18 +128,28 @@ def thinned(lines: Sequence[Mapping[str, Any]], points: int) -> list[Mapping[str
 
 def _mine(folder: RunFolder, owner: str) -> Run | None:
     """A run as the list shows it; None for another's. A broken folder says what it is."""
+    if _owner(folder) != owner:
+        return None
     try:
-        return _shown(folder) if folder.written_info().owner == owner else None
+        return _shown(folder)
     except KataribeError as error:
         return _broken(folder, error.message)
+
+
+def _owner(folder: RunFolder) -> str:
+    """Whose a run is. One that does not say is of who has no people around, and nobody else's."""
+    try:
+        return str(read_object(folder.path / "run.json").get("owner", LOCAL))
+    except KataribeError:
+        return LOCAL
 
 
 def _broken(folder: RunFolder, problem: str) -> Run:
     return Run(
         id=folder.id, name=folder.id, objective="", state="failed", problem=problem,
         created_at=0.0, started_at=None, ended_at=None, step=0, steps=None, tokens=0, loss=None,
-        bits_per_byte=None, tokens_per_second=None, seconds_left=None, parameters=None, model=None,
-        job=None,
+        bits_per_byte=None, tokens_per_second=None, seconds_left=None, parameters=None,
+        expected=None, model=None, job=None,
     )  # fmt: skip
 
 
@@ -203,28 +157,42 @@ def _shown(folder: RunFolder) -> Run:
     info, plan = folder.info, folder.plan
     last = _last(folder)
     steps = (plan.get("loop") or {}).get("steps")
-    prediction = plan.get("prediction") or {}
-    step = int(last.get("step", 0))
+    prediction = plan.get("prediction")
+    state, problem = _state(folder, info, planned=steps is not None)
     return Run(
         id=folder.id,
         name=info.name,
         objective=info.objective,
-        state=info.state,
-        problem=info.problem,
+        state=state,
+        problem=problem,
         created_at=info.created_at,
         started_at=info.started_at,
         ended_at=info.ended_at,
-        step=step,
+        step=int(last.get("step", 0)),
         steps=steps,
         tokens=int(last.get("tokens", 0)),
         loss=last.get("loss"),
         bits_per_byte=last.get("bits_per_byte"),
         tokens_per_second=last.get("tokens_per_second"),
         seconds_left=_left(info, last, steps),
-        parameters=prediction.get("parameters"),
+        parameters=(prediction or {}).get("parameters"),
+        expected=_outcome(prediction),
         model=info.model,
         job=None,
     )
+
+
+def _state(folder: RunFolder, info: RunInfo, *, planned: bool) -> tuple[RunState, str]:
+    """What a run does, and what is wrong with it: one that died cannot have said so itself."""
+    if info.state == "running":
+        return ("running" if planned else "planning"), info.problem
+    if info.state == "waiting":
+        return ("planned" if planned else "waiting"), info.problem
+    if info.state == "stopped" and folder.written_info().state == "running":
+        kept = folder.checkpoints()
+        way = f"from step {kept[-1][0]}" if kept else "from its beginning"
+        return "failed", f"{DIED} It can go on {way}."
+    return info.state, info.problem
 
 
 def _left(info: RunInfo, last: Mapping[str, Any], steps: int | None) -> float | None:
@@ -261,11 +229,3 @@ def _outcome(values: Mapping[str, Any] | None) -> Outcome | None:
     if values is None:
         return None
     return Outcome(**{name: values.get(name) for name in Outcome.model_fields})
-
-
-def _holding(folder: Path, name: str) -> list[str]:
-    """Folders below that hold such a file."""
-    if not folder.is_dir():
-        return []
-    found = (path.parent.name for path in folder.glob(f"[!.]*/{name}"))
-    return sorted(found)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kataribe.base.errors import KataribeError, NotFoundError, UnavailableError
+from kataribe.base.errors import NotFoundError, UnavailableError
+from kataribe.cli.training_process import RunProcess
 from kataribe.files.atomic import storage_error
 from kataribe.make.training.runs import RunFolder, open_run
 from kataribe.store.job_work import StopWork
@@ -32,43 +29,41 @@ A run that is killed then goes on from its last checkpoint."""
 class TrainingJobs:
     """The `Work` of jobs of the kind `training`; their params name a run of the workspace.
 
-    PyTorch stays out of the server: it would hold its memory and its cores for good.
+    PyTorch stays out of the server: it would hold its memory and its cores for good. A process
+    outlives a server that is killed; the next server's job finds it by its number and its time of
+    birth, and follows it instead of beginning a second one.
     """
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
 
     def run(self, job: Job, reporter: Reporter) -> Mapping[str, Any]:
-        """Trains the run from where it stands. Pausing it keeps its last step."""
+        """Trains the run from where it stands, or plans it. Pausing it keeps its last step."""
         folder = self._folder(job)
-        if folder.info.state == "done":
+        plans = job.params.get("goal") == "plan"
+        found = RunProcess.find(folder)
+        if found is not None:
+            reporter.log("info", "The process of this run was found at work, and is followed.")
+            self._follow(folder, found, reporter)
+        if _reached(folder, plans=plans):
             return _result(folder)
-        with (folder.path / "process.log").open("ab") as log:
-            process = subprocess.Popen(  # noqa: S603  our own command; the id is a folder's name
-                [sys.executable, "-m", "kataribe", "runs", "resume", folder.id, "--json"],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env={**os.environ, "KATARIBE_HOME": str(self._workspace.root)},
-                start_new_session=True,  # Ctrl-C is for the server, which then ends its jobs
-            )
-            try:
-                _follow(folder, process, reporter)
-            except StopWork:
-                _end(folder, process)
-                raise
-            finally:
-                if process.poll() is None:
-                    process.kill()
-                    process.wait()
-        if process.returncode:
-            raise UnavailableError(_why(folder, process.returncode))
+        if found is not None and (problem := _why(folder, None)):
+            raise UnavailableError(problem)
+        if found is not None and folder.written_info().state == "stopped":
+            return _result(folder)
+        words = ["runs", "plan" if plans else "resume", folder.id, "--json"]
+        process = RunProcess.begin(folder, words, self._workspace.root)
+        self._follow(folder, process, reporter)
+        if process.code:
+            raise UnavailableError(_why(folder, process.code))
         return _result(folder)
 
     def discard(self, job: Job) -> None:
-        """Removes the run's folder."""
+        """Removes the run's folder, and ends the process that may be at it still."""
         with contextlib.suppress(NotFoundError):
             folder = self._folder(job)
+            if (found := RunProcess.find(folder)) is not None:
+                found.kill()  # what it has is removed anyway
             try:
                 shutil.rmtree(folder.path)
             except OSError as error:
@@ -77,34 +72,29 @@ class TrainingJobs:
     def _folder(self, job: Job) -> RunFolder:
         return open_run(self._workspace.runs / job.params["run"])
 
+    def _follow(self, folder: RunFolder, process: RunProcess, reporter: Reporter) -> None:
+        """Tells how far the run is until its process ends."""
+        try:
+            ended = False
+            while not ended:
+                ended = process.wait(LOOK)
+                steps = _steps(folder)
+                if steps is None:
+                    reporter.progress("preparing", 0)
+                else:
+                    reporter.progress("training", _last_step(folder), steps, "steps")
+        except StopWork:
+            process.end(PATIENCE)
+            raise
+        except BaseException:
+            process.kill()
+            raise
 
-def _follow(folder: RunFolder, process: subprocess.Popen[bytes], reporter: Reporter) -> None:
-    """Tells how far the run is until its process ends."""
-    while True:
-        ended = process.poll() is not None
-        steps = _steps(folder)
-        if steps is None:
-            reporter.progress("preparing", 0)
-        else:
-            reporter.progress("training", _last_step(folder), steps, "steps")
-        if ended:
-            return
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            process.wait(LOOK)
 
-
-def _end(folder: RunFolder, process: subprocess.Popen[bytes]) -> None:
-    """Has the process write a checkpoint and end; one that does not in time is killed."""
-    until = time.monotonic() + PATIENCE
-    process.send_signal(signal.SIGINT)
-    with contextlib.suppress(subprocess.TimeoutExpired):
-        process.wait(max(0.0, until - time.monotonic()))
-    if process.poll() is None:
-        process.kill()
-        process.wait()
-    with contextlib.suppress(KataribeError):  # run.json says that it runs, and it does not
-        if folder.written_info().state == "running":
-            folder.change(state="stopped", ended_at=time.time())
+def _reached(folder: RunFolder, *, plans: bool) -> bool:
+    """Whether the run is where the job wants it."""
+    state = folder.info.state
+    return state == "done" or (plans and state == "waiting" and _steps(folder) is not None)
 
 
 def _steps(folder: RunFolder) -> int | None:
@@ -120,16 +110,34 @@ def _last_step(folder: RunFolder) -> int:
     return last
 
 
-def _why(folder: RunFolder, code: int) -> str:
-    problem = folder.written_info().problem
-    if problem:
-        return problem
+def _why(folder: RunFolder, code: int | None) -> str:
+    """Why a process ended before its time; empty where it was asked to.
+
+    A process that could not say so itself is spoken for in run.json: the page reads that.
+    """
+    info = folder.written_info()
+    if info.problem:
+        return info.problem
+    if code is None:
+        return ""
+    if code < 0:
+        problem = (
+            f"The training process was ended from outside (signal {-code}), as the system does "
+            "where the memory is full. Go on from its last checkpoint, with less beside it."
+        )
+    else:
+        problem = f"The training process ended with code {code}: {_last_words(folder)}"
+    if info.state == "running":
+        folder.change(state="failed", ended_at=time.time(), problem=problem)
+    return problem
+
+
+def _last_words(folder: RunFolder) -> str:
     try:
         said = (folder.path / "process.log").read_text(encoding="utf-8", errors="replace")
     except OSError:
         said = ""
-    last = next((line for line in reversed(said.splitlines()) if line.strip()), "")
-    return f"The training process ended with code {code}: {last[:300]}"
+    return next((line[:300] for line in reversed(said.splitlines()) if line.strip()), "")
 
 
 def _result(folder: RunFolder) -> Mapping[str, Any]:

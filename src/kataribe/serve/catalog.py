@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,7 +11,7 @@ from fastapi import APIRouter, Path
 from starlette.requests import Request as HTTPRequest
 
 from kataribe.base.errors import InputError, UnsupportedError
-from kataribe.serve.code_samples import Asked, code_samples
+from kataribe.serve.code_samples import Ask, Asked, code_samples
 from kataribe.serve.described import failures, takes
 from kataribe.serve.desk import Desk, rooms_of
 from kataribe.serve.intake import read_body
@@ -84,6 +85,10 @@ def catalog_router(desk: Desk) -> APIRouter:
     return router
 
 
+_USES: Mapping[str, Ask] = {"embed": "embed", "classify": "classify"}
+"""How models are asked that do not write, by their task."""
+
+
 async def _pull(desk: Desk, owner: str, body: Pull) -> JobShown:
     if body.model.strip().casefold().startswith("file:"):
         # Whoever may ask this server may not read all that its process may.
@@ -107,7 +112,7 @@ async def _card(desk: Desk, http: HTTPRequest, name: str) -> CatalogCard:
     asked = Asked(
         address=f"{http.url.scheme}://{http.url.netloc}",
         model=model.name,
-        chats=model.chats is not False,
+        use=_USES.get(model.task, "base" if model.chats is False else "chat"),
         key=desk.settings.key is not None or owner != LOCAL,
     )
     return CatalogCard(

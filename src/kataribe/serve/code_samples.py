@@ -3,16 +3,58 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from kataribe.serve.shapes.catalog import Sample
 
 KEY = "KATARIBE_KEY"
 """Environment variable that the programs take a key from."""
 
-_CHAT = "Say hello in one short sentence."
-_TEXT = "Once upon a time"
+_TEXT = "Say hello in one short sentence."
+
+Ask: TypeAlias = Literal["chat", "base", "embed", "classify"]
+
+
+@dataclass(frozen=True, slots=True)
+class _Way:
+    """How a model is asked.
+
+    Attributes:
+        path: Behind the server's address.
+        body: Fields beside the model's name.
+        taken: What of the answer's JSON is printed.
+        call: The client's function; empty where OpenAI's has none.
+    """
+
+    path: str
+    body: Mapping[str, Any]
+    taken: tuple[str | int, ...]
+    call: str = ""
+
+
+_WAYS: Mapping[Ask, _Way] = {
+    "chat": _Way(
+        "/v1/chat/completions",
+        {"messages": [{"role": "user", "content": _TEXT}], "max_tokens": 100},
+        ("choices", 0, "message", "content"),
+        "chat.completions.create",
+    ),
+    "base": _Way(
+        "/v1/completions",
+        {"prompt": "Once upon a time", "max_tokens": 100},
+        ("choices", 0, "text"),
+        "completions.create",
+    ),
+    "embed": _Way(
+        "/v1/embeddings",
+        {"input": "Where is the library?"},
+        ("data", 0, "embedding"),
+        "embeddings.create",
+    ),
+    "classify": _Way("/v1/classify", {"input": "Where is the library?"}, ("data", 0)),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,34 +64,33 @@ class Asked:
     Attributes:
         address: The server's, without a slash at the end.
         model: The model's name.
-        chats: In messages; else a text is continued.
+        use: How it is asked: in messages, with a text to go on with, for vectors, for labels.
         key: A key is needed.
     """
 
     address: str
     model: str
-    chats: bool
+    use: Ask
     key: bool
 
 
 def code_samples(asked: Asked) -> list[Sample]:
-    """One program of each kind."""
-    return [
+    """One program of each kind; none of OpenAI's client for what it cannot ask."""
+    samples = [
         Sample(language="curl", code=_curl(asked)),
         Sample(language="python", code=_python(asked)),
-        Sample(language="openai", code=_openai(asked)),
     ]
+    if _WAYS[asked.use].call:
+        samples.append(Sample(language="openai", code=_openai(asked)))
+    return samples
 
 
 def _path(asked: Asked) -> str:
-    return "/v1/chat/completions" if asked.chats else "/v1/completions"
+    return _WAYS[asked.use].path
 
 
 def _body(asked: Asked) -> dict[str, Any]:
-    if asked.chats:
-        messages = [{"role": "user", "content": _CHAT}]
-        return {"model": asked.model, "messages": messages, "max_tokens": 100}
-    return {"model": asked.model, "prompt": _TEXT, "max_tokens": 100}
+    return {"model": asked.model, **_WAYS[asked.use].body}
 
 
 def _curl(asked: Asked) -> str:
@@ -66,7 +107,7 @@ def _curl(asked: Asked) -> str:
 def _python(asked: Asked) -> str:
     imports = "import json\nimport os\n" if asked.key else "import json\n"
     key = f', "Authorization": f"Bearer {{os.environ[{KEY!r}]}}"' if asked.key else ""
-    taken = '["message"]["content"]' if asked.chats else '["text"]'
+    taken = "".join(f"[{json.dumps(step)}]" for step in _WAYS[asked.use].taken)
     fields = "".join(f"    {name!r}: {value!r},\n" for name, value in _body(asked).items())
     return (
         f"{imports}from urllib.request import Request, urlopen\n"
@@ -78,20 +119,20 @@ def _python(asked: Asked) -> str:
         f'    headers={{"Content-Type": "application/json"{key}}},\n'
         ")\n"
         "with urlopen(request) as answer:\n"
-        f'    print(json.load(answer)["choices"][0]{taken})\n'
+        f"    print(json.load(answer){taken})\n"
     )
 
 
 def _openai(asked: Asked) -> str:
     key = f"os.environ[{KEY!r}]" if asked.key else "'none'"
     imports = "import os\n\n" if asked.key else ""
-    call = "chat.completions.create" if asked.chats else "completions.create"
-    taken = "message.content" if asked.chats else "text"
+    way = _WAYS[asked.use]
+    taken = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in way.taken)
     fields = "".join(f"    {name}={value!r},\n" for name, value in _body(asked).items())
     return (
         f"{imports}from openai import OpenAI\n"
         "\n"
         f"client = OpenAI(base_url={asked.address + '/v1'!r}, api_key={key})\n"
-        f"reply = client.{call}(\n{fields})\n"
-        f"print(reply.choices[0].{taken})\n"
+        f"reply = client.{way.call}(\n{fields})\n"
+        f"print(reply{taken})\n"
     )

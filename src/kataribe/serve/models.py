@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
-from typing import Any, Literal, Protocol, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from kataribe.base.lm import LM, ToolSpec
 from kataribe.base.messages import Message
+
+Use: TypeAlias = Literal["write", "embed", "classify"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,6 +23,7 @@ class ModelInfo:
         owned_by: Who made it.
         loaded: It is in memory now.
         context_length: Tokens of prompt and reply together; None when nobody knows before loading.
+        use: What can be asked of it: to write, to make vectors of texts, or to label them.
     """
 
     name: str
@@ -28,6 +31,7 @@ class ModelInfo:
     owned_by: str
     loaded: bool
     context_length: int | None
+    use: Use = "write"
 
 
 class TextTokenizer(Protocol):

@@ -96,4 +96,5 @@ def _model(info: ModelInfo) -> Model:
         owned_by=info.owned_by,
         max_model_len=info.context_length,
         loaded=info.loaded,
+        use=info.use,
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request as HTTPRequest
 
-from kataribe.base.errors import UnsupportedError
+from kataribe.base.errors import InputError, UnsupportedError
 from kataribe.serve.described import failures, takes
 from kataribe.serve.desk import Desk, rooms_of
 from kataribe.serve.intake import read_body
@@ -73,7 +73,7 @@ def training_router(desk: Desk) -> APIRouter:
     @router.post(
         "",
         operation_id="beginRun",
-        summary="Train a model, as a job",
+        summary="Train a model, or measure what to expect of it, as a job",
         response_model=JobShown,
         responses=_CHANGES,
         openapi_extra=takes(NewRun),
@@ -98,10 +98,7 @@ def _add_looks(router: APIRouter, desk: Desk) -> None:
         responses=_SEES,
     )
     async def one(http: HTTPRequest, run: _Run) -> RunDetail:
-        owner = owner_of(http.scope)
-        detail = await asyncio.to_thread(_source(desk).run, owner, run)
-        jobs = await _jobs(desk, owner)
-        return detail.model_copy(update={"run": _with_job(detail.run, jobs)})
+        return await _detail(desk, owner_of(http.scope), run)
 
     @router.get(
         "/{run}/curve",
@@ -141,18 +138,16 @@ def _add_acts(router: APIRouter, desk: Desk) -> None:
     async def stop(http: HTTPRequest, run: _Run) -> Run:
         await read_body(http, Empty)
         owner = owner_of(http.scope)
-        source, jobs = _source(desk), await _jobs(desk, owner)
-        if (job := jobs.get(run)) is not None:
+        if (job := (await _jobs(desk, owner)).get(run)) is not None:
             await asyncio.to_thread(workers_of(desk).ask, owner, job.id, "pause")
         else:  # begun by the command
-            await asyncio.to_thread(source.stop, owner, run)
-        detail = await asyncio.to_thread(source.run, owner, run)
-        return _with_job(detail.run, await _jobs(desk, owner))
+            await asyncio.to_thread(_source(desk).stop, owner, run)
+        return (await _detail(desk, owner, run)).run
 
     @router.post(
         "/{run}/resume",
         operation_id="resumeRun",
-        summary="Go on with a run that ended before its time",
+        summary="Begin a run that is planned, or go on with one that ended before its time",
         response_model=JobShown,
         responses=_CHANGES,
         openapi_extra=takes(Empty),
@@ -161,6 +156,13 @@ def _add_acts(router: APIRouter, desk: Desk) -> None:
         await read_body(http, Empty)
         owner = owner_of(http.scope)
         if (job := (await _jobs(desk, owner)).get(run)) is not None:
+            if job.params.get("goal") == "plan" and job.state != "paused":
+                raise InputError(
+                    f"What to expect of {run} is being measured still. Begin it when that is "
+                    "known, or cancel it.",
+                    param="run",
+                    code="wrong_state",
+                )
             return shown(await asyncio.to_thread(workers_of(desk).ask, owner, job.id, "run"))
         return await _add(desk, owner, await asyncio.to_thread(_source(desk).resuming, owner, run))
 
@@ -182,7 +184,7 @@ def _add_acts(router: APIRouter, desk: Desk) -> None:
 
 async def _add(desk: Desk, owner: str, training: Training) -> JobShown:
     params = asdict(training) | {"owner": owner}
-    wanted = NewJob(KIND, training.title, params, same=("run",))
+    wanted = NewJob(KIND, training.title, params, same=("run", "goal"))
     return shown(await asyncio.to_thread(workers_of(desk).add, owner, wanted))
 
 
@@ -196,12 +198,23 @@ async def _jobs(desk: Desk, owner: str) -> dict[str, Job]:
 
 
 def _with_job(run: Run, jobs: dict[str, Job]) -> Run:
-    """A run with its job; one that waits for nothing, or for a job that is paused, is stopped."""
+    """A run with its job, and its state with what the job is about to do with it."""
     job = jobs.get(run.id)
     update: dict[str, object] = {"job": None if job is None else job.id}
-    if run.state == "waiting" and (job is None or job.state == "paused"):
-        update["state"] = "stopped"
+    if job is None or job.state == "paused":
+        if run.state == "waiting":  # for nothing
+            update["state"] = "stopped"
+    elif job.params.get("goal") == "plan":
+        if job.state == "running" and run.state in ("waiting", "planned", "stopped"):
+            update["state"] = "planning"  # its process begins, or ends in a moment
+    elif job.state in ("waiting", "running") and run.state in ("planned", "stopped", "failed"):
+        update |= {"state": "waiting", "problem": ""}
     return run.model_copy(update=update)
+
+
+async def _detail(desk: Desk, owner: str, run: str) -> RunDetail:
+    detail = await asyncio.to_thread(_source(desk).run, owner, run)
+    return detail.model_copy(update={"run": _with_job(detail.run, await _jobs(desk, owner))})
 
 
 def _source(desk: Desk) -> TrainingSource:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from kataribe.serve.shapes.training import (
     NewRun,
@@ -15,6 +15,8 @@ from kataribe.serve.shapes.training import (
     TrainingChoices,
 )
 
+Goal: TypeAlias = Literal["plan", "train"]
+
 
 @dataclass(frozen=True, slots=True)
 class Training:
@@ -23,12 +25,12 @@ class Training:
     Attributes:
         run: Its id, which is also the name of its folder.
         title: For the list of jobs.
-        arguments: Of the command that does it.
+        goal: How far: up to its plan, or to its end.
     """
 
     run: str
     title: str
-    arguments: tuple[str, ...]
+    goal: Goal
 
 
 class TrainingSource(Protocol):
@@ -38,7 +40,10 @@ class TrainingSource(Protocol):
     """
 
     def runs(self, owner: str) -> Sequence[Run]:
-        """The owner's, newest first; one whose folder is broken is among them and says so."""
+        """The owner's, newest first; one whose folder is broken is among them and says so.
+
+        Of a folder that does not even say whose it is only who has no people around is told.
+        """
         ...
 
     def run(self, owner: str, run: str) -> RunDetail:

@@ -17,6 +17,11 @@ export async function listModels(to: Connection, signal?: AbortSignal): Promise<
   return list.data;
 }
 
+/** Whether it continues text; a server that does not say has no others. */
+export function writes(model: Pick<Model, "use">): boolean {
+  return (model.use ?? "write") === "write";
+}
+
 /** The small model that comes first, which speaks English only. */
 export function isSmallDefault(model: string): boolean {
   return model.toLowerCase().startsWith("smollm2-135m");

@@ -992,7 +992,7 @@ export interface paths {
         /** Training runs, newest first */
         get: operations["listRuns"];
         put?: never;
-        /** Train a model, as a job */
+        /** Train a model, or measure what to expect of it, as a job */
         post: operations["beginRun"];
         delete?: never;
         options?: never;
@@ -1095,7 +1095,7 @@ export interface paths {
         };
         get?: never;
         put?: never;
-        /** Go on with a run that ended before its time */
+        /** Begin a run that is planned, or go on with one that ended before its time */
         post: operations["resumeRun"];
         delete?: never;
         options?: never;
@@ -3078,6 +3078,12 @@ export interface components {
              * @description Extension: in memory now.
              */
             loaded: boolean;
+            /**
+             * Use
+             * @description Extension: what can be asked of it: text, vectors of texts, or labels.
+             * @enum {string}
+             */
+            use: "write" | "embed" | "classify";
         };
         /**
          * ModelList
@@ -3142,14 +3148,14 @@ export interface components {
         };
         /**
          * NewRun
-         * @description Start a run. `minutes` or `size` chooses the rest of `pretrain`, `epochs` of `instruct`.
+         * @description Start a run, or plan one. A field that means nothing for the objective is refused.
          */
         NewRun: {
             /**
              * Objective
              * @enum {string}
              */
-            objective: "pretrain" | "instruct";
+            objective: "pretrain" | "instruct" | "masked" | "denoise" | "classify" | "tag" | "embed" | "distill";
             /**
              * Name
              * @description Name of the model that it makes.
@@ -3157,43 +3163,68 @@ export interface components {
             name: string;
             /**
              * Corpus
-             * @description Text, or conversations for `instruct`.
+             * @description What it learns from, of the kind that the objective needs; see the choices.
              */
             corpus: string;
             /**
              * Tokenizer
-             * @description `pretrain` needs one.
+             * @description `pretrain`, `masked` and `denoise` need one.
              * @default null
              */
             tokenizer?: string | null;
             /**
              * Model
-             * @description `instruct` goes on from it.
+             * @description `instruct`, `classify`, `tag` and `embed` go on from it, `pretrain` and `masked` may; `distill` learns from it.
              * @default null
              */
             model?: string | null;
             /**
              * Minutes
+             * @description `pretrain` only.
              * @default null
              */
             minutes?: number | null;
             /**
              * Size
-             * @description Parameters, such as 10M.
+             * @description Parameters, such as 10M: `pretrain` and `distill`.
              * @default null
              */
             size?: string | null;
             /**
              * Epochs
-             * @description How often `instruct` sees each conversation.
+             * @description How often each example is seen: `instruct`, `classify`, `tag`, `embed`.
              * @default null
              */
             epochs?: number | null;
+            /**
+             * Tokens
+             * @description To learn from: `pretrain`, `masked`, `denoise`, `distill`.
+             * @default null
+             */
+            tokens?: number | null;
+            /**
+             * Context
+             * @description Tokens of a row.
+             * @default null
+             */
+            context?: number | null;
+            /**
+             * Batch
+             * @description Of a step: examples for `classify`, `tag` and `embed`, else tokens.
+             * @default null
+             */
+            batch?: number | null;
             /**
              * Seed
              * @default 0
              */
             seed?: number;
+            /**
+             * Start
+             * @description False: only measure what to expect; the run then is `planned` and waits for its resume.
+             * @default true
+             */
+            start?: boolean;
         };
         /**
          * Node
@@ -3469,9 +3500,10 @@ export interface components {
             objective: string;
             /**
              * State
+             * @description `planning`: what to expect is being measured; `planned`: it is known, and the run waits to be told to begin.
              * @enum {string}
              */
-            state: "waiting" | "running" | "stopped" | "failed" | "done";
+            state: "waiting" | "planning" | "planned" | "running" | "stopped" | "failed" | "done";
             /**
              * Problem
              * @description Why it failed, or why its folder cannot be read.
@@ -3511,6 +3543,8 @@ export interface components {
             seconds_left: number | null;
             /** Parameters */
             parameters: number | null;
+            /** @description What its plan expects of it; null without one. */
+            expected: components["schemas"]["Outcome"] | null;
             /**
              * Model
              * @description Name under which what it made is served.
@@ -3543,7 +3577,7 @@ export interface components {
         };
         /**
          * RunDetail
-         * @description One run with its plan, what was expected of it and what came.
+         * @description One run with its plan and what came of it.
          */
         RunDetail: {
             run: components["schemas"]["Run"];
@@ -3551,7 +3585,6 @@ export interface components {
             plan: {
                 [key: string]: unknown;
             };
-            expected: components["schemas"]["Outcome"] | null;
             measured: components["schemas"]["Outcome"] | null;
         };
         /**
@@ -4253,23 +4286,53 @@ export interface components {
         };
         /**
          * TrainingChoices
-         * @description What a new run can be made of.
+         * @description What a new run can be made of, by what each kind of run needs.
          */
         TrainingChoices: {
             /** Corpora */
             corpora: string[];
-            /** Tokenizers */
-            tokenizers: string[];
             /**
              * Chats
-             * @description Conversation files that can teach a model to answer.
+             * @description Conversations that can teach a model to answer.
              */
             chats: string[];
             /**
+             * Labelled
+             * @description Texts with a label, for `classify`.
+             */
+            labelled: string[];
+            /**
+             * Tagged
+             * @description Texts with labelled words or spans, for `tag`.
+             */
+            tagged: string[];
+            /**
+             * Pairs
+             * @description Questions with their passages, for `embed`.
+             */
+            pairs: string[];
+            /** Tokenizers */
+            tokenizers: string[];
+            /**
+             * Mask Tokenizers
+             * @description Those with a mask token, for `masked`.
+             */
+            mask_tokenizers: string[];
+            /**
+             * Gap Tokenizers
+             * @description Those with sentinels, for `denoise`.
+             */
+            gap_tokenizers: string[];
+            /**
              * Models
-             * @description Models that can be trained further.
+             * @description Models that continue text.
              */
             models: string[];
+            /**
+             * Encoders
+             * @description Models that read text as a whole.
+             */
+            encoders: string[];
         };
         /**
          * UnloadRequest

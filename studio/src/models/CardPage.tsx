@@ -10,7 +10,7 @@ import { CopyButton } from "../ui/CopyButton";
 import { Failed } from "../ui/Failed";
 import { LeftIcon, WarnIcon } from "../ui/icons";
 import { DeletePart } from "./DeletePart";
-import { canChat, sizeOf, type Entry } from "./entries";
+import { canChat, canWrite, sizeOf, type Entry } from "./entries";
 import { FetchPart } from "./FetchPart";
 import { FitPart } from "./FitPart";
 import { MemoryPart } from "./MemoryPart";
@@ -67,6 +67,7 @@ function entryOf(card: CatalogCard | undefined, listed: Entry | undefined): Entr
     here: model.installed,
     loaded: listed?.loaded ?? model.loaded,
     context: model.context_length ?? listed?.context ?? null,
+    use: listed?.use ?? "write",
   };
 }
 
@@ -89,7 +90,7 @@ function Parts({ entry, card }: { entry: Entry; card: CatalogCard | null }) {
       {entry.here ? <MemoryPart name={entry.name} /> : null}
       {card ? <FetchPart model={card.model} /> : null}
       <Facts entry={entry} />
-      {entry.here && !entry.card?.problem ? (
+      {entry.here && canWrite(entry) && !entry.card?.problem ? (
         <TryBox
           key={entry.name}
           name={entry.name}

@@ -9,6 +9,8 @@ export interface Entry {
   here: boolean;
   loaded: boolean;
   context: number | null;
+  /** What can be asked of it, as far as the server says. */
+  use: Model["use"];
 }
 
 /**
@@ -29,6 +31,7 @@ export function entriesOf(
       here: card.installed,
       loaded: model?.loaded ?? card.loaded,
       context: model?.max_model_len ?? card.context_length,
+      use: model?.use ?? "write",
     };
   });
   const others = [...answering.values()].map((model): Entry => ({
@@ -37,13 +40,19 @@ export function entriesOf(
     here: true,
     loaded: model.loaded ?? false,
     context: model.max_model_len ?? null,
+    use: model.use ?? "write",
   }));
   return [...known, ...others];
 }
 
+/** Whether it writes text; null counts as yes here, too. */
+export function canWrite(entry: Entry): boolean {
+  return entry.use === "write" && entry.card?.task !== "embed" && entry.card?.task !== "classify";
+}
+
 /** Whether it can be talked to now; null counts as yes, for whoever asks it will be told. */
 export function canChat(entry: Entry): boolean {
-  return entry.here && entry.card?.chats !== false && !entry.card?.problem;
+  return entry.here && canWrite(entry) && entry.card?.chats !== false && !entry.card?.problem;
 }
 
 export type SizeClass = "small" | "medium" | "large" | "huge" | "unknown";

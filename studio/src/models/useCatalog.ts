@@ -22,7 +22,7 @@ export function useCatalog() {
 /** The page's lines, what went wrong, and whether there is a catalogue at all. */
 export function useEntries() {
   const catalog = useCatalog();
-  const models = useModels();
+  const models = useModels("all");
   const absent = isAbsent(catalog.error);
   const entries = useMemo((): Entry[] | null => {
     if (catalog.data) return entriesOf(catalog.data, models.data);

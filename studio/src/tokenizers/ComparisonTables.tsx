@@ -1,13 +1,16 @@
+import { useState } from "react";
+
 import { useLanguage, useText } from "../i18n";
 import { bytes, count, decimal, percent, percentCut } from "../i18n/format";
 import { groupsOf, type Comparison, type Fertility, type Measured } from "./comparison";
-import { PieceFlow } from "./PieceFlow";
+import { NumberedBox, PieceFlow } from "./PieceFlow";
 
 /** A comparison in numbers, by language, by script, and in the pieces of a sentence. */
 export function ComparisonTables({ title, found }: { title: string; found: Comparison }) {
   const text = useText();
   const language = useLanguage();
   const words = text.tokenizers;
+  const [numbered, setNumbered] = useState(false);
   return (
     <section className="stack">
       <h3 translate="no">{title}</h3>
@@ -19,6 +22,9 @@ export function ComparisonTables({ title, found }: { title: string; found: Compa
       <Fertilities rows={found.rows} of={(row) => row.languages} caption={words.byLanguage} />
       <h4>{words.byScript}</h4>
       <Fertilities rows={found.rows} of={(row) => row.scripts} caption={words.byScript} />
+      {found.rows.some((row) => row.shown.length > 0) ? (
+        <NumberedBox on={numbered} onChange={setNumbered} />
+      ) : null}
       {found.rows
         .filter((row) => row.shown.length > 0)
         .map((row) => (
@@ -29,7 +35,7 @@ export function ComparisonTables({ title, found }: { title: string; found: Compa
                 {words.tokens(count(language, row.shown.length))}
               </span>
             </h4>
-            <PieceFlow pieces={row.shown} />
+            <PieceFlow pieces={row.shown} numbered={numbered} />
           </div>
         ))}
     </section>

@@ -1,4 +1,4 @@
-import { useDeferredValue, useState } from "react";
+import { useState } from "react";
 
 import type { TokenizerShown } from "../api/tokenizers";
 import { failureFrom } from "../api/useModels";
@@ -9,8 +9,9 @@ import { Command } from "../ui/Command";
 import { Failed } from "../ui/Failed";
 import { CompareForm } from "./CompareForm";
 import { EXAMPLE } from "./comparison";
-import { PieceFlow } from "./PieceFlow";
+import { NumberedBox, PieceFlow } from "./PieceFlow";
 import { usePieces, useTokenizers } from "./useTokenizers";
+import { useSettled } from "./useSettled";
 
 /** Tokenizers that are here, what they make of a text, and how kinds and sizes compare. */
 export function TokenizersPage() {
@@ -93,6 +94,8 @@ function Table({ tokenizers }: { tokenizers: readonly TokenizerShown[] }) {
 
 /** Tokenizers whose pieces are shown at once. */
 const MOST = 12;
+/** Milliseconds without a key until the server is asked: slower than fast typing. */
+const PAUSE = 250;
 /** Characters that the server takes. */
 const MOST_TEXT = 10_000;
 
@@ -101,7 +104,8 @@ function Cut({ tokenizers }: { tokenizers: readonly TokenizerShown[] }) {
   const language = useLanguage();
   const words = text.tokenizers;
   const [typed, setTyped] = useState(EXAMPLE);
-  const asked = useDeferredValue(typed);
+  const asked = useSettled(typed, PAUSE);
+  const [numbered, setNumbered] = useState(false);
   const names = tokenizers.filter((one) => one.problem === "").map((one) => one.name);
   const query = usePieces(names.slice(0, MOST), asked);
   return (
@@ -115,6 +119,7 @@ function Cut({ tokenizers }: { tokenizers: readonly TokenizerShown[] }) {
         value={typed}
         onChange={(event) => setTyped(event.target.value)}
       />
+      <NumberedBox on={numbered} onChange={setNumbered} />
       {query.isError ? (
         <Failed failure={failureFrom(query.error)} onRetry={() => void query.refetch()} />
       ) : null}
@@ -132,7 +137,7 @@ function Cut({ tokenizers }: { tokenizers: readonly TokenizerShown[] }) {
                   {one.returns ? "" : ` · ${words.lost}`}
                 </span>
               </h3>
-              <PieceFlow pieces={one.pieces} />
+              <PieceFlow pieces={one.pieces} numbered={numbered} />
             </div>
           ))}
     </section>

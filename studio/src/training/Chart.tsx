@@ -5,18 +5,17 @@ import "uplot/dist/uPlot.min.css";
 import { useLanguage, useText } from "../i18n";
 import { count } from "../i18n/format";
 import { saveFile } from "../ui/saveFile";
-import { columnsOf, csvOf, lastOf, type Line } from "./curves";
+import { columnsOf, csvOf, lastOf, type DrawnLine, type Expectation, type Line } from "./curves";
 import { useColours, type Colours } from "./useColours";
 
 interface Props {
   title: string;
   /** What is on the upright axis, with its unit. */
   unit: string;
-  lines: readonly Line[];
+  /** With the interval in which each was expected to end, where there is one. */
+  lines: readonly DrawnLine[];
   /** A value in words. */
   say: (value: number) => string;
-  /** The interval in which the last value was expected, drawn across. */
-  expected?: { low: number; high: number } | null;
 }
 
 const HEIGHT = 220;
@@ -24,11 +23,11 @@ const HEIGHT = 220;
 const ROWS = 100;
 
 /** Curves over tokens; also as a table, a picture and a file. */
-export function Chart({ title, unit, lines, say, expected = null }: Props) {
+export function Chart({ title, unit, lines, say }: Props) {
   const text = useText();
   const id = useId();
   const box = useRef<HTMLDivElement>(null);
-  useDrawn(box, lines, expected);
+  useDrawn(box, lines);
   const points = lines.reduce((sum, line) => sum + line.points.length, 0);
   const picture = () => {
     const canvas = box.current?.querySelector("canvas");
@@ -47,7 +46,9 @@ export function Chart({ title, unit, lines, say, expected = null }: Props) {
       <div ref={box} className="plot" hidden={points === 0} aria-hidden="true" />
       {points === 0 ? null : (
         <>
-          {lines.length > 1 ? <Legend lines={lines} say={say} /> : null}
+          {lines.length > 1 || lines.some((line) => line.expected) ? (
+            <Legend lines={lines} say={say} />
+          ) : null}
           <div className="row">
             <button type="button" className="button quiet" onClick={picture}>
               {text.training.picture}
@@ -63,13 +64,20 @@ export function Chart({ title, unit, lines, say, expected = null }: Props) {
   );
 }
 
-function Legend({ lines, say }: { lines: readonly Line[]; say: (value: number) => string }) {
+function Legend({ lines, say }: Pick<Props, "lines" | "say">) {
+  const text = useText();
   return (
     <ul className="legend small numbers">
-      {lines.map((line, at) => (
+      {lines.map((line) => (
         <li key={line.name}>
-          <i className={`swatch s${at + 1}`} aria-hidden="true" />
+          <i className={`swatch s${line.colour + 1}`} aria-hidden="true" />
           <span translate="no">{line.name}</span> <LastOf line={line} say={say} />
+          {line.expected ? (
+            <span className="soft">
+              {" "}
+              {text.training.expects(say(line.expected.low), say(line.expected.high))}
+            </span>
+          ) : null}
         </li>
       ))}
     </ul>
@@ -124,29 +132,18 @@ function AsTable({ lines, say, title }: Pick<Props, "lines" | "say" | "title">) 
 }
 
 /** Keeps a plot in the box, as wide as it, in the page's colours. */
-function useDrawn(
-  box: React.RefObject<HTMLDivElement | null>,
-  lines: readonly Line[],
-  expected: NonNullable<Props["expected"]> | null,
-): void {
+function useDrawn(box: React.RefObject<HTMLDivElement | null>, lines: readonly DrawnLine[]): void {
   const colours = useColours();
   const language = useLanguage();
   const plot = useRef<uPlot | null>(null);
-  const shape = lines.map((line) => line.name).join("\n");
-  const low = expected?.low ?? null;
-  const high = expected?.high ?? null;
+  const latest = useRef(lines);
+  const shape = JSON.stringify(lines.map(({ name, colour }) => [name, colour]));
   useEffect(() => {
     const at = box.current;
     if (!at) return;
-    const names = shape.split("\n");
+    const names = JSON.parse(shape) as [string, number][];
     const drawn = new uPlot(
-      options(
-        names,
-        colours,
-        at.clientWidth,
-        language,
-        low === null || high === null ? null : [low, high],
-      ),
+      options(names, colours, at.clientWidth, language, latest),
       [[], ...names.map(() => [])],
       at,
     );
@@ -160,18 +157,19 @@ function useDrawn(
       drawn.destroy();
       plot.current = null;
     };
-  }, [box, shape, colours, language, low, high]);
+  }, [box, shape, colours, language]);
   useEffect(() => {
+    latest.current = lines;
     plot.current?.setData(columnsOf(lines) as uPlot.AlignedData);
-  }, [lines, shape, colours, language, low, high]);
+  }, [lines, shape, colours, language]);
 }
 
 function options(
-  names: readonly string[],
+  names: readonly (readonly [string, number])[],
   colours: Colours,
   width: number,
   language: string,
-  band: readonly [number, number] | null,
+  latest: { current: readonly DrawnLine[] },
 ): uPlot.Options {
   const short = new Intl.NumberFormat(language, {
     notation: "compact",
@@ -182,16 +180,29 @@ function options(
     grid: { stroke: colours.line, width: 1 },
     ticks: { show: false },
   };
+  const ends = () => latest.current.flatMap((line) => line.expected ?? []);
+  const colour = (at: number) => colours.series[at % colours.series.length] ?? colours.ink;
   return {
     width: Math.max(width, 100),
     height: HEIGHT,
     legend: { show: false },
     cursor: { show: false },
     scales: {
-      x: { time: false },
-      y: band
-        ? { range: (_, low, high) => padded(Math.min(low, band[0]), Math.max(high, band[1])) }
-        : {},
+      x: {
+        time: false,
+        // Room for where a run is to end, whose whisker is wider than a point.
+        range: (_, low, high) =>
+          ends().length === 0
+            ? [low, high]
+            : [Math.min(0, low), 1.02 * Math.max(high, ...ends().map((end) => end.tokens))],
+      },
+      y: {
+        range: (_, low, high) =>
+          padded(
+            Math.min(low, ...ends().map((end) => end.low)),
+            Math.max(high, ...ends().map((end) => end.high)),
+          ),
+      },
     },
     axes: [
       { ...axis, values: (_, ticks) => ticks.map((tick) => short.format(tick)) },
@@ -199,14 +210,22 @@ function options(
     ],
     series: [
       {},
-      ...names.map((name, at) => ({
-        label: name,
-        stroke: colours.series[at % colours.series.length] ?? colours.ink,
-        width: 2,
-        spanGaps: true,
-      })),
+      ...names.map(([name, at]) => ({ label: name, stroke: colour(at), width: 2, spanGaps: true })),
     ],
-    hooks: band ? { drawClear: [(plot) => drawBand(plot, band, colours.band)] } : {},
+    hooks: {
+      drawClear: [
+        (plot) => {
+          const [only, ...others] = latest.current;
+          if (only?.expected && others.length === 0) drawBand(plot, only.expected, colours.band);
+        },
+      ],
+      draw: [
+        (plot) => {
+          for (const line of latest.current)
+            if (line.expected) drawWhisker(plot, line.expected, colour(line.colour));
+        },
+      ],
+    },
   };
 }
 
@@ -215,12 +234,33 @@ function padded(low: number, high: number): [number, number] {
   return [low - room, high + room];
 }
 
-/** The interval in which the last value was expected. */
-function drawBand(plot: uPlot, [low, high]: readonly [number, number], colour: string): void {
+/** The interval in which the only line was expected to end, all across. */
+function drawBand(plot: uPlot, { low, high }: Expectation, colour: string): void {
   const top = plot.valToPos(high, "y", true);
   const bottom = plot.valToPos(low, "y", true);
   plot.ctx.save();
   plot.ctx.fillStyle = colour;
   plot.ctx.fillRect(plot.bbox.left, top, plot.bbox.width, bottom - top);
   plot.ctx.restore();
+}
+
+/** The interval in which a line was expected to end, upright where it was to end. */
+function drawWhisker(plot: uPlot, { tokens, low, high }: Expectation, colour: string): void {
+  const { ctx } = plot;
+  const x = plot.valToPos(tokens, "x", true);
+  const top = plot.valToPos(high, "y", true);
+  const bottom = plot.valToPos(low, "y", true);
+  const wide = 4 * devicePixelRatio;
+  ctx.save();
+  ctx.strokeStyle = colour;
+  ctx.lineWidth = 1.5 * devicePixelRatio;
+  ctx.beginPath();
+  ctx.moveTo(x, top);
+  ctx.lineTo(x, bottom);
+  for (const y of [top, bottom]) {
+    ctx.moveTo(x - wide, y);
+    ctx.lineTo(x + wide, y);
+  }
+  ctx.stroke();
+  ctx.restore();
 }

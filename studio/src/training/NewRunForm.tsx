@@ -1,73 +1,64 @@
-import { useId, useState, type ReactNode } from "react";
-import { useNavigate } from "react-router";
+import { useSearchParams } from "react-router";
 
-import type { NewRun, TrainingChoices } from "../api/training";
+import type { TrainingChoices } from "../api/training";
 import { failureFrom } from "../api/useModels";
 import { useText } from "../i18n";
 import { Choice } from "../settings/Choice";
-import { readNumber } from "../settings/numbers";
-import { Command } from "../ui/Command";
 import { Failed } from "../ui/Failed";
+import { MAKE, MORE, OBJECTIVES, type Field } from "./recipes";
+import { NumberSetting, Picker, Setting } from "./Setting";
 import { useBeginRun, useChoices } from "./useRuns";
+import { useDraft, type Draft } from "./useDraft";
+import { WhatToExpect } from "./WhatToExpect";
 
-type Objective = NewRun["objective"];
-
-const OBJECTIVES: readonly Objective[] = ["pretrain", "instruct"];
-
-/** What makes the things that a run needs. */
-const MAKE = {
-  corpus: "kataribe corpus make code stdlib",
-  chats: "kataribe corpus instructions chats --from stdlib",
-  tokenizer: "kataribe tokenizer train code code",
-};
-
-/** How long a run may take, in what its kind is counted in. */
-const RANGES = {
-  pretrain: { low: 0.1, high: 60 * 24 * 30, whole: false },
-  instruct: { low: 0.01, high: 1000, whole: false },
-};
-
-/** A new run from a few choices: one dial, minutes, sets the rest. */
+/** A new run: first a few choices, then what to expect of it, then its beginning. */
 export function NewRunForm() {
   const text = useText();
   const words = text.training.form;
   const choices = useChoices();
+  const [address, setAddress] = useSearchParams();
+  const planned = address.get("plan");
+  const show = (run: string | null) => {
+    const next = new URLSearchParams(address);
+    if (run === null) next.delete("plan");
+    else next.set("plan", run);
+    setAddress(next, { replace: true });
+  };
   return (
     <section className="stack">
       <h2>{words.title}</h2>
-      <p className="soft">{words.intro}</p>
+      {planned === null ? <p className="soft">{words.intro}</p> : null}
       {choices.isError ? (
         <Failed failure={failureFrom(choices.error)} onRetry={() => void choices.refetch()} />
       ) : null}
-      {choices.data ? <Form choices={choices.data} /> : null}
+      {planned === null ? null : <WhatToExpect id={planned} onChange={() => show(null)} />}
+      {choices.data ? (
+        <Form choices={choices.data} hidden={planned !== null} onPlanned={show} />
+      ) : null}
     </section>
   );
 }
 
-function Form({ choices }: { choices: TrainingChoices }) {
+interface FormProps {
+  choices: TrainingChoices;
+  /** What is typed stays while it is. */
+  hidden: boolean;
+  onPlanned: (run: string) => void;
+}
+
+function Form({ choices, hidden, onPlanned }: FormProps) {
   const text = useText();
   const words = text.training.form;
-  const navigate = useNavigate();
-  const begin = useBeginRun((run) => void navigate(`/training/${encodeURIComponent(run)}`));
-  const [objective, setObjective] = useState<Objective>("pretrain");
-  const [name, setName] = useState("");
-  const [lengths, setLengths] = useState({ pretrain: "10", instruct: "3" });
-  const [picked, setPicked] = useState<Record<string, string>>({});
-  const sources = sourcesOf(choices, objective, picked);
-  const length = readNumber(lengths[objective], RANGES[objective]);
-  const { data, from } = sources;
-  const pick = (what: string) => (value: string) =>
-    setPicked({ ...picked, [`${what} ${objective}`]: value });
-  const wanted =
-    name.trim() === "" || data.value === null || from.value === null || typeof length !== "number"
-      ? null
-      : wish(objective, name.trim(), data.value, from.value, length);
+  const draft = useDraft(choices);
+  const begin = useBeginRun(onPlanned);
+  const { objective, recipe, wanted } = draft;
   const submit = () => {
     if (wanted && !begin.isPending) begin.mutate(wanted);
   };
   return (
     <form
       className="new-run"
+      hidden={hidden}
       onSubmit={(event) => {
         event.preventDefault();
         submit();
@@ -77,8 +68,9 @@ function Form({ choices }: { choices: TrainingChoices }) {
         label={words.objective}
         value={objective}
         options={OBJECTIVES.map((one) => [one, text.training.objectives[one]] as const)}
-        onValue={setObjective}
+        onValue={draft.setObjective}
       />
+      <p className="small soft learns">{text.training.learns[objective]}</p>
       <Setting label={words.name} why={words.nameWhy}>
         {(id) => (
           <input
@@ -86,25 +78,29 @@ function Form({ choices }: { choices: TrainingChoices }) {
             className="field"
             autoComplete="off"
             spellCheck={false}
-            value={name}
-            onChange={(event) => setName(event.target.value)}
+            value={draft.name}
+            onChange={(event) => draft.setName(event.target.value)}
           />
         )}
       </Setting>
-      <Picker {...data} {...words.data[objective]} onValue={pick("data")} />
-      <Picker {...from} {...words.from[objective]} onValue={pick("from")} />
-      <Length
-        {...words.length[objective]}
-        typed={lengths[objective]}
-        wrong={typeof length !== "number"}
-        onTyped={(typed) => setLengths({ ...lengths, [objective]: typed })}
-      />
+      <Sources draft={draft} />
+      {(Object.keys(recipe.fields) as Field[]).map((field) => (
+        <Number key={field} draft={draft} field={field} />
+      ))}
+      <details>
+        <summary>{words.more}</summary>
+        <div className="new-run">
+          {MORE.map((field) => (
+            <Number key={field} draft={draft} field={field} />
+          ))}
+        </div>
+      </details>
       <div className="row">
         <button type="submit" className="button primary" aria-disabled={!wanted || begin.isPending}>
-          {words.begin}
+          {words.expect}
         </button>
         <span role="status" className="small soft">
-          {begin.isPending ? words.beginning : wanted ? "" : words.needs}
+          {begin.isPending ? words.beginning : wanted ? words.expectWhy : words.needs}
         </span>
       </div>
       {begin.error ? <Failed failure={failureFrom(begin.error)} onRetry={submit} /> : null}
@@ -112,132 +108,39 @@ function Form({ choices }: { choices: TrainingChoices }) {
   );
 }
 
-/** What a run of this kind can be made of, and what of it is chosen. */
-function sourcesOf(
-  choices: TrainingChoices,
-  objective: Objective,
-  picked: Readonly<Record<string, string>>,
-) {
-  const instruct = objective === "instruct";
-  const of = (what: string, options: readonly string[], command: string | null) => ({
-    options,
-    value: chosen(options, picked[`${what} ${objective}`]),
-    command,
+/** What the run learns from, and with. */
+function Sources({ draft }: { draft: Draft }) {
+  const text = useText();
+  const words = text.training.form;
+  const { sources, objective } = draft;
+  return (["data", "tokenizer", "model"] as const).map((role) => {
+    const { kind, options, value } = sources[role];
+    if (kind === null) return null;
+    const said = words.sources[kind];
+    const label = role === "model" && objective === "distill" ? words.teacher : said.label;
+    return (
+      <Picker
+        key={role}
+        label={label}
+        options={options}
+        value={value}
+        missing={said.missing}
+        make={MAKE[kind]}
+        onValue={(picked) => draft.pick(role, picked)}
+      />
+    );
   });
-  return instruct
-    ? { data: of("data", choices.chats, MAKE.chats), from: of("from", choices.models, null) }
-    : {
-        data: of("data", choices.corpora, MAKE.corpus),
-        from: of("from", choices.tokenizers, MAKE.tokenizer),
-      };
 }
 
-function wish(
-  objective: Objective,
-  name: string,
-  corpus: string,
-  from: string,
-  length: number,
-): NewRun {
-  const begun = { objective, name, corpus, seed: 0 };
-  return objective === "instruct"
-    ? { ...begun, model: from, epochs: length }
-    : { ...begun, tokenizer: from, minutes: length };
-}
-
-interface LengthProps {
-  label: string;
-  why: string;
-  fault: string;
-  typed: string;
-  wrong: boolean;
-  onTyped: (typed: string) => void;
-}
-
-function Length({ label, why, fault, typed, wrong, onTyped }: LengthProps) {
+function Number({ draft, field }: { draft: Draft; field: Field }) {
+  const words = useText().training.form.fields;
+  const said = words[field === "batch" && draft.recipe.batch === "examples" ? "rows" : field];
   return (
-    <Setting label={label} why={why} fault={wrong ? fault : ""}>
-      {(id) => (
-        <input
-          id={id}
-          className="field number"
-          inputMode="decimal"
-          autoComplete="off"
-          value={typed}
-          aria-invalid={wrong}
-          onChange={(event) => onTyped(event.target.value)}
-        />
-      )}
-    </Setting>
-  );
-}
-
-/** What was picked, as long as it is there; else the first; null where there is none. */
-function chosen(options: readonly string[], picked: string | undefined): string | null {
-  return picked !== undefined && options.includes(picked) ? picked : (options[0] ?? null);
-}
-
-interface SettingProps {
-  label: string;
-  why?: string;
-  fault?: string;
-  children: (id: string) => ReactNode;
-}
-
-function Setting({ label, why, fault, children }: SettingProps) {
-  const id = useId();
-  return (
-    <div className="setting">
-      <label htmlFor={id}>{label}</label>
-      <div>
-        {children(id)}
-        {why === undefined ? null : <p className="small soft">{why}</p>}
-        {fault === undefined ? null : (
-          <p className="fault" role="alert">
-            {fault}
-          </p>
-        )}
-      </div>
-    </div>
-  );
-}
-
-interface PickerProps {
-  label: string;
-  options: readonly string[];
-  value: string | null;
-  onValue: (value: string) => void;
-  /** What to say where there is none, and the command that makes one. */
-  missing: string;
-  command: string | null;
-}
-
-function Picker({ label, options, value, onValue, missing, command }: PickerProps) {
-  return (
-    <Setting label={label}>
-      {(id) => (
-        <>
-          <select
-            id={id}
-            className="field"
-            disabled={options.length === 0}
-            value={value ?? ""}
-            onChange={(event) => onValue(event.target.value)}
-          >
-            {options.map((option) => (
-              <option key={option} translate="no">
-                {option}
-              </option>
-            ))}
-          </select>
-          {options.length > 0 ? null : (
-            <>
-              <p className="small soft">{missing}</p>
-              {command === null ? null : <Command command={command} />}
-            </>
-          )}
-        </>
-      )}
-    </Setting>
+    <NumberSetting
+      {...said}
+      typed={draft.textOf(field)}
+      wrong={draft.wrong.has(field)}
+      onTyped={(typed) => draft.type(field, typed)}
+    />
   );
 }

@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useState, type ReactNode } from "react";
 import { Link } from "react-router";
 
 import type { Run } from "../api/training";
@@ -21,30 +21,20 @@ export function RunActs({ run, onRemoved }: { run: Run; onRemoved: () => void })
   return (
     <>
       <div className="row">
-        {moving ? (
-          <button
-            type="button"
-            className="button"
-            aria-disabled={busy}
-            onClick={() => {
-              if (!busy) stop.mutate();
-            }}
-          >
+        {run.state === "planning" ? (
+          <Act busy={busy} onClick={remove.mutate}>
+            {words.cancel}
+          </Act>
+        ) : moving ? (
+          <Act busy={busy} onClick={stop.mutate}>
             <PauseIcon size={16} />
             {words.stop}
-          </button>
+          </Act>
         ) : run.state === "done" ? null : (
-          <button
-            type="button"
-            className="button"
-            aria-disabled={busy}
-            onClick={() => {
-              if (!busy) resume.mutate();
-            }}
-          >
+          <Act busy={busy} onClick={resume.mutate}>
             <RunIcon size={16} />
-            {words.resume}
-          </button>
+            {run.state === "planned" ? text.training.form.begin : words.resume}
+          </Act>
         )}
         {run.state === "done" && run.model !== null ? (
           <>
@@ -67,6 +57,7 @@ export function RunActs({ run, onRemoved }: { run: Run; onRemoved: () => void })
         )}
         <span role="status" className="small soft">
           {stop.isPending || (stop.isSuccess && moving) ? words.stopping : ""}
+          {remove.isPending && run.state === "planning" ? words.cancelling : ""}
         </span>
       </div>
       {asked && !moving ? (
@@ -93,5 +84,26 @@ export function RunActs({ run, onRemoved }: { run: Run; onRemoved: () => void })
       ) : null}
       {refused ? <Failed failure={failureFrom(refused)} onRetry={null} /> : null}
     </>
+  );
+}
+
+interface ActProps {
+  busy: boolean;
+  onClick: () => void;
+  children: ReactNode;
+}
+
+function Act({ busy, onClick, children }: ActProps) {
+  return (
+    <button
+      type="button"
+      className="button"
+      aria-disabled={busy}
+      onClick={() => {
+        if (!busy) onClick();
+      }}
+    >
+      {children}
+    </button>
   );
 }

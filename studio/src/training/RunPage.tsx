@@ -1,21 +1,20 @@
 import { useMemo } from "react";
 import { Link, useNavigate, useParams } from "react-router";
 
-import type { Outcome, Run, RunDetail } from "../api/training";
+import type { Run, RunDetail } from "../api/training";
 import { failureFrom } from "../api/useModels";
 import { useLanguage, useText } from "../i18n";
-import { bits, bytes, compact, count } from "../i18n/format";
+import { compact, count } from "../i18n/format";
 import { isAbsent } from "../jobs/useJobs";
-import { duration, moment } from "../jobs/words";
+import { moment, wordFor } from "../jobs/words";
 import { Failed } from "../ui/Failed";
 import { LeftIcon } from "../ui/icons";
-import { Chart } from "./Chart";
-import { lineOf, MEASURES } from "./curves";
+import { Charts } from "./Charts";
+import { Outcomes } from "./Outcomes";
+import { Planning } from "./Planning";
 import { RunActs } from "./RunActs";
 import { RunState, shareOf } from "./RunState";
-import { wordOf } from "./TrainingPage";
-import { useCurves, useRun, useSamples } from "./useRuns";
-import { useSay } from "./useSay";
+import { useRun, useSamples } from "./useRuns";
 
 /** One run: how it goes, what was expected of it, and what its model says. */
 export function RunPage() {
@@ -55,14 +54,18 @@ function Detail({ detail }: { detail: RunDetail }) {
   const text = useText();
   const language = useLanguage();
   const navigate = useNavigate();
-  const { run, expected, measured } = detail;
+  const { run, measured } = detail;
   const share = shareOf(run);
+  const one = useMemo(() => [run], [run]);
+  const before = run.state === "planning" || run.state === "planned";
   return (
     <>
       <section className="stack">
         <p className="row">
           <RunState run={run} />
-          <span className="small soft numbers">{progressOf(text, language, run)}</span>
+          {before ? null : (
+            <span className="small soft numbers">{progressOf(text, language, run)}</span>
+          )}
         </p>
         {run.state === "running" || run.state === "waiting" ? (
           <progress
@@ -71,7 +74,7 @@ function Detail({ detail }: { detail: RunDetail }) {
           />
         ) : null}
         <p className="small soft">
-          {wordOf(text.training.objectives, run.objective)} ·{" "}
+          {wordFor(text.training.objectives, run.objective)} ·{" "}
           {text.jobs.created(moment(language, run.created_at))} ·{" "}
           <span translate="no">{run.id}</span>
         </p>
@@ -80,10 +83,23 @@ function Detail({ detail }: { detail: RunDetail }) {
             <p lang="en">{run.problem}</p>
           </div>
         )}
+        {before ? <Planning run={run} /> : null}
         <RunActs run={run} onRemoved={() => void navigate("/training")} />
       </section>
-      {expected || measured ? <Outcomes expected={expected} measured={measured} /> : null}
-      <Curves run={run} expected={expected} />
+      {before ? null : (
+        <>
+          {run.expected || measured ? (
+            <section className="stack">
+              <h2>{text.training.outcome}</h2>
+              <Outcomes expected={run.expected} measured={measured} />
+            </section>
+          ) : null}
+          <section className="stack">
+            <h2>{text.training.curves}</h2>
+            <Charts runs={one} />
+          </section>
+        </>
+      )}
       <Samples run={run} />
       <details>
         <summary>{text.training.plan}</summary>
@@ -110,90 +126,6 @@ function progressOf(
   if (run.state === "running" && run.tokens_per_second)
     parts.push(words.speed(count(language, run.tokens_per_second)));
   return parts.join(" · ");
-}
-
-/** What the plan said before the run, beside what came. */
-function Outcomes({ expected, measured }: Pick<RunDetail, "expected" | "measured">) {
-  const text = useText();
-  const language = useLanguage();
-  const words = text.training;
-  const known = (value: number | null, say: (value: number) => string) =>
-    value === null ? null : say(value);
-  const rows: readonly (readonly [string, (outcome: Outcome) => string | null])[] = [
-    [words.parameters, (of) => known(of.parameters, (n) => compact(language, n))],
-    [words.tokenCount, (of) => known(of.tokens, (n) => compact(language, n))],
-    [words.time, (of) => known(of.seconds, (n) => duration(language, n))],
-    [words.memory, (of) => known(of.memory_bytes, (n) => bytes(language, n))],
-    [words.bitsPerByte, (of) => interval(language, of)],
-  ];
-  return (
-    <section className="stack">
-      <h2>{words.outcome}</h2>
-      <table className="outcome numbers">
-        <thead>
-          <tr>
-            <td />
-            <th scope="col">{words.expected}</th>
-            <th scope="col">{words.measured}</th>
-          </tr>
-        </thead>
-        <tbody>
-          {rows.map(([name, say]) => (
-            <tr key={name}>
-              <th scope="row">{name}</th>
-              <td>{(expected && say(expected)) || "–"}</td>
-              <td>{(measured && say(measured)) || "–"}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </section>
-  );
-}
-
-function interval(language: ReturnType<typeof useLanguage>, outcome: Outcome): string | null {
-  const { bits_per_byte: value, bits_per_byte_low: low, bits_per_byte_high: high } = outcome;
-  if (value === null) return null;
-  if (low === null || high === null) return bits(language, value);
-  return `${bits(language, value)} (${bits(language, low)}–${bits(language, high)})`;
-}
-
-function Curves({ run, expected }: { run: Run; expected: Outcome | null }) {
-  const text = useText();
-  const say = useSay();
-  const one = useMemo(() => [run], [run]);
-  const { points, error, refetch } = useCurves(one);
-  const found = points[0];
-  const charts = useMemo(
-    () => MEASURES.map((measure) => ({ measure, lines: [lineOf(run.name, found ?? [], measure)] })),
-    [run.name, found],
-  );
-  const band = useMemo(() => bandOf(expected), [expected]);
-  return (
-    <section className="stack">
-      <h2>{text.training.curves}</h2>
-      {error ? <Failed failure={failureFrom(error)} onRetry={refetch} /> : null}
-      <div className="charts">
-        {charts.map(({ measure, lines }) => (
-          <Chart
-            key={measure}
-            title={text.training.measures[measure]}
-            unit={text.training.units[measure]}
-            lines={lines}
-            say={(value) => say(measure, value)}
-            expected={measure === "bits_per_byte" ? band : null}
-          />
-        ))}
-      </div>
-    </section>
-  );
-}
-
-/** The interval in which the last bits per byte were expected; null where nobody said. */
-function bandOf(expected: Outcome | null): { low: number; high: number } | null {
-  if (!expected || expected.bits_per_byte_low === null || expected.bits_per_byte_high === null)
-    return null;
-  return { low: expected.bits_per_byte_low, high: expected.bits_per_byte_high };
 }
 
 /** Samples at first, and more each time that earlier ones are asked for. */

@@ -6,6 +6,8 @@ import { CheckIcon, JobsIcon, PauseIcon, TrainingIcon, WarnIcon } from "../ui/ic
 
 const SIGNS = {
   waiting: JobsIcon,
+  planning: JobsIcon,
+  planned: PauseIcon,
   running: TrainingIcon,
   stopped: PauseIcon,
   failed: WarnIcon,
@@ -25,7 +27,9 @@ export function RunState({ run }: { run: Run }) {
       <Sign size={16} />
       <span>
         {text.training.states[run.state]}
-        {share !== null && run.state !== "done" ? ` ${percent(language, share)}` : ""}
+        {share !== null && run.state !== "done" && run.state !== "planned"
+          ? ` ${percent(language, share)}`
+          : ""}
         {moves && run.seconds_left !== null ? (
           <span className="small soft">
             {" "}

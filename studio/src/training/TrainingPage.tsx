@@ -5,7 +5,7 @@ import { failureFrom } from "../api/useModels";
 import { useLanguage, useText } from "../i18n";
 import { bits, compact } from "../i18n/format";
 import { isAbsent } from "../jobs/useJobs";
-import { moment } from "../jobs/words";
+import { moment, wordFor } from "../jobs/words";
 import { Failed } from "../ui/Failed";
 import { Comparison } from "./Comparison";
 import { NewRunForm } from "./NewRunForm";
@@ -22,10 +22,10 @@ export function TrainingPage() {
   const chosen = address.getAll("compare").filter((id) => runs.some((run) => run.id === id));
   const choose = (id: string, on: boolean) => {
     const next = on ? [...chosen, id] : chosen.filter((one) => one !== id);
-    setAddress(
-      next.map((one): [string, string] => ["compare", one]),
-      { replace: true },
-    );
+    const all = new URLSearchParams(address); // what is planned stays
+    all.delete("compare");
+    for (const one of next) all.append("compare", one);
+    setAddress(all, { replace: true });
   };
   return (
     <div className="page" tabIndex={-1}>
@@ -109,7 +109,7 @@ function RunTable({ runs, chosen, onChoose }: TableProps) {
                   {run.name}
                 </Link>
                 <p className="small soft">
-                  {wordOf(words.objectives, run.objective)} · {moment(language, run.created_at)}
+                  {wordFor(words.objectives, run.objective)} · {moment(language, run.created_at)}
                 </p>
               </th>
               <td>
@@ -133,9 +133,4 @@ function RunTable({ runs, chosen, onChoose }: TableProps) {
       </tbody>
     </table>
   );
-}
-
-/** A word of the catalogue; the server's own where the page knows none. */
-export function wordOf(words: Record<string, string>, name: string): string {
-  return Object.hasOwn(words, name) ? (words[name] ?? name) : name;
 }

@@ -1,4 +1,4 @@
-import type { RunPoint } from "../api/training";
+import type { Outcome, RunPoint } from "../api/training";
 
 /** What can be drawn of a run, over tokens. */
 export const MEASURES = ["bits_per_byte", "loss", "lr", "grad_norm", "tokens_per_second"] as const;
@@ -10,6 +10,28 @@ export interface Line {
   name: string;
   /** `[tokens, value]`, tokens growing. */
   points: readonly (readonly [number, number])[];
+}
+
+/** Where a line is expected to end: after so many tokens, between two values. */
+export interface Expectation {
+  tokens: number;
+  low: number;
+  high: number;
+}
+
+/** A line as it is drawn. */
+export interface DrawnLine extends Line {
+  /** Its place among the page's series of colours. */
+  colour: number;
+  expected: Expectation | null;
+}
+
+/** The interval in which the last bits per byte were expected; null where nobody said. */
+export function expectationOf(expected: Outcome | null): Expectation | null {
+  if (!expected) return null;
+  const { tokens, bits_per_byte_low: low, bits_per_byte_high: high } = expected;
+  if (tokens === null || low === null || high === null) return null;
+  return { tokens, low, high };
 }
 
 /** The points at which a run measured this; others are left out, not drawn as nothing. */

@@ -32,7 +32,7 @@ const LATER = 15_000;
 const POINTS = 600;
 
 export function isMoving(run: Run): boolean {
-  return run.state === "running" || run.state === "waiting";
+  return ["running", "waiting", "planning"].includes(run.state);
 }
 
 function useKey(): string | null {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kataribe.cli.runs import compare, listing, resume, show, stop
+from kataribe.cli.runs import compare, listing, plan, resume, show, stop
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -14,5 +14,6 @@ app = typer.Typer(
 app.command("list")(listing.list_runs)
 app.command("show")(show.show)
 app.command("compare")(compare.compare)
+app.command("plan")(plan.plan)
 app.command("stop")(stop.stop)
 app.command("resume")(resume.resume)

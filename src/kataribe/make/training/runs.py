@@ -372,8 +372,19 @@ def _lives(info: RunInfo, path: Path) -> bool:
         return True
     if info.pid == os.getpid():
         return True
+    return find_process(info.pid, info.process_began) is not None
+
+
+def find_process(pid: int, began: float | None) -> psutil.Process | None:
+    """The process of that number that began then; None where it is gone.
+
+    One that ended and that nobody has asked for its code yet (a zombie) is gone, too.
+    """
     try:
-        began = psutil.Process(info.pid).create_time()
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE:
+            return None
+        same = began is None or abs(process.create_time() - began) < 0.01
     except (psutil.Error, ValueError):
-        return False
-    return info.process_began is None or abs(began - info.process_began) < 0.01
+        return None
+    return process if same else None

@@ -20,6 +20,9 @@ class Model(Outgoing):
         description="Extension: tokens of prompt and reply together; null when not known yet."
     )
     loaded: bool = Field(description="Extension: in memory now.")
+    use: Literal["write", "embed", "classify"] = Field(
+        description="Extension: what can be asked of it: text, vectors of texts, or labels."
+    )
 
 
 class ModelList(Outgoing):

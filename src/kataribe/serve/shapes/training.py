@@ -6,10 +6,12 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from kataribe.serve.shapes.strict import Count, Incoming, Outgoing
+from kataribe.serve.shapes.strict import Count, Incoming, Outgoing, Positive
 
-RunState = Literal["waiting", "running", "stopped", "failed", "done"]
-Objective = Literal["pretrain", "instruct"]
+RunState = Literal["waiting", "planning", "planned", "running", "stopped", "failed", "done"]
+Objective = Literal[
+    "pretrain", "instruct", "masked", "denoise", "classify", "tag", "embed", "distill"
+]
 _Name = Annotated[str, Field(min_length=1, max_length=128)]
 
 
@@ -31,7 +33,10 @@ class Run(Outgoing):
     id: str
     name: str
     objective: str
-    state: RunState
+    state: RunState = Field(
+        description="`planning`: what to expect is being measured; `planned`: it is known, and the "
+        "run waits to be told to begin."
+    )
     problem: str = Field(description="Why it failed, or why its folder cannot be read.")
     created_at: float
     started_at: float | None
@@ -44,6 +49,7 @@ class Run(Outgoing):
     tokens_per_second: float | None
     seconds_left: float | None = Field(description="Estimate; null while nobody knows.")
     parameters: int | None
+    expected: Outcome | None = Field(description="What its plan expects of it; null without one.")
     model: str | None = Field(description="Name under which what it made is served.")
     job: str | None = Field(description="The job that runs or waits to run it.")
 
@@ -56,11 +62,10 @@ class RunList(Outgoing):
 
 
 class RunDetail(Outgoing):
-    """One run with its plan, what was expected of it and what came."""
+    """One run with its plan and what came of it."""
 
     run: Run
     plan: dict[str, Any]
-    expected: Outcome | None
     measured: Outcome | None
 
 
@@ -102,25 +107,57 @@ class RunSamples(Outgoing):
 
 
 class TrainingChoices(Outgoing):
-    """What a new run can be made of."""
+    """What a new run can be made of, by what each kind of run needs."""
 
     corpora: list[str]
+    chats: list[str] = Field(description="Conversations that can teach a model to answer.")
+    labelled: list[str] = Field(description="Texts with a label, for `classify`.")
+    tagged: list[str] = Field(description="Texts with labelled words or spans, for `tag`.")
+    pairs: list[str] = Field(description="Questions with their passages, for `embed`.")
     tokenizers: list[str]
-    chats: list[str] = Field(description="Conversation files that can teach a model to answer.")
-    models: list[str] = Field(description="Models that can be trained further.")
+    mask_tokenizers: list[str] = Field(description="Those with a mask token, for `masked`.")
+    gap_tokenizers: list[str] = Field(description="Those with sentinels, for `denoise`.")
+    models: list[str] = Field(description="Models that continue text.")
+    encoders: list[str] = Field(description="Models that read text as a whole.")
 
 
 class NewRun(Incoming):
-    """Start a run. `minutes` or `size` chooses the rest of `pretrain`, `epochs` of `instruct`."""
+    """Start a run, or plan one. A field that means nothing for the objective is refused."""
 
     objective: Objective
     name: _Name = Field(description="Name of the model that it makes.")
-    corpus: _Name = Field(description="Text, or conversations for `instruct`.")
-    tokenizer: str | None = Field(None, max_length=128, description="`pretrain` needs one.")
-    model: str | None = Field(None, max_length=128, description="`instruct` goes on from it.")
-    minutes: float | None = Field(None, gt=0, le=60 * 24 * 30)
-    size: str | None = Field(None, max_length=16, description="Parameters, such as 10M.")
+    corpus: _Name = Field(
+        description="What it learns from, of the kind that the objective needs; see the choices."
+    )
+    tokenizer: str | None = Field(
+        None, max_length=128, description="`pretrain`, `masked` and `denoise` need one."
+    )
+    model: str | None = Field(
+        None,
+        max_length=128,
+        description="`instruct`, `classify`, `tag` and `embed` go on from it, `pretrain` and "
+        "`masked` may; `distill` learns from it.",
+    )
+    minutes: float | None = Field(None, gt=0, le=60 * 24 * 30, description="`pretrain` only.")
+    size: str | None = Field(
+        None, max_length=16, description="Parameters, such as 10M: `pretrain` and `distill`."
+    )
     epochs: float | None = Field(
-        None, gt=0, le=1000, description="How often `instruct` sees each conversation."
+        None,
+        gt=0,
+        le=1000,
+        description="How often each example is seen: `instruct`, `classify`, `tag`, `embed`.",
+    )
+    tokens: Positive | None = Field(
+        None, description="To learn from: `pretrain`, `masked`, `denoise`, `distill`."
+    )
+    context: Positive | None = Field(None, description="Tokens of a row.")
+    batch: Positive | None = Field(
+        None, description="Of a step: examples for `classify`, `tag` and `embed`, else tokens."
     )
     seed: Count = 0
+    start: bool = Field(
+        default=True,
+        description="False: only measure what to expect; the run then is `planned` and waits for "
+        "its resume.",
+    )

@@ -12,6 +12,7 @@ export const tokenizers = {
     size: "Pieces",
     corpus: "Text",
     pieces: "Pieces of the text",
+    ids: "Show ids",
     cut: "Cut a text",
     text: "Text to cut",
     tokens: (n: string) => `${n} tokens`,

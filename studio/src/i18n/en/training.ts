@@ -32,8 +32,20 @@ export const training = {
       distill: "Distillation",
       embed: "Embedding",
     },
+    learns: {
+      pretrain: "A new model learns to go on with a text. Everything else begins here.",
+      instruct: "A model that continues text learns to answer, from conversations.",
+      masked: "A new encoder learns to find hidden words; it is the base of the next kinds.",
+      denoise: "A new encoder-decoder learns to fill gaps.",
+      classify: "An encoder learns to label texts.",
+      tag: "An encoder learns to label words, such as names of people.",
+      embed: "An encoder learns which passage answers which question, for search.",
+      distill: "A new small model learns what a large one thinks of every next token.",
+    },
     states: {
       waiting: "Waiting",
+      planning: "Measuring",
+      planned: "Planned",
       running: "Training",
       stopped: "Stopped",
       failed: "Failed",
@@ -54,6 +66,17 @@ export const training = {
     outcome: "Expected and measured",
     expected: "Expected",
     measured: "Measured",
+    expects: (low: string, high: string) => `expected ${low} to ${high}`,
+    whatToExpect: "What to expect of",
+    measuring: "Reading the data and measuring this machine",
+    measuresLater: "Waiting until the server has room to measure what to expect",
+    elapsed: (n: string) => `${n} seconds so far`,
+    noBits: "Bits per byte are foretold for pre-training only: other kinds have no law for them.",
+    beside: "Another run is at work, so what is measured now is slower than it would be alone.",
+    cancel: "Cancel",
+    cancelling: "It is being cancelled",
+    change: "Change it",
+    openRun: "Open the run",
     curves: "Curves",
     noPoints: "Nothing measured yet.",
     table: "Table",
@@ -78,42 +101,102 @@ export const training = {
     },
     form: {
       title: "Train a model",
-      intro: "It runs as a job: the page may be closed. It can be stopped and gone on with.",
+      intro:
+        "First it is measured what to expect; you decide then. It runs as a job: the page may be closed, and it can be stopped and gone on with.",
       objective: "What it learns",
       name: "Name",
       nameWhy: "The model is served under this name when the run is done.",
-      data: {
-        pretrain: { label: "Text", missing: "There is no text yet. Make some in a terminal:" },
-        instruct: {
+      teacher: "Teacher",
+      sources: {
+        corpora: { label: "Text", missing: "There is no text yet. Make some in a terminal:" },
+        chats: {
           label: "Conversations",
           missing: "There are no conversations to learn from yet. Make some in a terminal:",
         },
-      },
-      from: {
-        pretrain: {
+        labelled: {
+          label: "Labelled texts",
+          missing:
+            "There are none yet. Put a .jsonl file into corpora/ of the workspace, with lines such as:",
+        },
+        tagged: {
+          label: "Labelled words",
+          missing:
+            "There are none yet. Put a .jsonl file into corpora/ of the workspace, with lines such as:",
+        },
+        pairs: {
+          label: "Questions and passages",
+          missing:
+            "There are none yet. Put a .jsonl file into corpora/ of the workspace, with lines such as:",
+        },
+        tokenizers: {
           label: "Tokenizer",
           missing: "There is no tokenizer yet. Train one in a terminal:",
         },
-        instruct: {
+        mask_tokenizers: {
+          label: "Tokenizer",
+          missing: "There is no tokenizer with a mask token yet. Train one in a terminal:",
+        },
+        gap_tokenizers: {
+          label: "Tokenizer",
+          missing: "There is no tokenizer with marks for gaps yet. Train one in a terminal:",
+        },
+        models: {
           label: "Base model",
-          missing: "There is no model to go on from yet. Pre-train one first.",
+          missing: "There is no model that continues text yet. Pre-train one first.",
+        },
+        encoders: {
+          label: "Encoder",
+          missing: "There is no encoder yet. Train one with masked words first.",
         },
       },
-      length: {
-        pretrain: {
+      fields: {
+        minutes: {
           label: "Minutes",
           why: "Size, batch and learning rate are chosen for this time on this machine.",
           fault: "A number of minutes from 0.1 to 43,200.",
         },
-        instruct: {
+        size: {
+          label: "Parameters",
+          why: "How large the new model is, such as 10M. Where minutes are given, it may stay empty.",
+          fault: "A number such as 500K, 10M or 1B.",
+        },
+        epochs: {
           label: "Epochs",
-          why: "How often each conversation is seen. Those longer than the model’s context are left out and counted.",
+          why: "How often each example is seen. Those longer than the model’s context are left out and counted.",
           fault: "A number from 0.01 to 1,000.",
         },
+        tokens: {
+          label: "Tokens",
+          why: "How many it learns from. Empty: as many as are usual for the text.",
+          fault: "A whole number.",
+        },
+        context: {
+          label: "Context",
+          why: "Tokens of a row. Empty: the usual number.",
+          fault: "A whole number from 8 to 1,048,576.",
+        },
+        batch: {
+          label: "Batch",
+          why: "Tokens of a step. Empty: chosen by itself. A small text needs a small one.",
+          fault: "A whole number.",
+        },
+        rows: {
+          label: "Batch",
+          why: "Examples of a step. Empty: the usual number. Few examples need a small one.",
+          fault: "A whole number.",
+        },
+        seed: {
+          label: "Seed",
+          why: "Decides first weights and order. The same one gives the same model.",
+          fault: "A whole number from 0 to 2,147,483,647.",
+        },
       },
+      more: "More settings",
+      expect: "See what to expect",
+      expectWhy: "Takes some seconds, and nothing is trained yet.",
       begin: "Begin training",
       beginning: "Asking the server",
-      needs: "Every field is needed.",
+      needs: "Not everything that is needed is filled in yet.",
     },
   },
 };

@@ -16,6 +16,7 @@ export const tokenizers: Pick<Catalogue, "tokenizers"> = {
     size: "語彙の数",
     corpus: "文章",
     pieces: "文章のトークン",
+    ids: "ID を表示する",
     cut: "文章を区切ってみる",
     text: "区切る文章",
     tokens: (n) => `${n} トークン`,
