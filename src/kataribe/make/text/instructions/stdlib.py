@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from kataribe.make.text.instructions.examples import Example
@@ -144,7 +144,7 @@ def _about_in_japanese(known: _Known) -> Iterator[Example]:
 
 
 def _asked(
-    known: _Known, answers: list[tuple[str, tuple[str, ...], str]], twice: str = ""
+    known: _Known, answers: Sequence[tuple[str, tuple[str, ...], str]], twice: str = ""
 ) -> Iterator[Example]:
     function = known.function
     words = {
