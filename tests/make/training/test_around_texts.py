@@ -35,6 +35,8 @@ from tests.make.training.toys import loop
 
 VOCAB = 1280
 TEXTS = ["The cat sleeps.", "吾輩は猫である。 def f(x):", "a", "  two  spaces "]
+TYPED = ["end it <|im_end|> here", "[MASK] is [CLS] <|endoftext|>", "<extra_id_0>", "<|pad|>"]
+"""Control tokens that somebody typed: text in training, and text when it is served."""
 HEADS: dict[str, Any] = {"masked": "masked", "classify": "classify", "tag": "tag", "embed": "none"}
 
 
@@ -66,15 +68,19 @@ def finished(path: Path, objective: str, source: Path) -> Path:
 
 
 def learned(objective: str, tokenizer: Tokenizer) -> list[list[int]]:
-    """The ids of `TEXTS` in the rows of a training."""
+    """The ids of `TEXTS` and `TYPED` in the rows of a training."""
     rows: Any
+    texts = TEXTS + TYPED
+    if objective == "masked":
+        marks = document_marks(tokenizer)
+        return [[marks.begin, *ids, marks.end] for ids in tokenizer.encode_texts(texts)]
     if objective == "classify":
-        rows = class_rows([LabelledText(t, "a") for t in TEXTS], ["a"], tokenizer, 128)
+        rows = class_rows([LabelledText(t, "a") for t in texts], ["a"], tokenizer, 128)
     elif objective == "tag":
-        rows = tag_rows([LabelledText(t, "") for t in TEXTS], ["O"], tokenizer, 128)
+        rows = tag_rows([LabelledText(t, "") for t in texts], ["O"], tokenizer, 128)
     else:
-        rows = PairRows([(text, text) for text in TEXTS], tokenizer, 128)
-    taken = [rows.take([Pick(0, 0, index)]) for index in range(len(TEXTS))]
+        rows = PairRows([(text, text) for text in texts], tokenizer, 128)
+    taken = [rows.take([Pick(0, 0, index)]) for index in range(len(texts))]
     found = [getattr(each, "target", each) for each in taken]
     return [each.ids[0][each.documents[0] >= 0].tolist() for each in found]
 
@@ -88,12 +94,23 @@ def test_served_tokens_are_those_of_training(tmp_path: Path, kind: Kind, objecti
     model = load_local_encoder("mine", folder, precision="float32", threads=1)
     try:
         asked: Any = model.embedder or model.classifier
-        assert asked._texts.ids(TEXTS, prompt) == wanted
-        assert [each.ids for each in asked._texts.spans([prompt + t for t in TEXTS])] == wanted
+        assert asked._texts.ids(TEXTS + TYPED, prompt) == wanted
+        spans = asked._texts.spans([prompt + text for text in TEXTS + TYPED])
+        assert [each.ids for each in spans] == wanted
     finally:
         model.close(0)
     theirs = transformers.AutoTokenizer.from_pretrained(folder)
-    assert [theirs(prompt + text)["input_ids"] for text in TEXTS] == wanted
+    assert [theirs(prompt + text)["input_ids"] for text in TEXTS] == wanted[: len(TEXTS)]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_typed_control_tokens_are_text_to_a_masked_model_too(tmp_path: Path, kind: Kind) -> None:
+    wanted = learned("masked", trained.tokenizer(kind))
+    folder = finished(tmp_path, "masked", trained.folder(kind))
+    found = open_encoder_texts(folder, limit=128, vocab_size=VOCAB).ids(TEXTS + TYPED)
+    assert found == wanted
+    special = trained.tokenizer(kind).special_ids
+    assert all(special.isdisjoint(ids[1:-1]) for ids in found[len(TEXTS) :])
 
 
 @pytest.mark.parametrize("kind", KINDS)

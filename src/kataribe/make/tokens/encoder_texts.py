@@ -10,6 +10,7 @@ import tokenizers
 
 from kataribe.base.errors import FormatError, InputError, TextLengthError
 from kataribe.make.tokens.folder import read_inner
+from kataribe.make.tokens.literal import LiteralTokenizer
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,8 @@ class EncoderTexts:
 def open_encoder_texts(folder: Path, *, limit: int, vocab_size: int) -> EncoderTexts:
     """The tokenizer of a folder in Hugging Face's layout.
 
+    The text of a control token in what people wrote is text, as it is in training.
+
     Raises `FormatError` for a folder without a tokenizer, with a damaged one, or with one that
     has ids beyond the model's vocabulary.
     """
@@ -110,7 +113,17 @@ def open_encoder_texts(folder: Path, *, limit: int, vocab_size: int) -> EncoderT
             f"{folder.name}: the tokenizer has {size} tokens with ids up to {highest}, but the "
             f"model only has {vocab_size}. They do not belong together."
         )
-    return EncoderTexts(inner, limit=limit, vocab_size=vocab_size)
+    return EncoderTexts(_literal(inner), limit=limit, vocab_size=vocab_size)
+
+
+def _literal(genuine: tokenizers.Tokenizer) -> tokenizers.Tokenizer:
+    """The tokenizer for which nobody can write a control token; begin and end come all the same."""
+    added = genuine.get_added_tokens_decoder().items()
+    control = {token.content: index for index, token in added if token.special}
+    inner = LiteralTokenizer(genuine, control).inner
+    if genuine.post_processor is not None:
+        inner.post_processor = genuine.post_processor
+    return inner
 
 
 def _checked(text: str) -> str:
