@@ -50,9 +50,9 @@ def sources() -> list[str]:
     return [text for text in found if text.strip()]
 
 
-def documents(megabytes: float) -> Iterator[str]:
-    """Texts of so many MB in all; a text that comes again has other words."""
-    texts, draw, left = sources(), random.Random(3), megabytes * 1e6
+def documents(megabytes: float, texts: list[str]) -> Iterator[str]:
+    """Of these texts so many MB in all; one that comes again has other words."""
+    draw, left = random.Random(3), megabytes * 1e6
     while left > 0:
         text = draw.choice(texts)
         mark = f"{draw.randrange(1 << 40):x}"
@@ -65,7 +65,7 @@ def written(path: Path, megabytes: float) -> int:
     """A corpus' file; gives the bytes of its text."""
     total = 0
     with path.open("w", encoding="utf-8") as file:
-        for number, text in enumerate(documents(megabytes)):
+        for number, text in enumerate(documents(megabytes, sources())):
             total += len(text.encode())
             line = {"id": str(number), "text": text, "source": "bench", "language": "code"}
             file.write(json.dumps(line, ensure_ascii=False) + "\n")
