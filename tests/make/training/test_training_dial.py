@@ -12,10 +12,9 @@ import pytest
 
 from kataribe.base.errors import InputError
 from kataribe.make.model.counting import parameter_count
-from kataribe.make.training.dial import Given, by_size, by_time, effective, parse_size, shape
+from kataribe.make.training.dial import Given, by_size, by_time, parse_size, shape
 from kataribe.make.training.overrides import loop_config
 from kataribe.make.training.runs import RunFolder, read_object
-from kataribe.make.training.scaling import LAW, Law, Point, fit
 from kataribe.make.training.session import carry_out
 from kataribe.make.training.trackers import MLflow, keep_id, open_trackers
 from tests.make.training.toys import loop, new_run, setup
@@ -66,12 +65,6 @@ def test_more_time_makes_larger_models_that_see_more() -> None:
         by_time(given, 1e-6, 2e11, unique=10**9)
 
 
-def test_tokens_seen_again_are_worth_less() -> None:
-    assert effective(50, 100) == 50
-    assert 190 < effective(200, 100) < 200
-    assert effective(1e9, 100) == pytest.approx(100 * 16.4)
-
-
 @pytest.mark.parametrize(("text", "size"), [("10M", 10**7), ("1.5b", 15 * 10**8), ("2000", 2000)])
 def test_sizes_as_people_say_them(text: str, size: int) -> None:
     assert parse_size(text) == size
@@ -81,22 +74,6 @@ def test_sizes_as_people_say_them(text: str, size: int) -> None:
 def test_what_is_no_size(text: str) -> None:
     with pytest.raises(InputError, match="is no size"):
         parse_size(text)
-
-
-def test_the_law_is_found_again_from_its_points() -> None:
-    law = Law(0.5, 90.0, 0.4, 60.0, 0.3, 0.1, "made up")
-    points = [Point(n, d, law.loss(n, d)) for n in (1e6, 4e6, 2e7) for d in (1e7, 6e7, 5e8)]
-    found = fit(points, "a test")
-    for point in points:
-        assert found.loss(point.parameters, point.tokens) == pytest.approx(
-            point.bits_per_byte, rel=1e-3
-        )
-    assert found.loss(1e8, 1e10) == pytest.approx(law.loss(1e8, 1e10), rel=0.02)
-    assert found.spread == 0.02
-    middle, low, high = LAW.interval(1e7, 2e8)
-    assert low < middle < high
-    with pytest.raises(InputError, match="4 runs cannot settle"):
-        fit(points[:4], "too few")
 
 
 class Heard:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from kataribe.base.errors import InputError
 from kataribe.make.model.config import ModelConfig, RopeConfig
 from kataribe.make.model.counting import flops_per_token, parameter_count
-from kataribe.make.training.scaling import LAW, Law
+from kataribe.make.training.scaling import effective
 
 HEAD = 64
 DEPTH = 48
@@ -132,18 +132,18 @@ def _depths(given: Given, usual: int) -> Sequence[int]:
     return [given.layers] if given.layers else range(max(2, usual * 2 // 3), usual * 3 // 2 + 1)
 
 
-def by_time(given: Given, seconds: float, flops: float, *, unique: int, law: Law = LAW) -> Choice:
-    """The model that a law says is best after so many seconds at `flops` per second.
+def by_time(given: Given, seconds: float, flops: float, *, unique: int) -> Choice:
+    """The model that is best after so many seconds at `flops` per second.
 
     `unique` is how many tokens the data have: seeing them again is worth less and less
-    (Muennighoff et al. 2023), which the law counts.
+    (Muennighoff et al. 2023), which is counted.
     """
     best: tuple[float, Choice] | None = None
     for config in shapes_of_all_sizes(given):
         tokens = int(seconds * flops / training_flops(config, given.context))
         if tokens < 2 * given.context:
             continue
-        loss = law.loss(parameter_count(config), effective(tokens, unique))
+        loss = balance(parameter_count(config), effective(tokens, unique))
         if best is None or loss < best[0]:
             best = loss, choose(config, tokens)
     if best is None:
@@ -152,6 +152,16 @@ def by_time(given: Given, seconds: float, flops: float, *, unique: int, law: Law
             param="minutes",
         )
     return best[1]
+
+
+def balance(parameters: float, tokens: float) -> float:
+    """What smallness and few tokens cost beside each other (Hoffmann et al. 2022, approach 3).
+
+    Sizes are compared by it alone. Its level is that of English web text and means nothing for
+    others, which `scaling` predicts; but that law was fitted where models see few tokens for each
+    parameter, and would take the smallest for any time.
+    """
+    return 406.4 / parameters**0.34 + 410.7 / tokens**0.28
 
 
 def choose(config: ModelConfig, tokens: int, context: int | None = None) -> Choice:
@@ -171,14 +181,6 @@ def choose(config: ModelConfig, tokens: int, context: int | None = None) -> Choi
 def training_flops(config: ModelConfig, context: int) -> int:
     """Operations for learning from one token: forward, and twice that on the way back."""
     return 3 * flops_per_token(config, context // 2)
-
-
-def effective(tokens: float, unique: float) -> float:
-    """Tokens of fresh text that are worth as much (Muennighoff et al. 2023, R* = 15.4)."""
-    if tokens <= unique or unique <= 0:
-        return tokens
-    repeats = tokens / unique - 1
-    return unique * (1 + 15.4 * (1 - math.exp(-repeats / 15.4)))
 
 
 def parse_size(text: str) -> int:

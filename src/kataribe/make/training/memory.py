@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import gc
 import resource
 import sys
@@ -37,7 +38,8 @@ class Memory:
         activations: What one pass keeps for its way back.
         logits: The head's share: chunks of logits, and the gradient of its matrix.
         passing: Rounded matrices and other things that come and go.
-        program: The program itself.
+        program: The program itself, with what it holds already.
+        text: Pages of the token data that are read.
     """
 
     weights: int
@@ -47,6 +49,7 @@ class Memory:
     logits: int
     passing: int
     program: int
+    text: int = 0
 
     @property
     def total(self) -> int:
@@ -54,8 +57,19 @@ class Memory:
         return sum(vars(self).values())
 
 
-def decoder_memory(config: ModelConfig, loop: LoopConfig, row_tokens: int) -> Memory:
-    """What training a decoder takes in one process."""
+def decoder_memory(
+    config: ModelConfig, loop: LoopConfig, row_tokens: int, *, held: int = 0, text: int = 0
+) -> Memory:
+    """What training a decoder takes in one process.
+
+    Args:
+        config: The model's.
+        loop: The loop's, with nothing left to `auto`.
+        row_tokens: Tokens of a row.
+        held: What the process holds before: see `held_bytes`. A corpus that was made into tokens
+            within it leaves its traces.
+        text: Bytes of token data that will be read.
+    """
     work = loop.work
     count = parameter_count(config)
     remembered = 0
@@ -79,7 +93,8 @@ def decoder_memory(config: ModelConfig, loop: LoopConfig, row_tokens: int) -> Me
         + 3 * 4 * CHUNK_VALUES
         + item * min(BLOCK_VALUES, rows * row_tokens * config.vocab_size),
         passing=2 * item * largest + item * (count - head) + 2 * layer,
-        program=PROGRAM_BYTES + (COMPILER_BYTES if work.compile == "on" else 0),
+        program=max(PROGRAM_BYTES, held) + (COMPILER_BYTES if work.compile == "on" else 0),
+        text=text,
     )
 
 
@@ -115,9 +130,22 @@ def check_memory(needed: int) -> None:
         )
 
 
+def held_bytes() -> int:
+    """Memory that this process holds now, after what is free in it was given back."""
+    give_back()
+    return int(psutil.Process().memory_info().rss)
+
+
+def give_back() -> None:
+    """Memory that was freed goes back to the system (glibc keeps it otherwise)."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def forget_peak() -> None:
     """Begins `peak_bytes` anew, where the system can (Linux): measuring a speed is no training."""
-    gc.collect()
+    give_back()
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")
 

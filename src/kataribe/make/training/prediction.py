@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -15,13 +14,16 @@ from kataribe.make.tokens.batches import Batches
 from kataribe.make.tokens.stream_rows import StreamRows
 from kataribe.make.tokens.token_data import TokenData
 from kataribe.make.training.config import LoopConfig, Work
+from kataribe.make.training.devices import check_room
+from kataribe.make.training.devices import choose as choose_device
 from kataribe.make.training.dial import Choice, Given, shape, training_flops
 from kataribe.make.training.earlier import Reached
 from kataribe.make.training.machine import Speed, measure, settle, tokens_per_second
 from kataribe.make.training.memory import check_memory, decoder_memory, held_bytes
 from kataribe.make.training.overrides import Overrides, rows_to_look_at
-from kataribe.make.training.rows_objective import final_rows
-from kataribe.make.training.scaling import LAW, Law, Point
+from kataribe.make.training.pilot import LOOK_ROWS, fly, pilot_choice
+from kataribe.make.training.rows_objective import FINAL_ROWS, FINAL_TIMES
+from kataribe.make.training.scaling import LAW, Law, Point, Run
 from kataribe.make.training.text_level import Look, TextLevel, text_level
 
 Say = Callable[[str], None]
@@ -103,7 +105,7 @@ def predict(
     tokens = loop.steps * loop.batch_rows * text.context
     read = min(tokens, text.unique) * text.data.meta.dtype.itemsize
     needed = decoder_memory(choice.model, loop, text.context, held=held_bytes(), text=read).total
-    check_memory(needed)
+    check_room(needed, choose_device(loop.work.device))
     say("Measuring the speed of a step.")
     speed = measure(choice.model, loop, _a_pass(loop, text), text.data.path)
     if seconds is not None:
@@ -130,20 +132,34 @@ def _a_pass(loop: LoopConfig, text: Text) -> Any:
 
 
 def expected_seconds(loop: LoopConfig, speed: Speed, text: Text) -> float:
-    """Steps, looks, samples and checkpoints, each as often as the loop does them."""
+    """Of a whole run on a text."""
+    said = text.prompts * min(loop.watching.sample_tokens, text.context - 1)
+    return seconds_of(loop, speed, held_rows=text.held_rows, said_tokens=said)
+
+
+def seconds_of(loop: LoopConfig, speed: Speed, *, held_rows: int, said_tokens: int) -> float:
+    """Steps, looks, samples and checkpoints, each as often as the loop does them.
+
+    Args:
+        loop: The loop's settings.
+        speed: What each takes.
+        held_rows: Rows that a look can take.
+        said_tokens: Tokens of all prompts' samples, each time.
+    """
     watching = loop.watching
-    looks = _times(loop.steps, watching.eval_every)
-    rows = text.held_rows
-    usual = min(rows, watching.eval_rows or rows)
-    looked = (looks - 1) * usual + min(rows, final_rows(watching.eval_rows) or rows)
-    said = 0
-    if watching.sample_every:
-        tokens = min(watching.sample_tokens, text.context - 1)
-        said = _times(loop.steps, watching.sample_every) * text.prompts * tokens
+    usual = min(held_rows, watching.eval_rows or held_rows)
+    last = min(held_rows, final_rows(watching.eval_rows) or held_rows)
+    looked = (_times(loop.steps, watching.eval_every) - 1) * usual + last
+    said = _times(loop.steps, watching.sample_every) * said_tokens if watching.sample_every else 0
     # The clock stops before the last checkpoint is written.
     saves = _times(loop.steps, watching.checkpoint_every) - 1
     step = speed.step(loop.batch_rows) + STEP_SECONDS
     return loop.steps * step + looked * speed.looked + said * speed.said + saves * speed.saved
+
+
+def final_rows(rows: int) -> int:
+    """Rows of the last look where others take `rows`; 0 stands for all."""
+    return max(rows, min(FINAL_ROWS, FINAL_TIMES * rows))
 
 
 def _times(steps: int, every: int) -> int:
@@ -169,15 +185,14 @@ def _bits(
 ) -> dict[str, float | str | None]:
     """What is expected of held-out text, with its interval, and by which law."""
     tokens = loop.steps * loop.batch_rows * text.context
-    say("Measuring how hard the text is.")
     level = text.level(tokens, final_rows(loop.watching.eval_rows)) if text.fresh else None
     if level is None:
         why = "there is no held-out text" if text.fresh else "it goes on from a trained model"
         nothing = dict.fromkeys(("bits_per_byte", "bits_per_byte_low", "bits_per_byte_high"))
         return {**nothing, "law": f"none: {why}"}
-    law = anchored(LAW, level, model.vocab_size, text.earlier)
-    point = Point(parameter_count(model), tokens, loop.steps, model.vocab_size)
-    bits, low, high = law.interval(level, point)
+    aim = Point(parameter_count(model), tokens, loop.steps)
+    law = _moved(LAW, aim, model, loop, text, level, say)
+    bits, low, high = law.interval(level, aim)
     return {
         "bits_per_byte": round(bits, 4),
         "bits_per_byte_low": round(low, 4),
@@ -186,13 +201,36 @@ def _bits(
     }
 
 
-def anchored(law: Law, level: TextLevel, vocab_size: int, earlier: Sequence[Reached]) -> Law:
-    """The law, moved to where earlier runs on the same text came out."""
-    found = [
-        (Point(run.parameters, run.tokens, run.steps, vocab_size), run.bits_per_byte)
-        for run in earlier
-    ]
-    return law.moved(level, found)
+def _moved(
+    law: Law, aim: Point, model: ModelConfig, loop: LoopConfig, text: Text, level: TextLevel,
+    say: Say,
+) -> Law:  # fmt: skip
+    """The law as runs on the same text have it: earlier ones, or else a pilot made now."""
+    found = [_run(reached, level) for reached in text.earlier]
+    choice = pilot_choice(model, int(aim.tokens), text.context)
+    if choice is not None and text.bytes_per_token is not None:
+        pilot = Point(parameter_count(choice.model), choice.tokens, choice.steps)
+        if all(run.point.apart(aim) > pilot.apart(aim) for run in found):
+            say(f"Training a pilot of {choice.steps} steps.")
+            learnt = fly(choice, model, loop, text.data, text.bytes_per_token)
+            own = text.level(learnt.tokens, LOOK_ROWS)
+            return law.moved(aim, [*found, _run(learnt, own or level)], _by(found, learnt))
+    return law.moved(aim, found, _by(found, None))
+
+
+def _run(reached: Reached, level: TextLevel) -> Run:
+    point = Point(reached.parameters, reached.tokens, reached.steps)
+    return Run("", level, point, reached.bits_per_byte)
+
+
+def _by(found: Sequence[Run], pilot: Reached | None) -> str:
+    """What the law was moved by, in words."""
+    words = [f"{len(found)} earlier runs on this text"] if found else []
+    if pilot is not None:
+        words.append(
+            f"a pilot of {pilot.parameters:,} parameters and {pilot.tokens:,} tokens on this text"
+        )
+    return " and ".join(words)
 
 
 def _shortened(loop: LoopConfig, steps: int, given: Overrides) -> LoopConfig:

@@ -24,6 +24,7 @@ from kataribe.make.training.asked import Pretraining
 from kataribe.make.training.causal import causal_loss
 from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.dial import Choice, Given, by_size, by_time, choose, parse_size, shape
+from kataribe.make.training.earlier import earlier_runs
 from kataribe.make.training.fresh import fresh_decoder
 from kataribe.make.training.machine import compiler, settle
 from kataribe.make.training.model_files import read_decoder
@@ -35,7 +36,7 @@ from kataribe.make.training.places import (
     find_model,
     find_tokenizer,
 )
-from kataribe.make.training.prediction import Say, predict, quick_flops
+from kataribe.make.training.prediction import Say, Text, predict, quick_flops
 from kataribe.make.training.record import Words
 from kataribe.make.training.rows_objective import RowsData, RowsObjective
 from kataribe.make.training.sampling import Prompt
@@ -64,7 +65,12 @@ def plan_pretraining(
     say(f"Reading {corpus.name} as tokens.")
     data = make_token_data(corpus, tokenizer, workspace.datasets)
     unique = len(data.tokens("train"))
-    choice = _choose(asked, base, tokenizer, unique, given, say)
+    text = Text(
+        data, asked.context, bytes_per_token(data) if _held(data, asked.context) else None,
+        prompts=len(given.get("prompts") or ()) or 3, fresh=base is None,
+        earlier=earlier_runs(workspace.runs, data.path),
+    )  # fmt: skip
+    choice = _choose(asked, base, tokenizer, text, given, say)
     check_fit(choice.model, tokenizer)
     rows = choice.batch_tokens // asked.context
     if unique < rows * asked.context:
@@ -76,9 +82,7 @@ def plan_pretraining(
     loop = loop_config(choice, rows, asked.seed, given)
     seconds = asked.minutes * 60 if asked.minutes else None
     loop = dataclasses.replace(loop, work=settle(loop.work, seconds))
-    prediction, loop = predict(
-        choice, loop, asked.context, unique, seconds=seconds, say=say, given=given
-    )
+    prediction, loop = predict(choice, loop, text, seconds=seconds, say=say, given=given)
     return {
         "model": {"config": config_to_hf(choice.model), "base": base and str(base)},
         "data": {
@@ -103,7 +107,7 @@ def build_pretraining(plan: Mapping[str, Any]) -> Setup:
     else:
         model = read_decoder(Path(base))
     check_fit(model.config, tokenizer)
-    held = "valid" in data.splits and len(data.tokens("valid")) >= about["context"]
+    held = _held(data, about["context"])
     objective = RowsObjective(
         RowsData(
             rows=StreamRows(data, "train", about["context"]),
@@ -117,6 +121,11 @@ def build_pretraining(plan: Mapping[str, Any]) -> Setup:
         "next-token",
     )
     return Setup(model, objective, loop, about["context"], words_of(tokenizer, source, loop, data))
+
+
+def _held(data: TokenData, context: int) -> bool:
+    """Whether there is held-out text enough to look at."""
+    return "valid" in data.splits and len(data.tokens("valid")) >= context
 
 
 def bytes_per_token(data: TokenData, split: str = "valid") -> float:
@@ -150,7 +159,7 @@ def _choose(
     asked: Pretraining,
     base: Path | None,
     tokenizer: Tokenizer,
-    unique: int,
+    text: Text,
     given: Overrides,
     say: Say,
 ) -> Choice:
@@ -167,14 +176,15 @@ def _choose(
                 f"{model.context_length} tokens.",
                 param="context",
             )
-        choice = choose(model, asked.tokens or unique, asked.context)
+        choice = choose(model, asked.tokens or text.unique, asked.context)
     elif asked.size is not None or seconds is None:
         size = parse_size(asked.size) if asked.size else parameter_count(by_width(turned))
         choice = by_size(turned, size, asked.tokens)
     else:
         say("Measuring this machine.")
         compiles = given.get("compile", "auto") != "off" and compiler() is not None
-        choice = by_time(turned, seconds, quick_flops(turned, compiles=compiles), unique=unique)
+        flops = quick_flops(turned, compiles=compiles)
+        choice = by_time(turned, seconds, flops, unique=text.unique)
     changes: dict[str, Any] = {"tokens": asked.tokens} if asked.tokens else {}
     if asked.batch_tokens:
         changes["batch_tokens"] = asked.batch_tokens // asked.context * asked.context
