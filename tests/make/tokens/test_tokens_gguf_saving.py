@@ -22,7 +22,12 @@ from kataribe.make.tokens.gguf_saving import gguf_vocabulary
 from kataribe.make.tokens.gguf_tokenizer import score_merges
 from kataribe.make.tokens.pretokenizer_names import pre_tokenizer_name
 from kataribe.make.tokens.pretokenizers import RULES as NAMED_RULES
-from kataribe.make.tokens.same_ids import check_same_chat, check_same_ids, probing_texts
+from kataribe.make.tokens.same_ids import (
+    check_same_chat,
+    check_same_ids,
+    check_same_pieces,
+    probing_texts,
+)
 from tests.make.llama_logits import LlamaModel
 from tests.make.tokens import vocabularies
 from tests.make.tokens.hard_texts import TEXTS, a_seed, random_texts
@@ -49,7 +54,9 @@ def assert_same(folder: Path, path: Path, *, composed: bool = False) -> None:
     print(f"seed {seed}")
     before, llama = load_tokenizer(folder), LlamaVocabulary(path)
     texts = list(probing_texts(before, composed=composed))
-    assert check_same_ids(before, load_tokenizer(path), texts, what="It") > 5000
+    after = load_tokenizer(path)
+    assert check_same_ids(before, after, texts, what="It") > 5000
+    assert check_same_pieces(before, after, what="It", composed=composed) == before.vocab_size
     for text in [*texts, *TEXTS, *random_texts(seed, 60)]:
         given = unicodedata.normalize("NFC", text) if composed else text
         if "\0" not in given:
@@ -209,6 +216,7 @@ def test_unigram_keeps_its_ids_but_for_unigram(tmp_path: Path) -> None:
     before, path = load_tokenizer(folder), written(folder)
     texts = list(probing_texts(before))
     check_same_ids(before, load_tokenizer(path), texts, what="It", unigram=True)
+    check_same_pieces(before, load_tokenizer(path), what="It", unigram=True)
     llama = LlamaVocabulary(path)
     for text in texts:
         if "\0" not in text:
