@@ -194,7 +194,7 @@ def main() -> None:
     said = text(record.data)
     print(f"\n{said}\n\nwritten to {record.target}")
     if options.docs:
-        put(DOCS / "performance.md", "embedding", said)
+        put(DOCS / "performance.md", "embedding", f"### Texts to vectors\n\n{said}")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,12 @@ from benchmarks.training.plot import draw
 from benchmarks.training.shapes import SHAPES
 from benchmarks.training.workspace import Place
 
+HEADS = {
+    "speed": "### Training: tokens per second",
+    "quality": "### Training: held-out text after the same time",
+    "prediction": "### Training: what was expected and what came",
+}
+
 
 def arguments() -> argparse.ArgumentParser:
     """What can be asked for."""
@@ -54,7 +60,8 @@ def main() -> None:
     if options.part == "speed":
         speed.measure(list(options.sizes), options.rounds, options.steps, record)
     else:
-        place = Place(options.folder / "training-workspace", options.corpus, options.pieces)
+        home = options.folder / f"{options.part}-workspace"
+        place = Place(home, options.corpus, options.pieces)
         if options.part == "quality":
             asked = quality.Asked(options.minutes, options.seeds, options.peers)
             quality.measure(asked, place, record)
@@ -69,7 +76,7 @@ def main() -> None:
         if drawn:
             (DOCS / "scaling.svg").write_text(drawn, encoding="utf-8")
             text += "\n\n![Bits per byte over the work of training](scaling.svg)"
-        put(DOCS / "performance.md", f"training-{options.part}", text)
+        put(DOCS / "performance.md", f"training-{options.part}", f"{HEADS[options.part]}\n\n{text}")
 
 
 if __name__ == "__main__":

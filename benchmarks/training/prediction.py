@@ -1,11 +1,14 @@
 """What runs were expected to give, and what came: at least six of different sizes and times.
 
 Every run is `kataribe train pretrain` in a process of its own; plan.json holds what it said before
-its first step, result.json what it measured. The same runs make the scaling plot.
+its first step, result.json what it measured. The workspace begins without any run: what a run is
+expected to give may rest on those before it in this list, and on no others. The same runs make the
+scaling plot.
 """
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -64,6 +67,8 @@ RUNS = (
 def measure(count: int, share: float, place: Place, record: Record) -> None:
     """The first `count` runs, one after the other."""
     place.prepare()
+    for kept in (place.workspace.runs, place.workspace.models):
+        shutil.rmtree(kept, ignore_errors=True)
     for number, one in enumerate(RUNS[:count]):
         with record.round(one.name):
             run, found = place.pretrain(f"prediction-{number}", *one.words(share))
@@ -76,6 +81,7 @@ def measure(count: int, share: float, place: Place, record: Record) -> None:
                 "expected": plan["prediction"],
                 "found": {name: found.get(name) for name in names},
                 "operations": operations,
+                "law": plan["prediction"].get("law"),
                 "compile": plan["loop"]["work"]["compile"],
             }
             record.run("predicted", told)

@@ -141,7 +141,7 @@ def train_peer(size: str, seed: int, seconds: float, data: Path, judged: HeldOut
         worker.stop()
     told = {**found, "size": size, "seed": seed, **score_peer(size, target, data, judged)}
     if abs(found["seconds"] / seconds - 1) > NEAR:
-        told["unlike"] = f"It trained for {found['seconds']:.0f} s, not for {seconds:.0f}."
+        told["unlike"] = f"It trained for {found['seconds']:.1f} s, not for {seconds:.1f}."
     return told
 
 
