@@ -193,12 +193,32 @@ def test_packing_holds_every_document_once_with_little_waste() -> None:
 
 
 def test_packing_takes_the_fullest_row_that_fits() -> None:
-    packing = pack([6, 7, 3, 2, 4], 10)  # 7+3, 6+4, 2
+    packing = pack([6, 7, 3, 2, 4], 10)  # 6+4, whose shortest is longer than that of 7+3, and 2
     assert [sorted(packing.row(row).tolist()) for row in range(len(packing))] == [
-        [1, 2],
         [0, 4],
+        [1, 2],
         [3],
     ]
+
+
+@pytest.mark.parametrize(("capacity", "most"), [(512, 0.02), (1024, 0.01), (4096, 0.02)])
+def test_long_examples_fill_short_rows(capacity: int, most: float) -> None:
+    # as long as the worked examples of gsm8k: 183 tokens in the middle, at least 76
+    dice = np.random.default_rng(5)
+    lengths = np.clip(dice.lognormal(5.21, 0.38, 7000).astype(np.int64), 76, 512)
+    packing = pack(lengths, capacity)
+    assert sorted(packing.order.tolist()) == list(range(7000))
+    used = [int(lengths[packing.row(row)].sum()) for row in range(len(packing))]
+    assert max(used) <= capacity
+    assert sum(used) == packing.used == lengths.sum()
+    assert packing.waste < most
+
+
+def test_packing_begins_with_the_longest_where_that_is_better() -> None:
+    # fullest first makes 4 + 4 + 4, which leaves 9, 9 and 8 alone
+    packing = pack([4, 4, 4, 9, 9, 8], 13)
+    assert len(packing) == 3
+    assert packing.waste == pytest.approx(1 - 38 / 39)
 
 
 def test_packing_refuses_what_no_row_holds() -> None:
