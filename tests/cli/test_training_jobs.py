@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,11 +16,12 @@ import pytest
 from kataribe.base.errors import InputError, NotFoundError
 from kataribe.base.workspace import Workspace
 from kataribe.cli.runs_here import RunsHere, thinned
+from kataribe.cli.training_choices import NEEDS
 from kataribe.cli.training_jobs import TrainingJobs
 from kataribe.make.tokens.kinds import TokenizerPlan
 from kataribe.make.tokens.train import save_tokenizer, train_tokenizer
-from kataribe.make.training.beginning import begin
-from kataribe.make.training.runs import RunFolder, open_run
+from kataribe.make.training.beginning import ASKED, begin
+from kataribe.make.training.runs import RunFolder, find_process, open_run
 from kataribe.serve.shapes.training import NewRun
 from kataribe.serve.training import KIND
 from kataribe.store.database import Store
@@ -100,6 +104,75 @@ def test_a_run_is_paused_and_goes_on_to_its_end(workspace: Workspace, workers: W
     assert shown.run.state == "done"
     assert shown.measured is not None
     assert shown.measured.bits_per_byte is not None
+
+
+SERVER = """
+import sys, time
+from pathlib import Path
+
+from kataribe.base.workspace import Workspace
+from kataribe.cli.training_jobs import TrainingJobs
+from kataribe.serve.training import KIND
+from kataribe.store.database import Store
+from kataribe.store.workers import Workers
+
+workspace = Workspace(Path(sys.argv[1]))
+with Workers(Store(workspace.database), {KIND: TrainingJobs(workspace)}):
+    time.sleep(600)
+"""
+"""The pool of a server, to be killed."""
+
+
+@pytest.mark.slow  # three processes that import torch, of which each takes seconds
+def test_a_training_whose_server_was_killed_is_found_again_and_followed(
+    workspace: Workspace,
+) -> None:
+    run = run_of(workspace, "orphan", 20_000)
+    store = Store(workspace.database)
+    job = Workers(store, {}).add(
+        LOCAL, NewJob(KIND, "orphan", {"run": run.id, "goal": "train"}, same=("run",))
+    )
+    server = subprocess.Popen([sys.executable, "-c", SERVER, str(workspace.root)])
+    try:
+        for _ in range(1200):
+            if any(True for _ in run.recent()):
+                break
+            assert server.poll() is None
+            time.sleep(0.1)
+        trains = run.written_info().pid
+        assert trains is not None
+        server.kill()
+        server.wait()
+        before = sum(1 for _ in run.metrics())
+        assert find_process(trains, run.written_info().process_began) is not None
+        with Workers(store, {KIND: TrainingJobs(workspace)}) as pool:
+            until(pool, job, "running", step=before + 1)
+            assert run.written_info().pid == trains, "the same process, and no second one"
+            assert any("is followed" in line.line for line in pool.lines(LOCAL, job.id))
+            pool.ask(LOCAL, job.id, "pause")
+            until(pool, job, "paused")
+            assert run.info.state == "stopped"
+            assert find_process(trains, None) is None
+            stopped = run.checkpoints()[-1][0]
+            pool.ask(LOCAL, job.id, "run")
+            until(pool, job, "running", step=stopped + 1)
+            assert run.written_info().pid != trains
+        steps = [line["step"] for line in run.metrics()]
+        assert steps == sorted(set(steps)), "each step once, whoever trained it"
+    finally:
+        server.kill()
+        store.close()
+
+
+def test_a_killed_process_is_a_failure_that_says_so(workspace: Workspace) -> None:
+    run = run_of(workspace, "gone", 5)
+    plan = {**run.plan, "loop": {"steps": 5}}
+    (run.path / "plan.json").write_text(json.dumps(plan))
+    run.change(state="running", pid=2**22 - 1, process_began=1.0)
+    shown = RunsHere(workspace).run(LOCAL, run.id).run
+    assert shown.state == "failed"
+    assert "process is gone" in shown.problem
+    assert "from its beginning" in shown.problem
 
 
 def test_a_cancelled_run_leaves_nothing(workspace: Workspace, workers: Workers) -> None:
@@ -187,6 +260,59 @@ def test_runs_are_their_owners(workspace: Workspace) -> None:
         here.run(LOCAL, "../runs/" + run.id)
     assert here.remove(LOCAL, run.id) > 0
     assert here.runs(LOCAL) == []
+
+
+def test_a_broken_run_is_told_to_its_owner_alone(workspace: Workspace) -> None:
+    path = run_of(workspace, "old", 5).path / "run.json"
+    values = json.loads(path.read_text())
+    here = RunsHere(workspace)
+    path.write_text(json.dumps({**values, "format": 99, "owner": "taro"}))
+    (shown,) = here.runs("taro")
+    assert "newer version" in shown.problem
+    assert here.runs("hanako") == here.runs(LOCAL) == []
+    with pytest.raises(NotFoundError):
+        here.run("hanako", shown.id)
+    path.write_text("{")  # nobody knows whose it is: the operator's, who has no people around
+    assert here.runs("taro") == here.runs("hanako") == []
+    (shown,) = here.runs(LOCAL)
+    assert here.remove(LOCAL, shown.id) > 0
+
+
+def test_what_there_is_is_sorted_by_what_it_is_good_for(workspace: Workspace) -> None:
+    lines = {
+        "moods": {"text": "a", "label": "b"},
+        "names": {"words": ["a"], "tags": ["O"]},
+        "search": {"query": "a", "passage": "b"},
+        "numbers": {"x": 1},
+    }
+    for name, line in lines.items():
+        (workspace.corpora / f"{name}.jsonl").write_text(json.dumps(line) + "\n")
+    for name, file, kind in (
+        ("large", "model.safetensors.index.json", "llama"),
+        ("reader", "model.safetensors", "bert"),
+        ("gaps", "model.safetensors", "t5"),
+    ):
+        (workspace.models / name).mkdir(parents=True)
+        (workspace.models / name / file).touch()
+        (workspace.models / name / "config.json").write_text(json.dumps({"model_type": kind}))
+    made, training = train_tokenizer([TALE * 50], TokenizerPlan("wordpiece", 300))
+    save_tokenizer(workspace.tokenizers / "words", made, training)
+    found = RunsHere(workspace).choices()
+    assert (found.corpora, found.labelled) == (["tales"], ["moods.jsonl"])
+    assert (found.tagged, found.pairs) == (["names.jsonl"], ["search.jsonl"])
+    assert (found.models, found.encoders) == (["large"], ["reader"])
+    assert "words" in found.mask_tokenizers
+    assert found.gap_tokenizers == []
+
+
+def test_every_kind_takes_what_its_command_takes(workspace: Workspace) -> None:
+    for objective, takes in NEEDS.items():
+        fields = {field.name for field in dataclasses.fields(ASKED[objective])}
+        assert set(takes.asked.values()) | set(takes.fixed) <= fields, objective
+        assert set(takes.asked) <= set(NewRun.model_fields), objective
+    wanted = NewRun(objective="masked", name="x", corpus="tales", epochs=2.0)
+    with pytest.raises(InputError, match="epochs means nothing for masked"):
+        RunsHere(workspace).begin(LOCAL, wanted)
 
 
 def test_a_long_curve_keeps_its_ends_and_every_look() -> None:

@@ -221,8 +221,12 @@ function options(
       ],
       draw: [
         (plot) => {
-          for (const line of latest.current)
-            if (line.expected) drawWhisker(plot, line.expected, colour(line.colour));
+          const said = latest.current.filter((line) => line.expected !== null);
+          for (const [at, { expected, colour: its }] of said.entries()) {
+            // Runs that are to end at the same place stand beside each other.
+            const aside = 10 * devicePixelRatio * (at - said.length + 1);
+            if (expected) drawWhisker(plot, expected, colour(its), aside);
+          }
         },
       ],
     },
@@ -245,9 +249,14 @@ function drawBand(plot: uPlot, { low, high }: Expectation, colour: string): void
 }
 
 /** The interval in which a line was expected to end, upright where it was to end. */
-function drawWhisker(plot: uPlot, { tokens, low, high }: Expectation, colour: string): void {
+function drawWhisker(
+  plot: uPlot,
+  { tokens, low, high }: Expectation,
+  colour: string,
+  aside: number,
+): void {
   const { ctx } = plot;
-  const x = plot.valToPos(tokens, "x", true);
+  const x = plot.valToPos(tokens, "x", true) + aside;
   const top = plot.valToPos(high, "y", true);
   const bottom = plot.valToPos(low, "y", true);
   const wide = 4 * devicePixelRatio;

@@ -27,7 +27,7 @@ export function RunState({ run }: { run: Run }) {
       <Sign size={16} />
       <span>
         {text.training.states[run.state]}
-        {share !== null && run.state !== "done" && run.state !== "planned"
+        {share !== null && run.step > 0 && run.state !== "done"
           ? ` ${percent(language, share)}`
           : ""}
         {moves && run.seconds_left !== null ? (
