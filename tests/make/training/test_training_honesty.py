@@ -28,9 +28,10 @@ from kataribe.make.training.beginning import begin
 from kataribe.make.training.causal import causal_loss
 from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.dial import Given, by_size
+from kataribe.make.training.machine import Speed
 from kataribe.make.training.objective import Share
 from kataribe.make.training.overrides import loop_config
-from kataribe.make.training.prediction import predict, quick_flops
+from kataribe.make.training.prediction import Text, fitted, quick_flops
 from kataribe.make.training.pretraining import bytes_per_token
 from kataribe.make.training.rows_objective import RowsData, RowsObjective
 from kataribe.make.training.session import carry_out
@@ -128,25 +129,24 @@ def test_a_run_looks_longer_at_its_end(tmp_path: Path) -> None:
     assert noted.seen == [*range(0, 100, 34), *range(0, 100, 5)]
 
 
-def shortened(given: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> LoopConfig:
+def shortened(given: Mapping[str, Any], folder: Path) -> LoopConfig:
     """The loop of a run that the dial would give more steps than there is time for."""
     choice = by_size(Given(512, 32), 400_000, 400_000)
-    monkeypatch.setattr(prediction, "tokens_per_second", lambda *_: 1000.0)
     config = loop_config(choice, choice.batch_tokens // 32, 0, given)
-    _, found = predict(
-        choice, config, 32, 10**6, seconds=60.0, say=lambda _: None, given=given
-    )  # fmt: skip
+    data = write(folder, [[5, 6, 7] * 20] * 4, DocumentMarks(1, 2))
+    speed = Speed(rows=config.batch_rows, learned=config.batch_rows * 32 / 1000, changed=0.0)
+    found = fitted(config, speed, Text(data, 32, None), 60.0, given)
     assert found.steps < config.steps
     return found
 
 
-def test_what_was_typed_stays_where_time_decides(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_typed_stays_where_time_decides(tmp_path: Path) -> None:
     given = {"eval_every": 7, "checkpoint_every": 500, "sample_every": 9, "warmup": 11}
-    found = shortened(given, monkeypatch)
+    found = shortened(given, tmp_path / "one")
     watching = found.watching
     assert (watching.eval_every, watching.checkpoint_every, watching.sample_every) == (7, 500, 9)
     assert found.optimisation.warmup == 11
-    other = shortened({"eval_every": 7}, monkeypatch)
+    other = shortened({"eval_every": 7}, tmp_path / "other")
     assert other.watching.eval_every == 7
     assert other.watching.checkpoint_every == pytest.approx(other.steps / 10, abs=1)
 

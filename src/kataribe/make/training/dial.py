@@ -161,7 +161,7 @@ def balance(parameters: float, tokens: float) -> float:
     others, which `scaling` predicts; but that law was fitted where models see few tokens for each
     parameter, and would take the smallest for any time.
     """
-    return 406.4 / parameters**0.34 + 410.7 / tokens**0.28
+    return float(406.4 / parameters**0.34 + 410.7 / tokens**0.28)
 
 
 def choose(config: ModelConfig, tokens: int, context: int | None = None) -> Choice:

@@ -53,8 +53,9 @@ def _reached(plan: Mapping[str, Any], result: Mapping[str, Any], dataset: str) -
     data, model, loop = (plan.get(part) or {} for part in ("data", "model", "loop"))
     if Path(data.get("dataset") or ".").name != dataset or model.get("base"):
         return None
-    counts = [result.get("parameters"), result.get("tokens"), loop.get("steps")]
-    bits = result.get("bits_per_byte")
+    parameters, tokens = result.get("parameters"), result.get("tokens")
+    steps, bits = loop.get("steps"), result.get("bits_per_byte")
+    counts = parameters, tokens, steps
     if not bits or not all(isinstance(each, int) and each > 0 for each in counts):
         return None
-    return Reached(*(int(each or 0) for each in counts), bits_per_byte=float(bits))
+    return Reached(int(parameters or 0), int(tokens or 0), int(steps or 0), float(bits))

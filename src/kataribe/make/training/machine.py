@@ -18,10 +18,11 @@ import torch
 from kataribe.base.errors import InputError
 from kataribe.files.atomic import storage_error
 from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.decoder import Decoder
 from kataribe.make.model.reference import generate_reference
 from kataribe.make.tokens.batches import Batch
 from kataribe.make.training.causal import causal_loss
-from kataribe.make.training.config import LoopConfig, Work
+from kataribe.make.training.config import LoopConfig, Precision, Work
 from kataribe.make.training.devices import choose, finish, precision_of
 from kataribe.make.training.fresh import fresh_decoder
 from kataribe.make.training.loop import backward
@@ -49,7 +50,7 @@ def settle(work: Work, seconds: float | None) -> Work:
     precision = work.precision
     device = choose(work.device)
     if precision == "auto":
-        on_processor = "bfloat16" if bfloat16_is_faster() else "float32"
+        on_processor: Precision = "bfloat16" if bfloat16_is_faster() else "float32"
         precision = precision_of(device) or on_processor
     compiles = work.compile
     if compiles == "on" and compiler() is None:
@@ -146,9 +147,10 @@ def measure(config: ModelConfig, loop: LoopConfig, batch: Batch, folder: Path) -
     with torch.no_grad():
         looked = usual(lambda: trainee.judge(batch), least=1) / batch.rows
     said = 0.0
-    if loop.watching.sample_every:
+    if loop.watching.sample_every and isinstance(trainee.plain, Decoder):
+        model = trainee.plain
         some = min(SAID, config.context_length - 1)
-        said = usual(lambda: generate_reference(trainee.plain, [0], some), least=1) / some
+        said = usual(lambda: generate_reference(model, [0], some), least=1) / some
     kept = 4 * sum(parameter.numel() for parameter in trainee.named.values())
     return dataclasses.replace(
         speed, looked=looked, said=said, saved=3 * kept / write_speed(folder)

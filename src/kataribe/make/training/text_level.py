@@ -138,7 +138,8 @@ def ngram_bits(
     order below says; the lowest says 1 / vocab_size. `train` and `judged` are (rows, tokens);
     n-grams do not cross rows, and the first token of a row is not judged.
     """
-    chance = np.full(judged[:, 1:].shape, 1 / vocab_size)
+    places = judged.shape[1] - 1
+    chance: NDArray[np.float64] = np.full((len(judged), places), 1 / vocab_size)
     for length in range(1, order + 1):
         before, whole = _hashed(train, length)
         grams, first, counts = np.unique(whole, return_index=True, return_counts=True)
@@ -147,8 +148,8 @@ def ngram_bits(
         asked_before, asked = _hashed(judged, length)
         seen = _found(grams, counts, asked)
         total, kind = _found(contexts, totals, asked_before), _found(contexts, kinds, asked_before)
-        skipped = chance.shape[1] - (judged.shape[1] - max(1, length - 1))
-        part = chance.reshape(len(judged), -1)[:, skipped:].reshape(-1)
+        skipped = max(1, length - 1) - 1  # places with fewer tokens before them
+        part = chance[:, skipped:].reshape(-1)
         known = total > 0
         kept = np.maximum(seen - DISCOUNT, 0.0) + DISCOUNT * kind * part
         part = np.where(known, kept / np.maximum(total, 1), part)
