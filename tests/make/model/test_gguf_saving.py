@@ -16,6 +16,7 @@ from kataribe.base.errors import ArchitectureError, FormatError, InputError
 from kataribe.files.ggml_blocks import quantize
 from kataribe.files.gguf import open_gguf
 from kataribe.files.gguf_writer import DeferredTensor, write_gguf
+from kataribe.make.adapt.compare import compare_logits
 from kataribe.make.model.checkpoint import open_checkpoint
 from kataribe.make.model.gguf_saving import FILE_TYPES, gguf_content
 from tests.make.llama_logits import LlamaModel
@@ -122,8 +123,10 @@ def test_llama_cpp_says_what_transformers_says(tmp_path: Path, name: str) -> Non
     found = llama.logits(IDS)
     error = np.abs(found - expected).max() / expected.std()
     assert error < TOLERANCE.get(family, 1e-4)
-    again = open_checkpoint(path)
-    assert set(again.tensors) == set(open_checkpoint(tmp_path / "model").tensors)
+    again, before = open_checkpoint(path), open_checkpoint(tmp_path / "model")
+    assert set(again.tensors) == set(before.tensors)
+    for tensor, values in before.tensors.items():
+        assert np.array_equal(again.tensors[tensor].values(), values.values()), tensor
     llama.close()
 
 
@@ -229,3 +232,31 @@ def test_greedy_tokens_are_the_same_in_llama_cpp(tmp_path: Path) -> None:
     for prompt in ([5, 9, 31], [200, 17], [90, 91, 92, 93], [2]):
         assert llama.greedy(prompt, 24) == generate_reference(model, prompt, 24)
     llama.close()
+
+
+@pytest.mark.parametrize("family", ["mixtral", "qwen2moe", "qwen3moe"])
+def test_experts_are_packed_and_routers_are_not(tmp_path: Path, family: str) -> None:
+    changes = WHOLE_BLOCKS | CASES[family][1] | {"head_dim": 16}
+    if family == "qwen2moe":
+        changes |= {"shared_expert_intermediate_size": 64}
+    original = saved(tmp_path, family, 99, changes)
+    path = exported(tmp_path, "Q8_0")
+    found = {tensor.name: tensor for tensor in gguf.GGUFReader(path).tensors}
+    stacked = found["blk.1.ffn_down_exps.weight"]
+    before = open_checkpoint(tmp_path / "model").tensors
+    count = 5 if family == "mixtral" else 6
+    whole = np.stack([before[f"blocks.1.mlp.experts.{n}.down.weight"].values()
+                      for n in range(count)])  # fmt: skip
+    expected = gguf.quants.quantize(whole, gguf.GGMLQuantizationType.Q8_0)
+    assert np.array_equal(stacked.data, expected)
+    assert found["blk.1.ffn_gate_inp.weight"].tensor_type.name == "F32"
+    if family == "qwen2moe":
+        assert found["blk.1.ffn_gate_inp_shexp.weight"].tensor_type.name == "F32"
+        assert found["blk.1.ffn_down_shexp.weight"].tensor_type.name == "Q8_0"
+    with torch.inference_mode():
+        ours = original(torch.tensor([IDS])).logits[0]
+    llama = LlamaModel(path, context=64)
+    moved = compare_logits(ours, torch.tensor(llama.logits(IDS)))
+    llama.close()
+    print(family, moved)
+    assert moved.agreement > 0.7  # a token whose experts are nearly tied may go elsewhere
