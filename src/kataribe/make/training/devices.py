@@ -111,7 +111,7 @@ def tensors(device: torch.device, *arrays: Any) -> list[Tensor]:
 
 def finish() -> None:
     """Waits until devices have computed what they were asked for: for who looks at the clock."""
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_available() and torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.synchronize()
     if torch.backends.mps.is_available():
         torch.mps.synchronize()
