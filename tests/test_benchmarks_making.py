@@ -120,9 +120,10 @@ def test_the_recipes_best_size_is_what_ours_is_held_against(tmp_path):
     record.data["runs"] = runs
     said = report.quality(record.data)
     assert "8.3% (95 % interval" in said
-    assert "wanted at least 0.05: reached" in said
-    runs[quality.OURS] = [trained(seed, 0.97) for seed in range(3)]
-    assert "wanted at least 0.05: **missed**" in report.quality(record.data)
+    assert "wanted at least 0.05: reached; the interval excludes zero" in said
+    runs[quality.OURS] = [trained(seed, bits) for seed, bits in enumerate((0.7, 0.99, 1.22))]
+    wide = report.quality(record.data)
+    assert "wanted at least 0.05: **missed**; the interval **does not exclude** zero" in wide
 
 
 def test_a_prediction_that_was_off_is_named(tmp_path):

@@ -122,7 +122,8 @@ def quality(data: dict[str, Any]) -> str:
         parts.append(
             f"Fewer bits per byte than the recipe's best size: {mean:.1%} (95 % interval "
             f"{mean - wide:.1%} to {mean + wide:.1%} over {len(found)} seeds: {told}), "
-            f"{verdict(mean, FEWER)}."
+            f"{verdict(mean, FEWER)}; the interval "
+            f"{'excludes' if mean > wide else '**does not exclude**'} zero."
         )
     return "\n\n".join(parts)
 
