@@ -96,8 +96,10 @@ class CachedAttend:
         dtype: torch.dtype = torch.float32,
         device: torch.device | str = "cpu",
     ) -> None:
-        shape = (config.layers, batch, capacity, config.kv_heads, config.head_dim)
+        attending = [n for n, mixer in enumerate(config.mixers) if mixer == "attention"]
+        shape = (len(attending), batch, capacity, config.kv_heads, config.head_dim)
         self._config = config
+        self._place = {layer: place for place, layer in enumerate(attending)}
         self._keys = torch.empty(shape, dtype=dtype, device=device)
         self._values = torch.empty(shape, dtype=dtype, device=device)
         self.length = 0
@@ -108,14 +110,14 @@ class CachedAttend:
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `Attend`; q, k, v are of the new tokens only."""
         end = self._end(q.shape[1])
-        self._keys[layer, :, self.length : end] = k
-        self._values[layer, :, self.length : end] = v
+        own_keys, own_values = self._keys[self._place[layer]], self._values[self._place[layer]]
+        own_keys[:, self.length : end] = k
+        own_values[:, self.length : end] = v
         spec = self._config.attention(layer)
         visible = causal_mask(q.shape[1], end, spec.window, q.device)
-        keys, values = self._keys[layer, :, :end], self._values[layer, :, :end]
         if layer == self._config.layers - 1:
             self.length = end
-        return attend_dense(spec, q, keys, values, visible)
+        return attend_dense(spec, q, own_keys[:, :end], own_values[:, :end], visible)
 
     def recur(self, layer: int, x: Tensor, recurrence: Recurrence) -> Tensor:
         """See `Past`; x is of the new tokens only."""
