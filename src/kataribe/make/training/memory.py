@@ -79,7 +79,10 @@ def decoder_memory(
         remembered += values if muon else 2 * values
     rows = max(1, min(work.micro_tokens // row_tokens, loop.batch_rows))
     item = 2 if work.precision == "bfloat16" else 4
-    layer = layer_values(config, rows, row_tokens, compiled=work.compile == "on") * item
+    compiled = work.compile == "on"
+    layer = layer_values(config, rows, row_tokens, compiled=compiled) * item
+    if not compiled:  # PyTorch's attention keeps the weights of all keys, in float32
+        layer += 4 * rows * config.heads * row_tokens**2
     entry = rows * row_tokens * config.hidden_size * item
     kept = config.layers * entry + layer if work.recompute else config.layers * layer
     head = config.vocab_size * config.hidden_size

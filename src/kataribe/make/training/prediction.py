@@ -225,7 +225,8 @@ def _run(reached: Reached, level: TextLevel) -> Run:
 
 def _by(found: Sequence[Run], pilot: Reached | None) -> str:
     """What the law was moved by, in words."""
-    words = [f"{len(found)} earlier runs on this text"] if found else []
+    count = "an earlier run" if len(found) == 1 else f"{len(found)} earlier runs"
+    words = [f"{count} on this text"] if found else []
     if pilot is not None:
         words.append(
             f"a pilot of {pilot.parameters:,} parameters and {pilot.tokens:,} tokens on this text"
