@@ -209,7 +209,7 @@ def test_the_trainer_is_measured_at_the_best_of_what_was_tried(tmp_path, monkeyp
     tried = record.data["trials"]["tiny"]
     assert max(tried, key=lambda name: tried[name]) == best.name
     assert all(len(rates) == 1 for rates in tried.values())
-    fewer = speed.choose(SHAPES["tiny"], speed.Setting(rows=16), record, whole=False)
+    fewer = speed.choose(SHAPES["tiny"], speed.Setting(rows=4), record, whole=False)
     assert fewer == speed.Setting(rows=2)
 
 

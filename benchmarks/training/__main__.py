@@ -35,7 +35,7 @@ def arguments() -> argparse.ArgumentParser:
     kinds = parser.add_subparsers(dest="part", required=True)
     one = kinds.add_parser("speed", help="tokens per second")
     one.add_argument("--rounds", type=int, default=3)
-    one.add_argument("--steps", type=int, default=3, help="of a program in a round")
+    one.add_argument("--steps", type=int, default=5, help="of the smallest size in a round")
     one.add_argument("--sizes", type=parts_of(SHAPES), default=("10M", "50M"), help="10M,50M")
     two = kinds.add_parser("quality", help="bits per byte after the same time")
     two.add_argument("--minutes", type=float, default=10.0)
