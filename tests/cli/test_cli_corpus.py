@@ -33,6 +33,10 @@ def texts(tmp_path):
     return folder
 
 
+def card_of(cli):
+    return json.loads(cli("corpus", "show", "tales", "--json").out)
+
+
 def test_make_show_list_and_rm(cli, texts, kataribe_home):
     made = cli("corpus", "make", "tales", str(texts))
     assert made.code == 0, made.err
@@ -48,6 +52,18 @@ def test_make_show_list_and_rm(cli, texts, kataribe_home):
     assert "Too short." in shown
     assert "leak check: no validation text in training" in shown
     assert "checksums" in shown
+    both = {}
+    for side in card_of(cli)["splits"].values():
+        for language, counts in side["by_language"].items():
+            both[language] = both.get(language, 0) + counts["documents"]
+    shares = [line for line in shown.splitlines() if "validation has" in line]
+    assert sorted(line.split()[0] for line in shares) == sorted(both)
+    assert all("%" in line for line in shares)
+    kept = next(iter(both))
+    cli("corpus", "make", "part", str(texts), "--language", kept)
+    part = cli("corpus", "show", "part").out
+    assert f"languages read: {kept} " in part
+    assert f"; kept: {kept}" in part
     assert "Too short." not in cli("corpus", "show", "tales", "--no-samples").out
     card = json.loads(cli("corpus", "show", "tales", "--json").out)
     assert card["choices"]["unicode"] == "nfc"

@@ -22,7 +22,7 @@ def show(
     """Show a corpus's card: sources, choices, counts, and what was dropped and why."""
     from kataribe.base.workspace import Workspace
     from kataribe.cli.corpus.words import (
-        chosen_languages_line,
+        chosen_languages,
         conversation_lines,
         dropped_lines,
         encodings_line,
@@ -56,9 +56,7 @@ def show(
     if (unread := unread_line(card)) is not None:
         say(unread)
     say(encodings_line(card) or "Encodings of the files: UTF-8.")
-    if (asked := chosen_languages_line(card)) is not None:
-        say(asked)
-    for line in (*kept_lines(card), *language_lines(card)):
+    for line in (*chosen_languages(card), *kept_lines(card), *language_lines(card)):
         say(line)
     if (leaks := card.get("leak_check")) is not None:  # instructions are split by name
         say(

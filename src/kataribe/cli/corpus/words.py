@@ -35,12 +35,11 @@ def language_lines(card: dict[str, Any]) -> Iterator[str]:
         )
 
 
-def chosen_languages_line(card: dict[str, Any]) -> str | None:
+def chosen_languages(card: dict[str, Any]) -> Iterator[str]:
     """What was read of each language, where only some were kept."""
-    if not card["choices"].get("languages"):
-        return None
-    counts = ", ".join(f"{name} {count:,}" for name, count in card["languages_read"].items())
-    return f"languages read: {counts}; kept: {', '.join(card['choices']['languages'])}"
+    if card["choices"].get("languages"):
+        counts = ", ".join(f"{name} {count:,}" for name, count in card["languages_read"].items())
+        yield f"languages read: {counts}; kept: {', '.join(card['choices']['languages'])}"
 
 
 def conversation_lines(card: dict[str, Any]) -> Iterator[str]:
