@@ -104,7 +104,7 @@ def _made_up(law: Law, shift: float, text: str) -> list[Run]:
 
 
 def test_the_law_is_found_again_from_its_points() -> None:
-    law = dataclasses.replace(LAW, factors=(0.05, 1.1, 0.1, 0.25, 0.12), noise=0.001)
+    law = Law((0.05, 1.1, 0.1, 0.25, 0.12), text=0.1, apart=0.005, noise=0.001, source="made up")
     made = [run for shift in (-0.1, 0.02, 0.08) for run in _made_up(law, shift, f"t{shift}")]
     found = fit(made, "a test", law)
     assert found.factors == pytest.approx(law.factors, abs=0.15)
