@@ -22,8 +22,8 @@ from kataribe.make.training.checkpoints import (
     read_progress,
 )
 from kataribe.make.training.config import LoopConfig
-from kataribe.make.training.loop import Record, Training, train
 from kataribe.make.training.devices import choose, forget_most, most_memory
+from kataribe.make.training.loop import Record, Training, train
 from kataribe.make.training.objective import Objective
 from kataribe.make.training.optimisers import Optimisers
 from kataribe.make.training.processes import rank, ranks, spread, summed, wait
