@@ -12,6 +12,7 @@ from kataribe.base.errors import InputError
 from kataribe.make.model.attention import CausalAttend
 from kataribe.make.model.config import AttentionSpec
 from kataribe.make.training import cross_entropy
+from kataribe.make.training.block_attention import attend_by_blocks
 from kataribe.make.training.config import Optimisation
 from kataribe.make.training.cross_entropy import linear_cross_entropy
 from kataribe.make.training.fast_view import fast_view
@@ -173,6 +174,7 @@ def test_packed_rows_see_their_own_document(
     monkeypatch: pytest.MonkeyPatch, *, compiled: bool, window: int | None
 ) -> None:
     monkeypatch.setattr("kataribe.make.training.packed.QUERIES", 4)
+    monkeypatch.setattr("kataribe.make.training.block_attention.BLOCK", 4)
     torch.manual_seed(4)
     config = tiny_config(windows=(window, window))
     documents = torch.tensor([[0, 0, 0, 1, 1, 1, 1, 2, 2, -1], [0] * 10])
@@ -184,6 +186,33 @@ def test_packed_rows_see_their_own_document(
         part = (slice(row, row + 1), slice(start, end))
         torch.testing.assert_close(found[part], whole(0, q[part], k[part], v[part]))
     assert bool(found.isfinite().all())
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_blocks_of_attention_have_the_gradients_of_the_whole(
+    monkeypatch: pytest.MonkeyPatch, *, packed: bool
+) -> None:
+    monkeypatch.setattr("kataribe.make.training.block_attention.BLOCK", 4)
+    torch.manual_seed(6)
+    q, k, v = (torch.randn(2, 3, 10, 4, dtype=torch.float64, requires_grad=True) for _ in range(3))
+    documents = torch.tensor([[0] * 4 + [1] * 6, [0] * 10])
+    visible = torch.ones(10, 10, dtype=torch.bool).tril()[None, None]
+    if packed:
+        visible = visible & (documents[:, None, :, None] == documents[:, None, None])
+    unseen = ~visible if packed else None
+    whole = functional.scaled_dot_product_attention(q, k, v, visible, scale=0.3)
+    found = attend_by_blocks(q, k, v, 0.3, unseen)
+    torch.testing.assert_close(found, whole)
+    above = torch.randn_like(whole)
+    exact = torch.autograd.grad(whole, (q, k, v), above)
+    for ours, theirs in zip(torch.autograd.grad(found, (q, k, v), above), exact, strict=True):
+        torch.testing.assert_close(ours, theirs)
+    half = [each.detach().bfloat16().requires_grad_() for each in (q, k, v)]
+    rounded = attend_by_blocks(half[0], half[1], half[2], 0.3, unseen)
+    grads = torch.autograd.grad(rounded, half, above.bfloat16())
+    for ours, theirs in zip(grads, exact, strict=True):
+        assert ours.dtype == torch.bfloat16
+        torch.testing.assert_close(ours.double(), theirs, rtol=0.05, atol=0.05)
 
 
 def test_a_softcap_in_blocks() -> None:

@@ -119,6 +119,15 @@ def test_the_law_is_found_again_from_its_points() -> None:
         fit(made[:4], "too few")
 
 
+def test_no_run_is_expected_to_know_less_than_nothing() -> None:
+    short = Point(20_000_000, 2_000, 2)
+    middle, low, high = LAW.interval(LEVEL, short)
+    assert low < middle < high
+    capped = LAW.interval(LEVEL, short, most=middle * 0.9)
+    assert capped == (middle * 0.9, pytest.approx(middle * 0.9 * low / middle), middle * 0.9)
+    assert LAW.interval(LEVEL, short, most=high * 2) == (middle, low, high)
+
+
 def test_intervals_shrink_with_what_is_known() -> None:
     aim = Point(1e7, 1e7, 800)
     far, near = Point(3e5, 7e4, 64), Point(9e6, 9e6, 800)

@@ -16,6 +16,7 @@ from kataribe.base.errors import UnavailableError
 from kataribe.make.model.config import ModelConfig
 from kataribe.make.model.counting import parameter_count
 from kataribe.make.model.shapes import shapes
+from kataribe.make.training.block_attention import BLOCK
 from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.cross_entropy import BLOCK_VALUES, CHUNK_VALUES
 from kataribe.make.training.optimisers import is_outer
@@ -80,9 +81,7 @@ def decoder_memory(
     rows = max(1, min(work.micro_tokens // row_tokens, loop.batch_rows))
     item = 2 if work.precision == "bfloat16" else 4
     compiled = work.compile == "on"
-    layer = layer_values(config, rows, row_tokens, compiled=compiled) * item
-    if not compiled:  # PyTorch's attention keeps the weights of all keys, in float32
-        layer += 4 * rows * config.heads * row_tokens**2
+    layer = layer_values(config, rows, row_tokens, QUERIES if compiled else BLOCK) * item
     entry = rows * row_tokens * config.hidden_size * item
     kept = config.layers * entry + layer if work.recompute else config.layers * layer
     head = config.vocab_size * config.hidden_size
@@ -101,25 +100,21 @@ def decoder_memory(
     )
 
 
-def layer_values(config: ModelConfig, rows: int, length: int, *, compiled: bool) -> int:
+def layer_values(config: ModelConfig, rows: int, length: int, queries: int) -> int:
     """Numbers that a layer keeps for its way back, in the type of the products.
 
     Two inputs of norms and what comes out of them, q, k, v before and after the rotation, what
-    attention gives, the MLP's inner values; and where blocks are compiled the weights of
-    attention, of which a block of queries keeps only the keys up to its end.
+    attention gives, the MLP's inner values, and the weights of attention, of which a block of so
+    many `queries` keeps only the keys up to its end.
     """
     tokens = rows * length
     width = config.heads * config.head_dim
     kv_width = config.kv_heads * config.head_dim
     inner = (3 if config.gated else 2) * config.intermediate_size
     kept = tokens * (4 * config.hidden_size + 2 * width + 2 * kv_width + 2 * width + inner)
-    if compiled:
-        seen = sum(
-            (min(start + QUERIES, length) - start) * min(start + QUERIES, length)
-            for start in range(0, length, QUERIES)
-        )
-        kept += rows * config.heads * seen
-    return kept
+    ends = [min(start + queries, length) for start in range(0, length, queries)]
+    seen = sum((end - at * queries) * end for at, end in enumerate(ends))
+    return kept + rows * config.heads * seen
 
 
 def check_memory(needed: int) -> None:

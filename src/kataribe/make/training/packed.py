@@ -9,6 +9,7 @@ from torch.nn import functional
 from kataribe.make.model.attention import CausalAttend, attend_dense
 from kataribe.make.model.config import AttentionSpec, ModelConfig
 from kataribe.make.model.recurrence import Recurrence
+from kataribe.make.training.block_attention import attend_by_blocks
 
 QUERIES = 256
 """Queries that are done at once where blocks are compiled: of a row of 1,024 the first quarter
@@ -25,7 +26,7 @@ class PackedAttend:
     Args:
         config: The model's.
         documents: (batch, seq) int, the document of each token within its row, -1 for padding.
-        compiled: Plain operations that a compiler fuses, in place of PyTorch's own kernel.
+        compiled: Plain operations, which a compiler fuses.
         packed: Whether a row has several documents; None looks, for which a device is waited for.
     """
 
@@ -41,6 +42,7 @@ class PackedAttend:
         # Where layers are alike none is asked for its number: a compiler would make one of each.
         self._alike = self._specs[0] if len(set(self._specs)) == 1 else None
         self._compiled = compiled
+        self._in_blocks = not compiled and documents.device.type == "cpu"
         # It looks where documents begin, for which a device is waited for.
         self._whole = CausalAttend(config, documents=documents) if config.is_recurrent else None
         if packed is None:
@@ -50,6 +52,9 @@ class PackedAttend:
             for spec in self._specs
             if compiled or spec.window is not None or packed
         }
+        self._unseen: dict[int | None, Tensor] = {}
+        if self._in_blocks:
+            self._unseen = {window: ~visible for window, visible in self._visible.items()}
 
     def __call__(self, layer: int, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         """See `Attend`."""
@@ -57,6 +62,10 @@ class PackedAttend:
         visible = self._visible.get(spec.window)
         if self._compiled and visible is not None:
             return attend_in_blocks(spec, q, k, v, visible)
+        if self._in_blocks and spec.softcap is None:
+            q, k, v = by_head(q, k, v)
+            unseen = self._unseen.get(spec.window)
+            return attend_by_blocks(q, k, v, spec.scale, unseen).transpose(1, 2)
         return attend_dense(spec, q, k, v, visible)
 
     def recur(self, layer: int, x: Tensor, recurrence: Recurrence) -> Tensor:
@@ -80,10 +89,7 @@ def attend_in_blocks(
     spec: AttentionSpec, q: Tensor, k: Tensor, v: Tensor, visible: Tensor
 ) -> Tensor:
     """`attend_dense` in plain operations, `QUERIES` at a time; `visible` must be causal."""
-    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)  # (batch, heads, seq, dim)
-    group = q.shape[1] // k.shape[1]
-    if group > 1:
-        k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
+    q, k, v = by_head(q, k, v)
     parts = []
     for start in range(0, q.shape[2], QUERIES):
         end = min(start + QUERIES, q.shape[2])
@@ -94,3 +100,12 @@ def attend_in_blocks(
         weights = functional.softmax(scores, dim=-1).to(v.dtype)
         parts.append(weights @ v[:, :, :end])
     return torch.cat(parts, dim=2).transpose(1, 2)
+
+
+def by_head(q: Tensor, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(batch, seq, heads, dim) as (batch, heads, seq, dim), keys and values for each query head."""
+    q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
+    group = q.shape[1] // k.shape[1]
+    if group > 1:
+        k, v = k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1)
+    return q, k, v

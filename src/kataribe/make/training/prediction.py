@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -192,7 +193,8 @@ def _bits(
         return {**nothing, "law": f"none: {why}"}
     aim = Point(parameter_count(model), tokens, loop.steps)
     law = _moved(LAW, aim, model, loop, text, level, say)
-    bits, low, high = law.interval(level, aim)
+    clueless = math.log2(model.vocab_size) / (text.bytes_per_token or 1)
+    bits, low, high = law.interval(level, aim, clueless)
     return {
         "bits_per_byte": round(bits, 4),
         "bits_per_byte_low": round(low, 4),

@@ -98,11 +98,16 @@ class Law:
         """Bits per byte of held-out text."""
         return float(math.exp(features(level, point) @ np.array(self.factors)))
 
-    def interval(self, level: TextLevel, point: Point) -> tuple[float, float, float]:
-        """What is expected, and between which two numbers nine of ten should lie."""
+    def interval(
+        self, level: TextLevel, point: Point, most: float = math.inf
+    ) -> tuple[float, float, float]:
+        """What is expected, and between which two numbers nine of ten should lie.
+
+        `most` is what a model reaches that takes all tokens for equally likely: none is worse.
+        """
         middle = self.expected(level, point)
         wide = math.exp(SURE * (self.spread or math.hypot(self.text, self.noise)))
-        return middle, middle / wide, middle * wide
+        return min(middle, most), min(middle, most) / wide, min(middle * wide, most)
 
     def moved(self, aim: Point, found: Sequence[Run], by: str) -> Law:
         """The law as runs on the very text have it, for predicting `aim`.

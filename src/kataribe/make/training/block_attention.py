@@ -1,0 +1,89 @@
+"""Attention a block of queries at a time, with a way back of its own: for processors.
+
+PyTorch's own kernel is made for answering; on the way back it computes more than it must and, where
+documents are packed, for all keys. Here a block of queries looks at the keys up to its end, its
+weights are kept in the type of the products, and all else is products that the processor is good
+at. The gradient of softmax is that of FlashAttention's way back (Dao et al. 2022, algorithm 4),
+with kept weights in place of computing them anew.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+BLOCK = 128
+"""Queries of a block."""
+UNSEEN = -1e30
+"""Score of what is not seen: after softmax nothing is left of it."""
+
+
+def attend_by_blocks(
+    q: Tensor, k: Tensor, v: Tensor, scale: float, unseen: Tensor | None
+) -> Tensor:
+    """Causal softmax attention over (batch, heads, seq, head_dim).
+
+    Args:
+        q: Queries.
+        k: Keys, with as many heads.
+        v: Values, with as many heads.
+        scale: Of the scores.
+        unseen: (batch, 1, seq, seq) bool, true where a query (last but one) does not see a key;
+            nothing after a query may be seen. None where all before it is.
+
+    Returns:
+        (batch, heads, seq, head_dim).
+    """
+    out: Tensor = _Blocks.apply(q, k, v, scale, unseen)  # type: ignore[no-untyped-call]
+    return out
+
+
+class _Blocks(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float, unseen: Tensor | None
+    ) -> Tensor:
+        shape, length = q.shape, q.shape[2]
+        q, k, v = (each.flatten(0, 1).contiguous() for each in (q, k, v))
+        wide = torch.promote_types(q.dtype, torch.float32)
+        after = torch.ones(BLOCK, BLOCK, dtype=torch.bool, device=q.device).triu(1)
+        out, kept = torch.empty_like(q), []
+        for start in range(0, length, BLOCK):
+            end = min(start + BLOCK, length)
+            scores = torch.bmm(q[:, start:end], k[:, :end].transpose(1, 2)).to(wide).mul_(scale)
+            if unseen is None:
+                scores[:, :, start:].masked_fill_(after[: end - start, : end - start], UNSEEN)
+            else:
+                scores.view(*shape[:2], end - start, end).masked_fill_(
+                    unseen[:, :, start:end, :end], UNSEEN
+                )
+            weights = torch.softmax(scores, -1).to(q.dtype)
+            out[:, start:end] = torch.bmm(weights, v[:, :end])
+            kept.append(weights)
+        ctx.save_for_backward(q, k, v, out, *kept)
+        ctx.scale = scale
+        return out.view(shape)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, above: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None]:
+        q, k, v, out, *kept = ctx.saved_tensors
+        shape = above.shape
+        above = above.flatten(0, 1).contiguous()
+        wide = torch.promote_types(q.dtype, torch.float32)
+        to_q = torch.empty_like(q)
+        to_k, to_v = torch.zeros_like(k, dtype=wide), torch.zeros_like(v, dtype=wide)
+        mean = (above.to(wide) * out.to(wide)).sum(-1, keepdim=True)  # of what weights are told
+        for block, weights in enumerate(kept):
+            start, end = block * BLOCK, block * BLOCK + weights.shape[1]
+            told = above[:, start:end]
+            to_v[:, :end] += torch.bmm(weights.transpose(1, 2), told)
+            to_scores = torch.bmm(told, v[:, :end].transpose(1, 2)).to(wide)
+            to_scores = to_scores.sub_(mean[:, start:end]).mul_(weights).mul_(ctx.scale)
+            to_scores = to_scores.to(q.dtype)
+            to_q[:, start:end] = torch.bmm(to_scores, k[:, :end])
+            to_k[:, :end] += torch.bmm(to_scores.transpose(1, 2), q[:, start:end])
+        to_k, to_v = to_k.to(k.dtype), to_v.to(v.dtype)
+        return to_q.view(shape), to_k.view(shape), to_v.view(shape), None, None
