@@ -11,7 +11,9 @@ import transformers
 
 from kataribe.base.errors import ArchitectureError, FormatError
 from kataribe.make.model.checkpoint import open_any
-from kataribe.make.model.families import MODEL_TYPES, config_from_hf, config_to_hf
+from kataribe.make.model.encoder_decoder_families import source_config_from_hf
+from kataribe.make.model.encoder_families import encoder_from_hf
+from kataribe.make.model.families import LAYOUTS, MODEL_TYPES, config_from_hf, config_to_hf
 from tests.parity.test_parity_families import ROPES, VARIANTS
 from tests.parity.tiny import BASE, CLASSES, FAMILY_SETTINGS, GPT2, RECURRENT, build
 
@@ -80,12 +82,54 @@ def test_code_from_before_transformers_had_the_family_changes_nothing(tmp_path: 
         own = {role: f"modeling_{name}.{prefix}{kind}" for role, kind in kinds.items()}
         own["AutoTokenizer"] = "tokenization.Anything"
         assert config_from_hf({**raw, "auto_map": own}) == config_from_hf(raw)
+    for name, layout in LAYOUTS.items():  # what a family leaves out or says with null is its own
+        if name == "kataribe":  # never published with code
+            continue
+        named = {"auto_map": {"AutoModelForCausalLM": f"m.{layout.class_name}"}}
+        for one in ({"model_type": layout.model_types[0]}, published(name)):
+            assert config_from_hf({**one, **named}) == config_from_hf(one), name
     assert "auto_map" not in config_to_hf(config_from_hf({**raw, "auto_map": own}))
+    for name in ("made_up", "no_rope"):  # as if nothing were set
+        assert config_from_hf({**LLAMA, name: False}) == config_from_hf(LLAMA)
     build("jamba", 3).save_pretrained(tmp_path)
     settings = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({**settings, "auto_map": own}))
     (tmp_path / "modeling_jamba.py").write_text("raise SystemExit('it was run')")
     assert open_any(tmp_path).config.family == "jamba"
+
+
+@pytest.mark.parametrize(
+    ("setting", "word"),
+    [
+        ({"is_causal": False}, "is_causal is False; it must be True"),
+        ({"no_mask": False}, "'no_mask' to False, which this family does not have.*never run"),
+        ({"windows": []}, r"'windows' to \[\]"),
+        ({"gate": None}, "'gate' to None"),
+        ({"rope_scaling": {"rope_type": "linear", "factor": 2, "odd": False}}, "'odd' to False"),
+    ],
+)
+def test_code_with_the_familys_names_may_not_be_told_what_the_family_is_not(
+    setting: dict[str, Any], word: str
+) -> None:
+    # as Alibaba-NLP/gte-Qwen2-1.5B-instruct: Qwen 2 by name, and no causal mask
+    own = {"AutoModel": "modeling_qwen.Qwen2Model"}
+    raw = {**LLAMA, "model_type": "qwen2", "rope_parameters": None}
+    with pytest.raises(FormatError, match=word):
+        config_from_hf({**raw, "auto_map": own, **setting})
+    config_from_hf({**raw, "auto_map": own})
+    config_from_hf({**raw, "auto_map": {"AutoTokenizer": "t.Any"}, "no_mask": False})
+
+
+def test_no_decoder_is_opened_that_reads_both_ways() -> None:
+    for name in MODEL_TYPES:
+        with pytest.raises(FormatError, match="is_causal is False; it must be True"):
+            config_from_hf({"model_type": name, "is_causal": False})
+    with pytest.raises(FormatError, match="'no_pooling' to False, which this family"):
+        encoder_from_hf({"model_type": "bert", "auto_map": {"AutoModel": "m.BertModel"},
+                         "no_pooling": False})  # fmt: skip
+    with pytest.raises(FormatError, match="'no_bias' to False, which this family"):
+        source_config_from_hf({"model_type": "t5", "auto_map": {"AutoModel": "m.T5Model"},
+                               "no_bias": False})  # fmt: skip
 
 
 @pytest.mark.parametrize(

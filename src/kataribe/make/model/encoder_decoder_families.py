@@ -28,7 +28,7 @@ from kataribe.make.model.families.reading import (
     share,
 )
 from kataribe.make.model.fields import Fields
-from kataribe.make.model.own_code import foreign_code
+from kataribe.make.model.own_code import brings_code, foreign_code
 
 _CLASSES: Mapping[SourceFamily, str] = {
     "t5": "T5ForConditionalGeneration",
@@ -127,7 +127,7 @@ def source_config_from_hf(raw: Mapping[str, Any]) -> EncoderDecoderConfig:
             "config.json has a quantization_config: its weights are packed in a way that is not "
             "read here. Use the unquantised model."
         )
-    fields = Fields("config.json", {**SOURCE_DEFAULTS[family], **raw})
+    fields = Fields("config.json", {**SOURCE_DEFAULTS[family], **raw}, own_code=brings_code(raw))
     fields.expect("is_encoder_decoder", [True])
     fields.expect("is_decoder", [False])
     kin = _KIN.get(family)

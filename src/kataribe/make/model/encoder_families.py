@@ -21,7 +21,7 @@ from kataribe.make.model.encoder_config import (
     Problem,
 )
 from kataribe.make.model.fields import Fields
-from kataribe.make.model.own_code import foreign_code
+from kataribe.make.model.own_code import brings_code, foreign_code
 
 ENCODER_MODEL_TYPES: Mapping[str, EncoderFamily] = {
     "bert": "bert",
@@ -127,7 +127,7 @@ def encoder_from_hf(raw: Mapping[str, Any]) -> EncoderConfig:
     if family == "distilbert":
         own = {_DISTIL_NAMES[name]: value for name, value in raw.items() if name in _DISTIL_NAMES}
         raw = {name: value for name, value in raw.items() if name not in _DISTIL_NAMES} | own
-    fields = Fields("config.json", {**ENCODER_DEFAULTS[family], **raw})
+    fields = Fields("config.json", {**ENCODER_DEFAULTS[family], **raw}, own_code=brings_code(raw))
     for name, only in (("is_decoder", False), ("add_cross_attention", False),
                        ("is_encoder_decoder", False), ("sinusoidal_pos_embds", False),
                        ("position_embedding_type", "absolute")):  # fmt: skip

@@ -22,10 +22,20 @@ class Fields:
         source: What to call the file in errors, such as `config.json`.
         values: The settings; a JSON null counts as absent.
         prefix: Put before every asked name (GGUF's `llama.`).
+        own_code: The folder brings code of its own, in which a setting that is false may switch
+            something off that the family always has: `finish` then lets no unknown one pass.
     """
 
-    def __init__(self, source: str, values: Mapping[str, Any], prefix: str = "") -> None:
+    def __init__(
+        self,
+        source: str,
+        values: Mapping[str, Any],
+        prefix: str = "",
+        *,
+        own_code: bool = False,
+    ) -> None:
         self.source = source
+        self._own_code = own_code
         self._values = values
         self._prefix = prefix
         self._read: set[str] = set()
@@ -36,8 +46,11 @@ class Fields:
         return bool(self._values)
 
     def has(self, name: str) -> bool:
-        """The setting is there and not null."""
-        return self._values.get(self._prefix + name) is not None
+        """The setting is there and not null; a null one counts as read."""
+        if self._values.get(self._prefix + name) is not None:
+            return True
+        self._read.add(self._prefix + name)
+        return False
 
     def is_text(self, name: str) -> bool:
         """The setting is there, and a text."""
@@ -118,7 +131,7 @@ class Fields:
         value = self._get(name, {})
         if not isinstance(value, Mapping):
             self._refuse(name, value, "an object")
-        return Fields(f"{self.source}, {name}", value)
+        return Fields(f"{self.source}, {name}", value, own_code=self._own_code)
 
     def mapping(self, name: str) -> dict[str, Any]:
         """An object whose names are not settings."""
@@ -138,13 +151,22 @@ class Fields:
         """Refuses whatever was not read, but for names that cannot change the answer.
 
         `neutral` are such names and `prefixes` such beginnings. Settings that are null, false or
-        empty switch nothing on and pass.
+        empty switch nothing on and pass, but for folders with code of their own, where they may
+        switch something off.
         """
         harmless = {self._prefix + name for name in neutral} | self._read
         for name, value in self._values.items():
             known = name in harmless or not name.startswith(self._prefix)
-            if known or (prefixes and name.startswith(prefixes)) or _is_off(value):
+            off = _is_off(value) and not self._own_code
+            if known or (prefixes and name.startswith(prefixes)) or off:
                 continue
+            if self._own_code:
+                raise FormatError(
+                    f"{self.source} sets {name!r} to {value!r:.60}, which this family does not "
+                    "have: only the code that the folder brings along says what it means, and that "
+                    "is never run here. Use a model without code of its own, or remove the setting "
+                    "if it does not change what the model answers."
+                )
             raise FormatError(
                 f"{self.source} sets {name!r} to {value!r:.60}, which Kataribe does not know and "
                 "which may change what the model answers. Remove the setting if it does not."

@@ -3,7 +3,10 @@
 A folder names such code either because its model computes something that `transformers` does not
 have, or because it was published before `transformers` had the family (BitNet b1.58 2B4T, Jamba).
 In the second case the classes carry the family's own names, `modeling_jamba.JambaForCausalLM`, and
-the model is the one that is built here.
+the model is the one that is built here. A name can also be kept by code that was changed: the
+gte-Qwen2 models call theirs `Qwen2Model` and switch the causal mask off by `"is_causal": false`. So
+beside such code no setting that the family does not have passes, not even one that says false
+(`Fields(own_code=True)`).
 """
 
 from __future__ import annotations
@@ -34,6 +37,12 @@ def foreign_code(raw: Mapping[str, Any], class_name: str | None) -> str:
         return ""
     shown = ", ".join(f"{each:.60}" for each in foreign[:_SHOWN])
     return f" with code of its own ({shown}), which is never run here"
+
+
+def brings_code(raw: Mapping[str, Any]) -> bool:
+    """Whether a parsed config.json names code of its own for the model, whatever its classes."""
+    auto_map = raw.get("auto_map")
+    return bool(auto_map) and any(_classes(auto_map))
 
 
 def _classes(auto_map: object) -> Iterator[str]:

@@ -17,7 +17,7 @@ from kataribe.make.model.config import Family, ModelConfig
 from kataribe.make.model.families import experts, gpt2, own, recurrent, rotary, ternary
 from kataribe.make.model.families.layout import FamilyLayout
 from kataribe.make.model.fields import Fields
-from kataribe.make.model.own_code import foreign_code
+from kataribe.make.model.own_code import brings_code, foreign_code
 from kataribe.make.model.ternary_files import read_ternary, write_ternary
 
 LAYOUTS: Mapping[Family, FamilyLayout] = {
@@ -65,6 +65,7 @@ def config_from_hf(raw: Mapping[str, Any]) -> ModelConfig:
     that is missing, impossible or unknown.
     """
     family = _family(raw)
+    own_code = brings_code(raw)
     if isinstance(raw.get("text_config"), Mapping):  # Gemma 3 with images: its text decoder
         shared = {key: raw[key] for key in ("tie_word_embeddings",) if raw.get(key) is not None}
         raw = shared | dict(raw["text_config"])
@@ -72,7 +73,9 @@ def config_from_hf(raw: Mapping[str, Any]) -> ModelConfig:
     raw = {name: value for name, value in raw.items() if name != "quantization_config"}
     layout = LAYOUTS[family]
     raw = {layout.aliases.get(name, name): value for name, value in raw.items()}
-    fields = Fields("config.json", {**layout.defaults, **raw})
+    own_code = own_code or brings_code(raw)
+    fields = Fields("config.json", {**layout.defaults, **raw}, own_code=own_code)
+    fields.expect("is_causal", [True])
     fields.expect("is_encoder_decoder", [False])
     fields.expect("add_cross_attention", [False])
     config = layout.read(fields)
