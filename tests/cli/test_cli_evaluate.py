@@ -93,3 +93,21 @@ def test_what_is_not_there_is_said(cli, corpus):
     assert done.code == 3
     assert "nothing" in done.err
     assert cli("eval", "smollm2-135m", "--on", "qa", "--most", "0").code == 2
+
+
+def test_a_base_that_has_answered_is_not_asked_again(cli, corpus, served):
+    """What ends the evaluation at its second model: there is none of that name."""
+    asked = []
+    names = ("--on", "qa", "--base", "smollm2-135m")
+
+    def say(request):
+        asked.append(text_of(request.prompt[-1]))
+        return "4"
+
+    served(say, name="smollm2-135m")
+    assert cli("eval", "nobody", *names).code != 0
+    assert len(asked) == 6
+    again = cli("eval", "nobody", *names)
+    assert again.code != 0
+    assert "smollm2-135m: going on after 6 of 6 answers" in again.err
+    assert len(asked) == 6

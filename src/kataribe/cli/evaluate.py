@@ -11,6 +11,7 @@ from kataribe.cli import options
 
 if TYPE_CHECKING:
     from kataribe.prove.evals.asking import Result
+    from kataribe.prove.evals.kept import Kept
     from kataribe.prove.evals.questions import Question
 
 
@@ -52,12 +53,19 @@ def evaluate(
     """
     from kataribe.cli.eval_shown import as_told, show
     from kataribe.cli.output import emit_json
+    from kataribe.prove.evals.kept import Asked, kept
     from kataribe.prove.evals.questions import read_questions
 
     asked = read_questions(_place(questions), most)
     folder = results if results is not None else _evals()
     names = [base, model] if base is not None else [model]
-    found = [_ask(name, asked, max_tokens, folder, local=local) for name in names]
+    files = kept(
+        folder, [Asked.of(name, _weights(name), asked, max_tokens) for name in names], asked
+    )
+    found = [
+        _ask(name, asked, max_tokens, file, local=local)
+        for name, file in zip(names, files, strict=True)
+    ]
     if as_json:
         emit_json(as_told(found, shown))
     else:
@@ -77,16 +85,14 @@ def _evals() -> Path:
     return Workspace.locate().root / "evals"
 
 
-def _ask(name: str, asked: list[Question], max_tokens: int, folder: Path, *, local: bool) -> Result:
+def _ask(name: str, asked: list[Question], max_tokens: int, kept: Kept, *, local: bool) -> Result:
     import asyncio
 
     from kataribe.base.settings import load_settings
     from kataribe.cli.answering import open_lm
     from kataribe.cli.output import Waiting, note
     from kataribe.prove.evals.asking import Answer, answer_all
-    from kataribe.prove.evals.kept import Asked, Kept
 
-    kept = Kept(folder, Asked.of(name, _weights(name), asked, max_tokens), asked)
     done = len(kept.known)
     if done:
         note(f"{name}: going on after {done} of {len(asked)} answers in {kept.path}.")

@@ -19,7 +19,7 @@ from kataribe.base.errors import (
 )
 from kataribe.base.messages import text_of
 from kataribe.prove.evals.asking import Answer, Result, answer_all
-from kataribe.prove.evals.kept import Asked, Kept
+from kataribe.prove.evals.kept import Asked, Kept, kept
 from kataribe.prove.evals.questions import Question, read_questions
 from kataribe.run.providers.scripted import Reply, ScriptedLM
 
@@ -164,8 +164,8 @@ def test_results_by_kind_and_only_of_the_same_questions(data: Path) -> None:
 
 def ask(folder: Path, questions: list[Question], lm: ScriptedLM, most: int = 50) -> Result:
     """What `kataribe eval` does."""
-    kept = Kept(folder, Asked.of(lm.name, "w", questions, most), questions)
-    return asyncio.run(answer_all(lm, questions, max_tokens=most, known=kept.known, told=kept.add))
+    (file,) = kept(folder, [Asked.of(lm.name, "w", questions, most)], questions)
+    return asyncio.run(answer_all(lm, questions, max_tokens=most, known=file.known, told=file.add))
 
 
 def test_a_stopped_evaluation_goes_on(data: Path, tmp_path: Path) -> None:
@@ -183,15 +183,15 @@ def test_a_stopped_evaluation_goes_on(data: Path, tmp_path: Path) -> None:
     rows = [json.loads(each) for each in file.read_text().splitlines()]
     assert rows[0]["model"] == "m/x"
     assert (rows[1]["kind"], rows[1]["item"]) == ("x", questions[0].item)
-    kept = len(rows) - 1
-    assert 5 <= kept <= 9  # some were still in the air
+    done = len(rows) - 1
+    assert 5 <= done <= 9  # some were still in the air
     with file.open("ab") as broken:
         broken.write(b'{"key": "abc", "te')  # a power cut
 
     asked: list[str] = []
     second = ScriptedLM(lambda request: asked.append(str(request)) or "Answer 0.", name="m/x")
     found = ask(tmp_path / "evals", questions, second)
-    assert len(asked) == 20 - kept
+    assert len(asked) == 20 - done
     assert [each.text for each in found.answers[:5]] == [f"Answer {n}." for n in range(5)]
     assert len(file.read_text().splitlines()) == 21
 
@@ -204,10 +204,32 @@ def test_a_stopped_evaluation_goes_on(data: Path, tmp_path: Path) -> None:
 
 def test_a_damaged_file_of_answers_is_named(data: Path, tmp_path: Path) -> None:
     questions = read_questions(data, 3)
-    kept = Kept(tmp_path / "evals", Asked.of("m", "w", questions, 9), questions)
-    kept.add(questions[0], Answer("a", ended=True))
-    text = kept.path.read_text()
+    asked = Asked.of("m", "w", questions, 9)
+    (file,) = kept(tmp_path / "evals", [asked], questions)
+    file.add(questions[0], Answer("a", ended=True))
+    text = file.path.read_text()
     for bad in (text.replace('"ended": true', '"ended": 3'), text.replace('"m"', '"n"'), "[]\n"):
-        kept.path.write_text(bad)
+        file.path.write_text(bad)
         with pytest.raises(FormatError, match=r"Line [12] of .* Remove the file"):
-            Kept(tmp_path / "evals", Asked.of("m", "w", questions, 9), questions)
+            Kept(tmp_path / "evals", asked)
+
+
+def test_an_evaluation_is_finished_when_all_of_its_models_have_answered(
+    data: Path, tmp_path: Path
+) -> None:
+    questions = read_questions(data, 4)
+    asked = [Asked.of(name, "w", questions, 9) for name in ("base", "model")]
+
+    def left(answers: tuple[int, int]) -> list[int]:
+        """How many answers are kept of each, after so many more came."""
+        files = kept(tmp_path / "evals", asked, questions)
+        for file, more in zip(files, answers, strict=True):
+            for question in [each for each in questions if each.key not in file.known][:more]:
+                file.add(question, Answer("a", ended=True))
+        return [len(Kept(tmp_path / "evals", each).known) for each in asked]
+
+    assert left((4, 0)) == [4, 0]  # stopped before the model
+    assert left((0, 1)) == [4, 1]  # and once more, after one of its answers
+    assert left((0, 3)) == [4, 4]
+    assert left((1, 0)) == [1, 0]  # finished: both begin anew, and not the base alone
+    assert left((3, 0)) == [4, 0]

@@ -59,25 +59,40 @@ def _digest(value: Any) -> str:
 
 
 class Kept:
-    """The file of one evaluation. A finished one begins anew when it is asked for again."""
+    """The file of one model's answers; `kept` opens it."""
 
-    def __init__(self, folder: Path, asked: Asked, questions: Sequence[Question]) -> None:
-        """Reads what is there.
+    def __init__(self, folder: Path, asked: Asked) -> None:
+        """Reads what is there, and writes nothing; `begin` does.
 
-        Raises `StorageError` where the file cannot be read or written, `FormatError` where it is
-        damaged elsewhere than at its end.
+        Raises `StorageError` where the file cannot be read, `FormatError` where it is damaged
+        elsewhere than at its end.
         """
         self.path = folder / asked.file_name
         self._head = {"format": FORMAT, **dataclasses.asdict(asked)}
         try:
-            folder.mkdir(parents=True, exist_ok=True)
             lines = self.path.read_bytes().split(b"\n") if self.path.exists() else []
-            self.known: Mapping[str, Answer] = self._read(lines)
-            if not self.known or all(each.key in self.known for each in questions):
+        except OSError as error:
+            raise _unwritten(self.path, error) from error
+        self._half = len(lines[-1]) if lines else 0
+        self.known: Mapping[str, Answer] = self._read(lines)
+
+    def knows(self, questions: Sequence[Question]) -> bool:
+        """Whether there is an answer to each of them."""
+        return all(each.key in self.known for each in questions)
+
+    def begin(self, *, anew: bool) -> None:
+        """Makes the file ready for more answers; `StorageError` where that fails.
+
+        Args:
+            anew: Answers that are there do not count any more.
+        """
+        try:
+            self.path.parent.mkdir(parents=True, exist_ok=True)
+            if anew or not self.known:
                 self.known = {}
                 self.path.write_text(json.dumps(self._head) + "\n", encoding="utf-8")
-            elif lines[-1]:  # the half of a line
-                os.truncate(self.path, self.path.stat().st_size - len(lines[-1]))
+            elif self._half:  # of a line
+                os.truncate(self.path, self.path.stat().st_size - self._half)
         except OSError as error:
             raise _unwritten(self.path, error) from error
 
@@ -121,6 +136,22 @@ class Kept:
                     "the file to begin anew."
                 ) from None
         return found
+
+
+def kept(folder: Path, asked: Sequence[Asked], questions: Sequence[Question]) -> list[Kept]:
+    """What is kept of the answers of each model that one evaluation asks.
+
+    A finished evaluation begins anew when it is asked for again, all of it at once; finished is
+    one that has the answers of all of its models. So one that was stopped at its second model goes
+    on there and asks the first one nothing.
+
+    Raises `StorageError` and `FormatError` as `Kept` does, before any file is written.
+    """
+    found = [Kept(folder, each) for each in asked]
+    anew = all(each.knows(questions) for each in found)
+    for each in found:
+        each.begin(anew=anew)
+    return found
 
 
 def _unwritten(path: Path, error: OSError) -> StorageError:
