@@ -43,7 +43,11 @@ def together(run: RunFolder, *more: str, processes: int = 2) -> None:
                 command, cwd=ROOT, env={**os.environ, **own}, stderr=subprocess.PIPE, text=True
             )
         )
-    said = [child.communicate(timeout=240)[1] for child in children]
+    try:
+        said = [child.communicate(timeout=240)[1] for child in children]
+    finally:
+        for child in children:
+            child.kill()  # one that waits for ever must not outlive the test
     assert [child.returncode for child in children] == [0] * processes, "\n".join(said)[-4000:]
 
 
@@ -98,19 +102,34 @@ def test_what_stops_the_first_process_stops_all(tmp_path: Path) -> None:
     assert run.info.problem == said[0]
 
 
-@pytest.mark.slow
-def test_what_stops_another_process_stops_the_first(tmp_path: Path) -> None:
-    workspace = Workspace(tmp_path)
+def adding(workspace: Workspace, **given: object) -> RunFolder:
+    """A run of a small decoder on sums, with what it needs, that waits."""
     (workspace.corpora / "adding").mkdir(parents=True)
-    text = "".join(f"{n} and {n + 1} are {2 * n + 1}. " for n in range(300))
-    row = {"id": "a", "text": text, "source": "here", "language": "en"}
-    (workspace.corpora / "adding" / "train.jsonl").write_text(json.dumps(row) + "\n")
+    for split, numbers in (("train", range(300)), ("valid", range(500, 560))):
+        text = "".join(f"{n} and {n + 1} are {2 * n + 1}. " for n in numbers)
+        row = {"id": split, "text": text, "source": "here", "language": "en"}
+        (workspace.corpora / "adding" / f"{split}.jsonl").write_text(json.dumps(row) + "\n")
     inner, training = train_tokenizer([text], TokenizerPlan("bpe", 290))
     save_tokenizer(workspace.tokenizers / "small", inner, training)
     asked = {"corpus": "adding", "tokenizer": "small", "width": 64, "layers": 1, "context": 32,
              "batch_tokens": 64}  # fmt: skip
-    given = {"steps": 2, "precision": "float32", "compile": "off", "threads": 1}
-    run = begin(workspace, "pretrain", "toy", asked, given)
+    settled = {"precision": "float32", "compile": "off", "threads": 1, "sample_every": 0}
+    return begin(workspace, "pretrain", "toy", asked, {**settled, **given})
+
+
+def test_the_first_process_flies_the_pilot_while_the_others_wait(tmp_path: Path) -> None:
+    run = adding(Workspace(tmp_path), steps=40, eval_every=40, eval_rows=2)
+    (run.path / "flies").touch()
+    together(run, str(tmp_path))  # a pilot that asked the others for sums would wait for hours
+    assert run.info.state == "done"
+    assert "a pilot of" in run.plan["prediction"]["law"]
+    assert run.result is not None
+    assert run.result["tokens"] == 40 * 64
+
+
+@pytest.mark.slow
+def test_what_stops_another_process_stops_the_first(tmp_path: Path) -> None:
+    run = adding(Workspace(tmp_path), steps=2)
     (run.path / "unlucky").touch()
     together(run, str(tmp_path))
     said = [(run.path / f"said-{rank}.txt").read_text() for rank in (0, 1)]

@@ -16,7 +16,7 @@ import torch
 
 from kataribe.base.errors import KataribeError
 from kataribe.base.workspace import Workspace
-from kataribe.make.training import plans
+from kataribe.make.training import pilot, plans
 from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.objective import Objective, Share, StepData
 from kataribe.make.training.plans import carry
@@ -47,6 +47,8 @@ def plan_and_train(run: RunFolder, workspace: Workspace) -> None:
             number = rank()
             if number == 1 and (run.path / "unlucky").exists():
                 raise_while_building()
+            if (run.path / "flies").exists():
+                pilot.LEAST_TOKENS = 64  # a run of seconds gets a pilot, too
             carry(workspace, run, say=lambda words: None)
     except KataribeError as error:
         (run.path / f"said-{number}.txt").write_text(error.message)

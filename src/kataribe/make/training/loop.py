@@ -65,10 +65,14 @@ class Training:
     wants_stop: Callable[[], bool]
 
 
-def train(training: Training, progress: Progress, micro_rows: int) -> Progress:
+def train(
+    training: Training, progress: Progress, micro_rows: int, *, alone: bool = False
+) -> Progress:
     """Trains from `progress` to the end, or until somebody wants to stop; says how far it came.
 
     The last checkpoint is written in any case. `micro_rows` is the most that one pass takes.
+    `alone` is for one of several processes that trains while the others do something else: it
+    takes whole batches and never waits for them.
 
     Raises:
         DivergedError: The loss is no finite number. Nothing is written then, so the last
@@ -76,7 +80,7 @@ def train(training: Training, progress: Progress, micro_rows: int) -> Progress:
         StorageError: The disk is full; the checkpoints before are as they were.
     """
     config, watching = training.config, training.config.watching
-    share = Share(rank(), ranks(), micro_rows)
+    share = Share(0, 1, micro_rows) if alone else Share(rank(), ranks(), micro_rows)
     clock = _Clock(progress)
     pending: list[dict[str, float | Tensor]] = []
     stopping = False
@@ -112,7 +116,8 @@ def learn(
     config, module = training.config, training.trainee.module
     torch.manual_seed(hash((config.seed, step, share.rank)))  # for dropout: nothing to be kept
     data = training.objective.data(step, share)
-    taught, tokens, stop = summed(data.taught, data.tokens, training.wants_stop())
+    stops = training.wants_stop()
+    taught, tokens, stop = summed(data.taught, data.tokens, stops, among=share.ranks)
     if not taught:
         raise InputError(
             f"The batch of step {step} teaches nothing: no place in it has a target. Look at the "
@@ -122,7 +127,7 @@ def learn(
     norm = _clip(training.trainee, config.optimisation.clip)
     rate = training.optimiser.step(share_at(step, config.steps, config.optimisation))
     if share.ranks > 1:
-        loss = torch.tensor(summed(float(loss))[0] / share.ranks)
+        loss = torch.tensor(summed(float(loss), among=share.ranks)[0] / share.ranks)
     return {"loss": loss, "lr": rate, "grad_norm": norm}, int(tokens), bool(stop)
 
 

@@ -61,7 +61,8 @@ def fly(
     """Trains the pilot with the run's own optimiser, schedule and seed, and judges it.
 
     The same for the same data, settings and seed. Writes nothing. The learning rate is to the
-    pilot's usual one as the run's is to that of its `model`.
+    pilot's usual one as the run's is to that of its `model`. Of several processes only the first
+    flies, and the others wait for the plan, so it asks nothing of them.
     """
     context = choice.model.context_length
     rows = max(1, min(choice.batch_tokens, len(data.tokens("train"))) // context)
@@ -91,7 +92,7 @@ def fly(
     optimiser = Optimisers(trainee.named, config.optimisation)
     record = _Last()
     training = Training(trainee, objective, optimiser, config, record, lambda: False)
-    progress = train(training, Progress(), max(1, work.micro_tokens // context))
+    progress = train(training, Progress(), max(1, work.micro_tokens // context), alone=True)
     bits = record.figures["bits_per_byte"]
     return Reached(parameter_count(choice.model), progress.tokens, steps, bits)
 

@@ -52,21 +52,25 @@ def joined() -> Iterator[None]:
         distributed.destroy_process_group()
 
 
-def summed(*values: float) -> tuple[float, ...]:
-    """The sums over all processes; float64, so that counts stay exact."""
-    if ranks() == 1:
+def summed(*values: float, among: int | None = None) -> tuple[float, ...]:
+    """The sums over all processes; float64, so that counts stay exact.
+
+    `among` is `Share.ranks` of who asks: 1 for what one process does while the others wait.
+    """
+    if (ranks() if among is None else among) == 1:
         return values
     tensor = torch.tensor(values, dtype=torch.float64)
     distributed.all_reduce(tensor)
     return tuple(tensor.tolist())
 
 
-def in_step(mine: Iterable[T]) -> Iterator[T | None]:
+def in_step(mine: Iterable[T], among: int) -> Iterator[T | None]:
     """This process's things, and None as often as the process with the most has more.
 
     Where weights are spread, every pass is the work of all processes, so all need as many.
+    `among` is `Share.ranks`, as of `summed`.
     """
-    if ranks() == 1:
+    if among == 1:
         yield from mine
         return
     held = list(mine)

@@ -115,7 +115,7 @@ class RowsObjective:
         left = most // share.ranks + (share.rank < most % share.ranks)
         mine = held_out.in_order(size, rank=share.rank * apart, ranks=share.ranks * apart)
         with torch.no_grad():
-            for batch in in_step(itertools.islice(mine, -(-left // size))):
+            for batch in in_step(itertools.islice(mine, -(-left // size)), share.ranks):
                 part = next(iter(held_out.in_order(1))) if batch is None else batch
                 part = cut_rows(part, slice(0, max(1, left)))
                 loss = float(model(part))
@@ -126,7 +126,7 @@ class RowsObjective:
                 places += taught(part)
                 if self._right is not None:
                     right += self._right(model, part)
-        total, all_places, right = summed(total, places, right)
+        total, all_places, right = summed(total, places, right, among=share.ranks)
         figures = held_out_figures(total, all_places, self._data.bytes_per_token)
         if self._right is not None and all_places:
             figures["accuracy"] = right / all_places
