@@ -15,9 +15,12 @@ from kataribe.base.errors import (
     FormatError,
     InputError,
     NotFoundError,
+    ProviderError,
     UnavailableError,
 )
+from kataribe.base.lm import Request
 from kataribe.base.messages import text_of
+from kataribe.prove.evals import asking
 from kataribe.prove.evals.asking import Answer, Result, answer_all
 from kataribe.prove.evals.kept import Asked, Kept, kept
 from kataribe.prove.evals.questions import Question, read_questions
@@ -146,6 +149,37 @@ def test_a_busy_model_is_asked_again(data: Path) -> None:
     said = [Reply(error=BusyError("full", retry_after=0.01)), "late"]
     found = asyncio.run(answer_all(ScriptedLM(said), read_questions(data, 1), max_tokens=50))
     assert found.answers[0].text == "late"
+
+
+def test_trouble_of_a_server_is_no_answer(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(asking, "FIRST_PAUSE", 0.001)
+    questions = read_questions(data, 4)
+    put: list[str] = []
+
+    def break_off(times: int) -> ScriptedLM:
+        """It fails so many times at one of the questions."""
+
+        def say(request: Request) -> Reply | str:
+            put.append(text_of(request.prompt[-1]))
+            if put[-1] == text_of(questions[1].prompt[-1]) and put.count(put[-1]) <= times:
+                return Reply("half a rep", error=ProviderError("broke off"), fail_after=2)
+            return "Answer."
+
+        return ScriptedLM(say, name="m")
+
+    with pytest.raises(ProviderError, match="broke off"):
+        ask(tmp_path / "evals", questions, break_off(99))
+    assert put.count(text_of(questions[1].prompt[-1])) == asking.MOST_TRIES
+    (file,) = (tmp_path / "evals").iterdir()
+    rows = [json.loads(each) for each in file.read_text().splitlines()[1:]]
+    assert [row["failure"] for row in rows] == [""] * 3
+    put.clear()
+    found = ask(tmp_path / "evals", questions, break_off(2))
+    assert put == [text_of(questions[1].prompt[-1])] * 3
+    assert not found.failures
+    assert found.ended.mean == 1
 
 
 def test_results_by_kind_and_only_of_the_same_questions(data: Path) -> None:

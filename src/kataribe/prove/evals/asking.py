@@ -17,7 +17,10 @@ from kataribe.prove.evals.scores import SCORES, SHARES
 AT_ONCE = 4
 """Questions in the air: the engine computes them together."""
 MOST_TRIES = 8
-"""How often a question is put to a model that is busy."""
+"""How often a question is put to a model that is busy, or whose server is in trouble."""
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
+"""Seconds until a server in trouble is asked again, doubled each time: 91 s in all, in which it
+can be started anew."""
 
 
 @dataclass(frozen=True)
@@ -117,9 +120,10 @@ async def answer_all(
 ) -> Result:
     """Asks every question for the likeliest answer, a few at a time, and scores what comes back.
 
-    A question that cannot be asked (it is longer than the context), or whose reply breaks, counts
-    as failed and the others go on. What is wrong with the model and not with a question (it is
-    not there, the server is gone) ends it all.
+    A question that cannot be asked (it is longer than the context) counts as failed and the others
+    go on. What is wrong with the model and not with a question (it is not there, its server is
+    gone, or replies break off each time) ends it all: it says nothing of the question, so it must
+    not become a score. `told` has heard what was answered until then.
 
     Args:
         lm: Whom.
@@ -174,14 +178,16 @@ async def _together(each: list[Coroutine[None, None, Answer]]) -> list[Answer]:
 
 async def _ask(lm: LM, question: Question, max_tokens: int) -> Answer:
     sampling = Sampling(temperature=0.0, max_tokens=max_tokens)
+    pause = FIRST_PAUSE
     for last in (False,) * (MOST_TRIES - 1) + (True,):
         try:
             finished = await reply(lm, Request(question.prompt, sampling, seed=0))
-        except BusyError as error:
+        except (BusyError, ProviderError) as error:
             if last:
                 raise
-            await asyncio.sleep(error.retry_after)
-        except (InputError, ProviderError) as error:
+            await asyncio.sleep(error.retry_after if isinstance(error, BusyError) else pause)
+            pause = min(2 * pause, LONGEST_PAUSE)
+        except InputError as error:
             return Answer("", ended=False, failure=error.message)
         else:
             return Answer(text_of(finished.message), finished.reason == "stop")
