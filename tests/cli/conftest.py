@@ -109,8 +109,8 @@ def served(kataribe_home: Path) -> Iterator[Callable[..., ScriptedLM]]:
 
 
 def wait_for(condition: Callable[[], bool]) -> None:
-    """Waits until something holds; fails after ten seconds."""
-    until = time.monotonic() + 10
+    """Waits until something holds; fails after a minute."""
+    until = time.monotonic() + 60
     while not condition():
         assert time.monotonic() < until
         time.sleep(0.01)

@@ -167,7 +167,7 @@ def test_a_paste_of_several_lines_is_one_message(served, terminal):
 
 
 def test_ctrl_c_stops_the_reply_and_the_chat_goes_on(served, terminal):
-    lm = served([Reply("one two three four five six", pace=0.4), "And on."])
+    lm = served([Reply("one two three four five six " * 10, pace=0.4), "And on."])
     screen = terminal()
     screen.expect("> ")
     screen.type("count\r")

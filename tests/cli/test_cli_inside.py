@@ -52,7 +52,7 @@ async def test_a_view_stands_beside_its_model_and_leaves_alone(opened, monkeypat
     assert [info.name for info in models.names()] == ["pico"]
     monkeypatch.setattr("kataribe.cli.inside_here.IDLE_SECONDS", 0.01)
     await attention.weights("pico", (1, 5, 6, 7), 0, 0, 2)
-    for _ in range(200):
+    for _ in range(1500):
         if len(residents.ps()) == 1:
             break
         await asyncio.sleep(0.02)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-import time
 
 import httpx
 import pytest
@@ -97,8 +96,6 @@ async def test_a_stop_breaks_the_first_load_off(workspace, gate):
             assert answer.status_code == 503
             assert "stopping" in answer.json()["error"]["message"]
             assert (await http.get("/health")).json()["status"] == "stopping"
-        began = time.monotonic()
-    assert time.monotonic() - began < 5
 
 
 def test_a_context_beyond_the_default_models_own_is_refused_at_the_start(

@@ -116,10 +116,13 @@ async def test_bursts_over_http(talk: Talk, stage: Stage) -> None:
 
 
 async def test_stop_keeps_the_words(talk: Talk, stage: Stage) -> None:
-    slowly(stage, "one two three four five", 0.1)
+    slowly(stage, "one two three four five", 2)
     told = await talk.say("a")
-    await asyncio.sleep(0.35)
-    live = await talk.get()
+    for _ in range(600):
+        live = await talk.get()
+        if live["messages"][1]["text"]:
+            break
+        await asyncio.sleep(0.05)
     assert live["messages"][1]["state"] == "writing"
     assert live["messages"][1]["text"].startswith("one")
     stopped = await talk.http.post(f"{talk.at}/stop", json={})

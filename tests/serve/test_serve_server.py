@@ -69,6 +69,14 @@ class Process:
                 self.text += line + "\n"
                 self.began.set()
 
+    def stopping(self) -> httpx.Response:
+        """What `/health` says once the server has heard that it shall stop."""
+        until = time.monotonic() + 20
+        while (health := httpx.get(f"{self.url}/health")).status_code != 503:
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        return health
+
     def end(self) -> tuple[int, str]:
         out, log = self.child.communicate(timeout=30)
         self.thread.join(10)
@@ -77,19 +85,18 @@ class Process:
 
 
 def test_sigterm_lets_a_running_reply_finish_and_refuses_new_ones():
-    process = Process(words=30, grace=20)
+    process = Process(words=120, grace=60)
     process.child.send_signal(signal.SIGTERM)
-    time.sleep(0.4)
-    health = httpx.get(f"{process.url}/health")
+    health = process.stopping()
     assert (health.status_code, health.json()["status"]) == (503, "stopping")
     refused = httpx.post(f"{process.url}/v1/chat/completions", json=hello())
     assert refused.status_code == 503
     assert refused.headers["retry-after"]
     code, log = process.end()
     assert code == 0
-    assert process.text.count("word") == 30
+    assert process.text.count("word") == 120
     assert process.text.endswith("data: [DONE]\n\n")
-    assert "waiting up to 20 s for" in log
+    assert "waiting up to 60 s for" in log
 
 
 def test_when_the_grace_is_over_a_reply_ends_with_an_error():
@@ -105,7 +112,7 @@ def test_when_the_grace_is_over_a_reply_ends_with_an_error():
 def test_a_second_signal_ends_at_once():
     process = Process(words=2000, grace=600)
     process.child.send_signal(signal.SIGTERM)
-    time.sleep(0.3)
+    process.stopping()  # a second signal beside an unheard first would be one
     assert process.child.poll() is None
     process.child.send_signal(signal.SIGTERM)
     assert process.end()[0] == 0
@@ -227,11 +234,9 @@ def test_bad_http_is_answered_in_the_shape_of_errors(live, bytes_):
 def test_dripping_headers_are_cut_off(live, monkeypatch):
     monkeypatch.setattr(wire, "HEADER_SECONDS", 0.3)
     server = live(ScriptedLM())
-    begun = time.monotonic()
     answer = raw(server.port, b"GET /health HTTP/1.1\r\n", b"Host: localhost\r\n", pause=0.1)
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert error_in(answer)["code"] == "header_timeout"
-    assert time.monotonic() - begun < 4
     assert raw(server.port) == b"" or b"408" in raw(server.port)  # who says nothing at all, too
 
 

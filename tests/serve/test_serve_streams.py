@@ -184,7 +184,7 @@ def test_early_progress_does_not_hide_a_real_error(live):
 
 
 def test_slow_start_begins_the_stream_with_comments(live):
-    lm = ScriptedLM(Reply("late", progress=WAITING[:1], pace=0.4))
+    lm = ScriptedLM(Reply("late", progress=WAITING[:1], pace=3))
     server = live(lm, header_patience=0.1, heartbeat=0.1)
     asked = hello(stream=True)
     with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=asked) as answer:
@@ -196,7 +196,7 @@ def test_slow_start_begins_the_stream_with_comments(live):
 
 
 def test_loading_does_not_hold_the_headers(live):
-    source = Source({"scripted": ScriptedLM("hi")}, delay=0.4)
+    source = Source({"scripted": ScriptedLM("hi")}, delay=3)
     server = live(source=source, header_patience=0.1, heartbeat=0.1)
     asked = hello(stream=True)
     with httpx.stream("POST", f"{server.url}/v1/chat/completions", json=asked) as answer:
@@ -212,7 +212,7 @@ def test_leaving_ends_the_work_at_once(live, streaming):
         if streaming:
             assert b"200" in client.recv(1000)
         assert until(lambda: lm.running == 1)
-    assert until(lambda: lm.running == 0, 2)
+    assert until(lambda: lm.running == 0)
     assert lm.abandoned == 1
     assert until(lambda: server.source.leases == 0)
 
@@ -222,7 +222,7 @@ def test_leaving_while_the_model_loads_gives_the_lease_back(live):
     server = live(source=source)
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{server.url}/v1/chat/completions", json=hello(), timeout=0.3)
-    assert until(lambda: source.leases == 0, 2)
+    assert until(lambda: source.leases == 0)
 
 
 def open_chat(port: int, *, stream: bool) -> socket.socket:

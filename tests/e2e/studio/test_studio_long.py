@@ -107,11 +107,14 @@ def test_scrolling_up_reads_more_and_nothing_jumps(studio: Studio, models: Model
           requestAnimationFrame(look);
         }"""
     )
+    frame = (
+        "() => new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))"
+    )
     for _ in range(40):
         page.mouse.wheel(0, -600)
+        page.evaluate(frame)  # two turns of the wheel in one frame would be twice as far
         page.wait_for_timeout(60)
-    page.wait_for_timeout(1000)
-    still = page.evaluate("document.querySelector('.scroller').scrollTop")
+    still = _settled(page)
     seen = page.locator("article.reply").first
     expect(seen).to_contain_text("Answer")
     jumps = page.evaluate("window.jumps")
@@ -121,6 +124,18 @@ def test_scrolling_up_reads_more_and_nothing_jumps(studio: Studio, models: Model
     page.wait_for_timeout(500)
     assert page.evaluate("document.querySelector('.scroller').scrollTop") == still
     assert page.locator("article").count() < 80
+
+
+def _settled(page: Page) -> float:
+    """Where the messages are scrolled to, once they have stood there for a second."""
+    last = -1.0
+    for _ in range(30):
+        at = float(page.evaluate("document.querySelector('.scroller').scrollTop"))
+        if at == last:
+            return at
+        last = at
+        page.wait_for_timeout(1000)
+    raise AssertionError(f"the messages still move, at {last}")
 
 
 def test_every_message_has_an_address(studio: Studio, models: Models) -> None:

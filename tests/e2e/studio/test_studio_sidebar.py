@@ -188,9 +188,11 @@ def test_a_long_list_comes_in_pages(studio: Studio) -> None:
     page = studio.open("/settings")
     _fill(page, studio, 120)
     assert _rows(page).count() < 120
-    for _ in range(8):
+    for _ in range(150):
         page.locator(".sidebar .rows").evaluate("(at) => at.scrollTo(0, at.scrollHeight)")
         page.wait_for_timeout(200)
+        if _rows(page).count() == 120:
+            break
     expect(_rows(page)).to_have_count(120)
     expect(_rows(page).last).to_contain_text("Number 0")
 
@@ -210,7 +212,8 @@ def test_a_page_of_the_list_that_fails_is_asked_for_once(studio: Studio) -> None
     expect(page.locator(".sidebar [role=alert]")).to_be_visible()
     page.wait_for_timeout(500)
     assert len(asked) == 1
-    more.click()
+    with page.expect_request("**/studio/api/conversations?*after=*"):
+        more.click()
     page.wait_for_timeout(500)
     assert len(asked) == 2
     page.unroute("**/studio/api/conversations?*after=*")

@@ -50,6 +50,8 @@ def studio(browser: Browser, models: Models, workspace: Workspace) -> Iterator[S
     with run_server(models, tokenizers=TokenizersHere(workspace), kinds=kinds) as stage:
         watch = Watch(stage.address)
         yield Studio(browser, stage, watch)
+        for context in browser.contexts:
+            context.close()
     assert watch.faults == []
 
 
