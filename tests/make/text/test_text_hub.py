@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import http.server
 import json
+import random
+import re
 import shutil
 import threading
 
@@ -15,10 +17,13 @@ from kataribe.base.errors import (
     AccessError,
     ChecksumError,
     DownloadError,
+    FormatError,
     InputError,
     NotFoundError,
 )
 from kataribe.make.text import CorpusChoices, hub_data, make_corpus, read_documents
+from kataribe.make.text.hub_patterns import _PARTS, Pattern
+from kataribe.make.text.hub_subsets import DataSetName, chosen_files
 from kataribe.make.text.sources import open_source
 
 COMMIT = "c0ffee"
@@ -206,6 +211,91 @@ def test_configurations_are_those_of_the_page(hub, tmp_path):
         files("")
 
 
+def chosen(front, files, part=""):
+    """What a README with this front matter means by a data set of these files."""
+    return chosen_files(DataSetName.parse(f"own/set{part}"), files, f"---\n{front}\n---\n")
+
+
+def test_patterns_are_those_of_the_hub():
+    def meant(pattern, *names):
+        found = Pattern(pattern)
+        return [name for name in names if found.matches(name)]
+
+    names = ("a.txt", "ja/a.txt", "ja/b/a.txt", "ja/b1.txt", "ja/b22.txt", "ja/[x].txt")
+    assert meant("*.txt", *names) == ["a.txt"]
+    assert meant("**/a.txt", *names) == ["a.txt", "ja/a.txt", "ja/b/a.txt"]
+    assert meant("**/**/a.txt", *names) == ["a.txt", "ja/a.txt", "ja/b/a.txt"]
+    assert meant("ja/**/*.txt", *names) == list(names[1:])
+    assert meant("ja/**", *names) == list(names[1:])
+    assert meant("***t", *names) == list(names)
+    assert meant("ja/b?.txt", *names) == meant("ja/b[0-9].txt", *names) == ["ja/b1.txt"]
+    assert meant("ja/[!a]*.txt", *names) == ["ja/b1.txt", "ja/b22.txt", "ja/[x].txt"]
+    assert meant("ja/b[13-9]*", *names) == meant("ja/b[^2]*", *names) == ["ja/b1.txt"]
+    assert meant("ja/[[]x].txt", *names) == meant("ja/[[]x[]].txt", *names) == ["ja/[x].txt"]
+    assert meant("ja/[ab.txt", "ja/[ab.txt", "ja/a.txt") == ["ja/[ab.txt"]
+    assert meant("ja[/]a.txt", *names) == meant("ja?a.txt", *names) == []
+    assert meant("a.txt", "a.txt", "a-txt", "aa.txt", "a.txtx") == ["a.txt"]
+    assert meant("**a*b", "a/ab", "a/a/b", "xab") == ["a/ab", "xab"]
+    with pytest.raises(FormatError, match=r"braces \('\{a,b\}'\)"):
+        Pattern("ja/{a,b}.txt")
+    with pytest.raises(FormatError, match="5,000 characters"):
+        Pattern("*" * 5000)
+
+
+def test_patterns_match_what_a_regular_expression_matches():
+    meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]", "[a-b]": "[ab]"}
+    parts, draw = [*meaning, "a", "b", "/"], random.Random(5)
+    for _ in range(1500):
+        pattern = "".join(draw.choices(parts, k=draw.randint(1, 6)))
+        if "***" in pattern:  # split otherwise
+            continue
+        told = re.compile("".join(meaning.get(part, part) for part in _PARTS.findall(pattern)))
+        found = Pattern(pattern)
+        for _ in range(8):
+            name = "".join(draw.choices("ab/", k=draw.randint(0, 7)))
+            assert found.matches(name) == bool(told.fullmatch(name)), (pattern, name)
+
+
+def test_a_page_that_was_written_to_hang_its_reader_does_not():
+    name = "a" * 200 + ".txt"
+    assert not Pattern("**a" * 60 + "**b").matches(name)
+    assert not Pattern("*a" * 60 + "*b").matches(name)
+    nested = "\n".join(
+        ["x: &l0 [a, a, a, a, a, a, a, a]"]
+        + [f"y{i}: &l{i} [{', '.join([f'*l{i - 1}'] * 8)}]" for i in range(1, 12)]
+    )
+    page = f"{nested}\nconfigs:\n- config_name: *l11\n  data_files: a.txt\n- data_files: b.txt"
+    assert chosen(page, ["a.txt", "b.txt"]) == ["b.txt"]  # 8 ** 12 names are no name
+    merged = "\n".join(
+        ["m0: &m0 {a: b}", *(f"m{i}: &m{i} {{<<: [*m{i - 1}, *m{i - 1}]}}" for i in range(1, 40))]
+    )
+    assert chosen(f"{merged}\nconfigs:\n- data_files: b.txt", ["a.txt", "b.txt"]) == ["b.txt"]
+    many = f"p: &p [{', '.join(['1'] * 2000)}]\nconfigs:\n- data_files: "
+    with pytest.raises(FormatError, match="more than 100,000 files"):
+        chosen(f"{many}[{', '.join(['{path: *p}'] * 60)}]", ["b.txt"])
+    globs = ", ".join(f"'{i}*'" for i in range(1001))
+    with pytest.raises(FormatError, match="more than 1,000 patterns"):
+        chosen(f"configs:\n- data_files: [{globs}]", ["b.txt"])
+    with pytest.raises(FormatError, match=r"2,097,153 characters of settings; at most 2,097,152"):
+        chosen("#" * ((2 << 20) + 1), ["b.txt"])
+
+
+def test_what_a_page_says_is_read_as_it_is_written():
+    files = ["001.txt", "2024.txt", "a.txt"]
+    page = """day: 2024-13-45
+configs:
+- {config_name: 001, data_files: 001.txt, data_dir: null}
+- {config_name: 2024-13-45, data_files: 2024.txt}
+- {config_name: [a, b], data_files: a.txt}
+- {config_name: none, data_files: ~}"""
+    assert chosen(page, files, ":001") == ["001.txt"]
+    assert chosen(page, files, ":2024-13-45") == ["2024.txt"]
+    with pytest.raises(InputError, match=r"several configurations: 001, 2024-13-45\. Name"):
+        chosen(page, files)
+    with pytest.raises(FormatError, match="with braces"):
+        chosen("configs:\n- data_files: '{001,a}.txt'", files)
+
+
 def test_configurations_are_folders_where_the_page_tells_none(hub, tmp_path):
     hub.files = {
         "README.md": b"---\nconfigs: [\n---\n",  # no YAML
@@ -256,8 +346,6 @@ def test_names_that_no_data_set_has(tmp_path, name):
 
 
 def test_a_hostile_list_of_files_is_refused(hub, tmp_path):
-    from kataribe.base.errors import FormatError
-
     hub.files = {"../../up.jsonl": b""}
     with pytest.raises(FormatError, match="nonsense"):
         open_source("hf:own/set", tmp_path, lambda _: None)

@@ -11,15 +11,25 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kataribe.base.errors import InputError, NotFoundError
+from kataribe.base.errors import FormatError, InputError, NotFoundError
+from kataribe.make.text.hub_patterns import Pattern
 
 ENDINGS = (".parquet", ".jsonl", ".jsonl.gz", ".jsonl.zst", ".txt")
 FORM = "hf:OWNER/NAME[:CONFIG][@SPLIT][#COLUMN]"
+_SHOWN = 40
+"""Names in an error."""
 _REFERENCE = re.compile(
     r"(?P<repository>[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*)"
     r"(:(?P<config>[\w.+-]+))?(@(?P<split>[\w.+-]+))?(#(?P<column>.+))?"
 )
 _FRONT = re.compile(r"\A---\r?\n(.*?)\r?\n---\s*(\n|\Z)", re.DOTALL)
+_MOST_FRONT = 2 << 20
+"""Characters of a front matter: 2,000 configurations with two patterns each take 300,000, and are
+read in 2 s of a busy core."""
+_MOST_FILES = 100_000
+"""Names and patterns in `data_files` of one configuration; aliases of YAML multiply them."""
+_MOST_PATTERNS = 1000
+"""Of these with a `*`, `?` or `[`: each is held against every file."""
 _SPLIT_WORDS = ("train", "validation", "valid", "dev", "test")
 
 
@@ -58,6 +68,7 @@ def chosen_files(name: DataSetName, files: Sequence[str], readme: str) -> list[s
         NotFoundError: The repository holds no file that can be read.
         InputError: It has no such configuration or split, or several configurations and none that
             it prefers; the message names them.
+        FormatError: The README is too long, or gives patterns that are not read (`Pattern`).
     """
     texts = sorted(each for each in files if each.lower().endswith(ENDINGS))
     if not texts:
@@ -85,7 +96,7 @@ def _of_config(name: DataSetName, told: Mapping[str, Any], texts: list[str]) -> 
     """The files that the README's front matter gives to a configuration and a split."""
     wanted, split = name.config, name.split
     if wanted not in told:
-        preferred = [each for each, entry in told.items() if entry.get("default") is True]
+        preferred = [each for each, entry in told.items() if _text(entry, "default") == "true"]
         preferred += ["default"] if "default" in told else []
         own = preferred[0] if preferred else next(iter(told)) if len(told) == 1 else None
         splits = {} if own is None else _splits(told[own], texts)
@@ -93,7 +104,8 @@ def _of_config(name: DataSetName, told: Mapping[str, Any], texts: list[str]) -> 
             raise _no_config(name, wanted, list(told), splits)
         if own is None:
             raise InputError(
-                f"The data set {name.repository} has several configurations: {', '.join(told)}. "
+                f"The data set {name.repository} has several configurations: "
+                f"{', '.join(list(told)[:_SHOWN])}. "
                 f"Name one: hf:{name.repository}:CONFIG.",
                 param="source",
             )
@@ -138,55 +150,87 @@ def _configs(readme: str) -> dict[str, Mapping[str, Any]]:
     front = _FRONT.match(readme.lstrip("\ufeff"))
     if front is None:
         return {}
+    if len(front.group(1)) > _MOST_FRONT:
+        raise FormatError(
+            f"The README of the data set begins with {len(front.group(1)):,} characters of "
+            f"settings; at most {_MOST_FRONT:,} are read. Download its files and name their folder."
+        )
     import yaml
 
-    try:
-        told = yaml.safe_load(front.group(1))
+    try:  # Every value as it is written: no dates that there are not, no numbers for names. Merged
+        # keys (`<<`), which can double at every step, are none to this loader.
+        told = yaml.load(front.group(1), yaml.BaseLoader)  # noqa: S506 - makes texts alone
     except (yaml.YAMLError, RecursionError):
         return {}  # the hub shows such a page, too: its files still lie there
     entries = told.get("configs") if isinstance(told, Mapping) else None
-    return {
-        str(entry.get("config_name", "default")): entry
-        for entry in (entries if isinstance(entries, list) else [])
-        if isinstance(entry, Mapping) and (entry.get("data_files") or entry.get("data_dir"))
-    }
+    found: dict[str, Mapping[str, Any]] = {}
+    for entry in entries if isinstance(entries, list) else []:
+        if not isinstance(entry, Mapping) or not isinstance(entry.get("config_name", ""), str):
+            continue
+        if _text(entry, "data_dir") or _told(entry.get("data_files")):
+            found[_text(entry, "config_name") or "default"] = entry
+    return found
+
+
+def _text(entry: Mapping[str, Any], name: str) -> str:
+    """A setting that is a text; empty where it is none, or null."""
+    value = entry.get(name)
+    return value if isinstance(value, str) and _told(value) else ""
+
+
+def _told(value: Any) -> bool:
+    """There is something, and not YAML's word for nothing."""
+    return bool(value) and value not in ("null", "~")
 
 
 def _splits(entry: Mapping[str, Any], texts: list[str]) -> dict[str, list[str]]:
     """Split to files of one configuration."""
-    root = str(entry.get("data_dir") or "").strip("./")
+    root = _text(entry, "data_dir").strip("./")
     prefix = f"{root}/" if root else ""
-    if not entry.get("data_files"):
+    if not _told(entry.get("data_files")):
         return _by_split([each for each in texts if each.startswith(prefix)])
-    found: dict[str, list[str]] = {}
-    for split, pattern in _patterns(entry["data_files"]):
-        matches = _matcher(prefix + pattern.removeprefix("./"))
-        found.setdefault(split, []).extend(each for each in texts if matches.fullmatch(each))
-    return {split: sorted(set(files)) for split, files in found.items()}
+    found: dict[str, set[str]] = {}
+    there, patterns = set(texts), 0
+    for split, path in dict.fromkeys(_patterns(entry["data_files"])):
+        files = found.setdefault(split, set())
+        wanted = prefix + path.removeprefix("./")
+        if wanted in there:
+            files.add(wanted)
+        elif any(letter in wanted for letter in "*?[{"):
+            patterns += 1
+            if patterns > _MOST_PATTERNS:
+                raise _too_many(f"more than {_MOST_PATTERNS:,} patterns")
+            pattern = Pattern(wanted)
+            files.update(each for each in texts if pattern.matches(each))
+    return {split: sorted(files) for split, files in found.items()}
 
 
 def _patterns(told: Any) -> Iterator[tuple[str, str]]:
     """(split, pattern) of `data_files`: a pattern, a list of them, or one entry for each split."""
+    count = 0
     for entry in told if isinstance(told, list) else [told]:
         split, paths = "train", entry
         if isinstance(entry, Mapping):
-            split, paths = str(entry.get("split", "train")), entry.get("path")
+            split, paths = _text(entry, "split") or "train", entry.get("path")
         for path in paths if isinstance(paths, list) else [paths]:
+            count += 1
+            if count > _MOST_FILES:
+                raise _too_many(f"more than {_MOST_FILES:,} files")
             if isinstance(path, str):
                 yield split, path
 
 
-def _matcher(pattern: str) -> re.Pattern[str]:
-    """`*` within a name, `**` over folders, as the hub's patterns have them."""
-    parts = re.split(r"(\*\*/|\*\*|\*|\?)", pattern)
-    meaning = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-    return re.compile("".join(meaning.get(part, re.escape(part)) for part in parts))
+def _too_many(what: str) -> FormatError:
+    return FormatError(
+        f"The README of the data set names {what} for one configuration; so many are not read. "
+        "Download its files and name their folder."
+    )
 
 
 def _no_config(
     name: DataSetName, wanted: str, configs: Iterable[str], splits: Iterable[str]
 ) -> InputError:
-    known, parts = (", ".join(list(each)[:40]) or "none" for each in (configs, sorted(splits)))
+    known, parts = (", ".join(list(each)[:_SHOWN]) or "none" for each in (configs, sorted(splits)))
     return InputError(
         f"The data set {name.repository} has no configuration and no split {wanted!r}; it has the "
         f"configurations: {known}; splits: {parts}. Write {FORM}.",
