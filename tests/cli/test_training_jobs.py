@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import subprocess
@@ -11,13 +12,16 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from kataribe.base.errors import InputError, NotFoundError
 from kataribe.base.workspace import Workspace
+from kataribe.cli import training_jobs
 from kataribe.cli.runs_here import RunsHere, thinned
 from kataribe.cli.training_choices import NEEDS
 from kataribe.cli.training_jobs import TrainingJobs
+from kataribe.cli.training_process import RunProcess
 from kataribe.make.tokens.kinds import TokenizerPlan
 from kataribe.make.tokens.train import save_tokenizer, train_tokenizer
 from kataribe.make.training.beginning import ASKED, begin
@@ -25,7 +29,8 @@ from kataribe.make.training.runs import RunFolder, find_process, open_run
 from kataribe.serve.shapes.training import NewRun
 from kataribe.serve.training import KIND
 from kataribe.store.database import Store
-from kataribe.store.jobs import Job, NewJob
+from kataribe.store.job_work import Reporter, StopWork
+from kataribe.store.jobs import Job, NewJob, Wish
 from kataribe.store.tables import LOCAL
 from kataribe.store.workers import Workers
 
@@ -84,11 +89,24 @@ def until(workers: Workers, job: Job, *states: str, step: int = 0) -> Job:
     raise AssertionError(f"{found.state} at {found.progress}")
 
 
+@contextlib.contextmanager
+def held(run: RunFolder) -> Iterator[None]:
+    """The run's process takes no step meanwhile."""
+    process = psutil.Process(run.written_info().pid)
+    process.suspend()
+    try:
+        yield
+    finally:
+        process.resume()
+
+
 def test_a_run_is_paused_and_goes_on_to_its_end(workspace: Workspace, workers: Workers) -> None:
     run = run_of(workspace, "tale", 1000)
     job = add(workers, run.id)
     until(workers, job, "running", step=5)
-    workers.ask(LOCAL, job.id, "pause")
+    with held(run):  # the thousand steps take seconds: it must not be over before it is asked
+        workers.ask(LOCAL, job.id, "pause")
+        until(workers, job, "pausing")
     until(workers, job, "paused")
     assert run.info.state == "stopped"
     stopped = run.checkpoints()[-1][0]
@@ -112,6 +130,7 @@ from pathlib import Path
 
 from kataribe.base.workspace import Workspace
 from kataribe.cli.training_jobs import TrainingJobs
+from kataribe.cli.training_process import RunProcess
 from kataribe.serve.training import KIND
 from kataribe.store.database import Store
 from kataribe.store.workers import Workers
@@ -162,6 +181,90 @@ def test_a_training_whose_server_was_killed_is_found_again_and_followed(
     finally:
         server.kill()
         store.close()
+
+
+TRAINER = """
+import json, signal, sys, time
+from pathlib import Path
+
+path, end = Path(sys.argv[1]), sys.argv[2]
+
+def asked(*_):
+    if end != "never":
+        info = json.loads((path / "run.json").read_text())
+        (path / "run.json").write_text(json.dumps({**info, "state": end}))
+        sys.exit(0)
+
+signal.signal(signal.SIGINT, asked)
+(path / "ready").touch()
+while True:
+    time.sleep(0.05)
+"""
+"""A process that takes its time, and ends as it is told to when it is asked."""
+
+
+def follow(
+    monkeypatch: pytest.MonkeyPatch, workspace: Workspace, end: str, wishes: list[Wish]
+) -> tuple[RunFolder, list[RunProcess], TrainingJobs, Job, Reporter]:
+    """A job over such a process. Its wishes come one by one with what is told, the last stays."""
+    run = run_of(workspace, "quick", 5)
+    begun: list[RunProcess] = []
+
+    def begin_one(folder: RunFolder, words: object, root: object) -> RunProcess:
+        own = subprocess.Popen([sys.executable, "-c", TRAINER, str(folder.path), end])
+        while not (folder.path / "ready").exists():
+            assert own.poll() is None
+            time.sleep(0.01)
+        (folder.path / "ready").unlink()
+        begun.append(RunProcess(folder, psutil.Process(own.pid), own))
+        return begun[-1]
+
+    monkeypatch.setattr(RunProcess, "begin", staticmethod(begin_one))
+    job = Job.__new__(Job)
+    object.__setattr__(job, "params", {"run": run.id, "goal": "train"})
+    reporter = Reporter(lambda _: wishes.pop(0) if wishes[1:] else wishes[0], lambda *_: None)
+    return run, begun, TrainingJobs(workspace), job, reporter
+
+
+def test_a_run_that_ends_by_itself_while_it_is_paused_is_done(
+    monkeypatch: pytest.MonkeyPatch, workspace: Workspace
+) -> None:
+    run, _, work, job, reporter = follow(monkeypatch, workspace, "done", ["run", "pause"])
+    assert work.run(job, reporter)["run"] == run.id
+    run, _, work, job, reporter = follow(monkeypatch, workspace, "stopped", ["run", "pause"])
+    with pytest.raises(StopWork):
+        work.run(job, reporter)
+    assert run.info.state == "stopped"
+
+
+def test_a_paused_run_has_its_time_and_a_cancelled_one_has_not(
+    monkeypatch: pytest.MonkeyPatch, workspace: Workspace
+) -> None:
+    assert training_jobs.PATIENCE >= 300, "a large model's look, samples and checkpoint"
+    _, begun, work, job, reporter = follow(
+        monkeypatch, workspace, "never", ["run", "pause", "pause", "cancel"]
+    )
+    with pytest.raises(StopWork):  # without end, were it not killed
+        work.run(job, reporter)
+    assert reporter.wanted == "cancel"
+    assert begun[0].code == -9
+
+
+def test_a_process_that_was_asked_to_end_is_not_asked_again(workspace: Workspace) -> None:
+    run = run_of(workspace, "quick", 5)
+    own = subprocess.Popen([sys.executable, "-c", TRAINER, str(run.path), "never"])
+    try:
+        while not (run.path / "ready").exists():
+            assert own.poll() is None
+            time.sleep(0.01)
+        process = RunProcess(run, psutil.Process(own.pid))
+        process.ask_to_end()
+        found = RunProcess.find(run)
+        assert found is not None
+        assert found.asked, "a second Ctrl-C would end it without a checkpoint"
+    finally:
+        own.kill()
+        own.wait()
 
 
 def test_a_killed_process_is_a_failure_that_says_so(workspace: Workspace) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from kataribe.base.errors import NotFoundError, UnavailableError
+from kataribe.base.errors import KataribeError, NotFoundError, UnavailableError
 from kataribe.cli.training_process import RunProcess
 from kataribe.files.atomic import storage_error
 from kataribe.make.training.runs import RunFolder, open_run
@@ -21,9 +21,13 @@ if TYPE_CHECKING:
 
 LOOK = 0.5
 """Seconds between two looks at what the process wrote."""
-PATIENCE = 8.0
-"""Seconds for a run to end by itself when it is to stop: less than the pool waits for its jobs.
-A run that is killed then goes on from its last checkpoint."""
+PATIENCE = 900.0
+"""Seconds for a run to end by itself when it is paused: it ends its step, looks at held-out text,
+samples and saves, which are minutes with a model of some size. One that is killed then goes on
+from its last checkpoint. A server that stops waits less, and leaves it to end: the next one finds
+it."""
+_GONE = ("cancel", None)
+"""Wishes for a job whose run is to be taken away: nobody wants what it has."""
 
 
 class TrainingJobs:
@@ -44,17 +48,17 @@ class TrainingJobs:
         found = RunProcess.find(folder)
         if found is not None:
             reporter.log("info", "The process of this run was found at work, and is followed.")
-            self._follow(folder, found, reporter)
+            self._follow(folder, found, reporter, plans=plans)
         if _reached(folder, plans=plans):
             return _result(folder)
         if found is not None and (problem := _why(folder, None)):
             raise UnavailableError(problem)
-        if found is not None and folder.written_info().state == "stopped":
+        if found is not None and not found.asked and folder.written_info().state == "stopped":
             return _result(folder)
         words = ["runs", "plan" if plans else "resume", folder.id, "--json"]
         process = RunProcess.begin(folder, words, self._workspace.root)
-        self._follow(folder, process, reporter)
-        if process.code:
+        self._follow(folder, process, reporter, plans=plans)
+        if process.code and not _reached(folder, plans=plans):
             raise UnavailableError(_why(folder, process.code))
         return _result(folder)
 
@@ -72,23 +76,45 @@ class TrainingJobs:
     def _folder(self, job: Job) -> RunFolder:
         return open_run(self._workspace.runs / job.params["run"])
 
-    def _follow(self, folder: RunFolder, process: RunProcess, reporter: Reporter) -> None:
+    def _follow(
+        self, folder: RunFolder, process: RunProcess, reporter: Reporter, *, plans: bool
+    ) -> None:
         """Tells how far the run is until its process ends."""
         try:
             ended = False
             while not ended:
                 ended = process.wait(LOOK)
-                steps = _steps(folder)
-                if steps is None:
-                    reporter.progress("preparing", 0)
-                else:
-                    reporter.progress("training", _last_step(folder), steps, "steps")
+                _tell(folder, reporter)
         except StopWork:
-            process.end(PATIENCE)
-            raise
+            _end(folder, process, reporter)
+            # It may have come to its end by itself meanwhile. A plan that is to go has no worth.
+            if not _reached(folder, plans=plans) or (plans and reporter.wanted in _GONE):
+                raise
         except BaseException:
             process.kill()
             raise
+
+
+def _tell(folder: RunFolder, reporter: Reporter) -> None:
+    """How far it is; raises `StopWork` where it is to end."""
+    steps = _steps(folder)
+    if steps is None:
+        reporter.progress("preparing", 0)
+    else:
+        reporter.progress("training", _last_step(folder), steps, "steps")
+
+
+def _end(folder: RunFolder, process: RunProcess, reporter: Reporter) -> None:
+    """Has a process end by itself; at once where what it has is not wanted any more."""
+    process.ask_to_end()
+    until = time.monotonic() + PATIENCE
+    while not process.wait(LOOK):
+        with contextlib.suppress(StopWork, KataribeError):
+            _tell(folder, reporter)
+        if reporter.wanted in _GONE or time.monotonic() >= until:
+            process.kill()
+            break
+    process.settle()
 
 
 def _reached(folder: RunFolder, *, plans: bool) -> bool:

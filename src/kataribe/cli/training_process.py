@@ -41,6 +41,8 @@ class RunProcess:
     ) -> None:
         self._folder, self._process, self._own = folder, process, own
         self.code: int | None = None
+        self.asked = False
+        """Whether a server has asked it to end: a second time would end it at once."""
 
     @classmethod
     def begin(cls, folder: RunFolder, words: Sequence[str], root: Path) -> RunProcess:
@@ -57,8 +59,7 @@ class RunProcess:
         process = psutil.Process(own.pid)  # not reaped before we wait for it, so it is there
         made = cls(folder, process, own)
         try:
-            note = {"host": socket.gethostname(), "pid": own.pid, "began": process.create_time()}
-            write_json(folder.path / NOTE, note)
+            made._write_note()
         except BaseException:
             made.kill()
             raise
@@ -72,7 +73,9 @@ class RunProcess:
             if note["host"] == socket.gethostname():
                 found = find_process(int(note["pid"]), float(note["began"]))
                 if found is not None:
-                    return cls(folder, found)
+                    made = cls(folder, found)
+                    made.asked = bool(note.get("asked"))
+                    return made
         info = folder.info  # begun by the command, or `running` before the note was there
         if info.state != "running" or info.host != socket.gethostname() or info.pid is None:
             return None
@@ -92,14 +95,22 @@ class RunProcess:
             time.sleep(min(0.1, seconds))
         return True
 
-    def end(self, patience: float) -> None:
-        """Has it write a checkpoint and end; one that does not in time is killed."""
-        if self._lives():
-            with contextlib.suppress(psutil.Error):
-                self._process.send_signal(signal.SIGINT)
-        if not self.wait(patience):
-            self.kill()
-        with contextlib.suppress(KataribeError):  # run.json says that it runs, and it does not
+    def ask_to_end(self) -> None:
+        """Has it write a checkpoint and end, which can take minutes where a model is large.
+
+        A server that finds it later learns from the note that it was asked.
+        """
+        if self.asked or not self._lives():
+            return
+        self.asked = True
+        with contextlib.suppress(KataribeError, psutil.Error):  # it can end on a full disk, too
+            self._write_note()
+        with contextlib.suppress(psutil.Error):
+            self._process.send_signal(signal.SIGINT)
+
+    def settle(self) -> None:
+        """Puts right what run.json says of a process that is gone without having said so."""
+        with contextlib.suppress(KataribeError):
             if self._folder.written_info().state == "running":
                 self._folder.change(state="stopped", ended_at=time.time())
 
@@ -108,6 +119,15 @@ class RunProcess:
         with contextlib.suppress(psutil.Error):
             self._process.kill()
         self.wait(10.0)
+
+    def _write_note(self) -> None:
+        note = {
+            "host": socket.gethostname(),
+            "pid": self._process.pid,
+            "began": self._process.create_time(),
+            "asked": self.asked,
+        }
+        write_json(self._folder.path / NOTE, note)
 
     def _lives(self) -> bool:
         if self._own is not None:

@@ -63,6 +63,8 @@ class Reporter:
         self._samples: deque[tuple[float, int]] = deque()
         self._seen: Progress | None = None
         self._kept: Progress | None = None
+        self.wanted: Wish | None = "run"
+        """What was asked for when progress was last written; None where the job is gone."""
         self._written = float("-inf")
 
     def progress(self, stage: str, done: int, total: int | None = None, unit: str = "") -> None:
@@ -117,10 +119,10 @@ class Reporter:
 
     def _write(self, at: Progress) -> None:
         try:
-            wanted = self._keep(at)
+            self.wanted = self._keep(at)
         except StorageError as error:  # the work may still come to its end
             log.warning("The progress of a job was not written: %s", error)
             return
         self._kept = at
-        if wanted != "run":  # another process may have asked, or the job is gone
+        if self.wanted != "run":  # another process may have asked, or the job is gone
             self._stop.set()
