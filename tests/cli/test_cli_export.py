@@ -17,7 +17,7 @@ from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 from kataribe.cli import exporting
 from kataribe.files.gguf import open_gguf
 from kataribe.files.gguf_writer import write_gguf
-from kataribe.files.replacing import KEY
+from kataribe.files.replacing import KEY, UNMARKED, mark_gguf
 from kataribe.make.adapt import same_answers, same_tensors
 from kataribe.make.adapt.compare import compare_logits
 from kataribe.make.adapt.same_answers import LIMITS, Limit
@@ -190,7 +190,9 @@ def assert_refused(done: Any, tmp_path: Path, *words: str) -> None:
 @pytest.fixture
 def export_over(cli, pico, tmp_path):
     """Exports over an earlier one, which must survive when the export fails."""
-    write_gguf(tmp_path / "x.gguf", {"mine": "mine", KEY: 1}, {"x": np.zeros(3, np.float32)})
+    earlier = {"mine": "mine", KEY: UNMARKED}
+    write_gguf(tmp_path / "x.gguf", earlier, {"x": np.zeros(3, np.float32)})
+    mark_gguf(tmp_path / "x.gguf")
     return lambda kind: cli(
         "export", str(pico), str(tmp_path / "x.gguf"), "--kind", kind, "--replace"
     )

@@ -6,11 +6,21 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from kataribe.base.errors import InputError, StorageError
+from kataribe.base.errors import FormatError, InputError, StorageError
 from kataribe.files import staging
-from kataribe.files.replacing import MARK, check_replaceable, mark_folder
+from kataribe.files.gguf import open_gguf
+from kataribe.files.gguf_writer import write_gguf
+from kataribe.files.replacing import (
+    KEY,
+    MARK,
+    UNMARKED,
+    check_replaceable,
+    mark_folder,
+    mark_gguf,
+)
 from kataribe.files.staging import staged
 
 
@@ -174,6 +184,10 @@ def test_only_what_an_export_wrote_is_replaced(tmp_path: Path) -> None:
     (folder / "deep" / "a").symlink_to(tmp_path)
     with pytest.raises(InputError, match="changed"):
         check_replaceable(folder)
+    mark = (folder / MARK).read_text()
+    (folder / MARK).write_text(mark.replace('"format": 2', '"format": 1'))
+    with pytest.raises(InputError, match="format 1, and only 2 is known"):
+        check_replaceable(folder)
     (folder / MARK).write_text("{")
     with pytest.raises(InputError, match="damaged"):
         check_replaceable(folder)
@@ -184,3 +198,63 @@ def test_only_what_an_export_wrote_is_replaced(tmp_path: Path) -> None:
         (tmp_path / "y.gguf").write_text(content)
         with pytest.raises(InputError, match="no export of Kataribe"):
             check_replaceable(tmp_path / "y.gguf")
+
+
+def change(path: Path, place: int) -> None:
+    """One bit of a file, which keeps its size."""
+    with path.open("r+b") as file:
+        file.seek(place)
+        (byte,) = file.read(1)
+        file.seek(place)
+        file.write(bytes([byte ^ 1]))
+
+
+def test_weights_that_were_changed_are_never_replaced(tmp_path: Path) -> None:
+    folder, size = tmp_path / "x", 3 << 20
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(bytes(size))
+    mark_folder(folder)
+    check_replaceable(folder)
+    for place in (0, size // 2, size - 1):
+        change(folder / "model.safetensors", place)
+        with pytest.raises(InputError, match=r"holds model\.safetensors, which was changed"):
+            check_replaceable(folder)
+        change(folder / "model.safetensors", place)
+    check_replaceable(folder)  # as it was
+
+    file = tmp_path / "x.gguf"
+    keys = {"general.name": "x", KEY: UNMARKED, "last": "y"}
+    write_gguf(file, keys, {"x": np.zeros(1 << 19, np.float32)})
+    with pytest.raises(InputError, match=r"x\.gguf is not replaced, because it was changed"):
+        check_replaceable(file)  # nobody has marked it
+    mark_gguf(file)
+    check_replaceable(file)
+    check_replaceable(file.rename(tmp_path / "y.gguf"))  # wherever it goes
+    file = tmp_path / "y.gguf"
+    assert open_gguf(file).metadata.keys() == keys.keys()
+    name, size = file.read_bytes().index(b"x", 8), file.stat().st_size
+    for place in (name, open_gguf(file).data_offset, size // 2, size - 1):
+        change(file, place)
+        with pytest.raises(InputError, match="changed since"):
+            check_replaceable(file)
+        change(file, place)
+    check_replaceable(file)
+    with file.open("ab") as longer:
+        longer.write(b"\0")
+    with pytest.raises(InputError, match="changed since"):
+        check_replaceable(file)
+
+
+def test_a_gguf_file_is_known_by_its_hash_or_not_at_all(tmp_path: Path) -> None:
+    tensors = {"x": np.zeros(3, np.float32)}
+    for keys in ({}, {KEY: 1}, {KEY: "0" * 63}):
+        write_gguf(tmp_path / "x.gguf", {"a": "b", **keys}, tensors)
+        why = "another format" if keys else "no export of Kataribe"
+        with pytest.raises(InputError, match=why):
+            check_replaceable(tmp_path / "x.gguf")
+        with pytest.raises(FormatError, match=KEY):
+            mark_gguf(tmp_path / "x.gguf")
+    write_gguf(tmp_path / "x.gguf", {KEY: UNMARKED}, tensors)
+    mark_gguf(tmp_path / "x.gguf")
+    with pytest.raises(FormatError, match="no empty"):
+        mark_gguf(tmp_path / "x.gguf")

@@ -172,7 +172,7 @@ class Export:
     def _gguf(self) -> tuple[Callable[[Path], None], int]:
         from kataribe.files.gguf_keys import check_keys
         from kataribe.files.gguf_writer import write_gguf
-        from kataribe.files.replacing import FORMAT, KEY
+        from kataribe.files.replacing import KEY, UNMARKED, mark_gguf
         from kataribe.make.model.card import gguf_card
         from kataribe.make.model.gguf_saving import gguf_content
         from kataribe.make.tokens.gguf_saving import gguf_vocabulary
@@ -191,11 +191,12 @@ class Export:
                 f"{len(content.uneven)} matrices are F16: their rows are no multiple of 32."
             )
         card = gguf_card(self._front, self.order.name)
-        metadata = {**content.metadata, **card, **vocabulary.metadata, KEY: FORMAT}
+        metadata = {**content.metadata, **card, **vocabulary.metadata, KEY: UNMARKED}
 
         def write(path: Path) -> None:
             write_gguf(path, metadata, content.tensors)
             check_keys(path, metadata)
+            mark_gguf(path)
 
         words = sum(len(piece) + 8 for piece in metadata["tokenizer.ggml.tokens"])
         return write, content.size_bytes + 3 * words
