@@ -14,7 +14,7 @@ from prose import KANA
 from kataribe.base.errors import FormatError, NotFoundError
 from kataribe.make.text.instructions import InstructionChoices, make_instructions
 from kataribe.make.text.instructions.manuals import questions_about_pages
-from kataribe.make.text.instructions.pages import manual_pages, read_page
+from kataribe.make.text.instructions.pages import Entry, Page, manual_pages, read_page
 
 PAGE = r""".\" comment
 .TH KATARU "1" "2024年5月"
@@ -114,6 +114,32 @@ def test_answers_are_what_the_page_says():
         assert example.given
         assert example.answer.removesuffix(" です。") in example.question
     assert {e.answer for e in asked["ja_find"]} >= {"-s, --slow です。", "ENOTALE です。"}
+
+
+class Compared(str):
+    """A tag that counts how often it is compared."""
+
+    __slots__ = ()
+    times = 0
+
+    def __eq__(self, other):
+        Compared.times += 1
+        return str.__eq__(self, other)
+
+    __hash__ = str.__hash__
+
+
+def test_entries_that_a_page_lists_twice_are_found_without_comparing_all_with_all():
+    entries = [
+        Entry(Compared(f"E{number:05}"), f"{number}番の物語がない。", "") for number in range(500)
+    ]
+    twice = [Entry(Compared("E00007"), "別の物語がない。", "")]
+    page = Page(("kataru",), "2", "物語を語る", True, (*entries, *twice))
+    Compared.times = 0
+    asked = asked_about(page)
+    assert Compared.times < 10 * len(entries)  # 250,000 where each is compared with each
+    assert len(asked["ja_error"]) == len(entries) - 1
+    assert not [one for one in asked["ja_error"] if "E00007" in one.question]
 
 
 def test_pages_that_share_a_name_or_a_description_are_one_item():

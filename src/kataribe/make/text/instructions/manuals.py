@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import zlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 
 from kataribe.make.text.instructions.examples import Example
@@ -118,8 +119,8 @@ def _about_entries(page: Page, item: str) -> Iterator[Example]:
     told = [
         (each, tag, text) for each in page.entries if (tag := _tag(each)) and (text := _first(each))
     ]
-    once = {tag for _, tag, _ in told if sum(tag == other for _, other, _ in told) == 1}
-    told = [each for each in told if each[1] in once]
+    times = Counter(tag for _, tag, _ in told)
+    told = [each for each in told if times[each[1]] == 1]
     for at, (entry, tag, sentence) in enumerate(told):
         error = tag[0] == "E"
         words = {"name": name, "tag": tag, "sentence": sentence.rstrip("。")}
