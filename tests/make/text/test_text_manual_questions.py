@@ -134,7 +134,7 @@ def test_entries_that_a_page_lists_twice_are_found_without_comparing_all_with_al
         Entry(Compared(f"E{number:05}"), f"{number}番の物語がない。", "") for number in range(500)
     ]
     twice = [Entry(Compared("E00007"), "別の物語がない。", "")]
-    page = Page(("kataru",), "2", "物語を語る", True, (*entries, *twice))
+    page = Page(("kataru",), "2", "物語を語る", japanese=True, entries=(*entries, *twice))
     Compared.times = 0
     asked = asked_about(page)
     assert Compared.times < 10 * len(entries)  # 250,000 where each is compared with each
