@@ -153,6 +153,27 @@ def test_a_crash_leaves_the_old_or_the_new(
     assert names(tmp_path) == ["x"]  # and what the crash left is gone
 
 
+@pytest.mark.parametrize(
+    ("crashed", "other"),
+    [("m.v2", "m"), ("名" * 80 + "一", "名" * 80 + "二"), ("x" * 120 + "1", "x" * 120 + "2")],
+    ids=["beginning", "wide", "long"],
+)
+def test_what_another_target_left_is_not_touched(tmp_path: Path, crashed: str, other: str) -> None:
+    make(tmp_path / crashed, "folder", "old")
+    arguments = [sys.executable, "-c", KILLED, str(tmp_path / crashed), "aside"]
+    assert subprocess.run(arguments, check=False).returncode == 9
+    (left,) = names(tmp_path)
+    with staged(tmp_path / other) as path:
+        make(path, "folder", "new")
+    assert names(tmp_path) == sorted([left, other])
+    assert holds(tmp_path / other, "folder", "new")
+    found: list[str] = []
+    with staged(tmp_path / crashed, may_replace=lambda old: found.extend(names(old))) as path:
+        make(path, "folder", "new")
+    assert found == ["old"] * 2
+    assert names(tmp_path) == sorted([crashed, other])
+
+
 def test_what_others_are_writing_is_left_alone(tmp_path: Path) -> None:
     with staged(tmp_path / "x") as one:
         one.write_text("one")

@@ -10,7 +10,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
+import hashlib
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -24,6 +26,9 @@ _AT_WORKING_FOLDER = -100
 _EXCHANGE = 2
 """AT_FDCWD and RENAME_EXCHANGE of renameat2(2)."""
 _LOCK, _OLD = "lock", "old"
+_LONGEST_NAME, _SHORTENED = 100, 40
+"""Bytes of a name that is taken as it is, and letters of a longer one: what stands before and
+behind them has to fit into the 255 bytes of a name, too."""
 
 
 @contextlib.contextmanager
@@ -59,7 +64,11 @@ def staged(target: Path, *, may_replace: Callable[[Path], None] | None = None) -
 
 
 def _stem(target: Path) -> str:
-    return f".{target.name[:100]}."
+    """What begins the names of folders beside this target and of no other one's."""
+    whole = os.fsencode(target.name)
+    if len(whole) <= _LONGEST_NAME:
+        return f".{target.name}."
+    return f".{target.name[:_SHORTENED]}~{hashlib.sha256(whole).hexdigest()[:16]}."
 
 
 def _refuse_existing(target: Path, may_replace: Callable[[Path], None] | None) -> None:
@@ -115,9 +124,9 @@ def _sync(made: Path) -> None:
 
 def _clear_up(target: Path) -> None:
     """Puts back or removes what tries that were killed have left beside the target."""
-    stem = _stem(target)
+    of_target = re.compile(re.escape(_stem(target)) + r"[0-9]+-[0-9a-f]{8}\.part")
     for left in target.parent.iterdir():
-        if not (left.name.startswith(stem) and left.name.endswith(".part") and left.is_dir()):
+        if not (of_target.fullmatch(left.name) and left.is_dir()):
             continue
         if not _is_left(left / _LOCK):
             continue
