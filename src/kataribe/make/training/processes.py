@@ -57,7 +57,7 @@ def summed(*values: float, among: int | None = None) -> tuple[float, ...]:
 
     `among` is `Share.ranks` of who asks: 1 for what one process does while the others wait.
     """
-    if (ranks() if among is None else among) == 1:
+    if ranks() == 1 or among == 1:
         return values
     tensor = torch.tensor(values, dtype=torch.float64)
     distributed.all_reduce(tensor)
@@ -70,7 +70,7 @@ def in_step(mine: Iterable[T], among: int) -> Iterator[T | None]:
     Where weights are spread, every pass is the work of all processes, so all need as many.
     `among` is `Share.ranks`, as of `summed`.
     """
-    if among == 1:
+    if ranks() == 1 or among == 1:
         yield from mine
         return
     held = list(mine)
