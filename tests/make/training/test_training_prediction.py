@@ -6,15 +6,17 @@ import collections
 import dataclasses
 import math
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from kataribe.base.errors import InputError
+from kataribe.make.model.families import config_to_hf
 from kataribe.make.training import runs
 from kataribe.make.training.config import LoopConfig, Watching
-from kataribe.make.training.dial import Given, shape, training_flops
-from kataribe.make.training.earlier import Reached, earlier_runs
+from kataribe.make.training.dial import Given, choose, shape, training_flops
+from kataribe.make.training.earlier import Reached, Recipe, earlier_runs
 from kataribe.make.training.machine import Speed, measure, random_batch
 from kataribe.make.training.memory import decoder_memory, held_bytes, peak_bytes
 from kataribe.make.training.pilot import LEAST_TOKENS, MOST_FLOPS, MOST_SHARE, pilot_choice
@@ -139,6 +141,15 @@ def test_intervals_shrink_with_what_is_known() -> None:
         return high / low
 
     assert wide() > wide(far) > wide(near) > wide(near, far)
+    # As much work of the opposite shape is far: few parameters and many tokens are not this run.
+    thin = Point(aim.parameters / 30, aim.tokens * 30, 3000)
+    assert thin.apart(aim) == pytest.approx(math.log(30) * math.sqrt(2))
+    assert wide(thin) > 1.1 * wide(near)
+    # A run that says otherwise than the others is not believed, and not passed over.
+    level = [LAW.expected(LEVEL, each) for each in (near, far)]
+    at_odds = [Run("t", LEVEL, near, level[0]), Run("t", LEVEL, far, level[1] * 1.5)]
+    _, low, high = LAW.moved(aim, at_odds, "two").interval(LEVEL, aim)
+    assert high / low > 1.1 * wide(near, far)
     with pytest.raises(InputError, match="steps of a run is 0"):
         Point(1e6, 1e6, 0)
 
@@ -170,24 +181,49 @@ def test_pilots_take_a_small_share(width: int, tokens: int) -> None:
 
 
 def test_earlier_runs_are_those_on_the_same_tokens_to_the_end(tmp_path: Path) -> None:
-    def run(name: str, state: str = "done", **changes: object) -> None:
-        plan = {
-            "data": {"dataset": str(tmp_path / "datasets" / "code-1")},
-            "model": {"base": None}, "loop": {"steps": 9}, **changes,
+    model = shape(Given(8192, 512), 128)
+    usual = choose(model, 99).learning_rate
+    told = config_to_hf(model)
+
+    def run(name: str, state: str = "done", owner: str = "hana", **changes: object) -> None:
+        data = {"dataset": str(tmp_path / "datasets" / "code-1"), "context": 512}
+        plan: dict[str, dict[str, Any]] = {
+            "data": data, "model": {"base": None, "config": told},
+            "loop": {"steps": 9, "optimisation": {"optimiser": "muon", "learning_rate": usual}},
         }  # fmt: skip
-        info = runs.RunInfo(name=name, objective="pretrain", state=state)  # type: ignore[arg-type]
+        for part, values in changes.items():
+            plan[part] = {**plan[part], **values}  # type: ignore[dict-item]
+        info = runs.RunInfo(name, "pretrain", state, owner=owner)  # type: ignore[arg-type]
         made = runs.create_run(tmp_path / "runs", info, plan)
-        result = {"parameters": 10, "tokens": 99, "bits_per_byte": 2.5}
+        # A number of its own for each, so that it is seen which ones are found.
+        result = {"parameters": 10 + len(name), "tokens": 99, "bits_per_byte": 2.5}
         runs.write_json(made.path / "result.json", result)
+
+    def rate(factor: float, optimiser: str = "muon") -> dict[str, object]:
+        return {"optimisation": {"optimiser": optimiser, "learning_rate": factor * usual}}
 
     run("one")
     run("stopped", state="stopped")
     run("other-text", data={"dataset": "/elsewhere/code-2"})
     run("went-on", model={"base": "/models/one"})
-    run("no-steps", loop={})
-    found = earlier_runs(tmp_path / "runs", tmp_path / "datasets" / "code-1")
-    assert found == [Reached(10, 99, 9, 2.5)]
-    assert earlier_runs(tmp_path / "nowhere", tmp_path) == []
+    run("no-steps", loop={"steps": None})
+    run("another's", owner="taro")
+    run("short-rows", data={"context": 64})
+    run("other-optimiser", loop=rate(1.0, "adamw"))
+    run("spoilt-by-its-rate", loop=rate(30.0))
+    run("no-rate", loop={"optimisation": {"optimiser": "muon", "learning_rate": 0.0}})
+    run("no-model", model={"config": {}})
+    run("no-optimiser", loop={"optimisation": None})
+    run("nearly-the-same-rate", loop=rate(1.5))
+    place = tmp_path / "datasets" / "code-1"
+    recipe = Recipe.of(shape(Given(8192, 512), 256), 512, "muon", choose(model, 9).learning_rate)
+    found = earlier_runs(tmp_path / "runs", place, recipe, "hana")
+    assert sorted(each.parameters for each in found) == [13, 30]
+    assert Reached(13, 99, 9, 2.5) in found
+    wild = dataclasses.replace(recipe, rate=30.0)  # a run with such a rate is told of by its like
+    found = earlier_runs(tmp_path / "runs", place, wild, "hana")
+    assert [each.parameters for each in found] == [10 + len("spoilt-by-its-rate")]
+    assert earlier_runs(tmp_path / "nowhere", tmp_path, recipe, "hana") == []
 
 
 def test_seconds_count_steps_looks_samples_and_checkpoints() -> None:

@@ -32,7 +32,8 @@ from kataribe.make.training.session import (
     train_held,
 )
 
-Plan: TypeAlias = Callable[[Any, Overrides, Workspace, Say], dict[str, Any]]
+Plan: TypeAlias = Callable[[Any, Overrides, Workspace, Say, str], dict[str, Any]]
+Planner: TypeAlias = Callable[[Any, Overrides, Workspace, Say], dict[str, Any]]
 Build: TypeAlias = Callable[[Mapping[str, Any]], Setup]
 
 
@@ -42,7 +43,7 @@ class Kind:
 
     Attributes:
         asked: The dataclass of what can be asked for.
-        plan: Settles the rest: (asked, given, workspace, say) -> parts of plan.json.
+        plan: Settles the rest: (asked, given, workspace, say, owner) -> parts of plan.json.
         build: A plan as what the loop works with.
     """
 
@@ -53,18 +54,26 @@ class Kind:
 
 def kinds() -> dict[str, Kind]:
     """All kinds by the names of their commands."""
-    text: tuple[Plan, Build] = from_text.plan_from_text, from_text.build_from_text
+    text = _for_all(from_text.plan_from_text), from_text.build_from_text
     ways: dict[str, tuple[Plan, Build]] = {
         "pretrain": (pretraining.plan_pretraining, pretraining.build_pretraining),
-        "instruct": (instruction.plan_instruction, instruction.build_instruction),
+        "instruct": (_for_all(instruction.plan_instruction), instruction.build_instruction),
         "masked": text,
         "denoise": text,
         "distill": text,
-        "classify": (labelling.plan_labelling("classify"), labelling.build_labelling("classify")),
-        "tag": (labelling.plan_labelling("tag"), labelling.build_labelling("tag")),
-        "embed": (labelling.plan_labelling("embed"), labelling.build_labelling("embed")),
     }
+    labels: tuple[labelling.Kind, ...] = ("classify", "tag", "embed")
+    for label in labels:
+        plan = _for_all(labelling.plan_labelling(label))
+        ways[label] = plan, labelling.build_labelling(label)
     return {name: Kind(ASKED[name], plan, build) for name, (plan, build) in ways.items()}
+
+
+def _for_all(plan: Planner) -> Plan:
+    """A plan that is the same whoever wants it: it looks at no other run."""
+    return lambda asked, given, workspace, say, owner: plan(  # noqa: ARG005
+        asked, given, workspace, say
+    )
 
 
 def carry(
@@ -117,7 +126,7 @@ def settled(run: RunFolder, kind: Kind, workspace: Workspace, say: Say) -> dict[
         raise FormatError(f"{run.path / 'plan.json'} is not what a plan is: {error}.") from None
     row_tokens = getattr(wanted, "context", None) or 1
     with memory_explained(given.get("micro_tokens") or Work().micro_tokens, row_tokens):
-        plan |= kind.plan(wanted, given, workspace, say)
+        plan |= kind.plan(wanted, given, workspace, say, run.written_info().owner)
     write_json(run.path / "plan.json", plan)
     return plan
 

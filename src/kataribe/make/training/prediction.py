@@ -46,7 +46,7 @@ class Text:
         bytes_per_token: Of the held-out split; None where there is none to be judged by.
         prompts: How many prompts samples go on from.
         fresh: Whether the model begins with drawn weights; of others no law tells.
-        earlier: Finished runs on the same tokens.
+        earlier: Finished runs on the same tokens, made in the same way.
     """
 
     data: TokenData

@@ -24,7 +24,7 @@ from kataribe.make.training.asked import Pretraining
 from kataribe.make.training.causal import causal_loss
 from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.dial import Choice, Given, by_size, by_time, choose, parse_size, shape
-from kataribe.make.training.earlier import earlier_runs
+from kataribe.make.training.earlier import Recipe, earlier_runs
 from kataribe.make.training.fresh import fresh_decoder
 from kataribe.make.training.machine import compiler, settle
 from kataribe.make.training.model_files import read_decoder
@@ -47,9 +47,11 @@ SHARE_OF_TIME = 0.95
 
 
 def plan_pretraining(
-    asked: Pretraining, given: Overrides, workspace: Workspace, say: Say
+    asked: Pretraining, given: Overrides, workspace: Workspace, say: Say, owner: str
 ) -> dict[str, Any]:
     """Everything that the run will do, settled, and what to expect of it.
+
+    Finished runs of the same `owner` tell what to expect.
 
     Raises `InputError` before anything long begins: a tokenizer that does not fit the model, data
     that do not fill one batch.
@@ -68,7 +70,6 @@ def plan_pretraining(
     text = Text(
         data, asked.context, bytes_per_token(data) if _held(data, asked.context) else None,
         prompts=len(given.get("prompts") or ()) or 3, fresh=base is None,
-        earlier=earlier_runs(workspace.runs, data.path),
     )  # fmt: skip
     choice = _choose(asked, base, tokenizer, text, given, say)
     check_fit(choice.model, tokenizer)
@@ -82,6 +83,10 @@ def plan_pretraining(
     loop = loop_config(choice, rows, asked.seed, given)
     seconds = asked.minutes * 60 if asked.minutes else None
     loop = dataclasses.replace(loop, work=settle(loop.work, seconds))
+    how = loop.optimisation
+    recipe = Recipe.of(choice.model, asked.context, how.optimiser, how.learning_rate)
+    found = earlier_runs(workspace.runs, data.path, recipe, owner)
+    text = dataclasses.replace(text, earlier=found)
     prediction, loop = predict(choice, loop, text, seconds=seconds, say=say, given=given)
     return {
         "model": {"config": config_to_hf(choice.model), "base": base and str(base)},

@@ -53,8 +53,13 @@ class Point:
                 raise InputError(f"{name} of a run is {getattr(self, name)!r}; take more than 0.")
 
     def apart(self, other: Point) -> float:
-        """How far apart two runs are: the logarithm of how much more work one is."""
-        return abs(math.log(self.parameters * self.tokens / other.parameters / other.tokens))
+        """How far apart two runs are, in logarithms of parameters and of tokens.
+
+        As much work of another shape (few parameters and many tokens) is another run.
+        """
+        return math.hypot(
+            math.log(self.parameters / other.parameters), math.log(self.tokens / other.tokens)
+        )
 
 
 @dataclass(frozen=True)
@@ -114,6 +119,7 @@ class Law:
 
         Each run says what the text adds, the less surely the farther it is from `aim`; together
         with what is usual (nothing, give or take `text`) they are weighed by their variances.
+        Runs that disagree widen what is expected by as much as they do.
 
         Args:
             aim: The run that is to be predicted.
@@ -127,11 +133,13 @@ class Law:
             weights.append(1 / (self.noise**2 + (self.apart * run.point.apart(aim)) ** 2))
             added.append(math.log(run.bits_per_byte / self.expected(run.level, run.point)))
         total = sum(weights)
-        shift = sum(weight * each for weight, each in zip(weights, added, strict=True)) / total
+        shift = float(np.average(added, weights=weights))
+        agreed = np.average(added[1:], weights=weights[1:])
+        scatter = float(np.average((np.array(added[1:]) - agreed) ** 2, weights=weights[1:]))
         return dataclasses.replace(
             self,
             factors=(self.factors[0] + shift, *self.factors[1:]),
-            spread=math.sqrt(1 / total + self.noise**2),
+            spread=math.sqrt(1 / total + self.noise**2 + scatter),
             source=f"{self.source}; moved by {100 * math.expm1(shift):+.1f} % after {by}",
         )
 
