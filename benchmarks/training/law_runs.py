@@ -2,8 +2,29 @@
 
     python benchmarks/training/law_runs.py WORKSPACE benchmarks/training/law_runs.jsonl
 
-WORKSPACE holds the corpora and tokenizers that `RUNS` names. Lines that are there already are not
-made again. Bits per byte hang on steps and tokens alone, so this may run on a busy machine.
+WORKSPACE holds the corpora and tokenizers that `RUNS` names; its last letters say how many thousand
+pieces a tokenizer has. They are made with
+
+    kataribe corpus make code stdlib
+    kataribe corpus make ja ja.jsonl --megabytes 24
+    kataribe corpus make man man.jsonl --megabytes 12
+    kataribe corpus make math math.jsonl
+    kataribe tokenizer train code8k code --size 8192
+
+(and so on: code2k 2,048 pieces, ja8k 8,192, man4k 4,096, math1k 1,024), where each line of a file
+is `{"text": ...}`:
+
+- `code` is Python 3.11's library, 9.6 MB of it to learn from;
+- `ja.jsonl`: every fifth work of Aozora Bunko's 4,697, from the first on (23.3 MB);
+- `man.jsonl`: the roff sources of Debian 12's manual pages, sections 1, 5, 7 and 8, in an order
+  drawn with `random.Random(0)` from their sorted paths, those of 500 characters or more, each up to
+  60,000, until 12 million characters are there or all pages (8.6 MB);
+- `math.jsonl`: GSM8K's training questions, each with its answer in the next line (3.7 MB).
+
+Other releases of Python and Debian have other texts, and their runs would give other lines.
+Every line of law_runs.jsonl is of one of these runs, and every run has its line: those that are
+there already are not made again. Bits per byte hang on steps and tokens alone, so this may run on a
+busy machine.
 """
 
 from __future__ import annotations
@@ -66,22 +87,12 @@ RUNS = (
     Run("math", "math1k", 64, 2, 1_000_000),
     Run("code", "code2k", 128, 3, 300_000),
     Run("man", "man4k", 128, 3, 600_000),
-    Run("code", "code8k", 128, 3, 800_000),
     Run("ja", "ja8k", 128, 3, 300_000),
-    Run("math", "math1k", 128, 3, 400_000),
-    Run("code", "code2k", 64, 2, 1_200_000),
-    Run("man", "man4k", 64, 2, 1_200_000),
     Run("ja", "ja8k", 128, 3, 1_000_000),
     Run("code", "code8k", 64, 2, 150_000),
     Run("math", "math1k", 64, 2, 200_000),
     Run("ja", "ja8k", 64, 2, 150_000),
     Run("code", "code8k", 192, 4, 400_000),
-    Run("man", "man4k", 192, 4, 400_000),
-    Run("code", "code2k", 192, 4, 800_000),
-    Run("math", "math1k", 128, 3, 2_000_000),
-    Run("ja", "ja8k", 192, 4, 600_000),
-    Run("man", "man4k", 128, 3, 2_000_000),
-    Run("code", "code8k", 128, 3, 2_000_000),
     Run("code", "code8k", 64, 2, 32_768),
     Run("ja", "ja8k", 64, 2, 32_768),
     Run("man", "man4k", 64, 2, 32_768),
