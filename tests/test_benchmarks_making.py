@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import subprocess
@@ -18,7 +19,7 @@ from benchmarks import sections
 from benchmarks.inference.record import Record
 from benchmarks.tokenizing import __main__ as tokenizing
 from benchmarks.tokenizing.measured import measured
-from benchmarks.training import prediction, quality, report, speed
+from benchmarks.training import law_runs, prediction, quality, report, speed
 from benchmarks.training.bare import weights_of
 from benchmarks.training.ours import llama, token_data
 from benchmarks.training.peer_nanogpt import CHOICES, GPT, Choice, rate_at
@@ -180,6 +181,14 @@ def test_a_marked_part_of_a_page_is_replaced_and_nothing_else(tmp_path):
     )
 
 
+def test_every_run_of_the_law_has_its_line_and_every_line_its_run():
+    kept = Path(law_runs.__file__).with_name("law_runs.jsonl").read_text("utf-8").splitlines()
+    lines = [json.loads(line) for line in kept]
+    asked = [{name: line[name] for name in dataclasses.asdict(law_runs.RUNS[0])} for line in lines]
+    assert len(law_runs.RUNS) == len(set(law_runs.RUNS))
+    assert sorted(map(str, asked)) == sorted(str(dataclasses.asdict(run)) for run in law_runs.RUNS)
+
+
 class Answering:
     """A program that trains at the speed of its setting."""
 
@@ -208,9 +217,36 @@ def test_the_trainer_is_measured_at_the_best_of_what_was_tried(tmp_path, monkeyp
     assert found == best
     tried = record.data["trials"]["tiny"]
     assert max(tried, key=lambda name: tried[name]) == best.name
-    assert all(len(rates) == 1 for rates in tried.values())
+    assert sorted(len(rates) for rates in tried.values()) == [*[1] * (len(tried) - 2), 2, 2]
     fewer = speed.choose(SHAPES["tiny"], speed.Setting(rows=4), record, whole=False)
     assert fewer == speed.Setting(rows=2)
+
+
+@pytest.mark.parametrize(
+    ("usual", "halved"),
+    [
+        ([100, 100, 100, 100], [9, 400, 80, 80]),  # a step that took no time, it seems
+        ([90, 10, 10, 90, 9, 90, 90, 90], [80] * 8),  # others computed during one trial
+    ],
+)
+def test_one_step_that_was_disturbed_chooses_no_setting(usual, halved, tmp_path, monkeypatch):
+    left = {8: usual * 2, 4: halved * 2}
+
+    class Uneven(Answering):
+        def ask(self, task, steps):
+            self._rate = left[self.rows].pop(0)
+            return super().ask(task, steps)
+
+    def started(_shape, setting):
+        worker = Uneven(0)
+        worker.rows = setting.rows
+        return worker
+
+    monkeypatch.setattr(speed, "trainer", started)
+    shape = dataclasses.replace(SHAPES["tiny"], rows=8)
+    monkeypatch.setitem(speed.SHAPES, "tiny", shape)
+    record = Record(tmp_path / "speed.md", report.speed, {})
+    assert speed.choose(shape, speed.Setting(rows=8), record, whole=False).rows == 8
 
 
 def test_programs_with_unlike_models_are_not_compared():

@@ -79,7 +79,10 @@ def speed(data: dict[str, Any]) -> str:
             for size, rates in data["trials"].items()
             for name, values in sorted(rates.items(), key=lambda item: -max(item[1]))
         ]
-        parts.append(f"Settings tried, one step each:\n\n{table(['', '', 'tokens/s'], tried)}")
+        parts.append(
+            "Settings tried, the middle one of three steps each; the two fastest again, and the "
+            f"better of their two:\n\n{table(['', '', 'tokens/s'], tried)}"
+        )
     return "\n\n".join(parts)
 
 
