@@ -56,8 +56,24 @@ def test_two_models_are_compared_on_the_same_questions(cli, corpus, pico_path):
     told = json.loads(done.out)
     assert [each["name"] for each in told["models"]] == ["one", "two"]
     assert told["questions"] == 3
-    assert told["difference"]["chrf"] == {"mean": 0, "low": 0, "high": 0}  # the same weights
-    assert "difference\t0.000 (0.000 to 0.000)" in cli("eval", "two", *arguments).out
+    assert told["difference"]["chrf"] == {"mean": 0, "low": None, "high": None}  # of three items
+    shown = cli("eval", "two", *arguments)
+    assert "difference\t0.000 (too few items)" in shown.out
+    assert "bounds need at least 20" in shown.err
+
+
+def test_a_difference_has_bounds_where_there_are_items_enough(cli, corpus, served):
+    lines = (corpus / "valid.jsonl").read_text().splitlines()
+    rows = [{**json.loads(lines[0]), "item": str(n), "kind": ""} for n in range(20)]
+    (corpus / "valid.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    served(lambda _: "4", name="smollm2-135m")
+    done = cli("eval", "smollm2-135m", "--on", "qa", "--base", "smollm2-135m", "--json")
+    assert done.code == 0, done.err
+    found = json.loads(done.out)["difference"]
+    assert found["chrf"] == {"mean": 0, "low": 0, "high": 0}
+    wilson = 1.959964**2 / (20 + 1.959964**2)
+    for name in ("exact", "ended_by_itself"):  # twice 20 of 20 may be two different shares
+        assert found[name] == pytest.approx({"mean": 0, "low": -wilson, "high": wilson})
 
 
 def test_failures_are_counted_and_a_stopped_evaluation_goes_on(cli, corpus, served, kataribe_home):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kataribe.base.messages import text_of
 from kataribe.cli.output import note, say, table
+from kataribe.prove.evals.intervals import LEAST_ITEMS, LEAST_PAIRS
 from kataribe.prove.evals.scores import SCORES
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 _MOST_REASONS = 3
 """Different reasons of failures that are told."""
+_FEW = "too few items"
 
 
 def as_told(results: Sequence[Result], shown: int) -> dict[str, Any]:
@@ -63,8 +65,10 @@ def _part(results: Sequence[Result]) -> dict[str, Any]:
     return told
 
 
-def _bounds(found: Interval) -> dict[str, float]:
-    return {"mean": found.mean, "low": found.low, "high": found.high}
+def _bounds(found: Interval) -> dict[str, float | None]:
+    """Bounds are null where there are too few items for any."""
+    low, high = (found.low, found.high) if found.has_bounds else (None, None)
+    return {"mean": found.mean, "low": low, "high": high}
 
 
 def show(results: Sequence[Result], shown: int) -> None:
@@ -77,7 +81,8 @@ def show(results: Sequence[Result], shown: int) -> None:
     count, items = len(first.questions), len(set(first.items))
     headings = (*map(str.upper, SCORES), "ENDED BY ITSELF", "FAILED")
     asked = f"{count} QUESTIONS, {items} ITEMS"
-    table((asked, *headings), _rows(results))
+    all_rows = rows = _rows(results)
+    table((asked, *headings), rows)
     if len(first.kinds) > 1:
         rows = [
             (f"{kind or '-'} ({len(part[0].questions)})", *row)
@@ -86,6 +91,12 @@ def show(results: Sequence[Result], shown: int) -> None:
             for row in _rows(part)
         ]
         table(("KIND", "MODEL", *headings), rows)
+        all_rows = [*all_rows, *rows]
+    if any(_FEW in cell for row in all_rows for cell in row):
+        note(
+            f"{_FEW}: bounds need at least {LEAST_ITEMS}, and those of a difference of exact "
+            f"answers or of turns that ended {LEAST_PAIRS}."
+        )
     for each in results:
         for reason, times in Counter(each.failures).most_common(_MOST_REASONS):
             note(f"{each.name}: {times} of {count} questions failed: {reason}")
@@ -110,7 +121,8 @@ def _rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
 
 
 def _words(found: Interval) -> str:
-    return f"{found.mean:.3f} ({found.low:.3f} to {found.high:.3f})"
+    bounds = f"{found.low:.3f} to {found.high:.3f}" if found.has_bounds else _FEW
+    return f"{found.mean:.3f} ({bounds})"
 
 
 def _percent(found: Interval) -> str:
@@ -119,4 +131,5 @@ def _percent(found: Interval) -> str:
 
 def _points(found: Interval) -> str:
     mean, low, high = (100 * each for each in (found.mean, found.low, found.high))
-    return f"{mean:+.1f} points ({low:+.1f} to {high:+.1f})"
+    bounds = f"{low:+.1f} to {high:+.1f}" if found.has_bounds else _FEW
+    return f"{mean:+.1f} points ({bounds})"

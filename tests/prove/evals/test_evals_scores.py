@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import pytest
 
 from kataribe.base.errors import InputError
-from kataribe.prove.evals.intervals import interval, paired_difference, share
+from kataribe.prove.evals.intervals import (
+    LEAST_ITEMS,
+    LEAST_PAIRS,
+    Interval,
+    interval,
+    paired_difference,
+    paired_share_difference,
+    share,
+)
 from kataribe.prove.evals.scores import SCORES, chrf, exact, token_f1
 
 
@@ -56,7 +65,6 @@ def test_intervals_are_as_wide_as_theory_says() -> None:
     assert found.low == pytest.approx(found.mean - half, abs=0.1 * half)
     assert found.high == pytest.approx(found.mean + half, abs=0.1 * half)
     assert interval(values) == found
-    assert interval([0.5]).low == interval([0.5]).high == 0.5
 
 
 def test_pairs_see_what_their_items_hide() -> None:
@@ -81,8 +89,10 @@ def test_questions_about_one_thing_are_one_draw() -> None:
     assert together.mean == pytest.approx(alone.mean)
     ratio = (together.high - together.low) / (alone.high - alone.low)
     assert ratio == pytest.approx(math.sqrt(5), rel=0.1)
-    uneven = interval([1.0, 1.0, 1.0, 0.0], ["a", "a", "a", "b"])
-    assert (uneven.mean, uneven.low, uneven.high) == (0.75, 0, 1)
+    # Ten items of three ones, ten of one zero: of 20 draws 6 to 14 are of the first ones (the
+    # quantiles of Bin(20, 1/2)), and k of them make 3 k of 20 + 2 k questions.
+    uneven = interval([1.0] * 30 + [0.0] * 10, [at // 3 if at < 30 else at for at in range(40)])
+    assert (uneven.mean, uneven.low, uneven.high) == (0.75, 18 / 32, 42 / 48)
     lead = np.repeat(per_item + 0.1, 5) + draw.normal(0, 2, 300)
     paired = paired_difference(lead.tolist(), values, items)
     assert paired.low < 0.1 < paired.high
@@ -100,6 +110,57 @@ def test_all_of_a_few_is_not_all() -> None:
     assert (half.low, half.high) == pytest.approx((0.4038, 0.5962), abs=1e-4)
     by_item = share([1.0] * 6, ["a", "a", "a", "b", "b", "b"])
     assert by_item.low == share([1.0] * 2).low < always.low
+
+
+@pytest.mark.parametrize("of", [paired_difference, paired_share_difference])
+def test_a_handful_of_items_says_nothing_of_a_difference(of: Callable[..., Interval]) -> None:
+    least = LEAST_PAIRS if of is paired_share_difference else LEAST_ITEMS
+    for size in range(1, least):
+        found = of([1.0] * size * 3, [0.0] * size * 3, [at % size for at in range(size * 3)])
+        assert (found.mean, found.low, found.high) == (1, -math.inf, math.inf)
+        assert not found.has_bounds
+    enough = of([1.0] * least, [0.0] * least)
+    assert enough.has_bounds
+    assert enough.low > 0
+
+
+def test_shares_differ_where_mcnemars_test_says_so() -> None:
+    def found(rises: int, falls: int, size: int) -> Interval:
+        level = size - rises - falls
+        changed = [1.0] * rises + [0.0] * falls + [1.0] * level
+        return paired_share_difference(changed, [0.0] * rises + [1.0] * falls + [1.0] * level)
+
+    for size in (5, 17, 60):
+        for rises in range(size + 1):
+            for falls in range(size + 1 - rises):
+                each = found(rises, falls, size)
+                test = (rises - falls) ** 2 / max(1, rises + falls)
+                assert (each.low > 0 or each.high < 0) == (test > 1.959964**2)
+                assert each.low <= each.mean <= each.high
+                other = found(falls, rises, size)
+                assert (other.low, other.high) == pytest.approx((-each.high, -each.low))
+    # Nothing differs: the root of n d^2 / (d (1 - d)) = z^2, Wilson's bound of none of n.
+    assert found(0, 0, 30).high == pytest.approx(share([0.0] * 30).high)
+    # Far from the ends it is the normal one: sqrt((rises + falls - mean^2) / n).
+    wide = found(1600, 1200, 4000)
+    half = 1.96 * math.sqrt((0.7 - 0.1**2) / 4000)
+    assert (wide.low, wide.high) == pytest.approx((0.1 - half, 0.1 + half), abs=1e-4)
+
+
+def test_shares_of_items_are_as_many_draws_as_there_are_items() -> None:
+    changed, base = [1.0, 1.0, 0.0, 1.0] * 10, [0.0, 1.0, 0.0, 1.0] * 10
+    alone = paired_share_difference(changed, base)
+    items = [at // 4 for at in range(40)]
+    repeated = paired_share_difference(
+        [each for each in changed for _ in range(3)],
+        [each for each in base for _ in range(3)],
+        [at // 3 for at in range(120)],
+    )
+    assert (repeated.low, repeated.high) == pytest.approx((alone.low, alone.high))
+    together = paired_share_difference(changed, base, items)
+    assert together.low < 0 < alone.low
+    with pytest.raises(InputError, match=r"not of 0\.5"):
+        paired_share_difference([0.5], [1.0])
 
 
 def test_what_cannot_be_averaged() -> None:

@@ -10,7 +10,13 @@ from dataclasses import dataclass
 from kataribe.base.errors import BusyError, InputError, ProviderError
 from kataribe.base.lm import LM, Request, Sampling, reply
 from kataribe.base.messages import text_of
-from kataribe.prove.evals.intervals import Interval, interval, paired_difference, share
+from kataribe.prove.evals.intervals import (
+    Interval,
+    interval,
+    paired_difference,
+    paired_share_difference,
+    share,
+)
 from kataribe.prove.evals.questions import Question
 from kataribe.prove.evals.scores import SCORES, SHARES
 
@@ -86,12 +92,13 @@ class Result:
     def above(self, base: Result, score: str) -> Interval:
         """How far this is above `base` on the same questions; `InputError` for other ones."""
         self._refuse_others(base)
-        return paired_difference(self.scores[score], base.scores[score], self.items)
+        of = paired_share_difference if score in SHARES else paired_difference
+        return of(self.scores[score], base.scores[score], self.items)
 
     def ended_above(self, base: Result) -> Interval:
         """The same for the share of turns that ended by themselves."""
         self._refuse_others(base)
-        return paired_difference(self._ended, base._ended, self.items)
+        return paired_share_difference(self._ended, base._ended, self.items)
 
     def of_kind(self, kind: str) -> Result:
         """The part of the questions that are of a kind."""
