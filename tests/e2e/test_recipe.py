@@ -116,23 +116,14 @@ def test_an_unknown_size_is_refused(tmp_path: Path) -> None:
     assert "RECIPE is huge; it must be tiny, five or full." in done.stderr
 
 
+TUNED = ("corpus instructions", "train instruct", "eval laptop", "export laptop", "up")
+
+
 @pytest.mark.timeout(1800)
 def test_the_tiny_form_takes_every_step(tmp_path: Path, sources: str, manuals: str) -> None:
-    given = {"RECIPE": "tiny", "SOURCES": sources, "MANUALS": manuals}
-    killer = tmp_path / "killer.py"
-    killer.write_text(KILLER, encoding="utf-8")
-    killed = take(tmp_path, KATARIBE=f"{sys.executable} {killer}", **given)
-    assert killed.returncode == 137, killed.stderr[-3000:]
-    assert steps_of(killed) == ["corpus make", "tokenizer train", "train pretrain"]
-
-    done = take(tmp_path, **given)
+    done = take(tmp_path, RECIPE="tiny", SOURCES=sources, MANUALS=manuals)
     assert done.returncode == 0, done.stderr[-3000:]
-    assert steps_of(done) == [
-        *("runs resume", "corpus instructions", "train instruct", "eval laptop"),
-        *("export laptop", "up"),
-    ]
-    assert done.stderr.count("is there already") == 2
-    assert len(list((tmp_path / "runs").iterdir())) == 2  # the one that was killed went on
+    assert steps_of(done) == ["corpus make", "tokenizer train", "train pretrain", *TUNED]
     assert "difference\t" in done.stdout
     card = json.loads((tmp_path / "corpora" / "laptop" / "card.json").read_text(encoding="utf-8"))
     assert {"code", "ja"} <= {
@@ -143,6 +134,25 @@ def test_the_tiny_form_takes_every_step(tmp_path: Path, sources: str, manuals: s
     card = json.loads((tmp_path / "corpora/laptop-questions/card.json").read_text("utf-8"))
     assert {"does", "ja_count", "ja_does"} <= card["splits"]["train"]["kinds"].keys()
     opens_elsewhere(tmp_path)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+def test_what_was_killed_goes_on_and_what_is_there_stays(
+    tmp_path: Path, sources: str, manuals: str
+) -> None:
+    given = {"RECIPE": "tiny", "SOURCES": sources, "MANUALS": manuals}
+    killer = tmp_path / "killer.py"
+    killer.write_text(KILLER, encoding="utf-8")
+    killed = take(tmp_path, KATARIBE=f"{sys.executable} {killer}", **given)
+    assert killed.returncode == 137, killed.stderr[-3000:]
+    assert steps_of(killed) == ["corpus make", "tokenizer train", "train pretrain"]
+
+    done = take(tmp_path, **given)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert steps_of(done) == ["runs resume", *TUNED]
+    assert done.stderr.count("is there already") == 2
+    assert len(list((tmp_path / "runs").iterdir())) == 2  # the one that was killed went on
 
     before = written(tmp_path)
     assert {"laptop-eval.txt", "laptop.q8_0.gguf", "models/laptop/config.json"} <= before.keys()

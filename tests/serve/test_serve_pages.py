@@ -27,6 +27,7 @@ async def test_models_are_listed_with_what_they_hold():
         "owned_by": "tests",
         "max_model_len": 4096,
         "loaded": True,
+        "use": "write",
     }
     assert missing.json()["error"]["code"] == "model_not_found"
     assert "a, org/b:c" in missing.json()["error"]["message"]

@@ -145,9 +145,11 @@ def _pip_error(wanted: str, log: str) -> DownloadError | StorageError:
 def _wheel_bytes(folder: Path) -> int:
     """Bytes of the one wheel that pip brings; while pip copies it to its place it lies twice."""
     most = 0
-    for path in folder.rglob("*.whl"):
-        with contextlib.suppress(OSError):  # pip moves it while we look
-            most = max(most, path.stat().st_size)
+    for parent, _, names in os.walk(folder):  # pip moves files and removes folders while we look
+        for name in names:
+            if name.endswith(".whl"):
+                with contextlib.suppress(OSError):
+                    most = max(most, Path(parent, name).stat().st_size)
     return most
 
 
