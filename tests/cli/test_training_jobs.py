@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import json
+import socket
 import subprocess
 import sys
 import time
@@ -15,17 +16,19 @@ from typing import Any
 import psutil
 import pytest
 
-from kataribe.base.errors import InputError, NotFoundError
+from kataribe.base.errors import FormatError, InputError, NotFoundError
 from kataribe.base.workspace import Workspace
 from kataribe.cli import training_jobs
-from kataribe.cli.runs_here import RunsHere, thinned
+from kataribe.cli.run_curves import Curves, thinned
+from kataribe.cli.runs_here import RunsHere
 from kataribe.cli.training_choices import NEEDS
 from kataribe.cli.training_jobs import TrainingJobs
 from kataribe.cli.training_process import RunProcess
 from kataribe.make.tokens.kinds import TokenizerPlan
 from kataribe.make.tokens.train import save_tokenizer, train_tokenizer
 from kataribe.make.training.beginning import ASKED, begin
-from kataribe.make.training.runs import RunFolder, find_process, open_run
+from kataribe.make.training.births import birth, find_process
+from kataribe.make.training.runs import RunFolder, open_run
 from kataribe.serve.shapes.training import NewRun
 from kataribe.serve.training import KIND
 from kataribe.store.database import Store
@@ -158,12 +161,12 @@ def test_a_training_whose_server_was_killed_is_found_again_and_followed(
                 break
             assert server.poll() is None
             time.sleep(0.1)
-        trains = run.written_info().pid
+        trains, began = run.written_info().pid, run.written_info().process_began
         assert trains is not None
         server.kill()
         server.wait()
         before = sum(1 for _ in run.metrics())
-        assert find_process(trains, run.written_info().process_began) is not None
+        assert find_process(trains, began) is not None
         with Workers(store, {KIND: TrainingJobs(workspace)}) as pool:
             until(pool, job, "running", step=before + 1)
             assert run.written_info().pid == trains, "the same process, and no second one"
@@ -171,7 +174,7 @@ def test_a_training_whose_server_was_killed_is_found_again_and_followed(
             pool.ask(LOCAL, job.id, "pause")
             until(pool, job, "paused")
             assert run.info.state == "stopped"
-            assert find_process(trains, None) is None
+            assert find_process(trains, began) is None
             stopped = run.checkpoints()[-1][0]
             pool.ask(LOCAL, job.id, "run")
             until(pool, job, "running", step=stopped + 1)
@@ -248,6 +251,51 @@ def test_a_paused_run_has_its_time_and_a_cancelled_one_has_not(
         work.run(job, reporter)
     assert reporter.wanted == "cancel"
     assert begun[0].code == -9
+
+
+def test_what_goes_wrong_in_following_lets_the_training_keep_what_it_has(
+    monkeypatch: pytest.MonkeyPatch, workspace: Workspace
+) -> None:
+    monkeypatch.setattr(training_jobs, "LOOK", 0.01)
+    real = training_jobs._steps
+    bad = iter(range(training_jobs.MOST_UNREAD - 1))
+
+    def away_for_a_moment(folder: RunFolder) -> int | None:
+        if next(bad, None) is not None:
+            raise StorageError("plan.json cannot be read: Stale file handle.")
+        return real(folder)
+
+    monkeypatch.setattr(training_jobs, "_steps", away_for_a_moment)
+    run, begun, work, job, reporter = follow(monkeypatch, workspace, "done", ["run", "pause"])
+    assert work.run(job, reporter)["run"] == run.id
+
+    bad = iter(range(10**9))  # away for good
+    run, begun, work, job, reporter = follow(monkeypatch, workspace, "stopped", ["run"])
+    with pytest.raises(StorageError, match="Stale"):
+        work.run(job, reporter)
+    assert (begun[0].code, run.info.state) == (0, "stopped")
+
+    def broken(_: RunFolder) -> int:
+        raise RuntimeError("the server's own fault")
+
+    monkeypatch.setattr(training_jobs, "_steps", broken)
+    run, begun, work, job, reporter = follow(monkeypatch, workspace, "stopped", ["run"])
+    with pytest.raises(RuntimeError):
+        work.run(job, reporter)
+    assert (begun[0].code, run.info.state) == (0, "stopped")
+
+
+def test_nobodys_process_is_taken_for_a_runs(workspace: Workspace) -> None:
+    run = run_of(workspace, "quick", 5)
+    own = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
+    try:
+        run.change(state="running", host=socket.gethostname(), pid=own.pid, process_began=None)
+        assert RunProcess.find(run) is None, "whose it is nobody knows, and it could be killed"
+        run.change(process_began=birth(psutil.Process(own.pid)))
+        assert RunProcess.find(run) is not None
+    finally:
+        own.kill()
+        own.communicate()
 
 
 def test_a_process_that_was_asked_to_end_is_not_asked_again(workspace: Workspace) -> None:
@@ -419,11 +467,46 @@ def test_every_kind_takes_what_its_command_takes(workspace: Workspace) -> None:
 
 
 def test_a_long_curve_keeps_its_ends_and_every_look() -> None:
-    lines = [
-        {"step": step, "valid_loss": 1.0 if step % 250 == 0 else None} for step in range(1, 1001)
-    ]
-    few = thinned(lines, 50)
+    looks = range(249, 1000, 250)
+    few = thinned(1000, looks, 50)
     assert len(few) <= 60
-    assert few[-1]["step"] == 1000
-    assert [line["step"] for line in few if line["valid_loss"]] == [250, 500, 750, 1000]
-    assert thinned(lines[:10], 50) == lines[:10]
+    assert few[-1] == 999
+    assert set(looks) < set(few)
+    assert thinned(10, (), 50) == list(range(10))
+
+
+def test_a_curve_reads_only_what_was_added_and_a_file_written_anew_wholly(tmp_path: Path) -> None:
+    def line(step: int, loss: float) -> str:
+        figures = {"step": step, "tokens": step * 8, "time": step / 2, "loss": loss, "lr": None}
+        return json.dumps(figures) + "\n"
+
+    path, curves = tmp_path / "metrics.jsonl", Curves()
+    assert curves.points(path, 100) == ([], 0)
+    path.write_text(line(1, 5.0) + line(2, 4.0) + line(3, 3.0)[:9])
+    found, count = curves.points(path, 100)
+    assert (count, [each.loss for each in found]) == (2, [5.0, 4.0])
+    assert (found[1].tokens, found[1].time, found[1].lr, found[1].valid_loss) == (
+        16,
+        1.0,
+        None,
+        None,
+    )
+    with path.open("r+") as file:  # the first line cannot be read again: nobody does
+        file.write("x")
+        file.seek(0, 2)
+        file.write(line(3, 3.0)[9:])
+    assert [each.loss for each in curves.points(path, 100)[0]] == [5.0, 4.0, 3.0]
+    path.write_text(line(1, 5.0) + line(2, 4.5) + line(3, 3.5) + line(4, 2.5))
+    assert [each.loss for each in curves.points(path, 100)[0]] == [5.0, 4.5, 3.5, 2.5]
+    path.write_text(line(1, 5.0) + "{}\n")
+    with pytest.raises(FormatError, match="measures no step"):
+        curves.points(path, 100)
+
+
+def test_what_was_never_measured_is_measured_before_it_is_trained(workspace: Workspace) -> None:
+    run = run_of(workspace, "mine", 5)
+    here = RunsHere(workspace)
+    run.change(state="failed", problem="The memory was full.")
+    assert here.resuming(LOCAL, run.id).goal == "plan"
+    (run.path / "plan.json").write_text(json.dumps({**run.plan, "loop": {"steps": 5}}))
+    assert here.resuming(LOCAL, run.id).goal == "train"

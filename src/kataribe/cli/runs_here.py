@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kataribe.base.errors import FormatError, InputError, KataribeError, NotFoundError
+from kataribe.cli.run_curves import Curves
 from kataribe.cli.training_choices import asked, choices_of
 from kataribe.files.atomic import storage_error
 from kataribe.make.training.beginning import begin
@@ -19,7 +20,6 @@ from kataribe.serve.shapes.training import (
     Run,
     RunCurve,
     RunDetail,
-    RunPoint,
     RunSample,
     RunState,
     TrainingChoices,
@@ -42,6 +42,7 @@ class RunsHere:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self._curves = Curves()
 
     def runs(self, owner: str) -> Sequence[Run]:
         """See `TrainingSource`."""
@@ -54,8 +55,9 @@ class RunsHere:
 
     def curve(self, owner: str, run: str, points: int) -> RunCurve:
         """See `TrainingSource`."""
-        lines = list(self._open(owner, run).metrics())
-        return RunCurve(data=[_point(line) for line in thinned(lines, points)], points=len(lines))
+        path = self._open(owner, run).path / "metrics.jsonl"
+        data, count = self._curves.points(path, points)
+        return RunCurve(data=data, points=count)
 
     def samples(self, owner: str, run: str) -> Sequence[RunSample]:
         """See `TrainingSource`."""
@@ -82,7 +84,8 @@ class RunsHere:
             raise InputError(f"The run {run} is running already.")
         if info.state == "done":
             raise InputError(f"The run {run} is done; start a new one from its model.")
-        return Training(run, info.name, "train")
+        # What was never measured is shown first: nobody has seen yet what to expect.
+        return Training(run, info.name, "train" if "loop" in folder.plan else "plan")
 
     def stop(self, owner: str, run: str) -> None:
         """See `TrainingSource`."""
@@ -113,17 +116,6 @@ class RunsHere:
         if not plain or not (root / run / "run.json").is_file() or _owner(found) != owner:
             raise NotFoundError(f"There is no training run {run!r}.")
         return found
-
-
-def thinned(lines: Sequence[Mapping[str, Any]], points: int) -> list[Mapping[str, Any]]:
-    """About `points` lines: evenly spread ones, the last, and all that looked at held-out text."""
-    step = max(1, -(-len(lines) // points))
-    last = len(lines) - 1
-    return [
-        line
-        for at, line in enumerate(lines)
-        if (last - at) % step == 0 or line.get("valid_loss") is not None
-    ]
 
 
 def _mine(folder: RunFolder, owner: str) -> Run | None:
@@ -209,20 +201,6 @@ def _last(folder: RunFolder) -> dict[str, Any]:
     for line in folder.recent():
         found |= line
     return found
-
-
-def _point(line: Mapping[str, Any]) -> RunPoint:
-    return RunPoint(
-        step=int(line["step"]),
-        tokens=int(line["tokens"]),
-        time=float(line["time"]),
-        **{
-            name: line.get(name)
-            for name in (
-                "loss", "lr", "grad_norm", "tokens_per_second", "valid_loss", "bits_per_byte",
-            )
-        },
-    )  # fmt: skip
 
 
 def _outcome(values: Mapping[str, Any] | None) -> Outcome | None:

@@ -67,7 +67,10 @@ class TrainingSource(Protocol):
         ...
 
     def resuming(self, owner: str, run: str) -> Training:
-        """Going on with one that ended before its time; raises `InputError` for others."""
+        """Going on with one that ended before its time: up to its plan where it has none yet.
+
+        Raises `InputError` for others.
+        """
         ...
 
     def stop(self, owner: str, run: str) -> None:
