@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Path, Query
 from starlette.requests import Request as HTTPRequest
 
-from kataribe.base.errors import InputError, UnsupportedError
+from kataribe.base.errors import InputError, KataribeError, NotFoundError, UnsupportedError
 from kataribe.serve.described import failures, takes
 from kataribe.serve.desk import Desk, rooms_of
 from kataribe.serve.intake import read_body
@@ -57,7 +57,7 @@ def training_router(desk: Desk) -> APIRouter:
         owner = owner_of(http.scope)
         runs = await asyncio.to_thread(_source(desk).runs, owner)
         jobs = await _jobs(desk, owner)
-        return RunList(data=[_with_job(run, jobs) for run in runs])
+        return RunList(data=[_with_job(run, jobs) for run in runs if not _goes(run.id, jobs)])
 
     @router.get(
         "/choices",
@@ -82,7 +82,11 @@ def training_router(desk: Desk) -> APIRouter:
         owner = owner_of(http.scope)
         body = await read_body(http, NewRun)
         training = await asyncio.to_thread(_source(desk).begin, owner, body)
-        return await _add(desk, owner, training)
+        try:
+            return await _add(desk, owner, training)
+        except KataribeError:  # a run without a job would wait for ever
+            await asyncio.to_thread(_source(desk).remove, owner, training.run)
+            raise
 
     _add_looks(router, desk)
     _add_acts(router, desk)
@@ -197,6 +201,11 @@ async def _jobs(desk: Desk, owner: str) -> dict[str, Job]:
     return {job.params["run"]: job for job in found if job.kind == KIND}
 
 
+def _goes(run: str, jobs: dict[str, Job]) -> bool:
+    """Whether the pool is about to take the run's folder away."""
+    return run in jobs and jobs[run].state == "cancelling"
+
+
 def _with_job(run: Run, jobs: dict[str, Job]) -> Run:
     """A run with its job, and its state with what the job is about to do with it."""
     job = jobs.get(run.id)
@@ -205,8 +214,11 @@ def _with_job(run: Run, jobs: dict[str, Job]) -> Run:
         if run.state == "waiting":  # for nothing
             update["state"] = "stopped"
     elif job.params.get("goal") == "plan":
-        if job.state == "running" and run.state in ("waiting", "planned", "stopped"):
-            update["state"] = "planning"  # its process begins, or ends in a moment
+        if job.state == "running" and run.state in ("waiting", "planned", "stopped", "failed"):
+            # Its process begins, or ends in a moment.
+            update |= {"state": "planning", "problem": ""}
+        elif job.state == "waiting" and run.state in ("stopped", "failed"):
+            update |= {"state": "waiting", "problem": ""}
     elif job.state in ("waiting", "running") and run.state in ("planned", "stopped", "failed"):
         update |= {"state": "waiting", "problem": ""}
     return run.model_copy(update=update)
@@ -214,7 +226,10 @@ def _with_job(run: Run, jobs: dict[str, Job]) -> Run:
 
 async def _detail(desk: Desk, owner: str, run: str) -> RunDetail:
     detail = await asyncio.to_thread(_source(desk).run, owner, run)
-    return detail.model_copy(update={"run": _with_job(detail.run, await _jobs(desk, owner))})
+    jobs = await _jobs(desk, owner)
+    if _goes(run, jobs):
+        raise NotFoundError(f"There is no training run {run!r}: it is being removed.")
+    return detail.model_copy(update={"run": _with_job(detail.run, jobs)})
 
 
 def _source(desk: Desk) -> TrainingSource:
