@@ -3,7 +3,8 @@
 For every seed ours trains first, by `kataribe train pretrain --minutes`; the recipe then gets the
 very seconds that our steps took (compiling, looks, samples and checkpoints left out, as with it).
 With the first seed each of its sizes is trained; the best of them goes on. One function scores
-both (`scoring.py`); the recipe is read across documents and within them, and the better counts.
+both (`scoring.py`); the recipe is read across documents and within them, and the better counts. A
+training whose time is not ours counts for nothing, and where none is left there is no result.
 """
 
 from __future__ import annotations
@@ -53,7 +54,10 @@ class Asked:
 
 
 def measure(asked: Asked, place: Place, record: Record) -> None:
-    """All seeds, ours and the recipe's in turn."""
+    """All seeds, ours and the recipe's in turn.
+
+    Raises `RuntimeError` where no training of the recipe with the first seed took our time.
+    """
     data = place.prepare()
     judged = held_out(
         data.tokens("valid"), data.starts("valid"), data.text_bytes("valid"),
@@ -74,9 +78,15 @@ def measure(asked: Asked, place: Place, record: Record) -> None:
                 found = train_peer(size, seed, mine["seconds"], data.path, judged)
                 record.run(PEER, found)
         if seed == 0:
-            runs = record.data["runs"][PEER]
-            sizes = (min(runs, key=lambda one: one["bits_per_byte"])["size"],)
-            record.data["versions"][PEER] = sizes[0]
+            best = best_size(record.data["runs"])
+            if best is None:
+                told = "; ".join(one["unlike"] for one in record.data["runs"].get(PEER, []))
+                raise RuntimeError(
+                    f"No training of {PEER} took the time of ours within {NEAR:.0%}, so nothing "
+                    f"can be compared: {told} Run it again on a machine that does nothing else."
+                )
+            sizes = (best,)
+            record.data["versions"][PEER] = best
 
 
 def train_ours(minutes: float, seed: int, place: Place, judged: HeldOut) -> dict[str, Any]:
@@ -177,16 +187,27 @@ def interval(values: Sequence[float]) -> tuple[float, float]:
     return statistics.fmean(values), wide
 
 
+def best_size(runs: Mapping[str, list[dict[str, Any]]]) -> str | None:
+    """The recipe's best size with the first seed; None where none took our time."""
+    first = [one for one in runs.get(PEER, []) if one["seed"] == 0 and "unlike" not in one]
+    if not first:
+        return None
+    return str(min(first, key=lambda one: one["bits_per_byte"])["size"])
+
+
 def gains(runs: Mapping[str, list[dict[str, Any]]]) -> list[float]:
-    """By seed: the share by which ours needs fewer bits than the recipe's best size."""
-    peers = runs.get(PEER, [])
-    if not peers:
-        return []
-    first = [one for one in peers if one["seed"] == 0]
-    size = min(first, key=lambda one: one["bits_per_byte"])["size"]
-    theirs = {one["seed"]: one["bits_per_byte"] for one in peers if one["size"] == size}
+    """By seed: the share by which ours needs fewer bits than the recipe's best size.
+
+    Seeds with which the recipe did not take our time are left out.
+    """
+    size = best_size(runs)
+    theirs = {
+        one["seed"]: one["bits_per_byte"]
+        for one in runs.get(PEER, [])
+        if one["size"] == size and "unlike" not in one
+    }
     return [
         1 - one["bits_per_byte"] / theirs[one["seed"]]
-        for one in runs[OURS]
+        for one in runs.get(OURS, [])
         if one["seed"] in theirs
     ]
