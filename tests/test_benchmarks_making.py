@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import math
+import shutil
 import subprocess
 import sys
 import time
@@ -26,8 +27,10 @@ from benchmarks.training.peer_nanogpt import CHOICES, GPT, Choice, rate_at
 from benchmarks.training.plot import Point, draw
 from benchmarks.training.scoring import held_out, score, windows
 from benchmarks.training.shapes import SHAPES
+from benchmarks.training.workspace import Place
 from kataribe.make.model.counting import parameter_count
 from kataribe.make.model.families import config_from_hf
+from kataribe.make.tokens.token_data import META, TokenData
 
 
 @pytest.mark.parametrize(
@@ -127,6 +130,46 @@ def test_the_recipes_best_size_is_what_ours_is_held_against(tmp_path):
     assert "wanted at least 0.05: **missed**; the interval **does not exclude** zero" in wide
 
 
+def test_what_took_another_time_is_left_out_and_said(tmp_path):
+    other = {"unlike": "It trained for 90.0 s, not for 100.0."}
+    runs = {
+        quality.OURS: [trained(0, 0.9), trained(1, 0.9)],
+        quality.PEER: [
+            trained(0, 0.1, "baby") | other, trained(0, 1.0, "cpu"), trained(1, 0.2, "cpu") | other,
+        ],
+    }  # fmt: skip
+    assert quality.best_size(runs) == "cpu"
+    assert quality.gains(runs) == pytest.approx([0.1])
+    record = Record(tmp_path / "quality.md", report.quality, {})
+    record.data["runs"] = runs
+    said = report.quality(record.data)
+    assert "over 1 seeds: 10.0%" in said
+    assert "**Left out**, for their time was not ours: baby with seed 0, cpu with seed 1." in said
+    for one in runs[quality.PEER]:
+        one |= other
+    assert quality.gains(runs) == []
+    assert "**Nothing can be compared" in report.quality(record.data)
+
+
+def test_where_no_training_took_our_time_the_comparison_fails(tmp_path, monkeypatch):
+    record = Record(tmp_path / "quality.md", report.quality, {})
+    found = trained(0, 1.0, "cpu") | {"unlike": "It trained for 90.0 s, not for 600.0."}
+    monkeypatch.setattr(quality, "train_ours", lambda *_: trained(0, 0.9))
+    monkeypatch.setattr(quality, "train_peer", lambda *_: found)
+    data = token_data(tmp_path / "data", 512)
+    both = dataclasses.replace(
+        data.meta, splits=dict.fromkeys(("train", "valid"), data.meta.splits["train"])
+    )
+    (data.path / META).write_text(both.to_json())
+    for kind in ("bin", "idx"):
+        shutil.copy(data.path / f"train.{kind}", data.path / f"valid.{kind}")
+    judged = TokenData.open(data.path, verify=False)
+    monkeypatch.setattr(Place, "prepare", lambda _: judged)
+    place = Place(tmp_path / "home", "stdlib", 512)
+    with pytest.raises(RuntimeError, match=r"took the time of ours within 2%.*90\.0 s, not for"):
+        quality.measure(quality.Asked(1.0, 2, ("cpu",)), place, record)
+
+
 def test_a_prediction_that_was_off_is_named(tmp_path):
     expected = {"bits_per_byte": 2.0, "seconds": 100.0, "memory_bytes": 1e9, "tokens": 1e6}
     good = {"bits_per_byte": 1.91, "seconds": 114.0, "memory_bytes": 0.9e9, "tokens": 1e6}
@@ -141,11 +184,19 @@ def test_a_prediction_that_was_off_is_named(tmp_path):
         "1 minutes: bits_per_byte +5.5%",
         "1 minutes: seconds +16.0%",
     ]
+    unsaid = {**run, "expected": {**expected, "bits_per_byte": None}}
+    lost = {**run, "found": {"parameters": 1e6, "bits_per_byte": 2.0, "seconds": 100.0}}
+    assert prediction.missed([run] * 4 + [unsaid, lost]) == [
+        "1 minutes: bits_per_byte was not predicted",
+        "1 minutes: memory_bytes was not measured",
+    ]
     record = Record(tmp_path / "prediction.md", report.predicted, {})
-    record.data["runs"]["predicted"] = [slow] * 6
+    record.data["runs"]["predicted"] = [slow] * 5 + [unsaid]
     said = report.predicted(record.data)
     assert "100 s / 116 s (+16.0%)" in said
     assert "**missed**" in said
+    assert "| missing | 100 s / 114 s (+14.0%)" in said
+    assert "bits_per_byte was not predicted" in said
     assert len(report.points(record.data)) == 6
 
 

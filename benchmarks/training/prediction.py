@@ -94,11 +94,14 @@ def off(run: dict[str, Any], name: str) -> float | None:
 
 
 def missed(runs: Sequence[dict[str, Any]]) -> list[str]:
-    """Which limits were not kept, in words."""
-    found = [
-        f"{run['asked']}: {name} {value:+.1%}"
-        for run in runs
-        for name, limit in LIMITS.items()
-        if (value := off(run, name)) is not None and abs(value) > limit
-    ]
+    """Which limits were not kept, in words; a figure that was not said or did not come is one."""
+    found = []
+    for run in runs:
+        for name, limit in LIMITS.items():
+            value = off(run, name)
+            if value is None:
+                lacks = "measured" if run["expected"].get(name) else "predicted"
+                found.append(f"{run['asked']}: {name} was not {lacks}")
+            elif abs(value) > limit:
+                found.append(f"{run['asked']}: {name} {value:+.1%}")
     return found + ([f"only {len(runs)} runs of {LEAST}"] if len(runs) < LEAST else [])

@@ -128,6 +128,12 @@ def quality(data: dict[str, Any]) -> str:
             f"{verdict(mean, FEWER)}; the interval "
             f"{'excludes' if mean > wide else '**does not exclude**'} zero."
         )
+    elif runs.get(PEER):
+        parts.append("**Nothing can be compared: no training of the recipe took our time.**")
+    left_out = [one for one in runs.get(PEER, []) if "unlike" in one]
+    if left_out:
+        named = ", ".join(f"{one['size']} with seed {one['seed']}" for one in left_out)
+        parts.append(f"**Left out**, for their time was not ours: {named}.")
     return "\n\n".join(parts)
 
 
@@ -146,7 +152,7 @@ def predicted(data: dict[str, Any]) -> str:
         for name, form in forms.items():
             away = off(run, name)
             cells.append(
-                ""
+                "missing"
                 if away is None
                 else f"{form(run['expected'][name])} / {form(run['found'][name])} ({away:+.1%})"
             )
