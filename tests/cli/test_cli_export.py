@@ -14,7 +14,9 @@ import transformers
 from pico_model import build as build_pico
 from transformers.modeling_gguf_pytorch_utils import load_gguf_checkpoint
 
+from kataribe.base.errors import InputError, StorageError
 from kataribe.cli import exporting
+from kataribe.cli.exporting_texts import MOST_BYTES, MOST_PROMPTS, read_texts
 from kataribe.files.gguf import open_gguf
 from kataribe.files.gguf_writer import write_gguf
 from kataribe.files.replacing import KEY, UNMARKED, mark_gguf
@@ -338,6 +340,49 @@ def test_texts_of_ones_own(cli, pico, tmp_path):
         refused = tokens(*lines, name=name)
         assert refused.code == 2
         assert name in refused.err
+
+
+@pytest.mark.parametrize("between", ["\u2028", "\u2029", "\u0085"])
+def test_only_a_line_feed_ends_a_line_of_json(tmp_path, between):
+    row = json.dumps({"text": f"one{between}line"}, ensure_ascii=False)
+    (tmp_path / "x.jsonl").write_bytes(f"{row}\r\n\n{row}".encode())
+    assert read_texts(tmp_path / "x.jsonl") == (f"one{between}line",) * 2
+    (tmp_path / "x.txt").write_bytes(f"one{between}line\nhere\r\n \r\ntwo".encode())
+    assert read_texts(tmp_path / "x.txt") == (f"one{between}line\nhere", "two")
+
+
+@pytest.mark.parametrize("name", ["corpus.jsonl", "corpus.txt"])
+def test_of_a_corpus_only_the_first_texts_are_read(tmp_path, name):
+    line = '{"text": "some"}\n' if name.endswith(".jsonl") else "some\n\n"
+    with (tmp_path / name).open("wb") as file:
+        file.write(line.encode() * MOST_PROMPTS)
+        file.write(b"\xff is no UTF-8")
+        file.truncate(1 << 36)  # of which the disk holds nothing, and memory could not
+    assert read_texts(tmp_path / name) == ("some",) * MOST_PROMPTS
+    with (tmp_path / name).open("r+b") as file:
+        file.truncate(1 << 30)
+        file.write(b"\n" * len(line))  # one text less
+    with pytest.raises((StorageError, InputError), match=name):
+        read_texts(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("line", "word"),
+    [
+        ('{"text": 3}', "Line 2"),
+        ('{"text": null}', "Line 2"),
+        ("[" * 100_000, "Line 2"),
+        (json.dumps({"text": "a" * MOST_BYTES}), "Line 2 .* 1,048,576 bytes"),
+    ],
+)
+def test_a_line_without_a_text_is_named(tmp_path, line, word):
+    (tmp_path / "x.jsonl").write_text('{"text": "a"}\n' + line)
+    with pytest.raises(InputError, match=word):
+        read_texts(tmp_path / "x.jsonl")
+    if "bytes" in word:
+        (tmp_path / "x.txt").write_text("words\n" * (MOST_BYTES // 6 + 1))
+        with pytest.raises(InputError, match="A paragraph"):
+            read_texts(tmp_path / "x.txt")
 
 
 @pytest.fixture(scope="module")

@@ -67,7 +67,8 @@ def export(
 def _order(
     model: str, target: Path, to: str | None, kind: str | None, *, texts: Path | None, replace: bool
 ) -> Order:
-    from kataribe.cli.exporting import DEFAULT_KIND, Order, read_texts
+    from kataribe.cli.exporting import DEFAULT_KIND, Order
+    from kataribe.cli.exporting_texts import read_texts
 
     form = _form(target, to)
     named = _KIND.search(target.name)

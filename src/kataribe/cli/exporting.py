@@ -5,15 +5,15 @@ What `kataribe export` does, without its words.
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, get_args
 
 from kataribe.base.errors import InputError, StorageError
+from kataribe.cli.exporting_texts import MOST_PROMPTS
 
 if TYPE_CHECKING:
     from kataribe.make.adapt.same_answers import Checked
@@ -25,8 +25,6 @@ Form: TypeAlias = Literal["gguf", "folder"]
 FORMS: tuple[Form, ...] = get_args(Form)
 FOLDER_KINDS = ("F32", "F16", "BF16")
 DEFAULT_KIND = {"gguf": "Q8_0", "folder": "F32"}
-MOST_PROMPTS = 16
-"""Texts that are compared: each takes about a second with a model of 135 M parameters."""
 SPARE_BYTES = 64 << 20
 """Left free on the disk."""
 DOCUMENTS = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "NOTICE.txt")
@@ -268,33 +266,6 @@ class Export:
         rows = self.checkpoint.config.vocab_size
         ids = [self.tokenizer.encode_prompt(text) for text in texts[:MOST_PROMPTS]]
         return [[each for each in prompt if each < rows] for prompt in ids]
-
-
-def read_texts(path: Path) -> tuple[str, ...]:
-    """Texts to compare on: the `text` of each line of a .jsonl, the paragraphs of any other file.
-
-    Raises `InputError` for a file without any, `StorageError` for one that cannot be read.
-    """
-    try:
-        whole = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise StorageError(f"{path} cannot be read as UTF-8 text: {error}.") from error
-    found = tuple(_json_texts(path, whole) if path.suffix == ".jsonl" else whole.split("\n\n"))
-    texts = tuple(text.strip() for text in found if text.strip())
-    if not texts:
-        raise InputError(f"{path} holds no text to compare on.", param="texts")
-    return texts
-
-
-def _json_texts(path: Path, whole: str) -> Iterator[str]:
-    for number, line in enumerate(whole.splitlines(), 1):
-        try:
-            value: Any = json.loads(line) if line.strip() else {"text": ""}
-            yield str(value["text"])
-        except (ValueError, KeyError, TypeError):
-            raise InputError(
-                f'Line {number} of {path} is no object with a "text".', param="texts"
-            ) from None
 
 
 def _files(path: Path) -> Sequence[Path]:
