@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 import psutil
 
 from kataribe.base.errors import KataribeError
-from kataribe.make.training.runs import find_process, read_object, write_json
+from kataribe.make.training.births import birth, find_process
+from kataribe.make.training.runs import read_object, write_json
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +41,7 @@ class RunProcess:
         self, folder: RunFolder, process: psutil.Process, own: subprocess.Popen[bytes] | None = None
     ) -> None:
         self._folder, self._process, self._own = folder, process, own
+        self._began = birth(process)
         self.code: int | None = None
         self.asked = False
         """Whether a server has asked it to end: a second time would end it at once."""
@@ -68,10 +70,10 @@ class RunProcess:
     @classmethod
     def find(cls, folder: RunFolder) -> RunProcess | None:
         """The process of this machine that is at the run already; None where there is none."""
-        with contextlib.suppress(KataribeError, KeyError):
+        with contextlib.suppress(KataribeError, KeyError, TypeError, ValueError, psutil.Error):
             note = read_object(folder.path / NOTE)
             if note["host"] == socket.gethostname():
-                found = find_process(int(note["pid"]), float(note["began"]))
+                found = find_process(int(note["pid"]), note["began"])
                 if found is not None:
                     made = cls(folder, found)
                     made.asked = bool(note.get("asked"))
@@ -80,7 +82,9 @@ class RunProcess:
         if info.state != "running" or info.host != socket.gethostname() or info.pid is None:
             return None
         found = find_process(info.pid, info.process_began)
-        return None if found is None else cls(folder, found)
+        with contextlib.suppress(psutil.Error):  # gone just now
+            return None if found is None else cls(folder, found)
+        return None
 
     def wait(self, seconds: float) -> bool:
         """Waits at most so long for its end; whether it ended."""
@@ -124,7 +128,7 @@ class RunProcess:
         note = {
             "host": socket.gethostname(),
             "pid": self._process.pid,
-            "began": self._process.create_time(),
+            "began": self._began,
             "asked": self.asked,
         }
         write_json(self._folder.path / NOTE, note)
@@ -133,4 +137,4 @@ class RunProcess:
         if self._own is not None:
             self.code = self._own.poll()
             return self.code is None
-        return find_process(self._process.pid, self._process.create_time()) is not None
+        return find_process(self._process.pid, self._began) is not None

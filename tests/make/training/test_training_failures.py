@@ -11,8 +11,10 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
+from filelock import FileLock
 
 from kataribe.base.errors import (
     FormatError,
@@ -21,7 +23,7 @@ from kataribe.base.errors import (
     StorageError,
     UnavailableError,
 )
-from kataribe.make.training import memory, session
+from kataribe.make.training import births, memory, session
 from kataribe.make.training.checkpoints import load_weights, whole_folder
 from kataribe.make.training.config import LoopConfig, differences
 from kataribe.make.training.loop import DivergedError
@@ -199,16 +201,41 @@ def test_two_processes_cannot_train_one_run(tmp_path: Path) -> None:
     config = loop()
     run = new_run(tmp_path, config)
     parent = os.getppid()
-    import psutil
-
     began = psutil.Process(parent).create_time()
     host = os.uname().nodename
     run.change(state="running", pid=parent, process_began=began, host=host)
     with pytest.raises(UnavailableError, match=f"process {parent}"):
         carry_out(run, setup(config))
+    run.change(state="waiting")
+    with (
+        FileLock(run.path / "lock"),  # who begins in the same moment, before run.json says so
+        pytest.raises(UnavailableError, match=f"Another process is at the run {run.id}"),
+    ):
+        carry_out(run, setup(config))
+    assert run.info.state == "waiting"
     run.change(state="stopped")
     with pytest.raises(InputError, match="is stopped; only a run that runs"):
         run.ask_to_stop()
+
+
+def test_a_clock_that_is_set_does_not_end_a_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    parent = psutil.Process(os.getppid())
+    run = new_run(tmp_path, loop())
+    began = births.birth(parent)
+    run.change(state="running", pid=parent.pid, process_began=began, host=os.uname().nodename)
+    told = parent.create_time()
+    monkeypatch.setattr(psutil.Process, "create_time", lambda _: told + 3600)
+    if sys.platform == "linux":
+        assert run.info.state == "running"
+        assert births.find_process(parent.pid, f"another-boot {began}") is None
+    # Where there are only seconds since 1970, a clock may be put right, and not set.
+    monkeypatch.setattr(births, "BOOT", tmp_path / "none")
+    assert births.birth(parent) == told + 3600
+    assert births.find_process(parent.pid, told + 3598) is not None
+    assert births.find_process(parent.pid, told) is None
+    assert births.find_process(parent.pid, None) is None
 
 
 def test_data_shorter_than_one_batch_are_refused() -> None:

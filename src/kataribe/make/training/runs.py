@@ -26,6 +26,7 @@ import psutil
 
 from kataribe.base.errors import FormatError, InputError, NotFoundError, StorageError
 from kataribe.files.atomic import storage_error, write_atomic
+from kataribe.make.training.births import Birth, birth, find_process
 
 FORMAT = 1
 """Written into every run.json; grows when what lies in the folder changes."""
@@ -57,7 +58,7 @@ class RunInfo:
         command: The words that started it.
         host: The machine.
         pid: The process.
-        process_began: When that process began, which tells it from later ones of its number.
+        process_began: Its `Birth`, which tells it from later ones of its number.
         versions: Of Kataribe, Python and PyTorch.
         parent: The run or model that it went on from.
         problem: Why it failed, in a sentence.
@@ -76,7 +77,7 @@ class RunInfo:
     command: tuple[str, ...] = ()
     host: str = ""
     pid: int | None = None
-    process_began: float | None = None
+    process_began: Birth | None = None
     versions: Mapping[str, str] | None = None
     parent: str | None = None
     problem: str = ""
@@ -234,7 +235,7 @@ def this_process() -> dict[str, Any]:
     return {
         "host": socket.gethostname(),
         "pid": process.pid,
-        "process_began": process.create_time(),
+        "process_began": birth(process),
     }
 
 
@@ -373,18 +374,3 @@ def _lives(info: RunInfo, path: Path) -> bool:
     if info.pid == os.getpid():
         return True
     return find_process(info.pid, info.process_began) is not None
-
-
-def find_process(pid: int, began: float | None) -> psutil.Process | None:
-    """The process of that number that began then; None where it is gone.
-
-    One that ended and that nobody has asked for its code yet (a zombie) is gone, too.
-    """
-    try:
-        process = psutil.Process(pid)
-        if process.status() == psutil.STATUS_ZOMBIE:
-            return None
-        same = began is None or abs(process.create_time() - began) < 0.01
-    except (psutil.Error, ValueError):
-        return None
-    return process if same else None

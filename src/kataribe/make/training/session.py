@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from torch import nn
 
 from kataribe.base.errors import KataribeError, UnavailableError
@@ -188,6 +190,39 @@ def held(run: runs.RunFolder) -> Iterator[None]:
             f"The run {run.id} is being trained by process {info.pid} on {info.host}. Stop it "
             f"first (kataribe runs stop {run.id})."
         )
+    with _locked(run), _running(run, own):
+        yield
+
+
+@contextmanager
+def _locked(run: runs.RunFolder) -> Iterator[None]:
+    """Of two processes that begin in the same moment one is refused; the system frees the lock.
+
+    Where the file system knows no locks, run.json alone tells who is at it.
+    """
+    lock = FileLock(run.path / "lock", timeout=0)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise UnavailableError(
+            f"Another process is at the run {run.id}. Wait for it, or stop it "
+            f"(kataribe runs stop {run.id})."
+        ) from None
+    except NotImplementedError:
+        log.info("%s cannot be locked here", run.path)
+    except OSError as error:
+        if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            raise storage_error(f"{run.path / 'lock'} cannot be written", error) from error
+        log.info("%s cannot be locked here", run.path)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@contextmanager
+def _running(run: runs.RunFolder, own: Mapping[str, Any]) -> Iterator[None]:
+    """run.json says `running` within, by which process, and then how it ended."""
     runs.remove_stop(run)
     run.change(state="running", started_at=time.time(), ended_at=None, problem="", **own)
     state, problem = "failed", "It ended unexpectedly; log.txt says where."
