@@ -16,7 +16,7 @@ from typing import Any
 import psutil
 import pytest
 
-from kataribe.base.errors import FormatError, InputError, NotFoundError
+from kataribe.base.errors import FormatError, InputError, NotFoundError, StorageError
 from kataribe.base.workspace import Workspace
 from kataribe.cli import training_jobs
 from kataribe.cli.run_curves import Curves, thinned

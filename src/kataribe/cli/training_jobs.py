@@ -26,6 +26,8 @@ PATIENCE = 900.0
 samples and saves, which are minutes with a model of some size. One that is killed then goes on
 from its last checkpoint. A server that stops waits less, and leaves it to end: the next one finds
 it."""
+MOST_UNREAD = 20
+"""Looks in a row at a run's folder that may fail; after so many (ten seconds) the job does."""
 _GONE = ("cancel", None)
 """Wishes for a job whose run is to be taken away: nobody wants what it has."""
 
@@ -81,17 +83,26 @@ class TrainingJobs:
     ) -> None:
         """Tells how far the run is until its process ends."""
         try:
-            ended = False
+            ended, unread = False, 0
             while not ended:
                 ended = process.wait(LOOK)
-                _tell(folder, reporter)
+                try:
+                    _tell(folder, reporter)
+                    unread = 0
+                except KataribeError:  # a disk that is away for a moment does not end a training
+                    unread += 1
+                    if unread >= MOST_UNREAD:
+                        raise
         except StopWork:
             _end(folder, process, reporter)
             # It may have come to its end by itself meanwhile. A plan that is to go has no worth.
             if not _reached(folder, plans=plans) or (plans and reporter.wanted in _GONE):
                 raise
-        except BaseException:
-            process.kill()
+        except BaseException:  # ours, and no fault of the training: it keeps what it has
+            process.ask_to_end()
+            if not process.wait(PATIENCE):
+                process.kill()
+            process.settle()
             raise
 
 
