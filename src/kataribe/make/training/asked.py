@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from kataribe.base.errors import InputError
@@ -308,6 +309,12 @@ class TextDistilling:
     def __post_init__(self) -> None:
         if not self.teacher:
             raise InputError("Say which model answers (--teacher NAME).", param="teacher")
+        if self.at is not None and "@" in _host(self.at):
+            raise InputError(
+                "at holds a user or a password, and it is written down with the answers and in "
+                "their card. Take them out of the address, and put a key into OPENAI_API_KEY.",
+                param="at",
+            )
         if self.at is not None and not self.at.startswith(("http://", "https://")):
             raise InputError(
                 f"at is {self.at!r}; it must be an address such as http://127.0.0.1:8000.",
@@ -336,6 +343,11 @@ class TextDistilling:
             chats, self.base, epochs=self.epochs, context=self.context,
             batch_tokens=self.batch_tokens, too_long=self.too_long, seed=self.seed,
         )  # fmt: skip
+
+
+def _host(address: str) -> str:
+    """What of an address names a server, and who asks it; the whole where it has no scheme."""
+    return re.split("[/?#]", address.partition("://")[2] or address)[0]
 
 
 def _tuned(asked: Labelling | Embedding) -> None:
