@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -92,6 +93,43 @@ def test_answers_become_chat_data(tmp_path: Path) -> None:
     assert not other.requests
     with pytest.raises(InputError, match=r"max_tokens: 99 -> 50.*--data"):
         made(tmp_path, source, held_out=0.2, temperature=0.3, max_tokens=50, seed=5)
+
+
+def test_answers_that_a_killed_process_left_beside_the_made_ones_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = asked_file(tmp_path / "q.jsonl")
+    with monkeypatch.context() as killed:
+        killed.setattr(Journal, "remove", lambda _: None)
+        corpus, _ = made(tmp_path, source, seed=5)
+    journal = tmp_path / "corpora" / ".taught.answers"
+    assert journal.is_dir()
+    with pytest.raises(InputError, match=r"seed: 5 -> 6"):
+        made(tmp_path, source, seed=6)
+    assert not journal.exists()
+    shutil.rmtree(corpus.path)  # as it says
+    corpus, _ = made(tmp_path, source, seed=6)
+    assert corpus.card["choices"]["seed"] == 6
+
+
+@pytest.mark.parametrize("card", [None, {"format": 1}, {"format": 1, "choices": {"seed": 0}}])
+def test_another_corpus_is_not_taken_for_answers(tmp_path: Path, card: dict[str, Any]) -> None:
+    there = tmp_path / "corpora" / "taught"
+    there.mkdir(parents=True)
+    for name in ("train.jsonl", "valid.jsonl"):
+        (there / name).touch()
+    if card is not None:
+        (there / "card.json").write_text(json.dumps(card))
+    with pytest.raises(InputError, match=r"taught is there already, and holds no.*--data"):
+        made(tmp_path, asked_file(tmp_path / "q.jsonl"))
+
+
+@pytest.mark.parametrize("at", ["http://me:secret@127.0.0.1:8000", "https://key@x/v1", "secret@x"])
+def test_a_password_in_an_address_is_written_nowhere(at: str) -> None:
+    with pytest.raises(InputError, match="OPENAI_API_KEY") as found:
+        TextDistilling("q.jsonl", "teacher", at)
+    assert "secret" not in found.value.message
+    assert TextDistilling("q.jsonl", "teacher", "http://127.0.0.1:8000/@me").at is not None
 
 
 def test_what_cannot_be_learned_from_is_left_out_and_counted(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 from kataribe.base.errors import InputError
 from kataribe.base.lm import LM, Sampling
 from kataribe.files.checksum import sha256_file
-from kataribe.make.text.corpus import TRAIN, VALID, Corpus, open_corpus
+from kataribe.make.text.corpus import CARD, TRAIN, VALID, Corpus, open_corpus
 from kataribe.make.text.instructions.checking import read_turns
 from kataribe.make.text.instructions.making import KIND
 from kataribe.make.text.leaks import find_leaks
@@ -91,13 +91,15 @@ def make_taught_chats(
     are, or nothing that was said can be learned from; see also `ask_teacher`.
     """
     settings = _settings(asked, source)
+    journal = Journal(target.with_name(f".{target.name}.answers"))
     if target.exists():
-        made = open_corpus(target)
-        check_same(made.card.get("choices", {}), settings, target)
+        made = _made_before(target)
+        choices = made.card["choices"]
+        journal.remove_of(choices)  # a process that was killed before it could
+        check_same(choices, settings, target)
         return made
     began = time.monotonic()
     prompts, again = read_prompts(source, asked.held_out)
-    journal = Journal(target.with_name(f".{target.name}.answers"))
     count = len(prompts) * asked.answers
     with journal.held(settings):
         if len(journal.answers) < count:
@@ -113,6 +115,19 @@ def make_taught_chats(
                 )
         made = _write(target, prompts, journal, settings, again, began)
         journal.remove()
+    return made
+
+
+def _made_before(target: Path) -> Corpus:
+    """A folder of answers; raises `InputError` where `target` is anything else."""
+    made = open_corpus(target) if (target / CARD).is_file() else None
+    choices = {} if made is None else made.card.get("choices")
+    if made is None or not isinstance(choices, dict) or "teacher" not in choices:
+        raise InputError(
+            f"{target} is there already, and holds no teacher's answers. Give the answers another "
+            "name (--data), or remove it.",
+            param="data",
+        )
     return made
 
 

@@ -114,6 +114,12 @@ class Journal:
         """The answers are elsewhere now."""
         shutil.rmtree(self._folder, ignore_errors=True)
 
+    def remove_of(self, settings: Mapping[str, Any]) -> None:
+        """Removes the answers where they were asked for with these settings."""
+        path = self._folder / "settings.json"
+        if path.is_file() and not differences(read_object(path), settings):
+            self.remove()
+
     def _take_up(self, settings: Mapping[str, Any]) -> None:
         path = self._folder / "settings.json"
         if path.is_file():
