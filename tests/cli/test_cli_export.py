@@ -24,6 +24,7 @@ from kataribe.make.adapt import same_answers, same_tensors
 from kataribe.make.adapt.compare import compare_logits
 from kataribe.make.adapt.same_answers import LIMITS, Limit
 from kataribe.make.model import gguf_saving
+from kataribe.make.model.card import read_front_matter
 from kataribe.make.model.checkpoint import open_checkpoint
 from kataribe.make.model.loading import load_model
 from kataribe.make.model.reference import generate_reference
@@ -141,6 +142,42 @@ def test_a_folder_of_16_bits_keeps_its_card_and_template(cli, pico, tmp_path):
     assert json.loads((tmp_path / "half" / "config.json").read_text())["torch_dtype"] == "bfloat16"
     assert load_tokenizer(tmp_path / "half").chat_template == load_tokenizer(pico).chat_template
     assert 0 < json.loads(done.out)["divergence"] < LIMITS["BF16"].divergence
+
+
+OTHER_CARD = "---\nlicense: other\nwidget:\n- text: Buy now\n---\n"
+
+
+@pytest.mark.parametrize("place", ["downloads", "workspace", "layout"])
+def test_documents_beside_a_file_go_along_only_from_a_folder_of_the_model(
+    pico, tmp_path, kataribe_home, place
+):
+    def plan(source: Path, target: Path, form: exporting.Form) -> exporting.Export:
+        return exporting.Export(exporting.Order(source, "pico", target, form, "F32"))
+
+    folder = kataribe_home / "models" / "pico" if place == "workspace" else tmp_path / place
+    folder.mkdir(parents=True)
+    plan(pico, tmp_path / "x.gguf", "gguf")._write(folder / "x.gguf")
+    (folder / "README.md").write_text(OTHER_CARD)
+    (folder / "LICENSE").write_text("Somebody's.")
+    if place == "layout":
+        (folder / "config.json").write_text("{}")
+    out = tmp_path / "out"
+    out.mkdir()
+    planned = plan(folder / "x.gguf", tmp_path / "y", "folder")
+    planned._write(out)
+    plan(folder / "x.gguf", tmp_path / "y.gguf", "gguf")._write(tmp_path / "y.gguf")
+    keys = open_gguf(tmp_path / "y.gguf").metadata
+    if place == "downloads":
+        assert not (out / "LICENSE").exists()
+        own = {"license": "mit", "language": ["en", "ja"], "tags": ["tales"]}
+        assert read_front_matter(out) == own  # as the file says
+        assert (keys["general.license"], keys["general.languages"]) == ("mit", ["en", "ja"])
+        assert load_tokenizer(pico).encode("Buy now") not in planned._prompts()
+    else:
+        assert (out / "README.md").read_text() == OTHER_CARD
+        assert (out / "LICENSE").read_text() == "Somebody's."
+        assert keys["general.license"] == "other"
+        assert load_tokenizer(pico).encode("Buy now") in planned._prompts()
 
 
 def test_a_model_goes_out_by_its_name(cli, pico, tmp_path):

@@ -27,7 +27,6 @@ FOLDER_KINDS = ("F32", "F16", "BF16")
 DEFAULT_KIND = {"gguf": "Q8_0", "folder": "F32"}
 SPARE_BYTES = 64 << 20
 """Left free on the disk."""
-DOCUMENTS = ("README.md", "LICENSE", "LICENSE.md", "LICENSE.txt", "NOTICE", "NOTICE.txt")
 PROMPTS = (
     "The capital of Japan is Tokyo. Its streets are quiet in the early morning, and",
     "To make bread, mix the flour with water and salt. Then",
@@ -99,7 +98,7 @@ class Export:
 
     def __init__(self, order: Order) -> None:
         """Opens the model; raises what `open_checkpoint` and `load_tokenizer` raise."""
-        from kataribe.make.model.card import read_front_matter
+        from kataribe.cli.exporting_card import card_of
         from kataribe.make.model.checkpoint import open_checkpoint
         from kataribe.make.tokens.load import load_tokenizer
 
@@ -107,8 +106,7 @@ class Export:
         self._refuse_target()
         self.checkpoint: Checkpoint = open_checkpoint(order.source)
         self.tokenizer: Tokenizer = load_tokenizer(order.source)
-        self._home = order.source if order.source.is_dir() else order.source.parent
-        self._front = read_front_matter(self._home)
+        self._card = card_of(order.source)
         self.notes: list[str] = []
         self._composed = self._unigram = False
         self._expected = self.checkpoint.config
@@ -188,7 +186,7 @@ class Export:
             self.notes.append(
                 f"{len(content.uneven)} matrices are F16: their rows are no multiple of 32."
             )
-        card = gguf_card(self._front, self.order.name)
+        card = gguf_card(dict(self._card.front), self.order.name)
         metadata = {**content.metadata, **card, **vocabulary.metadata, KEY: UNMARKED}
 
         def write(path: Path) -> None:
@@ -223,9 +221,7 @@ class Export:
             for name, text in texts.items():
                 (path / name).parent.mkdir(exist_ok=True)
                 write_atomic(path / name, text)
-            for document in DOCUMENTS:
-                if (self._home / document).is_file():
-                    shutil.copyfile(self._home / document, path / document)
+            self._card.write(path)
 
         size = sum(
             packed_size(self.order.kind, tensor.shape)
@@ -262,7 +258,7 @@ class Export:
     def _prompts(self) -> list[list[int]]:
         from kataribe.make.model.card import samples
 
-        texts = self.order.texts or (*samples(self._front), *PROMPTS)
+        texts = self.order.texts or (*samples(dict(self._card.front)), *PROMPTS)
         rows = self.checkpoint.config.vocab_size
         ids = [self.tokenizer.encode_prompt(text) for text in texts[:MOST_PROMPTS]]
         return [[each for each in prompt if each < rows] for prompt in ids]
