@@ -9,6 +9,7 @@ import pytest
 
 from kataribe.base.errors import ContextLengthError, UnavailableError
 from kataribe.base.messages import text_of
+from kataribe.prove.evals.intervals import LEAST_ITEMS, LEVEL, RESAMPLES
 from kataribe.run.providers.scripted import Reply
 
 
@@ -127,3 +128,10 @@ def test_a_base_that_has_answered_is_not_asked_again(cli, corpus, served):
     assert again.code != 0
     assert "smollm2-135m: going on after 6 of 6 answers" in again.err
     assert len(asked) == 6
+
+
+def test_help_says_where_intervals_come_from(cli):
+    words = " ".join(cli("eval", "--help").out.replace("│", " ").split())
+    assert "for exact answers and turns that ended those of the score test (Wilson's" in words
+    assert f"the middle of {RESAMPLES:,} resamples, where there are {LEAST_ITEMS} items" in words
+    assert f"of {LEVEL:.0%}".replace("%", " %") in words

@@ -47,9 +47,11 @@ def evaluate(
     """Ask a model held-out questions and score its answers; with --base, say who is better.
 
     Scores run from 0 to 1: exact answers, words in common (token_f1), characters in common (chrf).
-    Intervals hold 95 % of 10,000 resamples of the items that questions are about; differences are
-    paired. A question that cannot be asked counts as failed. Every answer is kept as it comes:
-    the same command goes on where a stopped one was.
+    Intervals are of 95 %, over the items that questions are about: for exact answers and turns
+    that ended those of the score test (Wilson's, and Tango's for a difference), for the others the
+    middle of 10,000 resamples, where there are 20 items. Differences are paired. A question that
+    cannot be asked counts as failed. Every answer is kept as it comes: the same command goes on
+    where a stopped one was.
     """
     from kataribe.cli.eval_shown import as_told, show
     from kataribe.cli.output import emit_json
