@@ -6,23 +6,28 @@ shapes and no values, and which refuses to be mixed with the processor's as card
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
 from kataribe.base.errors import InputError, UnavailableError
-from kataribe.make.training import devices, machine, trainee
+from kataribe.make.training import devices, instruction, machine, prediction, trainee
 from kataribe.make.training.checkpoints import read_state
 from kataribe.make.training.config import LoopConfig, Work
+from kataribe.make.training.dial import Choice
 from kataribe.make.training.loop import Training, _clip, backward
+from kataribe.make.training.memory import decoder_memory
 from kataribe.make.training.objective import Share
 from kataribe.make.training.optimisers import Optimisers
 from kataribe.make.training.record import NoRecord
 from kataribe.make.training.session import carry_out
 from kataribe.make.training.trainee import Trainee
-from tests.make.training.toys import loop, new_run, setup
+from tests.make.training.toys import loop, new_run, setup, tiny_config
 
 
 def cards(monkeypatch: pytest.MonkeyPatch, count: int, *, apple: bool = False) -> None:
@@ -97,6 +102,35 @@ def test_a_cards_memory_is_the_one_that_counts(monkeypatch: pytest.MonkeyPatch) 
         devices.check_room(4 * 10**9, card)
     with pytest.raises(UnavailableError, match="GB of memory"):
         devices.check_room(10**15, torch.device("cpu"))
+
+
+def test_a_card_holds_neither_the_program_nor_the_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def full(needed: int, device: torch.device) -> None:
+        asked.append(needed)
+        raise UnavailableError(f"{device} is full")
+
+    config, model = loop(), tiny_config()
+    data = SimpleNamespace(
+        tokens=lambda _: range(10**9), meta=SimpleNamespace(dtype=np.dtype(np.uint16))
+    )
+    text = prediction.Text(cast("Any", data), 24, None)
+    ways: list[tuple[Any, str, Callable[[], object]]] = [
+        (prediction, "choose_device", lambda: prediction.predict(
+            Choice(model, 96, 96, 0.01, 1), config, text, seconds=None, say=print)),
+        (instruction, "choose", lambda: instruction._predict(model, config, 24, 20.0, print)),
+    ]  # fmt: skip
+    usual = decoder_memory(model, config, 24)
+    for module, name, predict in ways:
+        monkeypatch.setattr(module, "check_room", full)
+        for device in ("cuda", "mps", "cpu"):
+            monkeypatch.setattr(module, name, lambda _, device=device: torch.device(device))
+            with pytest.raises(UnavailableError, match=f"{device} is full"):
+                predict()
+        on_card, apple, here = asked[-3:]
+        assert on_card == usual.total - usual.program
+        assert min(apple, here) >= usual.total
 
 
 def test_precision_is_the_devices(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,7 +17,7 @@ from torch import Tensor
 from kataribe.base.errors import InputError, UnavailableError
 from kataribe.make.adapt.kernels import computes_bfloat16
 from kataribe.make.training.config import Precision
-from kataribe.make.training.memory import check_memory, forget_peak, peak_bytes
+from kataribe.make.training.memory import Memory, check_memory, forget_peak, peak_bytes
 
 KNOWN = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?|mps")
 
@@ -134,6 +134,15 @@ def most_memory(device: torch.device) -> int:
     if device.type == "mps":
         return int(torch.mps.driver_allocated_memory())
     return peak_bytes()
+
+
+def taken(memory: Memory, device: torch.device) -> int:
+    """Bytes of it that lie where `device` computes.
+
+    The program and the pages of text lie in the machine's memory, whatever is in a card's; Apple's
+    chips share one memory.
+    """
+    return memory.total - (memory.program + memory.text if device.type == "cuda" else 0)
 
 
 def check_room(needed: int, device: torch.device) -> None:

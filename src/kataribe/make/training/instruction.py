@@ -23,7 +23,7 @@ from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.make.training.asked import Instruction
 from kataribe.make.training.causal import causal_loss
 from kataribe.make.training.config import LoopConfig
-from kataribe.make.training.devices import check_room, choose
+from kataribe.make.training.devices import check_room, choose, taken
 from kataribe.make.training.dial import Choice
 from kataribe.make.training.machine import settle, tokens_per_second
 from kataribe.make.training.memory import decoder_memory
@@ -117,8 +117,9 @@ def build_instruction(plan: Mapping[str, Any]) -> Setup:
 def _predict(
     config: ModelConfig, loop: LoopConfig, context: int, row_tokens: float, say: Say
 ) -> dict[str, Any]:
-    needed = decoder_memory(config, loop, context).total
-    check_room(needed, choose(loop.work.device))
+    device = choose(loop.work.device)
+    needed = taken(decoder_memory(config, loop, context), device)
+    check_room(needed, device)
     say("Measuring the speed of a step.")
     seconds = loop.steps * loop.batch_rows * context / tokens_per_second(config, loop, context)
     return {

@@ -15,7 +15,7 @@ from kataribe.make.tokens.batches import Batches
 from kataribe.make.tokens.stream_rows import StreamRows
 from kataribe.make.tokens.token_data import TokenData
 from kataribe.make.training.config import LoopConfig, Work
-from kataribe.make.training.devices import check_room
+from kataribe.make.training.devices import check_room, taken
 from kataribe.make.training.devices import choose as choose_device
 from kataribe.make.training.dial import Choice, Given, shape, training_flops
 from kataribe.make.training.earlier import Reached
@@ -105,8 +105,10 @@ def predict(
     """
     tokens = loop.steps * loop.batch_rows * text.context
     read = min(tokens, text.unique) * text.data.meta.dtype.itemsize
-    needed = decoder_memory(choice.model, loop, text.context, held=held_bytes(), text=read).total
-    check_room(needed, choose_device(loop.work.device))
+    memory = decoder_memory(choice.model, loop, text.context, held=held_bytes(), text=read)
+    device = choose_device(loop.work.device)
+    needed = taken(memory, device)
+    check_room(needed, device)
     say("Measuring the speed of a step.")
     speed = measure(choice.model, loop, _a_pass(loop, text), text.data.path)
     if seconds is not None:

@@ -60,7 +60,8 @@ def measured_prediction(setup: Setup, batch_rows: int) -> dict[str, Any]:
     trainee = Trainee(setup.model, setup.objective.loss, config.work)
     data = setup.objective.data(0, Share(0, 1, micro_rows(setup)))
     count = sum(parameter.numel() for parameter in setup.model.parameters())
-    needed = PROGRAM_BYTES + 16 * count + _kept(setup.model, data.tokens // len(data.parts))
+    program = 0 if trainee.device.type == "cuda" else PROGRAM_BYTES
+    needed = program + 16 * count + _kept(setup.model, data.tokens // len(data.parts))
     check_room(needed, trainee.device)
     one = dataclasses.replace(data, parts=data.parts[:1])
     seconds = shortest(lambda: backward(trainee.module, one, 1.0), 1) * len(data.parts)
