@@ -330,6 +330,54 @@ def test_a_long_head_of_comments_is_read_at_once():
     assert not is_manual(f"{head}.Id no page\n")
 
 
+HEADS = {
+    "definitions": r""".de Sp \" Vertical space
+.if t .sp .5v
+Text of a macro.
+..
+.    \" Strings.
+.ie n \{\
+.    ds -- \(*W-
+'br\}
+.el\{\
+.    ds -- \|\(em\|
+'br\}
+""",
+    "a named end": ".ig zZ\nNot a request.\n..\n.zZ\n.\n.nr level 0\n",
+    "both": ".de1 In\n\\\\$1\n-\n..\n.\n.de Ex An\nNo text.\n.An\n",
+    "comments": '\\" Copyright\n\\# Setup\n.pc ""\n.ds Em \\-\\-\n\'\\" t\n',
+    "conditions": ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n.if \\n(.g .if rF .nr rF 1\n",
+}
+
+
+@pytest.mark.parametrize("name", HEADS)
+def test_a_page_that_begins_with_macros_of_its_own_is_a_page(name):
+    assert is_manual(HEADS[name] + MANUAL)
+    assert manual_text(HEADS[name] + MANUAL) == manual_text(MANUAL)
+    assert is_manual(HEADS[name] + '.de XX\n.TH\n..\n.    TH "A" 1\n')
+    assert not is_manual(HEADS[name] + ".de XX\n.TH A 1\n..\n")  # a title in a macro is none
+    assert not is_manual(HEADS[name] + "A line of a log.\n" + MANUAL)
+
+
+def test_what_perl_writes_into_manual_pages_is_read():
+    page = r""".TH TALE 3
+.IX Title "TALE 3"
+.SH "NAME"
+Tale::Teller \- tells \*(L"tales\*(R" with \*(C`tell\*(C' \*(-- in \*(C+
+.Vb 2
+\&  use Tale::Teller;
+\&  tell("one");
+.Ve
+.Sp
+"""
+    text = manual_text(page)
+    assert 'Tale::Teller - tells “tales” with "tell" — in C++' in text
+    assert '  use Tale::Teller;\n  tell("one");\n' in text + "\n"
+    assert "IX" not in text
+    assert "V" not in text
+    assert "Sp" not in text
+
+
 def test_a_manual_page_becomes_plain_text(tmp_path):
     text = manual_text(MANUAL)
     assert "ls - list directory contents" in text

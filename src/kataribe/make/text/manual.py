@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 
-_MARKS = re.compile(
-    r"\A(?>(?:[ \t]*\n|['.]\\\".*\n|\.if .*\n|\.nh\n|\.ad.*\n)*)\.(?:TH|Dd|SH|so)\b"
-)
+_MARK = re.compile(r"[.'][ \t]*(?:TH|Dd|SH|so)\b")
+_HEAD = re.compile(r"[.'\\]|[ \t]*$")
+"""Lines before the mark: requests, macros, comments (some lack their dot), braces, nothing."""
+_LONGEST_HEAD = 64_000
+"""Characters, definitions and licences among them: those of Pod::Man's pages have 5,000."""
+_DEFINES = frozenset({"de", "de1", "dei", "am", "am1", "ami", "ig"})
 _ESCAPE = re.compile(
     r"\\(?:"
     r"f(?:\[[^\]]*\]|\(..|.)"  # fonts
@@ -25,13 +28,14 @@ _CHARACTERS = {
     "la": "<", "ra": ">", "at": "@", "ga": "`", "mu": "×", "->": "→", "<-": "←", "+-": "±",
     "<=": "≤", ">=": "≥", "!=": "≠", "bv": "|", "ba": "|", "sh": "#", "Do": "$", "lB": "[",
     "rB": "]", "lC": "{", "rC": "}", "mi": "-", "pl": "+", "eq": "=", "de": "°", "ss": "ß",
-    "R": "®", "Tm": "™", "C`": '"', "C'": '"', "Lq": "“", "Rq": "”",
+    "R": "®", "Tm": "™", "C`": '"', "C'": '"', "Lq": "“", "Rq": "”", 'L"': "“", 'R"': "”",
+    "C+": "C++", "--": "—",
 }  # fmt: skip
 _SINGLE = {"-": "-", "e": "\\", "&": "", " ": " ", "~": " ", "0": " ", "|": "", "^": "", "/": "",
            ",": "", "%": "", ":": "", "c": "", "'": "'", "`": "`", "t": "\t", ".": "."}  # fmt: skip
 _JOINED = frozenset({"BR", "BI", "IB", "IR", "RB", "RI"})
 _TEXT = frozenset({"B", "I", "SB", "SM", "R"})
-_PARAGRAPHS = frozenset({"PP", "P", "LP", "TP", "IP", "HP", "Pp", "sp", "TQ", "RS", "RE"})
+_PARAGRAPHS = frozenset({"PP", "P", "LP", "TP", "IP", "HP", "Pp", "sp", "TQ", "RS", "RE", "Sp"})
 _SILENT = frozenset(
     [
         "TH",
@@ -62,6 +66,8 @@ _SILENT = frozenset(
         "rm",
         "nr",
         "ig",
+        "IX",
+        "Id",
         "Bl",
         "El",
         "Bd",
@@ -97,29 +103,51 @@ _MDOC = re.compile(
 
 
 def is_manual(text: str) -> bool:
-    """Whether a text is the roff source of a manual page."""
-    return _MARKS.match(text[:8000]) is not None
+    """Whether a text is the roff source of a manual page: nothing but roff before its title."""
+    end = ""
+    for line in text[:_LONGEST_HEAD].split("\n"):
+        if end:  # inside a macro's definition
+            end = "" if line.rstrip() == end else end
+        elif _MARK.match(line):
+            return True
+        elif not _HEAD.match(line):
+            return False
+        elif line.startswith((".", "'")):
+            macro, _, rest = line[1:].strip().partition(" ")
+            end = _end(macro, rest)
+    return False
+
+
+def _end(macro: str, rest: str) -> str:
+    """The line that ends what a macro defines; empty where it defines nothing."""
+    if macro not in _DEFINES:
+        return ""
+    words = re.sub(r'\\".*', "", rest).split()
+    named = words[:1] if macro == "ig" else words[1:2]
+    return f".{named[0]}" if named else ".."
 
 
 def manual_text(text: str) -> str:
     """What the page says, without fonts and layout."""
     out: list[str] = []
-    skip_until: str | None = None
+    skip_until = ""
     literal = False
     for line in text.split("\n"):
-        if skip_until is not None:  # inside a macro's definition
-            skip_until = None if line.rstrip() == skip_until else skip_until
+        if skip_until:  # inside a macro's definition
+            skip_until = "" if line.rstrip() == skip_until else skip_until
+            continue
+        if line.startswith(("\\{", '\\"', "\\#")):  # a condition's brace, comments without a dot
             continue
         if not line.startswith((".", "'")):
             out.append(_plain(line) + ("\n" if literal or not line.strip() else " "))
             continue
         macro, _, rest = line[1:].strip().partition(" ")
-        if macro in ("de", "ig", "am"):
-            skip_until = ".."
-        elif macro in ("nf", "EX", "Bd"):
+        if skip_until := _end(macro, rest):
+            continue
+        if macro in ("nf", "EX", "Bd", "Vb"):
             literal = True
             out.append("\n")
-        elif macro in ("fi", "EE", "Ed"):
+        elif macro in ("fi", "EE", "Ed", "Ve"):
             literal = False
             out.append("\n")
         else:
@@ -183,6 +211,6 @@ def _character(match: re.Match[str]) -> str:
         return ""
     if name.startswith("u") and re.fullmatch(r"u[0-9A-F]{4,5}", name):
         return chr(int(name[1:], 16))
-    if len(name) == 2 and name[0].isalpha() and name[1] in "'`:^~,":
+    if name not in _CHARACTERS and len(name) == 2 and name[0].isalpha() and name[1] in "'`:^~,":
         return name[0]  # an accent: the bare letter
     return _CHARACTERS.get(name, "")
