@@ -92,12 +92,7 @@ export function Composer({ draft, onDraft, onSend, onStop, waits, field, ...more
             {onStop ? queues : sends}
           </p>
         ) : (
-          <span className="row held" role="status">
-            <span>{waiting === "files" ? text.chat.heldForFiles : text.chat.heldForServer}</span>
-            <button type="button" className="button quiet" onClick={takeBack}>
-              {text.chat.holdBack}
-            </button>
-          </span>
+          <Held id={hint} by={waiting} field={field} onTakeBack={takeBack} />
         )}
         {onStop && can ? (
           <span className="row">
@@ -111,6 +106,33 @@ export function Composer({ draft, onDraft, onSend, onStop, waits, field, ...more
         ) : null}
       </div>
     </form>
+  );
+}
+
+interface HeldProps extends Pick<Props, "field"> {
+  /** Ties it to the field, which says by it why nothing was sent. */
+  id: string;
+  by: "files" | "server";
+  onTakeBack: () => void;
+}
+
+/** Says what the words wait for, and lets them be taken back. */
+function Held({ id, by, field, onTakeBack }: HeldProps) {
+  const text = useText();
+  return (
+    <span className="row held" role="status">
+      <span id={id}>{by === "files" ? text.chat.heldForFiles : text.chat.heldForServer}</span>
+      <button
+        type="button"
+        className="button quiet"
+        onClick={() => {
+          onTakeBack();
+          focusWithoutKeyboard(field.current); // this button goes; the focus must not
+        }}
+      >
+        {text.chat.holdBack}
+      </button>
+    </span>
   );
 }
 
@@ -138,7 +160,8 @@ function useSending({ draft, files, uploads, onSend }: Sendable) {
     if (can) onSend(when);
     else if (something) setHeld({ when, draft, files: all });
   };
-  const waiting = stands && !can ? (coming > 0 ? "files" : "server") : null;
+  const waiting: "files" | "server" | null =
+    stands && !can ? (coming > 0 ? "files" : "server") : null;
   return { can, send, waiting, takeBack: () => setHeld(null) };
 }
 
