@@ -1,4 +1,4 @@
-import { useState, type ReactNode } from "react";
+import { useEffect, useState, type ReactNode } from "react";
 import { Link } from "react-router";
 
 import type { Run } from "../api/training";
@@ -18,6 +18,10 @@ export function RunActs({ run, onRemoved }: { run: Run; onRemoved: () => void })
   const busy = stop.isPending || resume.isPending || remove.isPending;
   const refused = stop.error ?? resume.error ?? remove.error;
   const moving = isMoving(run);
+  const { reset, isSuccess } = stop;
+  useEffect(() => {
+    if (!moving && isSuccess) reset(); // it said that the run ends, which it did
+  }, [moving, isSuccess, reset]);
   return (
     <>
       <div className="row">

@@ -6,20 +6,34 @@ interface SettingProps {
   label: string;
   why?: string;
   fault?: string;
-  children: (id: string) => ReactNode;
+  children: (ties: Ties) => ReactNode;
+}
+
+/** What ties a field to its label, and to what is said under it. */
+interface Ties {
+  id: string;
+  "aria-describedby"?: string;
 }
 
 /** A labelled field with what it is for, and what is wrong with it. */
 export function Setting({ label, why, fault, children }: SettingProps) {
   const id = useId();
+  const said = [
+    why === undefined ? [] : `${id}why`,
+    fault === undefined ? [] : `${id}fault`,
+  ].flat();
   return (
     <div className="setting">
       <label htmlFor={id}>{label}</label>
       <div>
-        {children(id)}
-        {why === undefined ? null : <p className="small soft">{why}</p>}
+        {children({ id, ...(said.length === 0 ? {} : { "aria-describedby": said.join(" ") }) })}
+        {why === undefined ? null : (
+          <p id={`${id}why`} className="small soft">
+            {why}
+          </p>
+        )}
         {fault === undefined ? null : (
-          <p className="fault" role="alert">
+          <p id={`${id}fault`} className="fault" role="alert">
             {fault}
           </p>
         )}
@@ -41,9 +55,9 @@ interface NumberProps {
 export function NumberSetting({ label, why, fault, typed, wrong, onTyped }: NumberProps) {
   return (
     <Setting label={label} why={why} fault={wrong ? fault : ""}>
-      {(id) => (
+      {(ties) => (
         <input
-          id={id}
+          {...ties}
           className="field number"
           inputMode="text"
           autoComplete="off"
@@ -71,10 +85,10 @@ interface PickerProps {
 export function Picker({ label, options, value, onValue, missing, make }: PickerProps) {
   return (
     <Setting label={label}>
-      {(id) => (
+      {(ties) => (
         <>
           <select
-            id={id}
+            {...ties}
             className="field"
             disabled={options.length === 0}
             value={value ?? ""}
