@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 
+import type { Job } from "../src/api/jobs";
 import type { RunPoint } from "../src/api/training";
+import { kindOf } from "../src/jobs/job";
 import { coloursOf } from "../src/training/colours";
 import { columnsOf, csvOf, expectationOf, lastOf, lineOf } from "../src/training/curves";
 import { OBJECTIVES, readField, RECIPES } from "../src/training/recipes";
@@ -88,4 +90,11 @@ test("every kind of run says what it needs, and reads numbers as they are typed"
   expect(readField("tokens", "")).toBeNull();
   expect(readField("tokens", "1.5")).toBeUndefined();
   expect(readField("minutes", "0.5")).toBe(0.5);
+});
+
+test("a training that is only planned is not called one", () => {
+  const job = { kind: "training", params: { goal: "plan" } } as unknown as Job;
+  expect(kindOf(job)).toBe("plan");
+  expect(kindOf({ ...job, params: { goal: "train" } })).toBe("training");
+  expect(kindOf({ ...job, kind: "download" })).toBe("download");
 });

@@ -1,5 +1,5 @@
 import { useMutation } from "@tanstack/react-query";
-import { use, type ReactNode } from "react";
+import { use, useRef, useState, type ReactNode } from "react";
 import { Link } from "react-router";
 
 import { pullModel } from "../api/catalog";
@@ -8,8 +8,9 @@ import { failureFrom } from "../api/useModels";
 import { useText } from "../i18n";
 import { SettingsContext } from "../settings/context";
 import { Failed } from "../ui/Failed";
+import { KeepOrDelete } from "../ui/KeepOrDelete";
 import { CheckIcon, CloseIcon, PauseIcon, RetryIcon, RunIcon } from "../ui/icons";
-import { hasEnded, modelOf } from "./job";
+import { hasEnded, kindOf, modelOf } from "./job";
 import { useAskJob, useRemoveJobs, useTakeJob } from "./useJobs";
 
 interface Props {
@@ -26,6 +27,10 @@ export function JobActions({ job, onRemoved }: Props) {
   const accepted = useAcceptTerms(job);
   const busy = asked.isPending || removed.isPending || accepted.isPending;
   const refused = asked.error ?? removed.error ?? accepted.error;
+  const [asking, setAsking] = useState(false);
+  const row = useRef<HTMLDivElement>(null);
+  // With it go hours of training, which nothing brings back.
+  const trains = kindOf(job) === "training";
   const model = job.state === "done" ? modelOf(job) : null;
   const act = (what: string, icon: ReactNode, onAct: () => void, still = false) => (
     <button
@@ -56,12 +61,13 @@ export function JobActions({ job, onRemoved }: Props) {
   const close = () => {
     const icon = <CloseIcon size={16} />;
     const ending = job.state === "cancelling"; // it stays, and with it the focus
-    if (!hasEnded(job)) return act(text.jobs.cancel, icon, () => asked.mutate("cancel"), ending);
+    const cancel = () => (trains ? setAsking(!asking) : asked.mutate("cancel"));
+    if (!hasEnded(job)) return act(text.jobs.cancel, icon, cancel, ending);
     return act(text.jobs.remove, icon, () => removed.mutate([job]));
   };
   return (
     <>
-      <div className="row">
+      <div className="row" ref={row} tabIndex={-1}>
         {main()}
         {close()}
         {model === null ? null : (
@@ -78,6 +84,27 @@ export function JobActions({ job, onRemoved }: Props) {
           <span className="small soft">{text.jobs.asking}</span>
         ) : null}
       </div>
+      {asking && !hasEnded(job) && job.state !== "cancelling" ? (
+        <div className="notice">
+          <div className="stack">
+            <p>{text.training.removeWhy(job.title)}</p>
+            <KeepOrDelete
+              keep={text.training.keep}
+              remove={text.training.removeSure}
+              pending={busy}
+              onKeep={() => {
+                setAsking(false);
+                row.current?.focus(); // this button goes
+              }}
+              onRemove={() => {
+                asked.mutate("cancel");
+                setAsking(false);
+                row.current?.focus();
+              }}
+            />
+          </div>
+        </div>
+      ) : null}
       {refused ? <Failed failure={failureFrom(refused)} onRetry={null} /> : null}
     </>
   );

@@ -3,7 +3,7 @@ import { Link } from "react-router";
 
 import type { Job } from "../api/jobs";
 import { useLanguage, useText } from "../i18n";
-import { hasEnded, shareOf } from "./job";
+import { hasEnded, kindOf, shareOf } from "./job";
 import { JobActions } from "./JobActions";
 import { JobState } from "./JobState";
 import { moment, progressOf, wordFor } from "./words";
@@ -27,7 +27,7 @@ export function JobRow({ job, title, onRemoved }: Props) {
     <div className="job">
       <div className="job-head">
         <div className="job-title">
-          <span className="small soft">{wordFor(text.jobs.kinds, job.kind)}</span>
+          <span className="small soft">{wordFor(text.jobs.kinds, kindOf(job))}</span>
           {title ?? (
             <Link to={`/jobs/${encodeURIComponent(job.id)}`} translate="no">
               {job.title}

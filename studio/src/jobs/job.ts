@@ -11,6 +11,11 @@ export function isMoving(job: Job): boolean {
   return !hasEnded(job) && job.state !== "paused";
 }
 
+/** What it is for the reader: a training that is only planned trains nothing. */
+export function kindOf(job: Job): string {
+  return job.kind === "training" && job.params["goal"] === "plan" ? "plan" : job.kind;
+}
+
 /** How much is done, from 0 to 1; null while nobody knows the whole. */
 export function shareOf(job: Job): number | null {
   if (job.total === null || job.total <= 0) return null;

@@ -199,7 +199,12 @@ export const running = {
     missing: "There is no such job",
     missingWhy: "It may have been removed from the list.",
     toRun: "Curves",
-    kinds: { download: "Download", training: "Training", tokenizers: "Comparison of tokenizers" },
+    kinds: {
+      download: "Download",
+      training: "Training",
+      plan: "Estimate for a training",
+      tokenizers: "Comparison of tokenizers",
+    },
     states: {
       waiting: "Waiting",
       running: "Running",

@@ -201,7 +201,12 @@ export const running: Pick<Catalogue, "models" | "jobs"> = {
     missing: "そのジョブはありません",
     missingWhy: "一覧から消されたのかもしれません。",
     toRun: "曲線",
-    kinds: { download: "モデルの取得", training: "学習", tokenizers: "トークナイザーの比較" },
+    kinds: {
+      download: "モデルの取得",
+      training: "学習",
+      plan: "学習の見積もり",
+      tokenizers: "トークナイザーの比較",
+    },
     states: {
       waiting: "順番待ち",
       running: "実行中",
