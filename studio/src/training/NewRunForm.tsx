@@ -1,3 +1,4 @@
+import { useRef } from "react";
 import { useSearchParams } from "react-router";
 
 import type { TrainingChoices } from "../api/training";
@@ -18,6 +19,8 @@ export function NewRunForm() {
   const choices = useChoices();
   const [address, setAddress] = useSearchParams();
   const planned = address.get("plan");
+  const heading = useRef<HTMLHeadingElement>(null);
+  const asked = useRef<string | null>(null); // in this form; not so after a reload
   const show = (run: string | null) => {
     const next = new URLSearchParams(address);
     if (run === null) next.delete("plan");
@@ -26,14 +29,32 @@ export function NewRunForm() {
   };
   return (
     <section className="stack">
-      <h2>{words.title}</h2>
+      <h2 ref={heading} tabIndex={-1}>
+        {words.title}
+      </h2>
       {planned === null ? <p className="soft">{words.intro}</p> : null}
       {choices.isError ? (
         <Failed failure={failureFrom(choices.error)} onRetry={() => void choices.refetch()} />
       ) : null}
-      {planned === null ? null : <WhatToExpect id={planned} onChange={() => show(null)} />}
+      {planned === null ? null : (
+        <WhatToExpect
+          id={planned}
+          takesFocus={() => asked.current === planned}
+          onChange={() => {
+            show(null);
+            heading.current?.focus(); // what had it goes
+          }}
+        />
+      )}
       {choices.data ? (
-        <Form choices={choices.data} hidden={planned !== null} onPlanned={show} />
+        <Form
+          choices={choices.data}
+          hidden={planned !== null}
+          onPlanned={(run) => {
+            asked.current = run;
+            show(run);
+          }}
+        />
       ) : null}
     </section>
   );
@@ -72,9 +93,9 @@ function Form({ choices, hidden, onPlanned }: FormProps) {
       />
       <p className="small soft learns">{text.training.learns[objective]}</p>
       <Setting label={words.name} why={words.nameWhy}>
-        {(id) => (
+        {(ties) => (
           <input
-            id={id}
+            {...ties}
             className="field"
             autoComplete="off"
             spellCheck={false}

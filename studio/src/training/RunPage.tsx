@@ -83,7 +83,7 @@ function Detail({ detail }: { detail: RunDetail }) {
             <p lang="en">{run.problem}</p>
           </div>
         )}
-        {before ? <Planning run={run} /> : null}
+        {before ? <Planning detail={detail} /> : null}
         <RunActs run={run} onRemoved={() => void navigate("/training")} />
       </section>
       {before ? null : (

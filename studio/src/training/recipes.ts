@@ -81,7 +81,7 @@ export const MAKE: Record<Kind, string | null> = {
 const RANGES: Record<Exclude<Field, "size">, Range> = {
   minutes: { low: 0.1, high: 60 * 24 * 30 },
   epochs: { low: 0.01, high: 1000 },
-  tokens: { low: 1, high: 1e13, whole: true },
+  tokens: { low: 1, high: 2 ** 31 - 1, whole: true },
   context: { low: 8, high: 1 << 20, whole: true },
   batch: { low: 1, high: 1e9, whole: true },
   seed: { low: 0, high: 2 ** 31 - 1, whole: true },

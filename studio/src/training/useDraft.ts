@@ -1,16 +1,45 @@
 import { useState } from "react";
 
 import type { NewRun, TrainingChoices } from "../api/training";
-import { MORE, readField, RECIPES, type Field, type Kind, type Objective } from "./recipes";
+import {
+  MORE,
+  OBJECTIVES,
+  readField,
+  RECIPES,
+  type Field,
+  type Kind,
+  type Objective,
+} from "./recipes";
 
 type Role = "data" | "tokenizer" | "model";
+type Words = Readonly<Record<string, string>>;
 
-/** What is typed and picked in the form, for each kind of run by itself. */
+interface Kept {
+  objective: Objective;
+  name: string;
+  typed: Words;
+  picked: Words;
+}
+
+const NAME = "kataribe.training";
+const EMPTY: Kept = { objective: "pretrain", name: "", typed: {}, picked: {} };
+
+/**
+ * What is typed and picked in the form, for each kind of run by itself. It is kept in this tab until
+ * a run begins: what to expect of it may be looked at, left and come back to.
+ */
 export function useDraft(choices: TrainingChoices) {
-  const [objective, setObjective] = useState<Objective>("pretrain");
-  const [name, setName] = useState("");
-  const [typed, setTyped] = useState<Record<string, string>>({});
-  const [picked, setPicked] = useState<Record<string, string>>({});
+  const [kept, setKept] = useState(read);
+  const { objective, name, typed, picked } = kept;
+  const change = (part: Partial<Kept>) => {
+    const next = { ...kept, ...part };
+    try {
+      sessionStorage.setItem(NAME, JSON.stringify(next));
+    } catch {
+      // storage is closed: it holds as long as this page
+    }
+    setKept(next);
+  };
   const recipe = RECIPES[objective];
   const at = (what: string) => `${what} ${objective}`;
   const fields = [...(Object.keys(recipe.fields) as Field[]), ...MORE];
@@ -44,20 +73,47 @@ export function useDraft(choices: TrainingChoices) {
         };
   return {
     objective,
-    setObjective,
+    setObjective: (next: Objective) => change({ objective: next }),
     name,
-    setName,
+    setName: (next: string) => change({ name: next }),
     recipe,
     sources,
     textOf,
     wrong,
     wanted,
-    type: (field: Field, text: string) => setTyped({ ...typed, [at(field)]: text }),
-    pick: (role: Role, value: string) => setPicked({ ...picked, [at(role)]: value }),
+    type: (field: Field, text: string) => change({ typed: { ...typed, [at(field)]: text } }),
+    pick: (role: Role, value: string) => change({ picked: { ...picked, [at(role)]: value } }),
   };
 }
 
 export type Draft = ReturnType<typeof useDraft>;
+
+/** The form is to be empty again. */
+export function forgetDraft(): void {
+  try {
+    sessionStorage.removeItem(NAME);
+  } catch {
+    // nothing was kept
+  }
+}
+
+function read(): Kept {
+  try {
+    const value = JSON.parse(sessionStorage.getItem(NAME) ?? "null") as Partial<Kept> | null;
+    if (typeof value?.name !== "string") return EMPTY;
+    const objective = OBJECTIVES.find((one) => one === value.objective) ?? EMPTY.objective;
+    return { objective, name: value.name, typed: words(value.typed), picked: words(value.picked) };
+  } catch {
+    return EMPTY;
+  }
+}
+
+function words(value: unknown): Words {
+  const said = Object.entries((value ?? {}) as Record<string, unknown>);
+  return Object.fromEntries(
+    said.flatMap(([at, one]) => (typeof one === "string" ? [[at, one]] : [])),
+  );
+}
 
 /** What was picked, as long as it is there; else the first; null where there is none. */
 function chosen(options: readonly string[], picked: string | undefined): string | null {

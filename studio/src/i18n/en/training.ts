@@ -71,11 +71,18 @@ export const training = {
     measuring: "Reading the data and measuring this machine",
     measuresLater: "Waiting until the server has room to measure what to expect",
     elapsed: (n: string) => `${n} seconds so far`,
+    measuredNow: "Measured: this is what to expect.",
     noBits: "Bits per byte are foretold for pre-training only: other kinds have no law for them.",
+    noBitsText:
+      "Bits per byte cannot be foretold: the text has no held-out part to measure them on.",
+    noBitsBase:
+      "Bits per byte cannot be foretold: the run goes on from a trained model, and the law is of new ones.",
     beside: "Another run is at work, so what is measured now is slower than it would be alone.",
     cancel: "Cancel",
     cancelling: "It is being cancelled",
     change: "Change it",
+    begun: "This run has begun since.",
+    another: "Plan another run",
     openRun: "Open the run",
     curves: "Curves",
     noPoints: "Nothing measured yet.",
@@ -168,7 +175,7 @@ export const training = {
         tokens: {
           label: "Tokens",
           why: "How many it learns from. Empty: as many as are usual for the text.",
-          fault: "A whole number.",
+          fault: "A whole number from 1 to 2,147,483,647.",
         },
         context: {
           label: "Context",
@@ -178,12 +185,12 @@ export const training = {
         batch: {
           label: "Batch",
           why: "Tokens of a step. Empty: chosen by itself. A small text needs a small one.",
-          fault: "A whole number.",
+          fault: "A whole number from 1 to 1,000,000,000.",
         },
         rows: {
           label: "Batch",
           why: "Examples of a step. Empty: the usual number. Few examples need a small one.",
-          fault: "A whole number.",
+          fault: "A whole number from 1 to 1,000,000,000.",
         },
         seed: {
           label: "Seed",
