@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
+from decimal import ROUND_HALF_UP, Decimal
 from pathlib import Path
 
 import psutil
@@ -65,19 +68,47 @@ def only_run(workspace: Workspace) -> RunFolder:
     return run
 
 
+def wait_for(page: Page, what: str, holds: Callable[[], bool]) -> None:
+    """Looks until it holds, while the page goes on."""
+    for _ in range(SLOW // 100):
+        if holds():
+            return
+        page.wait_for_timeout(100)
+    raise AssertionError(what)
+
+
+@contextlib.contextmanager
+def held(page: Page, run: RunFolder, step: int = 0) -> Iterator[psutil.Process]:
+    """The run's process when it is beyond a step, halted: it cannot end while one looks at it."""
+    wait_for(
+        page,
+        f"{run.id} comes beyond step {step}",
+        lambda: run.info.state == "running" and any(one["step"] > step for one in run.recent()),
+    )
+    process = psutil.Process(run.info.pid)
+    process.suspend()
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.resume()
+
+
 def test_a_run_is_planned_begun_watched_stopped_found_dead_and_ended(
     studio: Studio, workspace: Workspace
 ) -> None:
     page = studio.open("/training")
     fill(page, "tiny", "0.2")
     page.get_by_role("button", name="See what to expect").click()
+    expect(page.get_by_role("heading", name="What to expect of")).to_be_focused(timeout=SLOW)
     expect(page.get_by_text("measuring this machine").first).to_be_visible(timeout=SLOW)
     begin = page.get_by_role("button", name="Begin training")
     expect(begin).to_be_visible(timeout=SLOW)
     run = only_run(workspace)
-    foreseen = run.plan["prediction"]
+    foreseen = Decimal(repr(run.plan["prediction"]["bits_per_byte"]))
+    shown = foreseen.quantize(Decimal("0.001"), ROUND_HALF_UP)  # as Intl.NumberFormat does
     table = page.locator("table.outcome")
-    expect(table).to_contain_text(f"{foreseen['bits_per_byte']:.3f} (")
+    expect(table).to_contain_text(f"{shown} (")
     assert not run.checkpoints(), "nothing is trained before somebody says so"
     assert not serious(page)
     page.reload()  # what was planned is still there
@@ -85,25 +116,26 @@ def test_a_run_is_planned_begun_watched_stopped_found_dead_and_ended(
 
     begin.click()
     expect(page).to_have_url(f"{studio.stage.address}/training/{run.id}")
-    loss = page.locator("figure.chart").nth(1)
-    expect(loss.get_by_text("Table")).to_be_visible(timeout=SLOW)
-    loss.get_by_text("Table").click()
-    expect(loss.locator("tbody tr").first).to_be_visible()
-    page.get_by_role("button", name="Stop").click()
+    with held(page, run):
+        loss = page.locator("figure.chart").nth(1)
+        expect(loss.get_by_text("Table")).to_be_visible(timeout=SLOW)
+        loss.get_by_text("Table").click()
+        expect(loss.locator("tbody tr").first).to_be_visible()
+        page.get_by_role("button", name="Stop").click()
+        note = run.path / "process.json"
+        wait_for(page, "it is asked to end", lambda: json.loads(note.read_text())["asked"])
     go_on = page.get_by_role("button", name="Go on")
     expect(go_on).to_be_visible(timeout=SLOW)
     expect(page.get_by_text("Stopped").first).to_be_visible()
     stopped = run.checkpoints()[-1][0]
     assert 0 < stopped < run.plan["loop"]["steps"]
+    what_has_begun_is_not_taken_away_unasked(page, studio, run)
 
     go_on.click()
-    expect(page.get_by_role("button", name="Stop")).to_be_visible()
-    page.wait_for_function("() => document.querySelector('progress')?.value > 0", timeout=SLOW)
-    pid = run.written_info().pid
-    while run.written_info().state != "running" or pid == 0:
-        page.wait_for_timeout(100)
-        pid = run.written_info().pid
-    psutil.Process(run.written_info().pid).kill()
+    with held(page, run, stopped) as process:
+        reached = max(one["step"] for one in run.recent())
+        expect(page.get_by_text(f"Step {reached:,} of")).to_be_visible()
+        process.kill()
     expect(page.get_by_role("alert")).to_contain_text("signal 9", timeout=SLOW)
     expect(page.get_by_text("Failed").first).to_be_visible()
 
@@ -114,20 +146,35 @@ def test_a_run_is_planned_begun_watched_stopped_found_dead_and_ended(
     assert not serious(page)
 
 
+def what_has_begun_is_not_taken_away_unasked(page: Page, studio: Studio, run: RunFolder) -> None:
+    """The address of the plan stays in the history, and the list of jobs has a button to cancel."""
+    page.goto(f"{studio.stage.address}/training?plan={run.id}")
+    expect(page.get_by_role("link", name="Open the run")).to_be_visible()
+    expect(page.get_by_role("button", name="Change it")).to_have_count(0)
+    page.get_by_role("button", name="Plan another run").click()
+    expect(page.get_by_label("Name", exact=True)).to_have_value("")
+    page.goto(f"{studio.stage.address}/jobs")
+    page.get_by_role("button", name="Cancel: tiny").click()
+    expect(page.get_by_text("checkpoints of tiny will be deleted")).to_be_visible()
+    page.get_by_role("button", name="Keep it").click()
+    assert run.checkpoints()
+    page.goto(f"{studio.stage.address}/training/{run.id}")
+
+
 def test_what_to_expect_can_be_cancelled_and_what_was_typed_stays(
     studio: Studio, workspace: Workspace
 ) -> None:
     page = studio.open("/training")
     fill(page, "never", "5")
     page.get_by_role("button", name="See what to expect").click()
-    page.get_by_role("button", name="Cancel").click(timeout=SLOW)
+    cancel = page.get_by_role("button", name="Cancel")
+    expect(cancel).to_be_visible(timeout=SLOW)
+    page.reload()
+    cancel.click(timeout=SLOW)
+    expect(page.get_by_role("heading", name="Train a model")).to_be_focused(timeout=SLOW)
     expect(page.get_by_label("Name", exact=True)).to_have_value("never")
     expect(page.get_by_label("Batch")).to_have_value("128")
-    for _ in range(300):
-        if not list_runs(workspace.runs):
-            break
-        page.wait_for_timeout(100)
-    assert list_runs(workspace.runs) == []
+    wait_for(page, "the run's folder goes", lambda: list_runs(workspace.runs) == [])
 
 
 def test_each_kind_asks_for_what_it_needs_and_says_how_to_come_by_it(studio: Studio) -> None:
@@ -140,6 +187,8 @@ def test_each_kind_asks_for_what_it_needs_and_says_how_to_come_by_it(studio: Stu
     expect(page.get_by_text("kataribe tokenizer train words code --kind wordpiece")).to_be_visible()
     page.get_by_role("radio", name="Distillation").check()
     expect(page.get_by_label("Teacher")).to_be_disabled()
-    page.get_by_label("Parameters").fill("ten")
+    size = page.get_by_label("Parameters")
+    size.fill("ten")
+    expect(size).to_have_accessible_description(re.compile("How large.*A number such as 500K"))
     expect(page.get_by_text("A number such as 500K")).to_be_visible()
     assert not serious(page)
