@@ -109,11 +109,14 @@ def test_a_run_is_paused_and_goes_on_to_its_end(workspace: Workspace, workers: W
     until(workers, job, "running", step=5)
     with held(run):  # the thousand steps take seconds: it must not be over before it is asked
         workers.ask(LOCAL, job.id, "pause")
-        until(workers, job, "pausing")
+        for _ in range(600):
+            if json.loads((run.path / "process.json").read_text())["asked"]:
+                break
+            time.sleep(0.1)
     until(workers, job, "paused")
     assert run.info.state == "stopped"
     stopped = run.checkpoints()[-1][0]
-    assert stopped >= 5
+    assert 5 <= stopped < 1000
     workers.ask(LOCAL, job.id, "run")
     done = until(workers, job, "done")
     assert done.result == {"run": run.id, "model": "tale"}
@@ -296,6 +299,20 @@ def test_nobodys_process_is_taken_for_a_runs(workspace: Workspace) -> None:
     finally:
         own.kill()
         own.communicate()
+
+
+def test_a_server_that_stops_leaves_a_run_to_end_by_itself(
+    monkeypatch: pytest.MonkeyPatch, workspace: Workspace
+) -> None:
+    monkeypatch.setattr(training_jobs, "LEAVES", 0.0)
+    run, begun, work, job, reporter = follow(monkeypatch, workspace, "never", ["run"])
+    reporter.stop()
+    with pytest.raises(StopWork):
+        work.run(job, reporter)
+    found = RunProcess.find(run)
+    assert found is not None
+    assert found.asked
+    begun[0].kill()
 
 
 def test_a_process_that_was_asked_to_end_is_not_asked_again(workspace: Workspace) -> None:

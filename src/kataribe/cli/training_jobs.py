@@ -24,8 +24,10 @@ LOOK = 0.5
 PATIENCE = 900.0
 """Seconds for a run to end by itself when it is paused: it ends its step, looks at held-out text,
 samples and saves, which are minutes with a model of some size. One that is killed then goes on
-from its last checkpoint. A server that stops waits less, and leaves it to end: the next one finds
-it."""
+from its last checkpoint."""
+LEAVES = 8.0
+"""Seconds that a server which stops waits for it, less than the pool waits for its jobs. Then it is
+left to end by itself, and the next server finds it."""
 MOST_UNREAD = 20
 """Looks in a row at a run's folder that may fail; after so many (ten seconds) the job does."""
 _GONE = ("cancel", None)
@@ -116,13 +118,18 @@ def _tell(folder: RunFolder, reporter: Reporter) -> None:
 
 
 def _end(folder: RunFolder, process: RunProcess, reporter: Reporter) -> None:
-    """Has a process end by itself; at once where what it has is not wanted any more."""
+    """Has a process end by itself; at once where what it has is not wanted any more.
+
+    Where the server stops, or goes on with the job already, it may be ending still.
+    """
     process.ask_to_end()
-    until = time.monotonic() + PATIENCE
+    began = time.monotonic()
     while not process.wait(LOOK):
         with contextlib.suppress(StopWork, KataribeError):
             _tell(folder, reporter)
-        if reporter.wanted in _GONE or time.monotonic() >= until:
+        if reporter.wanted == "run" and time.monotonic() >= began + LEAVES:
+            return
+        if reporter.wanted in _GONE or time.monotonic() >= began + PATIENCE:
             process.kill()
             break
     process.settle()
