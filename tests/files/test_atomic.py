@@ -56,6 +56,13 @@ def tiny_disk(tmp_path: Path):
         subprocess.run(["umount", str(folder)], check=True)
 
 
+def test_the_longest_names_can_be_written(tmp_path: Path) -> None:
+    for name in ("語" * 85, "x" * 255):
+        write_atomic(tmp_path / name, name)
+        assert (tmp_path / name).read_text(encoding="utf-8") == name
+    assert len(list(tmp_path.iterdir())) == 2
+
+
 def test_a_write_replaces_wholly_and_keeps_permissions(tmp_path: Path) -> None:
     path = tmp_path / "語り.txt"
     write_atomic(path, "一")

@@ -24,7 +24,8 @@ def atomic_file(path: Path) -> Iterator[BinaryIO]:
     (a full disk, a folder that may not be written) becomes `StorageError`; the target is then
     untouched.
     """
-    beside = path.with_name(f".{path.name[:100]}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    # A name has 255 bytes at most, and a letter up to 4.
+    beside = path.with_name(f".{path.name[:50]}.{os.getpid()}-{secrets.token_hex(4)}.part")
     try:
         descriptor = os.open(beside, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
         try:
