@@ -22,6 +22,7 @@ export class Composition {
   }
 
   end(timeStamp: number): void {
+    if (!this.composing) return; // a field that is only left has no Enter to come
     this.composing = false;
     this.endedAt = timeStamp;
   }
