@@ -232,7 +232,10 @@ def test_what_was_started_is_the_benchs_own_and_the_rest_is_others():
     spin = [sys.executable, "-c", "sum(range(20_000_000)); import time; time.sleep(60)"]
     mine = subprocess.Popen(spin)
     told = subprocess.run(
-        ["sh", "-c", '"$@" >&- 2>&- & echo $!', "sh", *spin], check=True, capture_output=True, text=True
+        ["sh", "-c", '"$@" >&- 2>&- & echo $!', "sh", *spin],
+        check=True,
+        capture_output=True,
+        text=True,
     )
     orphan = psutil.Process(int(told.stdout))  # whoever started it has ended
     try:
