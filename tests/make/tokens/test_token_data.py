@@ -321,4 +321,5 @@ def test_memory_does_not_grow_with_the_corpus(tmp_path: Path) -> None:
     )
     size, grown = map(int, done.stdout.split())
     assert size > 19_800_000
-    assert grown < 8_000_000, f"{grown:,} bytes more for a corpus of {size:,}"
+    # Usually 1 to 2 MB, 8.5 once beside other programs; 15 MB of text more must not be held.
+    assert grown < 12_000_000, f"{grown:,} bytes more for a corpus of {size:,}"
