@@ -38,12 +38,16 @@ export function Menu({ label, icon, children }: Props) {
       close();
     };
     place(button.current, list.current);
+    // Entries come and go while it is open: it must not grow over its button.
+    const growing = new ResizeObserver(() => place(button.current, list.current));
+    if (list.current) growing.observe(list.current);
     list.current?.querySelector("button")?.focus({ preventScroll: true });
     document.addEventListener("pointerdown", onOutside);
     document.addEventListener("focusin", onOutside);
     document.addEventListener("scroll", onScroll, true);
     document.addEventListener("keydown", onKey, true);
     return () => {
+      growing.disconnect();
       document.removeEventListener("pointerdown", onOutside);
       document.removeEventListener("focusin", onOutside);
       document.removeEventListener("scroll", onScroll, true);
