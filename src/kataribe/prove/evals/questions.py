@@ -51,7 +51,10 @@ def read_questions(path: Path, most: int | None = None) -> list[Question]:
     try:
         lines = [line for line in file.read_bytes().splitlines() if line.strip()]
     except FileNotFoundError:
-        raise NotFoundError(f"There are no questions at {file}.") from None
+        raise NotFoundError(
+            f"There are no questions at {file}. `kataribe corpus list` shows what is here, and "
+            "`kataribe corpus instructions NAME` makes some."
+        ) from None
     except OSError as error:
         raise StorageError(f"{file} cannot be read: {error}.") from error
     if not lines:
