@@ -26,7 +26,7 @@ up: .venv/.core $(NATIVE)/built/.done $(STUDIO)/index.html  ## start Kataribe an
 
 .PHONY: test
 test: install-dev $(NATIVE)/built/.done system test-model test-studio  ## the tests, slow ones left out (PYTEST="-k name" passes options)
-	PYTHONHASHSEED=0 $(PY) -m pytest -n 2 --dist loadfile $(PYTEST)  # both workers must collect alike
+	$(PY) scripts/run_tests.py $(PYTEST)
 
 .PHONY: test-all
 test-all: test  ## the tests, then those with big models, whole recipes and the wheel

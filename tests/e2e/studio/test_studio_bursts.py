@@ -22,7 +22,7 @@ from kataribe.base.messages import TextPart
 
 
 def _waiting(page: Page) -> Locator:
-    return page.locator(".queue li")
+    return page.locator(".queue li:not(.coming)")  # the server has them, in this order
 
 
 @pytest.fixture

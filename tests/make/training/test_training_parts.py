@@ -10,23 +10,36 @@ from torch.nn import functional
 
 from kataribe.base.errors import InputError
 from kataribe.make.model.attention import CausalAttend
-from kataribe.make.model.config import AttentionSpec
 from kataribe.make.training import cross_entropy
-from kataribe.make.training.block_attention import attend_by_blocks
+from kataribe.make.training.block_attention import (
+    UNSEEN,
+    attend_by_blocks,
+    attend_by_fused_blocks,
+)
 from kataribe.make.training.config import Optimisation
 from kataribe.make.training.cross_entropy import linear_cross_entropy
 from kataribe.make.training.fast_view import fast_view
 from kataribe.make.training.fresh import fresh_decoder
 from kataribe.make.training.optimisers import Muon, Optimisers, divide, orthogonalise
-from kataribe.make.training.packed import PackedAttend, attend_in_blocks
+from kataribe.make.training.packed import PackedAttend
 from kataribe.make.training.schedules import share_at
 from kataribe.make.training.trainee import blocks
 from tests.make.training.toys import tiny_config
 
 
-@pytest.mark.parametrize("softcap", [None, 3.0])
-def test_the_heads_loss_is_pytorchs(monkeypatch: pytest.MonkeyPatch, softcap: float | None) -> None:
+@pytest.mark.parametrize(("softcap", "compiled"), [(None, False), (None, True), (3.0, False)])
+def test_the_heads_loss_is_pytorchs(
+    monkeypatch: pytest.MonkeyPatch, softcap: float | None, *, compiled: bool
+) -> None:
+    fused: list[int] = []
+
+    def plain(logits: torch.Tensor, *rest: torch.Tensor) -> torch.Tensor:
+        fused.append(len(logits))
+        return cross_entropy._plain_losses(logits, *rest)
+
+    monkeypatch.setattr(cross_entropy, "_compiled_losses", lambda: plain)
     monkeypatch.setattr(cross_entropy, "CHUNK_VALUES", 3 * 11)
+    monkeypatch.setattr(cross_entropy, "FUSED_VALUES", 3 * 11)
     monkeypatch.setattr(cross_entropy, "BLOCK_VALUES", 7 * 11)
     torch.manual_seed(1)
     hidden = torch.randn(17, 5, requires_grad=True)
@@ -40,7 +53,8 @@ def test_the_heads_loss_is_pytorchs(monkeypatch: pytest.MonkeyPatch, softcap: fl
     (0.5 * wanted).backward()
     grads = hidden.grad, weight.grad
     hidden.grad = weight.grad = None
-    found = linear_cross_entropy(hidden, weight, targets, softcap)
+    found = linear_cross_entropy(hidden, weight, targets, softcap, compiled=compiled)
+    assert fused == ([3, 3, 3, 3] if compiled else [])  # of 14; 7 a block, of which one is left
     (0.5 * found).backward()
     torch.testing.assert_close(found, wanted)
     torch.testing.assert_close(hidden.grad, grads[0])
@@ -118,17 +132,16 @@ def test_optimisers_are_the_slow_ones() -> None:
 
 def test_orthogonal_matrices_keep_their_directions() -> None:
     torch.manual_seed(3)
-    matrices = torch.randn(2, 12, 5)
-    found = orthogonalise(matrices)
-    left, sizes, right = torch.linalg.svd(matrices, full_matrices=False)
-    inside = left.transpose(1, 2) @ found @ right.transpose(1, 2)
+    matrix = torch.randn(12, 5)
+    found = orthogonalise(matrix)
+    left, sizes, right = torch.linalg.svd(matrix, full_matrices=False)
+    inside = left.T @ found @ right.T
     assert sizes.min() > 0
-    diagonal = inside.diagonal(dim1=1, dim2=2)
+    diagonal = inside.diagonal()
     assert diagonal.min() > 0.6
     assert diagonal.max() < 1.3
     assert (inside - torch.diag_embed(diagonal)).abs().max() < 0.05
-    wide = orthogonalise(matrices.transpose(1, 2))
-    torch.testing.assert_close(wide, found.transpose(1, 2))
+    torch.testing.assert_close(orthogonalise(matrix.T), found.T)
 
 
 def test_muon_is_for_matrices_inside_only() -> None:
@@ -173,7 +186,6 @@ def test_cosine_falls_to_its_share() -> None:
 def test_packed_rows_see_their_own_document(
     monkeypatch: pytest.MonkeyPatch, *, compiled: bool, window: int | None
 ) -> None:
-    monkeypatch.setattr("kataribe.make.training.packed.QUERIES", 4)
     monkeypatch.setattr("kataribe.make.training.block_attention.BLOCK", 4)
     torch.manual_seed(4)
     config = tiny_config(windows=(window, window))
@@ -189,8 +201,9 @@ def test_packed_rows_see_their_own_document(
 
 
 @pytest.mark.parametrize("packed", [False, True])
+@pytest.mark.parametrize("fused", [False, True])
 def test_blocks_of_attention_have_the_gradients_of_the_whole(
-    monkeypatch: pytest.MonkeyPatch, *, packed: bool
+    monkeypatch: pytest.MonkeyPatch, *, packed: bool, fused: bool
 ) -> None:
     monkeypatch.setattr("kataribe.make.training.block_attention.BLOCK", 4)
     torch.manual_seed(6)
@@ -200,31 +213,37 @@ def test_blocks_of_attention_have_the_gradients_of_the_whole(
     if packed:
         visible = visible & (documents[:, None, :, None] == documents[:, None, None])
     unseen = ~visible if packed else None
+    added = torch.where(visible, 0.0, UNSEEN).bfloat16()
+
+    def attend(*qkv: torch.Tensor) -> torch.Tensor:
+        if fused:
+            return attend_by_fused_blocks(*qkv, 0.3, added)
+        return attend_by_blocks(*qkv, 0.3, unseen)
+
     whole = functional.scaled_dot_product_attention(q, k, v, visible, scale=0.3)
-    found = attend_by_blocks(q, k, v, 0.3, unseen)
+    found = attend(q, k, v)
     torch.testing.assert_close(found, whole)
     above = torch.randn_like(whole)
     exact = torch.autograd.grad(whole, (q, k, v), above)
     for ours, theirs in zip(torch.autograd.grad(found, (q, k, v), above), exact, strict=True):
         torch.testing.assert_close(ours, theirs)
     half = [each.detach().bfloat16().requires_grad_() for each in (q, k, v)]
-    rounded = attend_by_blocks(half[0], half[1], half[2], 0.3, unseen)
+    rounded = attend(*half)
     grads = torch.autograd.grad(rounded, half, above.bfloat16())
     for ours, theirs in zip(grads, exact, strict=True):
         assert ours.dtype == torch.bfloat16
         torch.testing.assert_close(ours.double(), theirs, rtol=0.05, atol=0.05)
 
 
-def test_a_softcap_in_blocks() -> None:
+@pytest.mark.parametrize("compiled", [False, True])
+def test_scores_with_a_softcap_are_capped_in_packed_rows(*, compiled: bool) -> None:
     torch.manual_seed(5)
-    spec = AttentionSpec(None, 0.3, 2.0)
-    q, k = torch.randn(1, 6, 4, 8), torch.randn(1, 6, 2, 8)
-    visible = torch.ones(6, 6, dtype=torch.bool).tril()[None, None]
-    from kataribe.make.model.attention import attend_dense
-
-    torch.testing.assert_close(
-        attend_in_blocks(spec, q, k, k, visible), attend_dense(spec, q, k, k, visible)
-    )
+    config = tiny_config(attention_softcap=2.0)
+    q, k = 9 * torch.randn(1, 6, 4, 8), torch.randn(1, 6, 2, 8)
+    found = PackedAttend(config, torch.zeros(1, 6, dtype=torch.int), compiled=compiled)(0, q, k, k)
+    torch.testing.assert_close(found, CausalAttend(config)(0, q, k, k))
+    plain = CausalAttend(tiny_config())(0, q, k, k)
+    assert (found - plain).abs().max() > 0.1
 
 
 def test_a_fast_view_shares_its_weights() -> None:

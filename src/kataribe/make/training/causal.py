@@ -32,8 +32,9 @@ def causal_loss(model: nn.Module, part: Batch, *, compiled: bool) -> Tensor:
     else:
         (targets,) = tensors(hidden.device, wanted)
     loss = linear_cross_entropy(
-        hidden, model.head.weight, targets, model.config.logits_softcap, all_taught=True
-    )
+        hidden, model.head.weight, targets, model.config.logits_softcap,
+        all_taught=True, compiled=compiled,
+    )  # fmt: skip
     if spec is None or routes is None:
         return loss
     (real,) = tensors(hidden.device, part.documents >= 0)

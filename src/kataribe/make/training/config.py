@@ -96,7 +96,7 @@ class Work:
     compile: Switch = "auto"
     recompute: bool = False
     threads: int = 0
-    micro_tokens: int = 8192
+    micro_tokens: int = 4096
     parallel: Parallel = "ddp"
     device: str = "auto"
 

@@ -20,7 +20,6 @@ from kataribe.make.training.block_attention import BLOCK
 from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.cross_entropy import BLOCK_VALUES, CHUNK_VALUES
 from kataribe.make.training.optimisers import is_outer
-from kataribe.make.training.packed import QUERIES
 
 PROGRAM_BYTES = 420 << 20
 """The program with its libraries, before any model: Python, PyTorch, tokenizer."""
@@ -80,8 +79,7 @@ def decoder_memory(
         remembered += values if muon else 2 * values
     rows = max(1, min(work.micro_tokens // row_tokens, loop.batch_rows))
     item = 2 if work.precision == "bfloat16" else 4
-    compiled = work.compile == "on"
-    layer = layer_values(config, rows, row_tokens, QUERIES if compiled else BLOCK) * item
+    layer = layer_values(config, rows, row_tokens, BLOCK) * item
     entry = rows * row_tokens * config.hidden_size * item
     kept = config.layers * entry + layer if work.recompute else config.layers * layer
     head = config.vocab_size * config.hidden_size

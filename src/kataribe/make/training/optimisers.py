@@ -35,17 +35,17 @@ class Muon(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """One change of all matrices; those of one shape are made orthogonal together."""
+        """One change of all matrices."""
         loss = None if closure is None else closure()
         for group in self.param_groups:
-            for alike in _by_shape(p for p in group["params"] if p.grad is not None):
-                whole = torch.stack(
-                    [_whole(self._looked_ahead(p, group["momentum"])) for p in alike]
-                )
-                updates = orthogonalise(whole) * (0.2 * math.sqrt(max(whole.shape[1:])))
-                for parameter, update in zip(alike, updates, strict=True):
-                    parameter.mul_(1 - group["lr"] * group["weight_decay"])
-                    parameter.sub_(_like(parameter, update), alpha=group["lr"])
+            for parameter in group["params"]:
+                if parameter.grad is None:
+                    continue
+                whole = _whole(self._looked_ahead(parameter, group["momentum"]))
+                update = _like(parameter, orthogonalise(whole))
+                size = 0.2 * math.sqrt(max(whole.shape))
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                parameter.sub_(update, alpha=group["lr"] * size)
         return loss
 
     def _looked_ahead(self, parameter: Tensor, momentum: float) -> Tensor:
@@ -60,19 +60,21 @@ class Muon(torch.optim.Optimizer):
         return ahead
 
 
-def orthogonalise(matrices: Tensor, steps: int = 5) -> Tensor:
-    """(count, rows, columns) float32 to nearly orthogonal ones with the same singular vectors.
+def orthogonalise(matrix: Tensor, steps: int = 5) -> Tensor:
+    """A float32 matrix to a nearly orthogonal one with the same singular vectors.
 
-    Products are computed in bfloat16, which is exact enough (Jordan et al. 2024).
+    Products are computed in bfloat16, which is exact enough (Jordan et al. 2024). One matrix at a
+    time: on two cores 40 of 576 x 576 took 338 ms so, and 444 to 603 together.
     """
     a, b, c = NEWTON_SCHULZ
-    turned = matrices.shape[1] > matrices.shape[2]
-    x = matrices.transpose(1, 2) if turned else matrices
-    x = (x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)).to(torch.bfloat16)
+    turned = matrix.shape[0] > matrix.shape[1]
+    x = matrix.T if turned else matrix
+    x = (x / (x.norm() + 1e-7)).to(torch.bfloat16)
     for _ in range(steps):
-        square = x @ x.transpose(1, 2)  # (count, rows, rows)
-        x = a * x + (b * square + c * (square @ square)) @ x
-    found: Tensor = (x.transpose(1, 2) if turned else x).float()
+        square = x @ x.T  # (rows, rows)
+        polynomial = torch.addmm(square, square, square, beta=b, alpha=c)
+        x = torch.addmm(x, polynomial, x, beta=a)
+    found: Tensor = (x.T if turned else x).float()
     return found
 
 
@@ -196,13 +198,6 @@ def is_outer(name: str) -> bool:
     """Whether a matrix is an embedding or a head, by its name."""
     parts = name.split(".")
     return any(part in OUTER for part in (*parts[:2], *parts[-2:]))
-
-
-def _by_shape(parameters: Iterable[Tensor]) -> list[list[Tensor]]:
-    found: dict[tuple[int, ...], list[Tensor]] = {}
-    for parameter in parameters:
-        found.setdefault(tuple(parameter.shape), []).append(parameter)
-    return list(found.values())
 
 
 def _whole(value: Tensor) -> Tensor:
