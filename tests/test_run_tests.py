@@ -20,7 +20,13 @@ def test_shaky():
     assert times >= {passes_after}
 """
 FINE = "def test_fine():\n    pass\n"
-BAD = "import pytest\n\n@pytest.mark.parametrize('n', range({count}))\ndef test_bad(n):\n    assert 0\n"
+BAD = """
+import pytest
+
+@pytest.mark.parametrize("n", range({count}))
+def test_bad(n):
+    assert 0
+"""
 
 
 def _run(folder: Path, **files: str) -> tuple[int, str]:
@@ -29,8 +35,9 @@ def _run(folder: Path, **files: str) -> tuple[int, str]:
         (folder / f"test_{name}.py").write_text(text)
     env = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
     run = subprocess.run(
-        [sys.executable, str(SCRIPT)], cwd=folder, env=env, capture_output=True, text=True
-    )
+        [sys.executable, str(SCRIPT)], cwd=folder, env=env, capture_output=True, text=True,
+        check=False,
+    )  # fmt: skip
     return run.returncode, run.stdout
 
 

@@ -119,7 +119,8 @@ def test_a_card_holds_neither_the_program_nor_the_text(monkeypatch: pytest.Monke
     ways: list[tuple[Any, str, Callable[[], object]]] = [
         (prediction, "choose_device", lambda: prediction.predict(
             Choice(model, 96, 96, 0.01, 1), config, text, seconds=None, say=print)),
-        (instruction, "choose", lambda: instruction._predict(model, config, 24, 20.0, print)),
+        (instruction, "choose", lambda: instruction._predict(
+            model, config, cast("Any", (SimpleNamespace(length=24), None, None)), Path(), print)),
     ]  # fmt: skip
     usual = decoder_memory(model, config, 24)
     for module, name, predict in ways:

@@ -277,7 +277,7 @@ def test_memory_is_counted_before_anything_is_computed(monkeypatch: pytest.Monke
     def computed(*_: Any) -> float:
         raise AssertionError("a pass was done before its memory was counted")
 
-    monkeypatch.setattr(short_plans, "shortest", computed)
+    monkeypatch.setattr(short_plans, "usual", computed)
     monkeypatch.setattr(prediction, "tokens_per_second", computed)
     nothing_free(monkeypatch)
     with pytest.raises(UnavailableError, match="--recompute"):
@@ -297,7 +297,7 @@ def test_full_memory_while_planning_is_explained(
 
     workspace = Workspace(tmp_path)
     run = toy_run(workspace, monkeypatch, full)
-    with pytest.raises(UnavailableError, match=r"passes of 8192 tokens.*--micro-tokens 4096"):
+    with pytest.raises(UnavailableError, match=r"passes of 4096 tokens.*--micro-tokens 2048"):
         plans.carry(workspace, run, say=lambda _: None)
     assert run.written_info().state == "failed"
     assert "--micro-tokens" in run.written_info().problem

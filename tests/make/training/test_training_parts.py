@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 import torch
 from torch.nn import functional
+from torch.overrides import TorchFunctionMode
 
 from kataribe.base.errors import InputError
 from kataribe.make.model.attention import CausalAttend
@@ -63,6 +65,33 @@ def test_the_heads_loss_is_pytorchs(
         torch.testing.assert_close(linear_cross_entropy(hidden, weight, targets, softcap), wanted)
     nothing = linear_cross_entropy(hidden, weight, torch.full((17,), -100), softcap)
     assert nothing.item() == 0.0
+
+
+def test_products_of_the_head_have_few_shapes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The library keeps every shape that it was given, so they are rounded up."""
+    monkeypatch.setattr(cross_entropy, "ROUND", 8)
+    shapes: set[tuple[int, ...]] = set()
+
+    class Watched(TorchFunctionMode):
+        def __torch_function__(
+            self, func: Any, types: Any, args: Any = (), kwargs: Any = None
+        ) -> Any:
+            if func in (torch.mm, torch.Tensor.matmul, torch.Tensor.__matmul__):
+                shapes.add((*args[0].shape, *args[1].shape))
+            return func(*args, **(kwargs or {}))
+
+    hidden = torch.randn(24, 5, requires_grad=True)
+    weight = torch.randn(11, 5, requires_grad=True)
+    targets = torch.randint(0, 11, (24,))
+    with Watched():
+        for count in range(1, 17):
+            linear_cross_entropy(hidden[:count], weight, targets[:count]).backward()
+    assert len(shapes) == 2 * 3  # 8 or 16 places: logits, to hidden vectors, to the weight
+    few, many = hidden[:3].detach(), hidden[:11].detach()
+    exact = functional.cross_entropy(many @ weight.T, targets[:11], reduction="sum")
+    torch.testing.assert_close(linear_cross_entropy(many, weight, targets[:11]), exact)
+    exact = functional.cross_entropy(few @ weight.T, targets[:3], reduction="sum")
+    torch.testing.assert_close(linear_cross_entropy(few, weight, targets[:3]), exact)
 
 
 def slow_adamw(

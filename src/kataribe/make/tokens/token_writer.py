@@ -25,9 +25,9 @@ from kataribe.make.tokens.fingerprint import tokenizer_sha256
 from kataribe.make.tokens.token_data import META, DataMeta, SplitMeta, TokenData
 from kataribe.make.tokens.tokenizer import Tokenizer
 
-_BATCH_CHARACTERS = 1 << 18
+_BATCH_CHARACTERS = 1 << 17
 _BATCH_TEXTS = 1024
-_WORKERS = 2
+_WORKERS = 3  # one may wait for the interpreter while two cores encode
 _AHEAD = 4
 """Batches under way. The library's encodings take some hundred bytes a token while they live, so
 these bounds keep a process at a few tens of MB, whatever the corpus."""
@@ -127,7 +127,7 @@ def _write(
 def encoded(
     texts: Iterable[str], tokenizer: Tokenizer
 ) -> Iterator[tuple[list[str], list[NDArray[np.int64]]]]:
-    """Batches of texts with their ids, in order; two threads encode while others are read."""
+    """Batches of texts with their ids, in order; threads encode while others are read."""
 
     def encode(batch: list[str]) -> list[NDArray[np.int64]]:
         return [np.array(ids, np.int64) for ids in tokenizer.encode_texts(batch)]

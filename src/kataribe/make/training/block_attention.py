@@ -116,7 +116,7 @@ class _Blocks(torch.autograd.Function):
 
 
 class _FusedBlocks(torch.autograd.Function):
-    """Kept are the weights before they are divided by their sums, which is done where it is small."""
+    """Weights are kept undivided by their sums; what is smaller is divided by them instead."""
 
     @staticmethod
     def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, scale: float, unseen: Tensor) -> Tensor:

@@ -15,6 +15,7 @@ from kataribe.make.model.checkpoint import open_checkpoint
 from kataribe.make.model.config import ModelConfig
 from kataribe.make.model.counting import parameter_count
 from kataribe.make.tokens.apart import check_apart, hold_out
+from kataribe.make.tokens.batches import Batches
 from kataribe.make.tokens.chat_data import Conversation, chat_examples, read_conversations
 from kataribe.make.tokens.fingerprint import tokenizer_sha256
 from kataribe.make.tokens.load import load_tokenizer
@@ -25,7 +26,7 @@ from kataribe.make.training.causal import causal_loss
 from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.devices import check_room, choose, taken
 from kataribe.make.training.dial import Choice
-from kataribe.make.training.machine import settle, tokens_per_second
+from kataribe.make.training.machine import measure, settle
 from kataribe.make.training.memory import decoder_memory
 from kataribe.make.training.model_files import read_decoder
 from kataribe.make.training.overrides import Overrides, loop_config
@@ -36,13 +37,15 @@ from kataribe.make.training.places import (
     find_model,
     find_tokenizer,
 )
-from kataribe.make.training.prediction import OVERHEAD, Say
+from kataribe.make.training.prediction import Say, seconds_of
 from kataribe.make.training.record import Words
 from kataribe.make.training.rows_objective import RowsData, RowsObjective
 from kataribe.make.training.sampling import Prompt
 from kataribe.make.training.session import Setup
 from kataribe.make.training.short_plans import train_and_valid
 
+QUESTIONS = 3
+"""Held-out questions that samples answer where no prompts are given."""
 RATE = 1e-3
 """Largest learning rate, a sixth of what pre-training takes at this width: the weights are good
 already."""
@@ -72,7 +75,7 @@ def plan_instruction(
         "tokenizer_sha256": tokenizer_sha256(tokenizer),
         "too_long": asked.too_long, "held_out": asked.held_out,
     }  # fmt: skip
-    rows, _, examples = _rows(about, tokenizer)
+    rows, held_out, examples = _rows(about, tokenizer)
     batch_rows = max(1, asked.batch_tokens // context)
     if len(rows) < batch_rows:
         raise InputError(
@@ -88,7 +91,7 @@ def plan_instruction(
         "model": {"base": str(base)},
         "data": {**about, "rows": len(rows), "taught_tokens": int(examples.taught.sum())},
         "loop": asdict(loop),
-        "prediction": _predict(config, loop, context, len(examples.ids) / len(rows), say),
+        "prediction": _predict(config, loop, (rows, held_out, examples), workspace.root, say),
     }
 
 
@@ -115,17 +118,29 @@ def build_instruction(plan: Mapping[str, Any]) -> Setup:
 
 
 def _predict(
-    config: ModelConfig, loop: LoopConfig, context: int, row_tokens: float, say: Say
+    config: ModelConfig,
+    loop: LoopConfig,
+    data: tuple[PackedRows, PackedRows | None, Examples],
+    folder: Path,
+    say: Say,
 ) -> dict[str, Any]:
-    device = choose(loop.work.device)
-    needed = taken(decoder_memory(config, loop, context), device)
-    check_room(needed, device)
+    rows, held_out, examples = data
+    context = rows.length
+    needed = taken(decoder_memory(config, loop, context), choose(loop.work.device))
+    check_room(needed, choose(loop.work.device))
     say("Measuring the speed of a step.")
-    seconds = loop.steps * loop.batch_rows * context / tokens_per_second(config, loop, context)
+    size = max(1, min(loop.work.micro_tokens // context, loop.batch_rows))
+    speed = measure(config, loop, Batches(len(rows), size, seed=loop.seed).at(rows, 0), folder)
+    asked = len(loop.watching.prompts) or QUESTIONS
+    seconds = seconds_of(
+        loop, speed,
+        held_rows=len(held_out) if held_out is not None else 0,
+        said_tokens=asked * min(loop.watching.sample_tokens, context - 1),
+    )  # fmt: skip
     return {
         "parameters": parameter_count(config),
-        "tokens": round(loop.steps * loop.batch_rows * row_tokens),
-        "seconds": round(seconds * OVERHEAD, 1),
+        "tokens": round(loop.steps * loop.batch_rows * len(examples.ids) / len(rows)),
+        "seconds": round(seconds, 1),
         "memory_bytes": needed,
         "bits_per_byte": None,
         "bits_per_byte_low": None,
@@ -180,6 +195,6 @@ def _words(tokenizer: Tokenizer, folder: Path, loop: LoopConfig, about: Mapping[
 
 def _questions(about: Mapping[str, Any]) -> Iterator[str]:
     train, valid = _conversations(Path(about["chats"]), about["held_out"])
-    for conversation in (valid or train)[:3]:
+    for conversation in (valid or train)[:QUESTIONS]:
         first = next(each for each in conversation.messages if each.role == "user")
         yield _plain(first)

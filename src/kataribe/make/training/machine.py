@@ -37,6 +37,8 @@ WORTH_SECONDS = 300.0
 """Runs that are shorter are not compiled: a third of speed gained earns the minute back by then."""
 TRIED_SECONDS = 0.6
 """Time for each thing that is measured."""
+TURNS = 16
+"""Products of each kind for choosing one, of which the first does not count."""
 MOST_TRIES = 9
 """Most times that a thing is done to measure it."""
 SAID = 8
@@ -77,25 +79,22 @@ def compiler() -> str | None:
 
 
 def bfloat16_is_faster() -> bool:
-    """Whether products of matrices are: measured, for processors differ (some milliseconds)."""
-    seconds = {}
-    for dtype in (torch.float32, torch.bfloat16):
-        one = torch.ones(512, 512, dtype=dtype)
-        seconds[dtype] = shortest(lambda one=one: one @ one, 5)  # type: ignore[misc]
-    return seconds[torch.bfloat16] < 0.8 * seconds[torch.float32]
+    """Whether products of matrices are: measured, for processors differ (some 20 milliseconds).
+
+    Both kinds take turns, and the quickest of each counts: what disturbs them makes them slower.
+    """
+    ones = [torch.ones(512, 512, dtype=dtype) for dtype in (torch.float32, torch.bfloat16)]
+    found = [[_seconds(lambda one=one: one @ one) for one in ones] for _ in range(TURNS)]  # type: ignore[misc]
+    exact, rounded = (min(times) for times in zip(*found[1:], strict=True))
+    return bool(rounded < 0.8 * exact)
 
 
-def shortest(work: Callable[[], object], times: int) -> float:
-    """Seconds of the quickest of several tries, after one that does not count."""
+def _seconds(work: Callable[[], object]) -> float:
+    finish()
+    began = time.perf_counter()
     work()
-    found = []
-    for _ in range(times):
-        finish()
-        began = time.perf_counter()
-        work()
-        finish()
-        found.append(time.perf_counter() - began)
-    return min(found)
+    finish()
+    return time.perf_counter() - began
 
 
 @dataclass(frozen=True)
@@ -191,10 +190,7 @@ def usual(work: Callable[[], object], *, least: int = 2) -> float:
     finish()
     found: list[float] = []
     while len(found) < least or (len(found) < MOST_TRIES and sum(found) < TRIED_SECONDS):
-        began = time.perf_counter()
-        work()
-        finish()
-        found.append(time.perf_counter() - began)
+        found.append(_seconds(work))
     return float(np.median(found))
 
 

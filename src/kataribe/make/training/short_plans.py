@@ -14,7 +14,7 @@ from kataribe.make.tokens.batches import Pick, Rows
 from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.devices import check_room
 from kataribe.make.training.loop import backward
-from kataribe.make.training.machine import settle, shortest
+from kataribe.make.training.machine import settle, usual
 from kataribe.make.training.memory import PROGRAM_BYTES
 from kataribe.make.training.objective import Share
 from kataribe.make.training.overrides import Overrides, loop_from
@@ -51,7 +51,7 @@ def short_loop(
 
 
 def measured_prediction(setup: Setup, batch_rows: int) -> dict[str, Any]:
-    """Parameters, tokens, seconds and memory: one pass is done once for it, and once timed.
+    """Parameters, tokens, seconds and memory: a pass is done a few times for it, and timed.
 
     Memory counts weights, gradients and optimiser exactly, and what a pass keeps by a rule (20
     values of the width for each token and layer).
@@ -64,7 +64,7 @@ def measured_prediction(setup: Setup, batch_rows: int) -> dict[str, Any]:
     needed = program + 16 * count + _kept(setup.model, data.tokens // len(data.parts))
     check_room(needed, trainee.device)
     one = dataclasses.replace(data, parts=data.parts[:1])
-    seconds = shortest(lambda: backward(trainee.module, one, 1.0), 1) * len(data.parts)
+    seconds = usual(lambda: backward(trainee.module, one, 1.0)) * len(data.parts)
     for parameter in setup.model.parameters():
         parameter.grad = None
     return {
