@@ -268,7 +268,7 @@ def test_the_trainer_is_measured_at_the_best_of_what_was_tried(tmp_path, monkeyp
     assert found == best
     tried = record.data["trials"]["tiny"]
     assert max(tried, key=lambda name: tried[name]) == best.name
-    assert sorted(len(rates) for rates in tried.values()) == [*[1] * (len(tried) - 2), 2, 2]
+    assert sorted(len(rates) for rates in tried.values()) == [*[1] * (len(tried) - 3), 2, 2, 2]
     fewer = speed.choose(SHAPES["tiny"], speed.Setting(rows=4), record, whole=False)
     assert fewer == speed.Setting(rows=2)
 

@@ -21,9 +21,11 @@ from tests.make.training.toys import tiny_config
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="PyTorch's compiler needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # of the compiler's own parts about each other
+@pytest.mark.parametrize("recompute", [False, True])
 def test_a_compiled_model_has_the_loss_and_gradients_of_the_plain_one(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, *, recompute: bool
 ) -> None:
+    cross_entropy._compiled_losses.cache_clear()
     monkeypatch.setattr(block_attention, "BLOCK", 8)
     monkeypatch.setattr(cross_entropy, "FUSED_VALUES", 16 * 40)  # two chunks of the 32 places
     random = np.random.default_rng(7)
@@ -37,7 +39,7 @@ def test_a_compiled_model_has_the_loss_and_gradients_of_the_plain_one(
     found = {}
     for compile_ in ("off", "on"):
         model = fresh_decoder(tiny_config(vocab_size=40, layers=1, windows=(None,)), 0)
-        work = Work(precision="float32", compile=compile_)  # type: ignore[arg-type]
+        work = Work(precision="float32", compile=compile_, recompute=recompute)  # type: ignore[arg-type]
         trainee = Trainee(model, causal_loss, work)
         loss = backward(trainee.module, StepData([batch], batch.taught, batch.filled), 0.1)
         found[compile_] = (
