@@ -15,7 +15,6 @@ from kataribe.make.model.checkpoint import open_checkpoint
 from kataribe.make.model.config import ModelConfig
 from kataribe.make.model.counting import parameter_count
 from kataribe.make.tokens.apart import check_apart, hold_out
-from kataribe.make.tokens.batches import Batches
 from kataribe.make.tokens.chat_data import Conversation, chat_examples, read_conversations
 from kataribe.make.tokens.fingerprint import tokenizer_sha256
 from kataribe.make.tokens.load import load_tokenizer
@@ -37,7 +36,7 @@ from kataribe.make.training.places import (
     find_model,
     find_tokenizer,
 )
-from kataribe.make.training.prediction import Say, seconds_of
+from kataribe.make.training.prediction import Say, first_pass, seconds_of
 from kataribe.make.training.record import Words
 from kataribe.make.training.rows_objective import RowsData, RowsObjective
 from kataribe.make.training.sampling import Prompt
@@ -126,11 +125,11 @@ def _predict(
 ) -> dict[str, Any]:
     rows, held_out, examples = data
     context = rows.length
-    needed = taken(decoder_memory(config, loop, context), choose(loop.work.device))
-    check_room(needed, choose(loop.work.device))
+    device = choose(loop.work.device)
+    needed = taken(decoder_memory(config, loop, context), device)
+    check_room(needed, device)
     say("Measuring the speed of a step.")
-    size = max(1, min(loop.work.micro_tokens // context, loop.batch_rows))
-    speed = measure(config, loop, Batches(len(rows), size, seed=loop.seed).at(rows, 0), folder)
+    speed = measure(config, loop, first_pass(rows, loop, context), folder)
     asked = len(loop.watching.prompts) or QUESTIONS
     seconds = seconds_of(
         loop, speed,

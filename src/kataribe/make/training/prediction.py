@@ -11,7 +11,7 @@ from typing import Any
 
 from kataribe.make.model.config import ModelConfig
 from kataribe.make.model.counting import parameter_count
-from kataribe.make.tokens.batches import Batches
+from kataribe.make.tokens.batches import Batches, Rows
 from kataribe.make.tokens.stream_rows import StreamRows
 from kataribe.make.tokens.token_data import TokenData
 from kataribe.make.training.config import LoopConfig, Work
@@ -110,7 +110,8 @@ def predict(
     needed = taken(memory, device)
     check_room(needed, device)
     say("Measuring the speed of a step.")
-    speed = measure(choice.model, loop, _a_pass(loop, text), text.data.path)
+    rows = StreamRows(text.data, "train", text.context)
+    speed = measure(choice.model, loop, first_pass(rows, loop, text.context), text.data.path)
     if seconds is not None:
         loop = fitted(loop, speed, text, seconds, given)
     tokens = loop.steps * loop.batch_rows * text.context
@@ -127,10 +128,9 @@ def predict(
     return prediction, loop
 
 
-def _a_pass(loop: LoopConfig, text: Text) -> Any:
-    """Rows of the run's own text, as many as one pass takes."""
-    rows = StreamRows(text.data, "train", text.context)
-    size = max(1, min(loop.work.micro_tokens // text.context, loop.batch_rows))
+def first_pass(rows: Rows[Any], loop: LoopConfig, context: int) -> Any:
+    """Rows of the run's own, as many as one pass takes; `context` is the tokens of a row."""
+    size = max(1, min(loop.work.micro_tokens // context, loop.batch_rows))
     return Batches(len(rows), size, seed=loop.seed).at(rows, 0)
 
 
