@@ -167,7 +167,8 @@ def _check_kept(length: int, count: int, kept: int, refused: int, longest: int) 
     if refused:
         raise InputError(
             f"{refused} of {count} conversations are longer than a row of {length} tokens (the "
-            f"longest has {longest}). Take longer rows, or say that they are to be dropped or cut."
+            f"longest has {longest}). Take longer rows, or say what becomes of them "
+            "(--too-long drop, or --too-long cut)."
         )
     if not kept:
         raise InputError(

@@ -290,8 +290,8 @@ class _Sizes:
         if self._longer and self._too_long == "refuse":
             raise InputError(
                 f"{self._longer} of {self._count} texts are longer than a row of {self._length} "
-                f"tokens (the longest has {self._longest}). Take longer rows, or say that they "
-                "are to be dropped or cut."
+                f"tokens (the longest has {self._longest}). Take longer rows, or say what "
+                "becomes of them (--too-long drop, or --too-long cut)."
             )
 
 
