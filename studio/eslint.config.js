@@ -1,6 +1,7 @@
 import hooks from "eslint-plugin-react-hooks";
 import tseslint from "typescript-eslint";
 
+import { enterWhileComposing } from "./lint/enter-while-composing.js";
 import { noLiteralText } from "./lint/no-literal-text.js";
 
 export default tseslint.config(
@@ -8,9 +9,18 @@ export default tseslint.config(
   ...tseslint.configs.strict,
   {
     files: ["src/**/*.{ts,tsx}"],
-    plugins: { "react-hooks": hooks, studio: { rules: { "no-literal-text": noLiteralText } } },
+    plugins: {
+      "react-hooks": hooks,
+      studio: {
+        rules: {
+          "enter-while-composing": enterWhileComposing,
+          "no-literal-text": noLiteralText,
+        },
+      },
+    },
     rules: {
       ...hooks.configs.recommended.rules,
+      "studio/enter-while-composing": "error",
       "studio/no-literal-text": "error",
       "no-console": "error",
       "max-lines": ["error", 400],

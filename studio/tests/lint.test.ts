@@ -1,6 +1,7 @@
 import { RuleTester } from "eslint";
 import { describe, it } from "vitest";
 
+import { enterWhileComposing } from "../lint/enter-while-composing.js";
 import { noLiteralText } from "../lint/no-literal-text.js";
 
 RuleTester.describe = describe;
@@ -27,5 +28,25 @@ tester.run("no-literal-text", noLiteralText, {
     { code: '<input placeholder="Write" />', errors },
     { code: '<a title={open && "Open"} />', errors },
     { code: "<>Send</>", errors },
+  ],
+});
+
+const unguarded = [{ messageId: "guard" }];
+
+tester.run("enter-while-composing", enterWhileComposing, {
+  valid: [
+    "<input value={words} {...inForm} />",
+    '<input type="search" {...following} onKeyDown={keys} />',
+    '<input type="checkbox" checked={on} />',
+    '<input type="text" name="username" value={name} readOnly hidden />',
+    "<textarea value={words} />",
+    "<textarea value={words} {...following} onKeyDown={keys} />",
+  ],
+  invalid: [
+    { code: "<input value={words} />", errors: unguarded },
+    { code: "<input {...ties} value={words} />", errors: unguarded },
+    { code: '<input type="search" value={words} />', errors: unguarded },
+    { code: '<input type={shown ? "text" : "password"} />', errors: unguarded },
+    { code: "<textarea value={words} onKeyDown={keys} />", errors: unguarded },
   ],
 });

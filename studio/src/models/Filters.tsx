@@ -3,6 +3,7 @@ import { useId, useState, type RefObject } from "react";
 import { useLanguage, useText } from "../i18n";
 import { count } from "../i18n/format";
 import { wordFor } from "../jobs/words";
+import { useComposition } from "../ui/useComposition";
 import type { Entry } from "./entries";
 import { chosen, choicesOf, NOTHING_CHOSEN, type Filter } from "./filter";
 import { languageName } from "./words";
@@ -138,6 +139,7 @@ function SearchField({ search, value, onValue }: SearchProps) {
   const text = useText();
   const [typed, setTyped] = useState(value);
   const [told, setTold] = useState(value);
+  const { inForm } = useComposition();
   if (value !== told) {
     // The address changed, by this field or by going back.
     setTold(value);
@@ -157,6 +159,7 @@ function SearchField({ search, value, onValue }: SearchProps) {
           setTyped(event.target.value);
           onValue(event.target.value.trim());
         }}
+        {...inForm}
       />
     </label>
   );

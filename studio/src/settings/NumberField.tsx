@@ -1,5 +1,6 @@
 import { useId, useState } from "react";
 
+import { useComposition } from "../ui/useComposition";
 import { readNumber, type Range } from "./numbers";
 
 interface Props {
@@ -14,6 +15,7 @@ interface Props {
 /** A number that may be left empty. What is not a number in range is kept as typed, and said. */
 export function NumberField({ label, why, fault, value, range, onValue }: Props) {
   const [typed, setTyped] = useState(value === null ? "" : String(value));
+  const { inForm } = useComposition();
   const id = useId();
   const wrong = readNumber(typed, range) === undefined;
   return (
@@ -33,6 +35,7 @@ export function NumberField({ label, why, fault, value, range, onValue }: Props)
             const read = readNumber(event.target.value, range);
             if (read !== undefined) onValue(read);
           }}
+          {...inForm}
         />
         <p id={`${id}-why`} className="small soft">
           {why}

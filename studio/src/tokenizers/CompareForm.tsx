@@ -8,6 +8,7 @@ import { JobRow } from "../jobs/JobRow";
 import { useJobs } from "../jobs/useJobs";
 import { Command } from "../ui/Command";
 import { Failed } from "../ui/Failed";
+import { useComposition } from "../ui/useComposition";
 import { comparisonOf, comparisons, EXAMPLE, readSizes } from "./comparison";
 import { ComparisonTables } from "./ComparisonTables";
 import { useComparing } from "./useTokenizers";
@@ -21,6 +22,7 @@ export function CompareForm({ corpora }: { corpora: readonly string[] }) {
   const [picked, setPicked] = useState("");
   const [sizes, setSizes] = useState("4096, 16384");
   const [sentence, setSentence] = useState(EXAMPLE);
+  const { inForm } = useComposition();
   const corpus = corpora.includes(picked) ? picked : (corpora[0] ?? null);
   const read = readSizes(sizes);
   const latest = jobs[0];
@@ -73,6 +75,7 @@ export function CompareForm({ corpora }: { corpora: readonly string[] }) {
               value={sentence}
               maxLength={1000}
               onChange={(event) => setSentence(event.target.value)}
+              {...inForm}
             />
           </label>
           <div className="row">
@@ -100,6 +103,7 @@ interface SizesProps {
 
 function Sizes({ sizes, wrong, onSizes }: SizesProps) {
   const words = useText().tokenizers;
+  const { inForm } = useComposition();
   return (
     <label className="setting">
       <span>{words.sizes}</span>
@@ -111,6 +115,7 @@ function Sizes({ sizes, wrong, onSizes }: SizesProps) {
           value={sizes}
           aria-invalid={wrong}
           onChange={(event) => onSizes(event.target.value)}
+          {...inForm}
         />
         <span className="fault" role="alert">
           {wrong ? words.sizesFault : ""}

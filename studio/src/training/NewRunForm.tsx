@@ -6,6 +6,7 @@ import { failureFrom } from "../api/useModels";
 import { useText } from "../i18n";
 import { Choice } from "../settings/Choice";
 import { Failed } from "../ui/Failed";
+import { useComposition } from "../ui/useComposition";
 import { MAKE, MORE, OBJECTIVES, type Field } from "./recipes";
 import { NumberSetting, Picker, Setting } from "./Setting";
 import { useBeginRun, useChoices } from "./useRuns";
@@ -72,6 +73,7 @@ function Form({ choices, hidden, onPlanned }: FormProps) {
   const words = text.training.form;
   const draft = useDraft(choices);
   const begin = useBeginRun(onPlanned);
+  const { inForm } = useComposition();
   const { objective, recipe, wanted } = draft;
   const submit = () => {
     if (wanted && !begin.isPending) begin.mutate(wanted);
@@ -101,6 +103,7 @@ function Form({ choices, hidden, onPlanned }: FormProps) {
             spellCheck={false}
             value={draft.name}
             onChange={(event) => draft.setName(event.target.value)}
+            {...inForm}
           />
         )}
       </Setting>

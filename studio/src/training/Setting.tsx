@@ -1,6 +1,7 @@
 import { useId, type ReactNode } from "react";
 
 import { Command } from "../ui/Command";
+import { useComposition } from "../ui/useComposition";
 
 interface SettingProps {
   label: string;
@@ -53,6 +54,7 @@ interface NumberProps {
 
 /** A number, or what says one. */
 export function NumberSetting({ label, why, fault, typed, wrong, onTyped }: NumberProps) {
+  const { inForm } = useComposition();
   return (
     <Setting label={label} why={why} fault={wrong ? fault : ""}>
       {(ties) => (
@@ -65,6 +67,7 @@ export function NumberSetting({ label, why, fault, typed, wrong, onTyped }: Numb
           value={typed}
           aria-invalid={wrong}
           onChange={(event) => onTyped(event.target.value)}
+          {...inForm}
         />
       )}
     </Setting>
