@@ -76,6 +76,22 @@ describe("the filters", () => {
     expect(match("language=fr")).toBe(false);
   });
 
+  it.each(["licence", "family", "size"] as const)(
+    "choose by %s, and leave out the others",
+    (name) => {
+      const own = { licence: "MIT", family: "llama", size: "medium" }[name];
+      const other = { licence: "Apache-2.0", family: "qwen2", size: "large" }[name];
+      expect(match(`${name}=${own}`)).toBe(true);
+      expect(match(`${name}=${other}`)).toBe(false);
+    },
+  );
+
+  it("leave out what has no card where a licence or a family is chosen", () => {
+    const [hosted] = entriesOf([], [answering("hosted", false)]);
+    for (const query of ["licence=MIT", "family=llama"])
+      expect(matches(hosted as Entry, readFilter(new URLSearchParams(query)))).toBe(false);
+  });
+
   it("find names whatever their case, width and order of words", () => {
     expect(match("q=7b qwen")).toBe(true);
     expect(match(`q=${encodeURIComponent("ＱＷＥＮ　seven")}`)).toBe(true);
