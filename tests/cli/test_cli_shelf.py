@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 
@@ -112,6 +114,22 @@ async def test_the_queue_that_is_set_is_an_encoders_too(catalog, encoder_path):
         full = pytest.raises(BusyError, match="1 requests wait for other already")
         with model.thread.request(), model.thread.request(), full:
             await model.embedder.embed(["cat"])
+    finally:
+        model.close(0.0)
+
+
+def test_the_queue_that_is_set_is_a_decoders_too(catalog, monkeypatch):
+    monkeypatch.setenv("KATARIBE_QUEUE", "1")
+    model = shelf_of(catalog).load("pico")
+    try:
+        engine = model.engine
+        free = engine.limits.running  # places that wait for nobody
+        full = pytest.raises(BusyError, match="1 requests wait already and the queue holds 1")
+        with contextlib.ExitStack() as held:
+            for _ in range(free + 1):
+                held.enter_context(engine.reserve())
+            with full:
+                engine.reserve()
     finally:
         model.close(0.0)
 
