@@ -82,12 +82,10 @@ export function ReplyActions({ reply, secret, onRated }: Props) {
       {secret ? null : (
         <Menu label={text.chat.more} icon={<MoreIcon size={16} />}>
           <OtherModels reply={reply} />
-          {reply.text === "" ? null : (
-            <button type="button" className="button quiet" onClick={() => lookInside(reply.id)}>
-              <InsideIcon size={16} />
-              {text.chat.inside}
-            </button>
-          )}
+          <button type="button" className="button quiet" onClick={() => lookInside(reply.id)}>
+            <InsideIcon size={16} />
+            {text.chat.inside}
+          </button>
           <button
             type="button"
             className="button quiet"

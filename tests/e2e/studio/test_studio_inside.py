@@ -245,6 +245,25 @@ def test_the_text_that_was_given_with_its_control_tokens(studio: Studio) -> None
     expect(panel.get_by_text(re.compile("have changed since"))).to_have_count(0)
 
 
+def test_a_reply_without_words_is_looked_into_too(studio: Studio) -> None:
+    page = studio.open()
+    say(page, "Recite")
+    finished(page)
+    with studio.stage.store.writing() as tx:
+        cut = tables.messages.update().where(tables.messages.c.role == "assistant")
+        tx.execute(cut.values(text="", reasoning="Let me see", state="stopped", finish=None))
+    page.reload()
+    reply = finished(page)
+    expect(reply.get_by_role("button", name="Copy")).to_have_count(0)
+    reply.get_by_role("button", name="More").click()
+    reply.get_by_role("button", name="Look inside").click()
+    panel = page.get_by_role("dialog")
+    expect(panel.get_by_role("option").first).to_be_visible()
+    assert "".join(panel.get_by_role("option").all_inner_texts()).startswith("<think>")
+    panel.get_by_role("tab", name="What it was given").click()
+    expect(panel.locator("pre.given")).to_contain_text("Recite")
+
+
 def test_attention_of_a_layer_and_head(studio: Studio) -> None:
     page = studio.open()
     panel = opened(page)
