@@ -2,6 +2,7 @@ import { describe, expect, it } from "vitest";
 
 import { interpret, streamChat, type ChatEvent } from "../src/api/chat";
 import { ApiError, type ErrorKind } from "../src/api/errors";
+import { steadyNow } from "../src/conversation/clock";
 
 const BODY = { model: "m", messages: [{ role: "user" as const, content: "hi" }] };
 
@@ -155,7 +156,7 @@ describe("streamChat", () => {
 
   it("reads when to try again", async () => {
     const response = new Response("{}", { status: 429, headers: { "Retry-After": "7" } });
-    const before = Date.now();
+    const before = steadyNow();
     const to = { key: null, fetch: () => Promise.resolve(response) };
     const stream = streamChat(to, BODY, new AbortController().signal);
     const error = await stream.next().then(

@@ -1,3 +1,4 @@
+import { steadyNow } from "../conversation/clock";
 import { ApiError, failure, failureOf } from "./errors";
 
 export interface Connection {
@@ -43,7 +44,7 @@ export async function call(to: Connection, path: string, what: Call = {}): Promi
   if (response.ok) return response;
   const body: unknown = await response.json().catch(() => null);
   throw new ApiError(
-    failureOf(response.status, body, response.headers.get("Retry-After"), Date.now()),
+    failureOf(response.status, body, response.headers.get("Retry-After"), steadyNow()),
   );
 }
 

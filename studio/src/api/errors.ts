@@ -19,7 +19,7 @@ export interface Failure {
   kind: ErrorKind;
   /** The server's own words; empty when it said none. */
   said: string;
-  /** When (milliseconds since 1970) the server said that it is worth trying again. */
+  /** When (of `steadyNow()`) the server said that it is worth trying again. */
   retryAt: number | null;
 }
 

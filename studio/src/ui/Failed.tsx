@@ -1,4 +1,4 @@
-import { use, useEffect, useState, type ReactNode } from "react";
+import { use, type ReactNode } from "react";
 
 import type { Failure } from "../api/errors";
 import { useLanguage, useText } from "../i18n";
@@ -7,6 +7,7 @@ import { useAccounts } from "../people/useMe";
 import { WayIn } from "../people/WayIn";
 import { SettingsContext } from "../settings/context";
 import { InfoIcon, RetryIcon, WarnIcon } from "./icons";
+import { useSecondsUntil } from "./useSecondsUntil";
 
 interface Props {
   failure: Failure;
@@ -53,20 +54,4 @@ export function Failed({ failure, onRetry, children }: Props) {
       </div>
     </div>
   );
-}
-
-function useSecondsUntil(moment: number | null): number {
-  const [seconds, setSeconds] = useState(() => secondsUntil(moment));
-  useEffect(() => {
-    if (moment === null) return;
-    const tell = () => setSeconds(secondsUntil(moment));
-    tell();
-    const timer = setInterval(tell, 250);
-    return () => clearInterval(timer);
-  }, [moment]);
-  return seconds;
-}
-
-function secondsUntil(moment: number | null): number {
-  return moment === null ? 0 : Math.max(0, Math.ceil((moment - Date.now()) / 1000));
 }
