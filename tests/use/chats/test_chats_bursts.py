@@ -198,7 +198,10 @@ BAD = [
     ("", "nothing but spaces"),
     ("   \u3000\n\t", "nothing but spaces"),
     ("a\0b", "NUL"),
-    ("x" * 2_000_001, "2,000,001 characters; at most 2,000,000"),
+    (
+        "x" * 2_000_001,
+        "2,000,001 characters; at most 2,000,000 .* Shorten it, or send it in several messages",
+    ),
 ]
 
 
