@@ -103,6 +103,7 @@ async def test_a_gigabyte_is_refused_unread(stage: Stage):
         answer = await send(http, "big", endless())
         assert answer.status_code == 413
         assert "10,485,760" in answer.json()["error"]["message"]
+        assert sent <= 12, "10 MiB may come, and then the piece that is too much"
 
 
 async def test_a_name_is_needed(stage: Stage):

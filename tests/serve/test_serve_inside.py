@@ -212,6 +212,22 @@ async def test_sliders(opened):
     assert (cold["alive"], cold["data"][0]["after"]) == (1, 1.0)
 
 
+@pytest.mark.parametrize("name", ["top_p", "min_p"])
+async def test_sliders_that_cut_by_probability(opened, name):
+    http, store, _ = opened
+    put(store)
+    plain = (await http.post(path("/weigh"), json={"position": 2})).json()
+    first, second, third = (one["before"] for one in plain["data"][:3])
+    assert first > second > third
+    # In the middle between what leaves one token more and one less.
+    cuts = {"top_p": first + second / 2, "min_p": (second + third) / 2 / first}
+    cut = (await http.post(path("/weigh"), json={"position": 2, name: cuts[name]})).json()
+    assert cut["alive"] == 2
+    after = [one["after"] for one in cut["data"]]
+    assert after[:2] == pytest.approx([one / (first + second) for one in (first, second)])
+    assert set(after[2:]) == {0}
+
+
 @pytest.mark.parametrize(
     ("body", "named"),
     [

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
+from collections.abc import Iterator
 
 import httpx
 import pytest
@@ -13,7 +14,9 @@ from kataribe.run.providers import ScriptedLM
 from kataribe.serve.app import create_app
 from kataribe.serve.rooms import Rooms
 from kataribe.serve.settings import ServerSettings
+from kataribe.store import api_keys, people
 from kataribe.store.database import Store
+from kataribe.store.ids import now
 from kataribe.store.jobs import NewJob
 from kataribe.store.tables import LOCAL
 from kataribe.store.workers import Workers
@@ -152,7 +155,6 @@ def test_the_pages_of_its_person_hear_of_a_job(store, work):
     source = source_of(ScriptedLM("Tokyo."))
     rooms = Rooms(store, Chats(store, source, "scripted"), jobs=pool)
     work.gate.set()
-    told = []
     with (
         live_server(source, rooms=rooms) as live,
         httpx.stream("GET", f"{live.url}/studio/api/events", timeout=10) as stream,
@@ -160,10 +162,46 @@ def test_the_pages_of_its_person_hear_of_a_job(store, work):
         lines = stream.iter_lines()
         assert next(lines).startswith(":")
         pool.add(LOCAL, NewJob("count", "Count", {}))
-        for line in lines:
-            if line.startswith("data: "):
-                told.append(json.loads(line.removeprefix("data: ")))
-                if told[-1]["state"] == "done":
-                    break
+        told = until_done(lines)
     assert [job["state"] for job in told][:2] == ["waiting", "running"]
     assert told[-1]["result"] == {"steps": 3}
+
+
+def test_nobody_hears_of_somebody_elses_jobs(store, work):
+    with store.writing() as tx:
+        # The first account is LOCAL, who also gets what belongs to nobody.
+        first, second = (people.add(tx, name, "none", now())[0] for name in ("taro", "hanako"))
+        keys = {one.id: api_keys.make(tx, one.id, "tests", now())[1] for one in (first, second)}
+    assert first.id == LOCAL
+    pool = Workers(store, {"count": work})
+    source = source_of(ScriptedLM("Tokyo."))
+    rooms = Rooms(store, Chats(store, source, "scripted"), jobs=pool)
+    work.gate.set()
+    with live_server(source, rooms=rooms) as live:
+
+        def listening(owner):
+            headers = {"authorization": f"Bearer {keys[owner]}"}
+            return httpx.stream("GET", f"{live.url}/studio/api/events", headers=headers, timeout=10)
+
+        with listening(first.id) as stream, listening(second.id) as other:
+            lines, others = stream.iter_lines(), other.iter_lines()
+            assert next(lines).startswith(":")
+            assert next(others).startswith(":")
+            theirs = pool.add(second.id, NewJob("count", "Count", {})).id
+            assert {job["id"] for job in until_done(others)} == {theirs}
+            # News come in order: what LOCAL heard of that job stands before that of the next.
+            own = pool.add(first.id, NewJob("count", "Count", {})).id
+            assert {job["id"] for job in until_done(lines)} == {own}
+            last = pool.add(second.id, NewJob("count", "Count", {})).id
+            assert {job["id"] for job in until_done(others)} == {last}
+
+
+def until_done(lines: Iterator[str]) -> list[dict]:
+    """What a page is told of jobs, up to the first that is done."""
+    told: list[dict] = []
+    for line in lines:
+        if line.startswith("data: "):
+            told.append(json.loads(line.removeprefix("data: ")))
+            if told[-1]["state"] == "done":
+                break
+    return told
