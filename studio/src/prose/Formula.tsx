@@ -1,47 +1,42 @@
-import { useEffect, useRef, useState } from "react";
+import { useLayoutEffect, useMemo, useRef } from "react";
 
 import { useText } from "../i18n";
+import { fetchedOnce } from "./fetched";
 
 interface Props {
   tex: string;
   /** On a line of its own. */
   display?: boolean;
+  /** Its end has not come yet: more of it may follow. */
+  open?: boolean;
 }
 
 /** Longest formula that is drawn, in UTF-16 units. */
 const LONGEST = 4000;
 
+const useDrawing = fetchedOnce(async () => (await import("./mathml")).draw);
+
 /**
  * A formula as MathML, which the browser itself lays out and screen readers read. Its source stands
- * there until it is drawn, and stays when it is none.
+ * there until its end has come, and stays when it is no formula: so it changes once, and does not
+ * go back and forth while it is written.
  */
-export function Formula({ tex, display = false }: Props) {
+export function Formula({ tex, display = false, open = false }: Props) {
   const text = useText();
   const place = useRef<HTMLElement>(null);
-  const [drawn, setDrawn] = useState<string | null>(null);
-  const source = `${tex} ${String(display)}`;
-  useEffect(() => {
-    if (tex.length > LONGEST) return;
-    let here = true;
-    void import("./mathml").then(
-      ({ draw }) => {
-        if (here && place.current) setDrawn(draw(tex, display, place.current) ? source : null);
-      },
-      () => undefined, // the server is away: the source stays
-    );
-    return () => {
-      here = false;
-    };
-  }, [tex, display, source]);
-  const done = drawn === source;
+  const draw = useDrawing(!open && tex.length <= LONGEST);
+  const drawn = useMemo(() => draw?.(tex, display) ?? null, [draw, tex, display]);
+  useLayoutEffect(() => {
+    place.current?.replaceChildren(...(drawn ? [drawn] : []));
+  }, [drawn]);
   return (
     <span className={display ? "formula display" : "formula"} tabIndex={display ? 0 : undefined}>
-      {done ? null : (
+      {drawn ? null : (
         <code translate="no" dir="ltr" title={text.prose.source}>
           {tex}
         </code>
       )}
-      <span ref={place} hidden={!done} translate="no" />
+      <span ref={place} hidden={!drawn} translate="no" />
     </span>
   );
 }

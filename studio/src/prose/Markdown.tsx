@@ -64,7 +64,7 @@ const Block = memo(function Block({ text }: { text: string }) {
 function Shaped({ shape, text, whole }: { shape: Shape; text: string; whole: string }) {
   switch (shape.kind) {
     case "code":
-      if (shape.language === "math") return <Formula tex={shape.code} display />;
+      if (shape.language === "math") return <Formula tex={shape.code} display open={shape.open} />;
       return <CodeBlock code={shape.code} language={shape.language} />;
     case "table":
       return <LongTable {...shape} />;

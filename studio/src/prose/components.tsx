@@ -67,7 +67,8 @@ export const COMPONENTS: Components = {
     const value = first?.type === "text" ? first.value : "";
     const named = code.properties["className"];
     const names = Array.isArray(named) ? named.map(String) : [];
-    if (names.includes("math-display")) return <Formula tex={value} display />;
+    if (names.includes("math-display"))
+      return <Formula tex={value} display open={names.includes("math-open")} />;
     const language = (names[0] ?? "").replace("language-", "");
     return <CodeBlock code={value.replace(/\n$/, "")} language={language} />;
   },

@@ -66,12 +66,13 @@ function formulaAt(text: string, from: number, sign: string): Formula | null {
 
 /** A formula that stands on lines of its own becomes a block, any other one a part of its line. */
 function written(text: string, from: number, { tex, end, display }: Formula): string {
+  const before = text.slice(text.lastIndexOf("\n", from - 1) + 1, from);
+  const quoted = /^[ \t]*>/.test(before); // then each of its lines begins so
   const tight = tex
+    .replace(quoted ? /\s*\n[\s>]*/g : /\s*\n\s*/g, " ")
     .trim()
-    .replace(/\s*\n\s*/g, " ")
     .replaceAll("$", "\\$");
   if (!display) return `$$${tight}$$`;
-  const before = text.slice(text.lastIndexOf("\n", from - 1) + 1, from);
   const after = /^[^\n]*/.exec(text.slice(end))?.[0] ?? "";
   if (/^[ \t>]*$/.test(before) && after.trim() === "") return `$$\n${before}${tight}\n${before}$$`;
   return `$$\\displaystyle ${tight}$$`;

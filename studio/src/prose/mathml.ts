@@ -3,8 +3,9 @@ import temml from "temml";
 import "temml/dist/Temml-Local.css";
 import "./math.css";
 
-/** Draws a formula into `place`; false when it is no TeX that can be drawn. */
-export function draw(tex: string, display: boolean, place: HTMLElement): boolean {
+/** A formula, drawn; null when it is no TeX that can be. */
+export function draw(tex: string, display: boolean): Element | null {
+  const place = document.createElement("span");
   try {
     temml.render(tex, place, {
       displayMode: display,
@@ -15,9 +16,8 @@ export function draw(tex: string, display: boolean, place: HTMLElement): boolean
       strict: false,
       wrap: "none",
     });
-    return true;
+    return place;
   } catch {
-    place.replaceChildren(); // a model's slip: its source is shown instead
-    return false;
+    return null; // a model's slip: its source is shown instead
   }
 }

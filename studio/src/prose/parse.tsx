@@ -1,4 +1,4 @@
-import type { Element, ElementContent, Root, RootContent } from "hast";
+import type { Element, ElementContent, Root, RootContent, Text } from "hast";
 import type { ReactElement } from "react";
 import ReactMarkdown, { type Components } from "react-markdown";
 import remarkGfm from "remark-gfm";
@@ -41,7 +41,11 @@ export function parsed(
   }
 }
 
-const PLUGINS: PluggableList = [remarkGfm, [remarkMath, { singleDollarTextMath: false }]];
+const PLUGINS: PluggableList = [
+  remarkGfm,
+  [remarkMath, { singleDollarTextMath: false }],
+  openFormulas,
+];
 
 class TooDeepError extends Error {}
 
@@ -78,6 +82,38 @@ function signs() {
     };
     inside(tree);
   };
+}
+
+/** Marks the formulas that nothing closes yet, and gives them all that was written of them. */
+function openFormulas() {
+  return (tree: MarkdownNode, file: { toString(): string }): void => {
+    const text = String(file);
+    let level: readonly MarkdownNode[] = [tree];
+    while (level.length > 0) {
+      for (const { type, meta, value, data, position } of level) {
+        const code = type === "math" ? data?.hChildren?.[0] : undefined;
+        const written = text.slice(position?.start.offset, position?.end.offset);
+        if (!code || CLOSED.test(written)) continue;
+        code.properties.className = ["math-display", "math-open"];
+        const lines = [meta, value].filter((each) => each !== null && each !== "");
+        code.children = [{ type: "text", value: lines.join("\n") }];
+      }
+      level = level.flatMap((node) => node.children ?? []);
+    }
+  };
+}
+
+/** A formula whose last line closes it, also in a quotation. */
+const CLOSED = /\n[ \t>]*\${2,}[ \t]*$/;
+
+interface MarkdownNode {
+  type: string;
+  children?: readonly MarkdownNode[];
+  /** Of a formula: what stands right behind the signs that open it, and the lines below. */
+  meta?: string | null;
+  value?: string;
+  data?: { hChildren?: { properties: { className: string[] }; children: Text[] }[] };
+  position?: { start: { offset?: number }; end: { offset?: number } };
 }
 
 interface MarkdownTree {

@@ -4,7 +4,7 @@
  */
 export type Shape =
   | { kind: "text" }
-  | { kind: "code"; code: string; language: string }
+  | { kind: "code"; code: string; language: string; open: boolean }
   | { kind: "table"; head: string; rows: readonly string[]; count: number }
   | { kind: "list"; ordered: boolean; start: number; loose: boolean; items: readonly string[] }
   | { kind: "plain"; why: "long" | "deep" | "knotty" };
@@ -79,7 +79,7 @@ function fenced(block: string): Shape | null {
   if (end && body.slice(end.index + end[0].length).trim() !== "") return null; // words follow
   const code = end ? body.slice(0, end.index) : body;
   const language = /^[^\s{,]*/.exec(info)?.[0] ?? "";
-  return { kind: "code", code: code.replace(/\n$/, ""), language };
+  return { kind: "code", code: code.replace(/\n$/, ""), language, open: !end };
 }
 
 function longTable(block: string): Shape | null {

@@ -8,6 +8,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from studio_stage import PHONE, Models, Studio, field_of, finished, say
 
+from kataribe.run.providers.scripted import Reply
+
 FORMULAS = r"""The sum \(\sum_{k=1}^n k\) and $x_1 + y^2$ cost $5 or $10.
 
 $$\int_0^\infty e^{-x^2}\,dx = \frac{\sqrt{\pi}}{2}$$
@@ -147,6 +149,47 @@ def test_of_a_growing_reply_only_the_last_piece_is_made_anew(page: Page, models:
     expect(reply.locator("li")).to_have_count(200)
     expect(reply.locator("ul")).to_have_count(1)
     expect(reply.locator("li[data-seen=yes]")).to_have_count(1)
+
+
+FLICKER = """
+window.steps = [];
+new MutationObserver(() => {
+  const count = (what) => document.querySelectorAll(`article.reply ${what}`).length;
+  const now = [count('math'), count('.hljs-keyword'), count('.code code > span')];
+  const last = window.steps.at(-1);
+  if (String(now) !== String(last)) window.steps.push(now);
+}).observe(document, { subtree: true, childList: true, characterData: true });
+"""
+"""Notes, at each change of the page: formulas that are drawn, coloured words of code."""
+
+
+def _streamed(studio: Studio, models: Models, text: str, after: str) -> list[list[int]]:
+    """What was noted while a reply grew letter by letter; `after` is there when it begins."""
+    page = studio.open("/chat", init=FLICKER)
+    models.answer = after
+    say(page, "Begin.")
+    finished(page)
+    expect(page.locator("article.reply math, article.reply .hljs-keyword")).not_to_have_count(0)
+    page.evaluate("window.steps = []")
+    models.answer = Reply(text, pieces=tuple(text), pace=0.03)
+    say(page, "Stream.")
+    finished(page, 2)
+    return list(page.evaluate("window.steps"))
+
+
+def test_a_growing_formula_is_drawn_once(studio: Studio, models: Models) -> None:
+    text = "So\n\n$$\nx = \\frac{1}{2} + y\n$$\n\nand $$z^2$$, and on."
+    steps = _streamed(studio, models, text, "Before: $a$.")
+    assert [formulas for formulas, *_ in steps] == [1, 2, 3]
+
+
+def test_growing_code_keeps_its_colours(studio: Studio, models: Models) -> None:
+    text = "```python\ndef f(x):\n    if x:\n        return 1\n    return 2\n```\n"
+    steps = _streamed(studio, models, text, "```python\npass\n```")
+    words = [coloured for _, coloured, _ in steps]
+    assert len(steps) > 3, "it did not come piece by piece"
+    assert words == sorted(words), steps
+    assert words[-1] == 5
 
 
 def test_wide_things_scroll_in_their_own_box_on_a_phone(studio: Studio, models: Models) -> None:
