@@ -8,7 +8,9 @@ import socket
 
 import pytest
 
+from kataribe.base.workspace import Workspace
 from kataribe.cli import checks
+from kataribe.cli.running import leave_note
 
 
 def looked(name: str) -> checks.Check:
@@ -65,6 +67,17 @@ def test_a_taken_port(monkeypatch):
 def test_a_running_server(served):
     served("hello")
     assert looked("server").state == "ok"
+
+
+@pytest.mark.parametrize(
+    ("starting", "state", "said"),
+    [(True, "ok", "still starting"), (False, "warn", "does not answer")],
+)
+def test_a_server_that_does_not_answer_yet(kataribe_home, starting, state, said):
+    with leave_note(Workspace(kataribe_home), "http://127.0.0.1:1", starting=starting):
+        found = looked("server")
+    assert found.state == state
+    assert found.found.startswith(said)
 
 
 def test_a_damaged_model(cli, kataribe_home, pico_path):

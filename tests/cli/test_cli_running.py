@@ -11,7 +11,7 @@ import pytest
 
 from kataribe.base.errors import StorageError
 from kataribe.base.workspace import Workspace
-from kataribe.cli.running import ask_health, find_running, leave_note
+from kataribe.cli.running import ask_health, find_noted, find_running, leave_note
 
 
 def test_a_running_server_is_found_until_it_ends(kataribe_home, served):
@@ -57,6 +57,30 @@ def test_the_note_goes_with_its_server(kataribe_home):
     with leave_note(workspace, "http://127.0.0.1:1"):
         assert workspace.running.is_file()
     assert not workspace.running.exists()
+
+
+def test_a_server_that_still_starts_is_named_but_not_asked(kataribe_home, monkeypatch):
+    """Its socket listens and nobody answers there yet: asking would only wait."""
+    workspace = Workspace(kataribe_home)
+    monkeypatch.setattr("kataribe.cli.running.ask_health", None)
+    with leave_note(workspace, "http://127.0.0.1:1", starting=True):
+        found = find_noted(workspace)
+        assert (found.url, found.pid, found.starting) == ("http://127.0.0.1:1", os.getpid(), True)
+        assert find_running(workspace) is None
+        with leave_note(workspace, "http://127.0.0.1:1"):
+            assert find_noted(workspace).starting is False
+        assert find_noted(workspace) is None, "it ends, and answers no more"
+    assert find_noted(workspace) is None
+
+
+@pytest.mark.parametrize(
+    ("starting", "said"), [(True, "is still starting"), (False, "does not answer")]
+)
+def test_a_silent_server_is_told(cli, kataribe_home, starting, said):
+    with leave_note(Workspace(kataribe_home), "http://127.0.0.1:1", starting=starting):
+        done = cli("models", "ps")
+    assert done.code == 4
+    assert f"http://127.0.0.1:1 (process {os.getpid()}) {said}" in done.err
 
 
 def test_another_servers_note_stays(kataribe_home):

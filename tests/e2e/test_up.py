@@ -8,6 +8,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -99,6 +100,59 @@ def test_a_second_up_prints_the_first_ones_address(server):
     done = server.run("up")
     assert done.returncode == 0
     assert server.url in done.stdout.decode()
+
+
+def test_a_second_up_while_the_first_one_fetches_its_model(tmp_path):
+    """The index is a stand-in that takes the connection and never answers."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    with socket.create_server(("127.0.0.1", 0)) as index:
+        index.settimeout(PATIENCE)
+        environment = {
+            **os.environ,
+            "KATARIBE_HOME": str(tmp_path / "home"),
+            "KATARIBE_PORT": str(port),
+            "PIP_INDEX_URL": f"http://127.0.0.1:{index.getsockname()[1]}/simple",
+        }
+        environment.pop("KATARIBE_MODEL", None)
+
+        def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+            return subprocess.run(
+                [*COMMAND, *arguments],
+                capture_output=True,
+                text=True,
+                env=environment,
+                timeout=PATIENCE,
+                check=False,
+            )
+
+        first = subprocess.Popen([*COMMAND, "up"], env=environment, start_new_session=True)
+        try:
+            asking, _ = index.accept()  # it wants its model now
+            with asking:
+                second = run("up")
+                assert second.returncode == 0, second.stderr
+                assert f"http://127.0.0.1:{port}, still starting" in second.stdout
+                waiting = run("models", "ps")
+                assert waiting.returncode == 4
+                assert "is still starting" in waiting.stderr
+                assert first.poll() is None
+        finally:
+            os.killpg(first.pid, signal.SIGINT)  # as Ctrl-C: the fetching pip ends too
+            assert first.wait(PATIENCE) == 130
+    assert not (tmp_path / "home" / "running.json").exists()
+
+
+def test_a_second_up_while_the_first_one_is_too_busy_to_answer(cli_home):
+    first = Server(cli_home, "--ctx", "64")
+    first.process.send_signal(signal.SIGSTOP)
+    try:
+        second = first.run("up")
+    finally:
+        first.process.send_signal(signal.SIGCONT)
+    assert second.returncode == 0, second.stderr
+    assert first.url in second.stdout.decode()
+    assert first.stop() == 0
 
 
 def test_ask_uses_the_running_server(server):

@@ -191,16 +191,23 @@ def _damage(catalog: Catalog, name: str) -> str:
 
 
 def _check_port() -> Iterator[Check]:
-    from kataribe.cli.running import find_running
+    from kataribe.cli.running import find_noted, find_running
     from kataribe.serve.ports import listen
 
     try:
         settings = load_settings()
     except KataribeError:
         return  # told by the check of the settings
-    running = find_running(Workspace.locate())
+    workspace = Workspace.locate()
+    running = find_running(workspace)
     if running is not None:
         yield Check("server", "ok", f"runs at {running.url} (process {running.pid})")
+        return
+    noted = find_noted(workspace)
+    if noted is not None:
+        state = "still starting" if noted.starting else "does not answer"
+        told = f"{state}: {noted.url} (process {noted.pid})"
+        yield Check("server", "ok" if noted.starting else "warn", told)
         return
     try:
         listen(settings.host, settings.port).close()

@@ -156,14 +156,14 @@ class _ByDatabase:
 def _opened(user: str | None) -> Iterator[_Access]:
     from kataribe.base.settings import load_settings
     from kataribe.base.workspace import Workspace
-    from kataribe.cli.running import find_running
+    from kataribe.cli.running import find_noted, find_running
 
     workspace = Workspace.locate()
     running = find_running(workspace)
     if running is not None and user is None:
         yield _ByServer(running.url, load_settings().key)
         return
-    with _database(workspace, user, works=running is not None) as access:
+    with _database(workspace, user, works=find_noted(workspace) is not None) as access:
         yield access
 
 

@@ -20,23 +20,37 @@ _PATIENCE = 2.0
 
 @dataclass(frozen=True, slots=True)
 class RunningServer:
-    """A server that answered just now: its address (without a slash at the end), its process."""
+    """A server whose process lives.
+
+    Attributes:
+        url: Its address, without a slash at the end.
+        pid: Its process.
+        starting: It has its port and answers there later: it still fetches its model or opens.
+    """
 
     url: str
     pid: int
+    starting: bool
 
 
-def find_running(workspace: Workspace) -> RunningServer | None:
-    """This workspace's server: its note is there, its process lives, and a Kataribe answers."""
+def find_noted(workspace: Workspace) -> RunningServer | None:
+    """This workspace's server: its note is there and its process lives, though it may be silent."""
     try:
         note = json.loads(workspace.running.read_text(encoding="utf-8"))
-        found = RunningServer(str(note["url"]), int(note["pid"]))
+        found = RunningServer(str(note["url"]), int(note["pid"]), bool(note["starting"]))
         began = float(note["began"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # no note, or one that broke while it was written
-    if _began(found.pid) != began:  # it died, and perhaps another process has its number now
+    # Else it died, and perhaps another process has its number now.
+    return found if _began(found.pid) == began else None
+
+
+def find_running(workspace: Workspace) -> RunningServer | None:
+    """This workspace's server when it answers now: its process lives, and a Kataribe is there."""
+    found = find_noted(workspace)
+    if found is None or found.starting or ask_health(found.url) is None:
         return None
-    return found if ask_health(found.url) is not None else None
+    return found
 
 
 def ask_health(url: str) -> dict[str, Any] | None:
@@ -58,11 +72,15 @@ def ask_health(url: str) -> dict[str, Any] | None:
 
 
 @contextlib.contextmanager
-def leave_note(workspace: Workspace, url: str) -> Iterator[None]:
-    """Says in the workspace where this process listens, until it no longer does."""
+def leave_note(workspace: Workspace, url: str, *, starting: bool = False) -> Iterator[None]:
+    """Says in the workspace where this process listens, until it no longer does.
+
+    A second note, inside the block of a first one that said `starting`, takes its place.
+    """
     from kataribe.files.atomic import write_atomic
 
-    note = {"url": url, "pid": os.getpid(), "began": _began(os.getpid())}
+    pid = os.getpid()
+    note = {"url": url, "pid": pid, "began": _began(pid), "starting": starting}
     try:
         workspace.root.mkdir(parents=True, exist_ok=True)
     except OSError as error:

@@ -50,7 +50,7 @@ def up(
     from kataribe.base.settings import load_settings
     from kataribe.base.workspace import Workspace
     from kataribe.cli.output import say
-    from kataribe.cli.running import find_running
+    from kataribe.cli.running import find_noted
 
     settings = load_settings(
         host=host,
@@ -64,9 +64,9 @@ def up(
         precision=precision,
     )
     workspace = Workspace.locate()
-    running = find_running(workspace)
-    if running is not None:
-        say(f"Kataribe runs already: {running.url}")
+    noted = find_noted(workspace)
+    if noted is not None:
+        say(f"Kataribe runs already: {noted.url}" + (", still starting" if noted.starting else ""))
         return
     _serve(settings, workspace, open_browser=not no_open)
 
@@ -82,7 +82,7 @@ def _serve(settings: Settings, workspace: Workspace, *, open_browser: bool) -> N
     from kataribe.cli.models.pull import ensure_default
     from kataribe.cli.output import say
     from kataribe.cli.running import leave_note
-    from kataribe.serve.ports import listen
+    from kataribe.serve.ports import address_of, listen
     from kataribe.serve.server import serve_on
     from kataribe.serve.settings import check_bind
 
@@ -91,6 +91,7 @@ def _serve(settings: Settings, workspace: Workspace, *, open_browser: bool) -> N
     listening = listen(settings.host, settings.port)  # a taken port is told before anything slow
     with contextlib.ExitStack() as at_end:
         at_end.callback(listening.close)
+        at_end.enter_context(leave_note(workspace, address_of(listening), starting=True))
         ensure_default(settings, workspace)
 
         def ready(url: str) -> None:

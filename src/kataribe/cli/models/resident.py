@@ -69,10 +69,17 @@ def _call(method: str, path: str, body: dict[str, Any] | None = None) -> Any:
     from kataribe.base.errors import UnavailableError
     from kataribe.base.settings import load_settings
     from kataribe.base.workspace import Workspace
-    from kataribe.cli.running import find_running
+    from kataribe.cli.running import find_noted, find_running
     from kataribe.cli.served import call
 
-    running = find_running(Workspace.locate())
+    workspace = Workspace.locate()
+    running = find_running(workspace)
     if running is None:
+        noted = find_noted(workspace)
+        if noted is not None:
+            state = "is still starting" if noted.starting else "does not answer"
+            raise UnavailableError(
+                f"The server at {noted.url} (process {noted.pid}) {state}. Try again soon."
+            )
         raise UnavailableError("No server of this workspace runs. Start it with: kataribe up")
     return call(running.url, load_settings().key, method, path, body)
