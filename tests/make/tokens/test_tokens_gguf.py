@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 from collections.abc import Sequence
@@ -276,6 +277,18 @@ def test_special_ids_beyond_the_vocabulary_count_as_absent() -> None:
     metadata = _metadata(bos_token_id=10**6, padding_token_id=2**32 - 1, eos_token_id=2)
     tokenizer = build_tokenizer(read_tokens("x.gguf", metadata), chat_adds_bos=True)
     assert (tokenizer.bos_id, tokenizer.pad_id) == (None, None)
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="mappings are read from /proc")
+def test_a_tokenizer_does_not_keep_the_file_that_it_was_read_from(smollm2_path: Path) -> None:
+    def mapped() -> int:
+        gc.collect()
+        return Path("/proc/self/maps").read_text().count(smollm2_path.name)
+
+    before = mapped()  # other tests may have left some
+    tokenizer = load_tokenizer(smollm2_path)
+    assert tokenizer.decode(tokenizer.encode("the sea")) == "the sea"
+    assert mapped() == before
 
 
 def test_lone_surrogates_are_refused(smollm2_path: Path) -> None:

@@ -202,16 +202,19 @@ def _add_tokens(inner: tokenizers.Tokenizer, tokens: Tokens) -> None:
 
 
 def _piece_bytes(tokens: Tokens) -> Callable[[int], bytes]:
+    # Not `tokens`: its metadata would keep the whole file mapped, and its merges in memory.
     literal = tokens.control | tokens.user_defined
+    pieces, types, kind = tokens.pieces, tokens.types, tokens.kind
+    mergeable = frozenset[int]() if kind == "gpt2" else tokens.mergeable
 
     def of(token_id: int) -> bytes:
-        piece = tokens.pieces[token_id]
+        piece = pieces[token_id]
         if token_id in literal:
             return piece.encode()
-        if tokens.kind == "gpt2":
+        if kind == "gpt2":
             # Unused ones fill the vocabulary up ("[PAD151665]"); no text is made of them.
-            return byte_level_bytes(piece) if tokens.types[token_id] == NORMAL else b""
-        if token_id not in tokens.mergeable and byte_of_piece(piece) is None:
+            return byte_level_bytes(piece) if types[token_id] == NORMAL else b""
+        if token_id not in mergeable and byte_of_piece(piece) is None:
             return b""
         return sentencepiece_bytes(piece)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
-import gc
 import resource
 import sys
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from pathlib import Path
 import psutil
 
 from kataribe.base.errors import UnavailableError
+from kataribe.base.freeing import give_back
 from kataribe.make.model.config import ModelConfig
 from kataribe.make.model.counting import parameter_count
 from kataribe.make.model.shapes import shapes
@@ -130,13 +129,6 @@ def held_bytes() -> int:
     """Memory that this process holds now, after what is free in it was given back."""
     give_back()
     return int(psutil.Process().memory_info().rss)
-
-
-def give_back() -> None:
-    """Memory that was freed goes back to the system (glibc keeps it otherwise)."""
-    gc.collect()
-    with contextlib.suppress(OSError, AttributeError):
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def forget_peak() -> None:

@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
@@ -19,6 +19,7 @@ from typing import Literal, Protocol
 from kataribe.base.amounts import memory_words
 from kataribe.base.errors import BusyError, InputError, NotFoundError, UnavailableError
 from kataribe.base.events import Event, Progress
+from kataribe.base.freeing import give_back
 from kataribe.base.inside import Inspectable, Inspector
 from kataribe.base.lm import LM, Capabilities, Request, Score, Scorer
 
@@ -162,8 +163,9 @@ class Residents:
                     retry_after=5,
                     param="model",
                 )
-            del self._places[resolved]
-        _close(place, grace=0.0)
+            going = [self._places.pop(resolved)]
+            del place
+        _free(going)
 
     def ps(self) -> tuple[Resident, ...]:
         """The models in memory, most recently used first."""
@@ -287,13 +289,13 @@ class Residents:
             del self._places[victim.name]
         return victims
 
-    def _load(self, place: _Place, victims: Sequence[_Place]) -> LoadedModel:
+    def _load(self, place: _Place, victims: list[_Place]) -> LoadedModel:
         def report(done: int, total: int) -> None:
             self._check_open()  # the one place where a load can be broken off
             place.progress = (done, total)
 
-        for victim in victims:
-            _close(victim, grace=0.0)
+        if victims:
+            _free(victims)
         self._check_open()
         return self._shelf.load(place.name, report)
 
@@ -339,10 +341,13 @@ class ResidentLM:
             done, total = self._place.progress
             yield Progress("loading", done, total or None)
             await asyncio.wait([loading], timeout=_POLL)
-        lm = (await asyncio.shield(loading)).lm
-        async with contextlib.aclosing(_closable(lm.stream(request))) as events:
+        events = (await asyncio.shield(loading)).lm.stream(request)
+        try:
             async for event in events:
                 yield event
+        finally:
+            if (close := getattr(events, "aclose", None)) is not None:  # a bare iterator lacks it
+                await close()
 
     async def score(self, prompt: str, continuations: Sequence[str]) -> tuple[Score, ...]:
         """The model's own scores, once it is loaded."""
@@ -357,17 +362,6 @@ class ResidentLM:
         if not isinstance(lm, Inspectable):
             raise InputError(f"{self._name} shows no distributions.", code="unsupported")
         return await lm.inspector()
-
-
-async def _closable(events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
-    """The same events, with the `aclose` that every generator has and a bare iterator may lack."""
-    try:
-        async for event in events:
-            yield event
-    finally:
-        close = getattr(events, "aclose", None)
-        if close is not None:
-            await close()
 
 
 def _shown(place: _Place) -> Resident:
@@ -387,6 +381,13 @@ def _close(place: _Place, grace: float) -> None:
     """Waits for a load that runs, then frees the model."""
     if place.future.exception() is None:
         place.future.result().close(grace)
+
+
+def _free(places: list[_Place]) -> None:
+    """Closes models and gives their memory back; empties the list, so that nothing holds them."""
+    while places:
+        _close(places.pop(0), grace=0.0)
+    give_back()
 
 
 def _left(place: _Place) -> float:
