@@ -28,7 +28,7 @@ from kataribe.make.training.beginning import begin
 from kataribe.make.training.causal import causal_loss
 from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.dial import Given, by_size
-from kataribe.make.training.machine import Speed
+from kataribe.make.training.machine import Cost
 from kataribe.make.training.objective import Share
 from kataribe.make.training.overrides import loop_config
 from kataribe.make.training.prediction import Text, fitted, quick_flops
@@ -134,7 +134,7 @@ def shortened(given: Mapping[str, Any], folder: Path) -> LoopConfig:
     choice = by_size(Given(512, 32), 400_000, 400_000)
     config = loop_config(choice, choice.batch_tokens // 32, 0, given)
     data = write(folder, [[5, 6, 7] * 20] * 4, DocumentMarks(1, 2))
-    speed = Speed(rows=config.batch_rows, learned=config.batch_rows * 32 / 1000, changed=0.0)
+    speed = Cost(rows=config.batch_rows, learned=config.batch_rows * 32 / 1000, changed=0.0)
     found = fitted(config, speed, Text(data, 32, None), 60.0, given)
     assert found.steps < config.steps
     return found

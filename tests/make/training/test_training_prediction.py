@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from kataribe.base.errors import InputError
+from kataribe.make.model.counting import parameter_count
 from kataribe.make.model.families import config_to_hf
 from kataribe.make.training import runs
 from kataribe.make.training.config import LoopConfig, Watching
 from kataribe.make.training.dial import Given, choose, shape, training_flops
 from kataribe.make.training.earlier import Reached, Recipe, earlier_runs
-from kataribe.make.training.machine import Speed, measure, random_batch
+from kataribe.make.training.machine import Cost, measure, random_batch
 from kataribe.make.training.memory import decoder_memory, held_bytes, peak_bytes
 from kataribe.make.training.pilot import LEAST_TOKENS, MOST_FLOPS, MOST_SHARE, pilot_choice
 from kataribe.make.training.prediction import seconds_of
@@ -231,10 +232,10 @@ def test_seconds_count_steps_looks_samples_and_checkpoints() -> None:
         eval_every=10, eval_rows=8, sample_every=20, sample_tokens=5, checkpoint_every=10
     )
     config = LoopConfig(steps=45, batch_rows=6, watching=watching)
-    nothing = Speed(rows=4, learned=0.0, changed=0.0)
+    nothing = Cost(rows=4, learned=0.0, changed=0.0)
     empty = seconds_of(config, nothing, held_rows=50, said_tokens=15)
 
-    def only(**part: float) -> float:
+    def only(**part: Any) -> float:
         speed = dataclasses.replace(nothing, **part)
         return seconds_of(config, speed, held_rows=50, said_tokens=15) - empty
 
@@ -247,11 +248,28 @@ def test_seconds_count_steps_looks_samples_and_checkpoints() -> None:
 
 def test_a_machine_is_measured_part_by_part(tmp_path: Path) -> None:
     config = loop(batch_rows=3, sample_every=1)
-    speed = measure(tiny_config(), config, random_batch(40, 2, 24), tmp_path)
-    assert speed.rows == 2
-    assert all(value > 0 for value in dataclasses.astuple(speed))
-    assert speed.step(4) > speed.step(2) > 0
+    cost = measure(tiny_config(), config, random_batch(40, 2, 24), tmp_path)
+    assert cost.rows == 2
+    seconds = {**vars(cost)}
+    assert seconds.pop("memory") >= 0  # of so small a model nothing may be seen
+    assert all(value > 0 for value in seconds.values())
+    assert cost.step(4) > cost.step(2) > 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_memory_of_a_step_is_measured(tmp_path: Path) -> None:
+    model = shape(Given(2048, 128), 256)
+    config = loop(batch_rows=8, micro_tokens=8 * 128)
+    small, large = (
+        measure(model, config, random_batch(2048, rows, 128), tmp_path).memory for rows in (1, 8)
+    )
+    # Weights, gradients and what Muon remembers.
+    assert small > 3 * 4 * parameter_count(model)
+    # Seven rows more keep at least the MLP's inner values of seven rows more.
+    more = 4 * 7 * 128 * 3 * model.intermediate_size * model.layers
+    assert large - small > more
+    formula = decoder_memory(model, config, 128)
+    assert large == pytest.approx(formula.total - formula.program, rel=0.5)
 
 
 def test_memory_counts_what_the_process_holds_and_the_text() -> None:

@@ -17,7 +17,13 @@ from torch import Tensor
 from kataribe.base.errors import InputError, UnavailableError
 from kataribe.make.adapt.kernels import computes_bfloat16
 from kataribe.make.training.config import Precision
-from kataribe.make.training.memory import Memory, check_memory, forget_peak, peak_bytes
+from kataribe.make.training.memory import (
+    Memory,
+    check_memory,
+    forget_peak,
+    held_bytes,
+    peak_bytes,
+)
 
 KNOWN = re.compile(r"auto|cpu|cuda(:[0-9]{1,3})?|mps")
 
@@ -134,6 +140,14 @@ def most_memory(device: torch.device) -> int:
     if device.type == "mps":
         return int(torch.mps.driver_allocated_memory())
     return peak_bytes()
+
+
+def held_now(device: torch.device) -> int:
+    """Bytes that are held where `device` computes after what is free was given back.
+
+    Nothing on a card, where what one program keeps between its parts is not counted.
+    """
+    return 0 if device.type == "cuda" else held_bytes()
 
 
 def taken(memory: Memory, device: torch.device) -> int:

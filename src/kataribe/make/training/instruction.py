@@ -23,7 +23,7 @@ from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.make.training.asked import Instruction
 from kataribe.make.training.causal import causal_loss
 from kataribe.make.training.config import LoopConfig
-from kataribe.make.training.devices import check_room, choose, taken
+from kataribe.make.training.devices import check_room, choose, held_now, taken
 from kataribe.make.training.dial import Choice
 from kataribe.make.training.machine import measure, settle
 from kataribe.make.training.memory import decoder_memory
@@ -126,13 +126,12 @@ def _predict(
     rows, held_out, examples = data
     context = rows.length
     device = choose(loop.work.device)
-    needed = taken(decoder_memory(config, loop, context), device)
-    check_room(needed, device)
+    check_room(taken(decoder_memory(config, loop, context), device), device)
     say("Measuring the speed of a step.")
-    speed = measure(config, loop, first_pass(rows, loop, context), folder)
+    cost = measure(config, loop, first_pass(rows, loop, context), folder)
     asked = len(loop.watching.prompts) or QUESTIONS
     seconds = seconds_of(
-        loop, speed,
+        loop, cost,
         held_rows=len(held_out) if held_out is not None else 0,
         said_tokens=asked * min(loop.watching.sample_tokens, context - 1),
     )  # fmt: skip
@@ -140,7 +139,7 @@ def _predict(
         "parameters": parameter_count(config),
         "tokens": round(loop.steps * loop.batch_rows * len(examples.ids) / len(rows)),
         "seconds": round(seconds, 1),
-        "memory_bytes": needed,
+        "memory_bytes": cost.memory + held_now(device),
         "bits_per_byte": None,
         "bits_per_byte_low": None,
         "bits_per_byte_high": None,

@@ -23,7 +23,14 @@ from kataribe.make.model.reference import generate_reference
 from kataribe.make.tokens.batches import Batch
 from kataribe.make.training.causal import causal_loss
 from kataribe.make.training.config import LoopConfig, Precision, Work
-from kataribe.make.training.devices import choose, finish, precision_of
+from kataribe.make.training.devices import (
+    choose,
+    finish,
+    forget_most,
+    held_now,
+    most_memory,
+    precision_of,
+)
 from kataribe.make.training.fresh import fresh_decoder
 from kataribe.make.training.loop import backward
 from kataribe.make.training.objective import StepData
@@ -98,8 +105,8 @@ def _seconds(work: Callable[[], object]) -> float:
 
 
 @dataclass(frozen=True)
-class Speed:
-    """What the parts of a run take on this machine, in seconds.
+class Cost:
+    """What the parts of a run take on this machine: seconds, and memory in bytes.
 
     Attributes:
         rows: Rows of a pass.
@@ -108,6 +115,8 @@ class Speed:
         looked: One row of held-out text.
         said: One token of a sample.
         saved: One checkpoint, as far as its bytes go.
+        memory: A step of several passes, at the most, with its model: what is taken for it and
+            given back after it.
     """
 
     rows: int
@@ -116,6 +125,7 @@ class Speed:
     looked: float = 0.0
     said: float = 0.0
     saved: float = 0.0
+    memory: int = 0
 
     def step(self, batch_rows: int) -> float:
         """One step: its passes are alike, so one of them and one change are measured."""
@@ -126,11 +136,11 @@ def tokens_per_second(config: ModelConfig, loop: LoopConfig, row_tokens: int) ->
     """Speed of whole steps with random text, measured: a few, after one that does not count."""
     rows = max(1, min(loop.work.micro_tokens // row_tokens, loop.batch_rows))
     batch = random_batch(config.vocab_size, rows, row_tokens)
-    speed, _ = _learning(config, loop, batch)
-    return loop.batch_rows * row_tokens / speed.step(loop.batch_rows)
+    trial = _Trial(config, loop, batch)
+    return loop.batch_rows * row_tokens / trial.cost().step(loop.batch_rows)
 
 
-def measure(config: ModelConfig, loop: LoopConfig, batch: Batch, folder: Path) -> Speed:
+def measure(config: ModelConfig, loop: LoopConfig, batch: Batch, folder: Path) -> Cost:
     """All that a run does, done a few times with rows of its own text.
 
     Blocks that are to be compiled are compiled here: the run finds them so (a second model of the
@@ -142,43 +152,65 @@ def measure(config: ModelConfig, loop: LoopConfig, batch: Batch, folder: Path) -
         batch: Rows of one pass.
         folder: On the disk where checkpoints will lie.
     """
-    speed, trainee = _learning(config, loop, batch)
+    device = choose(loop.work.device)
+    cost = _tried(_Trial(config, loop, batch), folder)
+    return dataclasses.replace(cost, memory=max(0, cost.memory - held_now(device)))
+
+
+def _tried(trial: _Trial, folder: Path) -> Cost:
+    """All but that memory is what the whole process held."""
+    cost, batch, model = trial.cost(), trial.batch, trial.trainee.plain
     with torch.no_grad():
-        looked = usual(lambda: trainee.judge(batch), least=1) / batch.rows
+        looked = usual(lambda: trial.trainee.judge(batch), least=1) / batch.rows
     said = 0.0
-    if loop.watching.sample_every and isinstance(trainee.plain, Decoder):
-        model = trainee.plain
-        some = min(SAID, config.context_length - 1)
+    if trial.loop.watching.sample_every and isinstance(model, Decoder):
+        some = min(SAID, model.config.context_length - 1)
         said = usual(lambda: generate_reference(model, [0], some), least=1) / some
-    kept = 4 * sum(parameter.numel() for parameter in trainee.named.values())
-    return dataclasses.replace(
-        speed, looked=looked, said=said, saved=3 * kept / write_speed(folder)
-    )
+    kept = 4 * sum(parameter.numel() for parameter in trial.trainee.named.values())
+    saved = 3 * kept / write_speed(folder)
+    return dataclasses.replace(cost, looked=looked, said=said, saved=saved, memory=trial.most())
 
 
-def _learning(config: ModelConfig, loop: LoopConfig, batch: Batch) -> tuple[Speed, Trainee]:
-    trainee = Trainee(fresh_decoder(config, 0), causal_loss, loop.work)
-    optimiser = Optimisers(trainee.named, loop.optimisation)
-    data = StepData([batch], batch.taught, batch.filled)
-    rest = loop.batch_rows % batch.rows
-    if rest:  # a step's last pass: where blocks are compiled, another number of rows is done anew
-        part = cut_rows(batch, slice(0, rest))
-        backward(trainee.module, StepData([part], part.taught, part.filled), 0.0)
-    weights = list(trainee.named.values())
+class _Trial:
+    """A model of a run's shape that learns from one pass again and again."""
 
-    def change() -> None:
-        torch.nn.utils.clip_grad_norm_(weights, math.inf)
-        optimiser.step(0.0)
+    def __init__(self, config: ModelConfig, loop: LoopConfig, batch: Batch) -> None:
+        self.trainee = Trainee(fresh_decoder(config, 0), causal_loss, loop.work)
+        self._optimiser = Optimisers(self.trainee.named, loop.optimisation)
+        self._weights = list(self.trainee.named.values())
+        self.batch, self.loop = batch, loop
 
-    learned = usual(lambda: backward(trainee.module, data, 1 / max(1, data.taught)))
-    kept = [each.grad for each in weights]
+    def cost(self) -> Cost:
+        """Seconds of a pass and of a change."""
+        rest = self.loop.batch_rows % self.batch.rows
+        if rest:  # a step's last pass: compiled blocks are made anew for another number of rows
+            part = cut_rows(self.batch, slice(0, rest))
+            backward(self.trainee.module, StepData([part], part.taught, part.filled), 0.0)
+        learned = usual(self._learn)
+        kept = [each.grad for each in self._weights]
 
-    def change_again() -> None:
-        for weight, gradient in zip(weights, kept, strict=True):
-            weight.grad = gradient  # an optimiser's step forgets them
-        change()
+        def change_again() -> None:
+            for weight, gradient in zip(self._weights, kept, strict=True):
+                weight.grad = gradient  # an optimiser's step forgets them
+            self._change()
 
-    return Speed(batch.rows, learned, usual(change_again)), trainee
+        return Cost(self.batch.rows, learned, usual(change_again))
+
+    def most(self) -> int:
+        """The most bytes that are held while a step is done as the run will do it."""
+        forget_most(self.trainee.device)
+        for _ in range(min(2, -(-self.loop.batch_rows // self.batch.rows))):
+            self._learn()
+        self._change()
+        return most_memory(self.trainee.device)
+
+    def _learn(self) -> None:
+        data = StepData([self.batch], self.batch.taught, self.batch.filled)
+        backward(self.trainee.module, data, 1 / max(1, data.taught))
+
+    def _change(self) -> None:
+        torch.nn.utils.clip_grad_norm_(self._weights, math.inf)
+        self._optimiser.step(0.0)
 
 
 def usual(work: Callable[[], object], *, least: int = 2) -> float:

@@ -15,11 +15,11 @@ from kataribe.make.tokens.batches import Batches, Rows
 from kataribe.make.tokens.stream_rows import StreamRows
 from kataribe.make.tokens.token_data import TokenData
 from kataribe.make.training.config import LoopConfig, Work
-from kataribe.make.training.devices import check_room, taken
+from kataribe.make.training.devices import check_room, held_now, taken
 from kataribe.make.training.devices import choose as choose_device
 from kataribe.make.training.dial import Choice, Given, shape, training_flops
 from kataribe.make.training.earlier import Reached
-from kataribe.make.training.machine import Speed, measure, settle, tokens_per_second
+from kataribe.make.training.machine import Cost, measure, settle, tokens_per_second
 from kataribe.make.training.memory import check_memory, decoder_memory, held_bytes
 from kataribe.make.training.overrides import Overrides, rows_to_look_at
 from kataribe.make.training.pilot import LOOK_ROWS, fly, pilot_choice
@@ -100,29 +100,30 @@ def predict(
 ) -> tuple[dict[str, Any], LoopConfig]:
     """The prediction as plan.json keeps it, and the loop with its steps fitted to the time.
 
-    The speed is measured with the very model, settings and text; what is `given` is never changed.
+    Speed and memory are measured with the very model, settings and text; what is `given` is never
+    changed.
     Raises `UnavailableError` where the memory is not there.
     """
     tokens = loop.steps * loop.batch_rows * text.context
     read = min(tokens, text.unique) * text.data.meta.dtype.itemsize
     memory = decoder_memory(choice.model, loop, text.context, held=held_bytes(), text=read)
     device = choose_device(loop.work.device)
-    needed = taken(memory, device)
-    check_room(needed, device)
+    check_room(taken(memory, device), device)
     say("Measuring the speed of a step.")
     rows = StreamRows(text.data, "train", text.context)
-    speed = measure(choice.model, loop, first_pass(rows, loop, text.context), text.data.path)
+    cost = measure(choice.model, loop, first_pass(rows, loop, text.context), text.data.path)
     if seconds is not None:
-        loop = fitted(loop, speed, text, seconds, given)
+        loop = fitted(loop, cost, text, seconds, given)
     tokens = loop.steps * loop.batch_rows * text.context
-    expected = expected_seconds(loop, speed, text)
+    expected = expected_seconds(loop, cost, text)
+    bits = _bits(choice.model, loop, text, say)  # a pilot leaves its traces in memory
     prediction = {
         "parameters": parameter_count(choice.model),
         "tokens": tokens,
         "seconds": round(expected, 1),
-        "memory_bytes": needed,
-        **_bits(choice.model, loop, text, say),
-        "tokens_per_second": round(tokens / (loop.steps * speed.step(loop.batch_rows)), 1),
+        "memory_bytes": cost.memory + held_now(device) + (read if device.type != "cuda" else 0),
+        **bits,
+        "tokens_per_second": round(tokens / (loop.steps * cost.step(loop.batch_rows)), 1),
         "epochs": round(tokens / text.unique, 3),
     }
     return prediction, loop
@@ -134,18 +135,18 @@ def first_pass(rows: Rows[Any], loop: LoopConfig, context: int) -> Any:
     return Batches(len(rows), size, seed=loop.seed).at(rows, 0)
 
 
-def expected_seconds(loop: LoopConfig, speed: Speed, text: Text) -> float:
+def expected_seconds(loop: LoopConfig, cost: Cost, text: Text) -> float:
     """Of a whole run on a text."""
     said = text.prompts * min(loop.watching.sample_tokens, text.context - 1)
-    return seconds_of(loop, speed, held_rows=text.held_rows, said_tokens=said)
+    return seconds_of(loop, cost, held_rows=text.held_rows, said_tokens=said)
 
 
-def seconds_of(loop: LoopConfig, speed: Speed, *, held_rows: int, said_tokens: int) -> float:
+def seconds_of(loop: LoopConfig, cost: Cost, *, held_rows: int, said_tokens: int) -> float:
     """Steps, looks, samples and checkpoints, each as often as the loop does them.
 
     Args:
         loop: The loop's settings.
-        speed: What each takes.
+        cost: What each takes.
         held_rows: Rows that a look can take.
         said_tokens: Tokens of all prompts' samples, each time.
     """
@@ -156,8 +157,8 @@ def seconds_of(loop: LoopConfig, speed: Speed, *, held_rows: int, said_tokens: i
     said = _times(loop.steps, watching.sample_every) * said_tokens if watching.sample_every else 0
     # The clock stops before the last checkpoint is written.
     saves = _times(loop.steps, watching.checkpoint_every) - 1
-    step = speed.step(loop.batch_rows) + STEP_SECONDS
-    return loop.steps * step + looked * speed.looked + said * speed.said + saves * speed.saved
+    step = cost.step(loop.batch_rows) + STEP_SECONDS
+    return loop.steps * step + looked * cost.looked + said * cost.said + saves * cost.saved
 
 
 def final_rows(rows: int) -> int:
@@ -171,14 +172,14 @@ def _times(steps: int, every: int) -> int:
 
 
 def fitted(
-    loop: LoopConfig, speed: Speed, text: Text, seconds: float, given: Overrides
+    loop: LoopConfig, cost: Cost, text: Text, seconds: float, given: Overrides
 ) -> LoopConfig:
     """The loop with as many steps as the time has room for."""
     if "steps" in given:
         return loop
     for _ in range(4):  # looks depend on steps, and steps on what looks leave over
-        step = speed.step(loop.batch_rows) + STEP_SECONDS
-        beside = expected_seconds(loop, speed, text) - loop.steps * step
+        step = cost.step(loop.batch_rows) + STEP_SECONDS
+        beside = expected_seconds(loop, cost, text) - loop.steps * step
         loop = _shortened(loop, max(1, int((seconds - beside) / step)), given)
     return loop
 
