@@ -1,4 +1,5 @@
 import copy
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +22,8 @@ from kataribe.make.adapt.fused import FusedGateUp, FusedQKV
 from kataribe.make.adapt.groups import from_values
 from kataribe.make.adapt.lean import LeanStack, make_lean
 from kataribe.make.adapt.linears import Int4Linear, PlainInt4Linear, int4_linear
-from kataribe.make.adapt.sources import of_linear, of_source
+from kataribe.make.adapt.precision import _Packer
+from kataribe.make.adapt.sources import of_linear, of_source, of_tensor
 from kataribe.make.model.attention import CausalAttend
 from kataribe.make.model.checkpoint import Checkpoint
 from kataribe.make.model.config import ModelConfig, RopeConfig
@@ -122,6 +124,14 @@ def test_blocks_of_a_file_are_not_quantised_again(family):
     packed = [m for m in changed.modules() if isinstance(m, (Int4Linear, PlainInt4Linear))]
     assert packed
     assert compare_models(reference, changed, sequences()).relative_error < 0.06
+
+
+@pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q4_K"])
+@pytest.mark.parametrize("precision", ["auto", "int4"])
+def test_every_kind_of_four_bit_blocks_is_repacked(kind, precision):
+    matrix = replace(of_tensor(torch.zeros(4, 256)), kind=kind)
+    packer = _Packer(precision, "cpu", torch.bfloat16)
+    assert packer.form("blocks.0.mlp.down", matrix) == "repacked"
 
 
 def test_auto_keeps_ordinary_weights_in_sixteen_bits():

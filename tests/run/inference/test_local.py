@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import string
 import threading
 
 import numpy as np
 import pytest
+import torch
 
 from kataribe.base.errors import (
     BusyError,
@@ -37,9 +39,13 @@ from kataribe.base.messages import (
     text_of,
 )
 from kataribe.cli.models_here import ServedTokenizer
+from kataribe.make.model.attention import CausalAttend
+from kataribe.make.model.checkpoint import open_checkpoint
+from kataribe.make.model.loading import load_model
 from kataribe.make.tokens.load import load_tokenizer
 from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.run.inference.engine import Engine
+from kataribe.run.inference.load import LoadOptions, load_local
 from kataribe.run.inference.local import LocalLM
 from kataribe.run.inference.requests import EngineLimits
 
@@ -265,6 +271,42 @@ async def test_scores_sum_what_follows_the_prompt(writes, tokenizer):
     assert all(score.logprob <= 0 for score in scores)
     (lone,) = await lm.score("", ["Once"])
     assert lone.tokens == len(tokenizer.encode("Once"))
+
+
+async def test_scores_are_those_of_the_plain_decoder(pico_path):
+    """Of what the model would write itself, and of what it would not."""
+    decoder = load_model(open_checkpoint(pico_path))
+    model = load_local("pico", pico_path, LoadOptions(512, 1024, "float32", "cpu", 1))
+
+    def rows_of(ids: list[int]) -> torch.Tensor:
+        places = torch.arange(len(ids))[None]
+        with torch.inference_mode():
+            hidden = decoder(torch.tensor([ids]), places, CausalAttend(decoder.config))
+            return decoder.logits(hidden)[0].double().log_softmax(-1)
+
+    try:
+        encode = model.tokenizer.encode
+        prompt, likeliest = next(  # many a likeliest token is half a character
+            (prompt, text)
+            for prompt in [f"The teller {letter}" for letter in string.ascii_letters]
+            for token in [int(rows_of(encode(prompt))[-1].argmax())]
+            for text in [model.tokenizer.decode([token])]
+            if encode(prompt + text) == [*encode(prompt), token]
+        )
+        before = len(encode(prompt))
+        others = [" tells a tale", "語り部"]
+        scores = await model.lm.score(prompt, [likeliest, *others])
+        for text, score in zip([likeliest, *others], scores, strict=True):
+            ids = encode(prompt + text)
+            rows = rows_of(ids)[before - 1 : -1]
+            target = torch.tensor(ids[before:])
+            wanted = float(rows.gather(1, target[:, None]).sum())
+            assert score.logprob == pytest.approx(wanted, abs=1e-4), text
+            assert score.tokens == len(target)
+            assert score.is_greedy == bool((rows.argmax(-1) == target).all()), text
+        assert [score.is_greedy for score in scores] == [True, False, False]
+    finally:
+        model.close(0.0)
 
 
 async def test_several_choices_each_end_once(writes):
