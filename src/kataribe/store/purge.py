@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from kataribe.base.errors import StorageError
-from kataribe.store import people, search
+from kataribe.store import journals, people, search
 from kataribe.store.attachments import forget
 from kataribe.store.conversations import RETURNS_SECONDS
 from kataribe.store.database import Store
@@ -228,6 +228,7 @@ def _empty(store: Store, conversation: str) -> int:
             ids = _portion(tx, sa.select(messages.c.id, messages.c.length).where(here))
             if ids:
                 spoken += _delete_messages(tx, ids)
+                journals.remove(store.path, ids)
                 continue
             title = tx.scalar(
                 sa.select(conversations.c.title).where(conversations.c.id == conversation)
@@ -309,7 +310,9 @@ def _sweep_messages(store: Store, limit: float) -> int:
     spoken = 0
     while True:
         with _in_turn(store) as tx:
-            one = _delete_messages(tx, _going_messages(tx))
+            ids = _going_messages(tx)
+            one = _delete_messages(tx, ids)
+            journals.remove(store.path, ids)
         spoken += one
         if one == 0:
             return spoken

@@ -21,13 +21,17 @@ from kataribe.use.chats.chats import Chats
 
 
 class OneModel:
-    """A `ModelSource` of one model that says forty words, and the question again."""
+    """A `ModelSource` of one model that says forty words, and the question again.
+
+    A question with "long" in it is answered with a thousand.
+    """
 
     def __init__(self, pace: float) -> None:
         def answer(request: Request) -> Reply:
             last = request.prompt[-1]
             assert isinstance(last, Message)
-            words = " ".join(f"word{number}" for number in range(40))
+            many = 1000 if "long" in text_of(last) else 40
+            words = " ".join(f"word{number}" for number in range(many))
             return Reply(f"{words} {text_of(last)}", pace=pace)
 
         self._lm = ScriptedLM(answer, name="scripted")

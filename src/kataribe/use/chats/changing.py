@@ -13,6 +13,7 @@ from weakref import WeakValueDictionary
 from sqlalchemy import Connection
 
 from kataribe.base.errors import KataribeError, NotFoundError, StorageError
+from kataribe.store import journals
 from kataribe.store.database import Store
 from kataribe.store.news import MessageChanged
 from kataribe.use.chats import turns
@@ -83,12 +84,14 @@ class Changing:
         With `go_on`, the queue goes on when they are, if nothing stands against it by then.
         """
         try:
-            return await self._store.write(work)
+            done = await self._store.write(work)
         except KataribeError as error:
             if endings:
                 self._tell_unkept(owner, id_, endings, error)
                 self.later(self._keep(owner, id_, endings, go_on=go_on))
             raise
+        journals.remove(self._store.path, endings)
+        return done
 
     def _tell_unkept(
         self, owner: str, id_: str, endings: Mapping[str, Ended], error: KataribeError
@@ -116,8 +119,10 @@ class Changing:
                 except StorageError as error:
                     log.warning("Ended replies are still not kept: %s", error)
                 except NotFoundError:
-                    return  # deleted meanwhile
+                    journals.remove(self._store.path, endings)  # deleted meanwhile
+                    return
                 else:
+                    journals.remove(self._store.path, endings)
                     self._tell(owner, turn)
                     return
             await asyncio.sleep(RETRY_SECONDS)

@@ -17,7 +17,7 @@ from typing import Any, Literal
 from sqlalchemy import Connection
 
 from kataribe.base.errors import KataribeError, NotFoundError, StorageError, UnavailableError
-from kataribe.store import conversations, messages, queue, votes
+from kataribe.store import conversations, journals, messages, queue, votes
 from kataribe.store.asking import Became, Retry, Said
 from kataribe.store.conversations import Conversation
 from kataribe.store.database import Store
@@ -67,12 +67,11 @@ class Chats:
         self._closing = False
 
     def begin(self) -> int:
-        """After a start: marks replies that a former process left unfinished; gives how many.
-
-        The caller holds the workspace: no other process writes replies in it.
-        """
+        """Ends what a former process left; gives how many. The caller holds the workspace."""
         with self.store.writing() as tx:
-            return turns.interrupted(tx)
+            marked = turns.interrupted(tx, self.store.path)
+        journals.clear(self.store.path)
+        return marked
 
     async def say(self, owner: str, id_: str, said: Said) -> Became:
         """A person says something; see `Said.when`."""

@@ -13,9 +13,10 @@ from sqlalchemy import Connection
 
 from kataribe.base.errors import KataribeError, StorageError
 from kataribe.base.messages import Message as Turn
-from kataribe.store import conversations
+from kataribe.store import conversations, journals
 from kataribe.store.database import Store
 from kataribe.store.messages import Message
+from kataribe.store.news import Delta, News
 from kataribe.store.tables import LIVE, messages
 from kataribe.use.chats.hub import Hub
 from kataribe.use.chats.live import LiveReply
@@ -25,7 +26,9 @@ from kataribe.use.chats.values import Ended, Models
 log = logging.getLogger("kataribe.chats")
 
 SAVE_SECONDS = 0.5
-"""What a sudden end may cost of a running reply: its words are kept this often."""
+"""What a power cut may cost of a running reply: its row is written this often.
+
+The end of the process alone costs nothing, see `kataribe.store.journals`."""
 
 
 @dataclass(eq=False, slots=True)
@@ -58,11 +61,18 @@ class Replies:
     def start(self, owner: str, message: Message, model: str) -> None:
         """Begins to write a reply."""
         id_ = message.conversation
-        live = LiveReply(message, model, lambda news: self._hub.tell(owner, id_, news))
+        live = LiveReply(message, model, partial(self._tell, owner, id_))
+        journals.begin(self._store.path, message.id, model)
         run = Run(owner, id_, live)
         self._runs[message.id] = run
         run.task = asyncio.create_task(self._run(run))
         run.task.add_done_callback(partial(self._broke, run))
+
+    def _tell(self, owner: str, id_: str, news: News) -> None:
+        """Words are in their file before anybody sees them: what was seen is not lost."""
+        if isinstance(news, Delta):
+            journals.add(self._store.path, news.id, news.kind, news.at, news.text)
+        self._hub.tell(owner, id_, news)
 
     def get(self, reply: str) -> Run | None:
         """A running reply."""
@@ -150,6 +160,7 @@ class Replies:
             if not there and self.take(run):  # deleted with the person that it was for
                 assert run.task is not None
                 run.task.cancel()
+                journals.remove(self._store.path, [live.message.id])
                 return
 
 

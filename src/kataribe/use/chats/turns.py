@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from kataribe.base.errors import InputError, NotFoundError
-from kataribe.store import conversations, messages, queue, tables
+from kataribe.store import conversations, journals, messages, queue, tables
 from kataribe.store.asking import Retry, Said
 from kataribe.store.attachments import in_queues, make_findable
 from kataribe.store.conversations import Conversation
@@ -152,7 +153,7 @@ def answer_now(
     return _turn(tx, owner, id_, (*changed, question, *replies), replies)
 
 
-def interrupted(tx: Connection) -> int:
+def interrupted(tx: Connection, database: Path) -> int:
     """After a start of the process: replies that nobody writes any more keep their words."""
     pending = messages.live(tx)
     for reply in pending:
@@ -161,7 +162,8 @@ def interrupted(tx: Connection) -> int:
                 tables.conversations.c.id == reply.conversation
             )
         ).scalar_one()
-        messages.finish(tx, owner, reply, state="interrupted")
+        told = journals.completed(database, reply)
+        messages.finish(tx, owner, reply, state="interrupted", **told)
     return len(pending)
 
 
