@@ -177,9 +177,9 @@ def test_the_measured_conversations_have_their_size_and_are_always_the_same():
 
 def told():
     """Three questions, the last two as one turn; a reply that had ended and one that had not."""
-    seen = killing.Told("talk", {"q1": "one", "q2": "two", "q3": "three"}, killed=100.0)
+    seen = killing.Told("talk", {"q1": "one", "q2": "two", "q3": "three"})
     seen.finished = {"r1": ("done", "Yes.")}
-    seen.words = {"r2": [(96.0, 0, "ear"), (97.0, 3, "ly "), (99.5, 6, "late")]}
+    seen.words = {"r2": [(0, "ear"), (3, "ly ")]}
     messages = [
         {"id": "q1", "role": "user", "text": "one", "sources": [], "state": "sent"},
         {"id": "r1", "role": "assistant", "text": "Yes.", "sources": [], "state": "done"},
@@ -205,12 +205,20 @@ def test_what_a_kill_loses_is_found():
     assert "or its words changed" in lost(1, text="Ye")[0]
     assert "was done and is interrupted" in lost(1, state="interrupted")[0]
     assert "finished reply of 4 characters is gone" in lost(1, id="other")[0]
-    assert "of 2 early pieces of a reply 1 are not kept" in lost(3, text="ear")[0]
-    assert "of 2 early pieces of a reply 2 are not kept" in lost(3, text="")[0]
-    assert "of 2 early pieces of a reply 2 are not kept" in lost(3, text="early ", id="other")[0]
+    assert "of 2 pieces of a reply 1 are not kept" in lost(3, text="early")[0]
+    assert "of 2 pieces of a reply 2 are not kept" in lost(3, text="")[0]
+    assert "of 2 pieces of a reply 2 are not kept" in lost(3, text="early ", id="other")[0]
     assert "a process that is gone" in lost(3, state="writing")[0]
     waits = killing.Found([messages[1], messages[2], messages[3]], [{"id": "q1", "text": "one"}])
     assert killing.losses(seen, waits) == []
+
+
+def test_kills_that_met_nothing_are_no_proof():
+    seen, _ = told()
+    assert "1 were being written, with 2 pieces" in killing.compared([seen], 1)
+    seen.finished["r2"] = ("done", "early ")
+    with pytest.raises(RuntimeError, match="nothing was compared"):
+        killing.compared([seen], 1)
 
 
 def test_the_studios_report_says_what_was_missed_and_who_else_computed(tmp_path):

@@ -19,8 +19,8 @@ from benchmarks.studio.record import Record
 from benchmarks.studio.stage import PATIENCE, Server
 from kataribe.store.ids import new_id
 
-SAVED = 2.0
-"""Seconds: words that were told earlier before the end must have been kept."""
+LONG = "1000 tokens, 200 a second"
+"""What every second conversation begins with; it is ended while this is written."""
 
 AT_ONCE = 200
 """Messages that one request gives."""
@@ -34,9 +34,13 @@ class Told:
     sent: dict[str, str] = field(default_factory=dict)
     finished: dict[str, tuple[str, str]] = field(default_factory=dict)
     """Replies that had ended: their state and words."""
-    words: dict[str, list[tuple[float, int, str]]] = field(default_factory=dict)
-    """Pieces of all replies: the time that each came, its place in UTF-16 units, and itself."""
-    killed: float = 0.0
+    words: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    """Pieces of all replies: the place of each in UTF-16 units, and itself."""
+
+    @property
+    def cut(self) -> Sequence[Sequence[tuple[int, str]]]:
+        """Those of the replies that were being written at the end."""
+        return [pieces for id_, pieces in self.words.items() if id_ not in self.finished]
 
 
 @dataclass(frozen=True)
@@ -71,15 +75,14 @@ def losses(told: Told, found: Found) -> list[str]:
             lost.append(f"a finished reply was {state} and is {now['state']}, or its words changed")
     for id_, pieces in told.words.items():
         kept = by_id[id_]["text"].encode("utf-16-le") if id_ in by_id else b""
-        early = [piece for piece in pieces if piece[0] < told.killed - SAVED]
         # By its place, as a page puts it: whoever joins late is told of the rest only.
         gone = [
             piece
-            for _, at, piece in early
+            for at, piece in pieces
             if kept[2 * at :][: len(encoded := piece.encode("utf-16-le"))] != encoded
         ]
         if gone:
-            lost.append(f"of {len(early)} early pieces of a reply {len(gone)} are not kept")
+            lost.append(f"of {len(pieces)} pieces of a reply {len(gone)} are not kept")
     live = [message for message in found.messages if message["state"] in ("waiting", "writing")]
     return [*lost, *["a reply is said to be written, by a process that is gone"] * len(live)]
 
@@ -90,7 +93,6 @@ def run(record: Record, folder: Path, times: int, seed: int) -> None:
     random = Random(seed)
     counts: list[float] = []
     every: list[Told] = []
-    sent = finished = cut = 0
     for place in range(times + 1):
         server = Server(folder)
         try:
@@ -100,19 +102,25 @@ def run(record: Record, folder: Path, times: int, seed: int) -> None:
                 for line in gone:
                     record.remark("Lost", f"kill {place} (seed {seed}): {line}")
             if place < times:
-                every.append(_talk_until_killed(server, random))
-                sent, finished = sent + len(every[-1].sent), finished + len(every[-1].finished)
-                cut += len(every[-1].words.keys() - every[-1].finished.keys())
+                every.append(_talk_until_killed(server, random, is_long=place % 2 == 1))
             else:
                 later = sum(bool(losses(told, look(server, told.talk))) for told in every[:-1])
                 counts[-1] += later
         finally:
             server.kill()
-    record.take(
-        "killed",
-        counts,
-        f"{sent} messages were accepted, {finished} replies had ended and {cut} were being written "
-        f"(seed {seed}); all looked at again after the last kill",
+    record.take("killed", counts, compared(every, seed))
+
+
+def compared(every: Sequence[Told], seed: int) -> str:
+    """How much there was to lose; raises `RuntimeError` where no reply was being written."""
+    cut = [pieces for told in every for pieces in told.cut]
+    if not cut:
+        raise RuntimeError("No kill met a reply that was being written: nothing was compared.")
+    return (
+        f"{sum(len(told.sent) for told in every)} messages were accepted, "
+        f"{sum(len(told.finished) for told in every)} replies had ended and {len(cut)} were being "
+        f"written, with {sum(map(len, cut))} pieces that a page had been told (seed {seed}); "
+        "all looked at again after the last kill"
     )
 
 
@@ -129,25 +137,27 @@ def look(server: Server, talk: str) -> Found:
     return Found(messages, shown["queue"])
 
 
-def _talk_until_killed(server: Server, random: Random) -> Told:
+def _talk_until_killed(server: Server, random: Random, *, is_long: bool) -> Told:
     told = Told()
+    after = 3 + random.random() if is_long else 0.2 + 3 * random.random()
+    whens = ("queue",) if is_long else ("queue",) * 8 + ("now", "steer")
     where = f"/studio/api/conversations/{told.talk}/messages"
     with httpx.Client(base_url=server.url, timeout=PATIENCE) as client:
         client.post("/studio/api/conversations", json={"id": told.talk}).raise_for_status()
         listening = threading.Thread(target=_listen, args=(server.url, told), daemon=True)
         listening.start()
-        timer = threading.Timer(0.2 + 3 * random.random(), server.process.kill)
+        timer = threading.Timer(after, server.process.kill)
         timer.start()
         with suppress(httpx.HTTPError):
             while True:
                 id_, number = new_id(), len(told.sent)
-                text = f"question {number}: {random.randint(1, 150)} tokens, 200 a second"
-                when = random.choices(("queue", "now", "steer"), weights=(8, 1, 1))[0]
-                answer = client.post(where, json={"id": id_, "text": text, "when": when})
+                short = f"{random.randint(1, 150)} tokens, 200 a second"
+                text = f"question {number}: {LONG if is_long and number == 0 else short}"
+                body = {"id": id_, "text": text, "when": random.choice(whens)}
+                answer = client.post(where, json=body)
                 if answer.is_success:
                     told.sent[id_] = text
                 time.sleep(random.random() * 0.3)
-    told.killed = time.monotonic()
     timer.join()
     listening.join(PATIENCE)
     return told
@@ -169,6 +179,4 @@ def _hear(told: Told, name: str, value: dict[str, Any]) -> None:
         if value["state"] in ("done", "stopped"):
             told.finished[value["id"]] = (value["state"], value["text"])
     elif name == "delta":
-        told.words.setdefault(value["id"], []).append(
-            (time.monotonic(), value["at"], value["text"])
-        )
+        told.words.setdefault(value["id"], []).append((value["at"], value["text"]))
