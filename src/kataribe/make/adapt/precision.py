@@ -8,7 +8,10 @@ What becomes of each matrix:
 | bfloat16 | unpacked, rounded | bfloat16 | bfloat16 |
 | int8 | 8 bits per row | 8 bits per row | 8 bits per row |
 | int4 | as they are | rounded to 4 bits in groups of 32 | 8 bits per row |
-| auto | as they are | blocks of 5 to 8 bits: 8 bits per row; others: bfloat16 | as the others |
+| auto | as they are | blocks of 5 to 8 bits: 8 bits per row; others: bfloat16 | as the others* |
+
+* An embedding in blocks of 4 bits, and a head that is tied to it, get 8 bits per row, because rows
+are looked up in that form. Here, and in heads at int4, such blocks are quantised a second time.
 
 Blocks of 5 to 8 bits become 8 bits with one scale per row, because torch has no product for their
 own layout; the error this adds is a fraction of the one their first rounding made. Rows whose
