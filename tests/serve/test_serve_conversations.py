@@ -115,6 +115,29 @@ async def test_bursts_over_http(talk: Talk, stage: Stage) -> None:
     assert "withdrawn" in gone.json()["error"]["message"]
 
 
+async def test_what_waits_beside_a_file_may_say_nothing(talk: Talk, stage: Stage) -> None:
+    slowly(stage, pace=5)
+    await talk.say("a")
+    sent = await talk.http.post(
+        "/studio/api/attachments",
+        params={"name": "memo.txt"},
+        content=b"tales",
+        headers={"content-type": "application/octet-stream"},
+    )
+    beside = await talk.say("Read this.", attachments=[sent.json()["id"]])
+    alone = await talk.say("b")
+    for item, text, status in (
+        (beside, "", 200),
+        (alone, "", 400),
+        (beside, "a\0b", 400),
+        (beside, "x" * 2_000_001, 400),
+    ):
+        answer = await talk.http.patch(f"{talk.at}/queue/{item['id']}", json={"text": text})
+        assert answer.status_code == status, answer.text
+    waits = (await talk.get())["queue"]
+    assert [(item["text"], len(item["attachments"])) for item in waits] == [("", 1), ("b", 0)]
+
+
 async def test_stop_keeps_the_words(talk: Talk, stage: Stage) -> None:
     slowly(stage, "one two three four five", 2)
     told = await talk.say("a")

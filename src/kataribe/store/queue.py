@@ -72,10 +72,11 @@ def put(tx: Connection, conversation: str, item: Item, *, first: bool = False) -
     )
 
 
-def edit(tx: Connection, conversation: str, id_: str, text: str) -> None:
-    """Changes what a waiting message says."""
-    _find(tx, conversation, id_)
+def edit(tx: Connection, conversation: str, id_: str, text: str) -> Item:
+    """Changes what a waiting message says; gives it as it was."""
+    item = _find(tx, conversation, id_)
     tx.execute(sa.update(queued).where(queued.c.id == id_).values(text=text))
+    return item
 
 
 def take(tx: Connection, conversation: str, id_: str) -> Item:

@@ -108,8 +108,7 @@ class Chats:
 
     async def edit(self, owner: str, id_: str, item: str, text: str) -> tuple[Item, ...]:
         """Changes what a waiting message says."""
-        turns.check_text(text)
-        return await self._queue(owner, id_, lambda tx: queue.edit(tx, id_, item, text))
+        return await self._queue(owner, id_, lambda tx: turns.edit(tx, id_, item, text))
 
     async def withdraw(self, owner: str, id_: str, item: str) -> tuple[Item, ...]:
         """Takes a waiting message back."""

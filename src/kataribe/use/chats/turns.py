@@ -153,6 +153,12 @@ def answer_now(
     return _turn(tx, owner, id_, (*changed, question, *replies), replies)
 
 
+def edit(tx: Connection, id_: str, item: str, text: str) -> None:
+    """Changes what a waiting message says; beside a file it may say nothing."""
+    before = queue.edit(tx, id_, item, text)
+    check_text(text, files=bool(before.asked.get("attachments")))
+
+
 def interrupted(tx: Connection, database: Path) -> int:
     """After a start of the process: replies that nobody writes any more keep their words."""
     pending = messages.live(tx)
