@@ -15,6 +15,8 @@ from kataribe.base.workspace import Workspace
 from kataribe.cli import wiring
 from kataribe.cli.shelf import CatalogShelf
 from kataribe.run.catalog.catalog import Catalog
+from kataribe.store.ids import new_id
+from kataribe.use.chats import titles
 
 QUESTION = {"model": "pico", "messages": [{"role": "user", "content": "tell"}], "max_tokens": 3}
 
@@ -146,3 +148,26 @@ async def test_hosts_and_origins_reach_the_gate(workspace, gate):
             answer = await http.post("/v1/tokenize", json={"prompt": "a"}, headers=named)
             assert answer.status_code not in (403, 421)
             app.state.desk.lifecycle.stop()
+
+
+async def test_models_title_conversations(workspace, monkeypatch):
+    asked = []
+
+    async def title_of(models, model, question):
+        asked.append((model, question))
+        return "By a model"
+
+    monkeypatch.setattr(titles, "title_of", title_of)
+    where, talk = "/studio/api/conversations", new_id()
+    with wiring.open_app(load_settings(model="pico"), workspace) as app:
+        async with client(app) as http:
+            (await http.post(where, json={"id": talk})).raise_for_status()
+            said = {"id": new_id(), "text": "tell", "sampling": {"max_tokens": 3}}
+            (await http.post(f"{where}/{talk}/messages", json=said)).raise_for_status()
+            for _ in range(1000):
+                title = (await http.get(where)).json()["data"][0]["title"]
+                if title == "By a model":
+                    break
+                await asyncio.sleep(0.02)
+        await app.state.desk.rooms.chats.close()
+    assert (title, asked) == ("By a model", [("pico", "tell")])
