@@ -19,6 +19,7 @@ import sqlalchemy as sa
 from kataribe.base.errors import StorageError
 from kataribe.store import conversations, ids, messages, search
 from kataribe.store.database import BUSY_SECONDS, READERS, Store, _engine, needs_upgrade
+from kataribe.store.hits import hits
 from kataribe.store.ids import new_id
 from kataribe.store.tables import LOCAL, METADATA
 from kataribe.store.upgrade import form_of, newest, upgrade
@@ -75,7 +76,7 @@ def of_form(path: Path, form: str) -> None:
     engine = _engine(path)
     upgrade(engine, path, to=form)
     with engine.begin() as connection:
-        row = "'c123456789abcdefghij', 'local', '昔の会話', '', 0, '', '{}', 0, 1, 1, 1"
+        row = "'c123456789abcdefghij', 'local', '昔の会話', '', 0, '敬語で', '{}', 0, 1, 1, 1"
         connection.exec_driver_sql(
             "INSERT INTO conversations (id, owner, title, folder, pinned, system, sampling, "
             f"version, created_at, updated_at, touched) VALUES ({row})"
@@ -111,6 +112,8 @@ def test_an_older_database_is_brought_up_to_date_with_a_backup(tmp_path, caplog)
         assert form_of(tx) == newest()
         (one,) = conversations.listed(tx, LOCAL).conversations
         assert one.title == "昔の会話"
+        ((hit,), _) = hits(tx, LOCAL, "敬語", limit=5)
+        assert (hit.kind, hit.conversation, hit.snippet) == ("system", one.id, "敬語で")
         assert tx.execute(sa.select(METADATA.tables["jobs"])).all() == []
     backup = tmp_path / "k.db.backup-0001"
     with contextlib.closing(sqlite3.connect(backup)) as old:

@@ -12,10 +12,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kataribe.base.errors import InputError, NotFoundError
-from kataribe.store import search
+from kataribe.store import conversations, search
 from kataribe.store.cutting import _Pieces, cut, fold, phrases, spots
 from kataribe.store.database import Store
 from kataribe.store.hits import LOOKED_THROUGH, hits
+from kataribe.store.ids import new_id
 from kataribe.store.tables import LOCAL
 from tests.store.conftest import person, talk
 
@@ -317,3 +318,25 @@ def test_folding_keeps_what_it_folded():
     for text in ("ﾃﾞﾊﾟｰﾄ", "Ångström", "㍿", "ſ", "İ", "か\u3099", "\u1112\u1161\u11ab"):
         assert fold(fold(text)) == fold(text)
         assert not re.search("[\u0300-\u036f]", fold(text))
+
+
+def test_system_texts_are_found_as_they_are_now(store):
+    with store.writing() as tx:
+        id_ = new_id()
+        conversations.create(tx, LOCAL, id_, system="海賊のように話す")
+        person(tx, "hana")
+        conversations.create(tx, "hana", new_id(), system="海賊ではない")
+
+    def kinds(query: str) -> list[tuple[str, str, str | None, str]]:
+        with store.reading() as tx:
+            found, _ = hits(tx, LOCAL, query, limit=5)
+        return [(hit.kind, hit.conversation, hit.message, hit.snippet) for hit in found]
+
+    assert kinds("海賊") == [("system", id_, None, "海賊のように話す")]
+    with store.writing() as tx:
+        conversations.change(tx, LOCAL, id_, system="船長のように話す")
+    assert kinds("海賊") == []
+    assert kinds("船長") == [("system", id_, None, "船長のように話す")]
+    with store.writing() as tx:
+        conversations.change(tx, LOCAL, id_, system="")
+    assert kinds("船長") == []

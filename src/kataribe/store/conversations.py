@@ -70,6 +70,9 @@ class Page:
     after: str | None
 
 
+FOUND = ("title", "system")
+"""Columns whose words a search finds; each is its own kind in the index of words."""
+
 _COLUMNS = [
     conversations.c[name] for name in Conversation.__dataclass_fields__ if name in conversations.c
 ]
@@ -101,8 +104,9 @@ def create(tx: Connection, owner: str, id_: str, **given: Any) -> Conversation:
         _check(given)
         row = {"id": id_, "owner": owner, "created_at": now(), "updated_at": now()}
         tx.execute(sa.insert(conversations).values(**row, **given, touched=_next_touch(tx)))
-        if given.get("title"):
-            search.index(tx, "title", id_, owner, id_, given["title"])
+        for kind in FOUND:
+            if given.get(kind):
+                search.index(tx, kind, id_, owner, id_, given[kind])
     return get(tx, owner, id_)
 
 
@@ -161,10 +165,11 @@ def change(tx: Connection, owner: str, id_: str, **changes: Any) -> Conversation
     """Sets what is given: title, titled_by, folder, pinned, model, system, sampling, head."""
     before = get(tx, owner, id_)
     _check(changes)
-    if "title" in changes and changes["title"] != before.title:
-        search.unindex(tx, "title", id_, before.title)
-        if changes["title"]:
-            search.index(tx, "title", id_, owner, id_, changes["title"])
+    for kind in FOUND:
+        if kind in changes and changes[kind] != getattr(before, kind):
+            search.unindex(tx, kind, id_, getattr(before, kind))
+            if changes[kind]:
+                search.index(tx, kind, id_, owner, id_, changes[kind])
     count_change(tx, id_, **changes)
     return get(tx, owner, id_)
 

@@ -1,4 +1,4 @@
-"""What a search shows: messages, titles, files and remarks, each with its place."""
+"""What a search shows: messages, titles, system texts, files and remarks, each with its place."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from kataribe.store.attachments import words_column, words_of
 from kataribe.store.cutting import Budget
 from kataribe.store.search import match, snippet
-from kataribe.store.tables import attachments, messages
+from kataribe.store.tables import attachments, conversations, messages
 
 LOOKED_THROUGH = 2**20
 """Characters of all hits together in which their words are looked for, to show the place."""
@@ -26,10 +26,10 @@ class Hit:
 
     Attributes:
         key: Its place among all that was ever found; later things have higher ones.
-        kind: `message`, `title`, `file` (beside a message) or `remark` (on one).
+        kind: `message`, `title`, `system`, `file` (beside a message) or `remark` (on one).
         conversation: Its id.
         title: The conversation's.
-        message: Its id; None where the title itself was found.
+        message: Its id; None where the title or the system text was found.
         role: Who said it.
         snippet: A line of the text around the words.
         marks: [start, end) of the words in it, in code points.
@@ -54,11 +54,11 @@ FROM words
 JOIN passages p ON p.key = words.rowid
 JOIN conversations c ON c.id = p.within
 LEFT JOIN attachments a ON p.kind = 'file' AND a.id = p.ref
-LEFT JOIN messages m ON p.kind != 'title' AND m.id = coalesce(a.message, p.ref)
+LEFT JOIN messages m ON p.kind NOT IN ('title', 'system') AND m.id = coalesce(a.message, p.ref)
 WHERE words MATCH :match AND words.rowid < :before
-  AND p.kind IN ('message', 'title', 'file', 'remark')
+  AND p.kind IN ('message', 'title', 'system', 'file', 'remark')
   AND c.owner = :owner AND c.deleted_at IS NULL AND m.deleted_at IS NULL
-  AND (p.kind = 'title' OR m.id IS NOT NULL)
+  AND (p.kind IN ('title', 'system') OR m.id IS NOT NULL)
 ORDER BY words.rowid DESC LIMIT :limit
 """
 
@@ -99,6 +99,9 @@ def _hit(tx: Connection, row: sa.Row[Any], query: str, budget: Budget) -> Hit:
 
 def _text(tx: Connection, row: sa.Row[Any], most: int) -> str:
     """Of one thing at a time, and no more than is looked at."""
+    if row.kind == "system":
+        here = conversations.c.id == row.ref
+        return str(tx.execute(sa.select(conversations.c.system).where(here)).scalar_one())
     if row.kind == "file":
         here = attachments.c.id == row.ref
         return words_of(

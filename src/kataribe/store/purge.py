@@ -23,7 +23,7 @@ from sqlalchemy import Connection
 from kataribe.base.errors import StorageError
 from kataribe.store import journals, people, search
 from kataribe.store.attachments import forget
-from kataribe.store.conversations import RETURNS_SECONDS
+from kataribe.store.conversations import FOUND, RETURNS_SECONDS
 from kataribe.store.database import Store
 from kataribe.store.ids import now
 from kataribe.store.tables import (
@@ -230,10 +230,10 @@ def _empty(store: Store, conversation: str) -> int:
                 spoken += _delete_messages(tx, ids)
                 journals.remove(store.path, ids)
                 continue
-            title = tx.scalar(
-                sa.select(conversations.c.title).where(conversations.c.id == conversation)
-            )
-            search.unindex(tx, "title", conversation, title or "")
+            columns = [conversations.c[kind] for kind in FOUND]
+            told = tx.execute(sa.select(*columns).where(conversations.c.id == conversation)).first()
+            for kind, text in zip(FOUND, told or (), strict=False):
+                search.unindex(tx, kind, conversation, text)
             return spoken
 
 

@@ -94,6 +94,7 @@ function HitRow({ hit }: { hit: Hit }) {
   const where = {
     message: who,
     title: text.search.inTitle,
+    system: text.search.inSystem,
     file: text.search.inFile,
     remark: text.search.inRemark,
   };

@@ -67,6 +67,10 @@ class Send(Incoming):
         description="queue: after what runs and waits; now: stop what runs, answer this next; "
         "steer: stop what runs, keep what it said, and answer all that waits with this as one.",
     )
+    blind: bool = Field(
+        default=False,
+        description="Of several models' replies: none is named before the vote; `asked` says so.",
+    )
 
 
 class Again(Incoming):
@@ -99,7 +103,7 @@ class Stop(Incoming):
 class Rate(Incoming):
     """A thumb and a remark on a reply."""
 
-    rating: Literal[-1, 0, 1]
+    rating: Thumb
     remark: str = Field("", max_length=10_000)
 
 
@@ -163,7 +167,7 @@ class Message(Outgoing):
     reasoning: str
     model: str | None
     group: str | None = Field(description="Replies side by side share one.")
-    asked: dict[str, Any] = Field(description="sampling, beginning: as it was asked for.")
+    asked: dict[str, Any] = Field(description="sampling, beginning, blind: as it was asked for.")
     sources: list[str] = Field(description="Ids of the messages that were merged into this one.")
     attachments: list[Attached]
     finish: str | None
@@ -259,11 +263,12 @@ class Hit(Outgoing):
     """What a search found. `marks` are [start, end) in `snippet`, in characters."""
 
     key: int = Field(description="Pass that of the last hit as `before` for more.")
-    kind: Literal["message", "title", "file", "remark"]
+    kind: Literal["message", "title", "system", "file", "remark"]
     conversation: str
     title: str
     message: str | None = Field(
-        description="The message, or that which the file or the remark is beside; null: a title."
+        description="The message, or that which the file or the remark is beside; null: a title "
+        "or a system text."
     )
     role: Literal["user", "assistant"] | None
     snippet: str

@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from kataribe.base.errors import InputError
 from kataribe.store import attachments as files
 from kataribe.store import preferences, search
+from kataribe.store.conversations import FOUND
 from kataribe.store.database import Store
 from kataribe.store.search import Cut
 from kataribe.store.tables import attachments, conversations, messages, queued, seen_sends, votes
@@ -127,8 +128,9 @@ def _add(tx: Connection, owner: str, talk: Conversation, words: Sequence[Cut]) -
     plain = talk.model_dump(exclude={"messages", "queue", "votes"}, exclude_unset=True)
     plain |= {"id": id_, "owner": owner, "head": talk.head and ids[talk.head]}
     tx.execute(sa.insert(conversations).values(**plain, touched=_top(tx)))
-    if talk.title:
-        search.index(tx, "title", id_, owner, id_, talk.title)
+    for kind in FOUND:
+        if told := getattr(talk, kind):
+            search.index(tx, kind, id_, owner, id_, told)
     for start in range(0, len(talk.messages), AT_A_TIME):
         rows = []
         for message in talk.messages[start : start + AT_A_TIME]:

@@ -54,6 +54,7 @@ export const finding = {
     you: "You",
     reply: "Reply",
     inTitle: "Title",
+    inSystem: "System text",
     inFile: "File",
     inRemark: "Your remark",
   },

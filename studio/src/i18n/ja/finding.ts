@@ -56,6 +56,7 @@ export const finding: Pick<Catalogue, "sidebar" | "search" | "prose"> = {
     you: "あなた",
     reply: "返答",
     inTitle: "題名",
+    inSystem: "システム文",
     inFile: "ファイル",
     inRemark: "あなたの感想",
   },
