@@ -6,8 +6,15 @@ import ast
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeGuard
 
 PACKAGE = "kataribe"
+
+_IMPORTERS = ("import_module", "__import__")
+"""What imports by name: fine when called with the name written out, a computed import otherwise."""
+
+_HIDDEN = ("exec", "eval", "runpy", "pkgutil", "sys.modules")
+"""What runs or finds modules out of sight: a computed import wherever it stands."""
 
 
 @dataclass(frozen=True)
@@ -65,8 +72,11 @@ def _imports(
                 yield _import(alias.name, node.lineno, types_only)
         elif isinstance(node, ast.ImportFrom):
             yield from _from(node, module, is_package, known, types_only)
-        elif isinstance(node, ast.Call) and _is_dynamic(node.func):
+        elif isinstance(node, ast.Call) and _name_of(node.func) in _IMPORTERS:
             yield _dynamic(node, types_only)
+            node = ast.Tuple([*node.args, *(keyword.value for keyword in node.keywords)])
+        elif _is_hidden(node):
+            yield Import(None, node.lineno, outside=True, types_only=types_only)
         yield from _imports(node, module, is_package, known, types_only)
 
 
@@ -80,12 +90,17 @@ def _from(
         base = ".".join([*steps[: len(steps) - up], *([base] if base else [])])
     for alias in node.names:
         whole = f"{base}.{alias.name}"
+        renamed = alias.name in _IMPORTERS and alias.asname not in (None, alias.name)
+        if renamed or whole in _HIDDEN:
+            yield Import(None, node.lineno, outside=True, types_only=types_only)
         is_submodule = whole.removeprefix(f"{PACKAGE}.") in known
         inside = base == PACKAGE or base.startswith(f"{PACKAGE}.")
         yield _import(base if inside and not is_submodule else whole, node.lineno, types_only)
 
 
 def _import(name: str, line: int, types_only: bool) -> Import:
+    if name.partition(".")[0] in _HIDDEN or name.startswith("."):
+        return Import(None, line, outside=True, types_only=types_only)
     if name == PACKAGE or name.startswith(f"{PACKAGE}."):
         ours = name.removeprefix(PACKAGE).removeprefix(".")
         return Import(ours, line, outside=False, types_only=types_only)
@@ -99,11 +114,20 @@ def _dynamic(node: ast.Call, types_only: bool) -> Import:
     return Import(None, node.lineno, outside=True, types_only=types_only)
 
 
-def _is_dynamic(function: ast.expr) -> bool:
-    name = function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-    return name in ("import_module", "__import__")
+def _is_hidden(node: ast.AST) -> TypeGuard[ast.Name | ast.Attribute]:
+    """Whether a name reaches modules in a way that the source does not show."""
+    if isinstance(node, ast.Name):
+        return node.id in _IMPORTERS or node.id in _HIDDEN
+    if not isinstance(node, ast.Attribute):
+        return False
+    return node.attr in _IMPORTERS or f"{_name_of(node.value)}.{node.attr}" in _HIDDEN
+
+
+def _name_of(expression: ast.expr) -> str:
+    if isinstance(expression, ast.Attribute):
+        return expression.attr
+    return expression.id if isinstance(expression, ast.Name) else ""
 
 
 def _is_type_checking(test: ast.expr) -> bool:
-    name = test.attr if isinstance(test, ast.Attribute) else getattr(test, "id", "")
-    return name == "TYPE_CHECKING"
+    return _name_of(test) == "TYPE_CHECKING"

@@ -117,6 +117,29 @@ def test_a_sound_tree_has_no_complaints(tmp_path):
             "import importlib\nimportlib.import_module('kata' + 'ribe')",
             "a computed name",
         ),
+        *[
+            ("base/x.py", text, "a computed name")
+            for text in (
+                "from importlib import import_module as load\nload('kataribe.files')",
+                "import importlib\nf = importlib.import_module\nf('kataribe.files')",
+                "from importlib import import_module\nf = [import_module]",
+                "from importlib import import_module\nimport_module('.files', 'kataribe')",
+                "import importlib\nimportlib.import_module(name='kataribe.files')",
+                "__import__('kata' + 'ribe.files')",
+                "f = __import__",
+                "def f():\n    exec('import kataribe.files')",
+                "def f():\n    eval('__imp' + 'ort__')('kataribe.files')",
+                "import runpy\nrunpy.run_module('kataribe.files')",
+                "from runpy import run_module\nrun_module('kataribe.files')",
+                "import pkgutil\npkgutil.resolve_name('kataribe.files')",
+                "from pkgutil import resolve_name\nresolve_name('kataribe.files')",
+                "import sys\na = sys.modules['kataribe.files']",
+                "from sys import modules\na = modules['kataribe.files']",
+            )
+        ],
+        ("base/x.py", "import importlib\na = importlib.import_module('json')", None),
+        ("base/x.py", "from importlib import import_module\na = import_module('json')", None),
+        ("base/x.py", "import re\na = re.modules\nb = a.exec('x')", None),
         (
             "serve/x.py",
             "from kataribe.make.model import decoder",
