@@ -15,6 +15,7 @@ from typing import Any
 from worker import clock, prompt_ids, resident_bytes, serve
 
 from kataribe.base.lm import Sampling
+from kataribe.files.gguf import open_gguf
 from kataribe.run.inference.engine import Engine
 from kataribe.run.inference.load import LoadOptions, load_local
 from kataribe.run.inference.requests import Ended, Generated, GenerationRequest
@@ -169,6 +170,7 @@ def main() -> None:
     parser.add_argument("--precision", default="auto")
     options = parser.parse_args()
     before = resident_bytes()
+    held = open_gguf(options.model)  # as `up` and `ask` load: one open file for all who read it
     local = load_local(
         "measured",
         options.model,
@@ -179,6 +181,7 @@ def main() -> None:
             threads=options.threads,
         ),
     )
+    del held
     ready = {
         "before": before,
         "after": resident_bytes(),
