@@ -7,7 +7,6 @@ import { browserEvents, EventLine } from "./api/events";
 import { App } from "./app/App";
 import { Acts } from "./conversation/acts";
 import { Chats } from "./conversation/chats";
-import { Blind } from "./conversation/compare";
 import { Drafts, Kept, Outbox } from "./conversation/store";
 import { browserWorld } from "./conversation/world";
 import { registerWorker } from "./install/worker";
@@ -28,14 +27,12 @@ import "./styles/tokenizers.css";
 const connection: Connection = { key: null };
 const line = new EventLine(() => connection, browserEvents);
 const kept = new Kept(() => localStorage);
-const blind = new Blind(kept);
 const api = new ConversationApi(() => connection);
 const chats = new Chats(api, line, new Outbox(kept), browserWorld);
 const talk = {
   chats,
-  acts: new Acts(chats, blind),
+  acts: new Acts(chats),
   drafts: new Drafts(kept, new Kept(() => sessionStorage)),
-  blind,
 };
 
 const root = document.getElementById("root");

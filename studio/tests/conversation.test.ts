@@ -5,7 +5,7 @@ import { EventLine, type EventName, type ServerEvents } from "../src/api/events"
 import { ApiError, failure } from "../src/api/errors";
 import { Acts } from "../src/conversation/acts";
 import { Chats } from "../src/conversation/chats";
-import { Blind, shuffled, steps } from "../src/conversation/compare";
+import { shuffled, steps } from "../src/conversation/compare";
 import { Shelf } from "../src/conversation/shelf";
 import { blank } from "../src/conversation/shown";
 import { Drafts, Kept, Outbox } from "../src/conversation/store";
@@ -267,7 +267,7 @@ describe("this tab's copy", () => {
       soon: (run) => run(),
       after: (_, run) => queueMicrotask(run),
     });
-    acts = new Acts(chats, new Blind(kept));
+    acts = new Acts(chats);
   });
   const shown = () => chats.get("c");
 
@@ -432,6 +432,25 @@ describe("this tab's copy", () => {
     await settle();
     expect(shown()?.state).toBe("here");
     expect(line.watched).toBe("c");
+  });
+
+  it("asks for replies without names, also of the same question in other words", async () => {
+    server.open = async () =>
+      body([question("q1", null), message("a1", "q1", { asked: { blind: true } })], "a1");
+    const both = { models: ["one", "two"], sampling: {} };
+    chats.watch("c");
+    await settle();
+    acts.send("c", { text: "who?", attachments: [], blind: true }, both);
+    acts.send("c", { text: "alone", attachments: [], blind: true }, HOW);
+    acts.send("c", { text: "named", attachments: [] }, both);
+    await acts.instead("c", question("q1", null), "other words", both);
+    await settle();
+    expect(said.map(({ text, blind }) => [text, blind])).toEqual([
+      ["who?", true],
+      ["alone", undefined],
+      ["named", undefined],
+      ["other words", true],
+    ]);
   });
 
   it("says that a conversation is gone whose name was used up", async () => {

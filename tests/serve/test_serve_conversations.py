@@ -271,6 +271,35 @@ async def test_what_cannot_be_sent_is_refused_and_changes_nothing(
     assert why in json.dumps(refused.json()["error"], ensure_ascii=False)
     seen = await talk.get()
     assert (seen["nodes"], seen["queue"], seen["version"]) == ([], [], 0)
+async def test_a_blind_comparison_is_told_as_one(talk: Talk, stage: Stage) -> None:
+    stage.source.lms["other"] = ScriptedLM("Other.", name="other", repeat=True)
+    both = ["scripted", "other"]
+
+    async def blind() -> list[tuple[str, bool]]:
+        """The model of each reply, and whether it is not to be named before the vote."""
+        ids = [node["id"] for node in (await talk.quiet())["nodes"]]
+        told = (await talk.http.post(f"{talk.at}/read", json={"ids": ids})).json()["data"]
+        answers = [one for one in told if one["role"] == "assistant"]
+        return [(one["model"], one["asked"].get("blind", False)) for one in answers]
+
+    await talk.say("Who?", models=both, blind=True)
+    await talk.say("And who?", models=both)
+    await talk.say("You?", models=["scripted"], blind=True)
+    first = [("scripted", True), ("other", True), ("scripted", False), ("other", False)]
+    first.append(("scripted", False))
+    assert await blind() == first
+    slowly(stage, pace=0.5)
+    await talk.say("a")
+    await talk.say("b")
+    c = await talk.say("c", models=both, blind=True)
+    await talk.say("d")
+    merged = await talk.http.post(f"{talk.at}/queue/{c['id']}/merge", json={"other": "previous"})
+    assert [item["text"] for item in merged.json()["data"]] == ["b\n\nc", "d"]
+    stage.source.lms["scripted"] = ScriptedLM("Done.", name="scripted", repeat=True)
+    await talk.http.post(f"{talk.at}/queue/steer", json={})
+    assert await blind() == [*first, ("scripted", False), ("scripted", True), ("other", True)]
+
+
 
 
 async def test_a_long_message_arrives_whole(talk: Talk) -> None:

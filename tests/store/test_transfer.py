@@ -46,7 +46,7 @@ def fill(store: Store, owner: str = LOCAL) -> tuple[str, list[str]]:
             tx,
             said[1],
             group=group,
-            asked={"sampling": {"temperature": 0.5, "seed": 7}, "beginning": "返"},
+            asked={"sampling": {"temperature": 0.5, "seed": 7}, "beginning": "返", "blind": True},
             rating=-1,
             remark="短い",
             reasoning="考え",
@@ -68,7 +68,7 @@ def fill(store: Store, owner: str = LOCAL) -> tuple[str, list[str]]:
         table = METADATA.tables["attachments"]
         tx.execute(sa.update(table).where(table.c.id == picture.id).values(message=said[0]))
         note = attachments.keep(tx, owner, "note.md", b"# note", "text/markdown")
-        asked = {"attachments": [note.id], "models": ["pico"]}
+        asked = {"attachments": [note.id], "models": ["pico", "other"], "blind": True}
         queue.put(tx, id_, queue.Item(new_id(), "待つ", asked))
         conversations.change(tx, owner, id_, folder="仕事", pinned=True, system="簡潔に")
         preferences.change(tx, owner, {"theme": "dark", "sampling": {"top_p": 0.9}})
@@ -109,6 +109,7 @@ def test_there_and_back(store, tmp_path):
         (picture,) = attachments.of_messages(tx, said)[said[0]]
         assert attachments.data_of(tx, LOCAL, picture.id) == PNG
         (item,) = queue.waiting(tx, id_)
+        assert item.asked["blind"] is True
         (note,) = item.asked["attachments"]
         assert attachments.data_of(tx, LOCAL, note) == b"# note"
     # Once more, also laid out otherwise: nothing doubles.

@@ -51,6 +51,7 @@ def _saying_routes(router: APIRouter, desk: Desk) -> None:
             body.parent,
             body.root,
             body.when,
+            body.blind,
         )
         return _accepted(await rooms_of(desk).chats.say(owner_of(http.scope), talk, said))
 

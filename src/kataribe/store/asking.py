@@ -23,6 +23,7 @@ class Said:
         root: It follows none: a branch of its own at the top.
         when: `queue`: after what runs and waits. `now`: what runs is stopped, and this is answered
             next. `steer`: what runs is stopped, and all that waits is answered with this as one.
+        blind: Of several that answer, none is named before the person has voted.
     """
 
     id: str
@@ -33,6 +34,7 @@ class Said:
     parent: str | None = None
     root: bool = False
     when: When = "queue"
+    blind: bool = False
 
 
 @dataclass(frozen=True, slots=True)

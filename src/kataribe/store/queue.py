@@ -26,8 +26,8 @@ MOST_WAITING = 100
 class Item:
     """A message that waits.
 
-    `asked`: models, sampling, attachments, parent as they were sent. `sources`: ids of what was
-    merged into it.
+    `asked`: models, sampling, attachments, parent, blind as they were sent. `sources`: ids of what
+    was merged into it.
     """
 
     id: str

@@ -126,7 +126,8 @@ messages = Table(
     Column("reasoning", Text, nullable=False, default=""),
     Column("model", String(256)),
     Column("group", String(32)),  # replies asked for side by side share one
-    Column("asked", JSON, nullable=False, default=dict),  # sampling, system, beginning, sources
+    # sampling, system, beginning, blind of a reply; sources of what a person said
+    Column("asked", JSON, nullable=False, default=dict),
     Column("finish", String(32)),
     Column("detail", Text, nullable=False, default=""),
     Column("failure", JSON),
@@ -157,7 +158,7 @@ queued = Table(
     ),
     Column("place", Integer, nullable=False),  # order within the conversation
     Column("text", Text, nullable=False),
-    Column("asked", JSON, nullable=False, default=dict),  # models, sampling, attachments
+    Column("asked", JSON, nullable=False, default=dict),  # models, sampling, attachments, blind
     Column("sources", JSON, nullable=False, default=list),  # ids of messages that were merged in
     Column("created_at", Float, nullable=False),
     sqlite_autoincrement=True,

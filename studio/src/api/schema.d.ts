@@ -2962,7 +2962,7 @@ export interface components {
             group: string | null;
             /**
              * Asked
-             * @description sampling, beginning: as it was asked for.
+             * @description sampling, beginning, blind: as it was asked for.
              */
             asked: {
                 [key: string]: unknown;
@@ -3433,11 +3433,8 @@ export interface components {
          * @description A thumb and a remark on a reply.
          */
         Rate: {
-            /**
-             * Rating
-             * @enum {integer}
-             */
-            rating: -1 | 0 | 1;
+            /** Rating */
+            rating: number;
             /**
              * Remark
              * @default
@@ -3779,6 +3776,12 @@ export interface components {
              * When
              * @description queue: after what runs and waits; now: stop what runs, answer this next; steer: stop what runs, keep what it said, and answer all that waits with this as one.
              * @default queue
+            /**
+             * Blind
+             * @description Of several models' replies: none is named before the vote; `asked` says so.
+             * @default false
+             */
+            blind?: boolean;
              * @enum {string}
              */
             when?: "queue" | "now" | "steer";

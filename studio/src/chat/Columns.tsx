@@ -2,7 +2,7 @@ import { useMemo } from "react";
 
 import { shuffled } from "../conversation/compare";
 import { useMessage, useTalk, useVote } from "../conversation/context";
-import { isLive, type Id } from "../conversation/types";
+import { isLive, type Id, type Message } from "../conversation/types";
 import { useText } from "../i18n";
 import { CheckIcon } from "../ui/icons";
 import { useGoOn } from "../ui/useGoOn";
@@ -27,10 +27,11 @@ interface Props {
 export function Columns({ ids, shown, group, last, branches }: Props) {
   const text = useText();
   const { conversation } = usePlace();
-  const { chats, blind } = useTalk();
+  const { chats } = useTalk();
   const vote = useVote(conversation, group);
   const question = chats.get(conversation)?.tree.get(shown)?.parent ?? "";
-  const secret = vote === undefined && blind.has(question);
+  const blind = useAny(conversation, ids, (reply) => reply.asked["blind"] === true);
+  const secret = vote === undefined && blind;
   const order = useMemo(
     () => (secret ? shuffled(question, ids) : [...ids]),
     [secret, question, ids],
@@ -114,7 +115,7 @@ function Vote({ order, group, secret, vote }: VoteProps) {
     const section = gone.parentElement;
     return () => section?.querySelector(".vote");
   });
-  const waits = useAnyLive(conversation, order) || !first;
+  const waits = useAny(conversation, order, isLive) || !first;
   if (vote !== undefined) {
     const winner = names[order.indexOf(vote ?? "")];
     return (
@@ -141,13 +142,17 @@ function Vote({ order, group, secret, vote }: VoteProps) {
   );
 }
 
-/** Whether any of these is being written; up to four are asked for together. */
-function useAnyLive(conversation: Id, [a, b, c, d]: readonly Id[]): boolean {
+/** Whether it is so of any of these; up to four are asked for together. */
+function useAny(
+  conversation: Id,
+  [a, b, c, d]: readonly Id[],
+  isSo: (reply: Message) => boolean,
+): boolean {
   const all = [
     useMessage(conversation, a ?? null),
     useMessage(conversation, b ?? null),
     useMessage(conversation, c ?? null),
     useMessage(conversation, d ?? null),
   ];
-  return all.some((message) => message !== undefined && isLive(message));
+  return all.some((message) => message !== undefined && isSo(message));
 }

@@ -1,34 +1,4 @@
-import { listed, type Kept } from "./store";
 import type { Id } from "./types";
-
-const NAME = "kataribe.blind";
-
-/** Questions whose replies stand side by side without names until somebody has voted. */
-export class Blind {
-  private readonly questions: Set<Id>;
-
-  constructor(private readonly kept: Kept) {
-    const isId = (value: unknown): value is Id => typeof value === "string";
-    this.questions = new Set(listed(kept.read(NAME), isId));
-  }
-
-  has(question: Id): boolean {
-    return this.questions.has(question);
-  }
-
-  add(question: Id): void {
-    this.questions.add(question);
-    this.write();
-  }
-
-  remove(question: Id): void {
-    if (this.questions.delete(question)) this.write();
-  }
-
-  private write(): void {
-    this.kept.write(NAME, JSON.stringify([...this.questions].slice(-500)));
-  }
-}
 
 /** The same replies in an order that tells nothing of their models, and that a reload keeps. */
 export function shuffled(question: Id, replies: readonly Id[]): Id[] {

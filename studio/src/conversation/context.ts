@@ -2,7 +2,6 @@ import { createContext, use, useCallback, useEffect, useMemo, useSyncExternalSto
 
 import type { Acts } from "./acts";
 import type { Chats } from "./chats";
-import type { Blind } from "./compare";
 import type { Drafts } from "./store";
 import type { Id, Message, Shown, Trouble } from "./types";
 
@@ -10,7 +9,6 @@ export interface Talk {
   chats: Chats;
   acts: Acts;
   drafts: Drafts;
-  blind: Blind;
 }
 
 export const TalkContext = createContext<Talk | null>(null);

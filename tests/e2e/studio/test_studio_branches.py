@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Locator, Page, expect
 from studio_stage import (
     OTHER,
     PHONE,
@@ -26,7 +26,7 @@ from kataribe.store.tables import messages, votes
 
 
 def _questions(page: Page) -> list[str]:
-    return page.locator("article.question .bubble").all_inner_texts()
+    return _bubbles(page).all_inner_texts()
 
 
 def _edit(page: Page, at: int, words: str) -> None:
@@ -136,6 +136,39 @@ def test_models_answer_side_by_side_and_the_vote_is_blind(
     say(page, "Go on.")
     finished(page, 3)
     assert len(models.asked) == 3
+
+
+def test_a_blind_comparison_stays_blind_when_steered_and_on_another_device(
+    studio: Studio, models: Models
+) -> None:
+    models.hold = 1
+    models.answer = "words and words"
+    page = studio.open()
+    say(page, "Begin.")
+    expect(replies(page)).to_have_count(1)
+    say(page, "first")
+    expect(page.locator(".queue li:not(.coming)")).to_have_count(1)
+    _compare(page, blind=True)
+    field_of(page).fill("Which of you?")
+    page.get_by_role("button", name="Answer this now, with all that waits").click()
+    models.go.set()
+    finished(page, 3)
+    expect(_bubbles(page).last).to_contain_text("first")
+    other = studio.open(page.url.removeprefix(studio.stage.address))
+    finished(other, 3)
+    for device in (page, other):
+        expect(device.locator(".side .who")).to_have_text(["Reply A", "Reply B"])
+        for name in (SMALL, OTHER):
+            expect(device.locator(".side-by-side")).not_to_contain_text(name)
+    other.get_by_role("button", name="Reply B").click()
+    expect(other.get_by_text("You voted for")).to_be_visible()
+    page.reload()
+    expect(page.get_by_text("You voted for")).to_be_visible()
+    assert set(page.locator(".side .who").all_inner_texts()) == {SMALL, OTHER}
+
+
+def _bubbles(page: Page) -> Locator:
+    return page.locator("article.question .bubble")
 
 
 def _only_one(page: Page) -> None:

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
-from kataribe.serve.shapes.strict import Count, Incoming, Outgoing, Positive, Seed
+from kataribe.serve.shapes.strict import Count, Incoming, Outgoing, Positive, Seed, Thumb
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-z]{16,32}$", description="Chosen by the client.")]
 ModelName = Annotated[str, Field(min_length=1, max_length=256)]

@@ -63,6 +63,7 @@ class Asked(Strict):
     beginning: Words | None = None
     system: Words | None = None
     sources: list[Id] | None = None
+    blind: bool | None = None
 
 
 class Wanted(Strict):
@@ -73,6 +74,7 @@ class Wanted(Strict):
     attachments: Annotated[list[Id], Field(max_length=1600)] | None = None
     parent: Id | None = None
     root: bool | None = None
+    blind: bool | None = None
 
 
 class Failure(Strict):

@@ -212,6 +212,7 @@ def _checked(tx: Connection, owner: str, conversation: Conversation, said: Said)
         "sampling": dict(said.sampling or {}),
         "parent": said.parent,
         "root": said.root,
+        "blind": said.blind,
     }
     return Item(said.id, said.text, {name: value for name, value in asked.items() if value})
 
@@ -267,6 +268,8 @@ def _ask(
     make_findable(tx, owner, conversation.id, tables.attachments.c.message == question.id)
     names = list(item.asked.get("models", [])) or [conversation.model]
     asked_for = _asked(conversation, item.asked.get("sampling"))
+    if len(names) > 1 and item.asked.get("blind"):
+        asked_for["blind"] = True
     group = new_id() if len(names) > 1 else None
     replies = tuple(
         messages.add(
