@@ -290,11 +290,17 @@ def test_a_server_that_does_not_take_a_message_loses_none(
 
 
 def test_how_fast_it_writes_is_said(studio: Studio, models: Models) -> None:
-    models.answer = Reply("One two three four five six.", pace=0.4)
+    pieces = ("a ",) * 60  # two tokens each
+    models.answer = Reply("a " * 60, pieces=pieces, pace=0.1)
     page = studio.open()
     say(page, "Slowly.")
-    expect(replies(page).last.locator("header")).to_contain_text("tokens/s")
+    said = replies(page).last.locator("header").get_by_text("tokens/s")
+    expect(said).to_be_visible()
+    page.wait_for_timeout(1500)  # the first tokens came while nobody counted yet
+    rate = float(said.inner_text().removeprefix("Writing, ").removesuffix(" tokens/s"))
     finished(page)
+    # 20 a second where the machine has nothing else to do, fewer on a busy one.
+    assert 8 <= rate <= 22
 
 
 def test_the_focus_goes_on_where_a_press_takes_its_button_away(

@@ -125,6 +125,20 @@ def _held(route: Route) -> None:
 def test_a_question_that_is_changed_is_still_open_after_a_reload(
     studio: Studio, models: Models
 ) -> None:
+def test_what_is_typed_is_answered_at_once_and_alone(page: Page, models: Models) -> None:
+    field_of(page).fill("only this")
+    page.get_by_role("button", name="Answer only this now").click()
+    expect(page.locator("article.question .bubble")).to_have_text(["Begin.", "only this"])
+    expect(replies(page).first).to_contain_text("Stopped")
+    expect(replies(page).last).to_contain_text("long words")
+    expect(_waiting(page)).to_have_count(2)
+    assert _asked(models) == ["Begin.", "only this"]
+    assert models.closed == 1, "the first reply is still being written"
+    _go_on(models)
+    finished(page, 4)
+    assert _asked(models) == ["Begin.", "only this", "first", "second"]
+
+
     page = studio.open()
     say(page, "What is it?")
     finished(page)

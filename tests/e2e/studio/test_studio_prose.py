@@ -82,6 +82,21 @@ def test_code_is_coloured_by_classes_and_copied_as_it_is(
     expect(reply.locator("pre").last).to_have_text("qapla")
 
 
+def test_a_message_and_its_reply_are_copied_as_they_were_written(
+    page: Page, models: Models
+) -> None:
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    models.answer = "**Yes**, $x$:\n\n- 語り部 <b>\n- `two`"
+    say(page, "*Is* it <i>so</i>?")
+    reply = finished(page)
+    for name, words in (("message", "*Is* it <i>so</i>?"), ("reply", models.answer)):
+        button = page.get_by_role("button", name=f"Copy this {name}")
+        button.click()
+        expect(button).to_contain_text("Copied")
+        assert page.evaluate("navigator.clipboard.readText()") == words
+    expect(reply.locator("strong")).to_have_text("Yes")
+
+
 def test_a_huge_table_is_cut_until_it_is_asked_for(page: Page, models: Models) -> None:
     rows = "\n".join(f"| {at} | value |" for at in range(10_000))
     reply = _shown(page, models, f"Words first.\n\n| n | v |\n|---|---|\n{rows}")
