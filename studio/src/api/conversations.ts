@@ -44,9 +44,14 @@ const message = (id: string, one: string, ...more: string[]) => at(id, "messages
 export class ConversationApi {
   constructor(private readonly to: () => Connection) {}
 
-  create(id: string, model: string | null, folder = ""): Promise<ConversationBody> {
+  create(
+    id: string,
+    model: string | null,
+    folder = "",
+    by = new AbortController(),
+  ): Promise<ConversationBody> {
     const more = { ...(model === null ? {} : { model }), ...(folder === "" ? {} : { folder }) };
-    return this.post(ROOT, { id, ...more }, WAIT);
+    return this.post(ROOT, { id, ...more }, by);
   }
 
   async open(id: string): Promise<ConversationBody> {
@@ -66,8 +71,9 @@ export class ConversationApi {
     return (await this.post<{ data: Message[] }>(at(id, "read"), { ids })).data;
   }
 
-  send(id: string, body: SendBody): Promise<Accepted> {
-    return this.post(at(id, "messages"), body, WAIT);
+  /** `by` takes it back; it may have arrived all the same. */
+  send(id: string, body: SendBody, by = new AbortController()): Promise<Accepted> {
+    return this.post(at(id, "messages"), body, by);
   }
 
   again(id: string, one: string, body: AgainBody): Promise<Accepted> {
@@ -140,9 +146,16 @@ export class ConversationApi {
     });
   }
 
-  private post<T>(path: string, body: unknown, wait?: number): Promise<T> {
-    const limit = wait === undefined ? {} : { signal: AbortSignal.timeout(wait) };
-    return callJson(this.to(), path, { method: "POST", body, ...limit });
+  /** With `by`, which ends it by hand, it is not waited for longer than `WAIT` either. */
+  private async post<T>(path: string, body: unknown, by?: AbortController): Promise<T> {
+    if (!by) return callJson(this.to(), path, { method: "POST", body });
+    const late = () => by.abort(new DOMException("Nobody answered.", "TimeoutError"));
+    const timer = setTimeout(late, WAIT);
+    try {
+      return await callJson(this.to(), path, { method: "POST", body, signal: by.signal });
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   private async queue(path: string, what: Parameters<typeof call>[2]): Promise<Queued[]> {

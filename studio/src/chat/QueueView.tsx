@@ -8,6 +8,7 @@ import { count } from "../i18n/format";
 import { CloseIcon, DownIcon, EditIcon, SendIcon, SteerIcon, UpIcon } from "../ui/icons";
 import { Editing } from "./Editing";
 import { Files } from "./Files";
+import { OnItsWay } from "./OnItsWay";
 import { usePlace } from "./place";
 import { wholeCharacters } from "./QuestionView";
 import { TroubleAt } from "./Trouble";
@@ -57,12 +58,14 @@ export function QueueView({ shown }: { shown: Shown }) {
             onEdit={edit}
           />
         ))}
-        {coming.map(({ body }) => (
-          <li key={body.id} className="coming">
+        {coming.map((one) => (
+          <li key={one.body.id} className="coming">
             <p dir="auto">
-              <PlainText text={beginning(body.text)} />
+              <PlainText text={beginning(one.body.text)} />
             </p>
-            <span className="small soft">{text.chat.sending}</span>
+            <div className="row">
+              <OnItsWay sending={one} head={shown.sending[0]?.body.id} />
+            </div>
           </li>
         ))}
       </ol>
@@ -125,6 +128,7 @@ function Item({ item, at, of, editing, onEdit }: ItemProps) {
           text={item.text}
           label={text.queue.edit}
           save={text.queue.save}
+          allowEmpty={item.attachments.length > 0}
           onClose={() => {
             onEdit(null);
             toField();

@@ -2,10 +2,9 @@ import { useTalk } from "../conversation/context";
 import { standsInQueue } from "../conversation/shown";
 import type { Sending, Shown } from "../conversation/types";
 import { useText } from "../i18n";
-import { EditIcon, TrashIcon } from "../ui/icons";
 import { Failed } from "../ui/Failed";
 import { Files } from "./Files";
-import { usePlace } from "./place";
+import { OnItsWay, TakeBack } from "./OnItsWay";
 import { LongText } from "./QuestionView";
 
 interface Props {
@@ -22,6 +21,7 @@ export function Unsent({ shown }: Props) {
       key={one.body.id}
       conversation={shown.id}
       sending={one}
+      head={shown.sending[0]?.body.id}
       waits={first >= 0 && one !== shown.sending[first]}
     />
   ));
@@ -30,36 +30,19 @@ export function Unsent({ shown }: Props) {
 interface ViewProps {
   conversation: string;
   sending: Sending;
+  head: string | undefined;
   /** It goes out after one above that has not gone out. */
   waits: boolean;
 }
 
-function UnsentView({ conversation, sending, waits }: ViewProps) {
+function UnsentView({ conversation, sending, head, waits }: ViewProps) {
   const text = useText();
   const { acts } = useTalk();
-  const { takeBack, toField } = usePlace();
   const { body, attachments, failure } = sending;
   const retry = (key?: string) => {
     // A key that was entered this moment is in use after the next drawing.
     setTimeout(() => acts.resend(conversation), key === undefined ? 0 : 50);
   };
-  const discard = (keep: boolean) => {
-    const found = acts.discard(conversation, body.id);
-    if (found && keep) takeBack(found.body.text, found.attachments);
-    else toField();
-  };
-  const buttons = (
-    <>
-      <button type="button" className="button" onClick={() => discard(true)}>
-        <EditIcon size={16} />
-        {text.chat.edit}
-      </button>
-      <button type="button" className="button" onClick={() => discard(false)}>
-        <TrashIcon size={16} />
-        {text.chat.discard}
-      </button>
-    </>
-  );
   return (
     <div className="line">
       <article className="question unsent" id={`message-${body.id}`} aria-label={text.chat.you}>
@@ -72,15 +55,15 @@ function UnsentView({ conversation, sending, waits }: ViewProps) {
             <p className="small soft" role="status">
               {text.chat.behind}
             </p>
-            {buttons}
+            <TakeBack sending={sending} />
           </div>
         ) : failure === null ? (
-          <p className="small soft way" role="status">
-            {text.chat.sending}
-          </p>
+          <div className="row way">
+            <OnItsWay sending={sending} head={head} />
+          </div>
         ) : (
           <Failed failure={failure} onRetry={retry}>
-            {buttons}
+            <TakeBack sending={sending} />
           </Failed>
         )}
       </article>

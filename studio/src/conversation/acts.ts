@@ -1,6 +1,8 @@
 import type { AgainBody, ConversationBody, SamplingBody } from "../api/conversations";
 import type { ErrorKind, Failure } from "../api/errors";
+import { steadyNow } from "./clock";
 import { failureIn, type Chats } from "./chats";
+import type { Blind } from "./compare";
 import { blank, headed, isPending, sendBody, settle } from "./shown";
 import type { Attached, Id, Message, Queued, Sending } from "./types";
 
@@ -24,6 +26,14 @@ export interface Saying {
   blind?: boolean;
 }
 
+/** A message that is being sent. */
+interface Way {
+  /** When it went out, of `steadyNow()`. */
+  since: number;
+  call: AbortController;
+  arrived: boolean;
+}
+
 /** Failures that are over when the server's news arrive again. */
 const WAITS = new Set<ErrorKind | undefined>(["offline", "key"]);
 
@@ -31,8 +41,12 @@ const WAITS = new Set<ErrorKind | undefined>(["offline", "key"]);
 export class Acts {
   /** Conversations whose outbox is being emptied. */
   private readonly posting = new Set<Id>();
+  private readonly ways = new Map<Id, Way>();
 
-  constructor(private readonly chats: Chats) {
+  constructor(
+    private readonly chats: Chats,
+    private readonly blind: Blind,
+  ) {
     // What was said while nobody listened goes out by itself when somebody does again.
     chats.onOpen(() => {
       for (const { id, sending } of [...chats.all()])
@@ -46,6 +60,7 @@ export class Acts {
     const conversation = id ?? world.newId();
     if (!this.chats.get(conversation)) this.chats.put(blank(conversation, "unmade"));
     const sending = this.sending(conversation, what, how);
+    if (what.blind && how.models.length > 1) this.blind.add(sending.body.id);
     this.chats.change(conversation, (shown) => ({
       ...shown,
       sending: [...shown.sending, sending],
@@ -58,15 +73,12 @@ export class Acts {
 
   /** Says something else in place of a question. Its files go along, as copies. */
   instead(id: Id, question: Message, text: string, how: Asking): Promise<boolean> {
-    const { api, shelf } = this.chats;
-    // What was compared without names is so in other words, too.
-    const replies = this.chats.get(id)?.tree.after(question.id) ?? [];
-    const blind = replies.some((one) => shelf.get(one)?.asked["blind"] === true);
+    const { api } = this.chats;
     return this.attempt(id, question.id, async () => {
       const attachments: Attached[] = [];
       for (const file of question.attachments)
         attachments.push(await api.attach(file.name, await api.file(file.id)));
-      this.send(id, { text, attachments, when: "now", instead: question.id, blind }, how);
+      this.send(id, { text, attachments, when: "now", instead: question.id }, how);
     });
   }
 
@@ -86,7 +98,6 @@ export class Acts {
 
   /** Tries again what did not go out, and what waited behind it. */
   resend(id: Id): void {
-    if (what.blind && how.models.length > 1) body.blind = true;
     this.chats.change(id, (shown) => ({
       ...shown,
       sending: shown.sending.map((one) => ({ ...one, failure: null })),
@@ -94,8 +105,20 @@ export class Acts {
     void this.post(id);
   }
 
-  /** Takes back what did not go out. Gives it, to be written anew. */
+  /** Milliseconds that a message has been on its way and nobody has answered. */
+  waited(message: Id): number {
+    const way = this.ways.get(message);
+    return way && !way.arrived ? steadyNow() - way.since : 0;
+  }
+
+  /**
+   * Takes back what did not go out, or was not answered yet. Gives it, to be written anew; null
+   * where it is known to have arrived.
+   */
   discard(id: Id, message: Id): Sending | null {
+    const way = this.ways.get(message);
+    if (way?.arrived) return null;
+    way?.call.abort();
     const found = this.chats.get(id)?.sending.find((one) => one.body.id === message);
     this.unlist(id, message);
     void this.post(id);
@@ -119,9 +142,12 @@ export class Acts {
 
   private async postOne(id: Id, { body, attachments, folder }: Sending): Promise<void> {
     const { api } = this.chats;
+    const way = { since: steadyNow(), call: new AbortController(), arrived: false };
+    this.ways.set(body.id, way);
     try {
-      if (this.chats.get(id)?.state === "unmade") await this.create(id, body, folder);
-      const { state, replies, version } = await api.send(id, body);
+      if (this.chats.get(id)?.state === "unmade") await this.create(id, body, way.call, folder);
+      const { state, replies, version } = await api.send(id, body, way.call);
+      way.arrived = true;
       if (state === "queued") this.queued(id, body.id, body, attachments);
       else await this.answered(id, [body.id, ...replies], replies[0], version);
       this.unlist(id, body.id);
@@ -133,12 +159,19 @@ export class Acts {
           one.body.id === body.id ? { ...one, failure: why } : one,
         ),
       }));
+    } finally {
+      this.ways.delete(body.id);
     }
   }
 
-  private async create(id: Id, { models }: Sending["body"], folder?: string): Promise<void> {
+  private async create(
+    id: Id,
+    { models }: Sending["body"],
+    by: AbortController,
+    folder?: string,
+  ): Promise<void> {
     try {
-      await this.chats.api.create(id, models?.[0] ?? null, folder);
+      await this.chats.api.create(id, models?.[0] ?? null, folder, by);
     } catch (error) {
       // Its name was used up by a conversation that was deleted: a new one has to begin.
       if (failureIn(error).kind === "gone") this.chats.lost(id);
@@ -275,6 +308,8 @@ export class Acts {
     return this.attempt(id, shown[0] ?? null, async () => {
       const vote = { id: this.chats.world.newId(), group, winner, shown: [...shown], blind };
       await this.chats.api.vote(id, vote);
+      const question = this.chats.get(id)?.tree.get(shown[0] ?? "")?.parent;
+      if (question) this.blind.remove(question);
       this.chats.change(id, (one) => ({ ...one, votes: { ...one.votes, [group]: winner } }));
       if (winner !== null) await this.show(id, winner);
     });

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, Route, expect
 from studio_stage import (
     OTHER,
     PHONE,
@@ -466,3 +466,39 @@ def test_a_model_that_speaks_japanese_is_offered_japanese_to_try(
     expect(page.locator(".example").first).to_have_text("What is the capital of Japan?")
     page.locator(".picker select").select_option(OTHER)
     expect(page.locator(".example").first).to_have_text("日本の首都はどこですか。")
+
+
+def test_a_message_that_the_server_does_not_answer_can_be_taken_back(
+    studio: Studio, models: Models
+) -> None:
+    page = studio.open()
+    say(page, "Hello")
+    finished(page)
+    held: list[Route] = []
+    ended: list[str] = []
+    page.on("requestfailed", lambda request: ended.append(request.post_data or ""))
+    address = "**/studio/api/conversations/*/messages"
+
+    def hold(route: Route) -> None:
+        if held:
+            route.continue_()
+        else:
+            held.append(route)  # never answered
+
+    page.route(address, hold)
+    say(page, "Precious")
+    say(page, "And more")
+    unsent = page.locator(".unsent")
+    expect(unsent.get_by_text("The server has not answered yet.")).to_be_visible()
+    expect(unsent.get_by_text(re.compile(r"^[2-9] s$"))).to_be_visible()
+    later = page.get_by_role("region", name="Messages that wait").get_by_role("listitem")
+    expect(later).to_contain_text("And more")
+    expect(later).to_contain_text("Goes out after the message above.")
+    unsent.get_by_role("button", name="Edit").click()
+    expect(field_of(page)).to_have_value("Precious")
+    expect(unsent).to_have_count(0)
+    finished(page, 2)  # what was said after it
+    assert len(ended) == 1
+    assert "Precious" in ended[0]
+    assert len(models.asked) == 2
+    expect(page.locator("article.question").last).to_contain_text("And more")

@@ -30,6 +30,9 @@ export const talking = {
     tooBig: (size: string, most: string) =>
       `This file has ${size}; at most ${most} can be attached. Choose a smaller one.`,
     sending: "Being sent",
+    sentFor: (s: string) => `${s} s`,
+    perhapsSent:
+      "The server has not answered yet. It may have this already: taken back, it can still appear.",
     behind: "Goes out after the message above.",
     discard: "Delete it",
     more: "More",

@@ -35,6 +35,9 @@ export const talking: Pick<
     tooBig: (size, most) =>
       `このファイルは ${size} です。添付できるのは ${most} までです。小さいものを選んでください。`,
     sending: "送っています",
+    sentFor: (s) => `${s} 秒`,
+    perhapsSent:
+      "サーバーからまだ応答がありません。すでに届いていれば、取り消してもここに現れることがあります。",
     behind: "上のメッセージのあとに送られます。",
     discard: "削除する",
     more: "その他の操作",
