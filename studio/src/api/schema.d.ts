@@ -2552,14 +2552,14 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "message" | "title" | "file" | "remark";
+            kind: "message" | "title" | "system" | "file" | "remark";
             /** Conversation */
             conversation: string;
             /** Title */
             title: string;
             /**
              * Message
-             * @description The message, or that which the file or the remark is beside; null: a title.
+             * @description The message, or that which the file or the remark is beside; null: a title or a system text.
              */
             message: string | null;
             /** Role */
@@ -3776,15 +3776,15 @@ export interface components {
              * When
              * @description queue: after what runs and waits; now: stop what runs, answer this next; steer: stop what runs, keep what it said, and answer all that waits with this as one.
              * @default queue
+             * @enum {string}
+             */
+            when?: "queue" | "now" | "steer";
             /**
              * Blind
              * @description Of several models' replies: none is named before the vote; `asked` says so.
              * @default false
              */
             blind?: boolean;
-             * @enum {string}
-             */
-            when?: "queue" | "now" | "steer";
         };
         /**
          * SentToolCall
