@@ -2,7 +2,6 @@ import type { AgainBody, ConversationBody, SamplingBody } from "../api/conversat
 import type { ErrorKind, Failure } from "../api/errors";
 import { steadyNow } from "./clock";
 import { failureIn, type Chats } from "./chats";
-import type { Blind } from "./compare";
 import { blank, headed, isPending, sendBody, settle } from "./shown";
 import type { Attached, Id, Message, Queued, Sending } from "./types";
 
@@ -43,10 +42,7 @@ export class Acts {
   private readonly posting = new Set<Id>();
   private readonly ways = new Map<Id, Way>();
 
-  constructor(
-    private readonly chats: Chats,
-    private readonly blind: Blind,
-  ) {
+  constructor(private readonly chats: Chats) {
     // What was said while nobody listened goes out by itself when somebody does again.
     chats.onOpen(() => {
       for (const { id, sending } of [...chats.all()])
@@ -60,7 +56,6 @@ export class Acts {
     const conversation = id ?? world.newId();
     if (!this.chats.get(conversation)) this.chats.put(blank(conversation, "unmade"));
     const sending = this.sending(conversation, what, how);
-    if (what.blind && how.models.length > 1) this.blind.add(sending.body.id);
     this.chats.change(conversation, (shown) => ({
       ...shown,
       sending: [...shown.sending, sending],
@@ -73,12 +68,15 @@ export class Acts {
 
   /** Says something else in place of a question. Its files go along, as copies. */
   instead(id: Id, question: Message, text: string, how: Asking): Promise<boolean> {
-    const { api } = this.chats;
+    const { api, shelf } = this.chats;
+    // What was compared without names is so in other words, too.
+    const replies = this.chats.get(id)?.tree.after(question.id) ?? [];
+    const blind = replies.some((one) => shelf.get(one)?.asked["blind"] === true);
     return this.attempt(id, question.id, async () => {
       const attachments: Attached[] = [];
       for (const file of question.attachments)
         attachments.push(await api.attach(file.name, await api.file(file.id)));
-      this.send(id, { text, attachments, when: "now", instead: question.id }, how);
+      this.send(id, { text, attachments, when: "now", instead: question.id, blind }, how);
     });
   }
 
@@ -88,6 +86,7 @@ export class Acts {
     const ids = attachments.map((one) => one.id);
     const body = sendBody(this.chats.world.newId(), what.text, { ...how, attachments: ids });
     if (what.when && what.when !== "queue") body.when = what.when;
+    if (what.blind && how.models.length > 1) body.blind = true;
     const place = what.instead === undefined ? undefined : shown?.tree.get(what.instead);
     if (place?.parent) body.parent = place.parent;
     else if (place) body.root = true;
@@ -308,8 +307,6 @@ export class Acts {
     return this.attempt(id, shown[0] ?? null, async () => {
       const vote = { id: this.chats.world.newId(), group, winner, shown: [...shown], blind };
       await this.chats.api.vote(id, vote);
-      const question = this.chats.get(id)?.tree.get(shown[0] ?? "")?.parent;
-      if (question) this.blind.remove(question);
       this.chats.change(id, (one) => ({ ...one, votes: { ...one.votes, [group]: winner } }));
       if (winner !== null) await this.show(id, winner);
     });
