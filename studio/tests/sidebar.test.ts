@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 
 import type { Summary } from "../src/api/conversations";
-import { named, type ConversationList } from "../src/api/list";
+import { named, renameFolder, type ConversationList } from "../src/api/list";
 import { marked } from "../src/search/marked";
 import { withChange, withoutOne } from "../src/sidebar/order";
 
@@ -111,5 +111,18 @@ describe("named", () => {
   ])("reads %j as %j", async (header, name) => {
     const response = new Response("x", { headers: { "Content-Disposition": header } });
     expect((await named(response, "other")).name).toBe(name);
+  });
+});
+
+describe("renameFolder", () => {
+  it("asks the server once, for all that is in the folder", async () => {
+    const asked: unknown[] = [];
+    const answer: typeof fetch = (path, what) => {
+      asked.push([path, what?.method, what?.body]);
+      return Promise.resolve(Response.json({ conversations: 300 }));
+    };
+    expect(await renameFolder({ key: null, fetch: answer }, "a/b", "旅")).toBe(300);
+    const body = JSON.stringify({ folder: "a/b", name: "旅" });
+    expect(asked).toEqual([["/studio/api/conversations", "PATCH", body]]);
   });
 });

@@ -15,6 +15,7 @@ from kataribe.run.providers import ScriptedLM
 from kataribe.run.providers.scripted import Reply
 from kataribe.serve.shapes import conversations as shapes
 from kataribe.store.ids import new_id
+from kataribe.store.tables import LOCAL
 from tests.serve.people_stage import Stage, stage_in
 
 BASE = "/studio/api/conversations"
@@ -208,6 +209,29 @@ async def test_list_pages_folders_and_pins(http: httpx.AsyncClient) -> None:
     assert page["folders"] == ["仕事"]
     inside = (await http.get(BASE, params={"folder": "仕事"})).json()["data"]
     assert [one["id"] for one in inside] == [talks[3].id, talks[1].id]
+
+
+async def test_a_folder_is_renamed_at_once(http: httpx.AsyncClient, stage: Stage) -> None:
+    talks = [await Talk(http).begin(folder="仕事") for _ in range(3)]
+    other = await Talk(http).begin(folder="else")
+    before = [(await talk.get())["version"] for talk in talks]
+    await http.delete(talks[2].at)
+    body = {"folder": "仕事", "name": "旅"}
+    with stage.rooms.chats.hub.listening(LOCAL, None) as page:
+        assert (await http.patch(BASE, json=body)).json() == {"conversations": 2}
+        told = {(await page.next(5)).news.conversation.id for _ in range(2)}  # type: ignore[union-attr]
+    assert told == {talks[0].id, talks[1].id}
+    await http.post(f"{talks[2].at}/restore", json={})  # it went along
+    seen = [await talk.get() for talk in talks]
+    assert {one["summary"]["folder"] for one in seen} == {"旅"}
+    assert all(one["version"] > version for one, version in zip(seen, before, strict=True))
+    assert (await other.get())["summary"]["folder"] == "else"
+    assert (await http.patch(BASE, json=body)).json() == {"conversations": 0}
+    out = await http.patch(BASE, json={"folder": "旅", "name": ""})
+    assert out.json() == {"conversations": 3}
+    assert (await http.get(BASE)).json()["folders"] == ["else"]
+    for wrong in ({"folder": "", "name": "x"}, {"folder": "else", "name": "a\0"}):
+        assert (await http.patch(BASE, json=wrong)).status_code == 400
 
 
 async def test_the_tail_comes_in_full_and_the_rest_when_it_is_read(http: httpx.AsyncClient) -> None:

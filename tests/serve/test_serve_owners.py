@@ -368,6 +368,20 @@ async def test_nothing_of_somebody_else_gets_into_ones_own_conversation(
         assert stage.rows() == before
 
 
+async def test_a_folder_of_somebody_else_keeps_its_name(stage: Stage, things: dict[str, str]):
+    body = {"folder": SECRET, "name": "mine"}
+    async with stage.client(things["hanako"]) as http:
+        await http.post(f"{STUDIO}conversations", json={"id": new_id(), "folder": "own"})
+        before = stage.rows()
+        answer = await http.patch(f"{STUDIO}conversations", json=body)
+        assert answer.json() == {"conversations": 0}
+        assert stage.rows() == before
+    async with stage.client(things["taro"]) as http:
+        answer = await http.patch(f"{STUDIO}conversations", json=body)
+        assert answer.json() == {"conversations": 1}
+    assert stage.rows() != before
+
+
 async def test_ids_of_somebody_else_tell_nothing(stage: Stage, things: dict[str, str]):
     own = new_id()
     async with stage.client(things["hanako"]) as http:

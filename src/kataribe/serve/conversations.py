@@ -22,6 +22,7 @@ from kataribe.serve.telling import to_bytes
 from kataribe.serve.who import owner_of
 from kataribe.store import conversations, messages, preferences, purge, queue, votes
 from kataribe.store.attachments import of_messages as files_of
+from kataribe.store.news import Listed
 from kataribe.store.tables import LIVE
 
 if TYPE_CHECKING:
@@ -50,6 +51,7 @@ def conversations_router(desk: Desk) -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/conversations", tags=["studio"])
     _list_routes(router, desk)
+    _folder_routes(router, desk)
     _reading_routes(router, desk)
     _changing_routes(router, desk)
     return router
@@ -106,6 +108,25 @@ def _list_routes(router: APIRouter, desk: Desk) -> None:
 
         await rooms_of(desk).store.write(work)
         return await shown(desk, owner, body.id)
+
+
+def _folder_routes(router: APIRouter, desk: Desk) -> None:
+    @router.patch(
+        "",
+        operation_id="renameFolder",
+        summary="Rename a folder: all conversations in it, or none",
+        response_model=shapes.FolderRenamed,
+        responses=WRONG,
+        openapi_extra=takes(shapes.FolderRename),
+    )
+    async def rename(http: HTTPRequest) -> shapes.FolderRenamed:
+        body = await read_body(http, shapes.FolderRename)
+        owner, rooms = owner_of(http.scope), rooms_of(desk)
+        moved = await rooms.store.write(
+            lambda tx: conversations.rename_folder(tx, owner, body.folder, body.name)
+        )
+        rooms.chats.hub.tell(owner, None, *map(Listed, moved))
+        return shapes.FolderRenamed(conversations=len(moved))
 
 
 def _reading_routes(router: APIRouter, desk: Desk) -> None:

@@ -44,6 +44,7 @@ INCOMING: tuple[type[BaseModel], ...] = (
     conversations.Empty,
     conversations.NewConversation,
     conversations.ConversationChange,
+    conversations.FolderRename,
     conversations.Read,
     conversations.Send,
     conversations.Again,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -159,6 +159,21 @@ def folders(tx: Connection, owner: str) -> tuple[str, ...]:
         )
     )
     return tuple(sorted(tx.execute(query).scalars()))
+
+
+def rename_folder(tx: Connection, owner: str, folder: str, name: str) -> tuple[Conversation, ...]:
+    """Moves a folder's conversations to another, "" for none. Gives those that are not deleted."""
+    _check({"folder": name})
+    inside = (conversations.c.owner == owner, conversations.c.folder == folder)
+    shown = sa.select(*_COLUMNS, _RUNNING, _WAITING).where(*inside)
+    rows = tx.execute(shown.where(conversations.c.deleted_at.is_(None))).all()
+    tx.execute(
+        sa.update(conversations)
+        .where(*inside)
+        .values(folder=name, version=conversations.c.version + 1)
+    )
+    found = (Conversation(**row._mapping) for row in rows)
+    return tuple(replace(each, folder=name, version=each.version + 1) for each in found)
 
 
 def change(tx: Connection, owner: str, id_: str, **changes: Any) -> Conversation:

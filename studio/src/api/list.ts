@@ -54,17 +54,11 @@ export function restoreConversation(to: Connection, id: string): Promise<Summary
   return callJson(to, path, { method: "POST", body: {} });
 }
 
-/** Gives every conversation of a folder another folder; says how many there were. */
+/** Gives every conversation of a folder another folder, or none; says how many there were. */
 export async function renameFolder(to: Connection, from: string, name: string): Promise<number> {
-  const ids: string[] = [];
-  let after: string | null = null;
-  do {
-    const page: ConversationList = await listConversations(to, { folder: from }, after);
-    ids.push(...page.data.map((one) => one.id));
-    after = page.next;
-  } while (after !== null);
-  for (const id of ids) await changeConversation(to, id, { folder: name });
-  return ids.length;
+  const body: Shape<"FolderRename"> = { folder: from, name };
+  const moved: Shape<"FolderRenamed"> = await callJson(to, ROOT, { method: "PATCH", body });
+  return moved.conversations;
 }
 
 /** The shown branch of a conversation as a file, with the name that the server gives it. */

@@ -48,6 +48,13 @@ class ConversationChange(Incoming):
     head: Id | None = Field(None, description="The branch through this message, to its newest.")
 
 
+class FolderRename(Incoming):
+    """Rename a folder: all conversations in it, at once."""
+
+    folder: Annotated[str, Field(min_length=1, max_length=100)]
+    name: Folder = Field(description="Empty: they are in no folder any more.")
+
+
 class Send(Incoming):
     """Say something. While a reply is pending it waits in the queue; the same id acts once."""
 
@@ -241,6 +248,12 @@ class ConversationList(Outgoing):
     data: list[Summary]
     folders: list[str]
     next: str | None = Field(description="Pass as `after` for more; null at the end.")
+
+
+class FolderRenamed(Outgoing):
+    """How many conversations the folder had."""
+
+    conversations: int
 
 
 class MessageList(Outgoing):
