@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from scripts import docs, lock
+from scripts.architecture import ROOMS
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")]
@@ -72,3 +73,13 @@ def test_pages_name_commands_that_exist():
                 continue
             else:
                 assert first in top, f"{page.name}: kataribe {first}"
+
+
+def test_every_room_has_a_page():
+    package = ROOT / "src" / "kataribe"
+    pages = "".join(page.read_text("utf-8") for page in (ROOT / "docs").glob("*.md"))
+    folders = [room.replace(".", "/") for room in ROOMS]
+    there = [folder for folder in folders if (package / folder).is_dir()]
+    assert len(there) > 10
+    named = [there for there in there if re.search(rf"`(src/kataribe/)?{there}/`", pages)]
+    assert named == there
