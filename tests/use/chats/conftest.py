@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
 from kataribe.base.errors import NotFoundError
-from kataribe.base.lm import LM
+from kataribe.base.events import Event
+from kataribe.base.lm import LM, Request
 from kataribe.run.providers import ScriptedLM
 from kataribe.store import conversations, messages, queue
 from kataribe.store.database import Store
@@ -40,6 +41,30 @@ class Models:
             yield self.lms[name]
         finally:
             self.running -= 1
+
+
+WORDS = "one two three"
+
+
+class Gated(ScriptedLM):
+    """Says one word, and the others when it is let."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(WORDS, name=name)
+        self.most = 0
+        self._gate = asyncio.Event()
+
+    def let_end(self) -> None:
+        self._gate.set()
+        self._gate = asyncio.Event()
+
+    async def stream(self, request: Request) -> AsyncIterator[Event]:
+        gate = self._gate
+        async with aclosing(super().stream(request)) as events:
+            async for event in events:
+                self.most = max(self.most, self.running)
+                yield event
+                await gate.wait()
 
 
 @dataclass

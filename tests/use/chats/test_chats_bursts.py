@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import random
 
 import pytest
 
 from kataribe.base.errors import InputError, KataribeError, NotFoundError
-from kataribe.base.lm import Request
-from kataribe.base.messages import text_of
 from kataribe.run.providers import ScriptedLM
 from kataribe.run.providers.scripted import Reply
 from kataribe.store.asking import Retry, Said
@@ -17,7 +14,7 @@ from kataribe.store.database import Store
 from kataribe.store.ids import new_id
 from kataribe.store.tables import LOCAL
 from kataribe.use.chats.chats import Chats
-from tests.use.chats.conftest import Models, Talk, begin
+from tests.use.chats.conftest import Gated, Models, Talk, begin
 
 
 def slow(text: str = "one two three four five six", pace: float = 0.02) -> ScriptedLM:
@@ -284,7 +281,7 @@ async def test_a_full_queue_goes_on_with_what_is_said_next(talk: Talk, models: M
 
 
 async def test_merged_turns_have_an_end(talk: Talk, models: Models) -> None:
-    models.lms["echo"] = slow(pace=0.3)
+    models.lms["echo"] = Gated("echo")  # it lasts until it is stopped
     await said(talk, "first")
     for _ in range(5):
         await said(talk, "x" * 1_900_000)
@@ -313,120 +310,3 @@ async def test_too_many_waiting_messages_are_refused_with_the_limit(
     with pytest.raises(InputError, match="100 messages wait already"):
         await said(talk, "one too many")
     assert len(talk.waiting()) == 100
-
-
-ALLOWED = ("withdrawn", "to merge with", "being written")
-"""What may be refused because somebody else was quicker."""
-
-
-class Interleaving:
-    """One random burst on one conversation, with everything that was done kept to compare."""
-
-    def __init__(self, talk: Talk, random_: random.Random) -> None:
-        self.talk = talk
-        self.random = random_
-        self.texts: dict[str, str] = {}  # by the id that was sent, as last edited
-        self.withdrawn: set[str] = set()
-        self.jumped: set[str] = set()
-        self.order: list[str] = []
-
-    async def run(self, steps: int) -> None:
-        for _ in range(steps):
-            act = self.random.choices(
-                (self.say, self.queue, self.stop, self.again, self.pause), (6, 5, 1, 1, 3)
-            )[0]
-            try:
-                await act()
-            except (NotFoundError, InputError) as error:
-                if not any(words in error.message for words in ALLOWED):
-                    raise
-
-    async def say(self) -> None:
-        id_ = new_id()
-        when = self.random.choices(("queue", "now", "steer"), (8, 1, 1))[0]
-        self.texts[id_] = f"<{len(self.texts)}>"
-        self.order.append(id_)
-        if when == "now":
-            self.jumped.add(id_)
-        message = Said(id_, self.texts[id_], when=when)  # type: ignore[arg-type]
-        await self.talk.chats.say(LOCAL, self.talk.id, message)
-        if self.random.random() < 0.2:  # a client that is not sure sends again
-            await self.talk.chats.say(LOCAL, self.talk.id, message)
-
-    async def queue(self) -> None:
-        items = self.talk.waiting()
-        if not items:
-            return
-        item = self.random.choice(items)
-        chats, id_ = self.talk.chats, self.talk.id
-        kind = self.random.choice(("edit", "withdraw", "merge", "now", "steer"))
-        if kind == "edit" and not item.sources:
-            await chats.edit(LOCAL, id_, item.id, f"{self.texts[item.id]}!")
-            self.texts[item.id] += "!"
-        elif kind == "withdraw":
-            gone = next(i for i in (*items, item) if i.id == item.id)
-            await chats.withdraw(LOCAL, id_, item.id)
-            self.withdrawn |= {gone.id, *gone.sources}
-        elif kind == "merge":
-            await chats.merge(LOCAL, id_, item.id, self.random.choice(("previous", "next")))  # type: ignore[arg-type]
-        elif kind == "now":
-            await chats.now(LOCAL, id_, item.id)
-            self.jumped |= {item.id, *item.sources}
-        elif kind == "steer":
-            await chats.steer(LOCAL, id_)
-
-    async def stop(self) -> None:
-        await self.talk.chats.stop(LOCAL, self.talk.id)
-
-    async def again(self) -> None:
-        replies = [m for m in self.talk.every() if m.role == "assistant"]
-        if replies:
-            retry = Retry(new_id(), self.random.choice(replies).id)
-            await self.talk.chats.again(LOCAL, self.talk.id, retry)
-
-    async def pause(self) -> None:
-        await asyncio.sleep(self.random.random() * 0.004)
-
-    def check(self) -> None:
-        questions = [m for m in self.talk.every() if m.role == "user"]
-        found = [[m.id, *m.asked.get("sources", [])] for m in questions]
-        found += [[item.id, *item.sources] for item in self.talk.waiting()]
-        ids = [id_ for group in found for id_ in group]
-        assert sorted(ids) == sorted(set(self.texts) - self.withdrawn), "lost or doubled"
-        words = "".join(m.text for m in questions) + "".join(i.text for i in self.talk.waiting())
-        for id_ in ids:
-            text = self.texts[id_]
-            assert words.replace(f"{text}!", "").count(text) == 1, f"{text} in {words}"
-        steady = [id_ for id_ in ids if id_ not in self.jumped]
-        assert steady == [id_ for id_ in self.order if id_ in set(steady)], "reordered"
-
-
-@pytest.mark.timeout(900)  # half a minute of work, more beside others
-async def test_a_thousand_random_interleavings(store: Store) -> None:
-    seed = random.randrange(2**32)
-    print("seed", seed)
-    source = random.Random(seed)
-
-    def answer(request: Request) -> Reply:
-        assert text_of(request.prompt[-1]).strip()  # type: ignore[arg-type]
-        return Reply("a b c", pace=source.random() * 0.002)
-
-    models = Models({"echo": ScriptedLM(answer, name="echo")})
-    chats = Chats(store, models, "echo", titles=False)
-    for _ in range(20):  # fifty at a time: they also disturb each other
-        batch = [Interleaving(begin(chats), random.Random(source.random())) for _ in range(50)]
-        await asyncio.gather(*(one.run(8) for one in batch))
-        for one in batch:
-            await one.talk.quiet()
-            one.check()
-    await chats.close()
-
-
-def test_the_check_itself_can_fail(store: Store) -> None:
-    chats = Chats.__new__(Chats)
-    chats.store = store
-    talk = begin(chats)
-    one = Interleaving(talk, random.Random(0))
-    one.texts["x" * 20] = "<0>"
-    with pytest.raises(AssertionError, match="lost"):
-        one.check()
