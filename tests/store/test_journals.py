@@ -6,6 +6,8 @@ import errno
 import os
 from pathlib import Path
 
+import pytest
+
 from kataribe.store import journals
 from kataribe.store.messages import Message
 
@@ -48,7 +50,9 @@ def test_a_beginning_that_a_person_gave_stands_before_the_words(tmp_path: Path) 
     assert journals.completed(database, row("Hello "))["text"] == "Hello there"
 
 
-def test_a_full_disk_cuts_a_line_and_later_ones_are_found(tmp_path: Path, monkeypatch) -> None:
+def test_a_full_disk_cuts_a_line_and_later_ones_are_found(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     database = tmp_path / "kataribe.db"
     journals.begin(database, REPLY, "small")
     journals.add(database, REPLY, "text", 0, "one ")
