@@ -129,6 +129,46 @@ def test_rm_removes_and_says_how_much(cli, pico_here):
     assert cli("models", "rm", "pico").code == 3
 
 
+def size_of(folder) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("command", [["import"], ["pull"], ["import", "--link"]])
+def test_what_was_brought_and_removed_as_json(cli, pico_path, command):
+    source = f"file:{pico_path}" if command == ["pull"] else str(pico_path)
+    done = cli("models", *command, source, "--name", "pico", "--json")
+    assert done.code == 0, done.err
+    brought = json.loads(done.out)
+    assert set(brought) == {"name", "path", "size"}
+    assert brought["name"] == "pico"
+    assert brought["size"] == size_of(pico_path)
+    assert "Copying" in done.err or "--link" in command
+    kept = Workspace.locate().models / "pico"
+    assert brought["path"].startswith(str(kept))
+    before = size_of(kept)
+    (removed,) = json.loads(cli("models", "rm", "pico", "--json").out)["removed"]
+    assert (removed["name"], removed["size"]) == ("pico", brought["size"])
+    if "--link" in command:
+        assert removed["freed"] < 10_000, "only the card; what it links to stays"
+    else:
+        assert brought["size"] <= removed["freed"] <= before
+
+
+def test_a_removal_of_several_is_one_document(cli, pico_here, pico_path):
+    cli("models", "import", str(pico_path), "--name", "other")
+    done = cli("models", "rm", "pico", "other", "--json")
+    assert [each["name"] for each in json.loads(done.out)["removed"]] == ["pico", "other"]
+
+
+def test_what_is_adopted_as_json(cli, monkeypatch, pico_path):
+    def adopt(self, reference, progress, *, as_name=None):
+        return self.import_(pico_path, as_name=as_name, link=True)
+
+    monkeypatch.setattr(Catalog, "adopt", adopt)
+    done = cli("models", "adopt", "hf:someone/pico", "--name", "pico", "--json")
+    assert json.loads(done.out)["name"] == "pico"
+
+
 def test_rm_of_several_stops_before_the_first_when_one_is_missing(cli, pico_here):
     assert cli("models", "rm", "pico", "nobody").code == 3
     assert cli("models", "rm", "pico", "smollm2-135m").code == 3

@@ -184,7 +184,8 @@ def test_models_are_loaded_held_and_unloaded(server):
     assert loaded.returncode == 0, loaded.stderr
     (shown,) = json.loads(server.run("models", "ps", "--json").stdout)
     assert (shown["name"], shown["state"], shown["held"]) == ("pico", "ready", True)
-    assert server.run("models", "unload", "pico").returncode == 0
+    gone = server.run("models", "unload", "pico", "--json")
+    assert json.loads(gone.stdout) == {"name": "pico", "loaded": []}
     assert json.loads(server.run("models", "ps", "--json").stdout) == []
     again = server.run("models", "unload", "pico")
     assert again.returncode == 3

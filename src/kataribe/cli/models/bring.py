@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from kataribe.cli import options
-from kataribe.cli.models.pull import Name
+from kataribe.cli.models.pull import Name, tell_here
 
 
 def import_(
@@ -19,16 +19,16 @@ def import_(
     link: Annotated[
         bool, typer.Option("--link", help="Link to the files instead of copying them.")
     ] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Take in a model of your own: a GGUF file or a Hugging Face folder."""
     from kataribe.base.workspace import Workspace
     from kataribe.cli.models.progress import PullBar
     from kataribe.cli.opening import open_catalog
-    from kataribe.cli.output import say
 
     with PullBar(str(path)) as bar:
         found = open_catalog(Workspace.locate()).import_(path, bar, as_name=name, link=link)
-    say(f"{found.name} is here: {found.path}")
+    tell_here(found, as_json=as_json)
 
 
 def adopt(
@@ -42,13 +42,13 @@ def adopt(
     from kataribe.base.workspace import Workspace
     from kataribe.cli.models.progress import PullBar
     from kataribe.cli.opening import open_catalog
-    from kataribe.cli.output import emit_json, note, say, size, table
+    from kataribe.cli.output import emit_json, note, size, table
 
     catalog = open_catalog(Workspace.locate())
     if reference is not None:
         with PullBar(reference) as bar:
             found = catalog.adopt(reference, bar, as_name=name)
-        say(f"{found.name} is here: {found.path}")
+        tell_here(found, as_json=as_json)
         return
     models = catalog.adoptable()
     if as_json:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from kataribe.cli import options
+
 if TYPE_CHECKING:
     from kataribe.base.settings import Settings
     from kataribe.base.workspace import Workspace
@@ -29,11 +31,12 @@ def pull(
     accept_terms: Annotated[
         bool, typer.Option("--accept-terms", help="I accept the model's terms of use.")
     ] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Fetch a model, check it and keep it; goes on where an earlier try stopped."""
     from kataribe.base.workspace import Workspace
     from kataribe.cli.opening import open_catalog
-    from kataribe.cli.output import note, say
+    from kataribe.cli.output import note
 
     catalog = open_catalog(Workspace.locate())
     try:
@@ -41,7 +44,17 @@ def pull(
     except KeyboardInterrupt:
         note("Stopped. The same command goes on from here.")
         raise
-    say(f"{found.name} is here: {found.path}")
+    tell_here(found, as_json=as_json)
+
+
+def tell_here(found: Installed, *, as_json: bool) -> None:
+    """Says under which name a model was taken in, and where it lies."""
+    from kataribe.cli.output import emit_json, say
+
+    if as_json:
+        emit_json({"name": found.name, "path": str(found.path), "size": found.card.size})
+    else:
+        say(f"{found.name} is here: {found.path}")
 
 
 def _fetch(catalog: Catalog, source: str, name: str | None, *, accept_terms: bool) -> Installed:

@@ -36,12 +36,16 @@ def unload(
     force: Annotated[
         bool, typer.Option("--force", help="Even while it answers; its replies break off.")
     ] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Let the running server forget a model, and free its memory."""
-    from kataribe.cli.output import say
+    from kataribe.cli.output import emit_json, say
 
-    _call("POST", "/studio/api/models/unload", {"model": name, "force": force})
-    say(f"{name} is unloaded.")
+    left = _call("POST", "/studio/api/models/unload", {"model": name, "force": force})["data"]
+    if as_json:
+        emit_json({"name": name, "loaded": left})
+    else:
+        say(f"{name} is unloaded.")
 
 
 def ps(as_json: options.Json = False) -> None:

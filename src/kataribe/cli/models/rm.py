@@ -6,17 +6,20 @@ from typing import Annotated
 
 import typer
 
+from kataribe.cli import options
+
 
 def rm(
     names: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Models to remove.")],
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    as_json: options.Json = False,
 ) -> None:
     """Remove models; what they link to elsewhere stays."""
     import sys
 
     from kataribe.base.errors import NotFoundError
     from kataribe.base.workspace import Workspace
-    from kataribe.cli.output import say, size
+    from kataribe.cli.output import emit_json, say, size
     from kataribe.run.catalog.catalog import Catalog
 
     catalog = Catalog(Workspace.locate())
@@ -25,8 +28,14 @@ def rm(
         if not catalog.is_installed(name):
             raise NotFoundError(f"{name} is not here, so it cannot be removed.", param="model")
     asks = not yes and sys.stdin is not None and sys.stdin.isatty()
-    if asks and not typer.confirm(f"Remove {', '.join(found)}?"):
+    if asks and not typer.confirm(f"Remove {', '.join(found)}?", err=as_json):
         raise typer.Exit(1)
+    removed = []
     for name in found:
+        freed = catalog.frees(name)
         card = catalog.remove(name)
-        say(f"{name} is removed ({size(card.size)}).")
+        removed.append({"name": name, "size": card.size, "freed": freed})
+        if not as_json:
+            say(f"{name} is removed ({size(card.size)}).")
+    if as_json:
+        emit_json({"removed": removed})
