@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from playwright.sync_api import Locator, Page, Route, expect
 from studio_stage import (
@@ -85,6 +87,26 @@ def test_what_waits_can_be_edited_withdrawn_and_merged(page: Page, models: Model
     assert _asked(models) == ["Begin.", "changed\n\nsecond"]
 
 
+def test_what_waits_beside_a_file_may_lose_its_words(page: Page, tmp_path: Path) -> None:
+    memo = tmp_path / "memo.txt"
+    memo.write_text("tales")
+    waits = page.locator(".queue > ol > li:not(.coming)")  # and not the files in them
+    page.locator("input[type=file]").set_input_files(memo)
+    say(page, "Read this.")
+    expect(waits).to_have_count(3)
+    item = waits.nth(2)
+    for each, may in ((waits.nth(1), False), (item, True)):
+        each.get_by_role("button", name="Edit the waiting message").click()
+        page.locator(".queue textarea").fill("")
+        save = page.get_by_role("button", name="Save", exact=True)
+        expect(save).to_be_enabled(enabled=may)
+        page.locator(".queue textarea").press("Enter" if may else "Escape")
+        expect(page.locator(".queue textarea")).to_have_count(0)
+    expect(item).not_to_contain_text("Read this.")
+    expect(item).to_contain_text("memo.txt")
+    expect(waits.nth(1)).to_contain_text("second")
+
+
 def test_what_was_withdrawn_is_in_the_field_again(page: Page, models: Models) -> None:
     field_of(page).fill("already here")
     _waiting(page).nth(0).get_by_role("button", name="Withdraw").click()
@@ -102,6 +124,20 @@ def test_words_that_are_changed_outlive_a_reload_and_their_turn(page: Page, mode
     finished(page, 3)
     expect(field_of(page)).to_have_value("changed by half")
     assert _asked(models) == ["Begin.", "first", "second"]
+
+
+def test_what_is_typed_is_answered_at_once_and_alone(page: Page, models: Models) -> None:
+    field_of(page).fill("only this")
+    page.get_by_role("button", name="Answer only this now").click()
+    expect(page.locator("article.question .bubble")).to_have_text(["Begin.", "only this"])
+    expect(replies(page).first).to_contain_text("Stopped")
+    expect(replies(page).last).to_contain_text("long words")
+    expect(_waiting(page)).to_have_count(2)
+    assert _asked(models) == ["Begin.", "only this"]
+    assert models.closed == 1, "the first reply is still being written"
+    _go_on(models)
+    finished(page, 4)
+    assert _asked(models) == ["Begin.", "only this", "first", "second"]
 
 
 def test_a_change_that_was_not_taken_stays_open(page: Page, models: Models) -> None:
@@ -125,20 +161,6 @@ def _held(route: Route) -> None:
 def test_a_question_that_is_changed_is_still_open_after_a_reload(
     studio: Studio, models: Models
 ) -> None:
-def test_what_is_typed_is_answered_at_once_and_alone(page: Page, models: Models) -> None:
-    field_of(page).fill("only this")
-    page.get_by_role("button", name="Answer only this now").click()
-    expect(page.locator("article.question .bubble")).to_have_text(["Begin.", "only this"])
-    expect(replies(page).first).to_contain_text("Stopped")
-    expect(replies(page).last).to_contain_text("long words")
-    expect(_waiting(page)).to_have_count(2)
-    assert _asked(models) == ["Begin.", "only this"]
-    assert models.closed == 1, "the first reply is still being written"
-    _go_on(models)
-    finished(page, 4)
-    assert _asked(models) == ["Begin.", "only this", "first", "second"]
-
-
     page = studio.open()
     say(page, "What is it?")
     finished(page)
