@@ -24,6 +24,7 @@ function card(name: string, part: Partial<CatalogModel> = {}): CatalogModel {
     download: 1e9,
     source: `hf:x/${name}`,
     summary: "",
+    summary_ja: "",
     installed: false,
     loaded: false,
     chats: null,

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
+import shutil
 import threading
 import time
 from pathlib import Path
@@ -232,6 +234,21 @@ def test_the_whole_catalogue_is_shown_what_is_here_first(shown):
     assert {model.verdict for model in models} <= {
         "fits", "fits_with_less_context", "does_not_fit",
     }  # fmt: skip
+
+
+def test_what_a_card_says_it_says_in_japanese_too(shown, workspace):
+    source, _ = shown
+    japanese = re.compile("[ぁ-ん]")
+    for model in source.models():
+        assert bool(japanese.search(model.summary_ja)) == (model.summary != ""), model.name
+        assert not japanese.search(model.summary)
+    assert sum(model.summary_ja != "" for model in source.models()) == 9
+    # What is here speaks by its own card, of which nobody wrote anything in Japanese.
+    folder = workspace.models / "gpt2"
+    shutil.copytree(workspace.models / "pico", folder)
+    (folder / "card.json").write_text("{", "utf-8")
+    damaged = source.model("gpt2")
+    assert ("damaged" in damaged.summary, damaged.summary_ja) == (True, "")
 
 
 def test_what_does_not_fit_says_so_in_the_list_and_on_the_card(shown, monkeypatch):

@@ -46,7 +46,7 @@ class Shelf:
         return CatalogModel(
             name=name, title=name.title(), family=None, task="chat", languages=["ja"],
             licence="MIT", terms=None, parameters=None, context_length=None, size=10,
-            download=0 if self.here[name] else 10, source="pypi:x==1", summary="",
+            download=0 if self.here[name] else 10, source="pypi:x==1", summary="", summary_ja="",
             installed=self.here[name], loaded=False, chats=None, problem="", verdict="fits",
             job=None,
         )  # fmt: skip

@@ -122,6 +122,7 @@ class ShownCatalog:
             download=0 if here is not None else card.download_bytes if card else None,
             source=told.source,
             summary=told.note,
+            summary_ja=card.note_ja if card is not None and card.note == told.note else "",
             installed=here is not None,
             loaded=entry.name in loaded,
             chats=chats,

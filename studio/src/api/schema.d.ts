@@ -1510,6 +1510,11 @@ export interface components {
             source: string;
             /** Summary */
             summary: string;
+            /**
+             * Summary Ja
+             * @description The same in Japanese; empty where it is not written.
+             */
+            summary_ja: string;
             /** Installed */
             installed: boolean;
             /** Loaded */

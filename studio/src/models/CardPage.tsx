@@ -18,7 +18,7 @@ import { ChatButton } from "./ModelTable";
 import { Samples } from "./Samples";
 import { TryBox } from "./TryBox";
 import { useCard, useEntries } from "./useCatalog";
-import { languageNames, parametersOf, purposeOf } from "./words";
+import { languageNames, noteOf, parametersOf, purposeOf } from "./words";
 
 /** One model: what it is, what it needs, how to get, try, call and delete it. */
 export function CardPage() {
@@ -123,6 +123,7 @@ function Facts({ entry }: { entry: Entry }) {
   const words = text.models.card;
   const { card } = entry;
   const size = sizeOf(entry);
+  const note = noteOf(language, card);
   const plain = (value: string | null | undefined) =>
     value ? <span translate="no">{value}</span> : null;
   const facts: [string, React.ReactNode][] = [
@@ -138,7 +139,7 @@ function Facts({ entry }: { entry: Entry }) {
     ],
     [text.models.size, size === null ? null : bytes(language, size)],
     [words.source, plain(card?.source)],
-    [words.note, card?.summary ? <span lang="en">{card.summary}</span> : null],
+    [words.note, note ? <span lang={note.lang}>{note.words}</span> : null],
   ];
   return (
     <section>

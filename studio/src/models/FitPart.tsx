@@ -56,10 +56,11 @@ export function FitPart({ card }: { card: CatalogCard }) {
           <p>{words.diskFull}</p>
         </div>
       ) : null}
-      {fit.words.length > 0 ? (
+      {/* The command line speaks English only; the figures stand above in both languages. */}
+      {language === "en" && fit.words.length > 0 ? (
         <details className="small soft">
           <summary>{words.exactly}</summary>
-          <ul lang="en" className="said">
+          <ul className="said">
             {fit.words.map((line) => (
               <li key={line}>{line}</li>
             ))}

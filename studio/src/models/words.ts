@@ -32,6 +32,16 @@ export function purposeOf(text: Catalogue, language: Language, card: CatalogMode
   return language === "ja" ? `${purpose}（${names}）` : `${purpose} (${names})`;
 }
 
+/** A card's line for the person who chooses, and the language that it is in; null for none. */
+export function noteOf(
+  language: Language,
+  card: CatalogModel | null,
+): { words: string; lang: Language } | null {
+  if (!card) return null;
+  if (language === "ja" && card.summary_ja !== "") return { words: card.summary_ja, lang: "ja" };
+  return card.summary === "" ? null : { words: card.summary, lang: "en" };
+}
+
 /** Parameters as people say them: 1.5B, 135M. */
 export function parametersOf(language: Language, value: number): string {
   const [divided, unit] = value >= 1e9 ? [value / 1e9, "B"] : [value / 1e6, "M"];

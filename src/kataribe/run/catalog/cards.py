@@ -133,6 +133,7 @@ class Card:
         facts: For memory and speed.
         sampling: What its makers recommend, by the field names of `Sampling`.
         note: A line for the person who chooses.
+        note_ja: The same in Japanese.
         task: What it is best at, where that is more than its kind says: "code".
         packed: The form of the one model file, where only this program and its maker's read it:
             a pull turns it into a folder in Hugging Face's layout.
@@ -155,6 +156,7 @@ class Card:
     facts: ModelFacts | None = None
     sampling: Mapping[str, float] = field(default_factory=dict)
     note: str = ""
+    note_ja: str = ""
     task: str | None = None
     packed: Literal["e5"] | None = None
 

@@ -42,6 +42,7 @@ class CatalogModel(Outgoing):
     download: int | None = Field(description="Bytes to fetch; 0 when it is here.")
     source: str
     summary: str
+    summary_ja: str = Field(description="The same in Japanese; empty where it is not written.")
     installed: bool
     loaded: bool
     chats: bool | None = Field(description="It has a chat template; null: not known yet.")
