@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Locator, Page, expect
+from playwright.sync_api import Locator, Page, Route, expect
 from studio_stage import (
     OTHER,
     PHONE,
@@ -287,6 +288,84 @@ def test_a_server_that_does_not_take_a_message_loses_none(
     expect(unsent).to_have_count(0)
     finished(page, 2)
     assert len(models.asked) == 2
+
+
+def test_a_full_disk_is_said_and_the_words_are_kept(studio: Studio, models: Models) -> None:
+    page = studio.open()
+    say(page, "Hello")
+    finished(page)
+    address = "**/studio/api/conversations/*/messages"
+    error = {"message": "The disk of kataribe.db is full.", "code": "storage_error"}
+    page.route(address, lambda route: route.fulfill(status=507, json={"error": error}))
+    say(page, "Precious")
+    alert = page.locator(".unsent").get_by_role("alert")
+    expect(alert).to_contain_text("It could not be written down")
+    expect(alert).to_contain_text("The disk may be full.")
+    expect(alert.locator("q")).to_have_text(error["message"])
+    page.unroute(address)
+    alert.get_by_role("button", name="Try again").click()
+    expect(page.locator(".unsent")).to_have_count(0)
+    finished(page, 2)
+    assert len(models.asked) == 2
+
+
+PASTE_AND_SEND = """
+async (field, words) => {
+  const { set } = Object.getOwnPropertyDescriptor(HTMLTextAreaElement.prototype, "value");
+  field.style.display = "none";
+  set.call(field, words);
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+  await Promise.resolve();
+  field.dispatchEvent(new KeyboardEvent("keydown", {
+    key: "Enter", code: "Enter", bubbles: true, cancelable: true,
+  }));
+  await new Promise((done) => setTimeout(done));
+  field.style.display = "";
+}
+"""
+"""Unseen until they are sent: to lay them out in a text field alone takes Chromium 10 s."""
+
+
+def test_a_message_of_five_million_characters_is_refused_and_kept(
+    studio: Studio, models: Models
+) -> None:
+    page = studio.open()
+    ready(page)
+    field = field_of(page)
+    field.evaluate(f"(field) => ({PASTE_AND_SEND})(field, '語'.repeat(4_999_999) + 'z')")
+    unsent = page.locator(".unsent")
+    alert = unsent.get_by_role("alert")
+    expect(alert).to_contain_text("The message has 5,000,000 characters; at most 2,000,000 can be")
+    expect(unsent.locator(".bubble")).to_contain_text("Show more (4,994,000 characters are left)")
+    expect(field).to_have_value("")
+    sent: list[str] = []
+
+    def take(route: Route) -> None:
+        sent.append(json.loads(route.request.post_data or "")["text"])
+        route.fallback()
+
+    page.route("**/studio/api/conversations/*/messages", take)
+    with page.expect_response("**/studio/api/conversations/*/messages") as told:
+        alert.get_by_role("button", name="Try again").click()
+    assert told.value.status == 400
+    expect(alert).to_contain_text("The message has 5,000,000 characters")
+    assert sent == ["語" * 4_999_999 + "z"]
+    assert models.asked == []
+
+
+def test_a_million_combining_marks_of_a_person_harm_nothing(studio: Studio, models: Models) -> None:
+    page = studio.open()
+    ready(page)
+    words = r"'e' + '\u0301'.repeat(1_000_000)"
+    field_of(page).evaluate(f"(field) => ({PASTE_AND_SEND})(field, {words})")
+    expect(finished(page)).to_contain_text("Tokyo.")
+    bubble = page.locator("article.question .bubble")
+    shown = bubble.locator("p").inner_text()
+    assert shown.startswith("e\u0301")
+    assert shown.count("\u0301") < 20, "towers of marks climb over the lines around them"
+    expect(bubble.get_by_role("button", name="Show more")).to_be_visible()
+    expect(field_of(page)).to_be_in_viewport()
+    assert str(models.asked[0].prompt).count("\u0301") == 1_000_000
 
 
 def test_how_fast_it_writes_is_said(studio: Studio, models: Models) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import re
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from page_checks import foreign_words
 from pico_model import build
 from playwright.sync_api import Browser, Locator, Page, expect
 from studio_stage import (
@@ -22,6 +24,7 @@ from studio_stage import (
     finished,
     run_server,
     say,
+    serious,
 )
 
 from kataribe.base.events import Event
@@ -33,7 +36,6 @@ from kataribe.run.inference.attention_view import AttentionView
 from kataribe.run.inference.load import LoadOptions, LocalModel, load_local
 from kataribe.store import tables
 
-AXE = Path(__file__).parents[3] / "studio/node_modules/axe-core/axe.min.js"
 SAID = "語り部は聞いたことを語る 🌏 0 1 2 3"
 
 
@@ -124,18 +126,6 @@ def opened(page: Page, text: str = "Recite") -> Locator:
     return panel
 
 
-def serious(page: Page) -> list[str]:
-    """What axe finds, of impact serious or critical."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found: dict[str, Any] = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    return [
-        f"{each['id']}: {node['html'][:200]}"
-        for each in found["violations"]
-        if each["impact"] in ("serious", "critical")
-        for node in each["nodes"]
-    ]
-
-
 DRESSES = [
     ("en-US", False, False),
     ("ja-JP", True, True),
@@ -155,6 +145,7 @@ def test_every_view_in_every_dress(studio: Studio, locale: str, dark: bool, phon
         if view == 2:
             expect(panel.get_by_role("table")).to_be_visible()
         assert serious(page) == []
+        assert foreign_words(panel, locale) == []
         wide = page.evaluate("document.querySelector('.inside-view').scrollWidth")
         assert wide <= page.evaluate("document.querySelector('.inside-view').clientWidth")
 
@@ -196,6 +187,56 @@ def test_sliders_show_live_what_can_be_drawn(studio: Studio) -> None:
     expect(rows.first.locator("td").nth(1)).to_have_text("100.0%")
     panel.get_by_role("button", name="Unchanged").click()
     expect(panel.get_by_text("320 of 320 tokens can be drawn.")).to_be_visible()
+    for label, name, value in (("Top-p", "top_p", 0.05), ("Min-p", "min_p", 0.9)):
+        panel.get_by_role("slider", name=label).fill(str(value))
+        alive = api(page, "/weigh", {"position": 0, name: value})["alive"]
+        assert 0 < alive < 320
+        expect(panel.get_by_text(f"{alive} of 320 tokens can be drawn.")).to_be_visible()
+        panel.get_by_role("button", name="Unchanged").click()
+        expect(panel.get_by_text("320 of 320 tokens can be drawn.")).to_be_visible()
+
+
+def test_figures_and_shades_are_the_models_own(studio: Studio) -> None:
+    page = studio.open()
+    panel = opened(page)
+    tokens = api(page)["tokens"]
+    options = panel.get_by_role("option")
+    expect(options).to_have_count(len(tokens))
+    for at, token in enumerate(tokens):
+        level = sum(token["entropy"] >= step for step in (0.5, 1.5, 3, 5))
+        expect(options.nth(at)).to_have_class(re.compile(rf"\bsure-{level}\b"))
+    options.nth(1).click()
+    probability, rank, uncertainty = panel.locator(".figures dd").all_inner_texts()
+    assert share(probability) == pytest.approx(math.exp(tokens[1]["logprob"]), abs=6e-4)
+    assert int(rank.replace(",", "")) == tokens[1]["rank"]
+    assert float(uncertainty.removesuffix(" bits")) == pytest.approx(tokens[1]["entropy"], abs=6e-3)
+    weighed = api(page, "/weigh", {"position": 1})["data"]
+    model = panel.locator("tbody tr td:nth-of-type(1)")
+    expect(model).to_have_count(len(weighed))
+    shown = [share(each) for each in model.all_inner_texts()]
+    assert shown == pytest.approx([each["before"] for each in weighed], abs=6e-4)
+
+
+def share(text: str) -> float:
+    """A probability as the page writes it."""
+    return float(text.strip().removesuffix("%")) / 100
+
+
+def api(page: Page, rest: str = "", body: dict[str, Any] | None = None) -> dict[str, Any]:
+    """What the server says of the inside of the newest reply."""
+    talk = page.url.rpartition("/")[2]
+    reply = (page.locator("article.reply").last.get_attribute("id") or "").removeprefix("message-")
+    path = f"/studio/api/conversations/{talk}/messages/{reply}/inside{rest}"
+    address = page.url.partition("/chat")[0]
+    origin = {"Origin": address}
+    answer = (
+        page.request.get(address + path)
+        if body is None
+        else page.request.post(address + path, data=body, headers=origin)
+    )
+    assert answer.ok, answer.text()
+    found: dict[str, Any] = answer.json()
+    return found
 
 
 def test_going_on_from_an_alternative_makes_a_branch(studio: Studio, models: Models) -> None:

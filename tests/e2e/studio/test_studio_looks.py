@@ -5,16 +5,25 @@ from __future__ import annotations
 import html
 import re
 from pathlib import Path
-from typing import Any
 
 import pytest
+from page_checks import foreign_words
 from playwright.sync_api import Locator, Page, expect
-from studio_stage import BIGGER, DESKTOP, PHONE, Models, Studio, field_of, finished, ready, say
+from studio_stage import (
+    BIGGER,
+    DESKTOP,
+    PHONE,
+    Models,
+    Studio,
+    field_of,
+    finished,
+    ready,
+    say,
+    serious,
+)
 
 from kataribe.base.errors import ProviderError
 from kataribe.run.providers.scripted import Reply
-
-AXE = Path(__file__).parents[3] / "studio/node_modules/axe-core/axe.min.js"
 
 RICH = """# A heading
 
@@ -52,18 +61,6 @@ def _page(studio: Studio, path: str, locale: str, dark: bool, phone: bool) -> Pa
     return studio.open(path, locale=locale, dark=dark, viewport=viewport, touch=phone)
 
 
-def _serious(page: Page) -> list[str]:
-    """What axe finds, of impact serious or critical. It is evaluated, as the policy demands."""
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found: dict[str, Any] = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    return [
-        f"{one['id']}: {node['html'][:160]} {node.get('failureSummary', '')}"
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
-
-
 def _overflow(page: Page) -> list[str]:
     """Elements that stick out of the page sideways."""
     return list(
@@ -80,18 +77,16 @@ def _overflow(page: Page) -> list[str]:
 def test_nothing_serious_for_axe_and_nothing_sticks_out(
     studio: Studio, models: Models, locale: str, dark: bool, phone: bool
 ) -> None:
-    if not AXE.is_file():
-        pytest.fail("axe-core is missing; run `npm ci` in studio/.")
     models.answer = lambda request: Reply(RICH, reasoning="Hm.", reason="length")
     page = _page(studio, "/", locale, dark, phone)
     ready(page)
-    assert _serious(page) == [], "the empty chat"
+    assert serious(page) == [], "the empty chat"
     say(page, "とても長いメッセージ " * 8)
     finished(page)
     models.answer = ProviderError("It broke.")
     say(page, "And now?")
     finished(page, 2)
-    assert _serious(page) == [], "the chat"
+    assert serious(page) == [], "the chat"
     assert _overflow(page) == []
     _look_at_the_list(page, phone)
     for path in ("/search?q=123", "/models", "/jobs", "/settings", "/sign-in", "/nowhere"):
@@ -101,7 +96,7 @@ def test_nothing_serious_for_axe_and_nothing_sticks_out(
             expect(page.locator(".sizes").first).to_be_visible()
         if path == "/models":
             expect(page.locator("table.models")).to_be_visible()
-        assert _serious(page) == [], path
+        assert serious(page) == [], path
         assert _overflow(page) == [], path
 
 
@@ -113,7 +108,7 @@ def _look_at_the_list(page: Page, phone: bool) -> None:
     row.hover()
     row.locator("button").click()
     expect(page.get_by_role("menu")).to_be_visible()
-    assert _serious(page) == [], "the list"
+    assert serious(page) == [], "the list"
     page.keyboard.press("Escape")
     if phone:
         page.keyboard.press("Escape")
@@ -149,23 +144,7 @@ def test_every_page_speaks_its_language_only(studio: Studio, models: Models, loc
             _look_at_the_list(page, phone=False)
             page.locator(".sidebar .rows li button").first.click()
             expect(page.get_by_role("menu")).to_be_visible()
-        shown = page.evaluate(
-            "(() => { const copy = document.body.cloneNode(true);"
-            " copy.querySelectorAll('[translate=no], code, kbd, option, [lang=en]')"
-            ".forEach((at) => at.remove()); return [copy.textContent, ...["
-            "...copy.querySelectorAll('[aria-label], [title], [placeholder]')].flatMap((at) =>"
-            " ['aria-label', 'title', 'placeholder'].map((name) => at.getAttribute(name)))]"
-            ".filter(Boolean).join('\\n'); })()"
-        )
-        japanese = re.findall(r"[\u3040-\u30ff\u4e00-\u9fff]+", shown)
-        if locale == "en-US":
-            assert [word for word in japanese if word != "日本語"] == []
-        else:
-            assert japanese
-            known = {"Kataribe", "English", "Enter", "Ctrl", "Shift", "Esc", "Top", "tests"}
-            known |= {"Markdown", "JSON", "smollm", "storyteller", "qwen", "coder"}
-            words = set(re.findall(r"[A-Za-z]{3,}", shown)) - known
-            assert words == set(), f"{path} speaks English: {words}"
+        assert foreign_words(page.locator("body"), locale) == [], path
 
 
 def test_language_and_colours_are_chosen_and_kept(studio: Studio) -> None:
@@ -419,7 +398,7 @@ def test_all_keys_are_listed(studio: Studio) -> None:
         listed = keys.locator("kbd").all_inner_texts()
         for name in ("/", "Ctrl", "K", "Enter", "Shift", "Esc", "?", "↑", "↓", "F2", "Delete"):
             assert name in listed, name
-        assert _serious(page) == []
+        assert serious(page) == []
 
 
 def test_the_focus_returns_from_the_name_of_a_preset(studio: Studio) -> None:

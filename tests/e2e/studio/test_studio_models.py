@@ -6,18 +6,24 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from models_stage import FAR, FETCHED, HERE, Shop, open_shop
+from page_checks import KNOWN, foreign_words, walk
 from playwright.sync_api import Browser, Locator, Page, Route, expect
-from studio_stage import DESKTOP, PATIENCE, PHONE, SAFARI_ENTER, InputMethod, Studio
+from studio_stage import (
+    DESKTOP,
+    PATIENCE,
+    PHONE,
+    SAFARI_ENTER,
+    InputMethod,
+    Studio,
+    serious,
+)
 
 from kataribe.store.job_log import add_line
 from kataribe.store.jobs import NewJob, add_job
 from kataribe.store.tables import LOCAL, jobs
-
-AXE = Path(__file__).parents[3] / "studio/node_modules/axe-core/axe.min.js"
 
 
 @pytest.fixture
@@ -360,22 +366,27 @@ def test_nothing_serious_for_axe_and_nothing_sticks_out(
     for path in ("/models", f"/models/{HERE}", "/models/gemma-3-270m", "/jobs", f"/jobs/{job}"):
         page.goto(shop.studio.stage.address + path)
         expect(page.locator("table.models, .verdict, .job").first).to_be_visible()
-        assert _serious(page) == [], path
+        assert serious(page) == [], path
         assert _sticks_out(page) == [], path
+        known = KNOWN | {"Terms", "Use"}  # the name of a licence
+        assert foreign_words(page.locator("body"), locale, known) == [], path
     page.locator(".jobs-button").click()
     expect(page.locator("dialog.tray .job")).to_be_visible()
-    assert _serious(page) == [], "the tray"
+    assert serious(page) == [], "the tray"
 
 
-def _serious(page: Page) -> list[str]:
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found: dict[str, Any] = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    return [
-        f"{one['id']}: {node['html'][:160]} {node.get('failureSummary', '')}"
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
+def test_keys_go_through_the_pages_in_order(shop: Shop) -> None:
+    with shop.studio.stage.store.writing() as tx:
+        job = add_job(tx, LOCAL, NewJob("download", "Old work", {})).id
+        tx.execute(jobs.update().where(jobs.c.id == job).values(state="done"))
+    page = shop.studio.open("/models")
+    expect(row(page, HERE)).to_be_visible()
+    assert {HERE, "gpt2"} <= set(walk(page))
+    for path, name in ((f"/models/{HERE}", "Unload"), ("/jobs", "Remove from the list: Old work")):
+        page.goto(shop.studio.stage.address + path)
+        button = page.get_by_role("button", name=name)
+        expect(button).to_be_visible()
+        walk(page)
 
 
 def _sticks_out(page: Page) -> list[str]:

@@ -5,19 +5,27 @@ from __future__ import annotations
 import os
 import re
 from contextlib import suppress
-from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 from playwright.sync_api import Page, expect
-from studio_stage import DESKTOP, PHONE, InputMethod, Stage, Studio, field_of, finished, ready, say
+from studio_stage import (
+    DESKTOP,
+    PHONE,
+    InputMethod,
+    Stage,
+    Studio,
+    field_of,
+    finished,
+    ready,
+    say,
+    serious,
+)
 
 from kataribe.store import people
 from kataribe.store.ids import now
 from kataribe.store.passwords import hashed
 
-AXE = Path(__file__).parents[3] / "studio/node_modules/axe-core/axe.min.js"
 PASSWORD = "correct horse battery"
 STORED = "JSON.stringify([localStorage, sessionStorage])"
 SHOTS = os.environ.get("STUDIO_SHOTS")
@@ -39,17 +47,6 @@ def _sign_in(page: Page, password: str = PASSWORD) -> None:
 def _shot(page: Page, name: str) -> None:
     if SHOTS:
         page.screenshot(path=f"{SHOTS}/{name}.png")
-
-
-def _serious(page: Page) -> list[str]:
-    page.evaluate(AXE.read_text(encoding="utf-8"))
-    found: dict[str, Any] = page.evaluate("axe.run(document, { resultTypes: ['violations'] })")
-    return [
-        f"{one['id']}: {node['html'][:160]}"
-        for one in found["violations"]
-        if one["impact"] in ("serious", "critical")
-        for node in one["nodes"]
-    ]
 
 
 def _sticks_out(page: Page) -> bool:
@@ -250,7 +247,7 @@ def test_every_dress(
     _sign_in(page, "wrong password")
     expect(page.get_by_role("alert")).not_to_be_empty()
     _shot(page, f"sign-in-{name}")
-    assert _serious(page) == []
+    assert serious(page) == []
     assert not _sticks_out(page)
     _sign_in(page)
     keys = page.locator("section.account").last
@@ -262,12 +259,12 @@ def test_every_dress(
     keys.scroll_into_view_if_needed()
     page.locator(".made").scroll_into_view_if_needed()
     _shot(page, f"keys-{name}")
-    assert _serious(page) == []
+    assert serious(page) == []
     assert not _sticks_out(page)
     page.locator("ul.things button.danger").last.click()
     expect(page.get_by_role("dialog")).to_be_visible()
     _shot(page, f"delete-{name}")
-    assert _serious(page) == []
+    assert serious(page) == []
     page.keyboard.press("Escape")
     page.goto(studio.stage.address + "/chat")
     ready(page)

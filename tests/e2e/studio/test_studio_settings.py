@@ -6,6 +6,7 @@ import json
 import re
 from pathlib import Path
 
+import pytest
 from playwright.sync_api import Page, expect
 from studio_stage import OTHER, Models, Studio, field_of, finished, run_server, say
 
@@ -167,6 +168,26 @@ def test_the_data_folder_and_the_keys_are_shown_but_no_value(studio: Studio) -> 
     expect(page.locator(".sizes").first).to_contain_text(re.compile(r"\d+(\.\d)? [kM]?B"))
     expect(page.locator(".sizes").last).to_contain_text("OPENAI_API_KEY")
     expect(page.locator(".sizes").last).to_contain_text("Not set")
+
+
+def test_a_hosted_key_is_shown_as_set_and_never_itself(
+    studio: Studio, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = "sk-wasabimochi"
+    for name in ("ANTHROPIC_API_KEY", "GEMINI_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("OPENAI_API_KEY", secret)
+    page = studio.open("/chat")
+    with page.expect_response("**/studio/api/storage") as told:
+        page.get_by_role("link", name="Settings").click()
+    keys = page.locator(".sizes").last
+    expect(keys.locator("dt")).to_have_text(
+        ["OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY"]
+    )
+    expect(keys.locator("dd")).to_have_text(["Set", "Not set", "Not set"])
+    assert secret not in page.content()
+    assert "OPENAI_API_KEY" in told.value.text()
+    assert secret not in told.value.text()
 
 
 def test_typing_a_system_text_is_not_undone_by_the_servers_answers(studio: Studio) -> None:

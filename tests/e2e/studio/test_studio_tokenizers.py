@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from page_checks import foreign_words, walk
 from playwright.sync_api import Browser, expect
 from studio_stage import PHONE, Models, Studio, Watch, run_server, serious
 
@@ -84,9 +85,9 @@ def test_kinds_and_sizes_are_compared_on_a_corpus(studio: Studio) -> None:
     expect(table.locator("tbody tr")).to_have_count(6)
 
 
-@pytest.mark.parametrize("locale", ["en-US", "ja-JP"])
-def test_it_fits_a_phone(studio: Studio, locale: str) -> None:
-    page = studio.open("/tokenizers", locale=locale, viewport=PHONE, touch=True)
+@pytest.mark.parametrize(("locale", "dark"), [("en-US", False), ("ja-JP", True)])
+def test_it_fits_a_phone(studio: Studio, locale: str, dark: bool) -> None:
+    page = studio.open("/tokenizers", locale=locale, viewport=PHONE, dark=dark, touch=True)
     expect(page.locator(".pieces li").first).to_be_visible()
     over = page.evaluate(
         "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)"
@@ -94,3 +95,11 @@ def test_it_fits_a_phone(studio: Studio, locale: str) -> None:
     )
     assert over <= 0
     assert not serious(page)
+    assert foreign_words(page.locator("body"), locale) == []
+
+
+def test_keys_go_through_the_page_in_order(studio: Studio) -> None:
+    page = studio.open("/tokenizers")
+    expect(page.locator(".pieces li").first).to_be_visible()
+    expect(page.get_by_role("button", name="Compare")).to_be_visible()
+    assert "Compare" in walk(page)

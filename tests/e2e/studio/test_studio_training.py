@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from page_checks import foreign_words, walk
 from playwright.sync_api import Browser, Page, expect
 from studio_stage import PHONE, Models, Studio, Watch, run_server, serious
 
@@ -210,10 +211,10 @@ def test_a_folder_of_another_version_says_so_and_hides_no_other(
     expect(page.get_by_text("newer version")).to_be_visible()
 
 
-@pytest.mark.parametrize("locale", ["en-US", "ja-JP"])
-def test_it_fits_a_phone(studio: Studio, running: RunFolder, locale: str) -> None:
+@pytest.mark.parametrize(("locale", "dark"), [("en-US", False), ("ja-JP", True)])
+def test_it_fits_a_phone(studio: Studio, running: RunFolder, locale: str, dark: bool) -> None:
     for path in ("/training", f"/training/{running.id}"):
-        page = studio.open(path, locale=locale, viewport=PHONE, touch=True)
+        page = studio.open(path, locale=locale, viewport=PHONE, dark=dark, touch=True)
         expect(page.locator("h1")).to_be_visible()
         expect(page.locator("main button").first).to_be_visible()
         over = page.evaluate(
@@ -222,3 +223,16 @@ def test_it_fits_a_phone(studio: Studio, running: RunFolder, locale: str) -> Non
         )
         assert over <= 0, path
         assert not serious(page)
+        assert foreign_words(page.locator("body"), locale) == [], path
+
+
+def test_keys_go_through_both_pages_in_order(
+    studio: Studio, running: RunFolder, done: RunFolder
+) -> None:
+    page = studio.open("/training")
+    expect(page.locator("table.runs tbody tr")).to_have_count(2)
+    assert {"tales", "older"} <= set(walk(page))
+    page.goto(f"{studio.stage.address}/training/{running.id}")
+    expect(page.get_by_role("button", name="Data (CSV)")).to_have_count(5)
+    expect(page.locator(".samples li")).to_have_count(2)
+    assert {"Stop", "Picture (PNG)", "Data (CSV)"} <= set(walk(page))

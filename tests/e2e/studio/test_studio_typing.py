@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from page_checks import walk
 from playwright.sync_api import Browser, Page, expect
 from studio_stage import (
     SAFARI_ENTER,
@@ -15,6 +16,7 @@ from studio_stage import (
     ready,
     replies,
     run_server,
+    say,
 )
 
 
@@ -153,22 +155,7 @@ def test_slash_focuses_question_mark_lists_escape_closes(studio: Studio) -> None
 def test_everything_is_reached_with_the_keyboard_and_shows_its_focus(studio: Studio) -> None:
     page = studio.open("/chat")
     ready(page)
-    page.evaluate("document.activeElement.blur()")
-    reached: list[str] = []
-    for _ in range(60):
-        page.keyboard.press("Tab")
-        name, shown = page.evaluate(
-            "(() => { const at = document.activeElement; const style = getComputedStyle("
-            "at.matches('textarea') ? at.closest('.box') : at);"
-            " return [at === document.body ? null :"
-            " at.innerText || at.getAttribute('aria-label') || at.tagName,"
-            " style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) > 0]; })()"
-        )
-        if name is None:  # beyond the last one, before the first
-            continue
-        assert shown, f"the focus on {name!r} cannot be seen"
-        reached.append(name)
-    words = " ".join(reached)
+    words = " ".join(walk(page))
     for expected in (
         "Skip to the page",
         "Chat",
@@ -178,4 +165,10 @@ def test_everything_is_reached_with_the_keyboard_and_shows_its_focus(studio: Stu
         "capital",
         "Message",
     ):
-        assert expected in words, f"{expected} is not reached: {reached}"
+        assert expected in words, f"{expected} is not reached: {words}"
+    say(page, "Hello")
+    finished(page)
+    assert "Look inside" not in " ".join(walk(page)), "what is in a closed menu"
+    page.goto(studio.stage.address + "/settings")
+    expect(page.locator(".sizes").first).to_be_visible()
+    assert "Export everything" in " ".join(walk(page))
