@@ -91,6 +91,7 @@ def test_fit_tells_what_must_be_free_from_what_is_borrowed(cli, monkeypatch):
     needed, total = found["memory"]["needed"], found["memory"]["total"]
     assert f"memory    {memory_words(needed)} needed with one full context" in said
     assert f"shows {memory_words(total)}: {memory_words(total - needed)} more are pages" in said
+    assert "by the process of `kataribe up`" in said
     shown = re.search(r"\((program .*)\)", said)
     parts = [float(part.split()[-2]) * 2 ** {"GiB": 30, "MiB": 20}[part.split()[-1]]
              for part in shown[1].split(", ")]  # fmt: skip

@@ -50,6 +50,10 @@ def _memory(found: Fit, one: MemoryEstimate) -> Iterator[str]:
         f"memory    {memory_words(one.needed)} needed with one full context of {found.ctx:,} "
         f"tokens ({parts})"
     )
+    yield (
+        "          by the process of `kataribe up`; its child that renders chat templates takes "
+        "20 MiB more"
+    )
     if found.full is not None and found.cache_tokens > found.ctx:
         yield (
             f"          {memory_words(found.full.needed)} needed when several replies have filled "

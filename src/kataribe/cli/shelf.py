@@ -43,9 +43,10 @@ class Planned:
 class CatalogShelf:
     """Loads the models of a catalogue; remembers what it has read of their headers."""
 
-    def __init__(self, catalog: Catalog, settings: Settings) -> None:
+    def __init__(self, catalog: Catalog, settings: Settings, *, serves: bool = False) -> None:
         self.catalog = catalog
         self._settings = settings
+        self._serves = serves  # of this process, for what a run is compared with
         self._plans: dict[tuple[Path, int], Planned] = {}
         self._lock = threading.Lock()
         self._loads = 0
@@ -166,6 +167,7 @@ class CatalogShelf:
             decode=measured.decode,
             places=plan.cache_tokens,
             native=computes_natively(self._settings),
+            serves=self._serves,
         )
         self.catalog.record_run(name, run)
 

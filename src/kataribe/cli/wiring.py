@@ -134,7 +134,7 @@ def _open_models(
     from kataribe.run.catalog.catalog import Catalog
     from kataribe.run.inference.residents import Residents
 
-    shelf = CatalogShelf(Catalog(workspace), settings)
+    shelf = CatalogShelf(Catalog(workspace), settings, serves=True)
     views = ShelfWithViews(shelf)
     residents = Residents(views, budget=shelf.budget, queue=settings.queue)
     models = LocalModels(shelf, residents)

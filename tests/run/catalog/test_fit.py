@@ -11,12 +11,14 @@ from catalog_tiny import CONFIG, make_folder, make_gguf
 
 from kataribe.base.errors import FormatError, InputError
 from kataribe.base.workspace import Workspace
+from kataribe.run.catalog.calibration import calibration_for
 from kataribe.run.catalog.cards import Card, ModelFacts, TensorGroup, built_in_cards
 from kataribe.run.catalog.catalog import Catalog
 from kataribe.run.catalog.facts import read_facts
 from kataribe.run.catalog.fit import KEPT_RUNS, Run, Wish, fit_model, predict_speeds, read_runs
 from kataribe.run.catalog.machine import Machine, look_at, measured_speeds
 from kataribe.run.catalog.memory import (
+    PYTORCH,
     Calibration,
     holding,
     kv_bytes_per_token,
@@ -165,6 +167,13 @@ def test_memory_is_the_sum_of_its_parts() -> None:
         predict_memory(FACTS, "float16", 128)
 
 
+def test_a_server_takes_more_than_a_command() -> None:
+    both = (calibration_for(FACTS, "auto", native=False, serves=serves) for serves in (0, 1))
+    alone, served = (predict_memory(FACTS, "auto", 64, calibration=each) for each in both)
+    assert (alone.runtime, served.runtime) == (PYTORCH.runtime, PYTORCH.runtime + PYTORCH.server)
+    assert served.activations == alone.activations + PYTORCH.form * FACTS.vocab_size
+
+
 def test_loading_counts_only_where_it_is_the_peak() -> None:
     heavy = Calibration(packing=1e4, mapped=0.5)
     told = predict_memory(FACTS, "auto", 64, calibration=heavy)
@@ -217,7 +226,8 @@ def test_predictions_stay_within_a_tenth_of_what_was_measured(
     """Peaks in MiB of whole processes, measured once as `Calibration` tells."""
     facts = built_in_cards()[name].facts
     assert facts is not None
-    predicted = predict_memory(facts, "auto", ctx).total / 2**20
+    alone = calibration_for(facts, "auto", native=False, serves=False)
+    predicted = predict_memory(facts, "auto", ctx, calibration=alone).total / 2**20
     assert predicted == pytest.approx(measured, rel=0.1)
 
 
@@ -271,11 +281,12 @@ def test_what_a_step_takes_grows_with_chunk_context_and_scratch() -> None:
     def step(facts: ModelFacts = FACTS, ctx: int = 1024, chunk: int = 512) -> int:
         return predict_memory(facts, "auto", ctx, chunk_tokens=chunk).activations
 
-    told = Calibration()
+    told = PYTORCH
+    form = 1000 * told.form
     width = 2 * 64 + (4 + 2 * 2) * 16 + 2 * 256
     scratch = int(2 * 64 * 256 * told.unpacked)
-    assert step() == 512 * width * told.activation + scratch + 1024 * told.mask
-    assert step(chunk=128) == 128 * width * told.activation + scratch + 1024 * told.mask
+    assert step() == 512 * width * told.activation + scratch + 1024 * told.mask + form
+    assert step(chunk=128) == 128 * width * told.activation + scratch + 1024 * told.mask + form
     plain = replace(FACTS, groups=(TensorGroup("matrix", "BF16", 640_000, 10_000),))
     assert step(plain) == step() - scratch
     vast = replace(FACTS, hidden_size=1 << 13, intermediate_size=1 << 14)
@@ -349,7 +360,7 @@ def test_after_a_run_it_says_how_far_off_it_was(catalog: Catalog, tmp_path: Path
     catalog.import_(make_gguf(tmp_path / "mine.gguf"))
     assert catalog.fit("mine").observed is None
     predicted = predict_memory(catalog.facts("mine"), "auto", 128, chunk_tokens=128).total
-    run = Run("auto", 128, 128, int(predicted / 1.05), prefill=100.0, decode=10.0)
+    run = Run("auto", 128, 128, int(predicted / 1.05), prefill=100.0, decode=10.0, serves=True)
     catalog.record_run("Mine", run)
     observed = catalog.fit("mine").observed
     assert observed.memory_off == pytest.approx(0.05, abs=1e-3)

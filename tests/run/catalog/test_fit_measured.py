@@ -1,118 +1,149 @@
-"""Predicted peaks of memory against processes that really load a model and fill its cache."""
+"""Predicted peaks of memory against real `kataribe up` processes that fill their cache."""
 
 from __future__ import annotations
 
+import http.client
 import json
 import os
+import random
 import subprocess
-import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-import kataribe
-from kataribe.run.catalog.calibration import calibration_for
+from kataribe.base.workspace import Workspace
+from kataribe.cli.opening import open_catalog
+from kataribe.run.catalog.catalog import Catalog
 from kataribe.run.catalog.facts import read_facts
-from kataribe.run.catalog.memory import predict_memory
+from kataribe.run.catalog.fit import Wish, read_runs
 from kataribe.run.catalog.plan import model_budget, plan_model
 from kataribe.run.inference.native.library import native_library
+from tests.e2e.test_up import COMMAND, PATIENCE, Server
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.timeout(900),
+    pytest.mark.skipif(
+        not Path("/proc/self/status").exists(), reason="the peak is the kernel's own count (Linux)"
+    ),
+]
 
-# A process with the server's imports; the peak is the kernel's own count (Linux).
-PROGRAM = """
-import asyncio, json, random, sys
-from pathlib import Path
-import uvicorn
-import kataribe.serve.app
-from kataribe.base.lm import Request, Sampling, reply
-from kataribe.run.catalog.machine import peak_memory
-from kataribe.run.inference.load import LoadOptions, load_local
-
-path, precision = Path(sys.argv[1]), sys.argv[2]
-ctx, places, fills = map(int, sys.argv[3:])
-model = load_local("x", path, LoadOptions(ctx, places, precision=precision, threads=2))
-dice = random.Random(0)
-sampling = Sampling(max_tokens=8, temperature=0.0, ignore_eos=True)
-for _ in range(fills):
-    ids = tuple(dice.randrange(300, 20_000) for _ in range(ctx - 16))
-    done = asyncio.run(reply(model.lm, Request(ids, sampling)))
-peak = peak_memory()
-model.close(1)
-print(json.dumps({"peak": peak, "tokens": done.usage.completion_tokens}))
-"""
-
-ENCODER = """
-import asyncio, json, sys
-from pathlib import Path
-import uvicorn
-import kataribe.serve.app
-from kataribe.run.catalog.machine import peak_memory
-from kataribe.run.inference.embedding.load import load_local_encoder
-
-model = load_local_encoder("x", Path(sys.argv[1]), precision=sys.argv[2], threads=2)
-asyncio.run(model.embedder.embed(["word " * 500] * 8))
-print(json.dumps({"peak": peak_memory()}))
-"""
+STREAMS = 8
+NAME = "one"
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+TOOL = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}
 
 
-def off_by(path: Path, ctx: int, precision: str = "auto", fills: int = 1) -> float:
-    """Predicted / measured - 1, with the plan that a server makes."""
-    facts = read_facts(path)
-    native = native_library() is not None
-    plan = plan_model(facts, precision, ctx, model_budget(None), native=native)
-    sizes = map(str, (plan.context, plan.cache_tokens, fills))
-    measured = measure(PROGRAM, path, precision, *sizes)
-    assert measured["tokens"] == 8
-    predicted = predict_memory(
-        facts,
-        precision,
-        ctx,
-        cache_tokens=fills * ctx,
-        places=plan.cache_tokens,
-        calibration=calibration_for(facts, precision, native=native),
-    ).total
-    if fills == 1:
-        assert predicted == plan.one.total  # what `fit` says
-    off = predicted / measured["peak"] - 1
+@contextmanager
+def up(home: Path, path: Path, *flags: str) -> Iterator[Server]:
+    """A server of one model, ended as a person ends it, so that it keeps what the run took."""
+    open_catalog(Workspace(home)).import_(path, as_name=NAME, link=True)
+    server = Server(home, "--model", NAME, "--threads", "2", *flags)
+    try:
+        yield server
+    finally:
+        assert server.stop() == 0
+
+
+def post(server: Server, path: str, body: dict[str, Any]) -> None:
+    connection = http.client.HTTPConnection(server.url.removeprefix("http://"), timeout=900)
+    text = json.dumps({"model": NAME, **body})
+    connection.request("POST", path, text, {"Content-Type": "application/json"})
+    answer = connection.getresponse()
+    said = answer.read()
+    assert answer.status == 200, said
+    connection.close()
+
+
+def use(server: Server, ctx: int, fills: int, *, chats: bool) -> None:
+    """Prompts of a whole context, streams at once, and what is held to a form."""
+    dice = random.Random(0)
+    for _ in range(fills):
+        prompt = [dice.randrange(300, 20_000) for _ in range(ctx - 16)]
+        post(server, "/v1/completions", {"prompt": prompt, "max_tokens": 8, "temperature": 0})
+    with ThreadPoolExecutor(STREAMS) as many:
+        for number in range(STREAMS):
+            body = {"prompt": f"Story {number} of", "max_tokens": 32, "stream": True}
+            many.submit(post, server, "/v1/completions", body)
+    if chats:
+        talk = {"messages": [{"role": "user", "content": "Where?"}], "max_tokens": 48}
+        form = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}}
+        post(server, "/v1/chat/completions", {**talk, "response_format": form})
+        post(server, "/v1/chat/completions", {**talk, "tools": [TOOL], "tool_choice": "required"})
+
+
+def off_by(
+    home: Path, path: Path, ctx: int, precision: str = "auto", fills: int = 1, chats: bool = True
+) -> float:
+    """Predicted / measured - 1, as `fit` says it after the run; the children do not count."""
+    with up(home, path, "--ctx", str(ctx), "--precision", precision) as server:
+        use(server, ctx, fills, chats=chats)
+    wish = Wish(precision=precision, ctx=ctx, native=native_library() is not None)
+    found = open_catalog(Workspace(home)).fit(NAME, wish)
+    assert found.observed is not None
+    assert found.memory is not None
+    peak = found.observed.run.peak_bytes
     print(
-        f"{path.name} {precision} {ctx} x {fills} of {plan.cache_tokens}: predicted "
-        f"{predicted >> 20} MiB, measured {measured['peak'] >> 20} ({off:+.1%})"
+        f"{path.name} {precision} {ctx} x {fills}: predicted "
+        f"{found.observed.predicted_bytes >> 20} MiB, measured {peak >> 20} "
+        f"({found.observed.memory_off:+.1%}); said before {found.memory.total >> 20}"
     )
-    return off
+    assert found.observed.run.serves
+    if fills == 1:  # what `fit` says before any run
+        assert abs(found.memory.total / peak - 1) < 0.1
+    return found.observed.memory_off
 
 
-def measure(program: str, path: Path, *arguments: str) -> dict[str, int]:
-    """What a process of its own prints at its end."""
-    environment = {**os.environ, "PYTHONPATH": str(Path(kataribe.__file__).parents[1])}
-    command = [sys.executable, "-c", program, str(path), *arguments]
-    output = subprocess.run(command, env=environment, stdout=subprocess.PIPE, check=True).stdout
-    measured: dict[str, int] = json.loads(output.splitlines()[-1])
-    return measured
-
-
-@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
-@pytest.mark.timeout(900)
-class TestPeaks:
-    @pytest.mark.parametrize(("ctx", "fills"), [(512, 1), (4096, 1), (1024, 4)])
-    def test_smollm2(self, smollm2_path: Path, ctx: int, fills: int) -> None:
-        assert abs(off_by(smollm2_path, ctx, fills=fills)) < 0.1
+class TestServers:
+    @pytest.mark.parametrize(("ctx", "fills"), [(512, 1), (3072, 1), (8192, 1), (1024, 4)])
+    def test_smollm2(self, tmp_path: Path, smollm2_path: Path, ctx: int, fills: int) -> None:
+        assert abs(off_by(tmp_path, smollm2_path, ctx, fills=fills)) < 0.1
 
     @pytest.mark.parametrize("precision", ["float32", "bfloat16", "int8", "int4"])
-    def test_smollm2_in_every_precision(self, smollm2_path: Path, precision: str) -> None:
-        assert abs(off_by(smollm2_path, 512, precision)) < 0.1
+    def test_smollm2_in_every_precision(
+        self, tmp_path: Path, smollm2_path: Path, precision: str
+    ) -> None:
+        assert abs(off_by(tmp_path, smollm2_path, 2048, precision)) < 0.1
 
     @pytest.mark.parametrize("ctx", [1024, 4096])
-    def test_gemma(self, gemma_path: Path, ctx: int) -> None:
-        assert abs(off_by(gemma_path, ctx)) < 0.1
+    def test_gemma(self, tmp_path: Path, gemma_path: Path, ctx: int) -> None:
+        assert abs(off_by(tmp_path, gemma_path, ctx, chats=False)) < 0.1
 
     @pytest.mark.parametrize("ctx", [512, 1024])
-    def test_qwen(self, qwen_path: Path, ctx: int) -> None:
-        assert abs(off_by(qwen_path, ctx)) < 0.1
+    def test_qwen(self, tmp_path: Path, qwen_path: Path, ctx: int) -> None:
+        assert abs(off_by(tmp_path, qwen_path, ctx)) < 0.1
 
     @pytest.mark.parametrize("precision", ["float32", "auto"])
-    def test_e5_small(self, e5_path: Path, precision: str) -> None:
+    def test_e5_small(self, tmp_path: Path, e5_path: Path, precision: str) -> None:
         plan = plan_model(read_facts(e5_path), precision, None, model_budget(None))
-        peak = measure(ENCODER, e5_path, precision)["peak"]
+        with up(tmp_path, e5_path, "--precision", precision) as server:
+            post(server, "/v1/embeddings", {"input": ["word " * 500] * 8})
+            status = Path(f"/proc/{server.process.pid}/status").read_text()
+        peak = int(status.split("VmHWM:")[1].split()[0]) << 10
         print(f"predicted {plan.one.total >> 20} MiB, measured {peak >> 20}")
         assert abs(plan.one.total / peak - 1) < 0.1
+
+
+def test_a_command_of_its_own_is_compared_with_what_it_takes(
+    tmp_path: Path, smollm2_path: Path
+) -> None:
+    catalog = Catalog(Workspace(tmp_path))
+    catalog.import_(smollm2_path, as_name=NAME, link=True)
+    command = [*COMMAND, "ask", "--local", "--model", NAME, "-n", "8", "tell me"]
+    home = {**os.environ, "KATARIBE_HOME": str(tmp_path)}
+    subprocess.run(command, env=home, check=True, timeout=PATIENCE)
+    (run,) = read_runs(catalog.workspace.models / NAME)
+    seen = catalog.fit(NAME).observed
+    assert seen is not None
+    print(f"predicted {seen.predicted_bytes >> 20} MiB, measured {run.peak_bytes >> 20}")
+    assert not run.serves
+    assert abs(seen.memory_off) < 0.1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kataribe.run.catalog.cards import ModelFacts
 from kataribe.run.catalog.layout import SOURCES
@@ -50,6 +50,9 @@ class Calibration:
         unpacked_values: Most values that are unpacked at a time, as `make.adapt.unpack` has it.
         mask: Bytes of masks per token of context: 128 rows, half as long again, built from bits.
         building: Bytes for each entry of the vocabulary that the tokenizer needs while it is made.
+        server: What a server takes beside it: studio, database, and requests on their way.
+        form: Bytes for each entry of the vocabulary that a server's first reply held to a form
+            (a schema, a tool call) needs, for the constraint's tables.
         native: Weights are held as `run.inference.native.weights` says.
     """
 
@@ -65,10 +68,12 @@ class Calibration:
     unpacked_values: int = 1 << 22
     mask: int = 128 * 3 // 2 * 3
     building: int = 0
+    server: int = 0
+    form: int = 0
     native: bool = False
 
 
-PYTORCH = Calibration()
+PYTORCH = Calibration(server=40 << 20, form=450)
 """Of the runner over PyTorch."""
 
 NATIVE = Calibration(
@@ -77,26 +82,29 @@ NATIVE = Calibration(
     packing=0.0,
     unpacked=0.0,
     mask=0,
-    building=450,
+    building=250,
+    server=52 << 20,
+    form=450,
     native=True,
 )
-"""Of the native runner, without PyTorch in the process, measured in the same way:
+"""Of the native runner, without PyTorch in the process. Measured as the peak of a `kataribe up`,
+its children not counted, that read prompts of a whole context so many times, eight streams at once,
+and with a chat template replies held to a schema and to a tool (`test_fit_measured`); MiB:
 
-| model (precision auto) | context | in the cache | places | measured | predicted |
-|---|---|---|---|---|---|
-| SmolLM2-135M, Q4_1 | 512 | 512 | 32768 | 315 | 324 |
-| | 1024 | 1024 | 32768 | 312 | 324 |
-| | 4096 | 4096 | 32768 | 312 | 324 |
-| | 8192 | 8192 | 32768 | 402 | 400 |
-| | 1024 | 4096 | 32768 | 311 | 324 |
-| | 2048 | 16384 | 32768 | 582 | 580 |
-| the same in bfloat16, int8 | 512 | 512 | 32768 | 499, 376 | 487, 374 |
-| Gemma 3 270M, Q4_K_M | 512 | 512 | 32768 | 951 | 908 |
-| | 1024 | 1024 | 32768 | 951 | 908 |
-| | 4096 | 4096 | 32768 | 899 | 908 |
-| Qwen2.5-Coder-1.5B, Q4_K_M | 512 | 512 | 32768 | 2552 | 2590 |
-| | 1024 | 1024 | 32768 | 2546 | 2590 |
-| | 2048 | 2048 | 32768 | 2548 | 2590 |
+| model (precision auto) | context | times | measured | predicted |
+|---|---|---|---|---|
+| SmolLM2-135M, Q4_1 | 512 | 1 | 354 | 366 |
+| | 3072 | 1 | 372 | 370 |
+| | 8192 | 1 | 483 | 483 |
+| | 1024 | 4 | 393 | 392 |
+| the same in bfloat16, int8, int4 | 2048 | 1 | 535, 424, 350 | 529, 417, 366 |
+| Gemma 3 270M, Q4_K_M | 1024 | 1 | 871 to 956 | 910 |
+| | 4096 | 1 | 866 to 883 | 910 |
+| Qwen2.5-Coder-1.5B, Q4_K_M | 512 | 1 | 2577 | 2613 |
+| | 1024 | 1 | 2575 | 2613 |
+
+SmolLM2 in float32, which PyTorch computes, took 1034 (1015). `kataribe ask --local`, which has no
+`server`, took 297 (314).
 """
 
 ENCODER = Calibration(
@@ -108,8 +116,8 @@ ENCODER = Calibration(
 )
 """Of encoders, which have no engine and are never packed; measured in the same way with
 multilingual-e5-small, whose 250,037 pieces are of the unigram kind (its table takes twice the
-bytes of merges), until 64 texts of 512 tokens were read: 1220 MiB in float32 (predicted 1251), 997
-in bfloat16 (1027). Both are the peak of loading, when the file is mapped."""
+bytes of merges), as a `kataribe up` until 8 texts of 502 tokens were read: 1254 MiB in float32
+(predicted 1251), 1030 in bfloat16 (1027). Both are the peak of loading, when the file is mapped."""
 
 SOURCE = Calibration(runtime=280 << 20, token=1310, packing=0.0)
 """Of encoder-decoders; measured with a model of the size of T5-small (60 million parameters, 32,128
@@ -121,8 +129,18 @@ _NATIVE_PRECISIONS = frozenset({"auto", "int4", "int8", "bfloat16"})
 _NATIVE_STEP = 32
 
 
-def calibration_for(facts: ModelFacts, precision: str, *, native: bool) -> Calibration:
-    """Of what will compute a model, where the native runner is built (`native`) or not."""
+def calibration_for(
+    facts: ModelFacts, precision: str, *, native: bool, serves: bool = True
+) -> Calibration:
+    """Of what will compute a model, where the native runner is built (`native`) or not.
+
+    `serves` for a server, and not one command.
+    """
+    found = _of_runner(facts, precision, native=native)
+    return found if serves else replace(found, server=0, form=0)
+
+
+def _of_runner(facts: ModelFacts, precision: str, *, native: bool) -> Calibration:
     if not facts.decodes:
         return ENCODER
     if facts.family in SOURCES:

@@ -64,6 +64,7 @@ class Run:
         when: ISO 8601, UTC.
         places: Tokens that the cache had places for; None for those that lay in it.
         native: The native runner was there.
+        serves: The process was a server, and not one command's.
     """
 
     precision: str
@@ -75,6 +76,7 @@ class Run:
     when: str = ""
     places: int | None = None
     native: bool = False
+    serves: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -304,7 +306,7 @@ def _observe(facts: ModelFacts, machine: Machine, run: Run) -> Observed:
         cache_tokens=run.cache_tokens,
         places=run.places,
         chunk_tokens=min(512, max(run.cache_tokens, 1)),  # no step was longer than what lay there
-        calibration=calibration_for(facts, run.precision, native=run.native),
+        calibration=calibration_for(facts, run.precision, native=run.native, serves=run.serves),
     )
     prefill, decode = predict_speeds(facts, run.precision, machine, native=run.native)
     return Observed(

@@ -39,12 +39,13 @@ class MemoryEstimate:
     """Bytes by what needs them.
 
     Attributes:
-        runtime: Interpreter and libraries.
+        runtime: Interpreter, libraries and, of a server, what it keeps beside the model.
         tokenizer: Vocabulary and merges.
         weights: As they are held.
         kv_cache: Keys and values of all cached tokens, in whole pages of memory, and the states of
             recurrent layers.
-        activations: Of one step, with masks and the scratch for unpacked weights.
+        activations: Of one step, with masks, the scratch for unpacked weights and, of a server,
+            the tables of replies that are held to a form.
         loading: Needed while loading, and given back before the model runs.
         mapped: Pages of the file that lie in memory while it is loaded; the system takes them
             back when it has need of them.
@@ -85,7 +86,9 @@ def predict_memory(
     chunk_tokens: int = 512,
     calibration: Calibration = PYTORCH,
 ) -> MemoryEstimate:
-    """What running a model takes at its peak, in bytes.
+    """What the process that runs a model takes at its peak, in bytes.
+
+    A server's child that renders chat templates (20 MiB) is not counted.
 
     Args:
         facts: From `read_facts` or a card.
@@ -100,7 +103,7 @@ def predict_memory(
     tokens = ctx if cache_tokens is None else cache_tokens
     largest = 2 * facts.intermediate_size * facts.hidden_size
     return MemoryEstimate(
-        runtime=calibration.runtime,
+        runtime=calibration.runtime + calibration.server,
         tokenizer=facts.vocab_size * calibration.token,
         weights=weight_bytes(facts, precision, calibration),
         kv_cache=_cache_bytes(
@@ -110,7 +113,8 @@ def predict_memory(
             tokens if places is None else places,
         ),
         activations=_activation_bytes(facts, precision, min(chunk_tokens, ctx), calibration)
-        + calibration.mask * ctx,
+        + calibration.mask * ctx
+        + calibration.form * facts.vocab_size,
         loading=int(largest * calibration.packing) + facts.vocab_size * calibration.building,
         mapped=int((facts.file_bytes or _published_bytes(facts)) * calibration.mapped),
     )

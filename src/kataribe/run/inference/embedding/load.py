@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from kataribe.base.errors import UnsupportedError
+from kataribe.base.freeing import give_back
 from kataribe.base.lm import LM
 from kataribe.make.model.encoder_folder import open_encoder
 from kataribe.make.model.sentences import read_sentence_settings
@@ -76,6 +77,7 @@ def load_local_encoder(
     settings = read_sentence_settings(path)
     limit = min(settings.max_tokens or config.context_length, config.context_length)
     texts = open_encoder_texts(path, limit=limit, vocab_size=config.vocab_size)
+    give_back()  # the words of tokenizer.json take more than the tokenizer: before weights come
     from kataribe.run.inference.embedding.runner import load_torch_encoder
 
     told = replace(checkpoint, tensors=_Told(checkpoint.tensors, checkpoint.size_bytes, progress))
