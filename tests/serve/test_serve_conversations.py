@@ -271,30 +271,6 @@ async def test_ratings_and_votes(http: httpx.AsyncClient, stage: Stage) -> None:
     assert (await talk.get())["votes"] == {group: None}
 
 
-BAD: list[tuple[dict[str, Any], str]] = [
-    ({"id": "short", "text": "x"}, "id"),
-    ({"id": "A" * 20, "text": "x"}, "id"),
-    ({"id": "a" * 20, "text": " \n"}, "spaces"),
-    ({"id": "a" * 20, "text": "a\0"}, "NUL"),
-    ({"id": "a" * 20, "text": "x" * 5_000_000}, "5,000,000 characters"),
-    ({"id": "a" * 20, "text": "x", "when": "later"}, "when"),
-    ({"id": "a" * 20, "text": "x", "models": ["a"] * 5}, "models"),
-    ({"id": "a" * 20, "text": "x", "attachments": ["b" * 20]}, "attachment"),
-    ({"id": "a" * 20, "text": "x", "sampling": {"temperature": 3}}, "temperature"),
-    ({"id": "a" * 20, "text": "x", "urgent": True}, "urgent"),
-    ({"id": "a" * 20}, "text"),
-]
-
-
-@pytest.mark.parametrize(("body", "why"), BAD)
-async def test_what_cannot_be_sent_is_refused_and_changes_nothing(
-    talk: Talk, body: dict[str, Any], why: str
-) -> None:
-    refused = await talk.http.post(f"{talk.at}/messages", json=body)
-    assert refused.status_code in (400, 404)
-    assert why in json.dumps(refused.json()["error"], ensure_ascii=False)
-    seen = await talk.get()
-    assert (seen["nodes"], seen["queue"], seen["version"]) == ([], [], 0)
 async def test_a_blind_comparison_is_told_as_one(talk: Talk, stage: Stage) -> None:
     stage.source.lms["other"] = ScriptedLM("Other.", name="other", repeat=True)
     both = ["scripted", "other"]
@@ -324,6 +300,30 @@ async def test_a_blind_comparison_is_told_as_one(talk: Talk, stage: Stage) -> No
     assert await blind() == [*first, ("scripted", False), ("scripted", True), ("other", True)]
 
 
+BAD: list[tuple[dict[str, Any], str]] = [
+    ({"id": "short", "text": "x"}, "id"),
+    ({"id": "A" * 20, "text": "x"}, "id"),
+    ({"id": "a" * 20, "text": " \n"}, "spaces"),
+    ({"id": "a" * 20, "text": "a\0"}, "NUL"),
+    ({"id": "a" * 20, "text": "x" * 5_000_000}, "5,000,000 characters"),
+    ({"id": "a" * 20, "text": "x", "when": "later"}, "when"),
+    ({"id": "a" * 20, "text": "x", "models": ["a"] * 5}, "models"),
+    ({"id": "a" * 20, "text": "x", "attachments": ["b" * 20]}, "attachment"),
+    ({"id": "a" * 20, "text": "x", "sampling": {"temperature": 3}}, "temperature"),
+    ({"id": "a" * 20, "text": "x", "urgent": True}, "urgent"),
+    ({"id": "a" * 20}, "text"),
+]
+
+
+@pytest.mark.parametrize(("body", "why"), BAD)
+async def test_what_cannot_be_sent_is_refused_and_changes_nothing(
+    talk: Talk, body: dict[str, Any], why: str
+) -> None:
+    refused = await talk.http.post(f"{talk.at}/messages", json=body)
+    assert refused.status_code in (400, 404)
+    assert why in json.dumps(refused.json()["error"], ensure_ascii=False)
+    seen = await talk.get()
+    assert (seen["nodes"], seen["queue"], seen["version"]) == ([], [], 0)
 
 
 async def test_a_long_message_arrives_whole(talk: Talk) -> None:
