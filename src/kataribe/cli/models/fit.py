@@ -10,7 +10,9 @@ from kataribe.cli import options
 
 
 def fit(
-    name: Annotated[str, typer.Argument(metavar="MODEL", help="The model's name.")],
+    name: Annotated[
+        str, typer.Argument(metavar="MODEL", help="The model's name, or its source as for pull.")
+    ],
     ctx: options.Context = None,
     precision: Annotated[
         str | None, typer.Option("--precision", help="auto, float32, bfloat16, int8 or int4.")

@@ -19,6 +19,7 @@ from kataribe.run.catalog.cards import (
 from kataribe.run.catalog.checking import Checker, HeadersOnly, check_source
 from kataribe.run.catalog.facts import read_facts
 from kataribe.run.catalog.fit import Fit, Run, Wish, fit_model, keep_run, read_runs
+from kataribe.run.catalog.foretelling import foretell
 from kataribe.run.catalog.installed import Installed, InstalledCard
 from kataribe.run.catalog.local import Adoptable, adoptable, find_adoptable, link_files
 from kataribe.run.catalog.machine import look_at
@@ -233,10 +234,22 @@ class Catalog:
         return built_in_cards()[resolved].facts
 
     def fit(self, name: str, wish: Wish | None = None) -> Fit:
-        """What memory, disk and speed to expect here, and how far off that was after a run."""
+        """What memory, disk and speed to expect here, and how far off that was after a run.
+
+        `name` may also be a source, as for `pull`. One of the hub without a card is asked for its
+        list of files and its config.json; raises as `pull` does.
+        """
         wish = wish or Wish()
         check_precision(wish.precision)
-        resolved = self.resolve(name)
+        source = None if self.is_installed(name) else parse_source(name)
+        resolved = self.resolve(name) if source is None else self._known(source)
+        if resolved is None:
+            assert source is not None
+            told = foretell(source)
+            machine, name = look_at(self.workspace), source.model_name
+            return fit_model(
+                name, told.facts, machine, wish, download=told.download, unknown=told.unknown
+            )
         facts = self.facts(resolved)
         download: int | None = 0
         runs: tuple[Run, ...] = ()
@@ -263,6 +276,15 @@ class Catalog:
         except (NotFoundError, FormatError) as error:
             told = shelf.read_card(self.workspace.models / here)
             return Entry(here, card, told, problem=error.message)
+
+    def _known(self, source: Source) -> str | None:
+        """The model here, or else the card, that comes from this source; files tell themselves."""
+        if isinstance(source, FileSource):
+            return None
+        wanted = str(source).casefold()
+        sources = [(each.name, each.card.source) for each in self.installed()]
+        sources += [(each.name, each.source) for each in built_in_cards().values()]
+        return next((name for name, told in sources if told.casefold() == wanted), None)
 
     def _find_source(self, name: str) -> tuple[Card, Source]:
         """The card and source that a person means by a name or by a source."""

@@ -30,6 +30,12 @@ BFLOAT16_GAIN = 2.0
 """Of products in bfloat16 over float32, where the processor has instructions for them."""
 
 
+_NO_SIZES = (
+    "Its card does not tell its sizes. They are read from the source when it is pulled, and then "
+    "`fit` can tell."
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Speed:
     """How much of the machine's measured ceilings a whole model reaches.
@@ -164,11 +170,15 @@ def fit_model(
     *,
     download: int | None,
     runs: tuple[Run, ...] = (),
+    unknown: str = _NO_SIZES,
 ) -> Fit:
-    """Compares what a model needs with what the machine has; plans as whoever loads it does."""
+    """Compares what a model needs with what the machine has; plans as whoever loads it does.
+
+    `unknown` says why there are no `facts`, where there are none.
+    """
     budget = model_budget(wish.budget, machine.memory)
     if facts is None:
-        return _unknown(name, machine, wish, budget, download)
+        return _unknown(name, machine, wish, download, unknown)
     wanted = wish.ctx or facts.context_length
     if wanted > facts.context_length:
         raise InputError(
@@ -277,20 +287,17 @@ def _judge(
     )
 
 
-def _unknown(name: str, machine: Machine, wish: Wish, budget: int, download: int | None) -> Fit:
+def _unknown(name: str, machine: Machine, wish: Wish, download: int | None, why: str) -> Fit:
     return Fit(
         name=name,
         verdict="unknown",
-        reason=(
-            "Its card does not tell its sizes. They are read from the source when it is pulled, "
-            "and then `fit` can tell."
-        ),
+        reason=why,
         precision=wish.precision,
         ctx=wish.ctx or 0,
         memory=None,
         full=None,
         cache_tokens=0,
-        memory_budget=budget,
+        memory_budget=model_budget(wish.budget, machine.memory),
         download=download,
         disk_free=machine.disk_free,
         prefill=None,

@@ -163,7 +163,7 @@ def _stage_hub(
     terms = order.card.terms or _KNOWN_TERMS.get((found.licence or "").lower())
     check_terms(order.card.name, terms, order.accept_terms)
     prepare(folder, f"{source} {found.commit}")
-    weights, texts = _choose(source, found, hub, folder)
+    weights, texts = choose_files(source, found, hub, folder)
     if "config.json" in texts:
         _fetch_all(hub, found, ["config.json"], folder, order.report)
         check_family(read_json(folder / "config.json"), found.url)
@@ -192,7 +192,7 @@ def _stage_hub(
     )
 
 
-def _choose(
+def choose_files(
     source: HubSource, found: HubRepository, hub: Hub | FolderHub, folder: Path
 ) -> tuple[list[str], list[str]]:
     """The weight files to fetch, and the texts to fetch with them."""
