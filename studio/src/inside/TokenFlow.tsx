@@ -64,13 +64,15 @@ const One = memo(function One({ id, token, at, chosen }: OneProps) {
   const language = useLanguage();
   const bits = words.bits(decimal(language, token.entropy));
   const name = useName(token);
+  // The character that the bytes end is seen here, so it is in the name.
+  const seen = token.kind === "bytes" ? `${visible(token.shown)} ` : "";
   return (
     <span
       id={id}
       className={`token sure-${level(token.entropy)} ${token.kind}`}
       role="option"
       aria-selected={chosen}
-      aria-label={`${name}, ${bits}`}
+      aria-label={`${seen}${name}, ${bits}`.trim()}
       title={`${name} · ${bits}`}
       data-at={at}
     >

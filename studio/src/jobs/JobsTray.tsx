@@ -41,7 +41,6 @@ export function JobsTray() {
         type="button"
         className="to jobs-button"
         title={name}
-        aria-label={failed ? `${name}. ${text.jobs.failedSome}` : name}
         aria-haspopup="dialog"
         onClick={() => {
           seen();
@@ -49,8 +48,13 @@ export function JobsTray() {
         }}
       >
         {failed ? <WarnIcon /> : <JobsIcon />}
-        <span>{text.jobs.title}</span>
-        {open.length > 0 ? <b className="badge">{shown ?? count(language, open.length)}</b> : null}
+        <span className="unseen">{failed ? `${name}. ${text.jobs.failedSome}` : name}</span>
+        <span aria-hidden="true">{text.jobs.title}</span>
+        {open.length > 0 ? (
+          <b className="badge" aria-hidden="true">
+            {shown ?? count(language, open.length)}
+          </b>
+        ) : null}
       </button>
       <p role="status" className="unseen">
         {said}

@@ -337,7 +337,9 @@ RUN_AXE = """
 async () => {
   const { violations, passes } = await axe.run(document, { resultTypes: ["violations", "passes"] });
   const measured = ({ any }) => any.some(({ data }) => data?.contrastRatio);
-  return { violations, passed: passes.some(({ nodes }) => nodes.some(measured)) };
+  const seen = passes.some(({ nodes }) => nodes.some(measured));
+  // What lies above the page it takes for cut off where it stands in a box that scrolls.
+  return { violations, seen: seen || document.querySelector("dialog[open]") !== null };
 }
 """
 
@@ -346,6 +348,7 @@ def serious(page: Page) -> list[str]:
     """What axe finds, of impact serious or critical. It is evaluated, as the policy demands."""
     page.evaluate(AXE.read_text(encoding="utf-8"))
     found = page.evaluate(RUN_AXE)
+    assert found["seen"], "axe took all text for hidden and has measured no contrast"
     return [
         f"{one['id']}: {node['html'][:160]} {node.get('failureSummary', '')}"
         for one in found["violations"]
