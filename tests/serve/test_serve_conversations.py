@@ -288,7 +288,7 @@ async def test_a_blind_comparison_is_told_as_one(talk: Talk, stage: Stage) -> No
     first = [("scripted", True), ("other", True), ("scripted", False), ("other", False)]
     first.append(("scripted", False))
     assert await blind() == first
-    slowly(stage, pace=0.5)
+    slowly(stage, pace=5)
     await talk.say("a")
     await talk.say("b")
     c = await talk.say("c", models=both, blind=True)

@@ -20,5 +20,5 @@ def give_back() -> None:
     gc.collect()
     if frozen:
         gc.freeze()
-    with contextlib.suppress(OSError, AttributeError):
+    with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

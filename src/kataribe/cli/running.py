@@ -37,7 +37,7 @@ def find_noted(workspace: Workspace) -> RunningServer | None:
     """This workspace's server: its note is there and its process lives, though it may be silent."""
     try:
         note = json.loads(workspace.running.read_text(encoding="utf-8"))
-        found = RunningServer(str(note["url"]), int(note["pid"]), bool(note["starting"]))
+        found = RunningServer(str(note["url"]), int(note["pid"]), bool(note.get("starting", False)))
         began = float(note["began"])
     except (OSError, ValueError, KeyError, TypeError):
         return None  # no note, or one that broke while it was written

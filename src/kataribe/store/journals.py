@@ -53,12 +53,13 @@ def completed(database: Path, reply: Message) -> dict[str, str]:
     for line in lines:
         try:
             kind, at, words = json.loads(line)
-        except ValueError:  # cut off by the end of the process, or by a full disk
+            missing = len(said[kind]) - 2 * at
+        # Cut off by the end of the process or by a full disk, damaged, or of a later version.
+        except (ValueError, TypeError, KeyError):
             continue
-        missing = len(said[kind]) - 2 * at
         if missing >= 0:  # else words before these are in no file and in no row
             said[kind] += words.encode("utf-16-le")[missing:]
-    return {kind: words.decode("utf-16-le") for kind, words in said.items() if words}
+    return {kind: words.decode("utf-16-le", "replace") for kind, words in said.items() if words}
 
 
 def remove(database: Path, replies: Iterable[str]) -> None:

@@ -13,9 +13,20 @@ from kataribe.base.errors import ArchitectureError, NotFoundError
 from kataribe.files.safetensors import save_safetensors
 from kataribe.run.catalog.cards import built_in_cards
 from kataribe.run.catalog.catalog import Catalog
+from kataribe.run.catalog.machine import Machine
 
+GIB = 1 << 30
+MACHINE = Machine(
+    cores=2, memory=16 * GIB, available=12 * GIB, disk_free=100 * GIB, bandwidth=30e9,
+    matrix_rate=180e9, fast_bfloat16=True,
+)  # fmt: skip
 REPO = "maker/Tiny-1B"
 WIDE = {**CONFIG, "hidden_size": 256, "vocab_size": 4000, "tie_word_embeddings": False}
+
+
+@pytest.fixture(autouse=True)
+def known_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kataribe.run.catalog.catalog.look_at", lambda workspace: MACHINE)
 
 
 def publish(hub: FakeHub, folder: Path) -> str:

@@ -88,10 +88,9 @@ async def test_what_a_page_was_told_outlives_the_process(
     for reply, name in zip(replies(left, talk), ("thinks", "writes"), strict=True):
         assert reply.state == "interrupted"
         assert reply.model == name
-        assert (reply.text, reply.reasoning) == (
-            said[reply.id]["text"],
-            said[reply.id]["reasoning"],
-        )
+        # All that was told, and perhaps what was on its way to this listener.
+        assert reply.text.startswith(said[reply.id]["text"])
+        assert reply.reasoning.startswith(said[reply.id]["reasoning"])
         assert WORDS.startswith(reply.text)
     assert [bool(each["reasoning"]) for each in said.values()] == [True, False]
     assert files(left) == []
