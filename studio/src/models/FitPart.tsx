@@ -56,11 +56,10 @@ export function FitPart({ card }: { card: CatalogCard }) {
           <p>{words.diskFull}</p>
         </div>
       ) : null}
-      {/* The command line speaks English only; the figures stand above in both languages. */}
-      {language === "en" && fit.words.length > 0 ? (
+      {fit.words.length > 0 ? (
         <details className="small soft">
           <summary>{words.exactly}</summary>
-          <ul className="said">
+          <ul lang="en" className="said">
             {fit.words.map((line) => (
               <li key={line}>{line}</li>
             ))}

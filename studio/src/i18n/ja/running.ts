@@ -120,7 +120,7 @@ export const running: Pick<Catalogue, "models" | "jobs"> = {
       speed: "速さ",
       speedOf: (read, written) =>
         `入力の処理は毎秒約 ${read} トークン、生成は毎秒約 ${written} トークン`,
-      exactly: "コマンドでの説明",
+      exactly: "コマンドでの説明（英語）",
     },
     fetch: {
       title: "取得",
