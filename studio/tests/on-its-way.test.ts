@@ -111,5 +111,8 @@ describe("a server that takes a message and answers nothing", () => {
     expect(acts.discard("c", "m1")).toBeNull();
     expect(sending()).toEqual([["m1", null]]);
     expect(acts.waited("m1")).toBe(0);
+    say("two");
+    await vi.advanceTimersByTimeAsync(57_000); // nobody says what became of it
+    expect(sending()).toEqual([["m2", null]]);
   });
 });

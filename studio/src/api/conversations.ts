@@ -68,7 +68,8 @@ export class ConversationApi {
   }
 
   async read(id: string, ids: readonly string[]): Promise<Message[]> {
-    return (await this.post<{ data: Message[] }>(at(id, "read"), { ids })).data;
+    const by = new AbortController();
+    return (await this.post<{ data: Message[] }>(at(id, "read"), { ids }, by)).data;
   }
 
   /** `by` takes it back; it may have arrived all the same. */

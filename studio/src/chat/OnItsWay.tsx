@@ -68,13 +68,14 @@ export function TakeBack({ sending: { body } }: Pick<Props, "sending">) {
 
 function useSecondsSent(message: Id | undefined): number {
   const { acts } = useTalk();
-  const [seconds, setSeconds] = useState(0);
+  const [{ of, seconds }, setSent] = useState<{ of?: Id; seconds: number }>({ seconds: 0 });
   useEffect(() => {
     if (message === undefined) return;
-    const tell = () => setSeconds(Math.floor(acts.waited(message) / 1000));
+    const tell = () =>
+      setSent({ of: message, seconds: Math.floor(acts.waited(message) / 1000) });
     tell();
     const timer = setInterval(tell, 250);
     return () => clearInterval(timer);
   }, [acts, message]);
-  return seconds;
+  return of === message ? seconds : 0; // the one before it may have waited for long
 }

@@ -151,6 +151,11 @@ export class Acts {
       else await this.answered(id, [body.id, ...replies], replies[0], version);
       this.unlist(id, body.id);
     } catch (error) {
+      if (way.arrived) {
+        this.unlist(id, body.id); // the server has it; what became of it could not be read
+        void this.chats.read(id);
+        return;
+      }
       const why = failureIn(error);
       this.chats.change(id, (shown) => ({
         ...shown,
