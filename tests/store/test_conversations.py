@@ -6,6 +6,7 @@ import pytest
 
 from kataribe.store import conversations, messages, votes
 from kataribe.store.ids import new_id
+from kataribe.store.queue import Item, merged
 from kataribe.store.tables import LOCAL
 from kataribe.store.votes import Vote
 from tests.store.conftest import talk
@@ -50,3 +51,14 @@ def test_every_change_counts_and_these_move_nothing_in_the_list(store, change):
         assert conversations.get(tx, LOCAL, id_, deleted=True).version > before
         listed = conversations.listed(tx, LOCAL).conversations
         assert listed[0].id == newer
+
+
+@pytest.mark.parametrize(
+    ("later", "blind"),
+    [({"models": ["a", "b"]}, False), ({"models": ["a", "b"], "blind": True}, True), ({}, True)],
+)
+def test_names_are_hidden_as_the_models_asked_for_last_were(later, blind):
+    first = Item("m1", "One", {"models": ["c", "d"], "blind": True})
+    asked = merged([first, Item("m2", "Two", later)]).asked
+    assert asked.get("blind", False) is blind
+    assert asked["models"] == later.get("models", ["c", "d"])

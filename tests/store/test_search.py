@@ -334,6 +334,13 @@ def test_system_texts_are_found_as_they_are_now(store):
 
     assert kinds("海賊") == [("system", id_, None, "海賊のように話す")]
     with store.writing() as tx:
+        again = new_id()
+        conversations.create(tx, LOCAL, again, system="海賊のように話す")
+    assert kinds("海賊") == [("system", again, None, "海賊のように話す")]  # found once
+    with store.writing() as tx:
+        conversations.delete(tx, LOCAL, again)
+    assert kinds("海賊") == [("system", id_, None, "海賊のように話す")]
+    with store.writing() as tx:
         conversations.change(tx, LOCAL, id_, system="船長のように話す")
     assert kinds("海賊") == []
     assert kinds("船長") == [("system", id_, None, "船長のように話す")]

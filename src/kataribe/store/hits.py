@@ -47,6 +47,7 @@ class Hit:
     created_at: float
 
 
+# A system text that many conversations share (the person's usual one) is found once, in the newest.
 _HITS = """
 SELECT p.key, p.kind, p.ref, c.id AS conversation, c.title, m.id AS message, m.role,
        coalesce(m.created_at, c.created_at) AS created_at
@@ -59,6 +60,10 @@ WHERE words MATCH :match AND words.rowid < :before
   AND p.kind IN ('message', 'title', 'system', 'file', 'remark')
   AND c.owner = :owner AND c.deleted_at IS NULL AND m.deleted_at IS NULL
   AND (p.kind IN ('title', 'system') OR m.id IS NOT NULL)
+  AND (p.kind != 'system' OR NOT EXISTS (
+    SELECT 1 FROM conversations d
+    WHERE d.owner = c.owner AND d.touched > c.touched AND d.deleted_at IS NULL
+      AND d.system = c.system))
 ORDER BY words.rowid DESC LIMIT :limit
 """
 
@@ -101,7 +106,8 @@ def _text(tx: Connection, row: sa.Row[Any], most: int) -> str:
     """Of one thing at a time, and no more than is looked at."""
     if row.kind == "system":
         here = conversations.c.id == row.ref
-        return str(tx.execute(sa.select(conversations.c.system).where(here)).scalar_one())
+        beginning = sa.func.substr(conversations.c.system, 1, most)
+        return str(tx.execute(sa.select(beginning).where(here)).scalar_one())
     if row.kind == "file":
         here = attachments.c.id == row.ref
         return words_of(

@@ -124,6 +124,8 @@ def merged(items: Sequence[Item]) -> Item:
     attachments: list[str] = []
     for item in items:
         attachments += item.asked.get("attachments", [])
+        if item.asked.get("models"):
+            asked.pop("blind", None)  # it was of the models before
         asked.update({name: value for name, value in item.asked.items() if value})
     if attachments:
         asked["attachments"] = attachments
