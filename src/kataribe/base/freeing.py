@@ -5,6 +5,9 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import gc
+import threading
+
+_FREEZING = threading.Lock()
 
 
 def give_back() -> None:
@@ -15,10 +18,11 @@ def give_back() -> None:
     looked at, too: it froze whatever was loading when it began. All that takes tenths of a
     second, in which no other thread runs Python.
     """
-    frozen = gc.get_freeze_count() > 0
-    gc.unfreeze()
-    gc.collect()
-    if frozen:
-        gc.freeze()
+    with _FREEZING:  # another must not see it unfrozen, and leave it so
+        frozen = gc.get_freeze_count() > 0
+        gc.unfreeze()
+        gc.collect()
+        if frozen:
+            gc.freeze()
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -145,9 +145,9 @@ def most_memory(device: torch.device) -> int:
 def held_now(device: torch.device) -> int:
     """Bytes that are held where `device` computes after what is free was given back.
 
-    Nothing on a card, where what one program keeps between its parts is not counted.
+    Nothing on others than the processor, where `most_memory` does not count the process.
     """
-    return 0 if device.type == "cuda" else held_bytes()
+    return held_bytes() if device.type == "cpu" else 0
 
 
 def taken(memory: Memory, device: torch.device) -> int:

@@ -121,7 +121,7 @@ def predict(
         "parameters": parameter_count(choice.model),
         "tokens": tokens,
         "seconds": round(expected, 1),
-        "memory_bytes": cost.memory + held_now(device) + (read if device.type != "cuda" else 0),
+        "memory_bytes": cost.memory + held_now(device) + (read if device.type == "cpu" else 0),
         **bits,
         "tokens_per_second": round(tokens / (loop.steps * cost.step(loop.batch_rows)), 1),
         "epochs": round(tokens / text.unique, 3),

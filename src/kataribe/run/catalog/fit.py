@@ -70,7 +70,7 @@ class Run:
         when: ISO 8601, UTC.
         places: Tokens that the cache had places for; None for those that lay in it.
         native: The native runner was there.
-        serves: The process was a server, and not one command's.
+        serves: The process was a server, and not one command's; so were most that did not tell.
     """
 
     precision: str
@@ -82,7 +82,7 @@ class Run:
     when: str = ""
     places: int | None = None
     native: bool = False
-    serves: bool = False
+    serves: bool = True
 
 
 @dataclass(frozen=True, slots=True)
