@@ -52,6 +52,15 @@ def test_a_broken_note_is_not_believed(kataribe_home, text):
     assert find_running(workspace) is None
 
 
+def test_a_server_of_an_earlier_version_is_found(kataribe_home, served):
+    workspace = Workspace(kataribe_home)
+    served("hi")
+    note = json.loads(workspace.running.read_text())
+    del note["starting"]
+    workspace.running.write_text(json.dumps(note))
+    assert find_running(workspace).pid == os.getpid()
+
+
 def test_the_note_goes_with_its_server(kataribe_home):
     workspace = Workspace(kataribe_home / "new")
     with leave_note(workspace, "http://127.0.0.1:1"):

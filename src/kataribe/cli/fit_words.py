@@ -51,8 +51,8 @@ def _memory(found: Fit, one: MemoryEstimate) -> Iterator[str]:
         f"tokens ({parts})"
     )
     yield (
-        "          by the process of `kataribe up`; its child that renders chat templates takes "
-        "20 MiB more"
+        "          by the process of `kataribe up`; where chat templates are rendered, a child of "
+        "it takes 20 MiB more"
     )
     if found.full is not None and found.cache_tokens > found.ctx:
         yield (

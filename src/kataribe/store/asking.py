@@ -23,7 +23,7 @@ class Said:
         root: It follows none: a branch of its own at the top.
         when: `queue`: after what runs and waits. `now`: what runs is stopped, and this is answered
             next. `steer`: what runs is stopped, and all that waits is answered with this as one.
-        blind: Of several that answer, none is named before the person has voted.
+        blind: Of several that answer, the studio names none before the person has voted.
     """
 
     id: str

@@ -3808,7 +3808,7 @@ export interface components {
             when?: "queue" | "now" | "steer";
             /**
              * Blind
-             * @description Of several models' replies: none is named before the vote; `asked` says so.
+             * @description Of several models' replies: the studio names none before the vote; `asked` says so.
              * @default false
              */
             blind?: boolean;

@@ -31,11 +31,13 @@ def rm(
     if asks and not typer.confirm(f"Remove {', '.join(found)}?", err=as_json):
         raise typer.Exit(1)
     removed = []
-    for name in found:
-        freed = catalog.frees(name)
-        card = catalog.remove(name)
-        removed.append({"name": name, "size": card.size, "freed": freed})
-        if not as_json:
-            say(f"{name} is removed ({size(card.size)}).")
-    if as_json:
-        emit_json({"removed": removed})
+    try:
+        for name in found:
+            freed = catalog.frees(name)
+            card = catalog.remove(name)
+            removed.append({"name": name, "size": card.size, "freed": freed})
+            if not as_json:
+                say(f"{name} is removed ({size(card.size)}).")
+    finally:  # also where one of them cannot go
+        if as_json and removed:
+            emit_json({"removed": removed})

@@ -76,7 +76,8 @@ class Send(Incoming):
     )
     blind: bool = Field(
         default=False,
-        description="Of several models' replies: none is named before the vote; `asked` says so.",
+        description="Of several models' replies: the studio names none before the vote; `asked` "
+        "says so.",
     )
 
 
