@@ -71,8 +71,7 @@ function useSecondsSent(message: Id | undefined): number {
   const [{ of, seconds }, setSent] = useState<{ of?: Id; seconds: number }>({ seconds: 0 });
   useEffect(() => {
     if (message === undefined) return;
-    const tell = () =>
-      setSent({ of: message, seconds: Math.floor(acts.waited(message) / 1000) });
+    const tell = () => setSent({ of: message, seconds: Math.floor(acts.waited(message) / 1000) });
     tell();
     const timer = setInterval(tell, 250);
     return () => clearInterval(timer);

@@ -16,16 +16,15 @@ KNOWN = frozenset({
 SHOWN = """
 (root) => {
   const copy = root.cloneNode(true);
-  const names = [];
-  // Names, code, what a person or a model wrote, and what others wrote in English, marked so.
-  const others = "[translate=no], code, kbd, option, textarea, .sample, [lang=en]";
-  for (const at of copy.querySelectorAll(others)) {
-    names.push(at.textContent);
-    at.remove();
-  }
+  // Names, code, and what others wrote in English, marked so.
+  const others = "[translate=no], code, kbd, option, [lang=en]";
+  const names = [...copy.querySelectorAll("[translate=no]")].map((at) => at.textContent);
+  for (const at of copy.querySelectorAll(others)) at.remove();
   const said = [...copy.querySelectorAll("[aria-label], [title], [placeholder]")].flatMap((at) =>
     ["aria-label", "title", "placeholder"].map((name) => at.getAttribute(name)));
-  return [[copy.textContent, ...said].filter(Boolean).join("\\n"), names.join("\\n")];
+  // What a person or a model wrote; the labels of its fields are the page's.
+  for (const at of copy.querySelectorAll("textarea, .sample")) at.remove();
+  return [copy.textContent, said.filter(Boolean).join("\\n"), names.join("\\n")];
 }
 """
 
@@ -37,9 +36,10 @@ def foreign_words(root: Locator, locale: str, known: frozenset[str] = KNOWN) -> 
     """
     japanese = r"[\u3040-\u30ff\u4e00-\u9fff]+"
     word = japanese if locale.startswith("en") else "[A-Za-z]{3,}"
-    said, names = root.evaluate(SHOWN)
+    said, labels, names = root.evaluate(SHOWN)
     assert locale.startswith("en") or re.search(japanese, said), "nothing is said in Japanese"
-    return sorted(set(re.findall(word, said)) - set(re.findall(word, names)) - known)
+    labelled = set(re.findall(word, labels)) - set(re.findall(word, names))
+    return sorted((set(re.findall(word, said)) | labelled) - known)
 
 
 REACHABLE = """

@@ -178,8 +178,13 @@ new MutationObserver(() => {
 """Notes, at each change of the page: formulas that are drawn, coloured words of code."""
 
 
-def _streamed(studio: Studio, models: Models, text: str, after: str) -> list[list[int]]:
-    """What was noted while a reply grew letter by letter; `after` is there when it begins."""
+def _streamed(
+    studio: Studio, models: Models, text: str, after: str, ends: tuple[str, int]
+) -> list[list[int]]:
+    """What was noted while a reply grew letter by letter, until it has so many of something.
+
+    `after` is there when it begins.
+    """
     page = studio.open("/chat", init=FLICKER)
     models.answer = after
     say(page, "Begin.")
@@ -189,18 +194,23 @@ def _streamed(studio: Studio, models: Models, text: str, after: str) -> list[lis
     models.answer = Reply(text, pieces=tuple(text), pace=0.03)
     say(page, "Stream.")
     finished(page, 2)
+    what, count = ends
+    expect(page.locator("article.reply").last.locator(what)).to_have_count(count)
     return list(page.evaluate("window.steps"))
 
 
 def test_a_growing_formula_is_drawn_once(studio: Studio, models: Models) -> None:
     text = "So\n\n$$\nx = \\frac{1}{2} + y\n$$\n\nand $$z^2$$, and on."
-    steps = _streamed(studio, models, text, "Before: $a$.")
-    assert [formulas for formulas, *_ in steps] == [1, 2, 3]
+    steps = _streamed(studio, models, text, "Before: $a$.", ends=("math", 2))
+    formulas = [drawn for drawn, *_ in steps]
+    assert formulas == sorted(set(formulas)), "one was drawn, then its source was shown again"
+    assert formulas[-1] == 3
 
 
 def test_growing_code_keeps_its_colours(studio: Studio, models: Models) -> None:
     text = "```python\ndef f(x):\n    if x:\n        return 1\n    return 2\n```\n"
-    steps = _streamed(studio, models, text, "```python\npass\n```")
+    after = "```python\npass\n```"
+    steps = _streamed(studio, models, text, after, ends=(".hljs-keyword", 4))
     words = [coloured for _, coloured, _ in steps]
     assert len(steps) > 3, "it did not come piece by piece"
     assert words == sorted(words), steps

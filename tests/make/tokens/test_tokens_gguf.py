@@ -288,7 +288,7 @@ def test_a_tokenizer_does_not_keep_the_file_that_it_was_read_from(smollm2_path: 
     before = mapped()  # other tests may have left some
     tokenizer = load_tokenizer(smollm2_path)
     assert tokenizer.decode(tokenizer.encode("the sea")) == "the sea"
-    assert mapped() == before
+    assert mapped() <= before
 
 
 def test_lone_surrogates_are_refused(smollm2_path: Path) -> None:

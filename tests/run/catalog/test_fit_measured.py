@@ -71,9 +71,11 @@ def use(server: Server, ctx: int, fills: int, *, chats: bool) -> None:
         prompt = [dice.randrange(300, 20_000) for _ in range(ctx - 16)]
         post(server, "/v1/completions", {"prompt": prompt, "max_tokens": 8, "temperature": 0})
     with ThreadPoolExecutor(STREAMS) as many:
-        for number in range(STREAMS):
-            body = {"prompt": f"Story {number} of", "max_tokens": 32, "stream": True}
-            many.submit(post, server, "/v1/completions", body)
+        bodies = [
+            {"prompt": f"Story {number} of", "max_tokens": 32, "stream": True}
+            for number in range(STREAMS)
+        ]
+        list(many.map(lambda body: post(server, "/v1/completions", body), bodies))
     if chats:
         talk = {"messages": [{"role": "user", "content": "Where?"}], "max_tokens": 48}
         form = {"type": "json_schema", "json_schema": {"name": "place", "schema": SCHEMA}}
