@@ -78,12 +78,14 @@ _patch = pytest.MonkeyPatch()
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Before anything is collected: no network, no settings or keys of the user, two threads."""
+    """Before anything is collected: no network, no settings or keys of the user, known threads."""
     for name in list(os.environ):
         ours = name.startswith("KATARIBE_") and name not in KEPT
         if ours or name.endswith("_API_KEY"):
             _patch.delenv(name)
-    _patch.setenv("OMP_NUM_THREADS", "2")  # read by torch at import, also in child processes
+    # Read by torch at import, also in child processes. With two workers side by side, more threads
+    # than cores wait for each other.
+    _patch.setenv("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
     _patch.setenv("TOKENIZERS_PARALLELISM", "false")  # else it warns whenever a test forks
     _patch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
     _block_network(_patch)

@@ -225,6 +225,9 @@ def test_the_whole_catalogue_is_shown_what_is_here_first(shown):
     by_name = {model.name: model for model in models}
     assert by_name["qwen2.5-coder-1.5b"].task == "code"
     assert by_name["gpt2"].task == "base"
+    assert by_name["e5-small"].task == "embed"
+    # The words that the studio has for them, in both languages.
+    assert {model.task for model in models} <= {"chat", "code", "base", "embed"}
     assert by_name["tinyswallow-1.5b"].languages == ["ja"]
     assert by_name["gemma-3-270m"].terms.url.startswith("https://")
     assert by_name["smollm2-135m"].download == 98_362_432

@@ -366,7 +366,7 @@ def test_nothing_serious_for_axe_and_nothing_sticks_out(
         expect(page.locator("table.models, .verdict, .job").first).to_be_visible()
         assert serious(page) == [], path
         assert _sticks_out(page) == [], path
-        known = KNOWN | {"Google", "Terms", "Use"}  # a maker, and the name of a licence
+        known = KNOWN | {HERE, "Gemma", "Google", "Terms", "Use"}  # names
         assert foreign_words(page.locator("body"), locale, known) == [], path
     page.locator(".jobs-button").click()
     expect(page.locator("dialog.tray .job")).to_be_visible()

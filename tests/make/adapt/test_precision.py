@@ -17,11 +17,11 @@ from kataribe.make.adapt import (
     load_quantized,
     quantize_model,
 )
-from kataribe.make.adapt.check import check_packed
+from kataribe.make.adapt.check import check_embedding, check_packed
 from kataribe.make.adapt.fused import FusedGateUp, FusedQKV
 from kataribe.make.adapt.groups import from_values
 from kataribe.make.adapt.lean import LeanStack, make_lean
-from kataribe.make.adapt.linears import Int4Linear, PlainInt4Linear, int4_linear
+from kataribe.make.adapt.linears import Int4Embedding, Int4Linear, PlainInt4Linear, int4_linear
 from kataribe.make.adapt.precision import _Packer
 from kataribe.make.adapt.sources import of_linear, of_source, of_tensor
 from kataribe.make.model.attention import CausalAttend
@@ -127,11 +127,45 @@ def test_blocks_of_a_file_are_not_quantised_again(family):
 
 
 @pytest.mark.parametrize("kind", ["Q4_0", "Q4_1", "Q4_K"])
-@pytest.mark.parametrize("precision", ["auto", "int4"])
+@pytest.mark.parametrize("precision", ["auto", "int4", "int8"])
 def test_every_kind_of_four_bit_blocks_is_repacked(kind, precision):
     matrix = replace(of_tensor(torch.zeros(4, 256)), kind=kind)
     packer = _Packer(precision, "cpu", torch.bfloat16)
     assert packer.form("blocks.0.mlp.down", matrix) == "repacked"
+    assert packer.form("head", matrix) == "repacked"
+
+
+@pytest.mark.parametrize("precision", ["auto", "int4", "int8"])
+@pytest.mark.parametrize("vocabulary", [96, 128])  # rows are found in the head's memory by 64
+@pytest.mark.parametrize("tied", [True, False])
+def test_every_matrix_of_four_bit_blocks_holds_the_file_s_values(precision, vocabulary, tied):
+    torch.manual_seed(1)
+    model = Decoder(ModelConfig(**{**BASE, "family": "llama", "tied": tied,
+                                   "vocab_size": vocabulary})).eval()  # fmt: skip
+    stored = checkpoint_of(model, "Q4_0")
+    changed = load_quantized(stored, precision)
+    step = 1 / 64 + 8 / 512  # of the scale and of the zero; see `GroupWeights.table`
+
+    def near(found, name):
+        wanted = load_tensor(stored.tensors[name], torch.float32)
+        apart = wanted.abs().reshape(*wanted.shape[:-1], -1, 32).amax(-1)
+        assert ((found - wanted).abs() <= step * apart.repeat_interleave(32, -1) / 4).all()
+
+    ids = torch.arange(vocabulary).view(2, -1)
+    found = changed.embed(ids)
+    assert found.shape == (*ids.shape, 64)
+    near(changed.embed.matrix.rows(ids.flatten()), "embed.weight")
+    near(changed.head.dense(), "embed.weight" if tied else "head.weight")
+    shared = changed.embed.matrix is changed.head
+    assert shared == (tied and (vocabulary == 128 or isinstance(changed.head, PlainInt4Linear)))
+    near(changed.blocks[0].blocks[0].mlp.down.dense(), "blocks.0.mlp.down.weight")
+
+
+def test_an_embedding_whose_rows_are_another_s_is_refused():
+    stored = checkpoint_of(build("llama"), "Q4_0")
+    wrong = Int4Embedding(PlainInt4Linear(from_values(torch.randn(96, 64))), torch.bfloat16)
+    with pytest.raises(FormatError, match="embed as repacked"):
+        check_embedding(wrong, of_source(stored.tensors["embed.weight"], None), "repacked", "embed")
 
 
 def test_auto_keeps_ordinary_weights_in_sixteen_bits():

@@ -190,15 +190,29 @@ def test_loading_counts_only_where_it_is_the_peak() -> None:
     [
         ("matrix", "Q4_1", "auto", "int4"), ("matrix", "Q4_K", "auto", "int4"),
         ("matrix", "Q6_K", "auto", "int8"), ("matrix", "Q5_0", "auto", "int8"),
-        ("matrix", "BF16", "auto", "bfloat16"), ("embedding", "Q4_K", "auto", "int8"),
+        ("matrix", "BF16", "auto", "bfloat16"), ("embedding", "Q4_K", "auto", "int4"),
         ("embedding", "F16", "auto", "bfloat16"), ("head", "Q6_K", "auto", "int8"),
         ("matrix", "F32", "int4", "int4"), ("embedding", "F32", "int4", "int8"),
-        ("head", "Q4_0", "int4", "int8"), ("matrix", "Q4_0", "int8", "int8"),
+        ("head", "Q4_0", "int4", "int4"), ("matrix", "Q4_0", "int8", "int4"),
+        ("embedding", "Q4_1", "int8", "int4"), ("matrix", "Q5_0", "int8", "int8"),
         ("matrix", "Q4_0", "bfloat16", "bfloat16"), ("embedding", "Q4_0", "float32", "float32"),
     ],
 )  # fmt: skip
 def test_how_weights_are_held(role: str, kind: str, precision: str, held: str) -> None:
     assert holding(TensorGroup(role, kind, 64, 1), precision) == held
+
+
+def test_a_tied_embedding_in_four_bits_is_counted_once_where_its_rows_are_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("kataribe.run.catalog.memory.has_fast_bfloat16", lambda: True)
+    tied = replace(FACTS, groups=(TensorGroup("embedding", "Q4_0", 6400, 100),))
+    once = 6400 // 2 + 6400 // 32 * PYTORCH.int4_group
+    assert weight_bytes(tied, "int8") == weight_bytes(tied, "auto") == once
+    monkeypatch.setattr("kataribe.run.catalog.memory.has_fast_bfloat16", lambda: False)
+    assert weight_bytes(tied, "auto") == once + 6400 // 2
+    head = TensorGroup("head", "Q4_0", 6400, 100)
+    assert weight_bytes(replace(tied, groups=(*tied.groups, head)), "auto") == 2 * once
 
 
 def test_without_fast_bfloat16_auto_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from kataribe.base.errors import FormatError
 from kataribe.make.adapt.sources import Matrix
@@ -34,11 +34,24 @@ def check_packed(layer: nn.Module, parts: list[Matrix], form: str, name: str) ->
         expected = x.float() @ part.some(rows).T
         if part.bias is not None:
             expected = expected + part.bias[rows].float()
-        error = (found[:, start + rows] - expected).norm()
+        _compare(found[:, start + rows], expected, form, name)
         start += part.rows
-        share = float(error / expected.norm().clamp_min(1e-30))
-        if not share <= LIMITS[form] and float(error) > 1e-6:
-            raise FormatError(
-                f"Packing {name} as {form} changes its results by {share:.2%}, more than "
-                f"{LIMITS[form]:.1%}. Load the model in a higher precision."
-            )
+
+
+@torch.inference_mode()
+def check_embedding(embedding: nn.Module, matrix: Matrix, form: str, name: str) -> None:
+    """The same of rows that are looked up."""
+    rows = np.unique(np.linspace(0, matrix.rows - 1, _ROWS).astype(np.int64))
+    device = next(embedding.buffers()).device
+    found = embedding(torch.from_numpy(rows).to(device)).float().cpu()
+    _compare(found, matrix.some(rows).float(), form, name)
+
+
+def _compare(found: Tensor, expected: Tensor, form: str, name: str) -> None:
+    error = (found - expected).norm()
+    share = float(error / expected.norm().clamp_min(1e-30))
+    if not share <= LIMITS[form] and float(error) > 1e-6:
+        raise FormatError(
+            f"Packing {name} as {form} changes its results by {share:.2%}, more than "
+            f"{LIMITS[form]:.1%}. Load the model in a higher precision."
+        )

@@ -14,7 +14,7 @@ from torch.nn import functional
 
 from kataribe.make.adapt import kernels, unpack
 from kataribe.make.adapt.groups import GroupWeights
-from kataribe.make.adapt.kernels import GROUP, INT4_ROWS, INT8_COLUMNS
+from kataribe.make.adapt.kernels import INT4_ROWS, INT8_COLUMNS
 
 
 class PackedLinear(nn.Module):
@@ -82,6 +82,10 @@ class Int4Linear(PackedLinear):
         out = kernels.int4_product(rows, self.packed, self.table)
         return out if out.shape[1] == self.out_features else out[:, : self.out_features]
 
+    def rows(self, ids: Tensor) -> Tensor:
+        """As `PlainInt4Linear.rows`; asked for only where `unpacks`."""
+        return unpack.look_up(self.packed, self.table, self.in_features, ids)
+
     def dense(self) -> Tensor:
         """Read out of the packed layout by multiplying by the identity."""
         eye = torch.eye(self.in_features, dtype=torch.bfloat16, device=self.packed.device)
@@ -110,11 +114,16 @@ class PlainInt4Linear(PackedLinear):
 
     def dense(self) -> Tensor:
         """(value - 8) * scale + zero."""
-        values = torch.stack((self.nibbles & 0xF, self.nibbles >> 4), dim=-1).flatten(-2)
-        grouped = values.view(self.out_features, -1, GROUP).float() - 8  # (out, groups, 32)
-        scale, zero = self.table.transpose(0, 1).float().unbind(-1)  # (out, groups) each
-        weight: Tensor = grouped * scale[..., None] + zero[..., None]
-        return weight.flatten(-2)
+        return unpack.in_groups(_halves(self.nibbles), self.table)
+
+    def rows(self, ids: Tensor) -> Tensor:
+        """float32 (some, in_features): the rows of the matrix with these numbers (some,)."""
+        return unpack.in_groups(_halves(self.nibbles[ids]), self.table[:, ids])
+
+
+def _halves(nibbles: Tensor) -> Tensor:
+    """(..., n) bytes to their (..., 2 n) values from 0 to 15."""
+    return torch.stack((nibbles & 0xF, nibbles >> 4), dim=-1).flatten(-2)
 
 
 class Int8Linear(PackedLinear):
@@ -164,6 +173,19 @@ class Bfloat16Linear(PackedLinear):
         return self.packed.to_dense().float()
 
 
+class Int4Embedding(nn.Module):
+    """Looks rows up in a 4-bit matrix, which is the head's own where the two are tied."""
+
+    def __init__(self, matrix: Int4Linear | PlainInt4Linear, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.matrix, self.dtype = matrix, dtype
+
+    def forward(self, ids: Tensor) -> Tensor:
+        """Token ids (...) to (..., hidden_size)."""
+        rows = self.matrix.rows(ids.reshape(-1))
+        return rows.view(*ids.shape, -1).to(self.dtype)
+
+
 class Int8Embedding(nn.Module):
     """Looks rows up in an int8 matrix; shares it with the head where the model is tied."""
 
@@ -196,7 +218,9 @@ def quantize_int8(weight: Tensor) -> tuple[Tensor, Tensor]:
     return (values / safe).round_().clamp_(-127, 127).to(torch.int8), scale
 
 
-def int4_linear(weights: GroupWeights, bias: Tensor | None, device: str) -> PackedLinear:
+def int4_linear(
+    weights: GroupWeights, bias: Tensor | None, device: str
+) -> Int4Linear | PlainInt4Linear:
     """The fast layer where torch has one for the device, the plain one elsewhere."""
     fast = kernels.supports_int4_kernel(device)
     return (Int4Linear if fast else PlainInt4Linear)(weights, bias).to(device)

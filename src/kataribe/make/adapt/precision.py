@@ -6,12 +6,12 @@ What becomes of each matrix:
 |---|---|---|---|
 | float32 | unpacked | float32 | float32 |
 | bfloat16 | unpacked, rounded | bfloat16 | bfloat16 |
-| int8 | 8 bits per row | 8 bits per row | 8 bits per row |
+| int8 | as they are | 8 bits per row | 8 bits per row |
 | int4 | as they are | rounded to 4 bits in groups of 32 | 8 bits per row |
-| auto | as they are | blocks of 5 to 8 bits: 8 bits per row; others: bfloat16 | as the others* |
+| auto | as they are | blocks of 5 to 8 bits: 8 bits per row; others: bfloat16 | as the others |
 
-* An embedding in blocks of 4 bits, and a head that is tied to it, get 8 bits per row, because rows
-are looked up in that form. Here, and in heads at int4, such blocks are quantised a second time.
+Blocks of 4 bits stay as they are wherever they stand, in the head and the embedding too: quantised
+a second time they would be no smaller, or larger, and further from what was meant.
 
 Blocks of 5 to 8 bits become 8 bits with one scale per row, because torch has no product for their
 own layout; the error this adds is a fraction of the one their first rounding made. Rows whose
@@ -34,16 +34,19 @@ from torch import Tensor, nn
 
 from kataribe.base.errors import SettingsError
 from kataribe.make.adapt import kernels
-from kataribe.make.adapt.check import check_packed
+from kataribe.make.adapt.check import check_embedding, check_packed
 from kataribe.make.adapt.fused import FusedGateUp, FusedQKV, join_biases
 from kataribe.make.adapt.groups import INT4_KINDS, GroupWeights, from_blocks, from_values, join
 from kataribe.make.adapt.kernels import GROUP
 from kataribe.make.adapt.lean import make_lean
 from kataribe.make.adapt.linears import (
     Bfloat16Linear,
+    Int4Embedding,
+    Int4Linear,
     Int8Embedding,
     Int8Linear,
     PackedLinear,
+    PlainInt4Linear,
     int4_linear,
     int8_linear,
     quantize_int8,
@@ -171,12 +174,12 @@ class _Packer:
             return "float32" if self.dtype == torch.float32 else "ternary"
         if self.precision == "bfloat16":
             return "bfloat16"
+        if matrix.kind in INT4_KINDS:
+            return "repacked"
         if self.precision == "int8" or (name == "head" and self.precision == "int4"):
             return "int8"
         if name == "head" and self.shared is not None:
             return "int8"
-        if matrix.kind in INT4_KINDS:
-            return "repacked"
         if self.precision == "int4":
             return "int4" if matrix.columns % GROUP == 0 else "int8"
         if matrix.kind in _PLAIN_KINDS:
@@ -194,10 +197,12 @@ class _Packer:
         return Unpacked(matrix)
 
     def embedding(self, name: str, source: SourceTensor) -> nn.Module | None:
-        """8 bits for token embeddings that are stored in blocks or are to be small."""
+        """For token embeddings that are stored in blocks or are to be small: 4 or 8 bits."""
         plain = source.kind in _PLAIN_KINDS
         if name != "embed" or (self.precision == "auto" and plain):
             return None
+        if source.kind in INT4_KINDS:
+            return Unpacked(of_source(source, None))
         values = int8_of(of_source(source, None))
         self.shared = values
         return Int8Embedding(*values, self.dtype).to(self.device)
@@ -217,10 +222,24 @@ class _Packer:
                 parts = self._parts(name, module, ("gate", "up"))
                 if parts is not None:
                     model.set_submodule(name, FusedGateUp(self._layer(name, parts)))
+        embed: nn.Module = model.embed
         for name, module in list(model.named_modules()):
-            if isinstance(module, Unpacked):
+            if isinstance(module, Unpacked) and module is not embed:
                 model.set_submodule(name, self._layer(name, [module.matrix]))
+        if isinstance(embed, Unpacked):
+            head = model.head if model.config.tied else None
+            model.set_submodule("embed", self._looked_up(embed.matrix, head))
         make_lean(model)
+
+    def _looked_up(self, matrix: Matrix, head: nn.Module | None) -> Int4Embedding:
+        """An embedding in blocks of 4 bits, over the tied head's memory if rows are found there."""
+        if isinstance(head, PlainInt4Linear) or (isinstance(head, Int4Linear) and head.unpacks):
+            held = head
+        else:
+            held = PlainInt4Linear(from_blocks(matrix.raw(), matrix.kind)).to(self.device)
+        embedding = Int4Embedding(held, self.dtype)
+        check_embedding(embedding, matrix, "repacked", "embed")
+        return embedding
 
     def _parts(self, name: str, module: nn.Module, names: tuple[str, ...]) -> list[Matrix] | None:
         """The matrices of a module's layers if they can be one."""

@@ -62,6 +62,25 @@ def dense_product(rows: Tensor, packed: Tensor, table: Tensor) -> Tensor:
     return out
 
 
+def look_up(packed: Tensor, table: Tensor, columns: int, rows: Tensor) -> Tensor:
+    """float32 (some, columns): the weights of the rows with these numbers (some,).
+
+    What `dense_product` asks for holds here too.
+    """
+    panels = packed.view(-1).view(-1, columns, _HALF)
+    bytes_ = panels[rows // _PANEL, :, rows % _HALF]  # (some, columns)
+    high = (rows % _PANEL >= _HALF)[:, None]
+    return in_groups(torch.where(high, bytes_ >> 4, bytes_ & 15), table[:, rows])
+
+
+def in_groups(values: Tensor, table: Tensor) -> Tensor:
+    """float32 (rows, columns) of values 0 to 15 and their table (columns / 32, rows, 2)."""
+    scale, zero = table.transpose(0, 1).float().unbind(-1)  # (rows, groups) each
+    grouped = values.view(*scale.shape, GROUP).float() - 8
+    weight: Tensor = grouped * scale[..., None] + zero[..., None]
+    return weight.flatten(-2)
+
+
 def unpack(packed: Tensor, table: Tensor, columns: int, start: int, stop: int) -> Tensor:
     """bfloat16 (columns, stop - start): weights of these rows, transposed, in the scratch."""
     panels, groups = (stop - start) // _PANEL, columns // GROUP

@@ -149,7 +149,16 @@ def kv_bytes_per_token(
 
 def weight_bytes(facts: ModelFacts, precision: str, calibration: Calibration = PYTORCH) -> int:
     """Bytes of all weights as they are held. A tied head shares the embedding's."""
-    return sum(held_bytes(group, precision, calibration) for group in facts.groups)
+    held = sum(held_bytes(group, precision, calibration) for group in facts.groups)
+    return held + (0 if calibration.native else _looked_up_bytes(facts, precision))
+
+
+def _looked_up_bytes(facts: ModelFacts, precision: str) -> int:
+    """A tied embedding in 4 bits lies there twice where its rows are not found in the head's."""
+    if has_fast_bfloat16() or any(group.role == "head" for group in facts.groups):
+        return 0
+    tied = [group for group in facts.groups if group.role == "embedding"]
+    return sum(group.values // 2 for group in tied if holding(group, precision) == "int4")
 
 
 def streamed_bytes(facts: ModelFacts, precision: str, calibration: Calibration = PYTORCH) -> int:
@@ -165,13 +174,15 @@ def streamed_bytes(facts: ModelFacts, precision: str, calibration: Calibration =
 def holding(group: TensorGroup, precision: str) -> Holding:
     """How the matrices of a group are held, by the table of `make.adapt.precision`."""
     match precision:
-        case "float32" | "bfloat16" | "int8":
+        case "float32" | "bfloat16":
             return precision
-        case "int4":
-            return "int4" if group.role == "matrix" else "int8"
-    if group.kind in _PLAIN:
+    if group.kind in _FOUR_BITS:
+        return "int4"
+    if precision == "int4":
+        return "int4" if group.role == "matrix" else "int8"
+    if precision == "auto" and group.kind in _PLAIN:
         return "bfloat16" if has_fast_bfloat16() else "float32"
-    return "int4" if group.kind in _FOUR_BITS and group.role != "embedding" else "int8"
+    return "int8"
 
 
 def held_bytes(group: TensorGroup, precision: str, calibration: Calibration = PYTORCH) -> int:
@@ -195,8 +206,7 @@ def _native_bytes(group: TensorGroup, precision: str) -> int:
     """4 or 8 bits with float16 scales (and offsets) by groups of 32 and 16, or bfloat16."""
     if precision == "bfloat16" or (precision == "auto" and group.kind in _PLAIN):
         return 2 * group.values
-    four_bits = precision == "auto" and group.kind in _FOUR_BITS
-    if four_bits or (precision == "int4" and group.role == "matrix"):
+    if group.kind in _FOUR_BITS or (precision == "int4" and group.role == "matrix"):
         return group.values * 5 // 8
     return group.values * (10 if precision == "auto" and group.kind in _WITH_OFFSET else 9) // 8
 

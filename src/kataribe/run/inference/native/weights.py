@@ -2,10 +2,10 @@
 
 | in the file | `auto` | `int4` | `int8` | `bfloat16` |
 |---|---|---|---|---|
-| Q4_0, Q4_1, Q4_K | as they are, 4 bits in groups of 32 | as they are | 8 bits | bfloat16 |
+| Q4_0, Q4_1, Q4_K | as they are, 4 bits in groups of 32 | as they are | as they are | bfloat16 |
 | other blocks | as they are, 8 bits in groups of 16 | 4 bits | 8 bits | bfloat16 |
 | ordinary numbers | bfloat16 | 4 bits | 8 bits | bfloat16 |
-| head and embedding | as above | 8 bits | 8 bits | bfloat16 |
+| head and embedding in others | as above | 8 bits | 8 bits | bfloat16 |
 
 "As they are" means the file's own integers; scales and offsets become float16, which those of
 Q4_0, Q4_1, Q5_0, Q5_1 and Q8_0 are already, while those of the K kinds, products of a float16 and a
@@ -82,9 +82,11 @@ def format_of(kind: str, precision: NativePrecision, *, table: bool = False) -> 
     """How a matrix stored as `kind` is held; `table` for the embedding and the head."""
     if precision == "bfloat16" or (precision == "auto" and kind not in GROUPED):
         return Format.BFLOAT16
+    if kind in _FOUR_BITS:
+        return Format.Q4
     if precision == "int8" or (precision == "int4" and table):
         return Format.Q8
-    if precision == "int4" or kind in _FOUR_BITS:
+    if precision == "int4":
         return Format.Q4
     return Format.Q8_OFFSET if kind in _WITH_OFFSET else Format.Q8
 
