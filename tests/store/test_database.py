@@ -76,11 +76,17 @@ def of_form(path: Path, form: str) -> None:
     engine = _engine(path)
     upgrade(engine, path, to=form)
     with engine.begin() as connection:
-        row = "'c123456789abcdefghij', 'local', '昔の会話', '', 0, '敬語で', '{}', 0, 1, 1, 1"
+        row = "'c123456789abcdefghij', 'local', '昔の会話', '旅行', 0, '敬語で', '{}', 0, 1, 1, 1"
         connection.exec_driver_sql(
             "INSERT INTO conversations (id, owner, title, folder, pinned, system, sampling, "
             f"version, created_at, updated_at, touched) VALUES ({row})"
         )
+        for name, state in (("m1", "done"), ("m2", "writing")):
+            row = f"'{name}', 'c123456789abcdefghij', 'assistant', '{state}', 0, '', '熟考 {name}'"
+            connection.exec_driver_sql(
+                "INSERT INTO messages (id, conversation, role, state, length, text, reasoning, "
+                f"asked, detail, rating, remark, created_at) VALUES ({row}, '{{}}', '', 0, '', 1)"
+            )
     engine.dispose()
 
 
@@ -112,8 +118,13 @@ def test_an_older_database_is_brought_up_to_date_with_a_backup(tmp_path, caplog)
         assert form_of(tx) == newest()
         (one,) = conversations.listed(tx, LOCAL).conversations
         assert one.title == "昔の会話"
-        ((hit,), _) = hits(tx, LOCAL, "敬語", limit=5)
-        assert (hit.kind, hit.conversation, hit.snippet) == ("system", one.id, "敬語で")
+        for words, found in (
+            ("敬語", ("system", one.id, None, "敬語で")),
+            ("旅行", ("folder", one.id, None, "旅行")),
+            ("熟考", ("thought", one.id, "m1", "熟考 m1")),  # the other is not at its end
+        ):
+            ((hit,), _) = hits(tx, LOCAL, words, limit=5)
+            assert (hit.kind, hit.conversation, hit.message, hit.snippet) == found
         assert tx.execute(sa.select(METADATA.tables["jobs"])).all() == []
     backup = tmp_path / "k.db.backup-0001"
     with contextlib.closing(sqlite3.connect(backup)) as old:

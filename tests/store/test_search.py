@@ -8,16 +8,19 @@ import sys
 import unicodedata
 
 import pytest
+import sqlalchemy as sa
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from kataribe.base.errors import InputError, NotFoundError
-from kataribe.store import conversations, search
+from kataribe.store import conversations, messages, search
 from kataribe.store.cutting import _Pieces, cut, fold, phrases, spots
 from kataribe.store.database import Store
 from kataribe.store.hits import LOOKED_THROUGH, hits
 from kataribe.store.ids import new_id
-from kataribe.store.tables import LOCAL
+from kataribe.store.messages import Message
+from kataribe.store.purge import delete_for_good
+from kataribe.store.tables import LOCAL, passages
 from tests.store.conftest import person, talk
 
 
@@ -318,6 +321,60 @@ def test_folding_keeps_what_it_folded():
     for text in ("ﾃﾞﾊﾟｰﾄ", "Ångström", "㍿", "ſ", "İ", "か\u3099", "\u1112\u1161\u11ab"):
         assert fold(fold(text)) == fold(text)
         assert not re.search("[\u0300-\u036f]", fold(text))
+
+
+def test_a_folder_is_found_once_under_the_name_that_it_has(store):
+    with store.writing() as tx:
+        old, new, other = new_id(), new_id(), new_id()
+        for id_ in (old, new):
+            conversations.create(tx, LOCAL, id_, folder="京都旅行")
+        conversations.create(tx, LOCAL, other, title="京都の話")
+        person(tx, "hana")
+        conversations.create(tx, "hana", new_id(), folder="京都旅行")
+
+    def found(query: str) -> list[tuple[str, str]]:
+        with store.reading() as tx:
+            return [(hit.kind, hit.conversation) for hit in hits(tx, LOCAL, query, limit=9)[0]]
+
+    assert found("京都") == [("title", other), ("folder", new)]
+    with store.writing() as tx:
+        conversations.delete(tx, LOCAL, new)
+    assert found("旅行") == [("folder", old)]
+    with store.writing() as tx:
+        conversations.rename_folder(tx, LOCAL, "京都旅行", "奈良")
+    assert (found("旅行"), found("奈良")) == ([], [("folder", old)])
+    with store.writing() as tx:
+        conversations.restore(tx, LOCAL, new)  # it went into the new folder with the others
+        conversations.change(tx, LOCAL, old, folder="")
+    assert found("奈良") == [("folder", new)]
+    for id_ in (old, new, other):
+        delete_for_good(store, LOCAL, id_)
+    assert found("奈良") == found("京都") == []
+    check_index(store)
+
+
+def test_thoughts_before_a_reply_are_found_at_its_end_and_forgotten(store):
+    with store.writing() as tx:
+        id_, said = talk(tx, "なぜ")
+        reply = Message(new_id(), id_, said[0], "assistant", "writing", reasoning="沈思")
+        messages.add(tx, LOCAL, reply)
+        assert hits(tx, LOCAL, "沈思", limit=5) == ([], False)
+        messages.finish(tx, LOCAL, reply, state="done", reasoning="沈思黙考", text="だから")
+        ((hit,), _) = hits(tx, LOCAL, "黙考", limit=5)
+    assert (hit.kind, hit.message, hit.role) == ("thought", reply.id, "assistant")
+    assert (hit.snippet, hit.marks) == ("沈思黙考", [(2, 4)])
+    delete_for_good(store, LOCAL, id_)
+    with store.reading() as tx:
+        assert hits(tx, LOCAL, "黙考", limit=5) == ([], False)
+    check_index(store)
+
+
+def check_index(store: Store) -> None:
+    """Nobody has anything in it any more but hana her folder."""
+    with store.writing() as tx:
+        left = tx.execute(sa.select(passages.c.owner).distinct()).scalars().all()
+        assert LOCAL not in left
+        tx.exec_driver_sql("INSERT INTO words(words) VALUES ('integrity-check')")
 
 
 def test_system_texts_are_found_as_they_are_now(store):

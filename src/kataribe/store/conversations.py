@@ -70,7 +70,7 @@ class Page:
     after: str | None
 
 
-FOUND = ("title", "system")
+FOUND = ("title", "system", "folder")
 """Columns whose words a search finds; each is its own kind in the index of words."""
 
 _COLUMNS = [
@@ -165,14 +165,17 @@ def rename_folder(tx: Connection, owner: str, folder: str, name: str) -> tuple[C
     """Moves a folder's conversations to another, "" for none. Gives those that are not deleted."""
     _check({"folder": name})
     inside = (conversations.c.owner == owner, conversations.c.folder == folder)
-    shown = sa.select(*_COLUMNS, _RUNNING, _WAITING).where(*inside)
-    rows = tx.execute(shown.where(conversations.c.deleted_at.is_(None))).all()
+    gone = conversations.c.deleted_at
+    stays = sa.or_(gone.is_(None), gone > GOING)
+    rows = tx.execute(sa.select(*_COLUMNS, _RUNNING, _WAITING).where(*inside, stays)).all()
     tx.execute(
         sa.update(conversations)
-        .where(*inside)
+        .where(*inside, stays)
         .values(folder=name, version=conversations.c.version + 1)
     )
-    found = (Conversation(**row._mapping) for row in rows)
+    for row in rows:
+        _find_anew(tx, owner, row.id, "folder", folder, name)
+    found = (Conversation(**row._mapping) for row in rows if row.deleted_at is None)
     return tuple(replace(each, folder=name, version=each.version + 1) for each in found)
 
 
@@ -181,12 +184,18 @@ def change(tx: Connection, owner: str, id_: str, **changes: Any) -> Conversation
     before = get(tx, owner, id_)
     _check(changes)
     for kind in FOUND:
-        if kind in changes and changes[kind] != getattr(before, kind):
-            search.unindex(tx, kind, id_, getattr(before, kind))
-            if changes[kind]:
-                search.index(tx, kind, id_, owner, id_, changes[kind])
+        if kind in changes:
+            _find_anew(tx, owner, id_, kind, getattr(before, kind), changes[kind])
     count_change(tx, id_, **changes)
     return get(tx, owner, id_)
+
+
+def _find_anew(tx: Connection, owner: str, id_: str, kind: str, old: str, new: str) -> None:
+    if old == new:
+        return
+    search.unindex(tx, kind, id_, old)
+    if new:
+        search.index(tx, kind, id_, owner, id_, new)
 
 
 def touch(tx: Connection, id_: str, head: str | None = None) -> None:

@@ -1,4 +1,4 @@
-"""What a search shows: messages, titles, system texts, files and remarks, each with its place."""
+"""What a search shows, each with its place: messages, thoughts, titles, folders, files and more."""
 
 from __future__ import annotations
 
@@ -9,7 +9,9 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from kataribe.store.attachments import words_column, words_of
+from kataribe.store.conversations import FOUND
 from kataribe.store.cutting import Budget
+from kataribe.store.messages import FOUND as SAID
 from kataribe.store.search import match, snippet
 from kataribe.store.tables import attachments, conversations, messages
 
@@ -26,10 +28,11 @@ class Hit:
 
     Attributes:
         key: Its place among all that was ever found; later things have higher ones.
-        kind: `message`, `title`, `system`, `file` (beside a message) or `remark` (on one).
+        kind: `message`, `thought` (before one), `remark` (on one), `file` (beside one), `title`,
+            `system` or `folder`.
         conversation: Its id.
         title: The conversation's.
-        message: Its id; None where the title or the system text was found.
+        message: Its id; None where a title, a system text or a folder was found.
         role: Who said it.
         snippet: A line of the text around the words.
         marks: [start, end) of the words in it, in code points.
@@ -47,7 +50,7 @@ class Hit:
     created_at: float
 
 
-# A system text that many conversations share (the person's usual one) is found once, in the newest.
+# What many conversations share, a folder or a usual system text, is found once, in the newest.
 _HITS = """
 SELECT p.key, p.kind, p.ref, c.id AS conversation, c.title, m.id AS message, m.role,
        coalesce(m.created_at, c.created_at) AS created_at
@@ -55,15 +58,16 @@ FROM words
 JOIN passages p ON p.key = words.rowid
 JOIN conversations c ON c.id = p.within
 LEFT JOIN attachments a ON p.kind = 'file' AND a.id = p.ref
-LEFT JOIN messages m ON p.kind NOT IN ('title', 'system') AND m.id = coalesce(a.message, p.ref)
+LEFT JOIN messages m
+  ON p.kind NOT IN ('title', 'system', 'folder') AND m.id = coalesce(a.message, p.ref)
 WHERE words MATCH :match AND words.rowid < :before
-  AND p.kind IN ('message', 'title', 'system', 'file', 'remark')
+  AND p.kind IN ('message', 'thought', 'remark', 'file', 'title', 'system', 'folder')
   AND c.owner = :owner AND c.deleted_at IS NULL AND m.deleted_at IS NULL
-  AND (p.kind IN ('title', 'system') OR m.id IS NOT NULL)
-  AND (p.kind != 'system' OR NOT EXISTS (
+  AND (p.kind IN ('title', 'system', 'folder') OR m.id IS NOT NULL)
+  AND (p.kind NOT IN ('system', 'folder') OR NOT EXISTS (
     SELECT 1 FROM conversations d
     WHERE d.owner = c.owner AND d.touched > c.touched AND d.deleted_at IS NULL
-      AND d.system = c.system))
+      AND CASE p.kind WHEN 'system' THEN d.system = c.system ELSE d.folder = c.folder END))
 ORDER BY words.rowid DESC LIMIT :limit
 """
 
@@ -104,16 +108,16 @@ def _hit(tx: Connection, row: sa.Row[Any], query: str, budget: Budget) -> Hit:
 
 def _text(tx: Connection, row: sa.Row[Any], most: int) -> str:
     """Of one thing at a time, and no more than is looked at."""
-    if row.kind == "system":
+    if row.kind in FOUND:
         here = conversations.c.id == row.ref
-        beginning = sa.func.substr(conversations.c.system, 1, most)
+        beginning = sa.func.substr(conversations.c[row.kind], 1, most)
         return str(tx.execute(sa.select(beginning).where(here)).scalar_one())
     if row.kind == "file":
         here = attachments.c.id == row.ref
         return words_of(
             *tx.execute(sa.select(attachments.c.name, words_column()).where(here)).one()
         )
-    column = messages.c.remark if row.kind == "remark" else messages.c.text
+    column = messages.c[SAID[row.kind]]
     query = sa.select(sa.func.substr(column, 1, most)).where(messages.c.id == row.message)
     text: str = tx.execute(query).scalar_one()
     return text

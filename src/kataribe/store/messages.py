@@ -66,6 +66,9 @@ class Spoken:
     text: str
 
 
+FOUND = {"message": "text", "thought": "reasoning", "remark": "remark"}
+"""What a search finds: kind in the index of words -> column."""
+
 _COLUMNS = [messages.c[name] for name in Message.__dataclass_fields__]
 
 
@@ -77,8 +80,8 @@ def add(tx: Connection, owner: str, message: Message) -> Message:
     values["created_at"] = message.created_at or now()
     values["length"] = len(message.text)
     tx.execute(sa.insert(messages).values(**values))
-    if message.text and message.state not in LIVE:  # `finish` puts in what is still written
-        search.index(tx, "message", message.id, owner, message.conversation, message.text)
+    if message.state not in LIVE:  # `finish` puts in what is still written
+        _find(tx, owner, message)
     return get(tx, message.conversation, message.id)
 
 
@@ -107,9 +110,16 @@ def finish(tx: Connection, owner: str, message: Message, **changes: Any) -> Mess
     """The last change of a reply: its words can be found from now on."""
     update(tx, message.id, **changes)
     ended = get(tx, message.conversation, message.id, deleted=True)
-    if ended.text and ended.deleted_at is None:
-        search.index(tx, "message", ended.id, owner, ended.conversation, ended.text)
+    if ended.deleted_at is None:
+        _find(tx, owner, ended)
     return ended
+
+
+def _find(tx: Connection, owner: str, message: Message) -> None:
+    """Makes the words of a message that is new, or has ended, findable."""
+    for kind in ("message", "thought"):
+        if words := getattr(message, FOUND[kind]):
+            search.index(tx, kind, message.id, owner, message.conversation, words)
 
 
 def read(tx: Connection, conversation: str, ids: Sequence[str]) -> tuple[Message, ...]:

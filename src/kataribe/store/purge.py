@@ -26,6 +26,7 @@ from kataribe.store.attachments import forget
 from kataribe.store.conversations import FOUND, RETURNS_SECONDS
 from kataribe.store.database import Store
 from kataribe.store.ids import now
+from kataribe.store.messages import FOUND as SAID
 from kataribe.store.tables import (
     GOING,
     attachments,
@@ -323,13 +324,13 @@ def _delete_messages(tx: Connection, ids: Sequence[str]) -> int:
     if not ids:
         return 0
     rows = tx.execute(
-        sa.select(messages.c.id, messages.c.text, messages.c.remark, messages.c.group).where(
-            messages.c.id.in_(ids)
-        )
+        sa.select(
+            messages.c.id, messages.c.group, *(messages.c[column] for column in SAID.values())
+        ).where(messages.c.id.in_(ids))
     ).all()
     for row in rows:
-        search.unindex(tx, "message", row.id, row.text)
-        search.unindex(tx, "remark", row.id, row.remark)
+        for kind, column in SAID.items():
+            search.unindex(tx, kind, row.id, getattr(row, column))
     forget(tx, attachments.c.message.in_(ids))
     tx.execute(sa.delete(messages).where(messages.c.id.in_(ids)))  # files go along
     groups = {row.group for row in rows if row.group}

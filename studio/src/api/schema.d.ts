@@ -2579,14 +2579,14 @@ export interface components {
              * Kind
              * @enum {string}
              */
-            kind: "message" | "title" | "system" | "file" | "remark";
+            kind: "message" | "thought" | "remark" | "file" | "title" | "system" | "folder";
             /** Conversation */
             conversation: string;
             /** Title */
             title: string;
             /**
              * Message
-             * @description The message, or that which the file or the remark is beside; null: a title or a system text.
+             * @description The message, or that which the thought, the file or the remark is beside; null: a title, a system text or a folder.
              */
             message: string | null;
             /** Role */

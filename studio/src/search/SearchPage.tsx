@@ -93,8 +93,10 @@ function HitRow({ hit }: { hit: Hit }) {
   const who = hit.role === "user" ? text.search.you : text.search.reply;
   const where = {
     message: who,
+    thought: text.search.inThought,
     title: text.search.inTitle,
     system: text.search.inSystem,
+    folder: text.search.inFolder,
     file: text.search.inFile,
     remark: text.search.inRemark,
   };

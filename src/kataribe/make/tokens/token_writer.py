@@ -6,6 +6,7 @@ import contextlib
 import hashlib
 import os
 import shutil
+from array import array
 from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -130,7 +131,8 @@ def encoded(
     """Batches of texts with their ids, in order; threads encode while others are read."""
 
     def encode(batch: list[str]) -> list[NDArray[np.int64]]:
-        return [np.array(ids, np.int64) for ids in tokenizer.encode_texts(batch)]
+        # An array of the standard library takes a list in a third of numpy's time.
+        return [np.array(array("q", ids)) for ids in tokenizer.encode_texts(batch)]
 
     waiting: deque[tuple[list[str], Future[list[NDArray[np.int64]]]]] = deque()
     with ThreadPoolExecutor(_WORKERS, "tokens") as pool:

@@ -277,12 +277,12 @@ class Hit(Outgoing):
     """What a search found. `marks` are [start, end) in `snippet`, in characters."""
 
     key: int = Field(description="Pass that of the last hit as `before` for more.")
-    kind: Literal["message", "title", "system", "file", "remark"]
+    kind: Literal["message", "thought", "remark", "file", "title", "system", "folder"]
     conversation: str
     title: str
     message: str | None = Field(
-        description="The message, or that which the file or the remark is beside; null: a title "
-        "or a system text."
+        description="The message, or that which the thought, the file or the remark is beside; "
+        "null: a title, a system text or a folder."
     )
     role: Literal["user", "assistant"] | None
     snippet: str

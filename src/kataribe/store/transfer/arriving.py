@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO
 
@@ -15,6 +15,7 @@ from kataribe.store import attachments as files
 from kataribe.store import preferences, search
 from kataribe.store.conversations import FOUND
 from kataribe.store.database import Store
+from kataribe.store.messages import FOUND as SAID
 from kataribe.store.search import Cut
 from kataribe.store.tables import attachments, conversations, messages, queued, seen_sends, votes
 from kataribe.store.transfer.document import Beginning, Conversation, File
@@ -57,7 +58,7 @@ def imported(store: Store, owner: str, file: BinaryIO) -> Arrived:
             with store.reading() as tx:
                 here = _id_here(tx, owner, part) is None
             # Cutting takes longest of all; others may write meanwhile.
-            words = [] if here else [Cut.of(message.text) for message in part.messages]
+            words = {} if here else _cut(part)
             with store.writing() as tx:
                 added = not here and _add(tx, owner, part, words)
             came, skipped = came + added, skipped + (not added)
@@ -119,8 +120,18 @@ def _id_here(tx: Connection, owner: str, talk: Conversation) -> str | None:
     return None if tx.scalar(sa.select(1).where(conversations.c.id == id_)) else id_
 
 
-def _add(tx: Connection, owner: str, talk: Conversation, words: Sequence[Cut]) -> bool:
-    """Puts a conversation in, unless the owner has it; `words`: of its messages, in order."""
+def _cut(talk: Conversation) -> Mapping[tuple[str, str], Cut]:
+    """(id in the file, kind) -> all that a search finds of a conversation, as the index has it."""
+    told = [(talk.id, kind, getattr(talk, kind)) for kind in FOUND]
+    for message in talk.messages:
+        told += [(message.id, kind, getattr(message, name)) for kind, name in SAID.items()]
+    return {(id_, kind): Cut.of(text) for id_, kind, text in told if text}
+
+
+def _add(
+    tx: Connection, owner: str, talk: Conversation, words: Mapping[tuple[str, str], Cut]
+) -> bool:
+    """Puts a conversation in, unless the owner has it; `words`: of `_cut`."""
     id_ = _id_here(tx, owner, talk)
     if id_ is None:
         return False
@@ -128,9 +139,6 @@ def _add(tx: Connection, owner: str, talk: Conversation, words: Sequence[Cut]) -
     plain = talk.model_dump(exclude={"messages", "queue", "votes"}, exclude_unset=True)
     plain |= {"id": id_, "owner": owner, "head": talk.head and ids[talk.head]}
     tx.execute(sa.insert(conversations).values(**plain, touched=_top(tx)))
-    for kind in FOUND:
-        if told := getattr(talk, kind):
-            search.index(tx, kind, id_, owner, id_, told)
     for start in range(0, len(talk.messages), AT_A_TIME):
         rows = []
         for message in talk.messages[start : start + AT_A_TIME]:
@@ -138,11 +146,8 @@ def _add(tx: Connection, owner: str, talk: Conversation, words: Sequence[Cut]) -
             told |= {"id": ids[message.id], "conversation": id_, "length": len(message.text)}
             rows.append(told | {"parent": message.parent and ids[message.parent]})
         tx.execute(sa.insert(messages), rows)
-    for message, cut in zip(talk.messages, words, strict=True):
-        if message.text:
-            search.index(tx, "message", ids[message.id], owner, id_, cut)
-        if message.remark:
-            search.index(tx, "remark", ids[message.id], owner, id_, message.remark)
+    for (ref, kind), cut in words.items():
+        search.index(tx, kind, id_ if ref == talk.id else ids[ref], owner, id_, cut)
     _add_rest(tx, owner, id_, talk, ids)
     return True
 

@@ -55,6 +55,8 @@ export const finding = {
     reply: "Reply",
     inTitle: "Title",
     inSystem: "System text",
+    inFolder: "Folder",
+    inThought: "Thoughts before a reply",
     inFile: "File",
     inRemark: "Your remark",
   },

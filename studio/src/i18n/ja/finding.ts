@@ -57,6 +57,8 @@ export const finding: Pick<Catalogue, "sidebar" | "search" | "prose"> = {
     reply: "返答",
     inTitle: "題名",
     inSystem: "システム文",
+    inFolder: "フォルダー",
+    inThought: "答える前の思考",
     inFile: "ファイル",
     inRemark: "あなたの感想",
   },
