@@ -28,7 +28,12 @@ STEPS = {
     "v0002_jobs_and_accounts.py": (
         "845bd3d7a7ba568db16a44fb3d84b64b450b76c26c29702383ad95d9ebdee252"
     ),
-    "v0003_more_is_found.py": "dd7b20c434465a9baab0d85c0cd9b17bb07146c7d3547b78c6370cde8c836d3e",
+    "v0003_system_texts_are_found.py": (
+        "4a7a5fae5ce9f8c532e96e1e5931b404f49b35d15d26ab913637dd3eecd014e6"
+    ),
+    "v0004_folders_and_thoughts_are_found.py": (
+        "abf7692d1f75adb8854697b11b835660accddd29378e37355d4252edb2d47f0c"
+    ),
 }
 """sha256 of each step that was published."""
 

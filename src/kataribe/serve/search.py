@@ -37,7 +37,7 @@ def search_router(desk: Desk) -> APIRouter:
     @router.get(
         "/search",
         operation_id="searchConversations",
-        summary="Find words in messages, titles, files and remarks, newest first",
+        summary="Find words in all that conversations hold, newest first",
         response_model=Hits,
         responses=failures(400),
     )

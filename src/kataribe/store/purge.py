@@ -45,6 +45,8 @@ PORTION = 200
 PORTION_LENGTH = 200_000
 """Characters of messages in one transaction: to take them out of the index, each is cut again."""
 
+_CUT = messages.c.length + sa.func.length(messages.c.reasoning)
+
 PORTION_FILES = 20
 """Attachments in one transaction; all of their bytes are overwritten."""
 
@@ -226,7 +228,7 @@ def _empty(store: Store, conversation: str) -> int:
     while True:
         with _in_turn(store) as tx:
             here = messages.c.conversation == conversation
-            ids = _portion(tx, sa.select(messages.c.id, messages.c.length).where(here))
+            ids = _portion(tx, sa.select(messages.c.id, _CUT).where(here))
             if ids:
                 spoken += _delete_messages(tx, ids)
                 journals.remove(store.path, ids)
@@ -348,7 +350,7 @@ def _gone(tx: Connection, before: float) -> Sequence[str]:
 def _going_messages(tx: Connection) -> Sequence[str]:
     # The newest first: a reply is never left without the question that stood above it.
     going = messages.c.deleted_at == GOING
-    query = sa.select(messages.c.id, messages.c.length).where(going)
+    query = sa.select(messages.c.id, _CUT).where(going)
     return _portion(tx, query.order_by(messages.c.key.desc()))
 
 

@@ -697,7 +697,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** Find words in messages, titles, files and remarks, newest first */
+        /** Find words in all that conversations hold, newest first */
         get: operations["searchConversations"];
         put?: never;
         post?: never;

@@ -1,5 +1,5 @@
 import { useEffect, useLayoutEffect, useRef } from "react";
-import { useLocation } from "react-router";
+import { type Location, useLocation } from "react-router";
 
 import { useTalk } from "../conversation/context";
 import type { Shown } from "../conversation/types";
@@ -50,7 +50,7 @@ function messageIn(hash: string): string {
 /** `/chat/ID#MESSAGE` opens at that message, on whichever branch it stands. */
 function useAddress(shown: Shown, windowing: Windowing): void {
   const { acts } = useTalk();
-  const { hash, key } = useLocation();
+  const { hash, key, state } = useLocation() as Location<{ thought?: boolean } | null>;
   const wanted = messageIn(hash);
   const done = useRef("");
   const there = shown.tree.has(wanted);
@@ -75,7 +75,9 @@ function useAddress(shown: Shown, windowing: Windowing): void {
       clearInterval(timer);
       for (const one of document.querySelectorAll(".addressed")) one.classList.remove("addressed");
       found.classList.add("addressed");
+      // What a search found there is seen.
+      if (state?.thought) found.querySelector("details.reasoning")?.toggleAttribute("open", true);
     }, 50);
     return () => clearInterval(timer);
-  }, [wanted, onPath, visit]);
+  }, [wanted, onPath, visit, state]);
 }

@@ -93,7 +93,7 @@ function HitRow({ hit }: { hit: Hit }) {
   const who = hit.role === "user" ? text.search.you : text.search.reply;
   const where = {
     message: who,
-    thought: text.search.inThought,
+    thought: text.chat.reasoning,
     title: text.search.inTitle,
     system: text.search.inSystem,
     folder: text.search.inFolder,
@@ -103,7 +103,7 @@ function HitRow({ hit }: { hit: Hit }) {
   const when = new Date(hit.created_at * 1000);
   return (
     <li>
-      <Link to={to}>
+      <Link to={to} state={{ thought: hit.kind === "thought" }}>
         <bdi className="title">{plainLine(hit.title) || text.sidebar.untitled}</bdi>
         <span className="soft small">
           {where[hit.kind]}

@@ -8,6 +8,8 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 from studio_stage import PHONE, InputMethod, Models, Studio, field_of, finished, say
 
+from kataribe.run.providers.scripted import Reply
+
 
 def _hits(page: Page) -> Locator:
     return page.locator(".hits li")
@@ -40,6 +42,34 @@ def test_words_are_found_while_typing_and_open_their_message(
     expect(_field(page)).to_have_value("京都")
     _field(page).fill("nowhere to be found")
     expect(page.get_by_role("status").filter(has_text="Nothing was found")).to_be_visible()
+
+
+def test_a_thought_that_is_found_is_shown(studio: Studio, models: Models) -> None:
+    models.answer = Reply("Yes.", reasoning="Could it be a heron?")
+    page = studio.open("/chat")
+    say(page, "Is it a bird?")
+    thought = finished(page).locator("details.reasoning p")
+    expect(thought).to_be_hidden()
+    page.goto(f"{studio.stage.address}/search?q=heron")
+    expect(_hits(page)).to_have_count(1)
+    expect(_hits(page)).to_contain_text("What the model thought before it answered")
+    _hits(page).locator("a").click()
+    expect(thought).to_have_text("Could it be a heron?")
+    expect(thought).to_be_visible()
+
+
+def test_folders_are_found_too(studio: Studio) -> None:
+    page = studio.open("/chat")
+    say(page, "Where to?")
+    finished(page)
+    talk = page.url.rpartition("/")[2]
+    address = f"{studio.stage.address}/studio/api/conversations/{talk}"
+    moved = page.request.patch(
+        address, data={"folder": "京都旅行"}, headers={"Origin": studio.stage.address}
+    )
+    assert moved.ok, moved.text()
+    page.goto(f"{studio.stage.address}/search?q=旅行")
+    expect(_hits(page).filter(has_text="Folder")).to_have_count(1)
 
 
 def test_titles_are_found_too(studio: Studio) -> None:

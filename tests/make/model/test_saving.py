@@ -155,6 +155,9 @@ def test_packed_models_are_not_saved_as_if_they_were_plain(tmp_path: Path) -> No
     model.head = torch.nn.Linear(48, 96, bias=False)
     with pytest.raises(UnsupportedError, match=r"head\.weight"):
         save_pretrained(model, tmp_path / "ours")
+    model.head = model.embed = Packed()
+    with pytest.raises(UnsupportedError, match=r"embed\.weight"):
+        save_pretrained(model, tmp_path / "ours")
 
 
 class Packed(torch.nn.Module):

@@ -206,13 +206,15 @@ def test_a_tied_embedding_in_four_bits_is_counted_once_where_its_rows_are_found(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("kataribe.run.catalog.memory.has_fast_bfloat16", lambda: True)
-    tied = replace(FACTS, groups=(TensorGroup("embedding", "Q4_0", 6400, 100),))
+    tied = replace(FACTS, groups=(TensorGroup("embedding", "Q4_0", 6400, 128),))
+    odd = replace(FACTS, groups=(TensorGroup("embedding", "Q4_0", 6400, 100),))
     once = 6400 // 2 + 6400 // 32 * PYTORCH.int4_group
     assert weight_bytes(tied, "int8") == weight_bytes(tied, "auto") == once
+    assert weight_bytes(odd, "auto") == 2 * once
     monkeypatch.setattr("kataribe.run.catalog.memory.has_fast_bfloat16", lambda: False)
-    assert weight_bytes(tied, "auto") == once + 6400 // 2
+    assert weight_bytes(tied, "auto") == 2 * once
     head = TensorGroup("head", "Q4_0", 6400, 100)
-    assert weight_bytes(replace(tied, groups=(*tied.groups, head)), "auto") == 2 * once
+    assert weight_bytes(replace(odd, groups=(*odd.groups, head)), "auto") == 2 * once
 
 
 def test_without_fast_bfloat16_auto_is_float32(monkeypatch: pytest.MonkeyPatch) -> None:

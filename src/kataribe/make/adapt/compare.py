@@ -64,8 +64,8 @@ TOLERANCES = {
     "int8": Tolerance(0.02, 0.92),
     "int4": Tolerance(0.3, 0.70),
 }
-"""Per precision, against the same weights in float32. `repacked` is `int4` made of a file's own
-4-bit blocks: there only bfloat16 arithmetic and scales differ; `int4` rounds ordinary weights."""
+"""Per precision, against the same weights in float32. `repacked` are a file's own 4-bit
+blocks: there only bfloat16 arithmetic and scales differ; `int4` rounds ordinary weights."""
 
 
 @torch.inference_mode()

@@ -183,7 +183,7 @@ class Int4Embedding(nn.Module):
     def forward(self, ids: Tensor) -> Tensor:
         """Token ids (...) to (..., hidden_size)."""
         rows = self.matrix.rows(ids.reshape(-1))
-        return rows.view(*ids.shape, -1).to(self.dtype)
+        return rows.view(*ids.shape, rows.shape[-1]).to(self.dtype)
 
 
 class Int8Embedding(nn.Module):

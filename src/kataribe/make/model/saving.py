@@ -124,7 +124,8 @@ def _loader(model: Decoder | Checkpoint) -> tuple[_Load, torch.dtype]:
         for name, place in places
         if name not in found or found[name].shape != place.shape
     ]
-    if model.config.tied and getattr(model.head, "weight", None) is not model.embed.weight:
+    head, embed = (getattr(module, "weight", None) for module in (model.head, model.embed))
+    if model.config.tied and head is not embed:
         missing.append("head.weight")
     if missing:
         raise UnsupportedError(

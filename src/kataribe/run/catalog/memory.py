@@ -150,15 +150,23 @@ def kv_bytes_per_token(
 def weight_bytes(facts: ModelFacts, precision: str, calibration: Calibration = PYTORCH) -> int:
     """Bytes of all weights as they are held. A tied head shares the embedding's."""
     held = sum(held_bytes(group, precision, calibration) for group in facts.groups)
-    return held + (0 if calibration.native else _looked_up_bytes(facts, precision))
+    return held + _looked_up_bytes(facts, precision, calibration)
 
 
-def _looked_up_bytes(facts: ModelFacts, precision: str) -> int:
-    """A tied embedding in 4 bits lies there twice where its rows are not found in the head's."""
-    if has_fast_bfloat16() or any(group.role == "head" for group in facts.groups):
+def _looked_up_bytes(facts: ModelFacts, precision: str, calibration: Calibration) -> int:
+    """A tied embedding in 4 bits lies there twice where its rows are not found in the head's.
+
+    As `make.adapt.linears.Int4Linear` knows its layout.
+    """
+    if calibration.native or any(group.role == "head" for group in facts.groups):
         return 0
-    tied = [group for group in facts.groups if group.role == "embedding"]
-    return sum(group.values // 2 for group in tied if holding(group, precision) == "int4")
+    return sum(
+        held_bytes(group, precision, calibration)
+        for group in facts.groups
+        if group.role == "embedding"
+        and holding(group, precision) == "int4"
+        and not (has_fast_bfloat16() and group.rows % 64 == 0)
+    )
 
 
 def streamed_bytes(facts: ModelFacts, precision: str, calibration: Calibration = PYTORCH) -> int:

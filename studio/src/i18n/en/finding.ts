@@ -56,7 +56,6 @@ export const finding = {
     inTitle: "Title",
     inSystem: "System text",
     inFolder: "Folder",
-    inThought: "Thoughts before a reply",
     inFile: "File",
     inRemark: "Your remark",
   },

@@ -58,7 +58,6 @@ export const finding: Pick<Catalogue, "sidebar" | "search" | "prose"> = {
     inTitle: "題名",
     inSystem: "システム文",
     inFolder: "フォルダー",
-    inThought: "答える前の思考",
     inFile: "ファイル",
     inRemark: "あなたの感想",
   },

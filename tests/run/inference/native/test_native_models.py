@@ -38,7 +38,7 @@ def median(values: list[float]) -> float:
 BOUNDS: dict[str, dict[NativePrecision, float]] = {
     "smollm2": {"auto": 0.0006, "bfloat16": 0.0006, "int8": 0.0006, "int4": 0.0006},
     "gemma": {"auto": 0.0004, "bfloat16": 0.0004, "int8": 0.0004, "int4": 0.25},
-    "qwen": {"auto": 0.0009, "bfloat16": 0.0007, "int8": 0.0008, "int4": 0.01},
+    "qwen": {"auto": 0.0009, "bfloat16": 0.0007, "int8": 0.0009, "int4": 0.01},
 }
 AGREEMENT = 0.95
 """Least share of equal next tokens, but for what 4 bits make of Gemma's small layers."""

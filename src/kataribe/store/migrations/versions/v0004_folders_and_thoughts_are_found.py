@@ -1,4 +1,4 @@
-"""System texts, folders and what models thought are found by a search, those here already too."""
+"""Folders, and what models thought before they answered, are found by a search."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from alembic import op
 
 from kataribe.store.cutting import cut
 
-revision = "0003"
-down_revision = "0002"
+revision = "0004"
+down_revision = "0003"
 branch_labels = None
 depends_on = None
 
@@ -16,21 +16,13 @@ depends_on = None
 # written goes into the index at its end.
 _NEW = (
     (
-        "system",
-        "SELECT id FROM conversations WHERE system != ''",
-        "SELECT owner, id, system FROM conversations WHERE id = :id",
-    ),
-    (
         "folder",
         "SELECT id FROM conversations WHERE folder != ''",
         "SELECT owner, id, folder FROM conversations WHERE id = :id",
     ),
     (
         "thought",
-        (
-            "SELECT id FROM messages WHERE reasoning != '' AND state NOT IN ('waiting', 'writing') "
-            "ORDER BY key"
-        ),
+        "SELECT id FROM messages WHERE reasoning != '' AND state NOT IN ('waiting', 'writing')",
         (
             "SELECT c.owner, c.id, m.reasoning FROM messages m "
             "JOIN conversations c ON c.id = m.conversation WHERE m.id = :id"
