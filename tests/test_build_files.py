@@ -7,6 +7,7 @@ import json
 import os
 import re
 import subprocess
+from importlib.metadata import distribution
 from pathlib import Path
 
 import pytest
@@ -45,6 +46,19 @@ def test_the_environment_is_made_of_the_lock_and_nothing_else():
         "--quiet -r requirements.lock",
         "--quiet --no-deps --no-build-isolation -e .",
     ]
+
+
+def test_what_everybody_installs_is_small_beside_pytorch():
+    """PyTorch has three quarters of it; Parquet's reader, peers and browsers are extras."""
+    lines = (ROOT / "requirements.lock").read_text(encoding="utf-8").splitlines()
+    names = {found[1] for line in lines if (found := re.match(r"([\w.-]+)==", line))}
+    assert names >= {"torch", "numpy", "tokenizers"}
+    megabytes = 0.0
+    for name in names - {"torch", "sympy", "networkx", "mpmath"}:  # the others are what it needs
+        for file in distribution(name).files or ():
+            path = Path(file.locate())
+            megabytes += path.stat().st_size / 1e6 if path.is_file() else 0
+    assert 100 < megabytes < 300
 
 
 def test_what_a_container_copies_is_there():

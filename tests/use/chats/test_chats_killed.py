@@ -157,4 +157,5 @@ def test_an_orderly_end_keeps_every_word(tmp_path: Path, how: signal.Signals) ->
     store.close()
     told = "".join(seen.words[reply.id])
     assert reply.state == "interrupted"
+    assert told
     assert reply.text.startswith(told)
