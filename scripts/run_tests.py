@@ -16,13 +16,14 @@ from pathlib import Path
 
 FAILED = Path(".pytest_cache", "v", "cache", "lastfailed")
 TESTS_FAILED = 1  # pytest's exit code for that, and for nothing else
+BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")  # in the order of tests/conftest.py
 FEW = 3
 AGAIN = 3
 
 
 def main(options: list[str]) -> int:
     """The exit code."""
-    code = pytest("-n", "2", "--dist", "loadfile", "--cache-clear", *options)
+    code = pytest("-n", "2", *BY_FILE, "--cache-clear", *options)
     failed = sorted(json.loads(FAILED.read_text())) if code == TESTS_FAILED else []
     if not 0 < len(failed) <= FEW:
         return code

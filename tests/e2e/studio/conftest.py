@@ -14,6 +14,9 @@ import kataribe.serve
 
 BUILT = Path(kataribe.serve.__file__).parent / "studio"
 
+BROWSERS = ("chromium-headless-shell", "chromium", "chromium-browser")
+"""One engine; the first opens a page in two thirds of the time of the others."""
+
 CHROMIUM = (
     "--no-sandbox",
     "--disable-gpu",
@@ -38,7 +41,7 @@ def built() -> Path:
 @pytest.fixture(scope="module")
 def browser(built: Path) -> Iterator[Browser]:
     """Debian's Chromium."""
-    found = shutil.which("chromium") or shutil.which("chromium-browser")
+    found = next(filter(None, map(shutil.which, BROWSERS)), None)
     if found is None:
         pytest.skip("Chromium is missing; `make test` installs it (apt-get install chromium).")
     with sync_playwright() as playwright:
