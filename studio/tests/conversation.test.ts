@@ -317,6 +317,59 @@ describe("this tab's copy", () => {
     expect(chats.shelf.get("a1")?.text).toBe("words");
   });
 
+  it("finds again what an answer older than the event stream took away", async () => {
+    let answer: (body: ConversationBody) => void = () => undefined;
+    server.open = () => new Promise((done) => (answer = done));
+    chats.put({ ...blank("c", "here"), version: 0 });
+    chats.watch("c");
+    line.tellOf("message", question("q1", null));
+    line.tellOf("message", message("a1", "q1", { state: "waiting" }));
+    const older = answer;
+    older(body([], null, 0)); // asked for before anything was said
+    await settle();
+    const all = [question("q1", null), message("a1", "q1", { text: "wor" })];
+    server.open = async () => body(all, "a1", 3);
+    line.tellOf("delta", { id: "a1", kind: "text", at: 0, text: "words", tokens: 0 });
+    line.tellOf("head", { conversation: "c", head: "a1", version: 3 });
+    await settle();
+    await settle();
+    expect(shown()?.path).toEqual(["q1", "a1"]);
+    expect(chats.shelf.get("a1")?.text).toBe("words");
+  });
+
+  it("places what was told of a question before an older answer took it away", async () => {
+    let answer: (body: ConversationBody) => void = () => undefined;
+    server.open = () => new Promise((done) => (answer = done));
+    server.send = async (_: string, sent: SendBody) => {
+      line.tellOf("message", question(sent.id, null));
+      line.tellOf("message", message("a1", sent.id, { state: "waiting" }));
+      answer(body([], null, 0));
+      await Promise.resolve();
+      await Promise.resolve();
+      server.open = () => new Promise(() => undefined); // nothing that is read mends it
+      return { id: sent.id, state: "asked", replies: ["a1"], version: 3 };
+    };
+    chats.put({ ...blank("c", "here"), version: 0 });
+    chats.watch("c");
+    acts.send("c", { text: "Hello", attachments: [] }, HOW);
+    await settle();
+    expect(shown()?.path).toEqual(["new1", "a1"]);
+  });
+
+  it("reads no branch again and again that the server itself has no beginning of", async () => {
+    let reads = 0;
+    server.open = async () => {
+      reads += 1;
+      return body([message("a1", "gone", { state: "done" })], "a1", 2 + reads);
+    };
+    chats.watch("c");
+    for (let round = 0; round < 5; round += 1) await settle();
+    expect(reads).toBe(1);
+    line.tellOf("head", { conversation: "c", head: "a1", version: 4 });
+    for (let round = 0; round < 5; round += 1) await settle();
+    expect(reads).toBe(2);
+  });
+
   it("reads a head of which it was told nothing", async () => {
     chats.watch("c");
     await settle();

@@ -209,7 +209,12 @@ export class Acts {
     const { api, shelf } = this.chats;
     const missing = ids.filter((id) => !shelf.get(id));
     const found: Message[] = missing.length > 0 ? await api.read(conversation, missing) : [];
-    for (const message of found) this.chats.place(conversation, message);
+    for (const message of found) shelf.put(message);
+    // Also those that are known here: an older answer may have taken them out of the tree.
+    for (const id of ids) {
+      const message = shelf.get(id);
+      if (message) this.chats.place(conversation, message);
+    }
     if (head !== undefined)
       this.chats.change(conversation, (shown) => headed(shown, head, version));
   }

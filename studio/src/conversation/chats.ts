@@ -2,7 +2,7 @@ import type { ConversationApi, ConversationBody } from "../api/conversations";
 import type { EventLine, ServerEvents } from "../api/events";
 import { ApiError, failure, type Failure } from "../api/errors";
 import { Shelf, type Soon } from "./shelf";
-import { blank, headed, placed, removed, settle, told } from "./shown";
+import { blank, headed, isWhole, placed, removed, settle, told } from "./shown";
 import type { Outbox } from "./store";
 import { isLive, type Id, type Message, type Sending, type Shown } from "./types";
 
@@ -55,7 +55,6 @@ export class Chats {
     line.on("head", ({ conversation, head, version }) => {
       this.change(conversation, (shown) => headed(shown, head, version));
       this.mend(conversation);
-      this.world.after(300, () => this.find(conversation));
     });
     line.on("removed", ({ conversation, ids }) => {
       this.change(conversation, (shown) => removed(shown, ids));
@@ -220,6 +219,7 @@ export class Chats {
     if (then === shown) return;
     if (then.sending !== shown.sending) this.outbox.write(id, then.sending);
     this.put(then);
+    if (!isWhole(then)) this.world.after(300, () => this.find(id));
   }
 
   /** Something happened in a conversation that is not here yet: it may have been read before. */
@@ -288,11 +288,10 @@ export class Chats {
     });
   }
 
-  /** A head that nobody told anything of was missed. */
+  /** A branch of which a part has still not come: it was missed, or an older answer took it away. */
   private find(id: Id): void {
     const shown = this.open.get(id);
-    if (shown?.state === "here" && shown.head !== null && !shown.tree.has(shown.head))
-      void this.read(id);
+    if (shown?.state === "here" && !isWhole(shown)) void this.read(id);
   }
 
   private gone({ id }: { id: Id }): void {

@@ -64,6 +64,13 @@ export function headed(shown: Shown, head: Id | null, version: number): Shown {
   return { ...shown, head, version, path: shown.tree.path(head) };
 }
 
+/** Whether the branch that is shown is here from its top down to the head. */
+export function isWhole({ head, path, tree }: Shown): boolean {
+  const top = path[0];
+  if (head === null) return true;
+  return path.at(-1) === head && top !== undefined && tree.get(top)?.parent === null;
+}
+
 export function removed(shown: Shown, ids: readonly Id[]): Shown {
   if (!ids.some((id) => shown.tree.has(id))) return shown;
   const tree = shown.tree.without(ids);
