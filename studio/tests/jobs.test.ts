@@ -14,6 +14,7 @@ import {
   withJob,
 } from "../src/jobs/job";
 import { duration, progressOf, wordFor } from "../src/jobs/words";
+import { comparisonOf } from "../src/tokenizers/comparison";
 
 function job(id: string, part: Partial<Job> = {}): Job {
   return {
@@ -147,5 +148,43 @@ describe("a job's log", () => {
     expect([lines.length, lines[0]?.key, lines.at(-1)?.key, before]).toEqual([
       20_000, 701, 20_700, 700,
     ]);
+  });
+});
+
+describe("a comparison of tokenizers", () => {
+  const fertility = { of: "ja", characters: 9, per_character: 0.8, per_word: null };
+  const row = {
+    name: "bpe-8192",
+    pieces: 8192,
+    bytes_per_token: 3.1,
+    languages: [fertility],
+    scripts: [{ ...fertility, per_word: 1.5 }],
+    round_trip: 1,
+    used: 0.9,
+    train_seconds: null,
+    encode_mb_per_second: 4,
+    shown: [{ id: 5, piece: "Ġa", text: " a", special: false }],
+  };
+  const found = { rows: [row], trained_on: 90, of: 100, held_out: 10 };
+  const of = (result: Job["result"], kind = "tokenizers") =>
+    comparisonOf(job("a", { kind, state: "done", result }));
+
+  it("is what the job found", () => {
+    expect(of(found)).toEqual(found);
+    expect(of(null)).toBeNull();
+    expect(of(found, "download")).toBeNull();
+  });
+
+  it.each([
+    ["no rows", { ...found, rows: null }],
+    ["no sizes", { rows: [row] }],
+    ["a row of nothing", { ...found, rows: [null] }],
+    ["a row without a name", { ...found, rows: [{ ...row, name: 5 }] }],
+    ["a number as text", { ...found, rows: [{ ...row, pieces: "many" }] }],
+    ["no languages", { ...found, rows: [{ ...row, languages: undefined }] }],
+    ["a language without numbers", { ...found, rows: [{ ...row, languages: [{ of: "ja" }] }] }],
+    ["pieces that are none", { ...found, rows: [{ ...row, shown: [{ id: 5, text: {} }] }] }],
+  ])("is nothing where an imported record has %s", (_, result) => {
+    expect(of(result as unknown as Job["result"])).toBeNull();
   });
 });

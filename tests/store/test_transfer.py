@@ -15,9 +15,20 @@ from hypothesis import strategies as st
 from pydantic_core import from_json
 
 from kataribe.base.errors import InputError
-from kataribe.store import attachments, conversations, messages, preferences, purge, queue, search
+from kataribe.store import (
+    attachments,
+    conversations,
+    job_log,
+    jobs,
+    messages,
+    preferences,
+    purge,
+    queue,
+    search,
+)
 from kataribe.store.database import Store
 from kataribe.store.ids import new_id
+from kataribe.store.jobs import Failure, Job, NewJob, Progress
 from kataribe.store.messages import Message
 from kataribe.store.tables import LOCAL, METADATA
 from kataribe.store.transfer.arriving import Arrived, imported
@@ -118,6 +129,105 @@ def test_there_and_back(store, tmp_path):
         assert taken(other, LOCAL, tmp_path / name) == Arrived(0, 0, 1)
     assert without_names(saved(other, tmp_path / "again.json")) == without_names(told)
     other.close()
+
+
+def worked(store: Store, owner: str = LOCAL) -> dict[str, str]:
+    """Jobs in all kinds of states: state -> id."""
+    found = {}
+    with store.writing() as tx:
+        for state in ("done", "failed", "cancelled", "running", "paused", "waiting"):
+            params = {"model": "hf:語り/部", "goal": state}
+            job = jobs.add_job(tx, owner, NewJob("download", f"題 {state}", params)).id
+            found[state] = job
+            if state == "waiting":
+                continue
+            jobs.claim(tx, job)
+            jobs.keep_progress(tx, job, Progress("fetching", 3, 9, "bytes"))
+            job_log.add_line(tx, job, "info", "一行目")
+            job_log.add_line(tx, job, "warning", "line two")
+            if state in ("cancelled", "paused"):
+                jobs.ask(tx, owner, job, "cancel" if state == "cancelled" else "pause")
+                jobs.cancelled(tx, job) if state == "cancelled" else jobs.leave_job(tx, job)
+            elif state != "running":
+                failure = Failure("download_failed", "gone") if state == "failed" else None
+                jobs.end_job(tx, job, result=None if failure else {"name": "部"}, failure=failure)
+    return found
+
+
+def jobs_of(store: Store, owner: str = LOCAL) -> dict[str, Job]:
+    with store.reading() as tx:
+        return {job.title: job for job in jobs.list_jobs(tx, owner)}
+
+
+def test_jobs_come_along_as_a_record_that_nothing_does_again(store, tmp_path):
+    ids = worked(store)
+    told = saved(store, tmp_path / "out.json")
+    assert [job["state"] for job in told["jobs"]] == list(ids)
+    other = Store(tmp_path / "other" / "k.db")
+    assert taken(other, LOCAL, tmp_path / "out.json") == Arrived(0, 0, 0, len(ids))
+    came, here = jobs_of(other), jobs_of(store)
+    assert [came[title].id for title in here] == [here[title].id for title in here]
+    done = here["題 done"]
+    assert came["題 done"] == done
+    with store.reading() as one, other.reading() as two:
+        before, after = (job_log.read_lines(tx, LOCAL, done.id) for tx in (one, two))
+        assert [(line.at, line.level, line.line) for line in after] == [
+            (line.at, line.level, line.line) for line in before
+        ]
+        assert len(after) == 2
+    assert {title: job.state for title, job in came.items() if job.state != "done"} == {
+        f"題 {state}": "cancelled" for state in ids if state != "done"
+    }
+    assert came["題 failed"].failure == Failure("download_failed", "gone")
+    assert came["題 cancelled"].failure is None
+    for state in ("running", "paused", "waiting"):
+        job = came[f"題 {state}"]
+        assert job.failure and job.failure.code == "left_elsewhere"
+        assert state in job.failure.message
+        assert job.ended_at
+    with other.writing() as tx:
+        for job in came.values():
+            with pytest.raises(InputError, match="cannot be resumed"):
+                jobs.ask(tx, LOCAL, job.id, "run")
+        assert not jobs.open_jobs(tx)
+    # Once more, laid out otherwise, and what came goes out: nothing doubles.
+    (tmp_path / "wide.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
+    for name in ("out.json", "wide.json"):
+        assert taken(other, LOCAL, tmp_path / name) == Arrived(0, 0, 0, 0)
+    saved(other, tmp_path / "again.json")
+    assert taken(store, LOCAL, tmp_path / "again.json") == Arrived(0, 0, 0, 0)
+    assert jobs_of(store) == here
+    other.close()
+
+
+def test_jobs_of_somebody_else_come_beside_them(store, tmp_path):
+    worked(store)
+    saved(store, tmp_path / "out.json")
+    before = jobs_of(store)
+    with store.writing() as tx:
+        person(tx, "other")
+    assert taken(store, "other", tmp_path / "out.json").jobs == len(before)
+    assert taken(store, "other", tmp_path / "out.json").jobs == 0
+    theirs = jobs_of(store, "other")
+    assert theirs.keys() == before.keys()
+    assert not {job.id for job in theirs.values()} & {job.id for job in before.values()}
+    assert jobs_of(store) == before
+
+
+def test_the_form_before_this_one_is_read(store, tmp_path):
+    fill(store)
+    told = saved(store, tmp_path / "out.json")
+    raw = (tmp_path / "out.json").read_bytes()
+    begin, end = raw.index(b'"version":2'), raw.rindex(b'\n],"jobs":[')
+    old = raw[:end].replace(b'"version":2', b'"version":1', 1) + b"\n]}\n"
+    assert begin > 0
+    (tmp_path / "old.json").write_bytes(old)
+    whole = {name: value for name, value in told.items() if name != "jobs"} | {"version": 1}
+    (tmp_path / "wide.json").write_text(json.dumps(whole, indent=2), encoding="utf-8")
+    for number, name in enumerate(("old.json", "wide.json")):
+        other = Store(tmp_path / f"other{number}" / "k.db")
+        assert taken(other, LOCAL, tmp_path / name) == Arrived(1, 5, 0)
+        other.close()
 
 
 def test_others_may_write_while_messages_are_cut(store, tmp_path, monkeypatch):
@@ -279,7 +389,7 @@ FIRST = "conversations.0"
 HARM = {
     "no format": ("format", ..., "format"),
     "another format": ("format", "else", "format"),
-    "newer": ("version", 2, "version 2"),
+    "newer": ("version", 3, "version 3"),
     "no version": ("version", ..., "version None"),
     "version as text": ("version", "1", "version 1"),
     "unknown field": ("extra", 1, "extra"),
@@ -336,6 +446,25 @@ HARM = {
     "file claim": ("files.0.media_type", "text/html", "image/png"),
     "file elsewhere": ("files.0.message", "0" * 20, "does not have"),
     "file twice": ("files", lambda told: told["files"][:1] * 2, "twice"),
+    "no jobs": ("jobs", ..., "jobs"),
+    "job of version 1": ("version", 1, "jobs"),
+    "job id": ("jobs.0.id", "../../../../etc/passwd", "id"),
+    "job kind": ("jobs.0.kind", "Down load", "kind"),
+    "job title": ("jobs.0.title", "x" * 201, "title"),
+    "job state": ("jobs.0.state", "gone", "state"),
+    "job params": ("jobs.0.params", ["model"], "params"),
+    "job result": ("jobs.0.result", "all", "result"),
+    "job owner smuggled": ("jobs.0.owner", "other", "owner"),
+    "job wish smuggled": ("jobs.0.wanted", "cancel", "wanted"),
+    "job time": ("jobs.0.created_at", "now", "created_at"),
+    "job progress": ("jobs.0.done", -1, "done"),
+    "job log": ("jobs.0.log.0.level", "fatal", "level"),
+    "job twice": ("jobs", lambda told: told["jobs"][:1] * 2, "twice"),
+    "job named as a message": (
+        "jobs.0.id",
+        lambda told: told["conversations"][0]["messages"][0]["id"],
+        "twice",
+    ),
 }
 
 
@@ -343,6 +472,7 @@ HARM = {
 def test_harmful_files_bring_nothing(store, tmp_path, harm):
     where, value, words = HARM[harm]
     fill(store)
+    worked(store)
     told = changed(saved(store, tmp_path / "out.json"), where, value)
     good = Store(tmp_path / "good" / "k.db")
     (tmp_path / "bad.json").write_text(json.dumps(told), encoding="utf-8")
@@ -350,7 +480,7 @@ def test_harmful_files_bring_nothing(store, tmp_path, harm):
         taken(good, LOCAL, tmp_path / "bad.json")
     assert caught.value.param
     empty = saved(good, tmp_path / "empty.json")
-    assert (empty["conversations"], empty["preferences"]) == ([], {})
+    assert (empty["conversations"], empty["preferences"], empty["jobs"]) == ([], {}, [])
     good.close()
 
 

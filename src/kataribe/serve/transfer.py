@@ -65,6 +65,7 @@ def transfer_router(desk: Desk) -> APIRouter:
             conversations=arrived.conversations,
             messages=arrived.messages,
             skipped=arrived.skipped,
+            jobs=arrived.jobs,
         )
 
     return router

@@ -2656,6 +2656,11 @@ export interface components {
              * @description Conversations that were here already.
              */
             skipped: number;
+            /**
+             * Jobs
+             * @description Jobs, as a record: none of them goes on here.
+             */
+            jobs: number;
         };
         /**
          * Inside

@@ -47,7 +47,7 @@ export function JobRow({ job, title, onRemoved }: Props) {
         {ended ? job.ended_at && text.jobs.ended(moment(language, job.ended_at)) : line}
         {job.attempts > 1 && !ended ? ` · ${text.jobs.attempts(String(job.attempts))}` : ""}
       </p>
-      {job.state === "failed" ? <JobFailure job={job} /> : null}
+      {job.failure ? <JobFailure job={job} /> : null}
       <JobActions job={job} {...(onRemoved ? { onRemoved } : {})} />
     </div>
   );

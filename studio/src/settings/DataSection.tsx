@@ -137,7 +137,11 @@ function Transfer() {
         {came && "done" in came ? (
           <p className="small good">
             <CheckIcon size={16} />
-            {text.settings.imported(say(came.done.conversations), say(came.done.messages))}{" "}
+            {text.settings.imported(
+              say(came.done.conversations),
+              say(came.done.messages),
+              say(came.done.jobs),
+            )}{" "}
             {came.done.skipped > 0 ? text.settings.skipped(say(came.done.skipped)) : ""}
           </p>
         ) : null}

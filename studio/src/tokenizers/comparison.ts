@@ -36,8 +36,48 @@ export interface Comparison {
 
 /** What a job found; null while it has found nothing. */
 export function comparisonOf(job: Job): Comparison | null {
-  const result = job.result as Partial<Comparison> | null;
-  return job.kind === "tokenizers" && Array.isArray(result?.rows) ? (result as Comparison) : null;
+  const { kind, result } = job;
+  const good =
+    kind === "tokenizers" &&
+    result !== null &&
+    haveNumbers(result, ["trained_on", "of", "held_out"]) &&
+    areAll(result["rows"], isMeasured);
+  return good ? (result as unknown as Comparison) : null;
+}
+
+// A job may have been imported: its result is as somebody's file had it.
+type Told = Record<string, unknown>;
+
+const areAll = (value: unknown, check: (one: Told) => boolean): boolean =>
+  Array.isArray(value) &&
+  value.every((one: unknown) => typeof one === "object" && one !== null && check(one as Told));
+
+const haveNumbers = (one: Told, names: readonly string[]): boolean =>
+  names.every((name) => typeof one[name] === "number");
+
+const NUMBERS = ["pieces", "bytes_per_token", "round_trip", "used", "encode_mb_per_second"];
+
+function isMeasured(row: Told): boolean {
+  return (
+    typeof row["name"] === "string" &&
+    haveNumbers(row, NUMBERS) &&
+    areAll(row["languages"], isFertility) &&
+    areAll(row["scripts"], isFertility) &&
+    areAll(row["shown"], isPiece)
+  );
+}
+
+function isPiece({ id, piece, text }: Told): boolean {
+  return typeof id === "number" && typeof piece === "string" && typeof text === "string";
+}
+
+function isFertility(one: Told): boolean {
+  const perWord = one["per_word"];
+  return (
+    typeof one["of"] === "string" &&
+    haveNumbers(one, ["characters", "per_character"]) &&
+    (perWord === null || typeof perWord === "number")
+  );
 }
 
 /** The newest comparisons first. */

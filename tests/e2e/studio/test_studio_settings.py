@@ -151,7 +151,7 @@ def test_everything_goes_out_and_comes_in(studio: Studio, models: Models, tmp_pa
         studio.watch.address = "http://127.0.0.1:"
         page.goto(f"{fresh.address}/settings")
         page.locator("input[type=file]").set_input_files(exported)
-        expect(page.get_by_text("Imported: conversations 1, messages 2.")).to_be_visible()
+        expect(page.get_by_text("Imported: conversations 1, messages 2, jobs 0.")).to_be_visible()
         page.get_by_role("link", name="Chat").click()
         expect(page.locator(".sidebar .rows li")).to_have_count(1)
         broken = tmp_path / "broken.json"

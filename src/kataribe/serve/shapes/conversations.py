@@ -304,6 +304,7 @@ class Imported(Outgoing):
     conversations: int
     messages: int
     skipped: int = Field(description="Conversations that were here already.")
+    jobs: int = Field(description="Jobs, as a record: none of them goes on here.")
 
 
 class QueueList(Outgoing):

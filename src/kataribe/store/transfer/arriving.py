@@ -15,10 +15,21 @@ from kataribe.store import attachments as files
 from kataribe.store import preferences, search
 from kataribe.store.conversations import FOUND
 from kataribe.store.database import Store
+from kataribe.store.ids import now
 from kataribe.store.messages import FOUND as SAID
 from kataribe.store.search import Cut
-from kataribe.store.tables import attachments, conversations, messages, queued, seen_sends, votes
-from kataribe.store.transfer.document import Beginning, Conversation, File
+from kataribe.store.jobs import OPEN
+from kataribe.store.tables import (
+    attachments,
+    conversations,
+    job_log,
+    jobs,
+    messages,
+    queued,
+    seen_sends,
+    votes,
+)
+from kataribe.store.transfer.document import Beginning, Conversation, File, Job
 from kataribe.store.transfer.reading import check, file_data, parts
 
 AT_A_TIME = 500
@@ -34,6 +45,7 @@ class Arrived:
     conversations: int
     messages: int
     skipped: int
+    jobs: int = 0
 
 
 def imported(store: Store, owner: str, file: BinaryIO) -> Arrived:
@@ -47,7 +59,7 @@ def imported(store: Store, owner: str, file: BinaryIO) -> Arrived:
     Raises `InputError` for a file that is no export, damaged, or hostile.
     """
     _check_all(file)
-    came = said = skipped = 0
+    came = said = skipped = works = 0
     for part in parts(file):
         if isinstance(part, Beginning):
             with store.writing() as tx:
@@ -63,11 +75,14 @@ def imported(store: Store, owner: str, file: BinaryIO) -> Arrived:
                 added = not here and _add(tx, owner, part, words)
             came, skipped = came + added, skipped + (not added)
             said += len(part.messages) if added else 0
+        elif isinstance(part, Job):
+            with store.writing() as tx:
+                works += _keep_job(tx, owner, part)
         else:
             data = file_data(part)
             with store.writing() as tx:
                 _attach(tx, owner, part, data)
-    return Arrived(came, said, skipped)
+    return Arrived(came, said, skipped, works)
 
 
 def _check_all(file: BinaryIO) -> None:
@@ -94,6 +109,10 @@ def _check_all(file: BinaryIO) -> None:
                     param="body",
                     code="invalid_import",
                 )
+        elif isinstance(part, Job):
+            if part.id in ids:
+                raise _twice(part.id)
+            ids.add(part.id)
 
 
 def _twice(id_: str) -> InputError:
@@ -210,6 +229,31 @@ def _beside(tx: Connection, owner: str, file: File) -> tuple[str, str, bool] | N
                 if tx.scalar(sa.select(1).where(*here)):
                     return conversation, message, table is messages
     return None
+
+
+def _keep_job(tx: Connection, owner: str, job: Job) -> bool:
+    """Keeps what is told of a job, unless it is here.
+
+    Nothing does it again: what its `params` say was checked by another machine, or by nobody. So
+    what was not done is cancelled here, with the reason.
+    """
+    row = tx.execute(sa.select(jobs.c.owner).where(jobs.c.id == job.id)).one_or_none()
+    if row is not None and row.owner == owner:
+        return False
+    id_ = job.id if row is None else _derived(owner, job.id)
+    if row is not None and tx.scalar(sa.select(1).where(jobs.c.id == id_)):
+        return False
+    told = job.model_dump(exclude={"log"}) | {"id": id_, "owner": owner}
+    if job.state in OPEN:
+        why = f"It was {job.state} where it was exported, and does not go on here. Begin it anew."
+        told |= {"failure": {"code": "left_elsewhere", "message": why}, "ended_at": now()}
+    if job.state != "done":
+        told["state"] = "cancelled"
+    tx.execute(sa.insert(jobs).values(**told))
+    log = [{"job": id_, **line.model_dump()} for line in job.log]
+    for start in range(0, len(log), AT_A_TIME):
+        tx.execute(sa.insert(job_log), log[start : start + AT_A_TIME])
+    return True
 
 
 def _top(tx: Connection) -> int:

@@ -1,19 +1,32 @@
 """The file that carries a person's things: one JSON document, one line for each conversation.
 
-Line 1 begins the document, every line after it holds one conversation, then one attachment, and
-the last one closes it. So it can be written and read line by line, however large it is, and any
-JSON reader takes it whole, too. What was deleted is not in it, nor jobs, sessions and keys: they
-belong to the machine.
+Line 1 begins the document, every line after it holds one conversation, then one attachment, then
+one job, and the last one closes it. So it can be written and read line by line, however large it
+is, and any JSON reader takes it whole, too. What was deleted is not in it, nor sessions and keys:
+they belong to the machine.
 """
 
 from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, FailFast, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    FailFast,
+    Field,
+    JsonValue,
+    StringConstraints,
+)
+
+from kataribe.store.job_log import Level
+from kataribe.store.jobs import JobState
 
 FORMAT = "kataribe-export"
-VERSION = 1
+VERSION = 2
+READABLE = (1, 2)
+"""Versions that are understood; 1 had no jobs."""
 
 MOST_MESSAGES = 100_000
 """Messages of one conversation."""
@@ -159,6 +172,35 @@ class File(Strict):
     media_type: Annotated[str, Field(min_length=1, max_length=100)]
     data: Annotated[str, Field(max_length=14_000_000)]
     created_at: When
+
+
+class LogLine(Strict):
+    """What a job told of itself."""
+
+    at: When
+    level: Level
+    line: Annotated[str, StringConstraints(max_length=5000), AfterValidator(_without_nul)]
+
+
+class Job(Strict):
+    """A job as its row tells it, with its log."""
+
+    id: Id
+    kind: Annotated[str, StringConstraints(pattern=r"^[a-z][a-z_-]{0,31}$")]
+    title: Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
+    state: JobState
+    params: dict[str, JsonValue]
+    stage: Annotated[str, StringConstraints(max_length=32, pattern=r"^[^\x00]*$")]
+    done: Whole
+    total: Whole | None
+    unit: Annotated[str, StringConstraints(max_length=16, pattern=r"^[^\x00]*$")]
+    result: dict[str, JsonValue] | None
+    failure: Failure | None
+    attempts: Annotated[int, Field(ge=0, lt=2**31)]
+    created_at: When
+    started_at: When | None
+    ended_at: When | None
+    log: Annotated[list[LogLine], FailFast()]
 
 
 class Beginning(Strict):

@@ -15,7 +15,16 @@ import kataribe
 from kataribe.store import preferences
 from kataribe.store.database import Store
 from kataribe.store.ids import now
-from kataribe.store.tables import LIVE, attachments, conversations, messages, queued, votes
+from kataribe.store.tables import (
+    LIVE,
+    attachments,
+    conversations,
+    job_log,
+    jobs,
+    messages,
+    queued,
+    votes,
+)
 from kataribe.store.transfer import document
 from kataribe.store.transfer.document import FORMAT, VERSION
 
@@ -25,7 +34,7 @@ _json = partial(json.dumps, ensure_ascii=False, separators=(",", ":"))
 def exported(store: Store, owner: str) -> Iterator[bytes]:
     """The document, line by line: the longest conversation is what it takes of memory.
 
-    Every conversation is as it was at one moment; the database is not held up in between.
+    Every conversation and job is as it was at one moment; the database is not held up in between.
     """
     with store.reading() as tx:
         set_ = preferences.read(tx, owner)
@@ -35,6 +44,8 @@ def exported(store: Store, owner: str) -> Iterator[bytes]:
             .order_by(conversations.c.touched, conversations.c.key)
         ).scalars()
         talks = list(ids)
+        own = sa.select(jobs.c.id).where(jobs.c.owner == owner).order_by(jobs.c.key)
+        works = list(tx.execute(own).scalars())
     begin = {"format": FORMAT, "version": VERSION, "made_at": now()}
     begin |= {"made_by": f"Kataribe {kataribe.__version__}", "preferences": set_}
     yield _bytes(f'{_json(begin)[:-1]},"conversations":[')
@@ -55,6 +66,14 @@ def exported(store: Store, owner: str) -> Iterator[bytes]:
             if line:
                 yield _bytes(f"{comma}\n{line}")
                 comma = ","
+    yield b'\n],"jobs":['
+    comma = ""
+    for id_ in works:
+        with store.reading() as tx:
+            line = _job(tx, id_)
+        if line:
+            yield _bytes(f"{comma}\n{line}")
+            comma = ","
     yield b"\n]}\n"
 
 
@@ -113,6 +132,16 @@ def _file(tx: Connection, conversation: str, id_: str, message: str) -> str:
     told = {"id": id_, "conversation": conversation, "message": message, "name": row.name}
     told |= {"media_type": row.media_type, "created_at": row.created_at}
     return _json({**told, "data": base64.b64encode(row.data).decode()})
+
+
+def _job(tx: Connection, id_: str) -> str:
+    fields = [jobs.c[name] for name in document.Job.model_fields if name in jobs.c]
+    row = tx.execute(sa.select(*fields).where(jobs.c.id == id_)).one_or_none()
+    if row is None:
+        return ""
+    lines = sa.select(job_log.c.at, job_log.c.level, job_log.c.line).where(job_log.c.job == id_)
+    log = [dict(line._mapping) for line in tx.execute(lines.order_by(job_log.c.key))]
+    return _json({**row._mapping, "log": log})
 
 
 def _bytes(text: str) -> bytes:

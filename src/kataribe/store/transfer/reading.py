@@ -17,10 +17,12 @@ from kataribe.store import attachments, preferences
 from kataribe.store.transfer.document import (
     FORMAT,
     LONGEST_LINE,
+    READABLE,
     VERSION,
     Beginning,
     Conversation,
     File,
+    Job,
     Strict,
 )
 
@@ -33,12 +35,13 @@ MOST_SIGNS = 10_000_000
 """Texts, commas and, four times each, brackets of one line: what they become in memory is many
 times as long as they are. A conversation of `MOST_MESSAGES` has about seven millions."""
 
-Part = Beginning | Conversation | File
+Part = Beginning | Conversation | File | Job
 
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 
 _CONVERSATIONS = b',"conversations":['
 _FILES = b'],"files":['
+_JOBS = b'],"jobs":['
 
 
 def parts(file: BinaryIO) -> Iterator[Part]:
@@ -66,7 +69,8 @@ def file_data(file: File) -> bytes:
 
 def _by_lines(file: BinaryIO) -> Iterator[Part]:
     place = "the first line"
-    section: type[Conversation | File] = Conversation
+    section: type[Conversation | File | Job] = Conversation
+    last: type[Strict] = Job
     closed = False
     for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), 1):
         line = line.strip()
@@ -74,13 +78,17 @@ def _by_lines(file: BinaryIO) -> Iterator[Part]:
         if len(line) > LONGEST_LINE:
             raise _wrong(place, f"it has more than {LONGEST_LINE:,} bytes")
         if number == 1:
-            yield _beginning(_json(line.removesuffix(_CONVERSATIONS) + b"}", place))
+            begin = _beginning(_json(line.removesuffix(_CONVERSATIONS) + b"}", place))
+            last = File if begin.version == 1 else Job
+            yield begin
         elif closed:
             if line:
                 raise _wrong(place, "nothing may follow the end")
         elif line == _FILES and section is Conversation:
             section = File
-        elif line == b"]}" and section is File:
+        elif line == _JOBS and section is File and last is Job:
+            section = Job
+        elif line == b"]}" and section is last:
             closed = True
         else:
             yield _shaped(section, _json(line.removesuffix(b","), place), place)
@@ -102,9 +110,11 @@ def _whole(file: BinaryIO) -> Iterator[Part]:
     if not isinstance(told, dict):
         raise _wrong("the document", "it is no JSON object")
     talks, files = told.pop("conversations", None), told.pop("files", None)
+    works = [] if told.get("version") == 1 else told.pop("jobs", None)
     yield _beginning(told)
     yield from _each("conversations", Conversation, talks)
     yield from _each("files", File, files)
+    yield from _each("jobs", Job, works)
 
 
 def _each(name: str, shape: type[Shape], told: Any) -> Iterator[Shape]:
@@ -118,9 +128,9 @@ def _beginning(told: Any) -> Beginning:
     if not isinstance(told, dict) or told.get("format") != FORMAT:
         raise _wrong("the document", f'its format is not "{FORMAT}"')
     version = told.get("version")
-    if version != VERSION:
+    if version not in READABLE:
         raise InputError(
-            f"The file has version {str(version)[:20]}; this Kataribe reads version {VERSION}. "
+            f"The file has version {str(version)[:20]}; this Kataribe reads up to {VERSION}. "
             "Import it with the Kataribe that wrote it, or a newer one.",
             param="body",
             code="unknown_version",

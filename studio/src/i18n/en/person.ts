@@ -96,13 +96,14 @@ export const person = {
     isSet: "Set",
     notSet: "Not set",
     transfer: "Export and import",
-    transferWhy: "One file with all that is yours: conversations, files beside them, settings.",
+    transferWhy:
+      "One file with all that is yours: conversations, files beside them, settings, jobs.",
     export: "Export everything",
     exporting: "Writing the file",
     import: "Import a file",
     importing: "Reading the file",
-    imported: (conversations: string, messages: string) =>
-      `Imported: conversations ${conversations}, messages ${messages}.`,
+    imported: (conversations: string, messages: string, jobs: string) =>
+      `Imported: conversations ${conversations}, messages ${messages}, jobs ${jobs}.`,
     skipped: (n: string) => `Left as they were, because they are here already: ${n}.`,
     language: "Language",
     theme: "Colours",

@@ -248,6 +248,7 @@ export const running = {
       invalid_api_key: "The source asks for a key, or refused it.",
       unknown_architecture: "This kind of model cannot be run here.",
       invalid_file: "The files cannot be read as a model.",
+      left_elsewhere: "It was not done yet where it was exported, and does not go on here.",
     },
     whyOther: "It ended with an error.",
     started: (time: string) => `Started ${time}`,

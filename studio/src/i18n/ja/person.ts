@@ -98,13 +98,13 @@ export const person: Pick<Catalogue, "people" | "settings"> = {
     isSet: "設定済み",
     notSet: "未設定",
     transfer: "書き出しと取り込み",
-    transferWhy: "会話、添付ファイル、設定のすべてを一つのファイルにまとめます。",
+    transferWhy: "会話、添付ファイル、設定、ジョブのすべてを一つのファイルにまとめます。",
     export: "すべて書き出す",
     exporting: "ファイルを作っています",
     import: "ファイルを取り込む",
     importing: "ファイルを読んでいます",
-    imported: (conversations, messages) =>
-      `取り込みました：会話 ${conversations} 件、メッセージ ${messages} 件。`,
+    imported: (conversations, messages, jobs) =>
+      `取り込みました：会話 ${conversations} 件、メッセージ ${messages} 件、ジョブ ${jobs} 件。`,
     skipped: (n) => `すでにあるため、そのままにした会話：${n} 件。`,
     language: "言語",
     theme: "配色",

@@ -250,6 +250,7 @@ export const running: Pick<Catalogue, "models" | "jobs"> = {
       invalid_api_key: "取得元で鍵が必要か、鍵が受け付けられませんでした。",
       unknown_architecture: "この種類のモデルは、ここでは動かせません。",
       invalid_file: "ファイルをモデルとして読み取れません。",
+      left_elsewhere: "書き出した時点でまだ終わっておらず、ここでは続きません。",
     },
     whyOther: "エラーで終わりました。",
     started: (time) => `開始：${time}`,
