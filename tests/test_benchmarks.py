@@ -349,10 +349,10 @@ def test_a_server_is_asked_and_tells_when_its_model_was(tmp_path):
     with serving(tmp_path) as server:
         talk, question = "a" * 20, "Please write 40 tokens, 200 a second."
         where = f"{server.url}/studio/api/conversations"
-        httpx.post(where, json={"id": talk}).raise_for_status()
+        httpx.post(where, json={"id": talk}, timeout=60).raise_for_status()
         began = time.monotonic()
         body = {"id": "b" * 20, "text": question}
-        httpx.post(f"{where}/{talk}/messages", json=body).raise_for_status()
+        httpx.post(f"{where}/{talk}/messages", json=body, timeout=60).raise_for_status()
         called, wrote = server.note("called", 0), server.note("wrote", 0)
         assert began <= called["at"] <= wrote["at"] <= time.monotonic()
         assert called["question"] == question

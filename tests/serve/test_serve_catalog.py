@@ -187,7 +187,7 @@ def test_the_samples_run_as_they_stand(store, shelf, tmp_path, monkeypatch, key,
     rooms = Rooms(store, Chats(store, source, "scripted"), catalog=shelf)
     with live_server(source, ServerSettings(key=key), rooms=rooms) as live:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
-        card = httpx.get(f"{live.url}{CATALOG}/scripted", headers=headers).json()
+        card = httpx.get(f"{live.url}{CATALOG}/scripted", headers=headers, timeout=60).json()
         samples = card["samples"]
         assert [sample["language"] for sample in samples] == ["curl", "python", "openai"]
         for sample in samples:

@@ -72,7 +72,7 @@ class Process:
     def stopping(self) -> httpx.Response:
         """What `/health` says once the server has heard that it shall stop."""
         until = time.monotonic() + 20
-        while (health := httpx.get(f"{self.url}/health")).status_code != 503:
+        while (health := httpx.get(f"{self.url}/health", timeout=60)).status_code != 503:
             assert time.monotonic() < until
             time.sleep(0.05)
         return health
@@ -89,7 +89,7 @@ def test_sigterm_lets_a_running_reply_finish_and_refuses_new_ones():
     process.child.send_signal(signal.SIGTERM)
     health = process.stopping()
     assert (health.status_code, health.json()["status"]) == (503, "stopping")
-    refused = httpx.post(f"{process.url}/v1/chat/completions", json=hello())
+    refused = httpx.post(f"{process.url}/v1/chat/completions", json=hello(), timeout=60)
     assert refused.status_code == 503
     assert refused.headers["retry-after"]
     code, log = process.end()

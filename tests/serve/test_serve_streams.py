@@ -179,7 +179,7 @@ def test_early_progress_does_not_hide_a_real_error(live):
         Reply("x", progress=WAITING, error=BusyError("Full.", retry_after=1), fail_after=2)
     )
     server = live(lm)
-    answer = httpx.post(f"{server.url}/v1/chat/completions", json=hello(stream=True))
+    answer = httpx.post(f"{server.url}/v1/chat/completions", json=hello(stream=True), timeout=60)
     assert answer.status_code == 429
 
 

@@ -116,4 +116,9 @@ async def test_a_body_that_comes_slowly_holds_up_no_other(stage: Stage, tmp_path
             assert quick.json() == {"conversations": 1, "messages": 2, "skipped": 0, "jobs": 0}
             assert not slow.done()
             rest.set()
-            assert (await slow).json() == {"conversations": 0, "messages": 0, "skipped": 1, "jobs": 0}
+            assert (await slow).json() == {
+                "conversations": 0,
+                "messages": 0,
+                "skipped": 1,
+                "jobs": 0,
+            }

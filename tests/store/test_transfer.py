@@ -182,7 +182,8 @@ def test_jobs_come_along_as_a_record_that_nothing_does_again(store, tmp_path):
     assert came["題 cancelled"].failure is None
     for state in ("running", "paused", "waiting"):
         job = came[f"題 {state}"]
-        assert job.failure and job.failure.code == "left_elsewhere"
+        assert job.failure
+        assert job.failure.code == "left_elsewhere"
         assert state in job.failure.message
         assert job.ended_at
     with other.writing() as tx:

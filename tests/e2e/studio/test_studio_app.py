@@ -57,7 +57,9 @@ def test_no_page_breaks_its_policy_or_reaches_elsewhere(studio: Studio, models: 
 def test_the_policy_allows_nothing_inline_and_nothing_evaluated(
     studio: Studio, built: Path
 ) -> None:
-    header = httpx.get(f"{studio.stage.address}/chat").headers["content-security-policy"]
+    header = httpx.get(f"{studio.stage.address}/chat", timeout=60).headers[
+        "content-security-policy"
+    ]
     page = re.search(r'http-equiv="Content-Security-Policy" content="([^"]*)"', _page(built))
     assert page is not None
     for policy in (header, page[1].replace("&#39;", "'")):
@@ -94,7 +96,7 @@ def test_the_first_page_has_less_than_300_kb_of_script(built: Path) -> None:
 
 
 def test_it_can_be_installed(studio: Studio, built: Path) -> None:
-    response = httpx.get(f"{studio.stage.address}/manifest.webmanifest")
+    response = httpx.get(f"{studio.stage.address}/manifest.webmanifest", timeout=60)
     assert response.headers["content-type"] == "application/manifest+json"
     manifest = response.json()
     assert manifest["name"] == "Kataribe"

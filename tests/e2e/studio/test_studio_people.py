@@ -189,7 +189,9 @@ def test_keys_are_made_shown_once_and_deleted_by_name(studio: Studio, taro: peop
     expect(shown).to_have_text(re.compile("^sk-kataribe-"))
     key = shown.text_content() or ""
     models = httpx.get(
-        studio.stage.address + "/v1/models", headers={"Authorization": f"Bearer {key}"}
+        studio.stage.address + "/v1/models",
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=60,
     )
     assert models.status_code == 200
     page.get_by_role("button", name="I have copied it").click()
@@ -204,7 +206,9 @@ def test_keys_are_made_shown_once_and_deleted_by_name(studio: Studio, taro: peop
     dialog.get_by_role("button", name="Delete the key laptop").click()
     expect(row).to_have_count(0)
     refused = httpx.get(
-        studio.stage.address + "/v1/models", headers={"Authorization": f"Bearer {key}"}
+        studio.stage.address + "/v1/models",
+        headers={"Authorization": f"Bearer {key}"},
+        timeout=60,
     )
     assert refused.status_code == 401
 

@@ -130,7 +130,7 @@ def test_kill_9_at_random_moments(tmp_path: Path) -> None:
         with running(folder) as (_, url):
             compared = check(folder, talk, seen)
             assert compared > 0 or not is_long, "nothing was being written, nothing was compared"
-            shown = httpx.get(f"{url}/studio/api/conversations/{talk}").json()
+            shown = httpx.get(f"{url}/studio/api/conversations/{talk}", timeout=60).json()
             states = {m["state"] for m in shown["messages"] if m["role"] == "assistant"}
             assert states <= {"done", "interrupted"}
             assert {item["id"] for item in shown["queue"]} <= seen.tried
@@ -141,11 +141,13 @@ def test_kill_9_at_random_moments(tmp_path: Path) -> None:
 def test_an_orderly_end_keeps_every_word(tmp_path: Path, how: signal.Signals) -> None:
     talk, seen = new_id(), Seen()
     with running(tmp_path) as (process, url):
-        httpx.post(f"{url}/studio/api/conversations", json={"id": talk}).raise_for_status()
+        httpx.post(
+            f"{url}/studio/api/conversations", json={"id": talk}, timeout=60
+        ).raise_for_status()
         listening = threading.Thread(target=listen, args=(url, talk, seen))
         listening.start()
         where = f"{url}/studio/api/conversations/{talk}/messages"
-        httpx.post(where, json={"id": new_id(), "text": "Hello"}).raise_for_status()
+        httpx.post(where, json={"id": new_id(), "text": "Hello"}, timeout=60).raise_for_status()
         while not any(seen.words.values()):
             time.sleep(0.01)
         process.send_signal(how)
