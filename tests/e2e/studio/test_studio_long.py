@@ -85,6 +85,7 @@ def test_scrolling_up_reads_more_and_nothing_jumps(studio: Studio, models: Model
     fill(studio.stage)
     page = studio.open(f"/chat/{LONG}")
     expect(replies(page).last).to_contain_text(f"Answer {COUNT - 1}.")
+    ready(page)  # with the models named, a line about them takes room below
     page.mouse.move(700, 300)
     # Each frame: where do the messages stand that were there in the one before?
     page.evaluate(
