@@ -140,6 +140,31 @@ def test_what_is_typed_is_answered_at_once_and_alone(page: Page, models: Models)
     assert _asked(models) == ["Begin.", "only this", "first", "second"]
 
 
+@pytest.mark.parametrize("viewport", [None, PHONE], ids=["desktop", "phone"])
+def test_what_is_on_its_way_to_the_queue_shows_its_words(
+    studio: Studio, models: Models, viewport: dict[str, int] | None
+) -> None:
+    models.answer = "long words " * 30
+    models.hold = 3
+    page = studio.open(viewport=viewport)
+    say(page, "Begin.")
+    expect(replies(page).last).to_contain_text("long words")
+    page.route("**/messages", _held)
+    say(page, "What waits?")
+    coming = page.locator(".queue li.coming")
+    expect(coming.get_by_role("button", name="Delete it")).to_be_visible()
+    for words in coming.locator("p").all():  # its own, and what is said of its way
+        assert words.evaluate("(at) => at.clientHeight > 0 && at.scrollHeight <= at.clientHeight")
+        box = words.bounding_box()
+        assert box
+        assert box["width"] > 200
+    expect(coming.locator("p").first).to_have_text("What waits?")
+    page.unroute("**/messages")
+    expect(_waiting(page)).to_have_count(1)
+    _go_on(models)
+    finished(page, 2)
+
+
 def test_a_change_that_was_not_taken_stays_open(page: Page, models: Models) -> None:
     _waiting(page).nth(0).get_by_role("button", name="Edit the waiting message").click()
     page.route("**/queue/*", lambda route: route.abort())

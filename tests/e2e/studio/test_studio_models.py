@@ -231,7 +231,7 @@ def test_what_the_hub_refuses_stands_where_it_was_asked(shop: Shop) -> None:
 
 def test_a_model_is_loaded_and_unloaded_by_hand(shop: Shop) -> None:
     page = shop.studio.open(f"/models/{HERE}")
-    expect(page.get_by_text("Loaded; takes about")).to_be_visible()  # the default model
+    expect(page.get_by_text("Loaded; takes up to")).to_be_visible()  # the default model
     page.get_by_role("button", name="Unload").click()
     expect(page.get_by_text("Not loaded.")).to_be_visible()
     page.get_by_role("button", name="Load now").click()

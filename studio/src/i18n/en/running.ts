@@ -131,7 +131,7 @@ export const running = {
     },
     memory: {
       title: "In memory",
-      loaded: (size: string) => `Loaded; takes about ${size}.`,
+      loaded: (size: string) => `Loaded; takes up to ${size} when its cache is full.`,
       held: "Stays until it is unloaded.",
       idle: "Leaves by itself when others need the room.",
       answers: (n: string) => `Answers ${n} requests now.`,

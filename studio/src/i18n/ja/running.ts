@@ -133,7 +133,7 @@ export const running: Pick<Catalogue, "models" | "jobs"> = {
     },
     memory: {
       title: "メモリー",
-      loaded: (size) => `読み込み済みです（約 ${size}）。`,
+      loaded: (size) => `読み込み済みです（キャッシュが一杯になると約 ${size}）。`,
       held: "手動で解放するまで残ります。",
       idle: "ほかのモデルに場所が必要になると、自動で解放されます。",
       answers: (n) => `いま ${n} 件に返答しています。`,
