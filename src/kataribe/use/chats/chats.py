@@ -373,9 +373,7 @@ class Chats:
 
     async def _became(self, turn: Turn) -> Became:
         waits = any(turn.became in (item.id, *item.sources) for item in turn.queue)
-        replies = await self.store.read(
-            lambda tx: turns.replies_to(tx, turn.conversation.id, turn.became)
-        )
+        replies = await self.store.read(lambda tx: turns.replies_to(tx, turn.became))
         state: Literal["sent", "queued", "withdrawn"] = "queued" if waits else "sent"
         if state == "sent" and not replies and not await self._is_message(turn):
             state = "withdrawn"

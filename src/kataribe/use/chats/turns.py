@@ -173,13 +173,11 @@ def interrupted(tx: Connection, database: Path) -> int:
     return len(pending)
 
 
-def replies_to(tx: Connection, id_: str, question: str) -> tuple[str, ...]:
+def replies_to(tx: Connection, question: str) -> tuple[str, ...]:
     """The ids of the replies to a question; of a reply, its own; none for what waits."""
     rows = tables.messages
     query = sa.select(rows.c.id).where(
-        rows.c.conversation == id_,
-        sa.or_(rows.c.parent == question, rows.c.id == question),
-        rows.c.role == "assistant",
+        sa.or_(rows.c.parent == question, rows.c.id == question), rows.c.role == "assistant"
     )
     return tuple(tx.execute(query.order_by(rows.c.key)).scalars())
 
@@ -224,6 +222,8 @@ def _check_free(tx: Connection, id_: str) -> None:
 
 
 def _check_files(tx: Connection, owner: str, files: Sequence[str]) -> None:
+    if not files:
+        return
     query = sa.select(tables.attachments.c.id).where(
         tables.attachments.c.id.in_(files),
         tables.attachments.c.owner == owner,
