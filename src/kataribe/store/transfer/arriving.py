@@ -16,9 +16,9 @@ from kataribe.store import preferences, search
 from kataribe.store.conversations import FOUND
 from kataribe.store.database import Store
 from kataribe.store.ids import now
+from kataribe.store.jobs import OPEN
 from kataribe.store.messages import FOUND as SAID
 from kataribe.store.search import Cut
-from kataribe.store.jobs import OPEN
 from kataribe.store.tables import (
     attachments,
     conversations,
