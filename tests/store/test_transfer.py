@@ -201,6 +201,30 @@ def test_jobs_come_along_as_a_record_that_nothing_does_again(store, tmp_path):
     other.close()
 
 
+def test_a_result_that_is_no_number_comes_along_as_none(store, tmp_path):
+    with store.writing() as tx:
+        job = jobs.add_job(tx, LOCAL, NewJob("training", "t", {"rate": float("inf")})).id
+        jobs.claim(tx, job)
+        jobs.end_job(tx, job, result={"loss": float("nan"), "steps": 3}, failure=None)
+    (told,) = saved(store, tmp_path / "out.json")["jobs"]
+    assert (told["params"], told["result"]) == ({"rate": None}, {"loss": None, "steps": 3})
+    other = Store(tmp_path / "other" / "k.db")
+    assert taken(other, LOCAL, tmp_path / "out.json").jobs == 1
+    other.close()
+
+
+def test_what_is_imported_comes_after_what_is_newer(store, tmp_path):
+    worked(store)
+    saved(store, tmp_path / "out.json")
+    other = Store(tmp_path / "other" / "k.db")
+    with other.writing() as tx:
+        own = jobs.add_job(tx, LOCAL, NewJob("download", "own", {})).id
+    taken(other, LOCAL, tmp_path / "out.json")
+    with other.reading() as tx:
+        assert [job.id for job in jobs.list_jobs(tx, LOCAL, limit=1)] == [own]
+    other.close()
+
+
 def test_jobs_of_somebody_else_come_beside_them(store, tmp_path):
     worked(store)
     saved(store, tmp_path / "out.json")

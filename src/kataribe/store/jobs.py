@@ -154,7 +154,10 @@ def list_jobs(
     query = sa.select(jobs).where(jobs.c.owner == owner)
     if active is not None:
         query = query.where(jobs.c.state.in_(OPEN if active else ENDED))
-    return tuple(map(_job, tx.execute(query.order_by(jobs.c.key.desc()).limit(limit))))
+    return tuple(map(_job, tx.execute(query.order_by(*_NEWEST).limit(limit))))
+
+
+_NEWEST = (jobs.c.created_at.desc(), jobs.c.key.desc())  # what was imported is older than its key
 
 
 def open_jobs(tx: Connection, owner: str | None = None, *, kind: str | None = None) -> list[Job]:

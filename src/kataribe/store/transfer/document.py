@@ -190,10 +190,10 @@ class Job(Strict):
     title: Annotated[str, StringConstraints(max_length=200, pattern=r"^[^\x00]*$")]
     state: JobState
     params: dict[str, JsonValue]
-    stage: Annotated[str, StringConstraints(max_length=32, pattern=r"^[^\x00]*$")]
+    stage: Short
     done: Whole
     total: Whole | None
-    unit: Annotated[str, StringConstraints(max_length=16, pattern=r"^[^\x00]*$")]
+    unit: Short
     result: dict[str, JsonValue] | None
     failure: Failure | None
     attempts: Annotated[int, Field(ge=0, lt=2**31)]

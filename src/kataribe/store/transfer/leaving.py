@@ -141,7 +141,8 @@ def _job(tx: Connection, id_: str) -> str:
         return ""
     lines = sa.select(job_log.c.at, job_log.c.level, job_log.c.line).where(job_log.c.job == id_)
     log = [dict(line._mapping) for line in tx.execute(lines.order_by(job_log.c.key))]
-    return _json({**row._mapping, "log": log})
+    # A loss that was no number is one in its result, and in no JSON.
+    return _json(json.loads(_json({**row._mapping, "log": log}), parse_constant=lambda _: None))
 
 
 def _bytes(text: str) -> bytes:
