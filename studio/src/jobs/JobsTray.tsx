@@ -45,6 +45,8 @@ export function JobsTray() {
         onClick={() => {
           seen();
           setShown(true);
+          // Closed a moment ago, and the news of that still to come.
+          if (isShown && dialog.current?.open === false) dialog.current.showModal();
         }}
       >
         {failed ? <WarnIcon /> : <JobsIcon />}
@@ -63,7 +65,7 @@ export function JobsTray() {
         ref={dialog}
         className="tray"
         aria-labelledby="tray-title"
-        onClose={() => setShown(false)}
+        onClose={() => setShown(dialog.current?.open === true)}
         onClick={(event) => {
           if (event.target === dialog.current) dialog.current?.close(); // beside it
         }}
