@@ -154,10 +154,11 @@ def list_jobs(
     query = sa.select(jobs).where(jobs.c.owner == owner)
     if active is not None:
         query = query.where(jobs.c.state.in_(OPEN if active else ENDED))
-    return tuple(map(_job, tx.execute(query.order_by(*_NEWEST).limit(limit))))
-
-
-_NEWEST = (jobs.c.created_at.desc(), jobs.c.key.desc())  # what was imported is older than its key
+    newest = (
+        jobs.c.created_at.desc(),
+        jobs.c.key.desc(),
+    )  # what was imported is older than its key
+    return tuple(map(_job, tx.execute(query.order_by(*newest).limit(limit))))
 
 
 def open_jobs(tx: Connection, owner: str | None = None, *, kind: str | None = None) -> list[Job]:

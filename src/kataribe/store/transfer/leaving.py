@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any
 
@@ -48,37 +48,38 @@ def exported(store: Store, owner: str) -> Iterator[bytes]:
         works = list(tx.execute(own).scalars())
     begin = {"format": FORMAT, "version": VERSION, "made_at": now()}
     begin |= {"made_by": f"Kataribe {kataribe.__version__}", "preferences": set_}
-    yield _bytes(f'{_json(begin)[:-1]},"conversations":[')
-    comma = ""
-    for id_ in talks:
-        # Whole before it is handed out: who reads slowly must not hold a connection.
-        with store.reading() as tx:
-            line = "".join(_talk(tx, id_))
-        if line:
-            yield _bytes(f"{comma}\n{line}")
-            comma = ","
-    yield b'\n],"files":['
-    comma = ""
-    for id_ in talks:
-        for file in _files_of(store, id_):
-            with store.reading() as tx:
-                line = _file(tx, id_, *file)
-            if line:
-                yield _bytes(f"{comma}\n{line}")
-                comma = ","
-    yield b'\n],"jobs":['
-    comma = ""
-    for id_ in works:
-        with store.reading() as tx:
-            line = _job(tx, id_)
-        if line:
-            yield _bytes(f"{comma}\n{line}")
-            comma = ","
+    yield _bytes(_json(begin)[:-1])
+    yield from _listed(',"conversations":[', _each(store, _talk, [(id_,) for id_ in talks]))
+    files = ((id_, *file) for id_ in talks for file in _files_of(store, id_))
+    yield from _listed('\n],"files":[', _each(store, _file, files))
+    yield from _listed('\n],"jobs":[', _each(store, _job, [(id_,) for id_ in works]))
     yield b"\n]}\n"
 
 
-def _talk(tx: Connection, id_: str) -> Iterator[str]:
-    """One conversation in pieces; nothing where it was deleted meanwhile."""
+def _each(store: Store, told: Callable[..., str], of: Iterable[tuple[str, ...]]) -> Iterator[str]:
+    """What each thing is told as, whole: who reads slowly must not hold a connection."""
+    for names in of:
+        with store.reading() as tx:
+            line = told(tx, *names)
+        yield line
+
+
+def _listed(begin: str, lines: Iterable[str]) -> Iterator[bytes]:
+    """A list of the document, a line for each thing; empty ones are gone meanwhile."""
+    yield _bytes(begin)
+    comma = ""
+    for line in lines:
+        if line:
+            yield _bytes(f"{comma}\n{line}")
+            comma = ","
+
+
+def _talk(tx: Connection, id_: str) -> str:
+    """One conversation; "" where it was deleted meanwhile."""
+    return "".join(_pieces(tx, id_))
+
+
+def _pieces(tx: Connection, id_: str) -> Iterator[str]:
     fields = [name for name in document.Conversation.model_fields if name in conversations.c]
     columns = [conversations.c[name] for name in fields]
     row = tx.execute(
