@@ -41,5 +41,4 @@ def measured() -> Iterator[dict[str, Any]]:
     seconds = time.perf_counter() - start
     ended.set()
     watcher.join()
-    peak = max(peak, private_bytes())  # what is still held, however seldom the watcher came
     print(json.dumps({**told, "seconds": seconds, "before": before, "peak": peak}))

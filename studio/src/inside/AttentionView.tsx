@@ -76,10 +76,10 @@ function Seen({
         <Failed failure={failureFrom(query.error)} onRetry={() => void query.refetch()} />
       ) : null}
       {query.data ? (
-        <>
+        <div className="stack" aria-busy={query.isPlaceholderData}>
           <Weights seen={query.data} />
           <Strongest seen={query.data} />
-        </>
+        </div>
       ) : null}
     </>
   );

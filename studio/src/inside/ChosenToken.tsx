@@ -28,6 +28,7 @@ export function ChosenToken({ inside, reply, position, token, onContinue }: Prop
   const query = useWeighed(reply, position, sliders);
   const name = useName(token);
   const list = query.data;
+  const isOfAnother = list !== undefined && list.position !== position;
   return (
     <section className="chosen-token stack" aria-label={words.chosen}>
       <h3 translate="no">{name}</h3>
@@ -38,12 +39,14 @@ export function ChosenToken({ inside, reply, position, token, onContinue }: Prop
       </dl>
       <SamplingSliders sliders={sliders} drawn={inside.drawn} onChange={setSliders} />
       <p role="status" className="small">
-        {list ? words.alive(count(language, list.alive), count(language, list.vocabulary)) : null}
+        {list && !isOfAnother
+          ? words.alive(count(language, list.alive), count(language, list.vocabulary))
+          : null}
       </p>
       {query.isError ? (
         <Failed failure={failureFrom(query.error)} onRetry={() => void query.refetch()} />
       ) : null}
-      <div className="others">
+      <div className="others" aria-busy={isOfAnother}>
         <table>
           <caption>{words.others}</caption>
           <thead>
@@ -61,8 +64,8 @@ export function ChosenToken({ inside, reply, position, token, onContinue }: Prop
               <Row
                 key={one.id}
                 one={one}
-                here={one.id === token.id}
-                begin={one.id === token.id ? null : beginning(inside, token, one)}
+                here={!isOfAnother && one.id === token.id}
+                begin={isOfAnother || one.id === token.id ? null : beginning(inside, token, one)}
                 onContinue={onContinue}
               />
             ))}

@@ -26,20 +26,26 @@ export function useInside(reply: Reply) {
   return { query, inside };
 }
 
-/** What sampling does at a token; the last answer stays until the next one is there. */
+/**
+ * What sampling does at a token; the last answer stays until the next one is there, so it may be of
+ * another `position` than the one that is asked for.
+ */
 export function useWeighed(reply: Reply, position: number, wanted: Sliders) {
   const { key } = use(SettingsContext).settings;
   const sliders = useDeferredValue(wanted);
   return useQuery({
     queryKey: ["inside", "weigh", key, reply, position, sliders],
-    queryFn: ({ signal }) => weigh({ key }, reply, position, sliders, signal),
+    queryFn: async ({ signal }) => ({
+      position,
+      ...(await weigh({ key }, reply, position, sliders, signal)),
+    }),
     placeholderData: keepPreviousData,
     staleTime: Infinity,
     gcTime: 10_000,
   });
 }
 
-/** Where a token looks. */
+/** Where a token looks; until that is there, where the one before it looked. */
 export function useAttention(
   reply: Reply,
   what: { layer: number; head: number; position: number },

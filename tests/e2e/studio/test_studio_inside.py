@@ -263,6 +263,24 @@ def test_going_on_from_an_alternative_makes_a_branch(studio: Studio, models: Mod
     assert begun == before + piece.replace("␣", " ").replace("⏎", "\n")
 
 
+def test_what_might_have_stood_elsewhere_is_not_offered_here(studio: Studio) -> None:
+    page = studio.open()
+    panel = opened(page)
+    flow = panel.get_by_role("listbox")
+    others = panel.locator(".others")
+    buttons = others.get_by_role("button")
+    expect(buttons.first).to_be_visible()
+    page.route("**/inside/weigh", lambda route: None)
+    flow.focus()
+    flow.press("ArrowRight")
+    expect(others).to_have_attribute("aria-busy", "true")
+    expect(buttons).to_have_count(0)
+    expect(others.locator("[aria-current=true]")).to_have_count(0)
+    page.unroute("**/inside/weigh")  # lets go of what was held
+    expect(others).to_have_attribute("aria-busy", "false")
+    expect(buttons.first).to_be_visible()
+
+
 def test_the_text_that_was_given_with_its_control_tokens(studio: Studio) -> None:
     page = studio.open()
     panel = opened(page, "What is <|end|> here")
