@@ -34,8 +34,8 @@ def read(path: Path) -> list[Run]:
             Run(
                 row["tokenizer"],
                 TextLevel(
-                    tuple(level["tokens"]), tuple(level["bits_per_byte"]), level["letters"],
-                    level["bytes_per_token"], level["unique"],
+                    tuple(level["tokens"]), tuple(level["bits_per_byte"]), level["recalling"],
+                    level["letters"], level["bytes_per_token"], level["unique"],
                 ),
                 Point(row["parameters"], row["trained_tokens"], row["steps"]),
                 row["bits_per_byte"],

@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, Self
+from typing import Any, BinaryIO, Self
 
 import numpy as np
 from filelock import FileLock
@@ -21,7 +21,7 @@ from kataribe.base.errors import InputError, NotFoundError
 from kataribe.files.atomic import storage_error, sync_folder, write_atomic
 from kataribe.make.tokens.apart import Apart
 from kataribe.make.tokens.corpus_files import CorpusFiles, Progress, read_texts
-from kataribe.make.tokens.document_marks import DocumentMarks, document_marks
+from kataribe.make.tokens.document_marks import document_marks
 from kataribe.make.tokens.fingerprint import tokenizer_sha256
 from kataribe.make.tokens.token_data import META, DataMeta, SplitMeta, TokenData
 from kataribe.make.tokens.tokenizer import Tokenizer
@@ -110,8 +110,8 @@ def _write(
             if progress is not None:
                 progress(before + done, sum(sizes.values()))
 
-        with _SplitWriter(folder, split, meta) as writer:
-            for texts, ids in encoded(watch[split](read_texts(path, told)), tokenizer):
+        with _SplitWriter(folder, split) as writer:
+            for texts, ids in encoded(watch[split](read_texts(path, told)), tokenizer, meta):
                 writer.add(texts, ids)
             splits[split] = writer.finish()
         before += sizes[split]
@@ -126,15 +126,25 @@ def _write(
 
 
 def encoded(
-    texts: Iterable[str], tokenizer: Tokenizer
-) -> Iterator[tuple[list[str], list[NDArray[np.int64]]]]:
-    """Batches of texts with their ids, in order; threads encode while others are read."""
+    texts: Iterable[str], tokenizer: Tokenizer, meta: DataMeta
+) -> Iterator[tuple[list[str], list[NDArray[Any]]]]:
+    """Batches of texts with their ids, in order; threads encode while others are read.
 
-    def encode(batch: list[str]) -> list[NDArray[np.int64]]:
-        # An array of the standard library takes a list in a third of numpy's time.
-        return [np.array(array("q", ids)) for ids in tokenizer.encode_texts(batch)]
+    Ids come as they are kept: between the marks and in the type of `meta`. Of a text without any
+    token there are none.
+    """
+    begin, end = meta.marks.begin, [meta.marks.end] if meta.marks.writes_end else []
+    # An array of the standard library takes a list in a third of numpy's time.
+    code = {2: "H", 4: "I"}[meta.dtype.itemsize]
 
-    waiting: deque[tuple[list[str], Future[list[NDArray[np.int64]]]]] = deque()
+    def kept(ids: list[int]) -> NDArray[Any]:
+        whole = array(code, [begin, *ids, *end] if ids else [])
+        return np.frombuffer(whole, whole.typecode).astype(meta.dtype, copy=False)
+
+    def encode(batch: list[str]) -> list[NDArray[Any]]:
+        return [kept(ids) for ids in tokenizer.encode_texts(batch)]
+
+    waiting: deque[tuple[list[str], Future[list[NDArray[Any]]]]] = deque()
     with ThreadPoolExecutor(_WORKERS, "tokens") as pool:
         try:
             for batch in _batches(texts):
@@ -166,8 +176,7 @@ def _batches(texts: Iterable[str]) -> Iterator[list[str]]:
 class _SplitWriter:
     """Writes the two files of a split, counting and summing as it goes."""
 
-    def __init__(self, folder: Path, split: str, meta: DataMeta) -> None:
-        self._dtype, self._marks = meta.dtype, meta.marks
+    def __init__(self, folder: Path, split: str) -> None:
         self._bin = _Summed(folder / f"{split}.bin")
         self._idx = _Summed(folder / f"{split}.idx")
         self._tokens = self._documents = self._bytes = self._empty = 0
@@ -179,16 +188,15 @@ class _SplitWriter:
         self._bin.close()
         self._idx.close()
 
-    def add(self, texts: list[str], ids: list[NDArray[np.int64]]) -> None:
+    def add(self, texts: list[str], ids: list[NDArray[Any]]) -> None:
         """Appends documents."""
         for text, found in zip(texts, ids, strict=True):
             if len(found) == 0:
                 self._empty += 1
                 continue
-            whole = _marked(found, self._marks).astype(self._dtype)
             self._idx.write(self._tokens.to_bytes(8, "little"))
-            self._bin.write(whole.tobytes())
-            self._tokens += len(whole)
+            self._bin.write(found.tobytes())
+            self._tokens += len(found)
             self._documents += 1
             self._bytes += len(text) if text.isascii() else len(text.encode())
 
@@ -221,8 +229,3 @@ class _Summed:
         """Lets go of the file; what a full disk did not take is nobody's any more."""
         with contextlib.suppress(OSError):
             self._file.close()
-
-
-def _marked(ids: NDArray[np.int64], marks: DocumentMarks) -> NDArray[np.int64]:
-    end = [marks.end] if marks.writes_end else []
-    return np.concatenate([np.array([marks.begin], np.int64), ids, np.array(end, np.int64)])

@@ -1,13 +1,15 @@
 """What bits per byte to expect of a run: a law fitted on Kataribe's own runs, moved to the text.
 
-    log(bits per byte) = c + k log(g) + l log(u) + a n + b (S / 100)^-1/2 + text
-    n = (N / 10^6)^-1/4 (D / (D + 10^7))^1/2
+    log(bits per byte) = c + k log(g) + m log(u / g) (S / 100)^-3/2
+                         + h (s + a (N / 10^6)^-1/4 - r R) + text
+    h = D / (D + 10^6)
 
 g is what counting n-grams makes of the same held-out text after as many tokens, u what counting
-single tokens does (`text_level`); N are parameters, D tokens, S steps. Smallness costs the more
-the more there was to learn from: eight times the parameters gained 2 % after 400,000 tokens of
-code. `text` is what is left of a text: unknown before a run on it, known after one, be it as small
-as a pilot.
+single tokens does, R what remembering the row so far saves beside g (`text_level`); N are
+parameters, D tokens, S steps. After few steps a network knows little more than how frequent tokens
+are (m). After a million tokens it begins to see what counting cannot (h): what stands before in the
+same row (r), and the more the larger it is (a). `text` is what is left of a text: unknown before a
+run on it, known after one, be it as small as a pilot.
 """
 
 from __future__ import annotations
@@ -23,10 +25,10 @@ from numpy.typing import NDArray
 from kataribe.base.errors import InputError
 from kataribe.make.training.text_level import TextLevel
 
-PRIOR = ((0.0, 1.0), (1.2, 0.3), (0.0, 0.3), (0.25, 0.1), (0.1, 0.1))
-"""What is believed of c, k, l, a and b before any run: mean and spread. Few runs on few texts
-settle five numbers only so far. That of a (smallness) is felt beyond ten million tokens, where no
-run of the table is."""
+PRIOR = ((0.0, 1.0), (1.0, 0.3), (0.3, 0.3), (0.0, 0.2), (0.2, 0.2), (1.0, 0.6))
+"""What is believed of c, k, m, s, a and r before any run: mean and spread."""
+LEARNING = 1e6
+"""Tokens after which half of what counting cannot see is seen."""
 SURE = 1.645
 """Standard errors on both sides of an interval that nine of ten runs should lie in."""
 REPEATS = 15.4
@@ -84,7 +86,7 @@ class Law:
     """See the module.
 
     Attributes:
-        factors: c, k, l, a, b.
+        factors: c, k, m, s, a, r.
         text: Standard deviation of what a text adds, in logarithms.
         apart: Standard deviation that comes with each unit of `Point.apart`.
         noise: Standard deviation between equal runs, seeds and looks.
@@ -92,7 +94,7 @@ class Law:
         spread: Standard deviation of what is expected now.
     """
 
-    factors: tuple[float, float, float, float, float]
+    factors: tuple[float, ...]
     text: float
     apart: float
     noise: float
@@ -145,14 +147,17 @@ class Law:
 
 
 def features(level: TextLevel, point: Point) -> NDArray[np.float64]:
-    """What the law's factors are multiplied with: (5,)."""
+    """What the law's factors are multiplied with: (6,)."""
+    counted = math.log(level.after(effective(point.tokens, level.unique)))
+    seen = point.tokens / (point.tokens + LEARNING)
     return np.array(
         [
             1.0,
-            math.log(level.after(effective(point.tokens, level.unique))),
-            math.log(level.letters),
-            (point.parameters / 1e6) ** -0.25 * (point.tokens / (point.tokens + 1e7)) ** 0.5,
-            (point.steps / 100) ** -0.5,
+            counted,
+            (math.log(level.letters) - counted) * (point.steps / 100) ** -1.5,
+            seen,
+            seen * (point.parameters / 1e6) ** -0.25,
+            -seen * level.repetition,
         ]
     )
 
@@ -169,10 +174,13 @@ def fit(runs: Sequence[Run], source: str, shape: Law | None = None) -> Law:
     """The law that finished runs and `PRIOR` make likeliest, texts being drawn at random.
 
     A linear model with an effect for each text (generalised least squares); `shape` gives the
-    variances. Raises `InputError` for fewer than five runs: there are five constants.
+    variances. Raises `InputError` for fewer runs than constants.
     """
-    if len(runs) < 5:
-        raise InputError(f"{len(runs)} runs cannot settle a law of 5 constants; make 5 or more.")
+    if len(runs) < len(PRIOR):
+        raise InputError(
+            f"{len(runs)} runs cannot settle a law of {len(PRIOR)} constants; make "
+            f"{len(PRIOR)} or more."
+        )
     shape = shape or LAW
     table = np.stack([features(run.level, run.point) for run in runs])
     wanted = np.log([run.bits_per_byte for run in runs])
@@ -182,15 +190,15 @@ def fit(runs: Sequence[Run], source: str, shape: Law | None = None) -> Law:
     inverse = np.linalg.inv(noise)
     left = table.T @ inverse @ table + np.diag(1 / wide**2)
     factors = np.linalg.solve(left, table.T @ inverse @ wanted + mean / wide**2)
-    c, k, letters, a, b = (float(each) for each in factors)
-    return dataclasses.replace(shape, factors=(c, k, letters, a, b), source=source, spread=0.0)
+    found = tuple(float(each) for each in factors)
+    return dataclasses.replace(shape, factors=found, source=source, spread=0.0)
 
 
 LAW = Law(
-    factors=(0.0139, 1.1441, -0.0636, 0.0417, 0.0339),
-    text=0.1,
-    apart=0.02,
-    noise=0.015,
+    factors=(0.2796, 0.6559, 0.4113, -0.3464, 0.2179, 0.7290),
+    text=0.06,
+    apart=0.03,
+    noise=0.02,
     source="a law of Kataribe's own runs (benchmarks/training/law_runs.jsonl)",
 )
 """Fitted by benchmarks/training/fit_law.py."""
