@@ -16,6 +16,7 @@ import numpy as np
 import torch
 
 from kataribe.base.errors import InputError
+from kataribe.base.freeing import kept
 from kataribe.files.atomic import storage_error
 from kataribe.make.model.config import ModelConfig
 from kataribe.make.model.decoder import Decoder
@@ -153,7 +154,8 @@ def measure(config: ModelConfig, loop: LoopConfig, batch: Batch, folder: Path) -
         folder: On the disk where checkpoints will lie.
     """
     device = choose(loop.work.device)
-    cost = _tried(_Trial(config, loop, batch), folder)
+    with kept():
+        cost = _tried(_Trial(config, loop, batch), folder)
     return dataclasses.replace(cost, memory=max(0, cost.memory - held_now(device)))
 
 

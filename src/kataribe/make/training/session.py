@@ -15,6 +15,7 @@ from filelock import FileLock, Timeout
 from torch import nn
 
 from kataribe.base.errors import KataribeError, UnavailableError
+from kataribe.base.freeing import kept
 from kataribe.files.atomic import storage_error
 from kataribe.make.training import runs
 from kataribe.make.training.checkpoints import (
@@ -129,6 +130,7 @@ def train_held(
             with (
                 memory_explained(micro_rows(setup) * setup.row_tokens, setup.row_tokens),
                 listening(stop, notice or log.info),
+                kept(),
             ):
                 progress = train(training, progress, micro_rows(setup))
         finally:
