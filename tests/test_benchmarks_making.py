@@ -26,7 +26,7 @@ from benchmarks.training.plot import Point, draw
 from benchmarks.training.scoring import held_out, score, windows
 from benchmarks.training.shapes import SHAPES
 from benchmarks.training.workspace import Place
-from kataribe.make.model.counting import parameter_count
+from kataribe.make.model.configs.counting import parameter_count
 from kataribe.make.model.families import config_from_hf
 from kataribe.make.tokens.token_data import META, TokenData
 

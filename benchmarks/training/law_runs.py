@@ -40,7 +40,7 @@ from typing import Any
 import torch
 
 from kataribe.base.workspace import Workspace
-from kataribe.make.model.counting import parameter_count
+from kataribe.make.model.configs.counting import parameter_count
 from kataribe.make.model.families import config_to_hf
 from kataribe.make.tokens.load import load_tokenizer
 from kataribe.make.tokens.token_writer import make_token_data

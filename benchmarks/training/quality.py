@@ -24,8 +24,8 @@ from benchmarks.inference.record import Record
 from benchmarks.training import peer_nanogpt
 from benchmarks.training.scoring import HeldOut, held_out, score
 from benchmarks.training.workspace import Place
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.loading import load_model
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 from kataribe.make.tokens.batches import Batch
 from kataribe.make.tokens.token_data import TokenData
 from kataribe.make.training.causal import decoder_hidden

@@ -23,11 +23,11 @@ from kataribe.files.replacing import KEY, UNMARKED, mark_gguf
 from kataribe.make.adapt import same_answers, same_tensors
 from kataribe.make.adapt.compare import compare_logits
 from kataribe.make.adapt.same_answers import LIMITS, Limit
-from kataribe.make.model import gguf_saving
-from kataribe.make.model.card import read_front_matter
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.loading import load_model
 from kataribe.make.model.reference import generate_reference
+from kataribe.make.model.weights import gguf_saving
+from kataribe.make.model.weights.card import read_front_matter
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 from kataribe.make.tokens import gguf_saving as vocabulary_saving
 from kataribe.make.tokens import load_tokenizer
 from tests.make.llama_logits import LlamaModel

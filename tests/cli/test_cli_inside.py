@@ -99,6 +99,6 @@ def test_the_estimate_of_a_view_is_counted(opened):
 
 
 def _checkpoint(shelf, name):
-    from kataribe.make.model.checkpoint import open_checkpoint
+    from kataribe.make.model.weights.checkpoint import open_checkpoint
 
     return open_checkpoint(shelf._shelf.plan("pico").path)

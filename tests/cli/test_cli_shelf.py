@@ -15,9 +15,9 @@ from kataribe.base.workspace import Workspace
 from kataribe.cli import wiring
 from kataribe.cli.models_here import LocalModels
 from kataribe.cli.shelf import CatalogShelf
+from kataribe.make.model.configs.encoder_config import EncoderConfig
 from kataribe.make.model.encoder import Encoder
-from kataribe.make.model.encoder_config import EncoderConfig
-from kataribe.make.model.encoder_loading import save_encoder
+from kataribe.make.model.weights.encoder_loading import save_encoder
 from kataribe.run.catalog.cards import Card
 from kataribe.run.catalog.catalog import Catalog
 from kataribe.run.catalog.fit import Wish, read_runs

@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from kataribe.base.lm import Sampling
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.loading import load_model
 from kataribe.make.model.reference import generate_reference
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 from kataribe.run.inference.load import LoadOptions, load_local
 from kataribe.run.inference.requests import Ended, GenerationRequest
 

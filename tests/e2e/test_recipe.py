@@ -18,9 +18,9 @@ import torch
 import transformers
 
 from kataribe.make.adapt.compare import compare_logits
-from kataribe.make.model.attention import CausalAttend
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.loading import load_model
+from kataribe.make.model.layers.attention import CausalAttend
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 from kataribe.make.tokens import load_tokenizer
 from tests.make.llama_logits import LlamaModel
 

@@ -12,12 +12,12 @@ import pytest
 import torch
 
 from kataribe.base.errors import ContextLengthError, FormatError
-from kataribe.make.model import encoder_decoder_folder
+from kataribe.make.model.configs.encoder_decoder_config import EncoderDecoderConfig, StackConfig
 from kataribe.make.model.encoder_decoder import EncoderDecoder
-from kataribe.make.model.encoder_decoder_config import EncoderDecoderConfig, StackConfig
-from kataribe.make.model.encoder_decoder_files import save_encoder_decoder
-from kataribe.make.model.source_attention import CachedTarget
+from kataribe.make.model.layers.source_attention import CachedTarget
 from kataribe.make.model.source_reference import generate_from_source
+from kataribe.make.model.weights import encoder_decoder_folder
+from kataribe.make.model.weights.encoder_decoder_files import save_encoder_decoder
 from tests.parity.tiny import TOLERANCE
 from tests.parity.tiny_source import (
     SOURCES,

@@ -19,11 +19,11 @@ import torch
 import transformers
 
 from kataribe.base.errors import ArchitectureError, FormatError
-from kataribe.make.model import encoder_folder
+from kataribe.make.model.configs.encoder_config import EncoderConfig
 from kataribe.make.model.encoder import Encoder, FullAttend, PackedAttend
-from kataribe.make.model.encoder_config import EncoderConfig
-from kataribe.make.model.encoder_folder import open_encoder
-from kataribe.make.model.encoder_loading import load_encoder, save_encoder
+from kataribe.make.model.weights import encoder_folder
+from kataribe.make.model.weights.encoder_folder import open_encoder
+from kataribe.make.model.weights.encoder_loading import load_encoder, save_encoder
 from tests.parity.tiny import TOLERANCE, VOCAB, padding, randomise, relative_error
 
 FAR = 3 * TOLERANCE

@@ -200,9 +200,9 @@ def test_window_of_one_sees_itself_only(tmp_path: Path) -> None:
 
 
 def test_gradients_equal_those_of_transformers(tmp_path: Path) -> None:
-    from kataribe.make.model.attention import CausalAttend
-    from kataribe.make.model.checkpoint import open_checkpoint
-    from kataribe.make.model.loading import load_model
+    from kataribe.make.model.layers.attention import CausalAttend
+    from kataribe.make.model.weights.checkpoint import open_checkpoint
+    from kataribe.make.model.weights.loading import load_model
 
     for family, name in (("llama", "model.embed_tokens"), ("gemma3", "model.embed_tokens")):
         model = build(family, 16)

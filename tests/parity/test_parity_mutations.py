@@ -16,9 +16,9 @@ import pytest
 import torch
 
 from kataribe.base.errors import FormatError
-from kataribe.make.model import checkpoint as checkpoints
-from kataribe.make.model.config import ExpertsConfig, ModelConfig, RopeConfig
-from kataribe.make.model.mixer_config import Mamba2Spec, MambaSpec
+from kataribe.make.model.configs.config import ExpertsConfig, ModelConfig, RopeConfig
+from kataribe.make.model.configs.mixer_config import Mamba2Spec, MambaSpec
+from kataribe.make.model.weights import checkpoint as checkpoints
 from tests.parity.tiny import (
     TOLERANCE,
     build,

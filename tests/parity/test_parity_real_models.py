@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from kataribe.make.model.attention import CausalAttend
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.loading import load_model
+from kataribe.make.model.layers.attention import CausalAttend
 from kataribe.make.model.reference import generate_reference
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 from tests.parity.gguf_reference import reference_model
 from tests.parity.tiny import TOLERANCE
 

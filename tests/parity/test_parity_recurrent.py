@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from kataribe.make.model.attention import CachedAttend, CausalAttend
-from kataribe.make.model.checkpoint import open_checkpoint
 from kataribe.make.model.decoder import Decoder
-from kataribe.make.model.loading import load_model
-from kataribe.make.model.saving import save_pretrained
+from kataribe.make.model.layers.attention import CachedAttend, CausalAttend
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
+from kataribe.make.model.weights.saving import save_pretrained
 from tests.parity.tiny import (
     CLASSES,
     LENGTH,

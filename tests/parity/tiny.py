@@ -12,9 +12,9 @@ from typing import Any
 import torch
 import transformers
 
-from kataribe.make.model.attention import CausalAttend
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.loading import load_model
+from kataribe.make.model.layers.attention import CausalAttend
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 
 TOLERANCE = 1e-4
 GAIN = 1.5

@@ -8,11 +8,11 @@ from typing import Any
 import torch
 import transformers
 
-from kataribe.make.model.checkpoint import open_any
+from kataribe.make.model.configs.encoder_decoder_config import EncoderDecoderConfig
 from kataribe.make.model.encoder_decoder import EncoderDecoder
-from kataribe.make.model.encoder_decoder_config import EncoderDecoderConfig
-from kataribe.make.model.encoder_decoder_files import load_encoder_decoder
-from kataribe.make.model.opened import Checkpoint
+from kataribe.make.model.weights.checkpoint import open_any
+from kataribe.make.model.weights.encoder_decoder_files import load_encoder_decoder
+from kataribe.make.model.weights.opened import Checkpoint
 from tests.parity.tiny import VOCAB, randomise
 
 T5: dict[str, Any] = {

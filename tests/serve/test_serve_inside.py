@@ -61,7 +61,7 @@ class ViewShelf:
         return Capabilities(512)
 
     def config(self, name):
-        from kataribe.make.model.checkpoint import open_checkpoint
+        from kataribe.make.model.weights.checkpoint import open_checkpoint
 
         self.resolve(name)
         return open_checkpoint(self.folder).config

@@ -18,7 +18,7 @@ from kataribe.cli.exporting_texts import MOST_PROMPTS
 if TYPE_CHECKING:
     from kataribe.make.adapt.same_answers import Checked
     from kataribe.make.adapt.same_tensors import Compared
-    from kataribe.make.model.checkpoint import Checkpoint
+    from kataribe.make.model.weights.checkpoint import Checkpoint
     from kataribe.make.tokens.tokenizer import Tokenizer
 
 Form: TypeAlias = Literal["gguf", "folder"]
@@ -61,7 +61,7 @@ class Order:
     texts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        from kataribe.make.model.gguf_saving import FILE_TYPES
+        from kataribe.make.model.weights.gguf_saving import FILE_TYPES
 
         known = tuple(FILE_TYPES) if self.form == "gguf" else FOLDER_KINDS
         if self.kind not in known:
@@ -99,7 +99,7 @@ class Export:
     def __init__(self, order: Order) -> None:
         """Opens the model; raises what `open_checkpoint` and `load_tokenizer` raise."""
         from kataribe.cli.exporting_card import card_of
-        from kataribe.make.model.checkpoint import open_checkpoint
+        from kataribe.make.model.weights.checkpoint import open_checkpoint
         from kataribe.make.tokens.load import load_tokenizer
 
         self.order = order
@@ -169,8 +169,8 @@ class Export:
         from kataribe.files.gguf_keys import check_keys
         from kataribe.files.gguf_writer import write_gguf
         from kataribe.files.replacing import KEY, UNMARKED, mark_gguf
-        from kataribe.make.model.card import gguf_card
-        from kataribe.make.model.gguf_saving import gguf_content
+        from kataribe.make.model.weights.card import gguf_card
+        from kataribe.make.model.weights.gguf_saving import gguf_content
         from kataribe.make.tokens.gguf_saving import gguf_vocabulary
 
         content = gguf_content(self.checkpoint, self.order.kind)
@@ -201,7 +201,7 @@ class Export:
         from kataribe.files.atomic import write_atomic
         from kataribe.files.ggml_blocks import packed_size
         from kataribe.make.model.families import config_to_hf
-        from kataribe.make.model.saving import save_pretrained
+        from kataribe.make.model.weights.saving import save_pretrained
         from kataribe.make.tokens.folder_saving import folder_files
 
         source = self.order.source
@@ -231,8 +231,8 @@ class Export:
 
     def _same_tensors(self, path: Path) -> Compared:
         from kataribe.make.adapt.same_tensors import check_settings, check_tensors
-        from kataribe.make.model.checkpoint import open_checkpoint
-        from kataribe.make.model.names import hf_places
+        from kataribe.make.model.weights.checkpoint import open_checkpoint
+        from kataribe.make.model.weights.names import hf_places
 
         after = open_checkpoint(path)
         check_settings(self._expected, after.config)
@@ -256,7 +256,7 @@ class Export:
         return ids, pieces
 
     def _prompts(self) -> list[list[int]]:
-        from kataribe.make.model.card import samples
+        from kataribe.make.model.weights.card import samples
 
         texts = self.order.texts or (*samples(dict(self._card.front)), *PROMPTS)
         rows = self.checkpoint.config.vocab_size

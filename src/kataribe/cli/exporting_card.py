@@ -55,7 +55,7 @@ def card_of(source: Path) -> Card:
     """
     from kataribe.base.workspace import Workspace
     from kataribe.files.gguf import open_gguf
-    from kataribe.make.model.card import read_front_matter
+    from kataribe.make.model.weights.card import read_front_matter
 
     home = source if source.is_dir() else source.parent
     ours = Workspace.locate().models.absolute() in source.absolute().parents

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from kataribe.base.lm import LM, Capabilities
     from kataribe.cli.shelf import CatalogShelf
-    from kataribe.make.model.config import ModelConfig
+    from kataribe.make.model.configs.config import ModelConfig
     from kataribe.run.inference.attention_view import AttentionView
     from kataribe.run.inference.residents import LoadedModel, LoadProgress, Residents
 
@@ -57,7 +57,7 @@ class ShelfWithViews:
         """Bytes that it will take."""
         if not isinstance(name, ViewName):
             return self._shelf.memory(name)
-        from kataribe.make.model.counting import parameter_count
+        from kataribe.make.model.configs.counting import parameter_count
         from kataribe.run.inference.attention_view import view_bytes
 
         config = self.config(model_of(name))
@@ -151,7 +151,7 @@ class AttentionHere:
             self._timers[name] = loop.call_later(IDLE_SECONDS, self._leave, name)
 
     def _shape(self, model: str) -> AttentionShape:
-        from kataribe.make.model.counting import parameter_count
+        from kataribe.make.model.configs.counting import parameter_count
 
         config = self._shelf.config(model)
         parameters = parameter_count(config)
@@ -176,8 +176,8 @@ def model_of(name: str) -> str:
 @functools.lru_cache(maxsize=32)
 def _config(path: Path, changed: int) -> ModelConfig:
     del changed  # a part of the cache's key only
-    from kataribe.make.model.checkpoint import open_checkpoint
-    from kataribe.make.model.encoder_decoder_folder import holds_encoder_decoder
+    from kataribe.make.model.weights.checkpoint import open_checkpoint
+    from kataribe.make.model.weights.encoder_decoder_folder import holds_encoder_decoder
 
     if holds_encoder_decoder(path):
         raise UnsupportedError(

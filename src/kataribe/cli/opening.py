@@ -23,11 +23,11 @@ class Opening:
 
     def check_texts(self, folder: Path) -> None:
         """The settings describe a model that is built here, and the tokenizer can be read."""
-        from kataribe.make.model.encoder_decoder_families import source_config_from_hf
-        from kataribe.make.model.encoder_decoder_folder import holds_encoder_decoder
-        from kataribe.make.model.encoder_families import encoder_from_hf, is_encoder
         from kataribe.make.model.families import config_from_hf
-        from kataribe.make.model.folder import read_json
+        from kataribe.make.model.families.encoder import encoder_from_hf, is_encoder
+        from kataribe.make.model.families.encoder_decoder import source_config_from_hf
+        from kataribe.make.model.weights.encoder_decoder_folder import holds_encoder_decoder
+        from kataribe.make.model.weights.folder import read_json
         from kataribe.make.tokens.load import load_tokenizer
 
         settings = read_json(folder / "config.json")
@@ -43,11 +43,11 @@ class Opening:
 
     def check_model(self, path: Path) -> None:
         """Every parameter has its place and shape, and the tokenizer can be read."""
-        from kataribe.make.model.checkpoint import open_any
-        from kataribe.make.model.encoder_families import is_encoder
-        from kataribe.make.model.encoder_folder import open_encoder
-        from kataribe.make.model.folder import read_json
-        from kataribe.make.model.sentences import read_sentence_settings
+        from kataribe.make.model.families.encoder import is_encoder
+        from kataribe.make.model.weights.checkpoint import open_any
+        from kataribe.make.model.weights.encoder_folder import open_encoder
+        from kataribe.make.model.weights.folder import read_json
+        from kataribe.make.model.weights.sentences import read_sentence_settings
         from kataribe.make.tokens.folder import load_folder_tokenizer
         from kataribe.make.tokens.gguf_tokenizer import load_gguf_tokenizer
 
@@ -66,8 +66,8 @@ class Opening:
 
 def _read_encoder_texts(folder: Path) -> None:
     """Reads an encoder's tokenizer and holds it against the model's vocabulary."""
-    from kataribe.make.model.encoder_families import encoder_from_hf
-    from kataribe.make.model.folder import read_json
+    from kataribe.make.model.families.encoder import encoder_from_hf
+    from kataribe.make.model.weights.folder import read_json
     from kataribe.make.tokens.encoder_texts import open_encoder_texts
 
     config = encoder_from_hf(read_json(folder / "config.json"))

@@ -212,8 +212,8 @@ def computes_natively(settings: Settings) -> bool:
 
 
 def _use_of_encoder(path: Path) -> Use:
-    from kataribe.make.model.encoder_families import encoder_from_hf
-    from kataribe.make.model.folder import read_json
+    from kataribe.make.model.families.encoder import encoder_from_hf
+    from kataribe.make.model.weights.folder import read_json
 
     head = encoder_from_hf(read_json(path / "config.json")).head
     return "classify" if head in ("classify", "tag") else "embed"

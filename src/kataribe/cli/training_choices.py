@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kataribe.base.errors import InputError, KataribeError
-from kataribe.make.model.encoder_decoder_config import SOURCE_FAMILIES
-from kataribe.make.model.encoder_families import ENCODER_MODEL_TYPES
+from kataribe.make.model.configs.encoder_decoder_config import SOURCE_FAMILIES
+from kataribe.make.model.families.encoder import ENCODER_MODEL_TYPES
 from kataribe.make.training.runs import read_object
 from kataribe.serve.shapes.training import NewRun, Objective, TrainingChoices
 

@@ -30,8 +30,8 @@ from studio_stage import (
 from kataribe.base.events import Event
 from kataribe.base.inside import AttentionShape, Inspector
 from kataribe.base.lm import LM, Capabilities, Request
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.counting import parameter_count
+from kataribe.make.model.configs.counting import parameter_count
+from kataribe.make.model.weights.checkpoint import open_checkpoint
 from kataribe.run.inference.attention_view import AttentionView
 from kataribe.run.inference.load import LoadOptions, LocalModel, load_local
 from kataribe.store import tables

@@ -24,12 +24,12 @@ from kataribe.make.adapt.lean import LeanStack, make_lean
 from kataribe.make.adapt.linears import Int4Embedding, Int4Linear, PlainInt4Linear, int4_linear
 from kataribe.make.adapt.precision import _Packer
 from kataribe.make.adapt.sources import of_linear, of_source, of_tensor
-from kataribe.make.model.attention import CausalAttend
-from kataribe.make.model.checkpoint import Checkpoint
-from kataribe.make.model.config import ModelConfig, RopeConfig
+from kataribe.make.model.configs.config import ModelConfig, RopeConfig
 from kataribe.make.model.decoder import Decoder
-from kataribe.make.model.loading import load_tensor
-from kataribe.make.model.sources import SourceTensor
+from kataribe.make.model.layers.attention import CausalAttend
+from kataribe.make.model.weights.checkpoint import Checkpoint
+from kataribe.make.model.weights.loading import load_tensor
+from kataribe.make.model.weights.sources import SourceTensor
 
 BASE = {
     "vocab_size": 96,

@@ -15,10 +15,10 @@ from kataribe.files.gguf import open_gguf
 from kataribe.files.gguf_writer import PackedTensor, write_gguf
 from kataribe.make.adapt.same_answers import Answers, ask, check_answers
 from kataribe.make.adapt.same_tensors import ROUNDING, Compared, check_settings, check_tensors
-from kataribe.make.model.checkpoint import Checkpoint, open_checkpoint
-from kataribe.make.model.gguf_saving import FILE_TYPES, gguf_content
-from kataribe.make.model.names import hf_places
-from kataribe.make.model.saving import save_pretrained
+from kataribe.make.model.weights.checkpoint import Checkpoint, open_checkpoint
+from kataribe.make.model.weights.gguf_saving import FILE_TYPES, gguf_content
+from kataribe.make.model.weights.names import hf_places
+from kataribe.make.model.weights.saving import save_pretrained
 from tests.make.model.test_gguf_saving import CASES, NO_TOKENIZER, WHOLE_BLOCKS
 from tests.parity.tiny import build
 

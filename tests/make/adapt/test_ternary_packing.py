@@ -20,10 +20,10 @@ from kataribe.make.adapt import (
 )
 from kataribe.make.adapt.linears import Int4Linear, PackedLinear, PlainInt4Linear
 from kataribe.make.adapt.ternary import PackedTernary
-from kataribe.make.model.checkpoint import Checkpoint, open_checkpoint
-from kataribe.make.model.experts import Scores
-from kataribe.make.model.loading import load_model
-from kataribe.make.model.ternary import round_input, round_weights
+from kataribe.make.model.layers.experts import Scores
+from kataribe.make.model.layers.ternary import round_input, round_weights
+from kataribe.make.model.weights.checkpoint import Checkpoint, open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 from tests.parity.tiny import build, random_ids
 
 PACKED = [precision for precision in PRECISIONS if precision != "float32"]

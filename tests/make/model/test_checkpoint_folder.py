@@ -15,8 +15,8 @@ import transformers
 
 from kataribe.base.errors import ArchitectureError, FormatError, NotFoundError
 from kataribe.files.safetensors import open_safetensors, save_safetensors
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.loading import load_model
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 from tests.parity.tiny import build, our_logits, padding, random_ids, relative_error
 
 INDEX = "model.safetensors.index.json"

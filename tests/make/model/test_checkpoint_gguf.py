@@ -12,9 +12,9 @@ import torch
 from gguf_files import metadata_of, tensors_of, write, write_model
 
 from kataribe.base.errors import ArchitectureError, FormatError
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.loading import load_model, load_tensor
-from kataribe.make.model.saving import save_pretrained
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model, load_tensor
+from kataribe.make.model.weights.saving import save_pretrained
 from tests.parity.tiny import (
     TOLERANCE,
     build,

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from kataribe.base.errors import ArchitectureError, NotFoundError
-from kataribe.make.model import checkpoint as checkpoints
-from kataribe.make.model.checkpoint import Checkpoint, FolderKind, open_any, open_checkpoint
+from kataribe.make.model.weights import checkpoint as checkpoints
+from kataribe.make.model.weights.checkpoint import Checkpoint, FolderKind, open_any, open_checkpoint
 from tests.parity.tiny import build
 
 

@@ -9,9 +9,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from kataribe.make.model.attention import CachedAttend, CausalAttend
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.counting import (
+from kataribe.make.model.configs.counting import (
     active_parameters,
     cache_bytes_per_token,
     cache_tokens,
@@ -19,7 +17,9 @@ from kataribe.make.model.counting import (
     parameter_count,
     state_bytes,
 )
-from kataribe.make.model.loading import load_model
+from kataribe.make.model.layers.attention import CachedAttend, CausalAttend
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 from tests.parity.tiny import CLASSES, build, random_ids
 
 

@@ -10,11 +10,16 @@ import torch
 from torch import Tensor
 
 from kataribe.base.errors import ContextLengthError
-from kataribe.make.model.attention import CachedAttend, CausalAttend, attend_dense, causal_mask
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.config import AttentionSpec
+from kataribe.make.model.configs.config import AttentionSpec
 from kataribe.make.model.decoder import QKV, Decoder, GateUp
-from kataribe.make.model.loading import load_model, load_tensor
+from kataribe.make.model.layers.attention import (
+    CachedAttend,
+    CausalAttend,
+    attend_dense,
+    causal_mask,
+)
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model, load_tensor
 from tests.parity.tiny import CLASSES, LENGTH, build, padding, random_ids
 
 LONG = {

@@ -12,16 +12,16 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
 from kataribe.base.errors import FormatError, UnsupportedError
+from kataribe.make.model.configs.encoder_config import EncoderConfig
 from kataribe.make.model.encoder import Encoder, FullAttend
-from kataribe.make.model.encoder_config import EncoderConfig
-from kataribe.make.model.encoder_families import encoder_from_hf, encoder_to_hf
-from kataribe.make.model.encoder_loading import save_encoder
-from kataribe.make.model.encoder_shapes import (
+from kataribe.make.model.families.encoder import encoder_from_hf, encoder_to_hf
+from kataribe.make.model.weights.encoder_loading import save_encoder
+from kataribe.make.model.weights.encoder_shapes import (
     encoder_flops,
     encoder_parameter_count,
     encoder_shapes,
 )
-from kataribe.make.model.sentences import SentenceSettings, read_sentence_settings
+from kataribe.make.model.weights.sentences import SentenceSettings, read_sentence_settings
 
 SIZES: dict[str, Any] = {
     "vocab_size": 50, "hidden_size": 24, "layers": 2, "heads": 3, "intermediate_size": 40,

@@ -23,28 +23,28 @@ from kataribe.base.errors import (
     UnsupportedError,
 )
 from kataribe.files.safetensors import open_safetensors, save_safetensors
+from kataribe.make.model.configs.encoder_decoder_config import EncoderDecoderConfig, StackConfig
 from kataribe.make.model.encoder_decoder import Packed
-from kataribe.make.model.encoder_decoder_config import EncoderDecoderConfig, StackConfig
-from kataribe.make.model.encoder_decoder_families import (
+from kataribe.make.model.encoder_decoder_fresh import fresh_encoder_decoder
+from kataribe.make.model.families.encoder_decoder import (
     source_config_from_hf,
     source_config_to_hf,
 )
-from kataribe.make.model.encoder_decoder_files import save_encoder_decoder
-from kataribe.make.model.encoder_decoder_folder import (
+from kataribe.make.model.layers.source_attention import CachedTarget
+from kataribe.make.model.source_reference import generate_from_source
+from kataribe.make.model.weights.encoder_decoder_files import save_encoder_decoder
+from kataribe.make.model.weights.encoder_decoder_folder import (
     forced_start,
     holds_encoder_decoder,
     open_encoder_decoder,
 )
-from kataribe.make.model.encoder_decoder_fresh import fresh_encoder_decoder
-from kataribe.make.model.encoder_decoder_shapes import (
+from kataribe.make.model.weights.encoder_decoder_shapes import (
     decoder_flops,
     encoder_flops,
     source_cache_bytes,
     source_parameter_count,
     source_shapes,
 )
-from kataribe.make.model.source_attention import CachedTarget
-from kataribe.make.model.source_reference import generate_from_source
 from tests.parity.tiny_source import SOURCES, build_source, load_source, open_source
 
 

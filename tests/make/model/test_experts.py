@@ -13,13 +13,20 @@ from torch.utils.checkpoint import checkpoint as recomputed
 from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_func
 
 from kataribe.base.errors import FormatError, InputError
-from kataribe.make.model.attention import CausalAttend
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.config import ExpertsConfig
+from kataribe.make.model.configs.config import ExpertsConfig
 from kataribe.make.model.decoder import Decoder
-from kataribe.make.model.experts import Experts, Routes, choose, load_balance_loss, mix, mix_slowly
 from kataribe.make.model.families import config_from_hf
-from kataribe.make.model.loading import load_model
+from kataribe.make.model.layers.attention import CausalAttend
+from kataribe.make.model.layers.experts import (
+    Experts,
+    Routes,
+    choose,
+    load_balance_loss,
+    mix,
+    mix_slowly,
+)
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 from tests.parity.tiny import BASE, FAMILY_SETTINGS, build, padding, random_ids
 
 SPEC = ExpertsConfig(count=6, per_token=2, width=8, layers=(True,))

@@ -10,10 +10,10 @@ import pytest
 import transformers
 
 from kataribe.base.errors import ArchitectureError, FormatError
-from kataribe.make.model.checkpoint import open_any
-from kataribe.make.model.encoder_decoder_families import source_config_from_hf
-from kataribe.make.model.encoder_families import encoder_from_hf
 from kataribe.make.model.families import LAYOUTS, MODEL_TYPES, config_from_hf, config_to_hf
+from kataribe.make.model.families.encoder import encoder_from_hf
+from kataribe.make.model.families.encoder_decoder import source_config_from_hf
+from kataribe.make.model.weights.checkpoint import open_any
 from tests.parity.test_parity_families import ROPES, VARIANTS
 from tests.parity.tiny import BASE, CLASSES, FAMILY_SETTINGS, GPT2, RECURRENT, build
 

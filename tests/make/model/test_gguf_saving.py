@@ -17,8 +17,8 @@ from kataribe.files.ggml_blocks import quantize
 from kataribe.files.gguf import open_gguf
 from kataribe.files.gguf_writer import DeferredTensor, write_gguf
 from kataribe.make.adapt.compare import compare_logits
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.gguf_saving import FILE_TYPES, gguf_content
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.gguf_saving import FILE_TYPES, gguf_content
 from tests.make.llama_logits import LlamaModel
 from tests.parity.test_parity_families import ROPES, VARIANTS
 from tests.parity.tiny import CLASSES, build, random_ids
@@ -222,8 +222,8 @@ def test_a_tensor_of_the_wrong_length_leaves_no_file(tmp_path: Path) -> None:
 
 
 def test_greedy_tokens_are_the_same_in_llama_cpp(tmp_path: Path) -> None:
-    from kataribe.make.model.loading import load_model
     from kataribe.make.model.reference import generate_reference
+    from kataribe.make.model.weights.loading import load_model
 
     build_pico(tmp_path / "model")
     checkpoint = open_checkpoint(tmp_path / "model")

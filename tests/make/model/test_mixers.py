@@ -7,12 +7,12 @@ import math
 import pytest
 import torch
 
-from kataribe.make.model import hyena, mamba, mamba2, selective_scan, state_space_dual
-from kataribe.make.model.hyena import Hyena, convolution_reference, long_convolution
-from kataribe.make.model.mamba import Mamba
-from kataribe.make.model.mamba2 import Mamba2
-from kataribe.make.model.mixer_config import HyenaSpec, Mamba2Spec, MambaSpec
-from kataribe.make.model.recurrence import ShortConvolution, beginnings
+from kataribe.make.model.configs.mixer_config import HyenaSpec, Mamba2Spec, MambaSpec
+from kataribe.make.model.layers import hyena, mamba, mamba2, selective_scan, state_space_dual
+from kataribe.make.model.layers.hyena import Hyena, convolution_reference, long_convolution
+from kataribe.make.model.layers.mamba import Mamba
+from kataribe.make.model.layers.mamba2 import Mamba2
+from kataribe.make.model.layers.recurrence import ShortConvolution, beginnings
 
 HIDDEN, LENGTH = 10, 37
 BUILD = {

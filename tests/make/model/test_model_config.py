@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from kataribe.base.errors import FormatError
-from kataribe.make.model.config import ModelConfig, RopeConfig
+from kataribe.make.model.configs.config import ModelConfig, RopeConfig
 
 
 def tiny(**changes: object) -> ModelConfig:

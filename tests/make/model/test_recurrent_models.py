@@ -12,19 +12,19 @@ import torch
 
 from kataribe.base.errors import ArchitectureError, ContextLengthError, FormatError
 from kataribe.make.adapt.precision import load_quantized
-from kataribe.make.model.attention import CachedAttend, CausalAttend
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.config import ExpertsConfig, ModelConfig, RopeConfig
-from kataribe.make.model.counting import flops_per_token, parameter_count, state_bytes
+from kataribe.make.model.configs.config import ExpertsConfig, ModelConfig, RopeConfig
+from kataribe.make.model.configs.counting import flops_per_token, parameter_count, state_bytes
+from kataribe.make.model.configs.mixer_config import HyenaSpec, Mamba2Spec, MambaSpec
+from kataribe.make.model.configs.shapes import shapes
 from kataribe.make.model.decoder import Decoder
 from kataribe.make.model.families import config_from_hf, config_to_hf
-from kataribe.make.model.loading import load_model
-from kataribe.make.model.mixer_config import HyenaSpec, Mamba2Spec, MambaSpec
-from kataribe.make.model.names import gguf_places
+from kataribe.make.model.layers.attention import CachedAttend, CausalAttend
 from kataribe.make.model.reference import generate_reference
-from kataribe.make.model.saving import save_pretrained
-from kataribe.make.model.shapes import shapes
-from kataribe.make.model.skeleton import skeleton
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
+from kataribe.make.model.weights.names import gguf_places
+from kataribe.make.model.weights.saving import save_pretrained
+from kataribe.make.model.weights.skeleton import skeleton
 
 MAMBA = MambaSpec(width=64, states=4, kernel=4, step_rank=3, norms=True, bias=True)
 MAMBA2 = Mamba2Spec(

@@ -10,10 +10,10 @@ import pytest
 import torch
 
 from kataribe.base.errors import ContextLengthError, InputError
-from kataribe.make.model.checkpoint import open_checkpoint
 from kataribe.make.model.decoder import Decoder
-from kataribe.make.model.loading import load_model
 from kataribe.make.model.reference import generate_reference, greedy
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 from tests.parity.tiny import CLASSES, build, random_ids
 
 

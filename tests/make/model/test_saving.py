@@ -12,9 +12,9 @@ import transformers
 from gguf_files import metadata_of, tensors_of, write, write_model
 
 from kataribe.base.errors import InputError, StorageError, UnsupportedError
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.loading import load_model
-from kataribe.make.model.saving import save_pretrained
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
+from kataribe.make.model.weights.saving import save_pretrained
 from tests.parity.test_parity_families import ROPES, VARIANTS
 from tests.parity.tiny import CLASSES, build, padding, random_ids, reference_logits
 

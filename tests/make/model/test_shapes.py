@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from kataribe.make.model.config import ModelConfig, RopeConfig
-from kataribe.make.model.shapes import shapes
-from kataribe.make.model.skeleton import skeleton
+from kataribe.make.model.configs.config import ModelConfig, RopeConfig
+from kataribe.make.model.configs.shapes import shapes
+from kataribe.make.model.weights.skeleton import skeleton
 
 BASE = ModelConfig(
     family="llama",

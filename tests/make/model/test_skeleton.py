@@ -8,10 +8,10 @@ import sys
 import torch
 from torch import nn
 
-from kataribe.make.model.skeleton import skeleton
+from kataribe.make.model.weights.skeleton import skeleton
 
 _CONFIG = """
-from kataribe.make.model.config import ModelConfig, RopeConfig
+from kataribe.make.model.configs.config import ModelConfig, RopeConfig
 config = ModelConfig(
     family="llama", vocab_size=50, hidden_size=32, layers=2, heads=4, kv_heads=2, head_dim=8,
     intermediate_size=64, context_length=64, windows=(None, None), rope=RopeConfig(theta=1e4),
@@ -33,7 +33,7 @@ def test_it_has_shapes_and_no_values():
 
 def test_it_imports_no_symbolic_mathematics():
     code = _CONFIG + (
-        "import sys; from kataribe.make.model.skeleton import skeleton; skeleton(config)\n"
+        "import sys; from kataribe.make.model.weights.skeleton import skeleton; skeleton(config)\n"
         "assert 'sympy' not in sys.modules, 'a second of imports for values that are thrown away'"
     )
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)

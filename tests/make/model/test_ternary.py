@@ -16,15 +16,15 @@ from transformers.utils.quantization_config import BitNetQuantConfig
 
 from kataribe.base.errors import FormatError, InputError
 from kataribe.make.adapt import make_ternary, settle_ternary
-from kataribe.make.model.attention import CachedAttend, CausalAttend
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.configs.mixer_config import MambaSpec
 from kataribe.make.model.families import config_from_hf
-from kataribe.make.model.loading import load_model
-from kataribe.make.model.mixer_config import MambaSpec
-from kataribe.make.model.saving import save_pretrained
-from kataribe.make.model.ternary import TernaryLinear, ternary_values
-from kataribe.make.model.ternary_files import is_ternary, pack
+from kataribe.make.model.layers.attention import CachedAttend, CausalAttend
+from kataribe.make.model.layers.ternary import TernaryLinear, ternary_values
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
+from kataribe.make.model.weights.saving import save_pretrained
+from kataribe.make.model.weights.ternary_files import is_ternary, pack
 from tests.parity.tiny import (
     BASE,
     TOLERANCE,

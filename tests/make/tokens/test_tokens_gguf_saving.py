@@ -335,8 +335,8 @@ def test_a_difference_is_named_with_its_place(tmp_path: Path) -> None:
 
 def test_llama_cpp_opens_the_template(tmp_path: Path) -> None:
     """Through a whole model, since llama.cpp asks models for their templates."""
-    from kataribe.make.model.checkpoint import open_checkpoint
-    from kataribe.make.model.gguf_saving import gguf_content
+    from kataribe.make.model.weights.checkpoint import open_checkpoint
+    from kataribe.make.model.weights.gguf_saving import gguf_content
 
     folder = build_pico(tmp_path / "pico")
     checkpoint = open_checkpoint(folder)

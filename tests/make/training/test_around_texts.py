@@ -14,10 +14,10 @@ import transformers
 from torch import nn
 
 from kataribe.base.errors import InputError
+from kataribe.make.model.configs.encoder_config import EncoderConfig
+from kataribe.make.model.configs.encoder_decoder_config import StackConfig
 from kataribe.make.model.encoder import Encoder
-from kataribe.make.model.encoder_config import EncoderConfig
 from kataribe.make.model.encoder_decoder import EncoderDecoder
-from kataribe.make.model.encoder_decoder_config import StackConfig
 from kataribe.make.tokens import Tokenizer, load_tokenizer
 from kataribe.make.tokens.batches import Pick
 from kataribe.make.tokens.document_marks import DocumentMarks, document_marks

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from kataribe.make.model.config import ModelConfig
-from kataribe.make.model.mixer_config import HyenaSpec, Mamba2Spec, MambaSpec
-from kataribe.make.model.mixers import own_values, recurrent_mixers
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.configs.mixer_config import HyenaSpec, Mamba2Spec, MambaSpec
+from kataribe.make.model.layers.mixers import own_values, recurrent_mixers
 from kataribe.make.training.config import LoopConfig, Optimisation
 from kataribe.make.training.fresh import fresh_decoder
 from kataribe.make.training.optimisers import divide

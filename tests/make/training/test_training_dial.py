@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from kataribe.base.errors import InputError
-from kataribe.make.model.counting import parameter_count
+from kataribe.make.model.configs.counting import parameter_count
 from kataribe.make.training.dial import Given, by_size, by_time, parse_size, shape
 from kataribe.make.training.overrides import loop_config
 from kataribe.make.training.runs import RunFolder, read_object

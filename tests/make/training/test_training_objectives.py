@@ -13,10 +13,10 @@ from torch import nn
 from torch.nn import functional
 
 from kataribe.base.errors import InputError, UnsupportedError
+from kataribe.make.model.configs.encoder_config import EncoderConfig
+from kataribe.make.model.configs.encoder_decoder_config import EncoderDecoderConfig, StackConfig
 from kataribe.make.model.encoder import Encoder
-from kataribe.make.model.encoder_config import EncoderConfig
 from kataribe.make.model.encoder_decoder import EncoderDecoder
-from kataribe.make.model.encoder_decoder_config import EncoderDecoderConfig, StackConfig
 from kataribe.make.tokens.batches import IGNORED, Batch, PairBatch, Pick
 from kataribe.make.tokens.collation import joined, padded
 from kataribe.make.training.causal import causal_loss, decoder_hidden

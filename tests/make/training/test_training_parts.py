@@ -11,7 +11,7 @@ from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
 from kataribe.base.errors import InputError
-from kataribe.make.model.attention import CausalAttend
+from kataribe.make.model.layers.attention import CausalAttend
 from kataribe.make.training import cross_entropy
 from kataribe.make.training.block_attention import (
     UNSEEN,

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kataribe.base.errors import InputError
-from kataribe.make.model.counting import parameter_count
+from kataribe.make.model.configs.counting import parameter_count
 from kataribe.make.model.families import config_to_hf
 from kataribe.make.training import runs
 from kataribe.make.training.config import LoopConfig, Watching

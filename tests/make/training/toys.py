@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from kataribe.make.model.config import ModelConfig, RopeConfig
+from kataribe.make.model.configs.config import ModelConfig, RopeConfig
 from kataribe.make.tokens.packing import Examples, PackedRows
 from kataribe.make.training import runs
 from kataribe.make.training.causal import causal_loss

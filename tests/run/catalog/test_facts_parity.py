@@ -10,9 +10,9 @@ from catalog_tiny import make_folder
 
 from kataribe.base.errors import FormatError
 from kataribe.base.workspace import Workspace
-from kataribe.make.model.config import FAMILIES, ModelConfig
+from kataribe.make.model.configs.config import FAMILIES, ModelConfig
 from kataribe.make.model.families import DEFAULTS, MODEL_TYPES, config_from_hf
-from kataribe.make.model.gguf_settings import ARCHITECTURES
+from kataribe.make.model.weights.gguf_settings import ARCHITECTURES
 from kataribe.run.catalog import layout
 from kataribe.run.catalog.cards import ModelFacts
 from kataribe.run.catalog.catalog import Catalog
@@ -111,7 +111,7 @@ def test_what_the_decoder_refuses_is_refused(model_type: str, lie: dict[str, Any
 
 
 def test_real_files(smollm2_path: Path, pico_path: Path) -> None:
-    from kataribe.make.model.checkpoint import open_checkpoint
+    from kataribe.make.model.weights.checkpoint import open_checkpoint
 
     for path in (smollm2_path, pico_path):
         same(read_facts(path), open_checkpoint(path).config)
@@ -159,8 +159,8 @@ def test_memory_of_mixtures_counts_every_expert(
 ) -> None:
     import transformers
 
-    from kataribe.make.model.checkpoint import open_checkpoint
-    from kataribe.make.model.counting import parameter_count
+    from kataribe.make.model.configs.counting import parameter_count
+    from kataribe.make.model.weights.checkpoint import open_checkpoint
     from kataribe.run.catalog.memory import predict_memory
 
     prefix, changes = MIXTURES[family]

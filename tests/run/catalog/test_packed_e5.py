@@ -12,9 +12,9 @@ import transformers
 
 from kataribe.base.errors import ChecksumError, FormatError
 from kataribe.make.model.encoder import FullAttend
-from kataribe.make.model.encoder_folder import open_encoder
-from kataribe.make.model.encoder_loading import load_encoder
-from kataribe.make.model.sentences import SentenceSettings, read_sentence_settings
+from kataribe.make.model.weights.encoder_folder import open_encoder
+from kataribe.make.model.weights.encoder_loading import load_encoder
+from kataribe.make.model.weights.sentences import SentenceSettings, read_sentence_settings
 from kataribe.run.catalog import wheels
 from kataribe.run.catalog.cards import WheelPart, built_in_cards
 from kataribe.run.catalog.facts import read_facts

@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from kataribe.base.errors import FormatError
-from kataribe.make.model.config import ModelConfig
-from kataribe.make.model.counting import cache_bytes_per_token, parameter_count, state_bytes
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.configs.counting import cache_bytes_per_token, parameter_count, state_bytes
+from kataribe.make.model.configs.mixer_config import HyenaSpec, Mamba2Spec, MambaSpec
 from kataribe.make.model.families import config_from_hf, config_to_hf
 from kataribe.make.model.families.recurrent import UNBOUNDED
-from kataribe.make.model.mixer_config import HyenaSpec, Mamba2Spec, MambaSpec
 from kataribe.run.catalog import memory, recurrent_facts
 from kataribe.run.catalog.facts import config_facts, is_tied, read_facts
 from kataribe.run.catalog.memory import kv_bytes_per_token, predict_memory

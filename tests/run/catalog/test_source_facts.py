@@ -10,10 +10,13 @@ import pytest
 from kataribe.base.errors import FormatError
 from kataribe.base.workspace import Workspace
 from kataribe.cli.opening import open_catalog
-from kataribe.make.model.encoder_decoder_config import SOURCE_FAMILIES, EncoderDecoderConfig
-from kataribe.make.model.encoder_decoder_families import SOURCE_DEFAULTS, source_config_from_hf
-from kataribe.make.model.encoder_decoder_folder import open_encoder_decoder
-from kataribe.make.model.encoder_decoder_shapes import source_cache_bytes, source_parameter_count
+from kataribe.make.model.configs.encoder_decoder_config import SOURCE_FAMILIES, EncoderDecoderConfig
+from kataribe.make.model.families.encoder_decoder import SOURCE_DEFAULTS, source_config_from_hf
+from kataribe.make.model.weights.encoder_decoder_folder import open_encoder_decoder
+from kataribe.make.model.weights.encoder_decoder_shapes import (
+    source_cache_bytes,
+    source_parameter_count,
+)
 from kataribe.run.catalog import layout
 from kataribe.run.catalog.cards import ModelFacts
 from kataribe.run.catalog.facts import config_facts, read_facts

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
-from kataribe.make.model.config import ExpertsConfig, ModelConfig, RopeConfig
+from kataribe.make.model.configs.config import ExpertsConfig, ModelConfig, RopeConfig
+from kataribe.make.model.configs.mixer_config import HyenaSpec, Mamba2Spec, MambaSpec
 from kataribe.make.model.decoder import Decoder
-from kataribe.make.model.mixer_config import HyenaSpec, Mamba2Spec, MambaSpec
 
 MAMBA = MambaSpec(width=24, states=4, kernel=4, step_rank=3)
 MAMBA2 = Mamba2Spec(heads=4, head_dim=6, states=5, groups=2, kernel=3)

@@ -27,7 +27,7 @@ from kataribe.base.errors import (
     UnavailableError,
     UnsupportedError,
 )
-from kataribe.make.model.sentences import SentenceSettings
+from kataribe.make.model.weights.sentences import SentenceSettings
 from kataribe.run.inference.embedding.batches import PackedBatch, pack
 from kataribe.run.inference.embedding.load import LoadedEncoder, load_local_encoder
 from kataribe.run.inference.embedding.local import EncoderThread, LocalEmbedder

@@ -13,9 +13,9 @@ from engine_harness import Harness
 from fake_runner import EOS
 
 from kataribe.base.lm import Sampling
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.loading import load_model
 from kataribe.make.model.reference import generate_reference
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 from kataribe.run.inference.native.runner import obstacle
 from kataribe.run.inference.requests import Generated, GenerationRequest
 from kataribe.run.inference.runner import TorchRunner

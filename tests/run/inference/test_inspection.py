@@ -16,9 +16,9 @@ from kataribe.base.events import Finished
 from kataribe.base.inside import Inspectable, Said
 from kataribe.base.lm import Request, Sampling, reply
 from kataribe.base.messages import Message, text_message, text_of
-from kataribe.make.model.attention import CausalAttend
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.loading import load_model
+from kataribe.make.model.layers.attention import CausalAttend
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 from kataribe.run.inference import inspection
 from kataribe.run.inference.inspection import KeptRows
 from kataribe.run.inference.load import LoadOptions, load_local

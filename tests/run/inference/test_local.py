@@ -39,9 +39,9 @@ from kataribe.base.messages import (
     text_of,
 )
 from kataribe.cli.models_here import ServedTokenizer
-from kataribe.make.model.attention import CausalAttend
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.loading import load_model
+from kataribe.make.model.layers.attention import CausalAttend
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 from kataribe.make.tokens.load import load_tokenizer
 from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.run.inference.engine import Engine

@@ -12,10 +12,10 @@ from kataribe.base.errors import InputError
 from kataribe.base.events import Finished
 from kataribe.base.lm import Request, Sampling
 from kataribe.base.messages import text_of
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.loading import load_model
 from kataribe.make.model.reference import generate_reference
-from kataribe.make.model.saving import save_pretrained
+from kataribe.make.model.weights.checkpoint import open_checkpoint
+from kataribe.make.model.weights.loading import load_model
+from kataribe.make.model.weights.saving import save_pretrained
 from kataribe.run.inference.attention_view import AttentionView, view_bytes
 from kataribe.run.inference.load import LoadOptions, load_local
 from kataribe.run.inference.requests import MOST_WITH_STATES

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from kataribe.make.model.attention import CausalAttend
-from kataribe.make.model.config import ModelConfig, RopeConfig
+from kataribe.make.model.configs.config import ModelConfig, RopeConfig
 from kataribe.make.model.decoder import Decoder
+from kataribe.make.model.layers.attention import CausalAttend
 from kataribe.run.inference import attention
 from kataribe.run.inference.runner import TorchRunner
 from kataribe.run.inference.step import Slice, StepBatch

@@ -19,7 +19,7 @@ from kataribe.base.errors import (
 from kataribe.base.events import TextDelta
 from kataribe.base.lm import RegexFormat, Request, Sampling, ToolSpec, replies, reply
 from kataribe.base.messages import Message, text_message, text_of
-from kataribe.make.model.checkpoint import open_checkpoint
+from kataribe.make.model.weights.checkpoint import open_checkpoint
 from kataribe.run.inference.load import LoadOptions, LocalModel, load_local
 from kataribe.run.inference.source_lm import EncoderDecoderLM
 from tests.parity.tiny_source import load_source

@@ -13,9 +13,9 @@ from fake_runner import EOS
 
 from kataribe.base.errors import InputError, UnsupportedError
 from kataribe.base.lm import Sampling
+from kataribe.make.model.configs.encoder_decoder_config import EncoderDecoderConfig, StackConfig
 from kataribe.make.model.encoder_decoder import EncoderDecoder
-from kataribe.make.model.encoder_decoder_config import EncoderDecoderConfig, StackConfig
-from kataribe.make.model.source_attention import TargetAttend
+from kataribe.make.model.layers.source_attention import TargetAttend
 from kataribe.make.model.source_reference import generate_from_source
 from kataribe.run.inference import source_attention
 from kataribe.run.inference.requests import (

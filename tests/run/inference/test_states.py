@@ -14,7 +14,7 @@ from test_runner import expected_logits, random_run
 
 from kataribe.base.errors import KataribeError
 from kataribe.base.lm import Sampling
-from kataribe.make.model.counting import state_bytes
+from kataribe.make.model.configs.counting import state_bytes
 from kataribe.make.model.reference import generate_reference
 from kataribe.run.inference.requests import Ended, GenerationRequest
 from kataribe.run.inference.runner import TorchRunner

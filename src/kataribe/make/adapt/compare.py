@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from kataribe.base.errors import FormatError
-from kataribe.make.model.attention import CausalAttend
 from kataribe.make.model.decoder import Decoder
+from kataribe.make.model.layers.attention import CausalAttend
 
 
 @dataclass(frozen=True)

@@ -18,11 +18,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kataribe.make.adapt.fused import FusedGateUp, FusedQKV
-from kataribe.make.model.attention import Attend
-from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.configs.config import ModelConfig
 from kataribe.make.model.decoder import Block, Decoder, GatedMLP, RMSNorm, activate
-from kataribe.make.model.experts import Routes
-from kataribe.make.model.rope import Rotation, rotate
+from kataribe.make.model.layers.attention import Attend
+from kataribe.make.model.layers.experts import Routes
+from kataribe.make.model.layers.rope import Rotation, rotate
 
 
 def make_lean(model: Decoder) -> None:

@@ -60,11 +60,11 @@ from kataribe.make.adapt.sources import (
     of_tensor,
 )
 from kataribe.make.adapt.ternary import PackedTernary, split_ternary
-from kataribe.make.model.checkpoint import Checkpoint
-from kataribe.make.model.config import TernaryWeights
+from kataribe.make.model.configs.config import TernaryWeights
 from kataribe.make.model.decoder import QKV, Decoder, GateUp
-from kataribe.make.model.loading import load_model
-from kataribe.make.model.sources import SourceTensor
+from kataribe.make.model.weights.checkpoint import Checkpoint
+from kataribe.make.model.weights.loading import load_model
+from kataribe.make.model.weights.sources import SourceTensor
 
 Precision: TypeAlias = Literal["float32", "bfloat16", "int8", "int4", "auto"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)

@@ -15,11 +15,11 @@ from torch import Tensor
 
 from kataribe.base.errors import FormatError
 from kataribe.make.adapt.compare import compare_logits
-from kataribe.make.model.attention import CausalAttend
-from kataribe.make.model.checkpoint import Checkpoint, open_checkpoint
 from kataribe.make.model.decoder import Decoder
-from kataribe.make.model.loading import load_model
+from kataribe.make.model.layers.attention import CausalAttend
 from kataribe.make.model.reference import generate_reference
+from kataribe.make.model.weights.checkpoint import Checkpoint, open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 
 MOST_TOKENS = 128
 """Of each text; with 152,000 logits each they take 80 MB."""

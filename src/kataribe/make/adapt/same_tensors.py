@@ -16,11 +16,11 @@ import numpy as np
 from kataribe.base.errors import FormatError
 from kataribe.files.ggml_blocks import BLOCK
 from kataribe.files.ggml_groups import Floats
-from kataribe.make.model.config import ModelConfig
-from kataribe.make.model.gguf_config import first_difference
-from kataribe.make.model.names import Place
-from kataribe.make.model.opened import Checkpoint
-from kataribe.make.model.sources import SourceTensor
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.weights.gguf_config import first_difference
+from kataribe.make.model.weights.names import Place
+from kataribe.make.model.weights.opened import Checkpoint
+from kataribe.make.model.weights.sources import SourceTensor
 
 STEP_VALUES = 1 << 20
 """Values compared at a time."""

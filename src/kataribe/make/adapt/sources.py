@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from kataribe.make.adapt.linears import quantize_int8
-from kataribe.make.model.loading import load_tensor
-from kataribe.make.model.sources import SourceTensor
+from kataribe.make.model.weights.loading import load_tensor
+from kataribe.make.model.weights.sources import SourceTensor
 
 _STEP_VALUES = 1 << 19
 """Values rounded at a time, so that a large matrix never lies in memory as float32."""

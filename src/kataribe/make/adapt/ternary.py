@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from kataribe.base.errors import InputError
 from kataribe.make.adapt.linears import PackedLinear
+from kataribe.make.model.configs.shapes import shapes
 from kataribe.make.model.decoder import Decoder
-from kataribe.make.model.shapes import shapes
-from kataribe.make.model.ternary import TernaryLinear, input_levels, ternary_values
-from kataribe.make.model.ternary_files import is_ternary
+from kataribe.make.model.layers.ternary import TernaryLinear, input_levels, ternary_values
+from kataribe.make.model.weights.ternary_files import is_ternary
 
 
 def make_ternary(model: Decoder) -> Decoder:

@@ -1,1 +1,1 @@
-"""Ids to logits: configuration, the decoder, checkpoints in and out, the slow reference."""
+"""Ids to logits or vectors: the models on top; below them configurations, layers and files."""

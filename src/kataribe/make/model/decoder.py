@@ -10,15 +10,15 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from kataribe.make.model.attention import Attend
-from kataribe.make.model.config import ModelConfig
-from kataribe.make.model.experts import Experts, Routes
-from kataribe.make.model.layers import LayerNorm, RMSNorm, activate, norm
-from kataribe.make.model.mixers import build_mixer
-from kataribe.make.model.mlp import GatedMLP, GateUp, PlainMLP
-from kataribe.make.model.past import Past
-from kataribe.make.model.rope import Rotation, depends_on_length, rotate, rotation
-from kataribe.make.model.ternary import linear
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.layers.attention import Attend
+from kataribe.make.model.layers.experts import Experts, Routes
+from kataribe.make.model.layers.mixers import build_mixer
+from kataribe.make.model.layers.mlp import GatedMLP, GateUp, PlainMLP
+from kataribe.make.model.layers.norms import LayerNorm, RMSNorm, activate, norm
+from kataribe.make.model.layers.past import Past
+from kataribe.make.model.layers.rope import Rotation, depends_on_length, rotate, rotation
+from kataribe.make.model.layers.ternary import linear
 
 __all__ = [
     "QKV", "Attention", "Block", "Decoder", "GateUp", "GatedMLP", "LayerNorm", "PlainMLP",

@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from kataribe.base.errors import UnsupportedError
-from kataribe.make.model.attention import Attend
-from kataribe.make.model.encoder_config import EncoderConfig, HeadActivation
+from kataribe.make.model.configs.encoder_config import EncoderConfig, HeadActivation
+from kataribe.make.model.layers.attention import Attend
 
 SHORT = 256
 """Tokens of a text up to which a processor attends by plain products. With heads of 32 values the

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from kataribe.make.model.config import Activation
+from kataribe.make.model.configs.config import Activation
+from kataribe.make.model.configs.encoder_decoder_config import EncoderDecoderConfig, StackConfig
 from kataribe.make.model.decoder import LayerNorm, RMSNorm, activate
-from kataribe.make.model.encoder_decoder_config import EncoderDecoderConfig, StackConfig
-from kataribe.make.model.source_attention import (
+from kataribe.make.model.layers.source_attention import (
     AttendBoth,
     SourceAttend,
     TargetAttend,

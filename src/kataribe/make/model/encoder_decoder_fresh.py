@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from kataribe.make.model.configs.encoder_decoder_config import T5_KIN, EncoderDecoderConfig
 from kataribe.make.model.encoder_decoder import EncoderDecoder
-from kataribe.make.model.encoder_decoder_config import T5_KIN, EncoderDecoderConfig
 
 _BART_WIDTH = 0.02
 

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor
 
 from kataribe.base.errors import ContextLengthError, InputError
-from kataribe.make.model.attention import CachedAttend
 from kataribe.make.model.decoder import Decoder
+from kataribe.make.model.layers.attention import CachedAttend
 
 Sampler: TypeAlias = Callable[[Tensor, Sequence[int]], int]
 """(logits (vocab_size,) float32, ids so far with the prompt) -> the next id."""

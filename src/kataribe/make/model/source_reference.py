@@ -12,8 +12,8 @@ from torch import Tensor
 
 from kataribe.base.errors import ContextLengthError, InputError
 from kataribe.make.model.encoder_decoder import EncoderDecoder
+from kataribe.make.model.layers.source_attention import CachedTarget
 from kataribe.make.model.reference import Sampler, greedy
-from kataribe.make.model.source_attention import CachedTarget
 
 
 def generate_from_source(

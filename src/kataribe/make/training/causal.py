@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from kataribe.make.model.decoder import Decoder
-from kataribe.make.model.experts import Routes, load_balance_loss
+from kataribe.make.model.layers.experts import Routes, load_balance_loss
 from kataribe.make.tokens.batches import IGNORED, Batch
 from kataribe.make.training.cross_entropy import linear_cross_entropy
 from kataribe.make.training.devices import tensors

@@ -6,7 +6,12 @@ import torch
 from torch import Tensor, nn
 
 from kataribe.make.model.encoder_decoder import EncoderDecoder
-from kataribe.make.model.source_attention import Bias, SourceAttend, TargetAttend, added_scores
+from kataribe.make.model.layers.source_attention import (
+    Bias,
+    SourceAttend,
+    TargetAttend,
+    added_scores,
+)
 from kataribe.make.tokens.batches import PairBatch
 from kataribe.make.training.cross_entropy import linear_cross_entropy
 from kataribe.make.training.devices import tensors

@@ -11,8 +11,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kataribe.base.errors import InputError
-from kataribe.make.model.config import ModelConfig, RopeConfig
-from kataribe.make.model.counting import flops_per_token, parameter_count
+from kataribe.make.model.configs.config import ModelConfig, RopeConfig
+from kataribe.make.model.configs.counting import flops_per_token, parameter_count
 from kataribe.make.training.scaling import effective
 
 HEAD = 64

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kataribe.base.errors import KataribeError
-from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.configs.config import ModelConfig
 from kataribe.make.model.families import config_from_hf
 from kataribe.make.training.dial import choose
 from kataribe.make.training.runs import list_runs

@@ -13,7 +13,7 @@ from torch import nn
 
 from kataribe.files.atomic import write_atomic
 from kataribe.make.model.decoder import Decoder
-from kataribe.make.model.sentences import SentenceSettings
+from kataribe.make.model.weights.sentences import SentenceSettings
 from kataribe.make.tokens.around_texts import put_around
 from kataribe.make.tokens.document_marks import document_marks
 from kataribe.make.training.beginning import check_name

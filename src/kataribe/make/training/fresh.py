@@ -7,9 +7,9 @@ import math
 import torch
 from torch import nn
 
-from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.configs.config import ModelConfig
 from kataribe.make.model.decoder import Decoder
-from kataribe.make.model.mixers import own_values, recurrent_mixers
+from kataribe.make.model.layers.mixers import own_values, recurrent_mixers
 from kataribe.make.training.optimisers import is_outer
 
 

@@ -11,12 +11,12 @@ from torch import nn
 
 from kataribe.base.errors import InputError
 from kataribe.base.workspace import Workspace
-from kataribe.make.model.checkpoint import open_any
+from kataribe.make.model.configs.encoder_config import EncoderConfig
+from kataribe.make.model.configs.encoder_decoder_config import EncoderDecoderConfig, StackConfig
 from kataribe.make.model.encoder import Encoder
-from kataribe.make.model.encoder_config import EncoderConfig
 from kataribe.make.model.encoder_decoder import EncoderDecoder
-from kataribe.make.model.encoder_decoder_config import EncoderDecoderConfig, StackConfig
 from kataribe.make.model.encoder_decoder_fresh import draw_source_weights
+from kataribe.make.model.weights.checkpoint import open_any
 from kataribe.make.tokens.load import load_tokenizer
 from kataribe.make.tokens.masked_rows import MaskedRows, padding_id
 from kataribe.make.tokens.masked_rows import Masking as Hiding

@@ -11,9 +11,9 @@ from typing import Any, Literal, cast
 from kataribe.base.errors import InputError
 from kataribe.base.messages import Message, TextPart, text_message
 from kataribe.base.workspace import Workspace
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.config import ModelConfig
-from kataribe.make.model.counting import parameter_count
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.configs.counting import parameter_count
+from kataribe.make.model.weights.checkpoint import open_checkpoint
 from kataribe.make.tokens.apart import check_apart, hold_out
 from kataribe.make.tokens.chat_data import Conversation, chat_examples, read_conversations
 from kataribe.make.tokens.fingerprint import tokenizer_sha256

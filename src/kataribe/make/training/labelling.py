@@ -11,10 +11,10 @@ import torch
 
 from kataribe.base.errors import InputError
 from kataribe.base.workspace import Workspace
-from kataribe.make.model.checkpoint import open_any
+from kataribe.make.model.configs.encoder_config import EncoderConfig
 from kataribe.make.model.encoder import Encoder
-from kataribe.make.model.encoder_config import EncoderConfig
-from kataribe.make.model.encoder_shapes import encoder_shapes
+from kataribe.make.model.weights.checkpoint import open_any
+from kataribe.make.model.weights.encoder_shapes import encoder_shapes
 from kataribe.make.tokens.apart import check_apart, hold_out
 from kataribe.make.tokens.batches import Rows
 from kataribe.make.tokens.chat_data import TooLong

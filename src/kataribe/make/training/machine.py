@@ -18,7 +18,7 @@ import torch
 from kataribe.base.errors import InputError
 from kataribe.base.freeing import kept
 from kataribe.files.atomic import storage_error
-from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.configs.config import ModelConfig
 from kataribe.make.model.decoder import Decoder
 from kataribe.make.model.reference import generate_reference
 from kataribe.make.tokens.batches import Batch

@@ -12,9 +12,9 @@ import psutil
 
 from kataribe.base.errors import UnavailableError
 from kataribe.base.freeing import give_back
-from kataribe.make.model.config import ModelConfig
-from kataribe.make.model.counting import parameter_count
-from kataribe.make.model.shapes import shapes
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.configs.counting import parameter_count
+from kataribe.make.model.configs.shapes import shapes
 from kataribe.make.training.block_attention import BLOCK
 from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.cross_entropy import BLOCK_VALUES, CHUNK_VALUES

@@ -9,20 +9,23 @@ import torch
 from torch import Tensor, nn
 
 from kataribe.base.errors import UnsupportedError
-from kataribe.make.model.checkpoint import open_any, open_checkpoint
-from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.configs.encoder_config import EncoderConfig
+from kataribe.make.model.configs.encoder_decoder_config import EncoderDecoderConfig
 from kataribe.make.model.decoder import Decoder
 from kataribe.make.model.encoder import Encoder
-from kataribe.make.model.encoder_config import EncoderConfig
 from kataribe.make.model.encoder_decoder import EncoderDecoder
-from kataribe.make.model.encoder_decoder_config import EncoderDecoderConfig
-from kataribe.make.model.encoder_decoder_files import load_encoder_decoder, save_encoder_decoder
-from kataribe.make.model.encoder_loading import load_encoder, save_encoder
-from kataribe.make.model.loading import load_model, load_tensor
-from kataribe.make.model.names import hf_places
-from kataribe.make.model.opened import Checkpoint
-from kataribe.make.model.saving import save_pretrained
-from kataribe.make.model.sentences import SentenceSettings
+from kataribe.make.model.weights.checkpoint import open_any, open_checkpoint
+from kataribe.make.model.weights.encoder_decoder_files import (
+    load_encoder_decoder,
+    save_encoder_decoder,
+)
+from kataribe.make.model.weights.encoder_loading import load_encoder, save_encoder
+from kataribe.make.model.weights.loading import load_model, load_tensor
+from kataribe.make.model.weights.names import hf_places
+from kataribe.make.model.weights.opened import Checkpoint
+from kataribe.make.model.weights.saving import save_pretrained
+from kataribe.make.model.weights.sentences import SentenceSettings
 
 
 def write_model(

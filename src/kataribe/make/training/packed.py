@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from kataribe.make.model.attention import CausalAttend, attend_dense
-from kataribe.make.model.config import ModelConfig
-from kataribe.make.model.recurrence import Recurrence
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.layers.attention import CausalAttend, attend_dense
+from kataribe.make.model.layers.recurrence import Recurrence
 from kataribe.make.training.block_attention import (
     UNSEEN,
     attend_by_blocks,
@@ -16,7 +16,7 @@ from kataribe.make.training.block_attention import (
 
 
 class PackedAttend:
-    """A `Past` (see `make.model.attention`) for the rows of one batch.
+    """A `Past` (see `make.model.layers.attention`) for the rows of one batch.
 
     Made anew for every batch: q, k, v are (batch, seq, heads, head_dim).
 

@@ -11,8 +11,8 @@ from collections.abc import Mapping
 
 from torch import Tensor
 
-from kataribe.make.model.config import ModelConfig
-from kataribe.make.model.counting import parameter_count
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.configs.counting import parameter_count
 from kataribe.make.tokens.stream_rows import StreamRows
 from kataribe.make.tokens.token_data import TokenData
 from kataribe.make.training.causal import causal_loss

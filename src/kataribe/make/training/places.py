@@ -6,7 +6,7 @@ from pathlib import Path
 
 from kataribe.base.errors import InputError
 from kataribe.base.workspace import Workspace
-from kataribe.make.model.opened import AnyConfig
+from kataribe.make.model.weights.opened import AnyConfig
 from kataribe.make.tokens.fingerprint import tokenizer_sha256
 from kataribe.make.tokens.load import load_tokenizer
 from kataribe.make.tokens.tokenizer import Tokenizer

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from kataribe.make.model.config import ModelConfig
-from kataribe.make.model.counting import parameter_count
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.configs.counting import parameter_count
 from kataribe.make.tokens.batches import Batches, Rows
 from kataribe.make.tokens.stream_rows import StreamRows
 from kataribe.make.tokens.token_data import TokenData

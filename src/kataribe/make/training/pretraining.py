@@ -10,10 +10,10 @@ from typing import Any
 
 from kataribe.base.errors import InputError
 from kataribe.base.workspace import Workspace
-from kataribe.make.model.checkpoint import open_checkpoint
-from kataribe.make.model.config import ModelConfig
-from kataribe.make.model.counting import parameter_count
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.configs.counting import parameter_count
 from kataribe.make.model.families import config_from_hf, config_to_hf
+from kataribe.make.model.weights.checkpoint import open_checkpoint
 from kataribe.make.tokens.document_marks import document_marks
 from kataribe.make.tokens.load import load_tokenizer
 from kataribe.make.tokens.stream_rows import StreamRows

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
-from kataribe.make.model.config import AttentionSpec, ModelConfig
-from kataribe.make.model.recurrence import Recurrence
+from kataribe.make.model.configs.config import AttentionSpec, ModelConfig
+from kataribe.make.model.layers.recurrence import Recurrence
 from kataribe.run.inference.kv_cache import CausalMasks, PagedCache, Places, places_of
 from kataribe.run.inference.states import StateStep
 from kataribe.run.inference.step import StepBatch
@@ -78,7 +78,7 @@ class PagedAttention:
 
 
 class PagedAttend:
-    """The past of one step; see `kataribe.make.model.past.Past`.
+    """The past of one step; see `kataribe.make.model.layers.past.Past`.
 
     q, k, v are (tokens, heads, head_dim), all tokens of the step in the order of its slices.
     """

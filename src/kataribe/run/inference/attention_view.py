@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 
 from kataribe.base.errors import InputError, UnavailableError
-from kataribe.make.model.attention import CausalAttend
-from kataribe.make.model.checkpoint import Checkpoint, open_checkpoint
-from kataribe.make.model.config import AttentionSpec, ModelConfig
+from kataribe.make.model.configs.config import AttentionSpec, ModelConfig
 from kataribe.make.model.decoder import Decoder
-from kataribe.make.model.loading import load_model
-from kataribe.make.model.recurrence import Recurrence
+from kataribe.make.model.layers.attention import CausalAttend
+from kataribe.make.model.layers.recurrence import Recurrence
+from kataribe.make.model.weights.checkpoint import Checkpoint, open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 
 T = TypeVar("T")
 

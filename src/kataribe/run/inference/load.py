@@ -10,13 +10,13 @@ from typing import Any, Literal
 
 from kataribe.base.errors import SettingsError
 from kataribe.base.lm import Sampling
-from kataribe.make.model.checkpoint import AnyConfig, Checkpoint, open_checkpoint
-from kataribe.make.model.encoder_decoder_folder import (
+from kataribe.make.model.weights.checkpoint import AnyConfig, Checkpoint, open_checkpoint
+from kataribe.make.model.weights.encoder_decoder_folder import (
     forced_start,
     holds_encoder_decoder,
     open_encoder_decoder,
 )
-from kataribe.make.model.sources import SourceTensor
+from kataribe.make.model.weights.sources import SourceTensor
 from kataribe.make.tokens.load import load_tokenizer
 from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.run.inference.engine import Engine

@@ -9,7 +9,7 @@ import torch
 from numpy.typing import NDArray
 
 from kataribe.make.model.decoder import Decoder
-from kataribe.make.model.mixers import recurrent_mixers
+from kataribe.make.model.layers.mixers import recurrent_mixers
 from kataribe.run.inference.attention import PagedAttention
 from kataribe.run.inference.kv_cache import PagedCache
 from kataribe.run.inference.requests import MOST_WITH_STATES

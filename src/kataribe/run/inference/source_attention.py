@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from kataribe.make.model.source_attention import Bias, added_scores, attend_added
+from kataribe.make.model.layers.source_attention import Bias, added_scores, attend_added
 from kataribe.run.inference.kv_cache import PagedCache
 from kataribe.run.inference.step import Slice
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from kataribe.base.errors import KataribeError
-from kataribe.make.model.recurrence import Recurrence, State
+from kataribe.make.model.layers.recurrence import Recurrence, State
 from kataribe.run.inference.step import Slice, StepBatch
 
 _UNDONE = -1
@@ -132,7 +132,7 @@ class StateStore:
 
 
 class StateStep:
-    """The `recur` of one step: see `kataribe.make.model.past.Past`."""
+    """The `recur` of one step: see `kataribe.make.model.layers.past.Past`."""
 
     def __init__(self, store: StateStore, batch: StepBatch) -> None:
         self._store, self._batch = store, batch

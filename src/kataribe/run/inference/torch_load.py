@@ -8,9 +8,9 @@ import torch
 
 from kataribe.base.errors import SettingsError
 from kataribe.make.adapt.precision import Precision, activation_dtype, load_quantized
-from kataribe.make.model.checkpoint import Checkpoint
-from kataribe.make.model.encoder_decoder_config import EncoderDecoderConfig
-from kataribe.make.model.encoder_decoder_files import load_encoder_decoder
+from kataribe.make.model.configs.encoder_decoder_config import EncoderDecoderConfig
+from kataribe.make.model.weights.checkpoint import Checkpoint
+from kataribe.make.model.weights.encoder_decoder_files import load_encoder_decoder
 from kataribe.run.inference.runner import TorchRunner
 from kataribe.run.inference.source_runner import EncoderDecoderRunner
 

@@ -16,10 +16,10 @@ import torch
 from native_small import CONTEXT, Weights, blocks_for
 from torch import Tensor
 
-from kataribe.make.model.attention import CausalAttend, causal_mask
-from kataribe.make.model.checkpoint import Checkpoint, open_checkpoint
 from kataribe.make.model.decoder import Decoder
-from kataribe.make.model.loading import load_model
+from kataribe.make.model.layers.attention import CausalAttend, causal_mask
+from kataribe.make.model.weights.checkpoint import Checkpoint, open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 from kataribe.run.inference.native.library import Library, address
 from kataribe.run.inference.native.runner import NativeRunner
 from kataribe.run.inference.native.weights import MATRICES

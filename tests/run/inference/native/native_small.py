@@ -10,10 +10,10 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from kataribe.files.ggml_blocks import BLOCK
-from kataribe.make.model.checkpoint import Checkpoint
-from kataribe.make.model.config import ModelConfig, RopeConfig
-from kataribe.make.model.shapes import shapes
-from kataribe.make.model.sources import SourceTensor
+from kataribe.make.model.configs.config import ModelConfig, RopeConfig
+from kataribe.make.model.configs.shapes import shapes
+from kataribe.make.model.weights.checkpoint import Checkpoint
+from kataribe.make.model.weights.sources import SourceTensor
 from kataribe.run.inference.native.library import Library
 from kataribe.run.inference.native.runner import BLOCK_SIZE, NativeRunner
 from kataribe.run.inference.step import Logits, Slice, StepBatch

@@ -11,7 +11,7 @@ import pytest
 from native_models import Agreement, Reference, agreement, make, row_errors
 from native_small import blocks_for, native, one
 
-from kataribe.make.model.checkpoint import Checkpoint
+from kataribe.make.model.weights.checkpoint import Checkpoint
 from kataribe.run.inference.native.library import Library
 
 CONTEXT = 16384

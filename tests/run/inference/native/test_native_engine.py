@@ -10,7 +10,7 @@ import pytest
 from pico_model import NATIVE, build
 
 from kataribe.base.lm import Sampling
-from kataribe.make.model.checkpoint import open_checkpoint
+from kataribe.make.model.weights.checkpoint import open_checkpoint
 from kataribe.run.inference.engine import Engine
 from kataribe.run.inference.load import LoadOptions, LocalModel, load_local
 from kataribe.run.inference.native.library import Library

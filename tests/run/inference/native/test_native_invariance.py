@@ -16,7 +16,7 @@ import pytest
 from native_models import make
 from native_small import blocks_for, native, one, with_kind, with_tensors
 
-from kataribe.make.model.checkpoint import Checkpoint
+from kataribe.make.model.weights.checkpoint import Checkpoint
 from kataribe.run.inference.native.library import Library
 from kataribe.run.inference.native.runner import NativeRunner
 from kataribe.run.inference.step import Slice, StepBatch

@@ -15,7 +15,7 @@ import pytest
 from pico_model import NATIVE, build
 
 from kataribe.base.errors import FormatError
-from kataribe.make.model.checkpoint import open_checkpoint
+from kataribe.make.model.weights.checkpoint import open_checkpoint
 from kataribe.run.catalog.calibration import calibration_for
 from kataribe.run.catalog.facts import read_facts
 from kataribe.run.inference import load

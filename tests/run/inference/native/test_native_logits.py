@@ -20,7 +20,7 @@ from native_models import (
 )
 from native_small import HALVES, native, with_kind
 
-from kataribe.make.model.checkpoint import Checkpoint
+from kataribe.make.model.weights.checkpoint import Checkpoint
 from kataribe.run.inference.native.library import Library
 
 PLAIN_WORST = 0.1  # a row against float32 activations; measured: at most 0.05

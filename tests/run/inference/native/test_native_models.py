@@ -11,9 +11,9 @@ import torch
 from native_small import blocks_for, one
 
 from kataribe.make.adapt.compare import compare_logits
-from kataribe.make.model.attention import CausalAttend
-from kataribe.make.model.checkpoint import Checkpoint, open_checkpoint
-from kataribe.make.model.loading import load_model
+from kataribe.make.model.layers.attention import CausalAttend
+from kataribe.make.model.weights.checkpoint import Checkpoint, open_checkpoint
+from kataribe.make.model.weights.loading import load_model
 from kataribe.make.tokens.load import load_tokenizer
 from kataribe.run.inference.native.library import Library
 from kataribe.run.inference.native.runner import NativeRunner

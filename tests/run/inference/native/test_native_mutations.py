@@ -12,8 +12,8 @@ import pytest
 from native_models import LONG, Agreement, Reference, agreement, make, native_rows, random_ids
 from native_small import native, with_tensors
 
-from kataribe.make.model.checkpoint import Checkpoint
-from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.weights.checkpoint import Checkpoint
 from kataribe.run.inference.native.library import Library
 
 LAYERS = {"num_hidden_layers": 2}

@@ -13,7 +13,7 @@ from native_small import random_blocks as blocks_of
 
 from kataribe.files.ggml_blocks import BLOCK, dequantize, quantize
 from kataribe.files.ggml_groups import GROUPED, split_blocks
-from kataribe.make.model.sources import SourceTensor
+from kataribe.make.model.weights.sources import SourceTensor
 from kataribe.run.inference.native.library import Library, Shape, Unpacked, address
 from kataribe.run.inference.native.weights import Format, NativePrecision, format_of, take_apart
 

@@ -16,8 +16,8 @@ from native_models import make
 from native_small import native, one, small, with_tensors
 
 from kataribe.base.errors import KataribeError
-from kataribe.make.model.checkpoint import Checkpoint, open_checkpoint
-from kataribe.make.model.config import ExpertsConfig, RopeConfig
+from kataribe.make.model.configs.config import ExpertsConfig, RopeConfig
+from kataribe.make.model.weights.checkpoint import Checkpoint, open_checkpoint
 from kataribe.run.inference.native import runner as native_runner
 from kataribe.run.inference.native.library import Library
 from kataribe.run.inference.native.runner import NativeRunner, obstacle

@@ -11,7 +11,7 @@ import pytest
 from native_child import random_steps
 from native_small import native, one, small, with_kind
 
-from kataribe.make.model.checkpoint import Checkpoint
+from kataribe.make.model.weights.checkpoint import Checkpoint
 from kataribe.run.inference.native.library import Library
 
 STEPS = 40

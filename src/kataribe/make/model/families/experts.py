@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from kataribe.base.errors import FormatError
-from kataribe.make.model.config import ExpertsConfig, ModelConfig
+from kataribe.make.model.configs.config import ExpertsConfig, ModelConfig
+from kataribe.make.model.configs.fields import Fields
 from kataribe.make.model.families.layout import FamilyLayout
 from kataribe.make.model.families.rotary import read_like, write_like
-from kataribe.make.model.fields import Fields
 
 _COMMON = {
     "head_dim": None, "hidden_act": "silu", "rms_norm_eps": 1e-6, "tie_word_embeddings": False,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.configs.fields import Fields
 from kataribe.make.model.families.layout import FamilyLayout
 from kataribe.make.model.families.reading import (
     ACTIVATION_NAMES,
@@ -12,7 +13,6 @@ from kataribe.make.model.families.reading import (
     read_layers,
     share,
 )
-from kataribe.make.model.fields import Fields
 
 _DEFAULTS = {
     "vocab_size": 50257, "n_positions": 1024, "n_embd": 768, "n_layer": 12, "n_head": 12,

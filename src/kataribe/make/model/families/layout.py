@@ -6,8 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from kataribe.make.model.config import Family, ModelConfig
-from kataribe.make.model.fields import Fields
+from kataribe.make.model.configs.config import Family, ModelConfig
+from kataribe.make.model.configs.fields import Fields
 
 
 @dataclass(frozen=True)

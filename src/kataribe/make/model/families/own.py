@@ -12,9 +12,9 @@ import typing
 from typing import Any
 
 from kataribe.base.errors import FormatError
-from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.configs.fields import Fields
 from kataribe.make.model.families.layout import FamilyLayout
-from kataribe.make.model.fields import Fields
 
 _SAID_BY_ALL = {"family": "model_type", "vocab_size": "vocab_size", "tied": "tie_word_embeddings"}
 """Fields that every config.json says in words of its own."""

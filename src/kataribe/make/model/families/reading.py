@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from kataribe.base.errors import FormatError
-from kataribe.make.model.config import MAX_LAYERS, Activation
-from kataribe.make.model.fields import Fields
+from kataribe.make.model.configs.config import MAX_LAYERS, Activation
+from kataribe.make.model.configs.fields import Fields
 
 ACTIVATIONS: Mapping[str, Activation] = {
     "silu": "silu",

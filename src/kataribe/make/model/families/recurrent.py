@@ -12,7 +12,9 @@ import math
 from typing import Any
 
 from kataribe.base.errors import FormatError
-from kataribe.make.model.config import ExpertsConfig, Mixer, ModelConfig
+from kataribe.make.model.configs.config import ExpertsConfig, Mixer, ModelConfig
+from kataribe.make.model.configs.fields import Fields
+from kataribe.make.model.configs.mixer_config import Mamba2Spec, MambaSpec
 from kataribe.make.model.families.layout import FamilyLayout
 from kataribe.make.model.families.reading import (
     ACTIVATION_NAMES,
@@ -20,8 +22,6 @@ from kataribe.make.model.families.reading import (
     read_layers,
     share,
 )
-from kataribe.make.model.fields import Fields
-from kataribe.make.model.mixer_config import Mamba2Spec, MambaSpec
 
 UNBOUNDED = 32_768
 """Tokens of context where a file says none: these models have no limit of their own."""

@@ -13,12 +13,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from kataribe.base.errors import ArchitectureError, FormatError
-from kataribe.make.model.config import Family, ModelConfig
+from kataribe.make.model.configs.config import Family, ModelConfig
+from kataribe.make.model.configs.fields import Fields
+from kataribe.make.model.configs.own_code import brings_code, foreign_code
 from kataribe.make.model.families import experts, gpt2, own, recurrent, rotary, ternary
 from kataribe.make.model.families.layout import FamilyLayout
-from kataribe.make.model.fields import Fields
-from kataribe.make.model.own_code import brings_code, foreign_code
-from kataribe.make.model.ternary_files import read_ternary, write_ternary
+from kataribe.make.model.weights.ternary_files import read_ternary, write_ternary
 
 LAYOUTS: Mapping[Family, FamilyLayout] = {
     layout.family: layout

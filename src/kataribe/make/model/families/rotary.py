@@ -10,7 +10,9 @@ from functools import partial
 from typing import Any
 
 from kataribe.base.errors import FormatError
-from kataribe.make.model.config import Family, ModelConfig
+from kataribe.make.model.configs.config import Family, ModelConfig
+from kataribe.make.model.configs.fields import Fields
+from kataribe.make.model.configs.rope_settings import rope_from_hf, rope_to_hf
 from kataribe.make.model.families.layout import FamilyLayout
 from kataribe.make.model.families.reading import (
     ACTIVATION_NAMES,
@@ -18,8 +20,6 @@ from kataribe.make.model.families.reading import (
     read_layers,
     share,
 )
-from kataribe.make.model.fields import Fields
-from kataribe.make.model.rope_settings import rope_from_hf, rope_to_hf
 
 _DECODER = {
     "num_key_value_heads": None, "head_dim": None, "hidden_act": "silu", "rms_norm_eps": 1e-6,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from kataribe.make.model.config import ModelConfig
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.configs.fields import Fields
 from kataribe.make.model.families.layout import FamilyLayout
 from kataribe.make.model.families.rotary import read_like, write_like
-from kataribe.make.model.fields import Fields
 
 _DEFAULTS = {
     "vocab_size": 128256, "hidden_size": 2560, "intermediate_size": 6912,

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kataribe.base.encoders import Label
-from kataribe.make.model.encoder_config import Problem
+from kataribe.make.model.configs.encoder_config import Problem
 
 _OUTSIDE = "O"
 

@@ -9,9 +9,9 @@ from pathlib import Path
 from kataribe.base.errors import UnsupportedError
 from kataribe.base.freeing import give_back
 from kataribe.base.lm import LM
-from kataribe.make.model.encoder_folder import open_encoder
-from kataribe.make.model.sentences import read_sentence_settings
-from kataribe.make.model.sources import SourceTensor
+from kataribe.make.model.weights.encoder_folder import open_encoder
+from kataribe.make.model.weights.sentences import read_sentence_settings
+from kataribe.make.model.weights.sources import SourceTensor
 from kataribe.make.tokens.encoder_texts import open_encoder_texts
 from kataribe.run.inference.embedding.local import (
     EncoderThread,

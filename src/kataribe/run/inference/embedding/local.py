@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from kataribe.base.encoders import Classification, Embedding, EmbedInput, EmbedKind, Label
 from kataribe.base.errors import BusyError, UnavailableError, UnsupportedError
-from kataribe.make.model.encoder_config import EncoderConfig
-from kataribe.make.model.sentences import SentenceSettings
+from kataribe.make.model.configs.encoder_config import EncoderConfig
+from kataribe.make.model.weights.sentences import SentenceSettings
 from kataribe.make.tokens.encoder_texts import EncodedText, EncoderTexts
 from kataribe.run.inference.embedding.batches import PackedBatch, pack
 from kataribe.run.inference.embedding.labels import spans_of, text_labels

@@ -8,11 +8,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from kataribe.base.errors import SettingsError
+from kataribe.make.model.configs.encoder_config import EncoderConfig
 from kataribe.make.model.encoder import Encoder, PackedAttend
-from kataribe.make.model.encoder_config import EncoderConfig
-from kataribe.make.model.encoder_loading import load_encoder
-from kataribe.make.model.opened import Checkpoint
-from kataribe.make.model.sentences import SentenceSettings
+from kataribe.make.model.weights.encoder_loading import load_encoder
+from kataribe.make.model.weights.opened import Checkpoint
+from kataribe.make.model.weights.sentences import SentenceSettings
 from kataribe.run.inference.embedding.batches import PackedBatch
 from kataribe.run.inference.torch_load import pick_device
 

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kataribe.base.errors import KataribeError
-from kataribe.make.model.checkpoint import Checkpoint
-from kataribe.make.model.config import ModelConfig
-from kataribe.make.model.frequencies import inverse_frequencies
+from kataribe.make.model.configs.config import ModelConfig
+from kataribe.make.model.configs.frequencies import inverse_frequencies
+from kataribe.make.model.weights.checkpoint import Checkpoint
 from kataribe.run.inference.native.library import Library, Shape, StepInput, address, int32
 from kataribe.run.inference.native.weights import NativePrecision, pack_weights
 from kataribe.run.inference.step import StepBatch

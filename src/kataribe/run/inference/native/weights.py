@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 
 from kataribe.files.ggml_blocks import BLOCK, bfloat16_from_float32
 from kataribe.files.ggml_groups import GROUPED, Floats, split_blocks
-from kataribe.make.model.checkpoint import Checkpoint
-from kataribe.make.model.sources import SourceTensor
+from kataribe.make.model.weights.checkpoint import Checkpoint
+from kataribe.make.model.weights.sources import SourceTensor
 from kataribe.run.inference.native.library import Library, Unpacked, address
 
 NativePrecision: TypeAlias = Literal["auto", "int4", "int8", "bfloat16"]

@@ -1,0 +1,1 @@
+"""What models are, said without PyTorch: configurations, parameters and their shapes, counts."""

@@ -1,0 +1,1 @@
+"""Models in files: names and places, Hugging Face folders and GGUF, in and out of memory."""
