@@ -1,4 +1,4 @@
-"""When memory that is no longer needed goes back to the system: at once, or not while it is in use."""
+"""When memory that is free goes back to the system: at once, or not before a block ends."""
 
 from __future__ import annotations
 
