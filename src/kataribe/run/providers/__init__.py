@@ -1,6 +1,7 @@
 """Hosted models as `LM`s, and the scripted `LM` that tests and examples use."""
 
 from kataribe.run.providers.connections import Connections, Patience
+from kataribe.run.providers.failures import answered_error
 from kataribe.run.providers.hosted import HostedLM, open_hosted
 from kataribe.run.providers.hosts import Host, known_hosts, parse_hosts
 from kataribe.run.providers.scripted import Call, Reply, ScriptedLM
@@ -15,6 +16,7 @@ __all__ = [
     "Reply",
     "ScriptedLM",
     "ScriptedTokenizer",
+    "answered_error",
     "known_hosts",
     "open_hosted",
     "parse_hosts",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import email.utils
 import json
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -122,6 +124,14 @@ def answered_failure(
     return _error(name, kind, told, what, (retry_after, key_from))
 
 
+def answered_error(
+    name: str, status: int, body: bytes, headers: Mapping[str, str], key_from: str = ""
+) -> KataribeError:
+    """`answered_failure` for an answer as it came, to whoever calls a host's other paths."""
+    after = retry_after(headers, time.time())
+    return answered_failure(name, status, told_in(body), retry_after=after, key_from=key_from)
+
+
 def told_failure(name: str, found: Mapping[str, Any]) -> KataribeError:
     """The error that stands in the middle of a stream."""
     told = told_in(found)
@@ -163,3 +173,22 @@ def unreachable(name: str, address: str, problem: str) -> ProviderError:
         "network, or start the server that should be there.",
         code=UNREACHABLE,
     )
+
+
+def retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Seconds that the host asks to wait for: in milliseconds, in seconds, or until a date.
+
+    `now` is `time.time()`. None where it says nothing that can be read; never below 0.
+    """
+    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
+        try:
+            seconds = float(headers.get(name, "")) / unit
+        except ValueError:
+            continue
+        if seconds >= 0 and seconds != float("inf"):  # also refuses NaN
+            return seconds
+    try:
+        until = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
+    except ValueError:
+        return None
+    return max(until.timestamp() - now, 0.0)

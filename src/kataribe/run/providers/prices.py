@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from kataribe.base.events import Usage
+from kataribe.run.providers.connections import is_loopback
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +32,7 @@ def cost(priced: Priced, usage: Usage) -> float | None:
     Cached tokens and those written to a cache count at their own price. A prompt of no tokens was
     never told, so its price is unknown.
     """
-    if usage.prompt_tokens <= 0:
+    if usage.prompt_tokens <= 0 or _is_nobodys(priced):
         return None
     import genai_prices
 
@@ -53,6 +54,8 @@ def cost(priced: Priced, usage: Usage) -> float | None:
 
 def context_length(priced: Priced) -> int | None:
     """Tokens of prompt and reply together; None where nobody knows."""
+    if _is_nobodys(priced):
+        return None
     from genai_prices import data_snapshot
 
     address = priced.address if priced.provider is None else None
@@ -63,3 +66,8 @@ def context_length(priced: Priced) -> int | None:
     except LookupError:
         return None
     return model.context_window
+
+
+def _is_nobodys(priced: Priced) -> bool:
+    """A server of this machine is in no list; the data, which take a while, are not looked at."""
+    return priced.provider is None and is_loopback(priced.address)

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import email.utils
 import json
 import random
 import time
@@ -21,7 +20,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from kataribe.base.errors import KataribeError, ProviderError
 from kataribe.run.providers.connections import Connections, Patience, one_client
-from kataribe.run.providers.failures import Told, answered_failure, told_in, unreachable
+from kataribe.run.providers.failures import (
+    Told,
+    answered_failure,
+    retry_after,
+    told_in,
+    unreachable,
+)
 from kataribe.run.providers.sse import EventParser, ServerEvent
 
 if TYPE_CHECKING:
@@ -242,25 +247,6 @@ def _without_secret(told: Told, secret: str | None) -> Told:
     if not secret or secret not in told.message:
         return told
     return Told(told.message.replace(secret, "[key]"), told.words, told.code, told.param)
-
-
-def retry_after(headers: Mapping[str, str], now: float) -> float | None:
-    """Seconds that the host asks to wait for: in milliseconds, in seconds, or until a date.
-
-    `now` is `time.time()`. None where it says nothing that can be read; never below 0.
-    """
-    for name, unit in (("retry-after-ms", 1000.0), ("retry-after", 1.0)):
-        try:
-            seconds = float(headers.get(name, "")) / unit
-        except ValueError:
-            continue
-        if seconds >= 0 and seconds != float("inf"):  # also refuses NaN
-            return seconds
-    try:
-        until = email.utils.parsedate_to_datetime(headers.get("retry-after", ""))
-    except ValueError:
-        return None
-    return max(until.timestamp() - now, 0.0)
 
 
 def scrub(error: KataribeError, secret: str | None) -> None:
