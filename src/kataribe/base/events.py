@@ -43,11 +43,16 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """Tokens that one choice used. `cached_tokens` of the prompt were read from the KV cache."""
+    """Tokens that one choice used.
+
+    Of the prompt's, `cached_tokens` were read from the KV cache, and `cache_write_tokens` were
+    written to one for later requests, which some hosts charge for.
+    """
 
     prompt_tokens: int
     completion_tokens: int
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

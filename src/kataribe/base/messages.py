@@ -42,9 +42,15 @@ class AudioPart:
 
 @dataclass(frozen=True, slots=True)
 class ReasoningPart:
-    """What a model thought before it answered."""
+    """What a model thought before it answered.
+
+    `seal` is what a host of hosted models gave along (a signature, an encrypted copy), by which it
+    knows the thought again when the message comes back: JSON text, opaque to everybody else. A
+    host may give a seal without a thought; then `text` is empty.
+    """
 
     text: str
+    seal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,8 +113,9 @@ def _part_to_json(part: Part) -> dict[str, Any]:
     match part:
         case TextPart(text):
             return {"type": "text", "text": text}
-        case ReasoningPart(text):
-            return {"type": "reasoning", "text": text}
+        case ReasoningPart(text, seal):
+            sealed = {"seal": seal} if seal else {}
+            return {"type": "reasoning", "text": text, **sealed}
         case ImagePart(media_type, data, url):
             encoded = None if data is None else base64.b64encode(data).decode("ascii")
             return {"type": "image", "media_type": media_type, "data": encoded, "url": url}
@@ -134,7 +141,8 @@ def _part_from_json(value: Any) -> Part:
             case "text":
                 return TextPart(_string(value, "text"))
             case "reasoning":
-                return ReasoningPart(_string(value, "text"))
+                seal = _string(value, "seal") if "seal" in value else ""
+                return ReasoningPart(_string(value, "text"), seal)
             case "image":
                 data = value.get("data")
                 raw = None if data is None else base64.b64decode(data, validate=True)

@@ -23,9 +23,9 @@ def open_lm(settings: Settings, *, local: bool = False) -> Iterator[LM]:
     workspace = Workspace.locate()
     running = None if local else find_running(workspace)
     if running is not None:
-        from kataribe.cli.served import ServedLM
+        from kataribe.cli.served import served_lm
 
-        yield ServedLM(settings.model, running.url, settings.key)
+        yield served_lm(settings.model, running.url, settings.key)
         return
     from kataribe.cli import wiring
 

@@ -81,7 +81,7 @@ def _teacher(asked: TextDistilling) -> Iterator[LM]:
     from kataribe.base.errors import AccessError
     from kataribe.base.settings import load_settings
     from kataribe.cli.answering import open_lm
-    from kataribe.cli.served import ServedLM
+    from kataribe.cli.served import lm_at
 
     assert asked.teacher is not None  # the dataclass sees to it
     if asked.at is None:
@@ -90,7 +90,8 @@ def _teacher(asked: TextDistilling) -> Iterator[LM]:
         return
     address = asked.at.rstrip("/").removesuffix("/v1")
     try:
-        yield ServedLM(asked.teacher, address, os.environ.get("OPENAI_API_KEY"))
+        variable = "OPENAI_API_KEY"
+        yield lm_at(asked.teacher, address, variable, os.environ.get(variable))
     except AccessError as error:
         raise AccessError(
             f"The server at {address} wants a key, or another one. Set OPENAI_API_KEY to it; the "
