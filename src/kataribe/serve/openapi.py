@@ -17,6 +17,8 @@ from kataribe.serve.shapes.encoders import ClassifyRequest, EmbeddingRequest
 from kataribe.serve.shapes.people import NewKey, PasswordChange, PreferenceChange, SignIn
 from kataribe.serve.shapes.replies import ChatCompletionChunk
 from kataribe.serve.shapes.residents import LoadRequest, UnloadRequest
+from kataribe.serve.shapes.responses import ResponsesRequest
+from kataribe.serve.shapes.responses_replies import ResponseStreamEvent
 from kataribe.serve.shapes.text import (
     CompletionRequest,
     DetokenizeRequest,
@@ -29,6 +31,7 @@ from kataribe.serve.shapes.training import NewRun
 INCOMING: tuple[type[BaseModel], ...] = (
     ChatCompletionRequest,
     CompletionRequest,
+    ResponsesRequest,
     TokenizeTextRequest,
     TokenizeChatRequest,
     DetokenizeRequest,
@@ -59,7 +62,7 @@ INCOMING: tuple[type[BaseModel], ...] = (
     CutText,
     CompareTokenizers,
 )
-EVENTS: tuple[type[BaseModel], ...] = (ChatCompletionChunk,)
+EVENTS: tuple[type[BaseModel], ...] = (ChatCompletionChunk, ResponseStreamEvent)
 
 _ABOUT = (
     "An API in OpenAI's shapes for the models of this machine. Errors are "
