@@ -18,6 +18,7 @@ import kataribe
 from kataribe.base.errors import KataribeError
 from kataribe.serve.access import Access
 from kataribe.serve.addresses import PREFIX, meant
+from kataribe.serve.anthropic import anthropic_router
 from kataribe.serve.attachments import attachments_router
 from kataribe.serve.catalog import catalog_router
 from kataribe.serve.chat import chat_router
@@ -85,6 +86,7 @@ def create_app(
     app.include_router(chat_router(desk))
     app.include_router(completions_router(desk))
     app.include_router(responses_router(desk))
+    app.include_router(anthropic_router(desk))
     app.include_router(tokens_router(desk))
     app.include_router(embeddings_router(desk))
     app.include_router(service_router(desk))
