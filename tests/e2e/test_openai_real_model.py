@@ -1,4 +1,4 @@
-"""The official client against `kataribe up` with the default model: everything real."""
+"""The official clients against `kataribe up` with the default model: everything real."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from anthropic import Anthropic, AsyncAnthropic
 from openai import AsyncOpenAI, OpenAI
 
 from kataribe.base.workspace import Workspace
 from kataribe.run.catalog.catalog import Catalog
-from tests.serve.openai_suite import FORM_CHECKS, TEXT_CHECKS, TOOL_CHECKS, check_async
+from tests.serve import anthropic_suite, openai_suite, responses_suite
 
 MODEL = "smollm2-135m"
 PATIENCE = 240  # seconds; machines may be busy, and no test asserts a time
@@ -48,14 +49,37 @@ def url(tmp_path_factory, smollm2_path: Path) -> Iterator[str]:
         process.wait(60)
 
 
+def checks_of(suite) -> list:
+    return [*suite.TEXT_CHECKS, *suite.FORM_CHECKS, *suite.TOOL_CHECKS]
+
+
+def named(check) -> str:
+    return f"{check.__module__.rpartition('.')[2]}.{check.__name__}"
+
+
+PATIENT = {"api_key": "none", "timeout": PATIENCE, "max_retries": 0}
+
+
 @pytest.mark.parametrize(
-    "check", [*TEXT_CHECKS, *FORM_CHECKS, *TOOL_CHECKS], ids=lambda check: check.__name__
+    "check", [*checks_of(openai_suite), *checks_of(responses_suite)], ids=named
 )
-def test_the_client_finds_what_it_expects(url, check):
-    with OpenAI(base_url=url, api_key="none", timeout=PATIENCE, max_retries=0) as client:
+def test_openais_client_finds_what_it_expects(url, check):
+    with OpenAI(base_url=url, **PATIENT) as client:
         check(client, MODEL)
 
 
-async def test_it_does_so_asynchronously(url):
-    async with AsyncOpenAI(base_url=url, api_key="none", timeout=PATIENCE, max_retries=0) as client:
-        await check_async(client, MODEL)
+@pytest.mark.parametrize("suite", [openai_suite, responses_suite])
+async def test_openais_client_does_so_asynchronously(url, suite):
+    async with AsyncOpenAI(base_url=url, **PATIENT) as client:
+        await suite.check_async(client, MODEL)
+
+
+@pytest.mark.parametrize("check", checks_of(anthropic_suite), ids=named)
+def test_anthropics_client_finds_what_it_expects(url, check):
+    with Anthropic(base_url=url.removesuffix("/v1"), **PATIENT) as client:
+        check(client, MODEL)
+
+
+async def test_anthropics_client_does_so_asynchronously(url):
+    async with AsyncAnthropic(base_url=url.removesuffix("/v1"), **PATIENT) as client:
+        await anthropic_suite.check_async(client, MODEL)

@@ -8,6 +8,7 @@ import pytest
 from kataribe.base.errors import SettingsError
 from kataribe.run.providers import ScriptedLM
 from kataribe.serve.app import create_app
+from kataribe.serve.errors import is_anthropic
 from kataribe.serve.gate import WHO
 from kataribe.serve.lifecycle import Lifecycle
 from kataribe.serve.settings import ServerSettings, check_bind
@@ -31,7 +32,9 @@ async def test_every_other_route_needs_the_key():
                 answer = await http.request(method, path, json={})
                 assert (answer.status_code, method, path) == (401, method, path)
                 assert answer.headers["www-authenticate"] == "Bearer"
-                assert answer.json()["error"]["code"] == "invalid_api_key"
+                error = answer.json()["error"]
+                code = error["details"]["error_code"] if is_anthropic(path) else error["code"]
+                assert code == "invalid_api_key"
 
 
 @pytest.mark.parametrize(

@@ -13,6 +13,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, settings
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import validate
+from pydantic import BaseModel
 from schemathesis import GenerationMode, Response
 from schemathesis.core.parameters import ParameterLocation
 from schemathesis.specs.openapi.checks import (
@@ -26,10 +27,13 @@ from kataribe.cli.models_here import ServedTokenizer
 from kataribe.run.inference.load import LoadOptions, LocalModel, load_local
 from kataribe.run.providers import Call, Reply, ScriptedLM
 from kataribe.serve.app import create_app
+from kataribe.serve.errors import is_anthropic
 from kataribe.serve.models import ModelInfo, ModelSource
 from kataribe.serve.published import openapi_document
 from kataribe.serve.settings import ServerSettings
+from kataribe.serve.shapes.anthropic_replies import AnthropicStreamEvent
 from kataribe.serve.shapes.replies import ChatCompletion, ChatCompletionChunk
+from kataribe.serve.shapes.responses_replies import ResponseStreamEvent
 from kataribe.serve.shapes.service import ErrorResponse
 from kataribe.serve.shapes.text import Completion
 from tests.serve.conftest import WEATHER, hello, inside, source_of
@@ -52,11 +56,15 @@ def test_every_operation_is_named_and_tells_its_errors():
             for status, response in operation["responses"].items():
                 if int(status) >= 400 and (path, status) != ("/health", "503"):
                     schema = response["content"]["application/json"]["schema"]
-                    assert schema == {"$ref": "#/components/schemas/ErrorResponse"}
+                    shape = "AnthropicErrorResponse" if is_anthropic(path) else "ErrorResponse"
+                    assert schema == {"$ref": f"#/components/schemas/{shape}"}
     assert len(set(names)) == len(names)
     assert {
         "createChatCompletion",
         "createCompletion",
+        "createResponse",
+        "createAnthropicMessage",
+        "countAnthropicTokens",
         "tokenize",
         "detokenize",
         "listModels",
@@ -140,7 +148,34 @@ SOURCE = RealModel()
 real = _schema(SOURCE, "pico").exclude(path_regex="^/studio/")  # no model answers there
 
 
+NAMED = {"/v1/responses": ResponseStreamEvent, "/v1/messages": AnthropicStreamEvent}
+LAST = {
+    "response.completed",
+    "response.incomplete",
+    "response.failed",
+    "message_stop",
+    "error",
+}
+
+
+def _hold_named_events(response: Response, shape: type[BaseModel]) -> None:
+    """Streams whose events are named by their type, and that end with a word for it."""
+    *events, end = response.text.split("\n\n")
+    assert end == ""
+    told = [event.partition("\n") for event in events if not event.startswith((":", "event: kat"))]
+    for name, _, data in told:
+        data = data.removeprefix("data: ")
+        shape.model_validate_json(data, strict=True)
+        assert name == f"event: {json.loads(data)['type']}"
+        assert "unexpected error" not in data
+    if not response.stream_cut_short:
+        assert told[-1][0].removeprefix("event: ") in LAST
+
+
 def _hold_events(response: Response, path: str) -> None:
+    if path in NAMED:
+        _hold_named_events(response, NAMED[path])
+        return
     shape = ChatCompletionChunk if "chat" in path else Completion
     *events, end = response.text.split("\n\n")
     assert end == ""
@@ -208,6 +243,10 @@ def _hold_real(case: schemathesis.Case) -> None:
             case.body["n"] = min(case.body.get("n") or 1, 3)
             if not case.body.get("max_completion_tokens"):
                 case.body["max_tokens"] = min(case.body.get("max_tokens") or 4, 4)
+        elif limit := {"/v1/responses": "max_output_tokens", "/v1/messages": "max_tokens"}.get(
+            case.path
+        ):
+            case.body[limit] = min(case.body.get(limit) or 4, 4)
     hold(case)
 
 

@@ -132,7 +132,8 @@ class Finished:
 
     `message` has everything the deltas carried, joined. `logprobs` covers the reply's tokens when
     they were asked for (and the prompt's before them when it was echoed). `detail` says in a line
-    what a guard or a limit saw, when one ended the reply.
+    what a guard or a limit saw, when one ended the reply. `stop` is the request's stop string that
+    ended it; None where none did, or the model does not say which.
     """
 
     message: Message
@@ -141,6 +142,7 @@ class Finished:
     index: int = 0
     logprobs: tuple[TokenLogprob, ...] = ()
     detail: str = ""
+    stop: str | None = None
 
 
 Event: TypeAlias = (

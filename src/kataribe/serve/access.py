@@ -7,21 +7,15 @@ import secrets
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from kataribe.serve.errors import Failure, unexpected
+from kataribe.serve.errors import Failure, is_anthropic, unexpected
 from kataribe.serve.intake import ClientGoneError
 from kataribe.serve.lifecycle import Lifecycle
 from kataribe.serve.metrics import Metrics
-from kataribe.serve.record import Record
+from kataribe.serve.record import RECORD, Record
 from kataribe.serve.telling import to_bytes
 
 log = logging.getLogger("kataribe.access")
 errors = logging.getLogger("kataribe.serve")
-
-
-def record_of(scope: Scope) -> Record:
-    """The record of the request that `scope` belongs to."""
-    record: Record = scope["kataribe.record"]
-    return record
 
 
 def log_unexpected(error: BaseException, record: Record) -> Failure:
@@ -45,7 +39,7 @@ class Access:
             return
         path = "".join(letter if letter.isprintable() else "?" for letter in scope["path"][:200])
         record = Record(f"req_{secrets.token_hex(8)}", scope["method"], path)
-        scope["kataribe.record"] = record
+        scope[RECORD] = record
 
         async def noting(message: Message) -> None:
             if message["type"] == "http.response.start":
@@ -53,6 +47,7 @@ class Access:
                 message["headers"] = [
                     *message.get("headers", []),
                     (b"x-request-id", record.id.encode()),
+                    *_for_anthropic(record),
                     *self._closing(),
                 ]
             await send(message)
@@ -62,13 +57,13 @@ class Access:
             await self._app(scope, receive, noting)
         except ClientGoneError:
             if record.status is None:
-                await _answer(noting, Failure(499, "", "", "client_gone", None, {}))
+                await _answer(noting, Failure(499, "", "", "client_gone", None, {}), record)
             record.status = 499
         except Exception as error:
             told = log_unexpected(error, record)
             if record.status is not None:
                 raise  # half an answer is out: only breaking the connection can tell now
-            await _answer(noting, told)
+            await _answer(noting, told, record)
         finally:
             self._lifecycle.running -= 1
             record.route = getattr(scope.get("route"), "path", "")
@@ -84,7 +79,13 @@ def _level(record: Record) -> int:
     return logging.DEBUG if record.path == "/health" else logging.INFO
 
 
-async def _answer(send: Send, told: Failure) -> None:
+def _for_anthropic(record: Record) -> list[tuple[bytes, bytes]]:
+    """The header in which Anthropic's clients look for the request's id."""
+    return [(b"request-id", record.id.encode())] if is_anthropic(record.path) else []
+
+
+async def _answer(send: Send, told: Failure, record: Record) -> None:
     headers = [(b"content-type", b"application/json"), (b"cache-control", b"no-store")]
     await send({"type": "http.response.start", "status": told.status, "headers": headers})
-    await send({"type": "http.response.body", "body": to_bytes(told.body()), "more_body": False})
+    body = to_bytes(told.body_at(record.path, record.id))
+    await send({"type": "http.response.body", "body": body, "more_body": False})

@@ -18,6 +18,7 @@ import kataribe
 from kataribe.base.errors import KataribeError
 from kataribe.serve.access import Access
 from kataribe.serve.addresses import PREFIX, meant
+from kataribe.serve.anthropic import anthropic_router
 from kataribe.serve.attachments import attachments_router
 from kataribe.serve.catalog import catalog_router
 from kataribe.serve.chat import chat_router
@@ -40,6 +41,7 @@ from kataribe.serve.people import people_router
 from kataribe.serve.preferences import preferences_router
 from kataribe.serve.queue import queue_router
 from kataribe.serve.residents import residents_router
+from kataribe.serve.responses import responses_router
 from kataribe.serve.rooms import Rooms
 from kataribe.serve.search import search_router
 from kataribe.serve.service import service_router
@@ -83,6 +85,8 @@ def create_app(
     app.state.desk = desk
     app.include_router(chat_router(desk))
     app.include_router(completions_router(desk))
+    app.include_router(responses_router(desk))
+    app.include_router(anthropic_router(desk))
     app.include_router(tokens_router(desk))
     app.include_router(embeddings_router(desk))
     app.include_router(service_router(desk))
@@ -146,7 +150,8 @@ async def _on_http(http: HTTPRequest, error: Exception) -> Response:
             f"{error.detail}: {http.method} {http.url.path}. {way_out}",
             code=str(error.detail).lower().replace(" ", "_"),
             headers=headers,
-        )
+        ),
+        http.scope,
     )
 
 
@@ -159,9 +164,9 @@ def _allowed(http: HTTPRequest) -> list[str]:
     return sorted(method.upper() for method in described.get(nearest, ()))
 
 
-async def _on_validation(_: HTTPRequest, error: Exception) -> Response:
+async def _on_validation(http: HTTPRequest, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
     refused = RefusedError(400, f"{first['msg']}.", code="invalid_value")
     refused.param = str(first["loc"][-1])
-    return error_response(refused)
+    return error_response(refused, http.scope)

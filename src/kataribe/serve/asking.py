@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from kataribe.base.errors import InputError, UnsupportedError
@@ -30,6 +31,7 @@ from kataribe.serve.sampling import check_stream, sampling_of, stops_of, structu
 from kataribe.serve.shapes.chat import (
     AllowedTools,
     ChatCompletionRequest,
+    FunctionDefinition,
     JsonSchemaResponseFormat,
     NamedTool,
     TextResponseFormat,
@@ -73,27 +75,43 @@ def chat_request(body: ChatCompletionRequest) -> Request:
 
 def tools_of(tools: Sequence[ToolDefinition] | None) -> tuple[ToolSpec, ...]:
     """The tools; raises `InputError` for two of one name, and for arguments that are no object."""
-    specs: dict[str, ToolSpec] = {}
-    for place, tool in enumerate(tools or ()):
-        function = tool.function
-        if function.name in specs:
+    functions = [tool.function for tool in tools or ()]
+    return tool_specs([spec_of(function) for function in functions], "tools[{}].function")
+
+
+def spec_of(function: FunctionDefinition) -> ToolSpec:
+    """A function as a model sees it."""
+    return ToolSpec(
+        function.name,
+        function.description or "",
+        function.parameters or {},
+        bool(function.strict),
+    )
+
+
+def tool_specs(
+    specs: Sequence[ToolSpec], place: str, schema: str = "parameters"
+) -> tuple[ToolSpec, ...]:
+    """The tools, those without parameters with an empty schema of them.
+
+    `place` and `schema` say where in the request number {} of them, and its schema, stand. Raises
+    `InputError` for two of one name, and for arguments that are no object.
+    """
+    checked: dict[str, ToolSpec] = {}
+    for number, spec in enumerate(specs):
+        if spec.name in checked:
             raise InputError(
-                f"Two tools are called {function.name!r}; give each its own name.",
-                param=f"tools[{place}].function.name",
+                f"Two tools are called {spec.name!r}; give each its own name.",
+                param=f"{place.format(number)}.name",
             )
-        if not _may_be_object(function.parameters or {}):
+        if not _may_be_object(spec.parameters):
             raise InputError(
-                f"The parameters of tool {function.name!r} are the schema of something else than "
+                f"The parameters of tool {spec.name!r} are the schema of something else than "
                 'an object, and arguments have names. Use {"type": "object", "properties": ...}.',
-                param=f"tools[{place}].function.parameters",
+                param=f"{place.format(number)}.{schema}",
             )
-        specs[function.name] = ToolSpec(
-            function.name,
-            function.description or "",
-            function.parameters or dict(_NO_PARAMETERS),
-            bool(function.strict),
-        )
-    return tuple(specs.values())
+        checked[spec.name] = replace(spec, parameters=spec.parameters or dict(_NO_PARAMETERS))
+    return tuple(checked.values())
 
 
 def _may_be_object(schema: Mapping[str, Any]) -> bool:
@@ -129,14 +147,20 @@ def messages_in(messages: Sequence[ChatMessage], *, continue_last: bool) -> tupl
     return tuple(_message(message, f"messages[{n}]") for n, message in enumerate(messages))
 
 
-def _check_answer(message: ToolMessage, called: dict[str, str], place: str) -> None:
-    name = called.get(message.tool_call_id)
+def called_by(call_id: str, called: Mapping[str, str], place: str, field: str) -> str:
+    """The name of the tool whose call is answered; `InputError` where nothing made such a call."""
+    name = called.get(call_id)
     if name is None:
         raise InputError(
-            f"{place} answers the tool call {message.tool_call_id!r}, which no earlier assistant "
+            f"{place} answers the tool call {call_id!r}, which no earlier assistant "
             "message made. Send that message too.",
-            param=f"{place}.tool_call_id",
+            param=f"{place}.{field}",
         )
+    return name
+
+
+def _check_answer(message: ToolMessage, called: dict[str, str], place: str) -> None:
+    name = called_by(message.tool_call_id, called, place, "tool_call_id")
     if message.name not in (None, name):
         raise InputError(
             f"{place} is named {message.name!r}, but answers a call of {name!r}.",
@@ -184,9 +208,13 @@ def _part(part: UserContent, place: str) -> Part:
         return TextPart(part.text)
     if isinstance(part, AudioContent):
         sound = part.input_audio
-        return AudioPart(f"audio/{sound.format}", _decode(sound.data, f"{place}.input_audio.data"))
+        return AudioPart(f"audio/{sound.format}", decoded(sound.data, f"{place}.input_audio.data"))
     assert isinstance(part, ImageContent)
-    url = part.image_url.url
+    return image_at(part.image_url.url, f"{place}.image_url.url")
+
+
+def image_at(url: str, param: str) -> ImagePart:
+    """The picture at an address, or inside a data: URL; `InputError` naming `param` for others."""
     if url.startswith(("https://", "http://")):
         return ImagePart("image/*", url=url)
     head, comma, data = url.partition(",")
@@ -194,12 +222,13 @@ def _part(part: UserContent, place: str) -> Part:
     if not comma or f"data:{kind};base64" != head or not kind.startswith("image/"):
         raise InputError(
             "An image needs an http(s) address or a data:image/...;base64 URL.",
-            param=f"{place}.image_url.url",
+            param=param,
         )
-    return ImagePart(kind, data=_decode(data, f"{place}.image_url.url"))
+    return ImagePart(kind, data=decoded(data, param))
 
 
-def _decode(data: str, param: str) -> bytes:
+def decoded(data: str, param: str) -> bytes:
+    """The bytes of base64 text; `InputError` naming `param` for any other."""
     try:
         return base64.b64decode(data, validate=True)
     except (binascii.Error, ValueError) as error:
@@ -226,31 +255,37 @@ def _logprobs(body: ChatCompletionRequest) -> int | None:
 def _tool_choice(body: ChatCompletionRequest, names: set[str]) -> ToolChoice:
     choice = body.tool_choice
     if not names:
-        for field in ("tool_choice", "parallel_tool_calls"):
-            if getattr(body, field) is not None:
-                raise InputError(f"{field} needs tools; the request has none.", param=field)
+        check_toolless(tool_choice=choice, parallel_tool_calls=body.parallel_tool_calls)
         return ToolChoice()
     match choice:
         case None:
             return ToolChoice()
         case NamedTool():
-            return ToolChoice("function", _known([choice], names, "tool_choice"))
+            return ToolChoice("function", known([choice.function.name], names, "tool_choice"))
         case AllowedTools(allowed_tools=allowed):
-            wanted = _known(allowed.tools, names, "tool_choice.allowed_tools.tools")
-            return ToolChoice(allowed.mode, wanted)
+            wanted = [tool.function.name for tool in allowed.tools]
+            return ToolChoice(allowed.mode, known(wanted, names, "tool_choice.allowed_tools.tools"))
         case _:
             return ToolChoice(choice)
 
 
-def _known(wanted: Sequence[NamedTool], names: set[str], param: str) -> tuple[str, ...]:
-    for tool in wanted:
-        if tool.function.name not in names:
+def check_toolless(**fields: object) -> None:
+    """Raises `InputError` for a field that says how to call the tools of a request without any."""
+    for field, value in fields.items():
+        if value is not None:
+            raise InputError(f"{field} needs tools; the request has none.", param=field)
+
+
+def known(wanted: Sequence[str], names: Collection[str], param: str) -> tuple[str, ...]:
+    """The wanted tools, each once; `InputError` naming `param` for one that the request lacks."""
+    for name in wanted:
+        if name not in names:
             raise InputError(
-                f"{param} names {tool.function.name!r}, which is none of the request's tools "
+                f"{param} names {name!r}, which is none of the request's tools "
                 f"({', '.join(sorted(names))}).",
                 param=param,
             )
-    return tuple(dict.fromkeys(tool.function.name for tool in wanted))
+    return tuple(dict.fromkeys(wanted))
 
 
 def _response_format(body: ChatCompletionRequest) -> ResponseFormat:

@@ -13,16 +13,16 @@ from starlette.responses import Response
 
 from kataribe.base.errors import InputError
 from kataribe.base.events import Citation, Finished, Progress, Step, Usage
-from kataribe.serve.access import record_of
 from kataribe.serve.asking import chat_request
 from kataribe.serve.described import ASKING, asks, stream_of
 from kataribe.serve.desk import Desk
 from kataribe.serve.exchange import Exchange, Told
 from kataribe.serve.intake import read_body
+from kataribe.serve.record import record_of
 from kataribe.serve.settings import ServerSettings
 from kataribe.serve.shapes.chat import UNSUPPORTED, ChatCompletionRequest
 from kataribe.serve.shapes.replies import ChatCompletion, ChatCompletionChunk
-from kataribe.serve.sse import EventStream, Pace
+from kataribe.serve.sse import Chunks, EventStream, Pace
 from kataribe.serve.telling import (
     added,
     chat_completion,
@@ -105,7 +105,7 @@ async def _streamed(
 ) -> Response:
     usage = body.stream_options is not None and bool(body.stream_options.include_usage)
     encode = _encoder(body.model, usage=usage, logprobs=bool(body.logprobs))
-    return await EventStream(exchange, encode, pace, record_of(http.scope)).open()
+    return await EventStream(exchange, Chunks(encode), pace, record_of(http.scope)).open()
 
 
 def _encoder(

@@ -11,14 +11,14 @@ from starlette.responses import Response
 
 from kataribe.base.events import Finished, Progress, Step, Usage
 from kataribe.base.lm import Request
-from kataribe.serve.access import record_of
 from kataribe.serve.chat import new_head, pace_of
 from kataribe.serve.described import ASKING, asks, stream_of
 from kataribe.serve.desk import Desk
 from kataribe.serve.exchange import Exchange, Told
 from kataribe.serve.intake import read_body
+from kataribe.serve.record import record_of
 from kataribe.serve.shapes.text import UNSUPPORTED, Completion, CompletionRequest
-from kataribe.serve.sse import EventStream
+from kataribe.serve.sse import Chunks, EventStream
 from kataribe.serve.telling import added, lean, usage_chunk
 from kataribe.serve.writing import PieceWriter, completion, completion_requests
 
@@ -48,8 +48,8 @@ def completions_router(desk: Desk) -> APIRouter:
         exchange.start(http.receive)
         if body.stream:
             usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-            encode = _encoder(body, requests, usage=usage)
-            return await EventStream(exchange, encode, pace, record_of(http.scope)).open()
+            chunks = Chunks(_encoder(body, requests, usage=usage))
+            return await EventStream(exchange, chunks, pace, record_of(http.scope)).open()
         async with exchange:
             prompts = await exchange.finished()
         head = new_head("cmpl", body.model)

@@ -26,10 +26,12 @@ _WHY = {
 }
 
 
-def failures(*statuses: int) -> dict[int | str, dict[str, Any]]:
+def failures(
+    *statuses: int, shape: type[BaseModel] = ErrorResponse
+) -> dict[int | str, dict[str, Any]]:
     """The error responses of a route, besides those that every route has."""
     every = sorted({401, 421, 500, *statuses})
-    return {status: {"model": ErrorResponse, "description": _WHY[status]} for status in every}
+    return {status: {"model": shape, "description": _WHY[status]} for status in every}
 
 
 def takes(*shapes: type[BaseModel]) -> dict[str, Any]:

@@ -13,12 +13,12 @@ from starlette.responses import Response
 from kataribe.base.aside import aside
 from kataribe.base.encoders import Embedding, EmbedInput, Label
 from kataribe.base.errors import InputError, UnsupportedError
-from kataribe.serve.access import record_of
 from kataribe.serve.chat import new_head
 from kataribe.serve.described import failures, takes
 from kataribe.serve.desk import Desk
 from kataribe.serve.encoder_source import EncoderSource
 from kataribe.serve.intake import read_body
+from kataribe.serve.record import record_of
 from kataribe.serve.service import find_model
 from kataribe.serve.shapes.encoders import (
     CLASSIFY_UNSUPPORTED,

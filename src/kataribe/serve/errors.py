@@ -6,9 +6,11 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
+from starlette.types import Scope
 
 from kataribe.base.errors import (
     AccessError,
@@ -23,6 +25,7 @@ from kataribe.base.errors import (
     StorageError,
     UnavailableError,
 )
+from kataribe.serve.record import record_of
 
 STATUS: tuple[tuple[type[KataribeError], int, str], ...] = (
     (InputError, 400, "invalid_request_error"),
@@ -43,6 +46,21 @@ LONGEST = 2000
 
 PATIENCE = 10.0
 """Seconds to wait after a 503 that does not say how long."""
+
+ANTHROPIC = "/v1/messages"
+"""Below here requests, answers and errors are in the shapes of Anthropic's Messages API."""
+
+ANTHROPIC_TYPES = {
+    400: "invalid_request_error",
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
+"""That API's words for statuses; any other is an `invalid_request_error` or an `api_error`."""
 
 
 class RefusedError(KataribeError):
@@ -78,6 +96,28 @@ class Failure:
             }
         }
 
+    def anthropic_body(self, request_id: str) -> dict[str, Any]:
+        """Anthropic's shape; what it has no place for stands in `details`."""
+        usual = "invalid_request_error" if self.status < 500 else "api_error"
+        return {
+            "type": "error",
+            "error": {
+                "type": ANTHROPIC_TYPES.get(self.status, usual),
+                "message": self.message,
+                "details": {"error_code": self.code, "param": self.param},
+            },
+            "request_id": request_id,
+        }
+
+    def body_at(self, path: str, request_id: str) -> dict[str, Any]:
+        """In the shape that whoever asks at `path` reads."""
+        return self.anthropic_body(request_id) if is_anthropic(path) else self.body()
+
+
+def is_anthropic(path: str) -> bool:
+    """Whether Anthropic's shapes are spoken at `path`."""
+    return path == ANTHROPIC or path.startswith(f"{ANTHROPIC}/")
+
 
 def failure(error: KataribeError) -> Failure:
     """How the API tells an error of the tree."""
@@ -101,11 +141,12 @@ def failure(error: KataribeError) -> Failure:
     return Failure(500, "server_error", message, error.code, error.param, headers)
 
 
-def error_response(error: KataribeError) -> Response:
-    """The HTTP answer for an error."""
+def error_response(error: KataribeError, scope: Scope) -> Response:
+    """The HTTP answer for an error of the request that `scope` belongs to."""
     told = failure(error)
+    body = told.body_at(scope["path"], record_of(scope).id)
     return Response(
-        json.dumps(told.body(), ensure_ascii=False).encode("utf-8", "replace"),
+        json.dumps(body, ensure_ascii=False).encode("utf-8", "replace"),
         told.status,
         dict(told.headers),
         media_type="application/json",
@@ -131,7 +172,16 @@ def of_prompt(error: Exception) -> Exception:
     return error
 
 
-async def on_error(_: HTTPRequest, error: Exception) -> Response:
+def renamed(error: Exception, fields: Mapping[str, str]) -> Exception:
+    """The error with its field as `fields` calls it, in its words too."""
+    if isinstance(error, KataribeError) and error.param is not None and error.param in fields:
+        name = fields[error.param]
+        error.message = error.message.replace(error.param, name)
+        error.param = name
+    return error
+
+
+async def on_error(http: HTTPRequest, error: Exception) -> Response:
     """FastAPI's handler for the whole tree."""
     assert isinstance(error, KataribeError)
-    return error_response(error)
+    return error_response(error, http.scope)

@@ -6,9 +6,9 @@ It runs in its own task, and ends at once when the client goes away or the serve
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -20,7 +20,7 @@ from kataribe.base.events import Event, Finished, ToolCallDelta
 from kataribe.base.lm import LM, Request
 from kataribe.base.messages import Message, ToolCallPart
 from kataribe.serve.desk import Desk
-from kataribe.serve.errors import of_prompt
+from kataribe.serve.errors import of_prompt, renamed
 from kataribe.serve.intake import ClientGoneError
 from kataribe.serve.metrics import Meter
 from kataribe.serve.record import Record
@@ -56,10 +56,21 @@ class Exchange:
 
     As a context it holds the model and the client's connection; leaving it closes the model's
     streams, whether they ended or not.
+
+    `fields` says how the caller's wire format calls what errors name otherwise, such as
+    `text.format` for `response_format`.
     """
 
-    def __init__(self, desk: Desk, name: str, requests: Sequence[Request], record: Record) -> None:
+    def __init__(
+        self,
+        desk: Desk,
+        name: str,
+        requests: Sequence[Request],
+        record: Record,
+        fields: Mapping[str, str] | None = None,
+    ) -> None:
         self.requests = tuple(requests)
+        self._fields = fields or {}
         self._desk = desk
         self._name = name
         self._record = record
@@ -130,7 +141,9 @@ class Exchange:
                 raise
             last = self._interrupt
         except Exception as error:  # noqa: BLE001  handed to whoever reads the events, who raises it
-            last = error if messages_of(self.requests[0]) else of_prompt(error)
+            last = renamed(error, self._fields)
+            if not messages_of(self.requests[0]):
+                last = of_prompt(error)
         if isinstance(last, ClientGoneError):
             while not self._items.empty():  # nobody reads them any more
                 self._items.get_nowait()
@@ -218,11 +231,4 @@ async def _obeying(request: Request, events: AsyncIterator[Event]) -> AsyncGener
 def _with_one_call(event: Finished) -> Finished:
     calls = [part for part in event.message.parts if isinstance(part, ToolCallPart)]
     parts = tuple(part for part in event.message.parts if part not in calls[1:])
-    return Finished(
-        Message(event.message.role, parts),
-        event.usage,
-        event.reason,
-        event.index,
-        event.logprobs,
-        event.detail,
-    )
+    return replace(event, message=Message(event.message.role, parts))

@@ -81,7 +81,7 @@ class Gate:
         try:
             asker = await self._check(scope)
         except KataribeError as error:
-            await error_response(error)(scope, receive, send)
+            await error_response(error, scope)(scope, receive, send)
             return
         scope[ASKER] = asker
         scope[OWNER] = asker.owner
@@ -173,7 +173,7 @@ class Gate:
                 if asker.wrong
                 else "A key is needed. Send it"
             )
-            raise AccessError(f"{what} as Authorization: Bearer KEY.")
+            raise AccessError(f"{what} as Authorization: Bearer KEY, or as x-api-key: KEY.")
         if call in DOOR:
             return
         if asker.wrong:

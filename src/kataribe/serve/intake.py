@@ -24,14 +24,6 @@ NESTED = {
 }
 """Fields inside messages that clients know and this server does not serve, with the reason."""
 
-FORMS = {
-    "tool_choice": '"none", "auto", "required", {"type": "function", "function": {"name": ...}} or '
-    '{"type": "allowed_tools", "allowed_tools": {"mode": ..., "tools": [...]}}',
-    "response_format": '{"type": "text"}, {"type": "json_object"} or '
-    '{"type": "json_schema", "json_schema": {"name": ..., "schema": ...}}',
-}
-"""What fields that have several forms may be."""
-
 LONGEST_SHOWN = 60
 """Characters of a value that an error repeats."""
 
@@ -118,12 +110,13 @@ def _first(error: ValidationError, value: Any, shape: type[BaseModel]) -> InputE
         return InputError(
             f"Field {param!r} is missing; it is required.", param=param, code="missing_field"
         )
-    if param in FORMS:
+    forms: Mapping[str | None, str] = getattr(shape, "FORMS", {})
+    if param in forms:
         sent = _at(path, value)
         kind = sent.get("type") if isinstance(sent, dict) else None
         shown = f" has the type {kind!r}" if isinstance(kind, str) else _shown(sent)
         but = f"{shown}, but" if shown else ""
-        return InputError(f"Field {param!r}{but} must be {FORMS[param]}.", param=param)
+        return InputError(f"Field {param!r}{but} must be {forms[param]}.", param=param)
     shown = "" if one["loc"][-1] == _KEY else _shown(_at(path, value))
     return InputError(f"Field {param!r}{shown}: {_sentence(one)}.", param=param)
 

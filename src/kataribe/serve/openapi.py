@@ -11,12 +11,16 @@ from pydantic.json_schema import models_json_schema
 
 import kataribe
 from kataribe.serve.shapes import conversations, inside
+from kataribe.serve.shapes.anthropic import AnthropicCountRequest, AnthropicRequest
+from kataribe.serve.shapes.anthropic_replies import AnthropicStreamEvent
 from kataribe.serve.shapes.catalog import Pull
 from kataribe.serve.shapes.chat import ChatCompletionRequest
 from kataribe.serve.shapes.encoders import ClassifyRequest, EmbeddingRequest
 from kataribe.serve.shapes.people import NewKey, PasswordChange, PreferenceChange, SignIn
 from kataribe.serve.shapes.replies import ChatCompletionChunk
 from kataribe.serve.shapes.residents import LoadRequest, UnloadRequest
+from kataribe.serve.shapes.responses import ResponsesRequest
+from kataribe.serve.shapes.responses_replies import ResponseStreamEvent
 from kataribe.serve.shapes.text import (
     CompletionRequest,
     DetokenizeRequest,
@@ -29,6 +33,9 @@ from kataribe.serve.shapes.training import NewRun
 INCOMING: tuple[type[BaseModel], ...] = (
     ChatCompletionRequest,
     CompletionRequest,
+    ResponsesRequest,
+    AnthropicRequest,
+    AnthropicCountRequest,
     TokenizeTextRequest,
     TokenizeChatRequest,
     DetokenizeRequest,
@@ -59,10 +66,15 @@ INCOMING: tuple[type[BaseModel], ...] = (
     CutText,
     CompareTokenizers,
 )
-EVENTS: tuple[type[BaseModel], ...] = (ChatCompletionChunk,)
+EVENTS: tuple[type[BaseModel], ...] = (
+    ChatCompletionChunk,
+    ResponseStreamEvent,
+    AnthropicStreamEvent,
+)
 
 _ABOUT = (
-    "An API in OpenAI's shapes for the models of this machine. Errors are "
+    "An API in OpenAI's shapes, and below /v1/messages in Anthropic's, for the models of this "
+    "machine. Errors are "
     '`{"error": {"message", "type", "code", "param"}}`; an unknown or unsupported field is a 400 '
     "that names it. Extensions to OpenAI's shapes say so in their description."
 )
@@ -89,10 +101,14 @@ def describe(app: FastAPI) -> dict[str, Any]:
         schemas.setdefault(name, schema)
     for unused in ("HTTPValidationError", "ValidationError"):
         schemas.pop(unused, None)
-    components["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    components["securitySchemes"] = {
+        "key": {"type": "http", "scheme": "bearer"},
+        "x_api_key": {"type": "apiKey", "in": "header", "name": "x-api-key"},
+    }
     for path, methods in document["paths"].items():
         for operation in methods.values():
             operation["responses"].pop("422", None)  # every invalid field is a 400
-            operation["security"] = [] if path == "/health" else [{"key": []}, {}]
+            keys = [{"key": []}, {"x_api_key": []}, {}]
+            operation["security"] = [] if path == "/health" else keys
     components["schemas"] = dict(sorted(schemas.items()))
     return document

@@ -5,6 +5,10 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass, field
 
+from starlette.types import Scope
+
+RECORD = "kataribe.record"
+
 
 @dataclass(slots=True)
 class Record:
@@ -38,3 +42,9 @@ class Record:
         if self.error is not None:
             words.append(f"error={self.error}")
         return " ".join([*words, f"id={self.id}"])
+
+
+def record_of(scope: Scope) -> Record:
+    """The record of the request that `scope` belongs to."""
+    record: Record = scope[RECORD]
+    return record

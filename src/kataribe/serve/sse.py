@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
@@ -13,7 +13,7 @@ from starlette.types import Receive, Scope, Send
 from kataribe.base.errors import KataribeError
 from kataribe.base.events import Event, Progress, Step
 from kataribe.serve.access import log_unexpected
-from kataribe.serve.errors import failure
+from kataribe.serve.errors import Failure, failure
 from kataribe.serve.exchange import Exchange, Told
 from kataribe.serve.intake import ClientGoneError
 from kataribe.serve.record import Record
@@ -24,8 +24,47 @@ STALLED_SECONDS = 60.0
 
 DONE = b"data: [DONE]\n\n"
 
+STILL_HERE = b": still here\n\n"
+
 Encode: TypeAlias = Callable[[Told | None], Iterable[dict[str, Any]]]
 """The chunks for an event of the exchange; None is its end."""
+
+
+class Teller(Protocol):
+    """How a wire format tells an exchange: whole server-sent events, one after another."""
+
+    def tell(self, told: Told | None) -> bytes:
+        """What is said for an event; None is the exchange's end."""
+        ...
+
+    def failed(self, why: Failure) -> bytes:
+        """What is said last when the reply breaks off."""
+        ...
+
+    def quiet(self) -> bytes:
+        """A sign of life while nothing happens."""
+        ...
+
+
+class Chunks:
+    """OpenAI's older streams: JSON chunks without names, then `[DONE]`."""
+
+    def __init__(self, encode: Encode) -> None:
+        self._encode = encode
+
+    def tell(self, told: Told | None) -> bytes:
+        """The chunks for an event."""
+        chunks = b"".join(data(chunk) for chunk in self._encode(told))
+        return chunks + DONE if told is None else chunks
+
+    def failed(self, why: Failure) -> bytes:
+        """A chunk with an `error`."""
+        # No event name: the official client reads an error from the data of a plain event.
+        return data(why.body())
+
+    def quiet(self) -> bytes:
+        """A comment."""
+        return STILL_HERE
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +87,11 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, exchange: Exchange, encode: Encode, pace: Pace, record: Record) -> None:
+    def __init__(self, exchange: Exchange, teller: Teller, pace: Pace, record: Record) -> None:
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._exchange = exchange
-        self._encode = encode
+        self._teller = teller
         self._pace = pace
         self._record = record
         self._early: list[Told | None] = []
@@ -102,25 +141,26 @@ class EventStream(Response):
                 try:
                     told = await self._exchange.next(self._pace.heartbeat)
                 except TimeoutError:
-                    yield b": still here\n\n"
+                    yield self._teller.quiet()
                     continue
                 yield self._frame(told)
                 if told is None:
                     break
-            yield DONE
         except ClientGoneError:
             self._record.status = 499
         except KataribeError as error:
             self._record.error = error.code
-            yield _error(failure(error).body())
+            yield self._teller.failed(failure(error))
         except Exception as error:  # noqa: BLE001  the edge: logged with a number, told without insides
             self._record.error = "internal_error"
-            yield _error(log_unexpected(error, self._record).body())
+            yield self._teller.failed(log_unexpected(error, self._record))
 
     def _frame(self, told: Told | None) -> bytes:
+        words = self._teller.tell(told)
         if told is not None and isinstance(told.event, Progress | Step):
-            return _progress(told.event) if self._pace.progress else _comment(told.event)
-        return b"".join(data(chunk) for chunk in self._encode(told))
+            told_so = _progress(told.event) if self._pace.progress else _comment(told.event)
+            return told_so + words
+        return words
 
 
 def data(value: Any) -> bytes:
@@ -128,9 +168,9 @@ def data(value: Any) -> bytes:
     return b"data: " + to_bytes(value) + b"\n\n"
 
 
-def _error(body: dict[str, Any]) -> bytes:
-    # No event name: the official client reads an error from the data of a plain event.
-    return data(body)
+def named(value: dict[str, Any]) -> bytes:
+    """One event with JSON data, named by the data's `type`."""
+    return f"event: {value['type']}\n".encode() + data(value)
 
 
 def _is_progress(event: Event) -> bool:

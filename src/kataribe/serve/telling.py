@@ -109,7 +109,7 @@ def _choice(one: Finished, citations: list[Citation], logprobs: bool) -> ChatCho
             tool_calls=[_call(call) for call in calls] or None,
             annotations=[_annotation(citation) for citation in citations] or None,
         ),
-        logprobs=ChatLogprobs(content=_logprobs(one.logprobs)) if logprobs else None,
+        logprobs=ChatLogprobs(content=token_logprobs(one.logprobs)) if logprobs else None,
         finish_reason=reason_of(one),
         finish_detail=detail_of(one),
     )
@@ -130,7 +130,8 @@ def _annotation(citation: Citation) -> Annotation:
     )
 
 
-def _logprobs(tokens: Sequence[TokenLogprob]) -> list[ChatTokenLogprob]:
+def token_logprobs(tokens: Sequence[TokenLogprob]) -> list[ChatTokenLogprob]:
+    """Log-probabilities as OpenAI's newer shapes have them."""
     return [
         ChatTokenLogprob(
             token=token.token,
@@ -160,7 +161,7 @@ def chunk_of(head: dict[str, Any], event: Event, *, logprobs: bool) -> dict[str,
         case TextDelta(text, index, tokens):
             chunk = _chunk(head, index, {"content": text})
             if logprobs:
-                content = [token.model_dump() for token in _logprobs(tokens)]
+                content = [token.model_dump() for token in token_logprobs(tokens)]
                 chunk["choices"][0]["logprobs"] = {"content": content, "refusal": None}
             return chunk
         case ReasoningDelta(text, index):

@@ -67,11 +67,17 @@ def asker_of(scope: Scope) -> Asker:
     return asker
 
 
-def bearer_of(scope: Scope) -> str | None:
-    """The word after `Bearer`; '' for a header that has none or says something else."""
+def key_of(scope: Scope) -> str | None:
+    """The key that came: the word after `Bearer`, else `x-api-key` (Anthropic's clients).
+
+    '' for a header that has none or says something else; None where neither header came.
+    """
     sent = [value for name, value in scope["headers"] if name == b"authorization"]
     if not sent:
-        return None
+        keys = [value for name, value in scope["headers"] if name == b"x-api-key"]
+        if not keys:
+            return None
+        return str(keys[0].strip().decode("latin-1")) if len(keys) == 1 else ""
     kind, _, word = sent[0].partition(b" ")
     if len(sent) > 1 or kind.lower() != b"bearer":
         return ""
@@ -80,7 +86,7 @@ def bearer_of(scope: Scope) -> str | None:
 
 async def find_asker(desk: Desk, scope: Scope) -> Asker:
     """Finds out who sends a request; refuses nobody."""
-    word = bearer_of(scope)
+    word = key_of(scope)
     alone = _alone(desk, word)
     if desk.rooms is None:
         return alone

@@ -242,7 +242,9 @@ async def test_forms_are_kept_whatever_the_model_wants(writes):
 async def test_a_stop_string_is_not_part_of_the_reply(writes):
     finished = await reply(writes("one two three"), Request(HELLO, sampling=GREEDY, stop=("two",)))
     assert text_of(finished.message) == "one "
-    assert finished.reason == "stop"
+    assert (finished.reason, finished.stop) == ("stop", "two")
+    itself = await reply(writes("one"), Request(HELLO, sampling=GREEDY, stop=("two",)))
+    assert (itself.reason, itself.stop) == ("stop", None)
 
 
 async def test_log_probabilities_cover_the_reply(writes):

@@ -133,6 +133,9 @@ async def test_deltas_join_to_the_message_whatever_the_pieces():
 async def test_limits_end_the_text():
     lm = ScriptedLM("one two three")
     assert await said(lm, stop=("three", " two")) == "one"
+    for stops, met in ((("three", " two"), " two"), (("four",), None)):
+        ended = await reply(lm, dataclasses.replace(HI, stop=stops))
+        assert (ended.reason, ended.stop) == ("stop", met)
     cut = await reply(lm, dataclasses.replace(HI, sampling=Sampling(max_tokens=5)))
     assert (text_of(cut.message), cut.reason, cut.usage.completion_tokens) == ("one t", "length", 5)
     inside = await reply(

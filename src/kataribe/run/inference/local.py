@@ -337,7 +337,15 @@ class _Choice:
             reason = "tool_calls"
         usage = Usage(event.prompt_tokens, len(event.ids), event.cached_tokens)
         message = Message("assistant", parts)
-        finished = Finished(message, usage, reason, self.index, tuple(self.logprobs), event.detail)
+        finished = Finished(
+            message,
+            usage,
+            reason,
+            self.index,
+            tuple(self.logprobs),
+            event.detail,
+            event.stop if reason == "stop" and isinstance(event.stop, str) else None,
+        )
         return [*events, finished]
 
 

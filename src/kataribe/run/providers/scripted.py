@@ -283,6 +283,7 @@ def _events(choice: _Choice) -> Iterator[Event]:
         index,
         echoed + spoken,
         reply.detail,
+        _met(reply.text, request) if cut == "stop" and reply.reason is None else None,
     )
 
 
@@ -296,9 +297,9 @@ def _limited(text: str, request: Request) -> tuple[str, FinishReason | None, tup
     if request.score_only:
         return "", "length", ()
     met: FinishReason | None = None
-    places = [place for stop in request.stop if (place := text.find(stop)) >= 0]
-    if places:
-        text, met = text[: min(places)], "stop"
+    stop = _met(text, request)
+    if stop is not None:
+        text, met = text[: text.find(stop)], "stop"
     ids = text.encode()
     limit = request.sampling.max_tokens
     if limit is not None and len(ids) > limit:
@@ -306,6 +307,12 @@ def _limited(text: str, request: Request) -> tuple[str, FinishReason | None, tup
         ids, met = ids[:limit], "length"
         text = ids.decode("utf-8", "ignore")
     return text, met, tuple(ids)
+
+
+def _met(text: str, request: Request) -> str | None:
+    """The stop string that comes first in the text."""
+    found = [stop for stop in request.stop if stop in text]
+    return min(found, key=text.find, default=None)
 
 
 def _deltas(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import Field
 
@@ -128,6 +128,13 @@ ResponseFormatOption: TypeAlias = Annotated[
 
 class ChatCompletionRequest(Sampled):
     """A conversation to continue."""
+
+    FORMS: ClassVar = {
+        "tool_choice": '"none", "auto", "required", {"type": "function", "function": {"name": '
+        '...}} or {"type": "allowed_tools", "allowed_tools": {"mode": ..., "tools": [...]}}',
+        "response_format": '{"type": "text"}, {"type": "json_object"} or '
+        '{"type": "json_schema", "json_schema": {"name": ..., "schema": ...}}',
+    }
 
     messages: list[ChatMessage] = Field(min_length=1)
     logprobs: bool | None = None

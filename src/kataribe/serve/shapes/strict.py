@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -10,7 +11,13 @@ from kataribe.base.lm import LEAST_REPETITION_PENALTY
 
 
 class Incoming(BaseModel):
-    """An object in a request. A number in quotes is no number, and no field is ignored."""
+    """An object in a request. A number in quotes is no number, and no field is ignored.
+
+    Attributes:
+        FORMS: What fields that have several forms may be, for the error that says so.
+    """
+
+    FORMS: ClassVar[Mapping[str, str]] = {}
 
     model_config = ConfigDict(
         extra="forbid", strict=True, allow_inf_nan=False, frozen=True, protected_namespaces=()

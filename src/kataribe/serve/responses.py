@@ -1,0 +1,56 @@
+"""`/v1/responses`: OpenAI's newer call. Nothing is kept between two of them."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter
+from starlette.requests import Request as HTTPRequest
+from starlette.responses import Response
+
+from kataribe.serve.chat import pace_of
+from kataribe.serve.described import ASKING, asks, stream_of
+from kataribe.serve.desk import Desk
+from kataribe.serve.exchange import Exchange
+from kataribe.serve.intake import read_body
+from kataribe.serve.record import record_of
+from kataribe.serve.responses_asking import responses_request
+from kataribe.serve.responses_telling import Answer, ResponseStream
+from kataribe.serve.shapes.responses import UNSUPPORTED, ResponsesRequest
+from kataribe.serve.shapes.responses_replies import ResponseObject, ResponseStreamEvent
+from kataribe.serve.sse import EventStream
+from kataribe.serve.telling import to_bytes
+
+_STREAMED = (
+    "The response; with `stream: true` server-sent events, each a ResponseStreamEvent under the "
+    "name of its `type`, from `response.created` to `response.completed`, `response.incomplete` "
+    "or `response.failed`. Progress is told as by /v1/chat/completions."
+)
+
+
+def responses_router(desk: Desk) -> APIRouter:
+    """The route."""
+    router = APIRouter(tags=["responses"])
+
+    @router.post(
+        "/v1/responses",
+        operation_id="createResponse",
+        summary="Answer text or items",
+        response_model=ResponseObject,
+        responses={200: stream_of(ResponseStreamEvent, _STREAMED), **ASKING},
+        openapi_extra=asks(ResponsesRequest),
+    )
+    async def create_response(http: HTTPRequest) -> Response:
+        body = await read_body(http, ResponsesRequest, unsupported=UNSUPPORTED)
+        asked = responses_request(body)
+        pace = pace_of(desk.settings, http)
+        record = record_of(http.scope)
+        exchange = Exchange(desk, body.model, [asked.request], record, asked.fields)
+        exchange.start(http.receive)
+        answer = Answer(body)
+        if body.stream:
+            return await EventStream(exchange, ResponseStream(answer), pace, record).open()
+        async with exchange:
+            while (told := await exchange.next()) is not None:
+                answer.parts.read(told.event)
+        return Response(to_bytes(answer.whole()), media_type="application/json")
+
+    return router

@@ -1,0 +1,265 @@
+"""Requests of `/v1/responses`: text or items, and how the answer shall be."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
+
+from pydantic import Discriminator, Field, Tag
+
+from kataribe.serve.shapes.chat import (
+    FunctionDefinition,
+    JsonObjectResponseFormat,
+    Name,
+    TextResponseFormat,
+)
+from kataribe.serve.shapes.strict import Incoming, Positive, Ranks
+
+UNSUPPORTED = {
+    "access_programs": "this server has no such programs.",
+    "background_options": "a response is made while its client waits.",
+    "context_management": "nothing is dropped or summarised behind your back.",
+    "conversation": "no conversation is kept for this call; send its items in input.",
+    "image": "images are taken as they are.",
+    "max_tool_calls": "it counts calls of built-in tools, and there are none here.",
+    "moderation": "this server moderates nothing by itself.",
+    "previous_response_id": "no response is kept here; send the items before it in input, with "
+    "its output among them.",
+    "prompt": "no prompts are kept here; send its words in instructions or input.",
+    "prompt_cache_options": "the prefix cache needs no options.",
+    "prompt_cache_retention": "the prefix cache keeps what fits.",
+    "reasoning": "models here have no such dial.",
+}
+"""Fields of OpenAI's API that are known and not served, with the reason."""
+
+Status: TypeAlias = Literal["in_progress", "completed", "incomplete"]
+_OF_EARLIER = "Of an earlier reply; does not change the answer."
+
+
+class InputText(Incoming):
+    """Words."""
+
+    type: Literal["input_text"]
+    text: str
+
+
+class InputImage(Incoming):
+    """A picture: a data: URL, or an address that a hosted model fetches."""
+
+    type: Literal["input_image"]
+    image_url: str = Field(min_length=1)
+    detail: Literal["auto"] | None = None
+
+
+InputContent: TypeAlias = Annotated[InputText | InputImage, Field(discriminator="type")]
+
+
+class InputMessage(Incoming):
+    """What a person says or shows, or what the model is told (`system`, `developer`)."""
+
+    type: Literal["message"] = "message"
+    role: Literal["user", "system", "developer"]
+    content: str | Annotated[list[InputContent], Field(min_length=1)]
+    id: str | None = Field(None, description="Does not change the answer.")
+    status: Status | None = Field(None, description="Does not change the answer.")
+
+
+class SaidText(Incoming):
+    """Words of an earlier reply."""
+
+    type: Literal["output_text"]
+    text: str
+    annotations: list[dict[str, Any]] | None = Field(None, description=_OF_EARLIER)
+    logprobs: list[dict[str, Any]] | None = Field(None, description=_OF_EARLIER)
+
+
+class SaidMessage(Incoming):
+    """What the model said in an earlier turn."""
+
+    type: Literal["message"] = "message"
+    role: Literal["assistant"]
+    content: str | Annotated[list[SaidText], Field(min_length=1)]
+    id: str | None = Field(None, description=_OF_EARLIER)
+    status: Status | None = Field(None, description=_OF_EARLIER)
+    phase: Literal["commentary", "final_answer"] | None = Field(None, description=_OF_EARLIER)
+
+
+class FunctionCallItem(Incoming):
+    """A call that the model asked for in an earlier turn."""
+
+    type: Literal["function_call"]
+    call_id: str = Field(min_length=1)
+    name: str = Field(min_length=1)
+    arguments: str
+    id: str | None = Field(None, description=_OF_EARLIER)
+    status: Status | None = Field(None, description=_OF_EARLIER)
+
+
+class FunctionCallOutputItem(Incoming):
+    """What a function answered."""
+
+    type: Literal["function_call_output"]
+    call_id: str = Field(min_length=1)
+    output: str | Annotated[list[InputText], Field(min_length=1)]
+    id: str | None = Field(None, description="Does not change the answer.")
+    status: Status | None = Field(None, description="Does not change the answer.")
+
+
+class SummaryText(Incoming):
+    """A thought in short."""
+
+    type: Literal["summary_text"]
+    text: str
+
+
+class ThoughtText(Incoming):
+    """A thought."""
+
+    type: Literal["reasoning_text"]
+    text: str
+
+
+class ReasoningItem(Incoming):
+    """What the model thought in an earlier turn; the summary counts where there is no content."""
+
+    type: Literal["reasoning"]
+    summary: list[SummaryText]
+    content: list[ThoughtText] | None = None
+    encrypted_content: None = Field(None, description="Nobody here can read any.")
+    id: str | None = Field(None, description=_OF_EARLIER)
+    status: Status | None = Field(None, description=_OF_EARLIER)
+
+
+def _kind(item: Any) -> str | None:
+    if not isinstance(item, dict):
+        return None
+    kind = item.get("type", "message")
+    if kind == "message" and item.get("role") == "assistant":
+        return "said"
+    return kind if isinstance(kind, str) else None
+
+
+InputItem: TypeAlias = Annotated[
+    Annotated[InputMessage, Tag("message")]
+    | Annotated[SaidMessage, Tag("said")]
+    | Annotated[FunctionCallItem, Tag("function_call")]
+    | Annotated[FunctionCallOutputItem, Tag("function_call_output")]
+    | Annotated[ReasoningItem, Tag("reasoning")],
+    Discriminator(
+        _kind,
+        custom_error_type="item_kind",
+        custom_error_message="an item is a message, function_call, function_call_output or "
+        "reasoning; nothing is kept here, so a reference to an item finds none",
+    ),
+]
+
+
+class FunctionTool(FunctionDefinition):
+    """A function that the model may call; functions are the only kind of tools."""
+
+    type: Literal["function"]
+
+
+class FunctionChoice(Incoming):
+    """One of the request's functions."""
+
+    type: Literal["function"]
+    name: Name
+
+
+class AllowedFunctions(Incoming):
+    """Only some of the request's functions may be called."""
+
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"]
+    tools: list[FunctionChoice] = Field(min_length=1)
+
+
+FunctionChoiceOption: TypeAlias = (
+    Literal["none", "auto", "required"]
+    | Annotated[FunctionChoice | AllowedFunctions, Field(discriminator="type")]
+)
+
+
+class JsonSchemaTextFormat(Incoming):
+    """JSON of a schema. The reply always follows it, also without `strict`."""
+
+    type: Literal["json_schema"]
+    name: Name = Field(description="Does not change the answer.")
+    schema_: dict[str, Any] = Field(
+        alias="schema",
+        description="Its titles and descriptions are not shown to the model: tell it in the input "
+        "what the fields mean.",
+    )
+    description: str | None = Field(None, description="Does not change the answer.")
+    strict: bool | None = Field(None, description="Does not change the answer: always strict.")
+
+
+TextFormatOption: TypeAlias = Annotated[
+    TextResponseFormat | JsonObjectResponseFormat | JsonSchemaTextFormat,
+    Field(discriminator="type"),
+]
+
+
+class TextOptions(Incoming):
+    """What form the reply's words have."""
+
+    format: TextFormatOption | None = None
+    verbosity: None = Field(
+        None, description="Models here have no such dial; say it in the instructions."
+    )
+
+
+class ResponsesStreamOptions(Incoming):
+    """How a stream is told."""
+
+    include_obfuscation: Literal[False] | None = Field(
+        None, description="Padding against traffic analysis is not offered; only false is taken."
+    )
+
+
+class ResponsesRequest(Incoming):
+    """Text or items to answer."""
+
+    FORMS: ClassVar = {
+        "tool_choice": '"none", "auto", "required", {"type": "function", "name": ...} or '
+        '{"type": "allowed_tools", "mode": ..., "tools": [...]}',
+        "text.format": '{"type": "text"}, {"type": "json_object"} or '
+        '{"type": "json_schema", "name": ..., "schema": ...}',
+    }
+
+    model: str = Field(min_length=1, max_length=256, description="A name that /v1/models lists.")
+    input: str | Annotated[list[InputItem], Field(min_length=1)]
+    instructions: str | None = Field(
+        None, description="What the model is told before the input, as a system message."
+    )
+    tools: list[FunctionTool] | None = Field(None, max_length=512)
+    tool_choice: FunctionChoiceOption | None = None
+    parallel_tool_calls: bool | None = Field(
+        None, description="false allows at most one call in a turn."
+    )
+    text: TextOptions | None = None
+    max_output_tokens: Positive | None = Field(None, description="Thoughts count, too.")
+    temperature: float | None = Field(None, ge=0, le=2)
+    top_p: float | None = Field(None, gt=0, le=1)
+    include: list[Literal["message.output_text.logprobs"]] | None = None
+    top_logprobs: Ranks | None = Field(
+        None, description="How many likeliest tokens beside each token, when logprobs are included."
+    )
+    stream: bool | None = None
+    stream_options: ResponsesStreamOptions | None = None
+    background: Literal[False] | None = Field(
+        None, description="A response is made while its client waits; only false is taken."
+    )
+    truncation: Literal["disabled"] | None = Field(
+        None, description="Nothing is cut off: what is too long is an error with both counts."
+    )
+    metadata: dict[str, str] | None = Field(
+        None, description="Comes back with the response; does not change the answer."
+    )
+    store: bool | None = Field(
+        None, description="Does not change the answer: no response is kept here, either way."
+    )
+    service_tier: str | None = Field(None, description="Does not change the answer.")
+    safety_identifier: str | None = Field(None, description="Does not change the answer.")
+    prompt_cache_key: str | None = Field(None, description="Does not change the answer.")
+    user: str | None = Field(None, description="Passed on; does not change the answer.")
