@@ -80,6 +80,7 @@ def test_numbers_against_the_values_they_were_written_from():
         ("B", "B"),
         ("b.", "B"),
         ("B) because it is blue", "B"),
+        ("B) because (A) is red", "B"),
         ("**B**", "B"),
         ("Answer: B", "B"),
         ("The answer is (C) Tokyo.", "C"),
@@ -127,7 +128,7 @@ def test_json(text, normal):
     assert found.normal == normal
 
 
-@pytest.mark.parametrize("text", ["", "none", "{'a': 1}", '{"a": NaN}', "[" * 100_000])
+@pytest.mark.parametrize("text", ["", "none", "{'a': 1}", '{"a": NaN}', "[" * 20_000])
 def test_no_json(text):
     assert last_json(text) is None
 

@@ -140,11 +140,11 @@ def _choice(text: str, choices: Sequence[str]) -> Answer | None:
         if found is not None:
             return found
     plain = unicodedata.normalize("NFKC", text).strip()
-    alone = _letter_first(plain, choices)
-    if alone is not None:
-        return alone
+    first = _letter_first(plain, choices)
     inside = re.findall(rf"\(({_any_of(choices)})\)", plain)
-    return Answer(inside[-1], inside[-1], "choice") if inside else None
+    if inside and (first is None or plain.startswith("(")):  # several may be weighed: the last
+        return Answer(inside[-1], inside[-1], "choice")
+    return first
 
 
 def _letter(place: str, choices: Sequence[str]) -> Answer | None:

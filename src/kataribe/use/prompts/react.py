@@ -23,6 +23,7 @@ from kataribe.use.prompts.react_format import (
     answer_behind,
     answer_start,
     arguments_of,
+    before_observation,
     read_turn,
     thought_in,
     tools_shown,
@@ -95,9 +96,10 @@ class ReAct(Technique):
             "names": ", ".join(self.tools),
             "question": work.question,
         }
-        request = work.aside(work.wording.react.render(values), "step", number)
-        begun = work.turn.asking(work.wording.react.render(values))
-        return replace(request, prompt=(*begun, *heard), stop=STOPS)
+        text = work.wording.react.render(values)
+        asked = work.aside(text, "step", number)
+        begun = work.turn.asking(text)
+        return replace(asked, prompt=(*begun, *heard), stop=STOPS)
 
     async def _act(self, work: Work, act: Act) -> str:
         """Uses a tool; what goes wrong is told to the model, which can mend it."""
@@ -171,7 +173,7 @@ class _Answer:
 
 
 def _turns(said: Said, observation: str) -> list[Message]:
-    written = said.text.strip() or "Thought:"
+    written = before_observation(said.text) or "Thought:"
     return [
         text_message("assistant", written),
         text_message("user", f"Observation: {observation}"),

@@ -64,8 +64,7 @@ Turn: TypeAlias = Act | Final | Unclear
 
 def read_turn(text: str) -> Turn:
     """What a model's turn says; what comes first counts, and what is made up behind it does not."""
-    for stop in STOPS:
-        text = text.partition(stop)[0]
+    text = before_observation(text)
     answer = answer_start(text)
     if answer is not None:
         final = answer_behind(text, answer)
@@ -81,6 +80,13 @@ def read_turn(text: str) -> Turn:
     elif bracketed := _IN_BRACKETS.match(name):
         name, given = bracketed["name"], bracketed["given"]
     return Act(thought_in(text[: action.start()]), name.strip(), given.strip())
+
+
+def before_observation(text: str) -> str:
+    """A turn without what a model that heeds no stop string made up as the tool's words."""
+    for stop in STOPS:
+        text = text.partition(stop)[0]
+    return text.strip()
 
 
 def answer_start(text: str) -> int | None:
