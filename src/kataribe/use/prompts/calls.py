@@ -310,5 +310,5 @@ def _with_thought(message: Message, thought: str) -> Message:
 
 
 def one_line(text: str) -> str:
-    """The words on one line."""
-    return " ".join(text.split())
+    """The words on one line; only breaks between lines change."""
+    return " ".join(line.strip() for line in text.splitlines() if line.strip())
