@@ -1,0 +1,277 @@
+"""Automatic prompt engineering: a model writes the instruction (Zhou et al. 2023, APE).
+
+From some of the user's examples the model guesses the instruction behind them, several times; each
+guess answers the other examples and is scored. What wins there was chosen for winning there, so how
+good it is, is measured on examples that neither guessing nor choosing has seen (held out).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeAlias
+
+from kataribe.base.errors import InputError
+from kataribe.base.events import Usage
+from kataribe.base.lm import LM, Request, Sampling, reply
+from kataribe.base.messages import text_message, text_of
+from kataribe.use.prompts.answers import same_answer
+from kataribe.use.prompts.calls import added, derived_seed, one_line
+from kataribe.use.prompts.few_shot import Example
+from kataribe.use.prompts.ranges import within
+from kataribe.use.prompts.running import AT_ONCE, together
+from kataribe.use.prompts.wordings import wording_for
+from kataribe.use.prompts.zero_shot import ZeroShot, ZeroShotOptions
+
+LEAST_EXAMPLES = 4
+LONGEST = 2000
+"""Characters of an instruction; a longer guess is the model going on with something else."""
+
+Told: TypeAlias = Callable[[str, str], None]
+"""Hears what is done now, in a word and a line."""
+
+
+class Bounds(Protocol):
+    """A mean and an interval; `prove.evals.intervals.Interval` is one."""
+
+    @property
+    def mean(self) -> float:
+        """What was measured."""
+        ...
+
+    @property
+    def low(self) -> float:
+        """Lower bound."""
+        ...
+
+    @property
+    def high(self) -> float:
+        """Upper bound."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How answers are judged, and how sure that is. Statistics are the evaluations' business.
+
+    Attributes:
+        share: The interval of a share of right answers (1) among all (`intervals.share`).
+        difference: The same for changed - base, question by question
+            (`intervals.paired_share_difference`).
+        is_right: (reply, wanted answer) -> whether it is right.
+    """
+
+    share: Callable[[Sequence[float]], Bounds]
+    difference: Callable[[Sequence[float], Sequence[float]], Bounds]
+    is_right: Callable[[str, str], bool] = same_answer
+
+
+@dataclass(frozen=True, slots=True)
+class AutomaticOptions:
+    """How hard to search.
+
+    It takes `candidates` calls to guess, (candidates + 1) x examples to choose among, and two for
+    each example that is held out.
+
+    Attributes:
+        candidates: Instructions that are guessed.
+        shown: Examples that each guess is made from.
+        held_out: Share of the examples that measure the winner.
+        temperature: Of guessing.
+        max_tokens: Of each answer and guess; None for all that the context leaves.
+        seed: Of splitting and drawing.
+        at_once: Most calls at a time.
+    """
+
+    candidates: int = 8
+    shown: int = 4
+    held_out: float = 0.5
+    temperature: float = 0.9
+    max_tokens: int | None = None
+    seed: int = 0
+    at_once: int = AT_ONCE
+
+    def __post_init__(self) -> None:
+        within("candidates", self.candidates, 1, 200)
+        within("shown", self.shown, 1, 50)
+        within("held_out", self.held_out, 0.1, 0.9)
+        within("temperature", self.temperature, 0, 2)
+        within("at_once", self.at_once, 1, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """An instruction and the share of the examples to choose by that it got right."""
+
+    instruction: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What the search found.
+
+    Attributes:
+        instruction: The winner; empty where no guess did better than no instruction.
+        candidates: All that were tried, best first; the bare question is the one without words.
+        score: Share of held-out examples that it got right.
+        base: The same for the bare question.
+        gain: score - base, on the same examples.
+        held_out: The examples that measured it.
+        usage: What all calls used.
+    """
+
+    instruction: str
+    candidates: tuple[Candidate, ...]
+    score: Bounds
+    base: Bounds
+    gain: Bounds
+    held_out: tuple[Example, ...]
+    usage: Usage
+
+    def over(self, lm: LM) -> ZeroShot:
+        """The model that is asked with the instruction: an `LM`."""
+        return ZeroShot(lm, ZeroShotOptions(self.instruction))
+
+
+async def find_instruction(
+    lm: LM,
+    examples: Sequence[Example],
+    judging: Judging,
+    options: AutomaticOptions | None = None,
+    *,
+    proposer: LM | None = None,
+    told: Told = lambda *_: None,
+) -> Found:
+    """Searches an instruction for `lm` on the user's examples.
+
+    Args:
+        lm: Who will be asked with the instruction.
+        examples: Questions with right answers; at least `LEAST_EXAMPLES`.
+        judging: Right or wrong, and how sure that is.
+        options: How hard to search.
+        proposer: Who guesses instructions; `lm` itself where none is given.
+        told: Hears each guess and each score as they come.
+
+    Raises `InputError` for too few examples; errors of the models pass, after `told` has heard
+    what was found until then.
+    """
+    options = options or AutomaticOptions()
+    known, held_out = split(examples, options)
+    search = _Search(lm, proposer or lm, judging, options, told)
+    guesses = await search.guess(known)
+    candidates = await search.rank(("", *guesses), known)
+    winner = candidates[0].instruction
+    base = await search.right("", held_out, "held out, bare question")
+    found = base
+    if winner:
+        found = await search.right(winner, held_out, "held out, winner")
+    return Found(
+        winner,
+        candidates,
+        judging.share(found),
+        judging.share(base),
+        judging.difference(found, base),
+        tuple(held_out),
+        search.usage,
+    )
+
+
+def split(
+    examples: Sequence[Example], options: AutomaticOptions
+) -> tuple[list[Example], list[Example]]:
+    """Examples to guess and choose by, and those that are held out; always the same ones.
+
+    Equal questions are on one side, or the held-out ones would not be unseen.
+    """
+    by_question: dict[str, list[Example]] = {}
+    for example in examples:
+        by_question.setdefault(one_line(example.question).casefold(), []).append(example)
+    if len(by_question) < LEAST_EXAMPLES:
+        raise InputError(
+            f"There are {len(by_question)} different examples, but at least {LEAST_EXAMPLES} are "
+            "needed: some to choose by, others to measure. Give more.",
+            param="examples",
+        )
+    groups = list(by_question.values())
+    random.Random(options.seed).shuffle(groups)
+    apart = min(max(2, round(len(groups) * options.held_out)), len(groups) - 2)
+    known, held_out = groups[apart:], groups[:apart]
+    return [each for group in known for each in group], [each for g in held_out for each in g]
+
+
+class _Search:
+    """The calls of one search, and what they used."""
+
+    def __init__(
+        self, lm: LM, proposer: LM, judging: Judging, options: AutomaticOptions, told: Told
+    ) -> None:
+        self.lm = lm
+        self.proposer = proposer
+        self.judging = judging
+        self.options = options
+        self.told = told
+        self.usage = Usage(0, 0)
+        self._gate = asyncio.Semaphore(options.at_once)
+
+    async def guess(self, known: Sequence[Example]) -> list[str]:
+        """Different instructions, each guessed from examples that are drawn for it."""
+        wording = wording_for(" ".join(example.question for example in known))
+
+        async def one(number: int) -> str:
+            draw = random.Random(derived_seed(self.options.seed, "shown", number))
+            shown = draw.sample(list(known), min(self.options.shown, len(known)))
+            text = "\n\n".join(
+                wording.guess_example.render({"question": each.question, "answer": each.answer})
+                for each in shown
+            )
+            asked = wording.guess.render({"examples": text})
+            said = await self._ask(self.proposer, asked, self.options.temperature, "guess", number)
+            self.told("guess", one_line(said))
+            return cleaned(said)
+
+        guesses = await together(one(number) for number in range(self.options.candidates))
+        return [each for each in dict.fromkeys(guesses) if each]
+
+    async def rank(
+        self, instructions: Sequence[str], known: Sequence[Example]
+    ) -> tuple[Candidate, ...]:
+        """All of them by score; of equal ones the shorter, so that words must earn their place."""
+        found = []
+        for instruction in instructions:
+            right = await self.right(instruction, known, instruction or "the bare question")
+            found.append(Candidate(instruction, sum(right) / len(right)))
+        return tuple(sorted(found, key=lambda each: (-each.score, len(each.instruction))))
+
+    async def right(self, instruction: str, examples: Sequence[Example], name: str) -> list[float]:
+        """1 or 0 for each example."""
+        asked = ZeroShot(self.lm, ZeroShotOptions(instruction))
+
+        async def one(number: int, example: Example) -> float:
+            said = await self._ask(asked, example.question, 0.0, "answer", number)
+            return float(self.judging.is_right(said, example.answer))
+
+        right = await together(one(number, each) for number, each in enumerate(examples))
+        self.told("score", f"{sum(right):g} of {len(right)}: {one_line(name)}")
+        return right
+
+    async def _ask(self, lm: LM, text: str, temperature: float, *path: str | int) -> str:
+        request = Request(
+            (text_message("user", text),),
+            Sampling(temperature=temperature, max_tokens=self.options.max_tokens),
+            seed=derived_seed(self.options.seed, *path),
+        )
+        async with self._gate:
+            end = await reply(lm, request)
+        self.usage = added(self.usage, end.usage)
+        return text_of(end.message)
+
+
+def cleaned(guess: str) -> str:
+    """An instruction as it is used: without quotes and a title; empty for one that is too long."""
+    text = guess.strip().strip("\"'`“”「」").strip()
+    for title in ("Instruction:", "The instruction was:", "指示:", "指示:"):
+        text = text.removeprefix(title).strip()
+    return text if len(text) <= LONGEST else ""
