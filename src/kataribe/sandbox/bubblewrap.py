@@ -11,6 +11,7 @@ import os
 import platform
 import shutil
 import subprocess
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -74,18 +75,25 @@ def command_line(
     line += ["--clearenv"]
     for name, value in _ENVIRONMENT.items():
         line += ["--setenv", name, value]
+    for parent in _parents([*_DEVICES, INTERPRETER, *(each.inside for each in home.shown)]):
+        line += ["--perms", "0755", "--dir", parent]  # else 0700, and only root could look in
     for target, link in home.links:
         line += ["--symlink", target, link]
     for shown in home.shown:
         line += ["--ro-bind", shown.outside, shown.inside]
     for hidden in home.hidden:
-        line += ["--size", "4096", "--tmpfs", hidden, "--remount-ro", hidden]
+        line += ["--tmpfs", hidden, "--remount-ro", hidden]
     line += ["--ro-bind", str(Path(__file__).with_name("interpreter.py")), INTERPRETER]
     for device in _DEVICES:  # read-only: root's own mode bits of them cannot be changed either
         line += ["--dev-bind", device, device, "--remount-ro", device]
     line += ["--bind", str(folder), WORK, "--chdir", "/", "--remount-ro", "/"]
     line += ["--seccomp", str(descriptors.seccomp), "--json-status-fd", str(descriptors.status)]
     return [*line, "--", home.executable, "-I", "-S", "-B", "-X", "utf8", INTERPRETER]
+
+
+def _parents(paths: Iterable[str]) -> list[str]:
+    found = {str(parent) for path in paths for parent in Path(path).parents}
+    return sorted(found - {"/"})
 
 
 def is_root() -> bool:

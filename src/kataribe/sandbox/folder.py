@@ -6,6 +6,7 @@ may wait for ever, folders may be nested beyond any path's length.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import uuid
@@ -91,15 +92,32 @@ def _entries(folder: Path) -> Iterator[tuple[os.DirEntry[str], int]]:
             continue  # gone, or made unreadable by whoever owns it
 
 
+def entries_of(folder: Path) -> Iterator[tuple[str, int]]:
+    """Path and size of every ordinary file, links not followed."""
+    for entry, depth in _entries(folder):
+        if depth > DEEPEST:
+            return
+        try:
+            found = entry.stat(follow_symlinks=False)
+        except OSError:
+            continue
+        if stat.S_ISREG(found.st_mode):
+            yield os.path.relpath(entry.path, folder), found.st_size
+
+
 def read_file(folder: Path, name: str, most_bytes: int) -> bytes:
     """A file's bytes; no part of its path may be a link, and it must be an ordinary file.
 
     Raises `NotFoundError` where there is no such file, `InputError` for a path that leaves the
     folder, for anything but an ordinary file, and for more than `most_bytes`.
     """
-    descriptor = _open(folder, name, os.O_RDONLY)
-    with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(file.fileno())
+    parts = check_name(name)
+    with _opened(folder, name, parts[:-1], make=False) as at, _told(name):
+        # O_NONBLOCK: a pipe without a writer would hold the one who opens it.
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(parts[-1], flags, dir_fd=at)
+    with open(descriptor, "rb") as file:  # noqa: PTH123  # of a descriptor, not of a path
+        found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise InputError(f"{name!r} is no ordinary file.", param="path")
         if found.st_size > most_bytes:
@@ -111,48 +129,69 @@ def read_file(folder: Path, name: str, most_bytes: int) -> bytes:
 
 
 def write_file(folder: Path, name: str, data: bytes) -> None:
-    """Writes a file, and the folders above it, without following any link.
+    """Writes a file whole or not at all, and the folders above it, without following any link.
 
     Raises `InputError` for a path that leaves the folder or is taken by something else, and
-    `StorageError` when the disk does not take it.
+    `StorageError` when the disk does not take it; what stood there before is then still there.
     """
-    descriptor = _open(folder, name, os.O_WRONLY | os.O_CREAT)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise InputError(f"{name!r} is no ordinary file.", param="path")
-            os.ftruncate(file.fileno(), 0)
-            _same_owner(file.fileno(), os.stat(folder))
-            file.write(data)
-    except OSError as error:
-        raise StorageError(f"{name!r} could not be written: {error.strerror}.") from error
-
-
-def _open(folder: Path, name: str, flags: int) -> int:
-    """Opens a path part by part (openat(2) with O_NOFOLLOW), so that nothing can be swapped."""
     parts = check_name(name)
-    at = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    beside = f".{uuid.uuid4().hex}.new"
+    with _opened(folder, name, parts[:-1], make=True) as at:
+        _check_free(name, parts[-1], at)
+        try:
+            flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+            with os.fdopen(os.open(beside, flags, 0o644, dir_fd=at), "wb") as file:
+                _same_owner(file.fileno(), folder.stat())
+                file.write(data)
+            os.replace(beside, parts[-1], src_dir_fd=at, dst_dir_fd=at)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(beside, dir_fd=at)
+            raise StorageError(f"{name!r} could not be written: {error.strerror}.") from error
+
+
+@contextlib.contextmanager
+def _opened(folder: Path, name: str, parts: list[str], *, make: bool) -> Iterator[int]:
+    """The folder of a path, opened part by part (openat(2) with O_NOFOLLOW).
+
+    So nothing can be swapped for a link on the way.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
+    at = os.open(folder, flags)
     try:
-        for part in parts[:-1]:
-            new = bool(flags & os.O_CREAT) and _make_folder(part, at)
-            inner = os.open(
-                part, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=at
-            )
-            if new:
-                _same_owner(inner, os.stat(folder))
+        for part in parts:
+            with _told(name):
+                new = make and _make_folder(part, at)
+                inner = os.open(part, flags | os.O_NOFOLLOW, dir_fd=at)
             os.close(at)
             at = inner
-        # O_NONBLOCK: a pipe without a writer would hold the one who opens it.
-        safe = os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-        return os.open(parts[-1], flags | safe, 0o644, dir_fd=at)
+            if new:
+                _same_owner(at, folder.stat())
+        yield at
+    finally:
+        os.close(at)
+
+
+@contextlib.contextmanager
+def _told(name: str) -> Iterator[None]:
+    try:
+        yield
     except FileNotFoundError as error:
         raise NotFoundError(f"There is no file {name!r} in the folder.", param="path") from error
     except OSError as error:
         raise InputError(
             f"{name!r} cannot be opened: {error.strerror}. Links are not followed.", param="path"
         ) from error
-    finally:
-        os.close(at)
+
+
+def _check_free(name: str, last: str, at: int) -> None:
+    with _told(name):
+        try:
+            found = os.stat(last, dir_fd=at, follow_symlinks=False)
+        except FileNotFoundError:
+            return
+    if not stat.S_ISREG(found.st_mode):
+        raise InputError(f"{name!r} is there already, and is no ordinary file.", param="path")
 
 
 def _make_folder(name: str, at: int) -> bool:

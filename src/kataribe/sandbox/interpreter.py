@@ -18,7 +18,7 @@ import resource
 import sys
 import traceback
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 _OWN = "/opt/interpreter.py"
 _NO_MEMORY = "MemoryError: the program needed more memory than it may have"
@@ -30,11 +30,14 @@ class _Caught:
     def __init__(self) -> None:
         self.error: BaseException | None = None
 
-    def __enter__(self) -> _Caught:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> bool:
         self.error = error
         return True

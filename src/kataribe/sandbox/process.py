@@ -145,7 +145,8 @@ def _start(limits: Limits, folder: Path, packages: Sequence[str], uid: int | Non
         "uid": uid,
         "commands": commands_in,
         "replies": replies_out,
-        "longest": limits.reply_bytes // 16,  # a character takes at most 12 bytes, and there are two
+        "longest": limits.reply_bytes
+        // 16,  # a character takes at most 12 bytes, and there are two
         "rlimits": rlimits(limits, as_root=uid is not None),
     }
     theirs = (commands_in, replies_out, stdout_in, stderr_in, status_in, seccomp)

@@ -39,7 +39,7 @@ _UNIX = 1
 
 
 def filter_program(machine: str) -> bytes:
-    """The program for processors of this kind (`platform.machine()`), as `bwrap --seccomp` reads it.
+    """The program for processors of this kind (`platform.machine()`), as bubblewrap reads it.
 
     Raises `UnsupportedError` for a kind without a table.
     """

@@ -10,6 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 from kataribe.base.errors import InputError, UnavailableError
 from kataribe.sandbox import bubblewrap, folder
@@ -70,11 +71,14 @@ class Session:
         """The working folder outside; inside it is `/work`."""
         return self._folder
 
-    def __enter__(self) -> Session:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        at: TracebackType | None,
     ) -> None:
         self.close()
 
@@ -144,9 +148,7 @@ class Session:
 
     def _running(self) -> Sandboxed:
         if self._process is None:
-            self._process = start(
-                self._setup.limits, self._folder, self._setup.packages, self._uid
-            )
+            self._process = start(self._setup.limits, self._folder, self._setup.packages, self._uid)
         return self._process
 
     def _end(self) -> None:

@@ -39,7 +39,9 @@ def missing_walls(pid: int, uid: int, limits: Mapping[str, int]) -> list[str]:
     missing = [f"it shares the {name} namespace" for name in shared]
     if set(status["Uid"].split()) != {str(uid)}:
         missing.append(f"it runs as user {status['Uid']} instead of {uid}")
-    missing += [f"it has rights ({name} {status[name]})" for name in _NO_RIGHTS if _any(status[name])]
+    missing += [
+        f"it has rights ({name} {status[name]})" for name in _NO_RIGHTS if _any(status[name])
+    ]
     if status.get("NoNewPrivs") != "1":
         missing.append("it could gain rights")
     if status.get("Seccomp") != "2":
