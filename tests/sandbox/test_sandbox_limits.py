@@ -190,8 +190,8 @@ def test_a_session_stands_many_runs_from_many_threads():
         values = []
 
         def add():
-            for _ in range(20):
-                values.append(int(session.run("total += 1; total").value))
+            mine = [session.run("total += 1; total").value for _ in range(20)]
+            values.extend(int(value) for value in mine)
 
         threads = [threading.Thread(target=add) for _ in range(4)]
         for thread in threads:

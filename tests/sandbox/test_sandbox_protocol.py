@@ -53,7 +53,9 @@ FORGED = {
     "a wrong token": "frame(json.dumps(dict(token='0', kind='done')).encode())",
     "an unknown kind": "frame(json.dumps(dict(token=token, kind='root')).encode())",
     "a kind that is none": "frame(json.dumps(dict(token=token, kind=['done'])).encode())",
-    "a value that is no text": "frame(json.dumps(dict(token=token, kind='done', value=3)).encode())",
+    "a value that is no text": (
+        "frame(json.dumps(dict(token=token, kind='done', value=3)).encode())"
+    ),
     "a huge length": "write((2**32 - 1).to_bytes(4, 'big'))",
     "deep nesting": "frame(b'[' * 200_000)",
     "deep objects": "frame(b'{\"a\":' * 40_000)",
@@ -203,7 +205,7 @@ def test_removing_follows_no_link(trap):
 
 def test_measures_agree_with_a_slow_count(trap):
     size = folders.measure(trap, 1000)
-    slow = [path for path in trap.rglob("*")]
+    slow = list(trap.rglob("*"))
     assert size.files == len(slow)
     assert size.bytes == 512 * sum(path.lstat().st_blocks for path in slow)
     assert folders.measure(trap, 3).files > 3

@@ -25,6 +25,7 @@ _ENVIRONMENT = {
     "HOME": WORK,
     "LANG": "C.UTF-8",
     "LD_LIBRARY_PATH": "/opt/python/lib",
+    "MALLOC_ARENA_MAX": "2",  # each takes 64 MB of addresses
     "OMP_NUM_THREADS": "1",
     "OPENBLAS_NUM_THREADS": "1",
     "TMPDIR": WORK,

@@ -256,4 +256,7 @@ def remove_tree(folder: Path) -> None:
         except OSError as error:
             raise StorageError(f"{path} could not be emptied: {error.strerror}.") from error
     for path in reversed(emptied):
-        path.rmdir()
+        try:
+            path.rmdir()
+        except OSError as error:
+            raise StorageError(f"{path} could not be removed: {error.strerror}.") from error

@@ -21,6 +21,8 @@ from types import TracebackType
 from typing import Any, Self
 
 _OWN = "/opt/interpreter.py"
+_RESERVE = 4 << 20
+"""Bytes that are given free when a program has used up all, so that this can be told."""
 _NO_MEMORY = "MemoryError: the program needed more memory than it may have"
 
 
@@ -96,7 +98,10 @@ def _told(error: BaseException) -> str:
     return "".join(shown.format())
 
 
-def _answer(code: str, names: dict[str, Any], filename: str, longest: int) -> dict[str, Any]:
+def _answer(
+    code: str, names: dict[str, Any], filename: str, settings: dict[str, Any]
+) -> dict[str, Any]:
+    longest = settings["longest"]
     value: str | None = None
     with _Caught() as caught:
         found = _run(code, names, filename)
@@ -106,6 +111,7 @@ def _answer(code: str, names: dict[str, Any], filename: str, longest: int) -> di
         return {"kind": "done", "value": _cut(value, longest), "error": None}
     kind = "error"
     if isinstance(error, MemoryError):
+        settings.pop("reserve", None)
         kind = "memory"
     elif isinstance(error, OSError) and error.errno == errno.EFBIG:
         kind = "file"
@@ -130,7 +136,9 @@ def _serve(settings: dict[str, Any]) -> None:
         size = int.from_bytes(_read(settings["commands"], 4), "big")
         command = json.loads(_read(settings["commands"], size))
         count += 1
-        reply = _answer(command["code"], names, f"<run {count}>", settings["longest"])
+        with _Caught():
+            settings.setdefault("reserve", bytearray(_RESERVE))
+        reply = _answer(command["code"], names, f"<run {count}>", settings)
         with _Caught():
             for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
                 if stream is not None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import json
 import os
 import platform
 import pwd
 import random
-import select
 import selectors
 import signal
 import subprocess
@@ -62,14 +62,19 @@ class Sandboxed:
         """Lets it go on."""
         self._signal(self.itself, signal.SIGCONT)
 
-    def reap(self) -> int:
+    def reap(self, patience: float = 0.0) -> int:
         """Ends it if it still runs, waits until all of it is gone and gives everything back.
 
-        Gives its exit code; 128 and the signal's number where a signal ended it.
+        Gives its exit code; 128 and the signal's number where a signal ended it. One that is
+        ending by itself has `patience` seconds for it, else its code would be lost.
         """
+        if _ended(self.init, patience):
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.popen.wait(START_SECONDS)
+        self._signal(self.itself, signal.SIGKILL)
         self._signal(self.init, signal.SIGKILL)
         # Its handle becomes readable when nobody of its namespace is left.
-        select.select([self.init], [], [], START_SECONDS)
+        _ended(self.init, START_SECONDS)
         self.popen.kill()
         code = self.popen.wait()
         for descriptor in (self.pipes.commands, self.pipes.replies, self.pipes.stdout):
@@ -85,6 +90,13 @@ class Sandboxed:
             signal.pidfd_send_signal(handle, number)
         except ProcessLookupError:
             return  # it has ended
+
+
+def _ended(handle: int, seconds: float) -> bool:
+    """Whether a process ends within so many seconds: its handle becomes readable."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(handle, selectors.EVENT_READ)
+        return bool(selector.select(seconds))
 
 
 def rlimits(limits: Limits, *, as_root: bool) -> dict[str, int]:
@@ -186,7 +198,10 @@ def _ready(
         words = _said(pipes.stderr) or "it did not become ready"
         raise bubblewrap.refusal(words)
     init = _init_of(status)
-    init_handle = os.pidfd_open(init)
+    try:
+        init_handle = os.pidfd_open(init)
+    except OSError as error:
+        raise bubblewrap.refusal("what it started ended at once") from error
     pid = verify.only_child(init)
     missing = (
         ["its process cannot be found"]
@@ -225,10 +240,12 @@ def _first_frame(replies: int, deadline: float) -> bool:
 
 
 def _init_of(status: int) -> int:
-    for line in os.read(status, _HEAD).decode("ascii", "replace").splitlines():
-        found = json.loads(line).get("child-pid")
-        if isinstance(found, int):
-            return found
+    os.set_blocking(status, False)
+    with contextlib.suppress(BlockingIOError, ValueError):
+        for line in os.read(status, _HEAD).decode("ascii").splitlines():
+            found = json.loads(line).get("child-pid")
+            if isinstance(found, int):
+                return found
     raise UnsupportedError("This bubblewrap does not say which process it started; it is too old.")
 
 

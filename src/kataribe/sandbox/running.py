@@ -19,6 +19,8 @@ from kataribe.sandbox.process import Sandboxed
 
 LOOK_SECONDS = 0.02
 """Between two looks at processor time and folder. On a folder of 2,000 files a look takes 5 ms."""
+PATIENCE_SECONDS = 1.0
+"""For a process that closed its pipe to be gone with its own exit code."""
 _PIECE = 1 << 16
 _KINDS: dict[str, Ending] = {
     "done": "done",
@@ -116,34 +118,46 @@ def run_code(
 ) -> Outcome:
     """Runs code in the process, which is stopped afterwards, or ended where a limit was broken.
 
-    An ended process is reaped. What the program left too much of in its folder is removed.
+    A process whose state is not kept is reaped when this returns, and also when it raises. What
+    the program left too much of in its folder is removed.
     """
-    run = _Run(process, limits, folder)
+    try:
+        run = _Run(process, limits, folder)
+        outcome = _watched(run, pack({"token": run.token, "code": code}), stop)
+    except BaseException:
+        process.reap()
+        raise
+    if outcome.state_is_kept:
+        return replace(outcome, files=run.made())
+    crashed = outcome.ended == "crash"
+    exit_code = process.reap(PATIENCE_SECONDS if crashed else 0.0)
+    if crashed:
+        outcome = replace(outcome, detail=f"{outcome.detail} (exit code {exit_code})")
+    if outcome.ended in ("folder", "files"):
+        folders.remove_new(folder, run.before)
+        words = f"{outcome.detail}; what was new in this run was removed"
+        outcome = replace(outcome, detail=words)
+    return replace(outcome, files=run.made())
+
+
+def _watched(run: _Run, command: bytes, stop: threading.Event) -> Outcome:
+    process, limits = run.process, run.limits
     process.thaw()
     try:
-        reply = _reply(run, pack({"token": run.token, "code": code}), stop)
+        reply = _reply(run, command, stop)
         process.freeze()
         run.rest()
         run.look()
         ended = _KINDS[str(text_or_none(reply, "kind"))]
-        outcome = replace(
+        return replace(
             run.outcome(ended, _SAID.get(ended, "").format(limits=limits)),
             value=text_or_none(reply, "value"),
             error=text_or_none(reply, "error"),
         )
     except _EndedError as over:
-        outcome = run.outcome(over.ended, over.detail)
+        return run.outcome(over.ended, over.detail)
     except (BrokenProtocolError, KeyError) as error:
-        outcome = run.outcome("protocol", f"stopped: it sent {error}")
-    if not outcome.state_is_kept:
-        code_of_end = process.reap()
-        if outcome.ended == "crash":
-            outcome = replace(outcome, detail=f"{outcome.detail} (exit code {code_of_end})")
-        if outcome.ended in ("folder", "files"):
-            folders.remove_new(folder, run.before)
-            detail = f"{outcome.detail}; what it had made in this run was removed"
-            outcome = replace(outcome, detail=detail)
-    return replace(outcome, files=run.made())
+        return run.outcome("protocol", f"stopped: it sent {error}")
 
 
 _SAID = {

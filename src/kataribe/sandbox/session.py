@@ -97,15 +97,11 @@ class Session:
         with self._lock:
             if self._closed:
                 raise UnavailableError("This sandbox session is closed; begin another.")
-            process = self._running()
+            process, self._process = self._running(), None
             limits = self._setup.limits
-            try:
-                outcome = run_code(process, code, limits, self._folder, stop or threading.Event())
-            except BaseException:
-                self._end()  # half a run: its reply would answer the next
-                raise
-            if not outcome.state_is_kept:
-                self._process = None
+            outcome = run_code(process, code, limits, self._folder, stop or threading.Event())
+            if outcome.state_is_kept:
+                self._process = process
             return outcome
 
     async def run_async(self, code: str) -> Outcome:

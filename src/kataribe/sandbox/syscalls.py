@@ -190,8 +190,11 @@ NOT_SUPPORTED: Numbers = {
     "setxattr": (188, 5),
     "lsetxattr": (189, 6),
     "fsetxattr": (190, 7),
+    "fallocate": (285, 47),
 }
-"""Answered as by a file system that lacks them: Python's `shutil` goes on without."""
+"""Answered as by a file system that lacks them: Python and the C library go on without.
+
+`fallocate` could take room on the disk beyond the limit of a file's size."""
 
 NEWEST_KNOWN = 450
 """What is numbered above is answered "no such call", and clone3 too: C libraries then use an older

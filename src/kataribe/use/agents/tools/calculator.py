@@ -135,7 +135,7 @@ def _value(node: ast.expr, text: str) -> Number:
         left, right = _value(node.left, text), _value(node.right, text)
         return bounded(_BINARY[type(node.op)](left, right))
     if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and not node.keywords:
-        return bounded(_called(node.func.id, [_value(each, text) for each in node.args]))
+        return bounded(_called(node.func.id, node.args, text))
     shown = ast.get_source_segment(text, node) or type(node).__name__
     raise InputError(f"The calculator cannot compute {shown[:80]!r}; it knows numbers only.")
 
@@ -161,17 +161,17 @@ def _constant(name: str) -> Number:
     )
 
 
-def _called(name: str, arguments: list[Number]) -> Number:
+def _called(name: str, given: list[ast.expr], text: str) -> Number:
     known = FUNCTIONS.get(name)
     if known is None:
         raise InputError(
             f"The calculator has no function {name!r}. It has {', '.join(sorted(FUNCTIONS))}."
         )
     least, most = known.arguments
-    if not least <= len(arguments) <= most:
+    if not least <= len(given) <= most:
         wanted = str(least) if least == most else f"{least} to {most}"
-        raise InputError(f"{name} takes {wanted} numbers and was given {len(arguments)}.")
-    return known.compute(*arguments)
+        raise InputError(f"{name} takes {wanted} numbers and was given {len(given)}.")
+    return known.compute(*(_value(each, text) for each in given))
 
 
 def _as_decimal(value: Fraction) -> str | None:

@@ -59,8 +59,7 @@ def _whole_power(base: Fraction, exponent: int) -> Fraction:
     if bits > MOST_BITS:
         raise _too_large(bits)
     if abs(base) in (0, 1):
-        exponent %= 2
-        return base if exponent or base in (0, 1) else -base
+        return base if exponent % 2 else base * base if exponent else Fraction(1)
     return Fraction(base**exponent)
 
 

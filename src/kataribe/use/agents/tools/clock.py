@@ -98,7 +98,8 @@ def zone_of(name: str) -> ZoneInfo:
         near = [cities[city] for city in difflib.get_close_matches(wanted, cities, n=3)]
         meant = f" Did you mean {' or '.join(near)}?" if near else ""
         raise InputError(
-            f"There is no time zone {name!r}.{meant} Give an IANA name such as Asia/Tokyo or UTC."
+            f"There is no time zone {name[:80]!r}.{meant} Give an IANA name such as Asia/Tokyo "
+            "or UTC."
         ) from error
 
 
@@ -125,7 +126,8 @@ def clock_tools(now: Callable[[], datetime] | None = None) -> tuple[FunctionTool
         there = zone_of(from_zone)
         text = time.strip()
         if re.fullmatch(r"\d{1,2}:\d{2}(:\d{2})?", text):
-            text = f"{read_clock().astimezone(there).date().isoformat()} {text.zfill(5)}"
+            text = text if text[2] == ":" else f"0{text}"
+            text = f"{read_clock().astimezone(there).date().isoformat()} {text}"
         try:
             given = datetime.fromisoformat(text)
         except ValueError as error:

@@ -129,7 +129,7 @@ class _Kept:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> bool:
-        if isinstance(error, asyncio.CancelledError | KeyboardInterrupt):
+        if isinstance(error, asyncio.CancelledError | KeyboardInterrupt | GeneratorExit):
             return False
         self.error = error
         return True

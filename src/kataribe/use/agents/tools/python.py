@@ -57,8 +57,8 @@ def _described(setup: Setup) -> str:
     packages = ", ".join(setup.packages) if setup.packages else "no other packages"
     return (
         "Runs Python and gives what it prints and the value of its last expression. Variables stay "
-        f"from call to call. The standard library and {packages} are there; there is no network, no "
-        "other process and no file but those in the working folder. A call may take "
+        f"from call to call. The standard library and {packages} are there; there is no network, "
+        "no other process and no file but those in the working folder. A call may take "
         f"{limits.cpu_seconds:g} s of processor time and {limits.wall_seconds:g} s by the clock."
     )
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
-from kataribe.base.errors import InputError, UnsupportedError
+from kataribe.base.errors import InputError
 
 _JAPANESE: Mapping[str, tuple[str, str]] = {
     "尺": ("shaku_length", "10/33 * meter"),
@@ -62,13 +62,8 @@ def convert_units(value: str, from_unit: str, to_unit: str) -> str:
 
 @functools.cache
 def _registry() -> Any:
-    try:
-        import pint
-    except ImportError as error:
-        raise UnsupportedError(
-            "Units are converted by pint, which is not installed. Install it with "
-            "pip install 'kataribe[units]', or leave the tool out."
-        ) from error
+    import pint  # takes a third of a second, and only who converts waits for it
+
     registry = pint.UnitRegistry(non_int_type=Decimal, cache_folder=None)
     for name, definition in _JAPANESE.values():
         registry.define(f"{name} = {definition}")
