@@ -46,7 +46,8 @@ _BLOCKS = frozenset(
     }
 )
 _HEADINGS = {f"h{level}": f"{'#' * level} " for level in range(1, 7)}
-_MOST_NODES = 500_000
+_LINES = frozenset({"li", "tr", "dd", "dt"})
+_MOST_STEPS = 1_000_000
 
 
 def html_to_text(html: str) -> str:
@@ -66,41 +67,36 @@ def html_to_text(html: str) -> str:
 def _words(body: LexborNode) -> list[str]:
     """Pieces of text with the line breaks between them; a walk, not a recursion: pages are deep."""
     words: list[str] = []
-    for count, node in enumerate(body.traverse(include_text=True)):
-        if count > _MOST_NODES:
-            words.append("\n[The page goes on; the rest was left out.]")
-            break
-        tag = node.tag
+    # A node, whether it ends here, and whether its line breaks count.
+    waiting: list[tuple[LexborNode, bool, bool]] = [(body, False, False)]
+    for _ in range(_MOST_STEPS):
+        if not waiting:
+            return words
+        node, ends, as_is = waiting.pop()
+        tag = node.tag or ""
         if tag == "-text":
-            words.append(_flat(node))
-        elif tag == "br":
-            words.append("\n")
-        elif tag in ("td", "th"):
-            words.append(" | ")
-        elif tag in _BLOCKS:
-            words.append("\n" if tag in ("li", "tr", "dd", "dt") else "\n\n")
-            words.append(_HEADINGS.get(tag or "", "- " if tag == "li" else ""))
-    return words
+            text = node.text_content or ""
+            words.append(text if as_is else re.sub(r"\s+", " ", text))
+            continue
+        words.append(_mark(tag, ends=ends))
+        if not ends:
+            waiting.append((node, True, as_is))
+            as_is = as_is or tag == "pre"
+            child = node.last_child
+            while child is not None:
+                waiting.append((child, False, as_is))
+                child = child.prev
+    return [*words, "\n\n[The page goes on; the rest was left out.]"]
 
 
-def _flat(node: LexborNode) -> str:
-    text = node.text(deep=False) or ""
-    parent = node.parent
-    if parent is not None and parent.tag == "pre":
-        return text
-    after = "\n\n" if _ends_block(node) else ""
-    return re.sub(r"\s+", " ", text) + after
-
-
-def _ends_block(node: LexborNode) -> bool:
-    """Whether what follows stands outside the block that this text is the last part of."""
-    parent = node.parent
-    return (
-        node.next is None
-        and parent is not None
-        and parent.tag in _BLOCKS
-        and parent.tag not in ("li", "tr", "dd", "dt")
-    )
+def _mark(tag: str, *, ends: bool) -> str:
+    if tag in ("td", "th"):
+        return "" if ends else " | "
+    if tag in _LINES:
+        return "" if ends else "\n- " if tag == "li" else "\n"
+    if tag in _BLOCKS:
+        return "\n\n" if ends else f"\n\n{_HEADINGS.get(tag, '')}"
+    return "\n" if tag == "br" and not ends else ""
 
 
 def _line(text: str | None) -> str:
