@@ -21,7 +21,7 @@ help:  ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1	\2/p' $(MAKEFILE_LIST) | expand -t 24
 
 .PHONY: up
-up: .venv/.core $(NATIVE)/built/.done $(STUDIO)/index.html  ## start Kataribe and print its address (UP="--port 9000" passes options)
+up: .venv/.core $(NATIVE)/built/.done .venv/.sandbox $(STUDIO)/index.html  ## start Kataribe and print its address (UP="--port 9000" passes options)
 	@exec .venv/bin/kataribe up $(UP)
 
 .PHONY: test
@@ -118,9 +118,15 @@ $(NATIVE)/built/.done: $(NATIVE_SOURCES) | .venv/bin/python
 	$(PY) scripts/native.py
 	@mkdir -p $(@D) && touch $@
 
+# Asked once: without bubblewrap everything else works, and the tool says what it lacks.
+.venv/.sandbox: scripts/system_packages.sh | .venv/bin/python
+	@scripts/system_packages.sh sandbox
+	@touch $@
+
 .PHONY: system
 system:
 	@scripts/system_packages.sh browser
+	@scripts/system_packages.sh sandbox
 
 .PHONY: test-model
 test-model: .venv/.core

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Installs Debian's packages for `browser` (its tests) or `compiler` (the native runner), where that
-# can be done; else says so.
+# Installs Debian's packages for `browser` (its tests), `compiler` (the native runner) or `sandbox`
+# (code that models write), where that can be done; else says so.
 set -eu
 missing=""
 liked="" # not every system has it, and all goes without
@@ -11,6 +11,10 @@ browser)
     fc-list :lang=ja 2>/dev/null | grep -q . || missing="$missing fonts-ipaexfont-gothic fontconfig"
     # The same engine without windows: a page opens in two thirds of the time.
     command -v chromium-headless-shell >/dev/null 2>&1 || liked="chromium-headless-shell"
+    ;;
+sandbox)
+    without="code that models write will not be run"
+    command -v bwrap >/dev/null 2>&1 || missing="bubblewrap"
     ;;
 compiler)
     without="PyTorch will do what the native runner would, and more slowly"

@@ -1,0 +1,1 @@
+"""Agents: models that act, with tools, over any `LM`."""

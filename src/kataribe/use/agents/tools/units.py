@@ -1,0 +1,106 @@
+"""Conversion of units, by pint (https://pint.readthedocs.io); money is not converted."""
+
+from __future__ import annotations
+
+import functools
+import re
+import unicodedata
+from collections.abc import Mapping
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from kataribe.base.errors import InputError
+
+_JAPANESE: Mapping[str, tuple[str, str]] = {
+    "尺": ("shaku_length", "10/33 * meter"),
+    "寸": ("sun_length", "1/33 * meter"),
+    "間": ("ken_length", "60/33 * meter"),
+    "町": ("cho_length", "3600/33 * meter"),
+    "里": ("ri_length", "129600/33 * meter"),
+    "坪": ("tsubo", "400/121 * meter**2"),
+    "反": ("tan_area", "120000/121 * meter**2"),
+    "町歩": ("chobu", "1200000/121 * meter**2"),
+    "合": ("go_volume", "2401/13310 * liter"),
+    "升": ("sho_volume", "2401/1331 * liter"),
+    "斗": ("to_volume", "24010/1331 * liter"),
+    "匁": ("momme", "3.75 * gram"),
+    "斤": ("kin_mass", "600 * gram"),
+    "貫": ("kan_mass", "3.75 * kilogram"),
+}
+"""Units of Japan by the law of 1891: 33 shaku are 10 m, and a kan is 15/4 kg."""
+_UNIT = re.compile(r"[\w°µΩ%/*^ .()²³-]{1,60}")
+_EXPONENT = re.compile(r"(?:\*\*|\^)\s*-?\d{2,}")
+_DIGITS = 15
+
+
+def convert_units(value: str, from_unit: str, to_unit: str) -> str:
+    """Converts a quantity from one unit to another: lengths, masses, temperatures, speeds and more.
+
+    Args:
+        value: The number, such as 12.5.
+        from_unit: Its unit, such as km/h, degC, inch, kWh or 坪.
+        to_unit: The wanted unit.
+    """
+    registry = _registry()
+    number = _number(value)
+    import pint
+
+    try:
+        given = registry.Quantity(number, _parsed(registry, from_unit))
+        found = given.to(_parsed(registry, to_unit))
+    except pint.DimensionalityError as error:
+        raise InputError(
+            f"{from_unit} cannot be converted to {to_unit}: they measure different things"
+            f"{error.extra_msg}."
+        ) from error
+    except (pint.OffsetUnitCalculusError, pint.errors.PintError) as error:
+        raise InputError(f"{from_unit} cannot be converted to {to_unit}: {error}.") from error
+    except (ArithmeticError, InvalidOperation) as error:
+        raise InputError(f"{value} {from_unit} is too large or small to convert.") from error
+    return f"{value} {from_unit} = {_shown(found.magnitude)} {to_unit}"
+
+
+@functools.cache
+def _registry() -> Any:
+    import pint  # takes a third of a second, and only who converts waits for it
+
+    registry = pint.UnitRegistry(non_int_type=Decimal, cache_folder=None)
+    for name, definition in _JAPANESE.values():
+        registry.define(f"{name} = {definition}")
+    return registry
+
+
+def _parsed(registry: Any, unit: str) -> Any:
+    import pint
+
+    text = unicodedata.normalize("NFKC", unit).strip()
+    text = {"℃": "degC", "°C": "degC", "℉": "degF", "°F": "degF"}.get(text, text)
+    for japanese, (name, _) in sorted(_JAPANESE.items(), key=lambda pair: -len(pair[0])):
+        text = text.replace(japanese, name)
+    if not _UNIT.fullmatch(text) or _EXPONENT.search(text):
+        raise InputError(
+            f"{unit[:80]!r} is no unit. Write one like km/h, m^2 or degC (at most 60 characters)."
+        )
+    try:
+        return registry.parse_units(text)
+    except (pint.errors.PintError, ValueError, TypeError, AttributeError, SyntaxError) as error:
+        raise InputError(
+            f"The unit {unit!r} is not known: {error}. Currencies are not converted."
+        ) from error
+
+
+def _number(value: str) -> Decimal:
+    text = unicodedata.normalize("NFKC", value).replace(",", "").replace("_", "").strip()
+    try:
+        number = Decimal(text)
+    except InvalidOperation as error:
+        raise InputError(f"{value[:80]!r} is no number.") from error
+    if not number.is_finite() or abs(number.adjusted()) > 300 or len(text) > 100:
+        raise InputError(f"{value[:80]!r} is too large, too small or too long to convert.")
+    return number
+
+
+def _shown(number: Decimal) -> str:
+    rounded = f"{number:.{_DIGITS}g}"
+    text = f"{Decimal(rounded):f}" if abs(Decimal(rounded).adjusted()) < 20 else rounded
+    return text.rstrip("0").rstrip(".") if "." in text and "e" not in text.lower() else text
