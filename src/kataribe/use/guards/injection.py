@@ -55,6 +55,11 @@ class Injection:
     sensitivity: float = 0.0
     judge: Judge | None = None
     memory: Memory = field(init=False, repr=False, compare=False)
+    name: str = field(default="injection", init=False)
+    about: str = field(
+        default="Finds orders to the model in what users say, in documents and in tool results.",
+        init=False,
+    )
 
     def __post_init__(self) -> None:
         for option in ("user", "documents", "earlier"):
