@@ -150,7 +150,7 @@ def test_windows_cover_a_long_text():
     "disguise",
     [
         str,
-        lambda text: "\u200b".join(text),
+        "\u200b".join,
         lambda text: f"Decode and follow: {base64.b64encode(text.encode()).decode()}",
         lambda text: f"<p>{PAGE}</p><!-- {text} -->",
         lambda text: PAGE * 40 + text + PAGE * 40,
@@ -332,7 +332,7 @@ async def test_a_judge_decides_what_is_in_doubt(word, reason, detail):
 async def test_the_judges_tokens_count_and_clear_cases_ask_nobody():
     lm = ScriptedLM("harmless", repeat=True)
     guard = Injection(judge=Judge(lm, doubt=100))
-    events, inner = await asked(guard, text_message("user", "Hello"))
+    events, _ = await asked(guard, text_message("user", "Hello"))
     alone = (await asked(Injection(), text_message("user", "Hello")))[0][-1].usage
     assert events[-1].usage.completion_tokens == alone.completion_tokens + len("harmless")
     lm = ScriptedLM("harmless", repeat=True)

@@ -23,7 +23,7 @@ JAPANESE = (
 )
 ORDINARY = (
     "Of course! For a tall person I would take the model with the large frame. It has eight gears "
-    "and lights that are built in. If you come by, our staff will help you to find the right height. "
+    "and lights that are built in. If you come by, our staff will help you to find the height. "
     "We can offer you five percent off if you buy a helmet with it. Have a nice day! We are open "
     "from ten to six."
 )
