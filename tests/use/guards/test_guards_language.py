@@ -28,8 +28,10 @@ GERMAN = "Der Hafen liegt im Norden der Stadt, und die meisten Boote fahren vor 
         ("Yes.", None),
         ("42 + 17 = 59", None),
         (
-            "```python\nfor line in lines:\n    print(line.rstrip())\n```\n"
-            "はい、これで動きます。お試しください。",
+            (
+                "```python\nfor line in lines:\n    print(line.rstrip())\n```\n"
+                "はい、これで動きます。お試しください。"
+            ),
             "ja",
         ),
         (f"「{ENGLISH[:30]}」という文の意味は次のとおりです。{JAPANESE}", "ja"),
