@@ -119,12 +119,12 @@ async def test_a_short_run_that_is_held_comes_out_whole():
     events = [e async for e in Guarded(inner, [Leak()]).stream(Request(messages))]
     deltas = [e.text for e in events if isinstance(e, TextDelta)]
     assert "".join(deltas) == reply
-    assert max(map(len, deltas)) < 60
+    assert max(map(len, deltas)) < 90
 
 
 async def test_a_secret_of_ones_own():
     facts = SYSTEM + " Opening hours: ten to six, on Sundays closed; the shop stands by the river."
-    told = "We are open from ten to six. " + facts[-76:]
+    told = "We are open from ten to six. " + facts[-100:]
     assert (await said(told, facts))[1].reason == "content_filter"
     assert (await said(told, facts, secret=SYSTEM))[1].reason == "stop"
     assert (await said(SYSTEM, facts, secret=SYSTEM))[1].reason == "content_filter"

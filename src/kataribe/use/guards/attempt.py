@@ -241,7 +241,7 @@ class Attempt:
         """What a closed stream used: as far as the model said it, else four bytes to a token."""
         wrote = self._text.heard + self._thought.heard
         return Usage(
-            self._read or _bytes_of(self._request) // 4,
+            self._read or (_bytes_of(self._request) + 3) // 4,
             self._tokens or (len(wrote.encode()) + 3) // 4,
         )
 

@@ -28,7 +28,7 @@ _NAMES: Mapping[str, str] = {
     "de": "Antworte auf Deutsch. Answer in German.",
     "es": "Responde en español. Answer in Spanish.",
 }
-_SURE = 0.95
+_SURE = 0.6
 """Probability from which on statistics are believed that a Latin text is not English."""
 _WIDE = 3
 _CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|https?://\S+|<[^<>]{1,200}>|\$[^$\n]+\$", re.DOTALL)
@@ -119,7 +119,7 @@ def _by_statistics(prose: str, sure: float) -> str | None:
 def _identifier() -> Any:
     from py3langid.langid import MODEL_FILE, LanguageIdentifier
 
-    return LanguageIdentifier.from_pickled_model(MODEL_FILE, norm_probs=True)
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
 def _expected(guard: Language, request: Request) -> str | None:

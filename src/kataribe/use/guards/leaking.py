@@ -23,6 +23,8 @@ from kataribe.use.guards.normalise import letters_of, plain_character
 _WIDE_FROM = "\u2e80"
 _GRAM = 12
 """Weight of a run that counts: twelve letters, or six characters of Japanese."""
+_GAP = 2 * _GRAM
+"""Letters between two runs that may be a changed word, so the words before it are still held."""
 _COPIES = 3
 """Places of one run in the system message that are marked; more are boilerplate."""
 _LEAST = 30
@@ -125,7 +127,7 @@ class LeakWatch:
         self._all: set[int] = set()
         self._all_weight = 0
         self._begin = 0  # of the run of hits that goes on
-        self._last = -_GRAM
+        self._last = -_GAP
 
     def push(self, text: str, tokens: int) -> Verdict:  # noqa: ARG002
         """Takes the next characters."""
@@ -144,7 +146,7 @@ class LeakWatch:
         return Verdict()
 
     def _held(self) -> int:
-        if self._guard.action == "note" or self._number - self._last > _GRAM:
+        if self._guard.action == "note" or self._number - self._last > _GAP:
             return 0
         return self._read - self._begin
 
@@ -155,7 +157,7 @@ class LeakWatch:
         run = _run_before(self._recent, len(self._recent))
         places = () if run is None else self._index.runs.get(run, ())
         if run is not None and places and run not in self._said:
-            if self._number - self._last > _GRAM:
+            if self._number - self._last > _GAP:
                 self._begin = self._at[-len(run)]
             self._last = self._number
             for place in places:

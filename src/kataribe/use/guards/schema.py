@@ -107,11 +107,14 @@ def complaint(text: str, schema: Mapping[str, Any]) -> str | None:
     if not is_json:
         return "it is no JSON"
     from jsonschema.exceptions import best_match
+    from referencing.exceptions import Unresolvable
 
     try:
         error = best_match(_validator(schema).iter_errors(value))
     except RecursionError:
         return "it is nested too deeply to be checked"
+    except Unresolvable as unresolved:
+        return f"its schema refers to {unresolved.ref}, which is not in it"
     if error is None:
         return None
     message = error.message if len(error.message) <= 200 else f"{error.message[:199]}…"
@@ -151,9 +154,15 @@ def _check(schema: Mapping[str, Any]) -> None:
 
 
 def _references(schema: Any) -> list[str]:
+    """What a schema refers to; parts with an `$id` of their own, which move the root, left out."""
     if isinstance(schema, Mapping):
         own = [schema["$ref"]] if isinstance(schema.get("$ref"), str) else []
-        return own + [each for value in schema.values() for each in _references(value)]
+        return own + [each for value in schema.values() for each in _nested(value)]
     if isinstance(schema, list | tuple):
-        return [each for value in schema for each in _references(value)]
+        return [each for value in schema for each in _nested(value)]
     return []
+
+
+def _nested(schema: Any) -> list[str]:
+    moved = isinstance(schema, Mapping) and "$id" in schema
+    return [] if moved else _references(schema)
