@@ -1,0 +1,1 @@
+"""How many attacks the guards find, and how often they are wrong about ordinary text."""

@@ -1,0 +1,206 @@
+"""How many attacks the guard `injection` finds, and how often it takes ordinary text for one."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from time import process_time
+
+from benchmarks.guards.making import FAMILIES, ORDINARY, SEALED, Sample, descriptions, samples
+from benchmarks.guards.ordinary import Text, made_with, measured_on, missing
+from benchmarks.guards.training import Item, fit, item, score, with_threshold
+from benchmarks.sections import table
+from kataribe.prove.evals.intervals import share
+from kataribe.use.guards.scoring import Weights
+
+EACH_ATTACK, EACH_REQUEST = 10, 40
+"""Texts of each template for training."""
+EACH_TESTED = 6
+LANGUAGES = ("en", "ja")
+
+
+@dataclass(frozen=True)
+class Lot:
+    """Everything that is made once: attacks and ordinary texts, with their windows."""
+
+    attacks: list[Item]
+    ordinary: list[Item]
+    tuning: list[Item]
+    unseen: list[Item]
+    texts: list[Item]
+    requests: list[Item]
+    sealed: list[Item]
+    buried: list[Item]
+    missing: list[str] = field(default_factory=list)
+
+
+def prepare(data: Path) -> Lot:
+    """Reads and makes all texts, and hashes them."""
+    kept = made_with(data)
+    tuned = [place % 4 == 3 for place in range(len(kept))]
+    requests = samples(ORDINARY, "train", EACH_REQUEST)
+    held = _held(requests)
+    ordinary = [_text(text) for text, out in zip(kept, tuned, strict=True) if not out]
+    ordinary += [_request(each) for each in requests if each.template not in held]
+    tuning = [
+        _text(text, group=text.language) for text, out in zip(kept, tuned, strict=True) if out
+    ]
+    tuning += [_request(each) for each in requests if each.template in held]
+    texts = measured_on(data)
+    return Lot(
+        [_attack(each) for each in samples(FAMILIES, "train", EACH_ATTACK)],
+        ordinary,
+        tuning,
+        [_attack(each) for each in samples(FAMILIES, "test", EACH_TESTED)],
+        [_text(text) for text in texts],
+        [_request(each) for each in samples(ORDINARY, "test", EACH_TESTED)],
+        [_attack(each) for each in samples(SEALED, None, EACH_TESTED)],
+        [_attack(each) for each in _buried(texts)],
+        missing(data),
+    )
+
+
+def _held(requests: Sequence[Sample]) -> frozenset[str]:
+    """Every fourth template of ordinary requests is for tuning."""
+    names = list(dict.fromkeys(each.template for each in requests))
+    return frozenset(names[3::4])
+
+
+def _buried(texts: Sequence[Text]) -> Iterable[Sample]:
+    """Orders in the middle of ordinary pages that nobody trained on."""
+    draw = random.Random(5)
+    pages = {
+        language: [text.text for text in texts if text.language == language]
+        for language in LANGUAGES
+    }
+    long = {
+        language: [text for text in found if len(text) > 1500] for language, found in pages.items()
+    }
+    for each in samples(FAMILIES, "test", 3):
+        if each.family != "document" or not long[each.language]:
+            continue
+        page = draw.choice(long[each.language])[:6000]
+        at = draw.randrange(len(page))
+        start, end = each.spans[0]
+        text = f"{page[:at]}\n{each.text[start:end].strip()}\n{page[at:]}"
+        yield Sample(text, "buried", each.language, "document", ((0, len(text)),), each.template)
+
+
+def _text(text: Text, group: str | None = None) -> Item:
+    name = text.source if group is None else group
+    return item(text.text, text.kind, group=name, template=text.text, language=text.language)
+
+
+def _request(each: Sample) -> Item:
+    return item(
+        each.text,
+        each.kind,
+        group="requests",
+        template=f"{each.family}: {each.template}",
+        language=each.language,
+    )
+
+
+def _attack(each: Sample) -> Item:
+    return item(
+        each.text,
+        each.kind,
+        group=each.family,
+        template=each.template,
+        language=each.language,
+        spans=each.spans,
+    )
+
+
+def make(lot: Lot, without: Sequence[str] = ()) -> tuple[Weights, float]:
+    """The weights with their threshold, and the seconds of one core that they took."""
+    begun = process_time()
+    weights = with_threshold(fit(lot.attacks, lot.ordinary, without=without), lot.tuning)
+    return weights, process_time() - begun
+
+
+def rate(weights: Weights, items: Sequence[Item], language: str | None = None) -> str:
+    """The share that is taken for an attack, with its interval; templates are what is drawn."""
+    chosen = [each for each in items if language in (None, each.language)]
+    if not chosen:
+        return ""
+    hit = [float(score(weights, each) >= weights.threshold) for each in chosen]
+    found = share(hit, [each.template for each in chosen])
+    count = len({each.template for each in chosen})
+    of = f"{len(hit)}" if count == len(hit) else f"{len(hit)} of {count}"
+    return f"{100 * found.mean:.1f} ({100 * found.low:.1f} to {100 * found.high:.1f}; {of})"
+
+
+def plain_rate(weights: Weights, items: Sequence[Item]) -> float:
+    """The share alone."""
+    return sum(score(weights, each) >= weights.threshold for each in items) / max(1, len(items))
+
+
+def report(lot: Lot, weights: Weights, seconds: float, *, families: bool = True) -> str:
+    """All tables."""
+    parts = [
+        _alarms(lot, weights),
+        _known(lot, weights),
+        *([_left_out(lot)] if families else []),
+        f"Making the weights took {seconds:.0f} s of one core.",
+    ]
+    if lot.missing:
+        names = ", ".join(lot.missing)
+        parts.append(f"Without the data sets {names}, which are not on this machine.")
+    return "\n\n".join(parts)
+
+
+def _row(name: str, weights: Weights, items: Sequence[Item]) -> list[str]:
+    return [name, *(rate(weights, items, language) for language in (None, *LANGUAGES))]
+
+
+def _alarms(lot: Lot, weights: Weights) -> str:
+    sources = dict.fromkeys(each.group for each in lot.texts)
+    rows = [_row("**all ordinary text**", weights, lot.texts)]
+    rows += [
+        _row(name, weights, [each for each in lot.texts if each.group == name]) for name in sources
+    ]
+    rows.append(_row("**requests that sound like attacks**", weights, lot.requests))
+    kinds = dict.fromkeys(each.template.partition(":")[0] for each in lot.requests)
+    rows += [
+        _row(kind, weights, [each for each in lot.requests if each.template.startswith(kind)])
+        for kind in kinds
+    ]
+    heads = ["false alarms, %", "both", "English", "Japanese"]
+    return table(heads, rows)
+
+
+def _known(lot: Lot, weights: Weights) -> str:
+    rows = [_row("**all known families**", weights, lot.unseen)]
+    rows += [
+        _row(each.name, weights, [one for one in lot.unseen if one.group == each.name])
+        for each in descriptions(FAMILIES)
+    ]
+    rows.append(_row("orders inside long pages", weights, lot.buried))
+    heads = ["attacks found, unseen templates, %", "both", "English", "Japanese"]
+    return table(heads, rows)
+
+
+def _left_out(lot: Lot) -> str:
+    """Each family kept out of samples and rules, then all of its texts."""
+    rows: list[list[str]] = []
+    shares: list[float] = []
+    for each in descriptions(FAMILIES):
+        weights, _ = make(lot, [each.name])
+        items = [one for one in (*lot.attacks, *lot.unseen) if one.group == each.name]
+        shares.append(plain_rate(weights, items))
+        alarms = plain_rate(weights, [*lot.texts])
+        rows.append([*_row(each.name, weights, items), f"{100 * alarms:.2f}"])
+    mean = f"{100 * sum(shares) / len(shares):.1f}"
+    least = f"{100 * min(shares):.1f}"
+    rows.insert(0, ["**mean of families** (least)", f"{mean} ({least})", "", "", ""])
+    whole, _ = make(lot)
+    for description in descriptions(SEALED):
+        items = [one for one in lot.sealed if one.group == description.name]
+        alarms = plain_rate(whole, lot.texts)
+        name = f"{description.name} (written after the weights were fixed)"
+        rows.append([*_row(name, whole, items), f"{100 * alarms:.2f}"])
+    heads = ["attacks found, family kept out, %", "both", "English", "Japanese", "false alarms, %"]
+    return table(heads, rows)

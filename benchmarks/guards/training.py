@@ -1,0 +1,208 @@
+"""Makes the weights of the guard `injection`: logistic regression, in NumPy, on one core.
+
+An attack has many windows, and only some show it. So the first round learns from all that overlap
+what is no carrier, or from what was decoded; the second from each attack's worst window only (as
+multiple-instance learning does; Andrews et al. 2003). Gradients of all windows at once, with
+Adam (Kingma and Ba 2015): no order and no drawing, so the same texts give the same weights.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kataribe.use.guards.rules import rules
+from kataribe.use.guards.scoring import (
+    BUCKETS,
+    FEATURES,
+    Read,
+    Weights,
+    Window,
+    extras,
+    logit,
+    read,
+)
+
+STEPS = 90
+RATE = 0.05
+DECAY = 2e-6
+FALSE_ALARMS = 0.004
+"""Share of tuning texts of each language, and of tuning requests, that may be taken for attacks."""
+
+
+@dataclass(frozen=True)
+class Item:
+    """A text with all its windows.
+
+    Attributes:
+        windows: Of all readings.
+        likely: Places in `windows` that show the attack, for an attack; empty for ordinary text.
+        group: The family of an attack, or the language or kind of request of ordinary text.
+        template: What belongs together.
+        language: Of its wording.
+    """
+
+    windows: tuple[Window, ...]
+    likely: tuple[int, ...]
+    group: str
+    template: str
+    language: str
+
+
+def item(
+    text: str,
+    kind: Literal["user", "document"],
+    *,
+    group: str,
+    template: str = "",
+    language: str = "",
+    spans: Sequence[tuple[int, int]] | None = None,
+) -> Item:
+    """A text as the trainer takes it; `spans` are the parts that make it an attack."""
+    readings = read(text, kind)
+    windows = tuple(window for each in readings for window in each.windows if len(window.grams))
+    likely = () if spans is None else _likely(readings, spans)
+    return Item(windows, likely, group, template, language)
+
+
+def _likely(readings: Sequence[Read], spans: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+    if len(readings) > 1:  # it was hidden; what was found is the attack
+        first = sum(len(window.grams) > 0 for window in readings[0].windows)
+        count = sum(len(window.grams) > 0 for each in readings for window in each.windows)
+        return tuple(range(first, count))
+    found = []
+    windows = [window for window in readings[0].windows if len(window.grams)]
+    for place, window in enumerate(windows):
+        start, end = readings[0].plain.original(window.start, window.end)
+        inside = sum(max(0, min(end, high) - max(start, low)) for low, high in spans)
+        total = sum(high - low for low, high in spans)
+        if inside > 0.6 * min(total, end - start):
+            found.append(place)
+    return tuple(found) or tuple(range(len(windows)))
+
+
+@dataclass(frozen=True)
+class _Rows:
+    """Windows as a sparse matrix: row by row its places in the table, and their values."""
+
+    places: NDArray[np.int32]
+    values: NDArray[np.float32]
+    starts: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+
+    @classmethod
+    def of(cls, windows: Sequence[Window], off: Collection[int]) -> _Rows:
+        """`off`: extras that are left out."""
+        places, values, sizes = [], [], []
+        for window in windows:
+            own = [BUCKETS + each for each in window.extras if each not in off]
+            grams, counts = np.unique(window.grams, return_counts=True)
+            places += [grams.astype(np.int32), np.asarray(own, np.int32)]
+            values += [
+                (counts / max(1, len(window.grams)) ** 0.5).astype(np.float32),
+                np.ones(len(own), np.float32),
+            ]
+            sizes.append(len(grams) + len(own))
+        size = np.asarray(sizes, np.int64)
+        starts = np.concatenate([[0], np.cumsum(size)[:-1]])
+        return cls(np.concatenate(places), np.concatenate(values), starts, size)
+
+    def logits(self, table: NDArray[np.float32], bias: float) -> NDArray[np.float32]:
+        """One for each row."""
+        found: NDArray[np.float32] = np.add.reduceat(table[self.places] * self.values, self.starts)
+        return found + np.float32(bias)
+
+    def gradient(self, errors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Of the table, from one error for each row."""
+        weights = np.repeat(errors, self.sizes) * self.values
+        return np.bincount(self.places, weights, FEATURES).astype(np.float32)
+
+
+def fit(
+    attacks: Sequence[Item], ordinary: Sequence[Item], *, without: Collection[str] = ()
+) -> Weights:
+    """The weights; `without`: families of attacks that neither samples nor rules come from.
+
+    The threshold is 0; `with_threshold` sets it.
+    """
+    off = [place for place, rule in enumerate(rules()) if rule.family in without]
+    attacks = [each for each in attacks if each.group not in without]
+    shown = [[each.windows[place] for place in each.likely] for each in attacks]
+    weights = None
+    for _ in range(2):
+        if weights is not None:
+            shown = [[max(each.windows, key=lambda one: logit(weights, one))] for each in attacks]
+        weights = _regressed(shown, ordinary, off, weights)
+    assert weights is not None
+    return _rounded(weights)
+
+
+def _regressed(
+    shown: Sequence[Sequence[Window]],
+    ordinary: Sequence[Item],
+    off: Collection[int],
+    before: Weights | None,
+) -> Weights:
+    positive = [window for each in shown for window in each]
+    negative = [window for each in ordinary for window in each.windows]
+    rows = _Rows.of([*positive, *negative], off)
+    said = np.concatenate([np.ones(len(positive)), np.zeros(len(negative))]).astype(np.float32)
+    weigh = np.concatenate(
+        [
+            np.concatenate([np.full(len(each), 0.5 / len(shown) / len(each)) for each in shown]),
+            np.full(len(negative), 0.5 / len(negative)),
+        ]
+    ).astype(np.float32)
+    table = np.zeros(FEATURES, np.float32) if before is None else before.table.copy()
+    bias = 0.0 if before is None else before.bias
+    mean, square = np.zeros(FEATURES + 1, np.float32), np.zeros(FEATURES + 1, np.float32)
+    for step in range(1, STEPS + 1):
+        errors = (1 / (1 + np.exp(-rows.logits(table, bias))) - said) * weigh
+        slope = np.append(rows.gradient(errors) + DECAY * table, errors.sum()).astype(np.float32)
+        mean = 0.9 * mean + 0.1 * slope
+        square = 0.98 * square + 0.02 * slope**2
+        moved = mean / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.98**step)) + 1e-7)
+        table -= RATE * moved[:-1]
+        bias -= RATE * float(moved[-1])
+    return Weights(table, bias, 0.0)
+
+
+def _rounded(weights: Weights) -> Weights:
+    """The weights as they are shipped: 255 steps."""
+    scale = float(np.abs(weights.table).max() / 127)
+    table = np.round(weights.table / scale) * np.float32(scale)
+    return Weights(table.astype(np.float32), round(weights.bias, 4), 0.0)
+
+
+def score(weights: Weights, each: Item) -> float:
+    """The worst window's logit (rules that were left out weigh nothing: they stayed at zero)."""
+    return max((logit(weights, window) for window in each.windows), default=-np.inf)
+
+
+def with_threshold(weights: Weights, tuning: Sequence[Item]) -> Weights:
+    """The least threshold at which each group of ordinary tuning texts has few false alarms."""
+    groups: dict[str, list[float]] = {}
+    for each in tuning:
+        groups.setdefault(each.group, []).append(score(weights, each))
+    bars = [float(np.quantile(scores, 1 - FALSE_ALARMS)) for scores in groups.values()]
+    return Weights(weights.table, weights.bias, round(max(bars), 3))
+
+
+def write(weights: Weights, path: Path) -> None:
+    """The file that the package ships."""
+    scale = float(np.abs(weights.table).max() / 127)
+    table = np.round(weights.table / scale).astype(np.int8)
+    with path.open("wb") as file:
+        np.savez_compressed(
+            file,
+            table=table,
+            scale=np.float32(scale),
+            bias=np.float64(weights.bias),
+            threshold=np.float64(weights.threshold),
+            extras=np.asarray(extras()),
+        )

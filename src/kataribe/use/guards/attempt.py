@@ -1,0 +1,274 @@
+"""One try at one choice: the events of a model in, what the guards let through out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal, TypeAlias
+
+from kataribe.base.abilities import messages_of
+from kataribe.base.events import (
+    Citation,
+    Event,
+    Finished,
+    FinishReason,
+    Progress,
+    ReasoningDelta,
+    Step,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from kataribe.base.lm import Request
+from kataribe.base.messages import (
+    Message,
+    Part,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
+from kataribe.use.guards.guard import ALL, OutGuard, Verdict
+from kataribe.use.guards.strand import Piece, Restorer, Strand
+
+End: TypeAlias = Literal["done", "retry"]
+
+
+@dataclass(slots=True)
+class Told:
+    """What was told of a choice before this try: it cannot be taken back, and it cost something."""
+
+    reasoning: str = ""
+    usage: Usage = field(default_factory=lambda: Usage(0, 0))
+    details: list[str] = field(default_factory=list)
+
+
+class Attempt:
+    """One try at one choice.
+
+    Args:
+        guards: Those that look at what goes out.
+        request: What the model was asked.
+        restore: Placeholders in the request, and their values.
+        index: The choice that the caller knows.
+        retries: How often it may be asked again after this try.
+
+    Attributes:
+        end: None while it goes on; then `done`, or `retry` with a `hint`.
+        hint: What the model is told before it is asked again.
+        told: What the caller has got of this choice so far.
+    """
+
+    def __init__(
+        self,
+        guards: Sequence[OutGuard],
+        request: Request,
+        restore: Mapping[str, str],
+        *,
+        index: int,
+        retries: int,
+        told: Told | None = None,
+    ) -> None:
+        self.end: End | None = None
+        self.hint: tuple[Message, ...] = ()
+        self.told = told or Told()
+        self.index = index
+        self._request = request
+        self._retries = retries
+        skip = len(request.prompt) if request.echo and isinstance(request.prompt, str) else 0
+        self._text = Strand([guard.watch(request) for guard in guards], restore, skip)
+        self._thought = Strand(
+            [guard.watch(request) for guard in guards if guard.reads_reasoning], restore
+        )
+        self._restore = {key: json.dumps(value)[1:-1] for key, value in restore.items()}
+        self._calls: dict[int, tuple[str, str, list[str], Restorer]] = {}
+        self._later: list[ToolCallDelta | Citation] = []
+        self._tokens = 0
+        self._read = 0
+
+    def take(self, event: Event) -> Iterator[Event]:
+        """What goes on to the caller of an event; nothing once the try has ended."""
+        if self.end is not None:
+            return
+        match event:
+            case TextDelta(text, _, logprobs, tokens):
+                self._tokens = max(self._tokens, tokens)
+                yield from self._words(self._text, Piece(text, logprobs, tokens))
+            case ReasoningDelta(text, _, tokens):
+                self._tokens = max(self._tokens, tokens)
+                yield from self._words(self._thought, Piece(text, (), tokens))
+            case ToolCallDelta() | Citation():
+                self._later.append(event)
+                yield from self._others()
+            case Finished():
+                yield from self._finished(event)
+            case Progress(stage, _, total):
+                if stage == "reading":
+                    self._read = max(self._read, total or 0)
+                yield replace(event, index=self.index)
+            case Step():
+                yield replace(event, index=self.index)
+
+    def broken_off(self) -> Iterator[Event]:
+        """The words that were held back, before an error of the model is raised."""
+        if self.end is None and self._text.hold < ALL:
+            yield from self._shown(self._text, self._text.finish())
+
+    def _words(self, strand: Strand, piece: Piece) -> Iterator[Event]:
+        seen = strand.push(piece)
+        yield from self._shown(strand, strand.release())
+        yield from self._others()
+        for verdict in seen:
+            yield from self._answered(verdict)
+            if self.end is not None:
+                return
+
+    def _answered(self, verdict: Verdict, finished: Finished | None = None) -> Iterator[Event]:
+        """What follows from what a watch saw; may end the try."""
+        seen = verdict.sighting
+        if seen is None:
+            return
+        if seen.action == "retry" and (self._retries < 1 or self._text.said or self._calls):
+            seen = replace(seen, action=verdict.otherwise)
+        yield Step("guard", seen.line, self.index)
+        if seen.action == "stop":
+            self.told.details.append(seen.line)
+            if verdict.otherwise == "stop" and finished is not None:
+                yield from self._shown(self._text, self._text.finish())
+            yield from self._closed(verdict.reason, finished)
+        elif seen.action == "retry":
+            self.end, self.hint = "retry", verdict.hint
+            usage = self._estimated() if finished is None else finished.usage
+            self.told.usage = total(self.told.usage, usage)
+            self.told.reasoning += self._thought.said
+        elif seen.action == "repair":
+            self.told.details.append(seen.line)
+            yield from self._shown(self._text, self._text.replace(verdict.text or ""))
+        else:
+            self.told.details.append(seen.line)
+
+    def _finished(self, event: Finished) -> Iterator[Event]:
+        # A model may close with words that no delta carried.
+        for strand, kind in ((self._thought, ReasoningPart), (self._text, TextPart)):
+            whole = "".join(part.text for part in event.message.parts if isinstance(part, kind))
+            heard = strand.heard
+            if len(whole) > len(heard) and whole.startswith(heard):
+                yield from self._words(strand, Piece(whole[len(heard) :]))
+                if self.end is not None:
+                    return
+        calls = any(isinstance(part, ToolCallPart) for part in event.message.parts)
+        verdicts = [
+            watch.finish(event.reason, calls=calls)
+            for watch in (*self._thought.watches, *self._text.watches)
+        ]
+        for verdict in sorted(verdicts, key=_weight):
+            yield from self._answered(verdict, event)
+            if self.end is not None:
+                return
+        yield from self._shown(self._thought, self._thought.finish())
+        yield from self._shown(self._text, self._text.finish())
+        yield from self._others(ended=True)
+        details = [event.detail, *self.told.details] if event.detail else self.told.details
+        self.end = "done"
+        yield replace(
+            event,
+            index=self.index,
+            message=self._message(event.message),
+            usage=total(self.told.usage, event.usage),
+            detail="; ".join(details),
+        )
+
+    def _closed(self, reason: FinishReason, finished: Finished | None) -> Iterator[Event]:
+        self.end = "done"
+        used = self._estimated() if finished is None else finished.usage
+        usage = total(self.told.usage, used)
+        detail = "; ".join(self.told.details)
+        message = self._message(None)
+        yield Finished(message, usage, reason, self.index, detail=detail)
+
+    def _message(self, whole: Message | None) -> Message:
+        """The reply as it went out; parts that no guard reads stay as they are."""
+        thought, said = self.told.reasoning + self._thought.said, self._text.said
+        words: list[Part] = [ReasoningPart(thought)] if thought else []
+        words += [TextPart(said)] if said else []
+        rest: list[Part] = []
+        for call, (id_, name, pieces, restorer) in sorted(self._calls.items()):
+            del call
+            rest.append(ToolCallPart(id_, name, "".join(pieces) + restorer.finish()))
+        if whole is None:
+            return Message("assistant", (*words, *rest))
+        told = {part.id for part in rest if isinstance(part, ToolCallPart)}
+        for part in whole.parts:
+            if isinstance(part, TextPart | ReasoningPart):
+                continue
+            if not isinstance(part, ToolCallPart):
+                rest.append(part)
+            elif part.id not in told:  # a call that no delta carried
+                restorer = Restorer(self._restore)
+                arguments = restorer.push(part.arguments) + restorer.finish()
+                rest.append(replace(part, arguments=arguments))
+        return Message("assistant", (*words, *rest))
+
+    def _shown(self, strand: Strand, pieces: Iterator[Piece]) -> Iterator[Event]:
+        for piece in pieces:
+            if strand is self._text:
+                yield TextDelta(piece.text, self.index, piece.logprobs, piece.tokens)
+            else:
+                yield ReasoningDelta(piece.text, self.index, piece.tokens)
+
+    def _others(self, *, ended: bool = False) -> Iterator[Event]:
+        """Calls and citations, unless the whole reply is held back."""
+        if self._text.hold >= ALL and not ended:
+            return
+        for event in self._later:
+            if isinstance(event, Citation):
+                start, end = self._text.moved(event.start), self._text.moved(event.end)
+                yield replace(event, start=start, end=end, index=self.index)
+            else:
+                yield self._call(event)
+        self._later.clear()
+
+    def _call(self, event: ToolCallDelta) -> ToolCallDelta:
+        if event.call not in self._calls:
+            restorer = Restorer(self._restore)
+            self._calls[event.call] = (event.id or "", event.name or "", [], restorer)
+        pieces = self._calls[event.call][2]
+        pieces.append(self._calls[event.call][3].push(event.arguments))
+        return replace(event, arguments=pieces[-1], index=self.index)
+
+    def _estimated(self) -> Usage:
+        """What a closed stream used: as far as the model said it, else four bytes to a token."""
+        wrote = self._text.heard + self._thought.heard
+        return Usage(
+            self._read or (_bytes_of(self._request) + 3) // 4,
+            self._tokens or (len(wrote.encode()) + 3) // 4,
+        )
+
+
+def total(*usages: Usage) -> Usage:
+    """The sum of what several tries used."""
+    return Usage(
+        sum(usage.prompt_tokens for usage in usages),
+        sum(usage.completion_tokens for usage in usages),
+        sum(usage.cached_tokens for usage in usages),
+    )
+
+
+def _weight(verdict: Verdict) -> int:
+    """Stops come first, then what is asked again, then what is repaired, then what is told."""
+    if verdict.sighting is None:
+        return 9
+    return ("stop", "retry", "repair", "note").index(verdict.sighting.action)
+
+
+def _bytes_of(request: Request) -> int:
+    if isinstance(request.prompt, str):
+        return len(request.prompt.encode())
+    sizes = (
+        len((part.content if isinstance(part, ToolResultPart) else part.text).encode())
+        for message in messages_of(request)
+        for part in message.parts
+        if isinstance(part, TextPart | ToolResultPart)
+    )
+    return sum(sizes)

@@ -1,0 +1,147 @@
+"""Puts placeholders where personal data stood, and the data back into the reply where wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from kataribe.base.errors import SettingsError
+from kataribe.base.lm import Request
+from kataribe.base.messages import (
+    Message,
+    Part,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+)
+from kataribe.use.guards.guard import Action, Cleared, Sighting, check_action
+from kataribe.use.guards.personal import KINDS, Kind, find
+
+_NAMES: Mapping[Kind, str] = {
+    "email": "an e-mail address",
+    "ip": "an IP address",
+    "card": "a card number",
+    "my_number": "a My Number",
+    "phone": "a phone number",
+    "address": "a postal address",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Personal:
+    """The guard `personal`.
+
+    Placeholders are numbered in the order in which their values come up in the conversation. Each
+    request brings the whole conversation, so the same value has the same placeholder in every turn
+    and nothing has to be kept anywhere.
+
+    Attributes:
+        action: `mask`, `refuse` or `note`.
+        restore: Placeholders in the reply, and in the arguments of its tool calls, become what
+            they stand for. At most the length of one placeholder is held back for it.
+        kinds: What is looked for.
+        system: In system messages, too.
+    """
+
+    action: Action = "mask"
+    restore: bool = False
+    kinds: tuple[Kind, ...] = KINDS
+    system: bool = False
+    name: str = field(default="personal", init=False)
+    about: str = field(
+        default="Puts placeholders where e-mail addresses, phone numbers and the like stood.",
+        init=False,
+    )
+
+    def __post_init__(self) -> None:
+        check_action(self.name, "action", self.action, ("mask", "refuse", "note"))
+        for kind in self.kinds:
+            if kind not in KINDS:
+                raise SettingsError(
+                    f"The guard personal knows no {kind!r}. kinds are {', '.join(KINDS)}.",
+                    param="kinds",
+                )
+
+    async def look(self, request: Request) -> Cleared:
+        """Looks at all messages but the system's (and at those, if told)."""
+        masker = _Masker(self, _texts(request))
+        if isinstance(request.prompt, str):
+            masked = masker.masked(request.prompt, "the prompt")
+            request = replace(request, prompt=masked) if self.action == "mask" else request
+        else:
+            messages = [part for part in request.prompt if isinstance(part, Message)]
+            changed = tuple(masker.message(each, at) for at, each in enumerate(messages))
+            request = replace(request, prompt=changed) if self.action == "mask" else request
+        back = {key: value for value, key in masker.placeholders.items()}
+        restore = back if self.restore and self.action == "mask" else {}
+        return Cleared(request, tuple(masker.sightings), restore)
+
+
+class _Masker:
+    """One request's placeholders."""
+
+    def __init__(self, guard: Personal, given: str) -> None:
+        self.placeholders: dict[str, str] = {}
+        self.sightings: list[Sighting] = []
+        self._guard = guard
+        self._given = given
+        self._counts: dict[Kind, int] = {}
+
+    def message(self, message: Message, at: int) -> Message:
+        """A message with placeholders in its parts."""
+        if message.role == "system" and not self._guard.system:
+            return message
+        place = f"message {at + 1}, {message.role}"
+        return replace(message, parts=tuple(self._part(part, place) for part in message.parts))
+
+    def _part(self, part: Part, place: str) -> Part:
+        match part:
+            case TextPart(text) | ReasoningPart(text):
+                return replace(part, text=self.masked(text, place))
+            case ToolResultPart():
+                return replace(part, content=self.masked(part.content, place))
+            case ToolCallPart():
+                return replace(part, arguments=self.masked(part.arguments, place))
+            case _:
+                return part
+
+    def masked(self, text: str, place: str) -> str:
+        """The text with placeholders; each value that is new is a sighting."""
+        out, at = [], 0
+        for found in find(text, self._guard.kinds):
+            value = text[found.start : found.end]
+            if value not in self.placeholders:
+                self.placeholders[value] = self._name(found.kind)
+                self.sightings.append(
+                    Sighting(
+                        self._guard.name,
+                        _NAMES[found.kind],
+                        f"{place}, characters {found.start} to {found.end}",
+                        self.placeholders[value],
+                        self._guard.action,
+                    )
+                )
+            out += [text[at : found.start], self.placeholders[value]]
+            at = found.end
+        return "".join((*out, text[at:]))
+
+    def _name(self, kind: Kind) -> str:
+        """The next placeholder of a kind that nobody has written himself."""
+        while True:
+            self._counts[kind] = self._counts.get(kind, 0) + 1
+            name = f"[{kind.upper()}_{self._counts[kind]}]"
+            if name not in self._given:
+                return name
+
+
+def _texts(request: Request) -> str:
+    if isinstance(request.prompt, str):
+        return request.prompt
+    messages = (part for part in request.prompt if isinstance(part, Message))
+    parts = (part for message in messages for part in message.parts)
+    return "\n".join(
+        part.content if isinstance(part, ToolResultPart) else part.text
+        for part in parts
+        if isinstance(part, TextPart | ToolResultPart)
+    )

@@ -1,0 +1,149 @@
+"""Guards from plain values, as a recipe file or a command line gives them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from difflib import get_close_matches
+from typing import Any
+
+from kataribe.base.errors import SettingsError
+from kataribe.base.lm import LM
+from kataribe.use.guards.ending import Cut, Empty
+from kataribe.use.guards.guard import Guard, OutGuard
+from kataribe.use.guards.guarded import Policy
+from kataribe.use.guards.injection import Injection
+from kataribe.use.guards.judge import Judge
+from kataribe.use.guards.language import Language
+from kataribe.use.guards.leaking import Leak
+from kataribe.use.guards.masking import Personal
+from kataribe.use.guards.repetition import Repetition
+from kataribe.use.guards.schema import Schema
+
+KINDS: Mapping[str, Callable[..., Guard]] = {
+    "injection": Injection,
+    "personal": Personal,
+    "repetition": Repetition,
+    "empty": Empty,
+    "cut": Cut,
+    "language": Language,
+    "leak": Leak,
+    "schema": Schema,
+}
+"""Every guard, in the order in which they look."""
+
+STANDARD: Mapping[str, bool] = {"injection": True, "repetition": True, "empty": True, "leak": True}
+"""What a guarded assistant has unless it says otherwise."""
+
+_NOT_SET = ("name", "about", "holds", "reads_reasoning", "memory")
+_POLICY = ("retries", "refusal")
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """A guard, for pages that list them.
+
+    Attributes:
+        name: The name it is switched by.
+        side: `in` or `out`.
+        about: What it does.
+        holds: How much of a reply it holds back with its standard options; empty for `in`.
+        options: The names of its options.
+    """
+
+    name: str
+    side: str
+    about: str
+    holds: str
+    options: tuple[str, ...]
+
+
+def described() -> tuple[Described, ...]:
+    """Every guard there is."""
+    found = []
+    for name, kind in KINDS.items():
+        guard = kind()
+        side, holds = ("out", guard.holds) if isinstance(guard, OutGuard) else ("in", "")
+        found.append(Described(name, side, guard.about, holds, _options(kind)))
+    return tuple(found)
+
+
+def guards_of(
+    said: Mapping[str, Any], *, judge: LM | None = None
+) -> tuple[tuple[Guard, ...], Policy]:
+    """Guards and their policy from values such as `{"injection": true, "leak": {"letters": 80}}`.
+
+    A guard is true, false, or a mapping of its options; beside them stand `retries` and `refusal`.
+    `injection` with `judge: true` asks the given model where it is in doubt.
+
+    Raises `SettingsError` for what is unknown, of a wrong type or out of range.
+    """
+    policy = {name: said[name] for name in _POLICY if name in said}
+    _checked_types(policy, {"retries": int, "refusal": str})
+    for name in said:
+        if name not in KINDS and name not in _POLICY:
+            raise _unknown("guard", name, (*KINDS, *_POLICY), "guards")
+    guards = [
+        _guard(name, said[name], judge)
+        for name in KINDS
+        if name in said and said[name] is not False
+    ]
+    return tuple(guards), Policy(**policy)
+
+
+def _guard(name: str, said: Any, judge: LM | None) -> Guard:
+    if said is True:
+        return KINDS[name]()
+    if not isinstance(said, Mapping):
+        raise SettingsError(
+            f"The guard {name} is {said!r}, but it must be true, false or a mapping of its options "
+            f"({', '.join(_options(KINDS[name]))}).",
+            param=name,
+        )
+    options = dict(said)
+    for option in options:
+        if option not in _options(KINDS[name]):
+            raise _unknown(f"option of the guard {name}", option, _options(KINDS[name]), name)
+    if "judge" in options:
+        options["judge"] = _judge(options["judge"], judge)
+    if "kinds" in options:
+        options["kinds"] = tuple(options["kinds"])
+    types = {field.name: type(field.default) for field in fields(KINDS[name]) if field.init}  # type: ignore[arg-type]
+    _checked_types(options, {key: kind for key, kind in types.items() if kind is not type(None)})
+    return KINDS[name](**options)
+
+
+def _judge(said: Any, lm: LM | None) -> Judge | None:
+    if said is False:
+        return None
+    if lm is None:
+        raise SettingsError(
+            "The guard injection is to ask a judge, but no model was given to be one. Name a "
+            "model, or leave judge out.",
+            param="judge",
+        )
+    return Judge(lm) if said is True else Judge(lm, **said)
+
+
+def _options(kind: Any) -> tuple[str, ...]:
+    return tuple(each.name for each in fields(kind) if each.init and each.name not in _NOT_SET)
+
+
+def _checked_types(said: Mapping[str, Any], types: Mapping[str, type]) -> None:
+    for name, value in said.items():
+        wanted = types.get(name)
+        if wanted is None:
+            continue
+        fine = isinstance(value, (int, float) if wanted is float else wanted)
+        if not fine or (isinstance(value, bool) and wanted is not bool):
+            raise SettingsError(
+                f"{name} is {value!r}, but it must be of type {wanted.__name__}.", param=name
+            )
+
+
+def _unknown(what: str, name: str, known: tuple[str, ...], param: str) -> SettingsError:
+    near = get_close_matches(name, known, 1)
+    meant = f" Did you mean {near[0]}?" if near else ""
+    return SettingsError(
+        f"There is no {what} {name!r}; there is {', '.join(known)}.{meant}", param=param
+    )
