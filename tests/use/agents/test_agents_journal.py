@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import resource
 import signal
 from pathlib import Path
@@ -106,4 +105,4 @@ def test_a_folder_that_may_not_be_written_is_an_error(tmp_path: Path):
 
 def test_nobody_else_reads_a_journal(tmp_path: Path):
     with open_journal(tmp_path / "run.jsonl"):
-        assert os.stat(tmp_path / "run.jsonl").st_mode & 0o077 == 0
+        assert (tmp_path / "run.jsonl").stat().st_mode & 0o077 == 0
