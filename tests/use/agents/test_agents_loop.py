@@ -459,8 +459,8 @@ async def test_tokens_end_a_reply_in_the_middle_with_what_was_said():
     model = ScriptedLM("word " * 100)
     _, end = await listen(agent(model, times(), limits=AgentLimits(tokens=40)))
     assert end.reason == "budget"
-    assert text_of(end.message) == "word" + " word" * 7
-    assert end.usage.completion_tokens == 40 - 1
+    assert text_of(end.message) == "word" + " word" * 8
+    assert end.usage.completion_tokens == 44
     assert (model.running, model.abandoned) == (0, 1)
 
 

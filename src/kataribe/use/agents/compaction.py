@@ -45,7 +45,7 @@ ORDER = (
 )
 
 PIECE = 0.5
-"""Share of the summing model's context that one piece of a long conversation may have."""
+"""Most of the summing model's context that one piece of a long conversation may have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,7 +200,7 @@ class Compacting:
             ended = await reply(self._summariser, self._question(summary, piece, request))
             spent = added(spent, ended.usage)
             said = text_of(ended.message).strip()
-            kept = left_out(f"{summary}\n{piece}", said, self._options.summary)
+            kept = left_out(f"{summary}\n{piece}", said, self._options.summary, self._size)
             summary = "\n".join(part for part in (said, kept) if part)
         self._summaries[digests[cut.at]] = summary
         while len(self._summaries) > self._options.most:
@@ -216,16 +216,23 @@ class Compacting:
             context=request.context,
         )
 
+    def _size(self, text: str) -> int:
+        return self._count([text_message("user", text)])
+
     def _pieces(self, lines: Sequence[str]) -> list[str]:
         """The lines in pieces that the summing model can read, long lines cut into several."""
-        most = int(PIECE * self._summariser.capabilities.context_length)
+        context = self._summariser.capabilities.context_length
+        # Beside a piece stand the order, the summary before it with what was added to it, and room
+        # for the new one.
+        beside = self._size(ORDER + BEGIN) + 4 * self._options.summary
+        most = max(1, min(int(PIECE * context), context - beside))
         pieces: list[str] = []
         piece = ""
         waiting = list(reversed(lines))
         while waiting:
             line = waiting.pop()
             longer = f"{piece}\n{line}" if piece else line
-            if self._count([text_message("user", longer)]) <= most:
+            if self._size(longer) <= most:
                 piece = longer
             elif piece:
                 pieces.append(piece)

@@ -80,6 +80,7 @@ class Stepping:
         self._thought: list[str] = []
         self._drawn = 0
         self._end: Finished | None = None
+        self._gap = 0  # characters between the words before this step and its own
 
     async def events(self, lm: LM, request: Request) -> AsyncIterator[Event]:
         """Asks, passes on, and writes the reply to the turn."""
@@ -102,7 +103,8 @@ class Stepping:
                 self._drawn = max(self._drawn, event.tokens)
                 first = not self._text
                 self._text.append(event.text)
-                gap = [self._said.say("\n\n")] if first and before and self._wants_gap() else []
+                gap = [self._said.say("\n\n")] if first and self._wants_gap() else []
+                self._gap += 2 * len(gap)
                 return [*gap, self._said.say(event.text, event.tokens)]
             case ReasoningDelta():
                 self._drawn = max(self._drawn, event.tokens)
@@ -114,7 +116,7 @@ class Stepping:
                 return self._passed_call(event)
             case Citation():
                 # What was said in the steps before stands in front of it.
-                shift = before + (2 if before and self._said.length > before else 0)
+                shift = before + self._gap
                 return [replace(event, start=event.start + shift, end=event.end + shift)]
         return [event]
 
