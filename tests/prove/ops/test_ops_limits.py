@@ -227,6 +227,15 @@ async def test_the_same_deadline_inside_and_outside_ends_once():
     await asyncio.sleep(2 * GRACE)  # no timer is left to cancel anybody
 
 
+async def test_a_technique_that_rounds_off_at_the_deadline_says_so():
+    model = ScriptedLM(Reply("late", delay=60))
+    technique = Votes(Limited(model, Limits(), free), 2)
+    finished, said = await collect(Limited(technique, Limits(seconds=0.05), free))
+    assert [one.reason for one in technique.seen] == ["deadline"] * 2
+    assert (finished.reason, said) == ("deadline", " | ")
+    assert "0.05 s" in finished.detail
+
+
 async def test_cancelling_from_outside_is_no_deadline():
     model = ScriptedLM(Reply("late", delay=60))
     task = asyncio.create_task(collect(Limited(model, Limits(seconds=50), free)))

@@ -178,9 +178,7 @@ class _Run:
             end = allowance.deadline
             if end is not None and allowance.reason is None and time.monotonic() >= end:
                 self._end_time(allowance)
-            if allowance.reason is not None:
-                return allowance
-        return None
+        return next((one for one in self._allowances if one.reason is not None), None)
 
     def begin(self, lm: LM) -> None:
         """Asks, with the time and money that are left told to those inside who keep to them."""
@@ -223,7 +221,8 @@ class _Run:
         for index in range(self._request.n):
             if over is None or index in self._tally.reasons:
                 continue
-            over.has_cut = True
+            for allowance in self._allowances:
+                allowance.has_cut = allowance.has_cut or allowance.reason is not None
             said = self._said.get(index, [])
             yield Finished(
                 Message("assistant", tuple(_found(said))),

@@ -15,87 +15,11 @@ _QUOTED = r"「[^」\n]{1,40}」|\"[^\"\n]{1,40}\""
 _PERSON = r"[\u4e00-\u9fff]{1,4}(?:さん|様|氏|先生)"
 _TASK = r"(?:^|\n)[^\n]*(?:\[ \]|\b(?:TODO|todo)\b|未完了|要対応|やること)[^\n]*"
 
-_NO_NAMES = frozenset(
-    [
-        "a",
-        "after",
-        "all",
-        "also",
-        "an",
-        "and",
-        "any",
-        "are",
-        "as",
-        "at",
-        "because",
-        "before",
-        "but",
-        "by",
-        "can",
-        "could",
-        "did",
-        "do",
-        "does",
-        "for",
-        "from",
-        "had",
-        "has",
-        "have",
-        "he",
-        "her",
-        "here",
-        "his",
-        "how",
-        "however",
-        "i",
-        "if",
-        "in",
-        "is",
-        "it",
-        "its",
-        "let",
-        "may",
-        "my",
-        "no",
-        "not",
-        "now",
-        "of",
-        "on",
-        "or",
-        "our",
-        "please",
-        "she",
-        "should",
-        "so",
-        "some",
-        "than",
-        "thank",
-        "that",
-        "the",
-        "their",
-        "then",
-        "there",
-        "these",
-        "they",
-        "this",
-        "those",
-        "to",
-        "was",
-        "we",
-        "were",
-        "what",
-        "when",
-        "where",
-        "which",
-        "who",
-        "why",
-        "will",
-        "with",
-        "would",
-        "yes",
-        "you",
-        "your",
-    ]
+_NO_NAMES = (
+    " a after all also an and any are as at because before but by can could did do does for from "
+    "had has have he her here his how however i if in is it its let may my no not now of on or our "
+    "please she should so some than thank that the their then there these they this those to was "
+    "we were what when where which who why will with would yes you your "
 )
 """Words that begin sentences with a capital and name nobody."""
 
@@ -142,7 +66,11 @@ def _found(text: str, *patterns: str) -> Iterator[str]:
     for pattern in patterns:
         for found in re.finditer(pattern, text):
             word = found.group().strip(" .,")
-            while pattern == _NAME and word.partition(" ")[0].casefold() in _NO_NAMES:
+            while pattern == _NAME and _begins_a_sentence(word):
                 word = word.partition(" ")[2]
             if word:
                 yield word
+
+
+def _begins_a_sentence(words: str) -> bool:
+    return f" {words.partition(' ')[0].casefold()} " in _NO_NAMES
