@@ -34,6 +34,7 @@ STEPS = {
     "v0004_folders_and_thoughts_are_found.py": (
         "abf7692d1f75adb8854697b11b835660accddd29378e37355d4252edb2d47f0c"
     ),
+    "v0005_facts.py": "4ff5a89490ae65d8802ec7a7b3cdeb6cf3bfbc921538ec379154e56aea886ad6",
 }
 """sha256 of each step that was published."""
 

@@ -257,3 +257,17 @@ passages = Table(
     Index("ix_passages_within", "within"),
     sqlite_autoincrement=True,
 )
+
+facts = Table(
+    "facts",
+    METADATA,
+    # What models were told to remember of a person.
+    Column("key", Integer, primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("owner", ForeignKey("people.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("text", Text, nullable=False),
+    Column("source", String(64)),  # the conversation in which it was said
+    Column("created_at", Float, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    sqlite_autoincrement=True,
+)

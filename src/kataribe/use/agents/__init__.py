@@ -1,1 +1,1 @@
-"""Agents: models that act, with tools, over any `LM`."""
+"""Agents: models with tools, plans and memory, each an `LM` again."""

@@ -1,0 +1,1 @@
+"""What answers cost: a meter and limits around an `LM`, and a ledger of what was spent."""

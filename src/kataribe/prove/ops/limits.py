@@ -1,0 +1,325 @@
+"""Limits: an `LM` around an `LM` that ends a request cleanly when what it may use is used up.
+
+The reply then ends with the reason `budget` or `deadline`, with what was found until then and a
+line that says which limit it was; nothing is raised in the middle of words. Calls inside a
+technique or an agent share what is left of the limits around them: where their models are wrapped
+in `Limited` too (without limits of their own, say), those end or are refused as cleanly, and the
+technique has a moment to make the best of what it has. Where they are not, it is cut.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from kataribe.base.errors import InputError, KataribeError, UnsupportedError
+from kataribe.base.events import (
+    Event,
+    Finished,
+    ReasoningDelta,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from kataribe.base.lm import LM, Capabilities, Request
+from kataribe.base.messages import Message, Part, ReasoningPart, TextPart
+from kataribe.prove.ops.accounts import Account, Allowance, current
+from kataribe.prove.ops.meter import close
+from kataribe.prove.ops.spent import DOLLARS, STEPS, UNPRICED, Price
+from kataribe.prove.ops.tally import Tally
+
+GRACE = 0.1
+"""Seconds that what is inside has to end by itself when a limit is reached, before it is cut; a
+call inside another has less, so that it ends first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may use, with everything that it causes; None for no limit.
+
+    Attributes:
+        steps: Calls of models.
+        tokens: Tokens read and drawn.
+        seconds: From the request's beginning. The request's own deadline holds beside it.
+        dollars: Money. The request's own budget holds beside it.
+    """
+
+    steps: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+    dollars: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "tokens", "seconds", "dollars"):
+            value = getattr(self, name)
+            least = 0 if name == "dollars" else 1 if name in ("steps", "tokens") else 1e-3
+            if value is not None and not value >= least:  # also refuses NaN
+                raise InputError(
+                    f"A limit of {value} {name} leaves nothing; give at least {least:g}, or none.",
+                    param=name,
+                )
+
+
+class Limited:
+    """Holds each request, and everything that it causes, to limits.
+
+    `price` is as for the meter; where money is limited and it knows no price, the request is
+    refused, because nobody could hold it to that.
+    """
+
+    def __init__(self, lm: LM, limits: Limits, price: Price) -> None:
+        self._lm = lm
+        self._limits = limits
+        self._price = price
+
+    @property
+    def name(self) -> str:
+        """The name of what is limited."""
+        return self._lm.name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What that can do."""
+        return self._lm.capabilities
+
+    async def stream(self, request: Request) -> AsyncIterator[Event]:
+        """Answers as what is limited answers, within the limits.
+
+        Raises `UnsupportedError` before anything else where money is limited and has no price.
+        """
+        around = current.get()
+        shared = [] if around is None else [node for node in around.upwards() if node.allowance]
+        allowance = self._allowance(request)
+        if not shared and not allowance.limits:
+            events = self._lm.stream(request)
+            try:
+                async for event in events:
+                    yield event
+            finally:
+                await close(events, None)
+            return
+        account = Account(
+            around, recorded=False, allowance=allowance, traceparent=request.context.trace
+        )
+        shared.insert(0, account)
+        try:
+            self._check_price(shared)
+            run = _Run(Tally(account, request, self._price), request, shared, self._limits.seconds)
+        except BaseException:
+            account.close()
+            raise
+        try:
+            if run.over() is None:
+                run.begin(self._lm)
+                while (said := await run.next()) is not None:
+                    yield said
+            else:
+                account.report(STEPS, 0)  # it is not made
+        finally:
+            await run.end()
+        for last in run.last_words():
+            yield last
+
+    def _allowance(self, request: Request) -> Allowance:
+        limits, context = self._limits, request.context
+        deadline = context.deadline
+        if limits.seconds is not None:
+            deadline = _least(deadline, time.monotonic() + limits.seconds)
+        return Allowance(
+            limits.steps, limits.tokens, _least(limits.dollars, context.budget), deadline
+        )
+
+    def _check_price(self, shared: list[Account]) -> None:
+        dollars = _dollars(shared)
+        if dollars is not None and self._price(Usage(1000, 1000)) is None:
+            raise UnsupportedError(
+                f"Nobody knows the price of {self.name}, so a limit of ${dollars:g} cannot be "
+                "held. Limit tokens or seconds, or give its price.",
+                param="budget",
+            )
+
+
+class _OverError(Exception):
+    """The time to end by itself has passed."""
+
+
+class _Run:
+    """One request within its limits: its own allowance first, then those around it."""
+
+    def __init__(
+        self, tally: Tally, request: Request, shared: list[Account], seconds: float | None
+    ) -> None:
+        self._tally = tally
+        self._account = tally.account
+        self._request = request
+        self._shared = shared
+        self._allowances = [node.allowance for node in shared if node.allowance is not None]
+        self._seconds = seconds
+        self._said: dict[int, list[TextDelta | ReasoningDelta]] = {}
+        self._calls: set[tuple[int, int]] = set()
+        self._is_spent = False
+        self._fired = False
+        self._inner: AsyncIterator[Event] | None = None
+        self._task: asyncio.Task[object] | None = None
+        self._grace = GRACE / len(self._allowances)
+        self._loop = asyncio.get_running_loop()
+        self._timers: list[asyncio.TimerHandle] = []
+        for allowance in self._allowances:
+            allowance.listeners.append(self._spent)
+            if allowance.deadline is not None:
+                left = allowance.deadline - time.monotonic()
+                self._timers.append(self._loop.call_later(left, self._end_time, allowance))
+
+    def over(self) -> Allowance | None:
+        """The limit that has been reached, the innermost first."""
+        for allowance in self._allowances:
+            end = allowance.deadline
+            if end is not None and allowance.reason is None and time.monotonic() >= end:
+                self._end_time(allowance)
+        return next((one for one in self._allowances if one.reason is not None), None)
+
+    def begin(self, lm: LM) -> None:
+        """Asks, with the time and money that are left told to those inside who keep to them."""
+        self._inner = lm.stream(_told(self._request, self._shared))
+
+    async def next(self) -> Event | None:
+        """The next inner event; None at the end, or when a limit has ended it."""
+        if self._is_spent and not self._account.has_inner:
+            return None  # a model has nothing to round off, unlike a technique
+        try:
+            event = await self._within_time()
+        except (StopAsyncIteration, _OverError):
+            return None
+        except KataribeError:
+            # Without the calls that it wanted a technique may know no way on; that is no error.
+            if self.over() is None:
+                raise
+            return None
+        self._tally.note(event)
+        if type(event) is Finished:
+            return self._honest(event)
+        self._keep(event)
+        return event
+
+    async def end(self) -> None:
+        """Stops what still runs inside, and waits for nothing any more."""
+        for timer in self._timers:
+            timer.cancel()
+        for allowance in self._allowances:
+            allowance.listeners.remove(self._spent)
+        try:
+            await close(self._inner, self._account)
+        finally:
+            self._tally.end()
+            self._account.close()
+
+    def last_words(self) -> Iterator[Finished]:
+        """The end of every choice that a limit has cut, with what was found."""
+        over = self.over()
+        for index in range(self._request.n):
+            if over is None or index in self._tally.reasons:
+                continue
+            for allowance in self._allowances:
+                allowance.has_cut = allowance.has_cut or allowance.reason is not None
+            said = self._said.get(index, [])
+            yield Finished(
+                Message("assistant", tuple(_found(said))),
+                self._tally.used(index),
+                over.reason or "budget",
+                index,
+                tuple(each for one in said if isinstance(one, TextDelta) for each in one.logprobs),
+                over.detail + self._left_out(index),
+            )
+
+    async def _within_time(self) -> Event:
+        assert self._inner is not None
+        if self._is_cut():
+            raise _OverError
+        task = self._task = asyncio.current_task()
+        asked = task.cancelling() if task is not None else 0
+        outside = current.get()
+        current.set(self._account)
+        try:
+            return await self._inner.__anext__()
+        except asyncio.CancelledError:
+            # As asyncio.timeout tells its own cancellation from somebody else's.
+            if self._is_cut() and task is not None and task.uncancel() <= asked:
+                raise _OverError from None
+            raise
+        finally:
+            current.set(outside)
+            self._task = None
+
+    def _is_cut(self) -> bool:
+        return self._fired
+
+    def _spent(self) -> None:
+        if not self._is_spent:
+            self._is_spent = True
+            self._timers.append(self._loop.call_later(self._grace, self._fire))
+
+    def _fire(self) -> None:
+        self._fired = True
+        if self._task is not None:
+            self._task.cancel()
+
+    def _end_time(self, allowance: Allowance) -> None:
+        if allowance is self._allowances[0] and self._seconds is not None:
+            allowance.end("deadline", f"A limit of {self._seconds:g} s: the time is over.")
+        else:
+            allowance.end("deadline", "The time for the request is over.")
+
+    def _honest(self, event: Finished) -> Finished:
+        """What a technique ends with whose calls were cut says so."""
+        own = self._allowances[0]
+        if own.has_cut and event.reason in ("stop", "length"):
+            event = replace(event, reason=own.reason or "budget", detail=own.detail)
+        unknown = int(self._account.total[UNPRICED])
+        if own.dollars is not None and unknown:
+            words = f"{event.detail} Nobody knows the price of {unknown} calls in it.".strip()
+            event = replace(event, detail=words)
+        return event
+
+    def _keep(self, event: Event) -> None:
+        if isinstance(event, TextDelta | ReasoningDelta):
+            self._said.setdefault(event.index, []).append(event)
+        elif isinstance(event, ToolCallDelta):
+            self._calls.add((event.index, event.call))
+
+    def _left_out(self, index: int) -> str:
+        calls = sum(1 for choice, _ in self._calls if choice == index)
+        return f" {calls} tool calls that were being written are left out." if calls else ""
+
+
+def _found(said: Sequence[TextDelta | ReasoningDelta]) -> Iterator[Part]:
+    thought = "".join(one.text for one in said if isinstance(one, ReasoningDelta))
+    text = "".join(one.text for one in said if isinstance(one, TextDelta))
+    if thought:
+        yield ReasoningPart(thought)
+    if text:
+        yield TextPart(text)
+
+
+def _told(request: Request, shared: Sequence[Account]) -> Request:
+    """The request with the time and money that are left, for those inside who can keep to them."""
+    deadline = _least(*(node.allowance.deadline for node in shared if node.allowance))
+    dollars, context = _dollars(shared), request.context
+    if (deadline, dollars) == (context.deadline, context.budget):
+        return request
+    return replace(request, context=replace(context, deadline=deadline, budget=dollars))
+
+
+def _dollars(shared: Sequence[Account]) -> float | None:
+    """What is left of the money that is limited."""
+    left = (
+        node.allowance.dollars - node.total[DOLLARS]
+        for node in shared
+        if node.allowance is not None and node.allowance.dollars is not None
+    )
+    return _least(*(max(0.0, each) for each in left))
+
+
+def _least(*values: float | None) -> float | None:
+    return min((value for value in values if value is not None), default=None)

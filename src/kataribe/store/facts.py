@@ -1,0 +1,145 @@
+"""Facts: what models are told to remember of a person, who can see, edit and delete it."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy import Connection
+
+from kataribe.base.errors import InputError, NotFoundError
+from kataribe.store.cutting import cut, fold
+from kataribe.store.ids import new_id, now
+from kataribe.store.tables import facts
+
+MOST = 2000
+"""Facts of one person."""
+
+LONGEST = 1000
+"""Characters of a fact."""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """Something to remember.
+
+    Attributes:
+        id: Its name.
+        text: What it says.
+        source: The conversation in which it was said, where that is known.
+        created_at: Seconds since 1970.
+        changed_at: When it was last edited; the same where it never was.
+    """
+
+    id: str
+    text: str
+    source: str | None
+    created_at: float
+    changed_at: float
+
+
+def add(tx: Connection, owner: str, text: str, source: str | None = None) -> Fact:
+    """Keeps a fact; one that is there already, whatever its case and width, is given back.
+
+    Raises `InputError` for one that is empty or too long, or one too many.
+    """
+    text = _checked(text)
+    known = listing(tx, owner)
+    same = next((fact for fact in known if fold(fact.text) == fold(text)), None)
+    if same is not None:
+        return same
+    if len(known) >= MOST:
+        raise InputError(
+            f"There are {len(known)} facts, and at most {MOST} are kept. Delete some that are not "
+            "needed any more.",
+            param="text",
+        )
+    time = now()
+    fact = Fact(new_id(), text, source, time, time)
+    tx.execute(
+        sa.insert(facts).values(
+            id=fact.id,
+            owner=owner,
+            text=text,
+            source=source,
+            created_at=time,
+            changed_at=time,
+        )
+    )
+    return fact
+
+
+def listing(tx: Connection, owner: str) -> list[Fact]:
+    """All facts of a person, the newest first."""
+    query = sa.select(facts).where(facts.c.owner == owner).order_by(facts.c.key.desc())
+    return [_fact(row) for row in tx.execute(query)]
+
+
+def edit(tx: Connection, owner: str, id_: str, text: str) -> Fact:
+    """Changes what a fact says; `NotFoundError` where the person has none of that id."""
+    text = _checked(text)
+    mine = facts.c.id == id_, facts.c.owner == owner
+    changed = tx.execute(sa.update(facts).where(*mine).values(text=text, changed_at=now()))
+    if changed.rowcount == 0:
+        raise _unknown(id_)
+    return _fact(tx.execute(sa.select(facts).where(*mine)).one())
+
+
+def delete(tx: Connection, owner: str, id_: str) -> None:
+    """Deletes a fact for good; `NotFoundError` where the person has none of that id."""
+    gone = tx.execute(sa.delete(facts).where(facts.c.id == id_, facts.c.owner == owner))
+    if gone.rowcount == 0:
+        raise _unknown(id_)
+
+
+def clear(tx: Connection, owner: str) -> int:
+    """Deletes all facts of a person for good; gives how many."""
+    return tx.execute(sa.delete(facts).where(facts.c.owner == owner)).rowcount
+
+
+def find(tx: Connection, owner: str, query: str, most: int = 10) -> list[Fact]:
+    """The facts that share words with a query, those with the rarest words first.
+
+    Words are as in the search of conversations: Japanese counts by pairs of characters.
+    """
+    return ranked(listing(tx, owner), query)[:most]
+
+
+def ranked(known: Sequence[Fact], query: str) -> list[Fact]:
+    """Those of the facts that share words with a query, the likeliest first, else as they come.
+
+    A word weighs log(1 + n / n_w), where n_w of the n facts have it (inverse document frequency;
+    Spärck Jones 1972).
+    """
+    wanted = set(cut(query).split())
+    words = [wanted.intersection(cut(fact.text).split()) for fact in known]
+    having = Counter(word for each in words for word in each)
+    weight = {word: math.log(1 + len(known) / count) for word, count in having.items()}
+    scores = [sum(weight[word] for word in each) for each in words]
+    best = sorted(range(len(known)), key=lambda at: -scores[at])
+    return [known[at] for at in best if scores[at] > 0]
+
+
+def _checked(text: str) -> str:
+    text = " ".join(text.split())
+    if not text:
+        raise InputError("A fact needs words; this one is empty.", param="text")
+    if len(text) > LONGEST:
+        raise InputError(
+            f"A fact has at most {LONGEST:,} characters, and this one has {len(text):,}. Say it "
+            "more shortly, or keep it as several.",
+            param="text",
+        )
+    return text
+
+
+def _unknown(id_: str) -> NotFoundError:
+    return NotFoundError(f"There is no fact {id_[:60]!r}. List them to see which there are.")
+
+
+def _fact(row: sa.Row[Any]) -> Fact:
+    return Fact(row.id, row.text, row.source, row.created_at, row.changed_at)

@@ -1,0 +1,76 @@
+"""Names, numbers and open tasks in a text: what a summary must not lose."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator
+
+_NUMBER = r"(?<![\w.])[$€£¥]?\d[\d.,:/-]*\d(?:\s?(?:%|円|年|月|日|[a-zA-Zμ°]{1,4}\b))?"
+_DIGIT = r"(?<![\w.])\d%?(?![\w.])"
+_ADDRESS = r"https?://\S+|[\w.+-]+@[\w-]+\.[\w.]+|(?:/[\w.-]+){2,}"
+_NAME = r"\b[A-Z][\w'-]+(?: [A-Z][\w'-]+)*"
+_KATAKANA = r"[\u30a1-\u30fa\u30fc]{3,}"
+_QUOTED = r"「[^」\n]{1,40}」|\"[^\"\n]{1,40}\""
+_PERSON = r"[\u4e00-\u9fff]{1,4}(?:さん|様|氏|先生)"
+_TASK = r"(?:^|\n)[^\n]*(?:\[ \]|\b(?:TODO|todo)\b|未完了|要対応|やること)[^\n]*"
+
+_NO_NAMES = (
+    " a after all also an and any are as at because before but by can could did do does for from "
+    "had has have he her here his how however i if in is it its let may my no not now of on or our "
+    "please she should so some than thank that the their then there these they this those to was "
+    "we were what when where which who why will with would yes you your "
+)
+"""Words that begin sentences with a capital and name nobody."""
+
+
+def left_out(text: str, summary: str, tokens: int, count: Callable[[str], int]) -> str:
+    """A line with what `summary` has lost of the names, numbers and open tasks in `text`.
+
+    At most `tokens` long by `count`: what is named most often comes first, and of the rest it is
+    said how much there is. Empty where nothing is lost.
+    """
+    lost = [word for word in _in_order(text) if not _has(summary, word)]
+    room = tokens - count("Also mentioned:  (and 1000 more)")
+    kept: list[str] = []
+    for word in lost:
+        room -= count(f"; {word}")
+        if room < 0:
+            break
+        kept.append(word)
+    if not kept:
+        return ""
+    more = f" (and {len(lost) - len(kept)} more)" if len(kept) < len(lost) else ""
+    return f"Also mentioned: {'; '.join(kept)}{more}"
+
+
+def _has(summary: str, word: str) -> bool:
+    """Whether a word stands there; 4 does not stand in 40."""
+    before = r"(?<![\d.,])" if word[0].isdigit() else ""
+    after = r"(?![.,]?\d)" if word[-1].isdigit() else ""
+    return re.search(f"{before}{re.escape(word)}{after}", summary) is not None
+
+
+def _in_order(text: str) -> Iterator[str]:
+    """Open tasks first, then the rest from the most often named to the least, digits last."""
+    tasks = dict.fromkeys(found.group().strip() for found in re.finditer(_TASK, text))
+    yield from tasks
+    counts = Counter(_found(text, _ADDRESS, _NUMBER, _NAME, _KATAKANA, _QUOTED, _PERSON))
+    digits = dict.fromkeys(_found(text, _DIGIT))
+    for word in (*(word for word, _ in counts.most_common()), *digits):
+        if not any(word in task for task in tasks):
+            yield word
+
+
+def _found(text: str, *patterns: str) -> Iterator[str]:
+    for pattern in patterns:
+        for found in re.finditer(pattern, text):
+            word = found.group().strip(" .,")
+            while pattern == _NAME and _begins_a_sentence(word):
+                word = word.partition(" ")[2]
+            if word:
+                yield word
+
+
+def _begins_a_sentence(words: str) -> bool:
+    return f" {words.partition(' ')[0].casefold()} " in _NO_NAMES

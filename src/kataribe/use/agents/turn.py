@@ -1,0 +1,250 @@
+"""A turn: what an agent has done since it was asked, as its journal tells it.
+
+The state is a fold over the records, so whoever has the journal can go on from there. Records:
+
+    turn    id, user, messages        what was asked (the messages before the agent's first words)
+    reply   message, usage, reason    a model's whole reply, each of its calls with an id of ours
+    begun   call                      a tool is about to run
+    result  call, content, is_error   what came of a call; `told`: the loop refused to repeat it
+    answer  call, approved, why       the user's answer to a call that needs consent
+    said    messages                  what the user said beside answers
+    note    text                      what the loop told the model
+    shown   reason, detail, ...       the caller was given an end, with the calls that wait for it
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kataribe.base.events import Finished, FinishReason, Usage
+from kataribe.base.messages import (
+    Message,
+    Part,
+    ReasoningPart,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+    from_json,
+    text_message,
+    to_json,
+)
+from kataribe.use.agents.approvals import Answer
+from kataribe.use.agents.calling import same_call
+from kataribe.use.agents.journal import Journal, Record
+from kataribe.use.agents.turns import call_id
+
+
+@dataclass(slots=True)
+class Repeated:
+    """How often in a row the same call has had the same result."""
+
+    result: str
+    times: int = 1
+
+
+class Turn:
+    """The state of one turn; `write` keeps a record and takes it in.
+
+    Attributes:
+        id: Its id; empty before it has begun.
+        user: Who asked.
+        steps: Replies of the model.
+        usage: What those used together.
+        waiting: Calls of the newest reply that have no result yet, in order.
+        begun: Ids of calls that were about to run.
+        answers: The user's, by call.
+        repeated: By call, however its JSON is written.
+        told: How often the model was told that it repeats itself.
+        reason: How the newest reply ended.
+        detail: The line beside it.
+        has_ended: The newest reply calls no tool, and nobody has said anything since.
+        has_said: The user has said something since the newest end.
+        shown: The ends that the caller was given, oldest first.
+        results: Every call with what came of it, in order of coming.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.id = ""
+        self.user: str | None = None
+        self.steps = 0
+        self.usage = Usage(0, 0)
+        self.waiting: dict[str, ToolCallPart] = {}
+        self.begun: set[str] = set()
+        self.answers: dict[str, Answer] = {}
+        self.repeated: dict[str, Repeated] = {}
+        self.told = 0
+        self.reason: FinishReason = "stop"
+        self.detail = ""
+        self.has_ended = False
+        self.has_said = False
+        self.shown: list[Record] = []
+        self.results: list[tuple[ToolCallPart, ToolResultPart]] = []
+        self._asked: tuple[Message, ...] = ()
+        self._tail: list[Message] = []
+        self._later: list[Message] = []
+        self._calls: dict[str, ToolCallPart] = {}
+        self._found: dict[str, ToolResultPart] = {}
+        self._numbered = 0
+        for record in journal.records():
+            self._take(record)
+
+    @property
+    def messages(self) -> tuple[Message, ...]:
+        """All that the model is to read now; only when no call waits."""
+        return (*self._asked, *self._tail)
+
+    async def write(self, kind: str, **values: Any) -> None:
+        """Keeps a record, then takes it in."""
+        record = {"kind": kind, **values}
+        try:
+            await self.journal.append(record)
+        except asyncio.CancelledError:
+            if any(kept is record for kept in self.journal.records()):  # it was kept all the same
+                self._take(record)
+            raise
+        self._take(record)
+
+    @property
+    def was_handed_over(self) -> bool:
+        """The caller was given calls to act on, so a request may go on with this turn."""
+        return any(record["reason"] in ("approval", "tool_calls") for record in self.shown)
+
+    async def begin(self, id_: str, user: str | None, messages: Sequence[Message]) -> None:
+        """The first record."""
+        await self.write("turn", id=id_, user=user, messages=[to_json(each) for each in messages])
+
+    async def reply(self, ended: Finished, ids: Sequence[str]) -> None:
+        """A reply, whose calls get these ids."""
+        names = iter(ids)
+        parts = tuple(
+            ToolCallPart(next(names), part.name, part.arguments)
+            if isinstance(part, ToolCallPart)
+            else part
+            for part in ended.message.parts
+        )
+        usage = [
+            ended.usage.prompt_tokens,
+            ended.usage.completion_tokens,
+            ended.usage.cached_tokens,
+        ]
+        message = to_json(Message("assistant", parts))
+        await self.write(
+            "reply", message=message, usage=usage, reason=ended.reason, detail=ended.detail
+        )
+
+    async def result(self, result: ToolResultPart, *, told: bool = False) -> None:
+        """What came of a call."""
+        await self.write(
+            "result",
+            call=result.call_id,
+            content=result.content,
+            is_error=result.is_error,
+            told=told,
+        )
+
+    def next_id(self) -> str:
+        """An id for a further call: unlike models' own, it is there once and names the turn."""
+        self._numbered += 1
+        return call_id(self.id, self._numbered - 1)
+
+    def repeats(self, call: ToolCallPart) -> int:
+        """How often this call has had the same result, all times in a row."""
+        found = self.repeated.get(same_call(call))
+        return found.times if found else 0
+
+    def _take(self, record: Record) -> None:
+        match record["kind"]:
+            case "turn":
+                self.id, self.user = record["id"], record["user"]
+                self._asked = tuple(from_json(each) for each in record["messages"])
+            case "reply":
+                self._take_reply(record)
+            case "begun":
+                self.begun.add(record["call"])
+            case "result":
+                self._take_result(record)
+            case "answer":
+                self.answers[record["call"]] = Answer(record["approved"], record["why"])
+            case "said":
+                # Behind the results of calls that still wait: templates want those next.
+                said = self._later if self.waiting else self._tail
+                said += [from_json(each) for each in record["messages"]]
+                self.has_ended, self.has_said = False, True
+            case "note":
+                self._tail.append(text_message("user", record["text"]))
+                self.has_ended = False
+            case "shown":
+                self.shown.append(record)
+                self.has_said = False
+
+    def _take_reply(self, record: Record) -> None:
+        message = from_json(record["message"])
+        prompt, drawn, cached = record["usage"]
+        self.steps += 1
+        self.usage = added(self.usage, Usage(prompt, drawn, cached))
+        self.reason, self.detail = record["reason"], record["detail"]
+        self._tail.append(message)
+        self._calls = {p.id: p for p in message.parts if isinstance(p, ToolCallPart)}
+        self.waiting = dict(self._calls)
+        self._found = {}
+        self.has_ended = not self._calls
+        self._numbered = max(
+            self._numbered, *(int(id_.rpartition("_")[2]) + 1 for id_ in self._calls), 0
+        )
+
+    def _take_result(self, record: Record) -> None:
+        call = self.waiting.pop(record["call"], None)
+        if call is None:
+            return
+        result = ToolResultPart(record["call"], record["content"], record["is_error"])
+        self._found[call.id] = result
+        self.results.append((call, result))
+        if record.get("told"):
+            self.told += 1
+        else:
+            before = self.repeated.get(same_call(call))
+            if before is not None and before.result == result.content:
+                before.times += 1
+            else:
+                self.repeated[same_call(call)] = Repeated(result.content)
+        if not self.waiting:
+            ordered = tuple(self._found[id_] for id_ in self._calls)
+            self._tail += [Message("tool", ordered), *self._later]
+            self._later = []
+
+
+def added(one: Usage, other: Usage) -> Usage:
+    """Both together."""
+    return Usage(
+        one.prompt_tokens + other.prompt_tokens,
+        one.completion_tokens + other.completion_tokens,
+        one.cached_tokens + other.cached_tokens,
+    )
+
+
+def subtracted(one: Usage, other: Usage) -> Usage:
+    """What one has more than the other."""
+    return Usage(
+        one.prompt_tokens - other.prompt_tokens,
+        one.completion_tokens - other.completion_tokens,
+        one.cached_tokens - other.cached_tokens,
+    )
+
+
+def without_calls(message: Message) -> Message:
+    """The message without its calls."""
+    return Message(
+        message.role, tuple(part for part in message.parts if not isinstance(part, ToolCallPart))
+    )
+
+
+def reply_parts(thought: str, text: str, calls: Sequence[ToolCallPart]) -> tuple[Part, ...]:
+    """The parts of a reply, empty ones left out."""
+    parts: list[Part] = [ReasoningPart(thought)] if thought else []
+    if text:
+        parts.append(TextPart(text))
+    return (*parts, *calls)

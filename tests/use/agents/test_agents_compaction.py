@@ -1,0 +1,287 @@
+"""Working memory: the older part becomes a summary that loses no name, number or open task."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import replace
+
+import pytest
+
+from kataribe.base.errors import ContextLengthError, InputError
+from kataribe.base.events import Usage
+from kataribe.base.lm import Capabilities, Request, Sampling, reply
+from kataribe.base.messages import (
+    Message,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+    text_message,
+    text_of,
+)
+from kataribe.run.providers.scripted import Reply, ScriptedLM
+from kataribe.run.providers.scripted_tokens import ScriptedTokenizer
+from kataribe.use.agents.compaction import BEGIN, Compacting, CompactionOptions
+from kataribe.use.agents.kept_words import left_out
+from kataribe.use.agents.loop import Agent, AgentOptions
+from kataribe.use.agents.working import AgentLimits
+from tests.use.agents.parts import Plain, call_tool, calls, listen, steps
+
+CONTEXT = 2000
+SMALL = Capabilities(CONTEXT, tools=True, raw_prompt=True)
+OPTIONS = CompactionOptions(fill=0.75, turns=2, summary=120)
+
+
+def count(messages: Sequence[Message]) -> int:
+    return len(ScriptedTokenizer().chat_ids(tuple(messages)))
+
+
+def talk(turns: int, size: int = 100) -> tuple[Message, ...]:
+    said: list[Message] = []
+    for number in range(turns):
+        said.append(text_message("user", f"question {number} " + "x" * size))
+        said.append(text_message("assistant", f"answer {number} " + "y" * size))
+    return (*said[:-1],)
+
+
+def model(summary: str = "Summary.") -> ScriptedLM:
+    return ScriptedLM(
+        lambda request: summary if "Sum up" in text_of(request.prompt[0]) else "Answer.",
+        capabilities=SMALL,
+    )
+
+
+def asked(lm: ScriptedLM) -> list[Request]:
+    return [r for r in lm.requests if "Sum up" not in text_of(r.prompt[0])]
+
+
+def summed(lm: ScriptedLM) -> list[Request]:
+    return [r for r in lm.requests if "Sum up" in text_of(r.prompt[0])]
+
+
+async def test_what_fits_passes_as_it_is():
+    lm = model()
+    request = Request(talk(4))
+    events, _ = await listen(Compacting(lm, count, OPTIONS), request)
+    assert lm.requests == [request]
+    assert steps(events, "compacted") == []
+
+
+async def test_the_older_part_becomes_a_summary_and_the_newest_turns_stay():
+    lm = model("They spoke of x.")
+    messages = (text_message("system", "Be kind."), *talk(20))
+    events, end = await listen(Compacting(lm, count, OPTIONS), Request(messages))
+    (said,) = steps(events, "compacted")
+    (final,) = asked(lm)
+    assert f"{count(messages):,} tokens before" in said
+    assert f"{count(final.prompt):,} now" in said
+    assert final.prompt[1:] == messages[-3:]  # two questions and the answer between them
+    system = text_of(final.prompt[0])
+    assert system.startswith("Be kind.")
+    assert f"{BEGIN}\nThey spoke of x." in system
+    assert count(final.prompt) <= 0.75 * CONTEXT
+    assert text_of(end.message) == "Answer."
+
+
+async def test_all_of_the_older_part_is_summed_up_however_long():
+    lm = model()
+    messages = talk(60)
+    await listen(Compacting(lm, count, OPTIONS), Request(messages))
+    read = "".join(text_of(request.prompt[1]) for request in summed(lm))
+    assert len(summed(lm)) > 3
+    for number in range(58):
+        assert f"question {number} " in read
+        assert f"answer {number} " in read
+    for request in summed(lm)[1:]:
+        assert BEGIN in text_of(request.prompt[1])  # each goes on from the one before
+
+
+async def test_a_message_longer_than_the_context_is_summed_up_in_pieces():
+    lm = model()
+    long = text_message("user", " ".join(f"word{n}" for n in range(2000)))
+    messages = (long, text_message("assistant", "I see."), *talk(2))
+    await listen(Compacting(lm, count, OPTIONS), Request(messages))
+    read = "".join(
+        text_of(r.prompt[1]).partition("user: ")[2] or text_of(r.prompt[1]) for r in summed(lm)
+    )
+    assert "word0 " in read
+    assert "word1999" in read
+
+
+async def test_usage_counts_the_summary_too():
+    lm = model()
+    _, end = await listen(Compacting(lm, count, OPTIONS), Request(talk(20)))
+    alone = model()
+    each = [(await reply(alone, request)).usage for request in lm.requests]
+    total = Usage(sum(u.prompt_tokens for u in each), sum(u.completion_tokens for u in each))
+    assert end.usage == total
+
+
+async def test_the_next_request_uses_the_same_summary():
+    lm = model()
+    wrapped = Compacting(lm, count, OPTIONS)
+    messages = talk(20)
+    await listen(wrapped, Request(messages))
+    first = len(summed(lm))
+    longer = (*messages, text_message("assistant", "Answer."), text_message("user", "And now?"))
+    events, _ = await listen(wrapped, Request(longer))
+    assert len(summed(lm)) == first
+    assert steps(events, "compacted") == []
+    assert asked(lm)[1].prompt[-3:] == longer[-3:]
+    other = (text_message("user", "Quite another beginning"), *talk(20))
+    await listen(wrapped, Request(other))
+    assert len(summed(lm)) > first
+
+
+async def test_a_long_conversation_is_summed_up_little_by_little():
+    lm = model()
+    wrapped = Compacting(lm, count, OPTIONS)
+    messages: tuple[Message, ...] = ()
+    for number in range(60):
+        messages = (*messages, text_message("user", f"question {number} " + "x" * 100))
+        await listen(wrapped, Request(messages))
+        messages = (*messages, text_message("assistant", "y" * 100))
+    read = sum(len(text_of(request.prompt[1])) for request in summed(lm))
+    assert read < 3 * sum(len(text_of(message)) for message in messages)
+    assert all(count(request.prompt) <= CONTEXT for request in lm.requests)
+
+
+async def test_calls_stay_with_their_results_and_the_question_stays_word_for_word():
+    question = text_message("user", "Find all the numbers " + "q" * 50)
+    messages: list[Message] = [*talk(3), text_message("assistant", "ok"), question]
+    for number in range(12):
+        call = ToolCallPart(f"c{number}", "look", f'{{"at": {number}}}')
+        messages.append(Message("assistant", (TextPart("Hm."), call)))
+        messages.append(Message("tool", (ToolResultPart(call.id, f"found {number} " + "z" * 100),)))
+    lm = model()
+    await listen(Compacting(lm, count, OPTIONS), Request(tuple(messages)))
+    (final,) = asked(lm)
+    assert final.prompt[1] == question
+    assert final.prompt[2].role == "assistant"
+    assert final.prompt[-1] == messages[-1]
+    told = {part.id for m in final.prompt for part in m.parts if isinstance(part, ToolCallPart)}
+    had = {p.call_id for m in final.prompt for p in m.parts if isinstance(p, ToolResultPart)}
+    assert told == had
+    assert "found 0" in "".join(text_of(request.prompt[1]) for request in summed(lm))
+
+
+async def test_an_agent_works_on_beyond_its_context():
+    numbers = iter(range(1000))
+
+    def script(request: Request) -> str | Reply:
+        if "Sum up" in text_of(request.prompt[0]):
+            return "Looked at many things."
+        number = next(numbers)
+        return calls(("look", {"at": number})) if number < 40 else "I have seen all."
+
+    lm = ScriptedLM(script, capabilities=SMALL)
+    tool = Plain("look", lambda at: f"thing {at} " + "z" * 150)
+    agent = Agent(Compacting(lm, count, OPTIONS), [tool], call_tool, LONG)
+    events, end = await listen(agent, Request((text_message("user", "Look at everything."),)))
+    assert (end.reason, text_of(end.message)) == ("stop", "I have seen all.")
+    assert len(tool.calls) == 40
+    assert len(steps(events, "compacted")) > 3
+    assert all(text_of(r.prompt[1]) == "Look at everything." for r in asked(lm)[20:])
+
+
+LONG = AgentOptions(limits=AgentLimits(steps=100))
+
+
+async def test_what_a_summary_loses_is_added():
+    secret = (
+        "Call Dr. Mori at mori@example.org about invoice 4711 of $1,250.50.\n"
+        "鈴木さんは「青い扉」を2026年3月に開けた。サーバーはカタリベ。\n"
+        "- [ ] send the contract to Acme Corp"
+    )
+    messages = (text_message("user", secret), text_message("assistant", "Yes."), *talk(18))
+    lm = model("They talked.")
+    await listen(Compacting(lm, count, CompactionOptions(turns=2, summary=400)), Request(messages))
+    summary = text_of(asked(lm)[0].prompt[0])
+    for word in (
+        "Mori",
+        "mori@example.org",
+        "4711",
+        "1,250.50",
+        "鈴木さん",
+        "「青い扉」",
+        "2026",
+        "カタリベ",
+    ):
+        assert word in summary
+    assert "- [ ] send the contract to Acme Corp" in summary
+
+
+def test_what_a_summary_has_is_not_said_again():
+    text = "Then Mori paid 40 euros to Acme."
+    assert left_out(text, text, 100, len) == ""
+    assert "40" in left_out(text, "Mori paid 400 to Acme.", 100, len)  # 400 is another number
+    assert "Mori" not in left_out(text, "Mori paid 400 to Acme.", 100, len)
+
+
+def test_what_does_not_fit_is_counted():
+    text = " ".join(f"and {n * 1111}" for n in range(1, 200))
+    said = left_out(text, "", 80, len)
+    assert len(said) < 120
+    assert "more)" in said
+
+
+async def test_max_tokens_of_the_reply_are_left_free():
+    lm = model()
+    request = Request(talk(12), Sampling(max_tokens=900))
+    assert count(request.prompt) > CONTEXT - 900
+    await listen(Compacting(lm, count, OPTIONS), request)
+    assert count(asked(lm)[0].prompt) + 900 <= CONTEXT
+
+
+async def test_what_cannot_be_made_shorter_is_refused_with_its_length():
+    lm = model()
+    with pytest.raises(ContextLengthError) as caught:
+        await reply(Compacting(lm, count, OPTIONS), Request((text_message("user", "x" * 5000),)))
+    assert caught.value.prompt_tokens > CONTEXT
+
+
+async def test_another_model_can_sum_up():
+    lm, other = model(), ScriptedLM("Short.", capabilities=replace(SMALL, context_length=50_000))
+    await listen(Compacting(lm, count, OPTIONS, other), Request(talk(30)))
+    assert summed(lm) == []
+    assert len(other.requests) == 1
+    assert other.requests[0].sampling == Sampling(temperature=0.0, max_tokens=120)
+
+
+async def test_a_raw_prompt_passes():
+    lm = ScriptedLM("Answer.", capabilities=SMALL)
+    await listen(Compacting(lm, count, OPTIONS), Request("x" * 1900))
+    assert lm.requests[0].prompt == "x" * 1900
+
+
+@pytest.mark.parametrize("change", [{"fill": 0.0}, {"fill": 1.1}, {"turns": 0}, {"summary": 0}])
+def test_options_that_make_no_sense_are_refused(change):
+    with pytest.raises(InputError, match=next(iter(change))):
+        CompactionOptions(**change)
+
+
+async def test_random_conversations_keep_their_shape():
+    seed = random.randrange(10**6)
+    print("seed", seed)
+    dice = random.Random(seed)
+    for _ in range(30):
+        lm = model()
+        messages: list[Message] = []
+        if dice.random() < 0.5:
+            messages.append(text_message("system", "s" * dice.randrange(200)))
+        for number in range(dice.randrange(1, 30)):
+            messages.append(text_message("user", f"u{number} " + "x" * dice.randrange(150)))
+            for step in range(dice.choice([0, 0, 1, 3])):
+                call = ToolCallPart(f"{number}.{step}", "look", "{}")
+                messages.append(Message("assistant", (call,)))
+                messages.append(
+                    Message("tool", (ToolResultPart(call.id, "z" * dice.randrange(150)),))
+                )
+            messages.append(text_message("assistant", f"a{number} " + "y" * dice.randrange(150)))
+        messages.append(text_message("user", "the newest question"))
+        await listen(Compacting(lm, count, OPTIONS), Request(tuple(messages)))
+        (final,) = asked(lm)
+        assert count(final.prompt) <= max(0.75 * CONTEXT, 0)
+        rest = [m for m in final.prompt if m.role != "system"]
+        assert rest == messages[len(messages) - len(rest) :]
+        assert rest[0].role == "user"
