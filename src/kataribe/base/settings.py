@@ -72,6 +72,11 @@ class Settings(BaseSettings):
     )
     device: str = Field("auto", description="auto, cpu, cuda (or cuda:1) or mps.")
     queue: int = Field(256, ge=1, le=100_000, description="Requests that may wait for a model.")
+    providers: dict[str, Any] = Field(
+        default_factory=dict,
+        description="Hosts of models beside the known ones, by name: tables of address, wire, key "
+        "and like.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="What is told in the log: debug, info, warning or error."
     )

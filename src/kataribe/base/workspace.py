@@ -50,6 +50,11 @@ class Workspace:
         return self.root / "runs"
 
     @property
+    def assistants(self) -> Path:
+        """Recipes: one YAML file per assistant."""
+        return self.root / "assistants"
+
+    @property
     def downloads(self) -> Path:
         """Unfinished downloads, continued by the next try."""
         return self.root / "downloads"

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from kataribe.cli import ask, chat, classify, doctor, embed, evaluate, export, jobs, up
+from kataribe.cli.assistants import app as assistants_app
 from kataribe.cli.corpus import app as corpus_app
 from kataribe.cli.dataset import app as dataset_app
 from kataribe.cli.models import app as models_app
@@ -39,6 +40,7 @@ app.add_typer(train_app.app, name="train")
 app.add_typer(runs_app.app, name="runs")
 app.add_typer(tokenizer_app.app, name="tokenizer")
 app.add_typer(dataset_app.app, name="dataset")
+app.add_typer(assistants_app.app, name="assistants")
 app.add_typer(jobs.app, name="jobs")
 app.add_typer(users_app.app, name="users")
 app.command("doctor")(doctor.doctor)

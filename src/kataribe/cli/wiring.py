@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from kataribe.base.settings import DEFAULT_MODEL
 from kataribe.serve.settings import ServerSettings
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     The default model begins to load; `/health` says so until it is there. Raises `SettingsError`
     when the context that is set is longer than this model's own.
     """
+    from kataribe.cli.all_models import AllModels
     from kataribe.cli.catalog_shown import ShownCatalog
     from kataribe.cli.opening import open_catalog
     from kataribe.cli.runs_here import RunsHere
@@ -54,6 +56,8 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     from kataribe.serve.rooms import Rooms
     from kataribe.store.serving import holding
     from kataribe.store.workers import Workers
+    from kataribe.use.agents.memory import StoredFacts
+    from kataribe.use.assistants.book import Book
     from kataribe.use.chats.chats import Chats
 
     with (
@@ -66,16 +70,18 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
         cycle.at_stop(models.stop_loading)
         cycle.loading(f"{settings.model} is loading")
         catalog = open_catalog(workspace)
+        book = Book(workspace.assistants)
+        everything = AllModels(models, book, settings, workspace, StoredFacts(store))
         rooms = Rooms(
             store,
-            Chats(store, models, settings.model),
+            Chats(store, everything, settings.model),
             jobs=Workers(store, _kinds(workspace, catalog, store)),
             catalog=ShownCatalog(catalog, models, settings),
             attention=attention,
             training=RunsHere(workspace),
             tokenizers=TokenizersHere(workspace),
         )
-        app = create_app(models, server_settings(settings), cycle, rooms)
+        app = create_app(everything, server_settings(settings), cycle, rooms)
         # The first question should not have to wait for the load; who asks earlier waits for it.
         threading.Thread(target=_warm_up, args=(models, cycle, settings.model), daemon=True).start()
         app.state.is_loading = lambda: models.is_loading
@@ -111,13 +117,28 @@ def open_store(workspace: Workspace) -> Iterator[Store]:
 
 @contextlib.contextmanager
 def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
-    """The settings' model, loaded in this process."""
+    """The settings' model in this process: loaded, if it is one of this machine.
+
+    An assistant's models are loaded when it asks them; what assistants remember belongs to the
+    server, so nothing is remembered here.
+    """
+    from kataribe.base.references import parse_reference
+    from kataribe.cli.all_models import AllModels, Lent
     from kataribe.cli.shelf import CatalogShelf
     from kataribe.run.catalog.catalog import Catalog
+    from kataribe.use.assistants.book import Book
 
-    shelf = CatalogShelf(Catalog(workspace), settings)
-    shelf.check_context(shelf.resolve(settings.model))
-    model = shelf.load(shelf.resolve(settings.model))
+    name, book = settings.model, Book(workspace.assistants)
+    catalog = Catalog(workspace)
+    is_here = any(model.name == name for model in catalog.installed())
+    if parse_reference(name).provider is not None or (name in book.all() and not is_here):
+        inner = settings.model_copy(update={"model": DEFAULT_MODEL})
+        with _open_models(inner, workspace) as (models, _):
+            yield Lent(name, AllModels(models, book, inner, workspace))
+        return
+    shelf = CatalogShelf(catalog, settings)
+    shelf.check_context(shelf.resolve(name))
+    model = shelf.load(shelf.resolve(name))
     try:
         yield model.lm
     finally:

@@ -1,0 +1,166 @@
+"""Everything that answers, under one roof: models here, models at hosts, and assistants."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from kataribe.base.errors import UnsupportedError
+from kataribe.base.events import Event
+from kataribe.base.lm import LM, Request
+from kataribe.base.references import parse_reference
+from kataribe.base.settings import DEFAULT_MODEL
+from kataribe.run.providers import Connections, open_hosted, parse_hosts
+from kataribe.serve.models import ModelInfo, Sample
+from kataribe.use.assistants.book import Book
+from kataribe.use.assistants.compose import Around, composed
+from kataribe.use.assistants.router import ANY
+
+if TYPE_CHECKING:
+    from kataribe.base.encoders import Classifier, Embedder
+    from kataribe.base.lm import Capabilities
+    from kataribe.base.settings import Settings
+    from kataribe.base.workspace import Workspace
+    from kataribe.cli.models_here import LocalModels, ServedTokenizer
+    from kataribe.run.inference.residents import Resident
+    from kataribe.use.agents.memory import Facts
+
+
+@dataclass(frozen=True)
+class AllModels:
+    """A `ModelSource` that also knows `HOST:MODEL` and the names of assistants.
+
+    A model of this machine goes before an assistant of its name. Models at hosts are not listed:
+    whoever has a key can ask for any of theirs.
+
+    Attributes:
+        local: The models of this machine.
+        book: The assistants.
+        settings: For hosts and the default model.
+        facts: What assistants remember about people; None where nothing is.
+        connections: To hosts, kept open between requests.
+    """
+
+    local: LocalModels
+    book: Book
+    settings: Settings
+    workspace: Workspace
+    facts: Facts | None = None
+    connections: Connections = field(default_factory=Connections)
+
+    def names(self) -> Sequence[ModelInfo]:
+        """The models of this machine, then the assistants."""
+        here = list(self.local.names())
+        taken = {info.name for info in here}
+        for kept in self.book.all().values():
+            if kept.name not in taken:
+                created = int(kept.path.stat().st_mtime) if kept.path else 0
+                here.append(
+                    ModelInfo(kept.name, created, "assistant", loaded=False, context_length=None)
+                )
+        return here
+
+    @contextlib.asynccontextmanager
+    async def lease(self, name: str) -> AsyncIterator[LM]:
+        """Whoever answers to that name, for as long as the block lasts."""
+        if parse_reference(name).provider is not None:
+            hosts = parse_hosts(self.settings.providers)
+            yield open_hosted(name, hosts, os.environ, connections=self.connections)
+        elif self._is_assistant(name):
+            async with composed(name, self.book.find(name).recipe(), self._around()) as lm:
+                yield lm
+        else:
+            async with self.local.lease(name) as lm:
+                yield lm
+
+    def _is_assistant(self, name: str) -> bool:
+        return name in self.book.all() and all(name != each.name for each in self.local.names())
+
+    def _around(self) -> Around:
+        usual = self.settings.model
+        # An assistant that names no model cannot be its own.
+        default = DEFAULT_MODEL if self._is_assistant(usual) else usual
+        return Around(self.lease, default, self.workspace.assistants, facts=self.facts)
+
+    def tokenizer(self, name: str) -> AbstractAsyncContextManager[ServedTokenizer]:
+        """The tokenizer of a model of this machine, or of the one that an assistant asks."""
+        if parse_reference(name).provider is not None:
+            raise UnsupportedError(
+                f"{name} is at a host, which keeps its tokenizer to itself. Ask for a model that "
+                "is here.",
+                param="model",
+            )
+        if self._is_assistant(name):
+            asked = self.book.find(name).recipe().models() or (self.settings.model,)
+            if len(asked) > 1:
+                raise UnsupportedError(
+                    f"{name} asks one of {', '.join(asked)}, and each has a tokenizer of its own. "
+                    "Name one of them.",
+                    param="model",
+                )
+            return self.tokenizer(asked[0])
+        return self.local.tokenizer(name)
+
+    def embedder(self, name: str) -> AbstractAsyncContextManager[Embedder]:
+        """See `LocalModels.embedder`."""
+        return self.local.embedder(name)
+
+    def classifier(self, name: str) -> AbstractAsyncContextManager[Classifier]:
+        """See `LocalModels.classifier`."""
+        return self.local.classifier(name)
+
+    def in_memory(self) -> Sequence[Resident]:
+        """See `LocalModels.in_memory`."""
+        return self.local.in_memory()
+
+    def load(self, name: str, *, hold: bool = True) -> Resident:
+        """Loads a model of this machine; `InputError` for what needs no loading."""
+        self._check_loads(name)
+        return self.local.load(name, hold=hold)
+
+    def unload(self, name: str, *, force: bool = False) -> None:
+        """Lets a model of this machine go; `InputError` for what is never loaded."""
+        self._check_loads(name)
+        self.local.unload(name, force=force)
+
+    def _check_loads(self, name: str) -> None:
+        if parse_reference(name).provider is not None or self._is_assistant(name):
+            raise UnsupportedError(
+                f"{name} is no model of this machine, so it is neither loaded nor let go.",
+                param="model",
+            )
+
+    def metrics(self) -> Sequence[Sample]:
+        """See `LocalModels.metrics`."""
+        return self.local.metrics()
+
+
+class Lent:
+    """A name as an `LM` that is leased anew for each request: for commands that ask once."""
+
+    def __init__(self, name: str, models: AllModels) -> None:
+        self._name = name
+        self._models = models
+
+    @property
+    def name(self) -> str:
+        """The name."""
+        return self._name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """Whatever it can when it is there; it refuses the rest itself."""
+        return ANY
+
+    async def stream(self, request: Request) -> AsyncIterator[Event]:
+        """Answers as whoever has that name does."""
+        async with (
+            self._models.lease(self._name) as lm,
+            aclosing(lm.stream(request)) as events,  # type: ignore[type-var]
+        ):
+            async for event in events:
+                yield event

@@ -1,0 +1,1 @@
+"""`kataribe assistants`: recipes that answer under a name of their own."""

@@ -1,0 +1,1 @@
+"""Assistants: a recipe file composed into an `LM`, and the router over several models."""

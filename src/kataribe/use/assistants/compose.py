@@ -1,0 +1,163 @@
+"""A recipe becomes an `LM`, for as long as a block lasts.
+
+From the inside out: the model, lent for the block (or a router, which lends when it has chosen);
+what it is told and how it draws; facts about the person; an agent's loop or a technique; guards
+around all of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kataribe.base.encoders import Embedder
+from kataribe.base.errors import InputError, NotFoundError, SettingsError
+from kataribe.base.lm import LM, Tool
+from kataribe.base.messages import ToolCallPart
+from kataribe.use.agents.calling import Approve
+from kataribe.use.agents.loop import Agent, AgentOptions
+from kataribe.use.agents.memory import Facts, Recall, Remember, Remembering
+from kataribe.use.agents.tools.calling import call_tool
+from kataribe.use.agents.turns import MemoryTurns, Turns
+from kataribe.use.agents.working import AgentLimits
+from kataribe.use.assistants.instructed import Instructed
+from kataribe.use.assistants.learned import load_learned
+from kataribe.use.assistants.recipe import Limit, Recipe
+from kataribe.use.assistants.router import Lend, Router
+from kataribe.use.assistants.toolbox import open_toolbox
+from kataribe.use.guards.guarded import Guarded
+from kataribe.use.guards.settings import STANDARD, guards_of
+from kataribe.use.prompts.registry import Parts, technique
+
+MEMORY_TOKENS = 400
+"""Most of a system text that facts about a person may take."""
+
+
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What stands around assistants and is not in their recipes.
+
+    Attributes:
+        lend: Gives models, and other assistants, by name.
+        default: The model of recipes that name none.
+        folder: Where recipes lie, for what they name beside them.
+        facts: What is remembered about people; None where nothing is.
+        embedder: For choosing examples by what they mean.
+        turns: Where turns wait that need somebody's consent.
+        limited: Holds an `LM` to limits; None where nobody counts.
+    """
+
+    lend: Lend
+    default: str
+    folder: Path
+    facts: Facts | None = None
+    embedder: Embedder | None = None
+    turns: Turns | None = None
+    limited: Callable[[LM, Limit], LM] | None = None
+
+
+@asynccontextmanager
+async def composed(name: str, recipe: Recipe, around: Around) -> AsyncIterator[LM]:
+    """The assistant called `name`, as long as the block lasts.
+
+    Raises what is wrong with the recipe when it is tried (a technique's option, a tool's folder, a
+    guard's range), always with the assistant's name before it, and what lending a model raises.
+    """
+    with ExitStack() as stack:
+        if recipe.router is not None:
+            yield _finished(name, _router(name, recipe, around), recipe, around, stack)
+            return
+        async with around.lend(recipe.model or around.default) as lm:
+            yield _finished(name, lm, recipe, around, stack)
+
+
+def _finished(name: str, lm: LM, recipe: Recipe, around: Around, stack: ExitStack) -> LM:
+    try:
+        lm = Instructed(lm, recipe.system, recipe.sampling.sampling())
+        lm = _acting(lm, recipe, around, stack)
+        if around.limited is not None and recipe.limits != Limit():
+            lm = around.limited(lm, recipe.limits)
+        chosen = dict(recipe.guards)
+        if chosen.pop("standard", False):
+            chosen = {**STANDARD, **chosen}
+        guards, policy = guards_of(chosen, judge=lm)
+        return Guarded(lm, guards, policy, name=name)
+    except (InputError, NotFoundError, SettingsError) as error:
+        raise InputError(f"The assistant {name}: {error.message}", param=error.param) from error
+
+
+def _router(name: str, recipe: Recipe, around: Around) -> LM:
+    assert recipe.router is not None
+    file = recipe.router.learned
+    if file and Path(file).name != file:
+        raise InputError(
+            f"The assistant {name}: router.learned is {file!r}, but it must be the name of a file "
+            "beside the recipe.",
+            param="router.learned",
+        )
+    learned = load_learned(around.folder / file) if file else None
+    return Router(name, recipe.router, around.lend, learned=learned)
+
+
+def _acting(lm: LM, recipe: Recipe, around: Around, stack: ExitStack) -> LM:
+    box = open_toolbox(recipe.tools, recipe.approval, stack)
+    tools: tuple[Tool, ...] = box.tools
+    words = dict(box.approvals.tools)
+    if recipe.memory and around.facts is not None:
+        lm = Remembering(lm, around.facts, _roughly, MEMORY_TOKENS)
+        memory = (Remember(around.facts), Recall(around.facts))
+        words |= {tool.spec.name: "always" for tool in memory}
+        if lm.capabilities.tools:
+            tools = (*tools, *memory)
+    named = recipe.technique
+    if named is not None and named.name.replace("_", "-") != "react":
+        if box.tools:
+            raise InputError(
+                f"the technique {named.name} uses no tools. Leave out the tools, or take react.",
+                param="technique",
+            )
+        return technique(named.name, lm, named.options, Parts(embedder=around.embedder))
+    if not tools:
+        if named is not None:
+            raise InputError("the technique react acts with tools; name some.", param="tools")
+        return lm
+    if named is None and lm.capabilities.tools:
+        return Agent(lm, tools, call_tool, _options(recipe, around, words))
+    return technique(
+        "react", lm, named.options if named else {}, Parts(tools=_unasked(tools, words))
+    )
+
+
+def _options(recipe: Recipe, around: Around, words: dict[str, str]) -> AgentOptions:
+    def approve(call: ToolCallPart) -> str:
+        return words.get(call.name, recipe.approval)
+
+    checked: Approve = approve  # type: ignore[assignment] - checked words
+    limits = recipe.limits
+    steps = limits.steps or AgentLimits().steps
+    return AgentOptions(
+        approve=checked,
+        limits=AgentLimits(steps=steps, tokens=limits.tokens, seconds=limits.seconds),
+        turns=around.turns or MemoryTurns(),
+    )
+
+
+def _unasked(tools: Sequence[Tool], words: dict[str, str]) -> tuple[Tool, ...]:
+    """The tools that run without asking: acting in plain text has no place for a consent."""
+    free = tuple(tool for tool in tools if words.get(tool.spec.name) == "always")
+    kept = [tool.spec.name for tool in tools if tool not in free]
+    if kept:
+        raise InputError(
+            f"{', '.join(kept)} may run only with consent, but this model acts in plain text, "
+            "which has no place to ask for it. Set approval: always for them, or take a model "
+            "that calls tools.",
+            param="tools",
+        )
+    return free
+
+
+def _roughly(text: str) -> int:
+    """Tokens of a text, by its bytes: what a hosted model counts is not known here."""
+    return max(1, len(text.encode("utf-8", "replace")) // 3)

@@ -1,0 +1,153 @@
+"""Tools by the names that recipes and flags use, each with the options that it takes."""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kataribe.base.errors import InputError, NotFoundError
+from kataribe.base.lm import Tool
+from kataribe.use.agents.tools.approvals import Approval, Approvals
+from kataribe.use.agents.tools.calculator import calculate
+from kataribe.use.agents.tools.clock import clock_tools
+from kataribe.use.agents.tools.fetch import fetch_tool
+from kataribe.use.agents.tools.files import FileRules, file_tools
+from kataribe.use.agents.tools.function import function_tool
+from kataribe.use.agents.tools.python import PythonTool
+from kataribe.use.agents.tools.units import convert_units
+from kataribe.use.agents.tools.web_search import web_search_tools
+from kataribe.use.assistants.recipe import Named
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """A tool, or some that belong together.
+
+    Attributes:
+        name: By which recipes ask for it.
+        line: What it does.
+        approval: Where neither recipe nor user says another: `always` for what harms nobody.
+        make: Makes it; what must be closed goes onto the stack.
+    """
+
+    name: str
+    line: str
+    approval: Approval
+    make: Callable[..., Sequence[Tool]]
+
+
+@dataclass(frozen=True, slots=True)
+class Toolbox:
+    """The tools of one assistant, and the user's word on each."""
+
+    tools: tuple[Tool, ...]
+    approvals: Approvals
+
+
+def open_toolbox(named: Iterable[Named], default: Approval, stack: ExitStack) -> Toolbox:
+    """The tools that a recipe names; `stack` closes what they hold.
+
+    A tool's approval is what the recipe says for it; else its own where that is `always`; else
+    `default`. Raises `NotFoundError` for an unknown tool and `InputError` for an unknown option,
+    both with near names, and for two tools of one name.
+    """
+    tools: list[Tool] = []
+    words: dict[str, Approval] = {}
+    for each in named:
+        kind = kind_of(each.name)
+        made = kind.make(stack, **_options(kind, each.options))
+        word: Approval = each.approval or ("always" if kind.approval == "always" else default)
+        for tool in made:
+            if tool.spec.name in words:
+                raise InputError(f"The tool {tool.spec.name} is named twice.", param="tools")
+            words[tool.spec.name] = word
+        tools += made
+    return Toolbox(tuple(tools), Approvals(default, words))
+
+
+def kind_of(name: str) -> Kind:
+    """The tool of that name; `NotFoundError` suggests near ones."""
+    if name in KINDS:
+        return KINDS[name]
+    near = difflib.get_close_matches(name, KINDS, n=1)
+    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(KINDS)}."
+    raise NotFoundError(f"There is no tool {name!r:.80}. {hint}", param="tools")
+
+
+def _options(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
+    known = {
+        name: parameter
+        for name, parameter in inspect.signature(kind.make).parameters.items()
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY
+    }
+    for name in given:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            there = f"It has {', '.join(known)}." if known else "It has none."
+            hint = f"Did you mean {near[0]}?" if near else there
+            raise InputError(f"The tool {kind.name} has no option {name!r}. {hint}", param="tools")
+    for name, parameter in known.items():
+        if parameter.default is inspect.Parameter.empty and name not in given:
+            raise InputError(f"The tool {kind.name} needs the option {name}.", param="tools")
+        wanted = _TYPES[str(parameter.annotation)]
+        if name in given and not isinstance(given[name], wanted):
+            raise InputError(
+                f"The tool {kind.name} has {name} {given[name]!r:.80}, but it must be a "
+                f"{wanted.__name__}.",
+                param="tools",
+            )
+    return dict(given)
+
+
+_TYPES = {"str": str, "bool": bool}
+
+
+def _calculator(_: ExitStack) -> Sequence[Tool]:
+    return (function_tool(calculate, name="calculator"),)
+
+
+def _clock(_: ExitStack) -> Sequence[Tool]:
+    return clock_tools()
+
+
+def _units(_: ExitStack) -> Sequence[Tool]:
+    return (function_tool(convert_units),)
+
+
+def _python(stack: ExitStack) -> Sequence[Tool]:
+    made = PythonTool()
+    stack.callback(made.close)
+    return (made.tool,)
+
+
+def _files(_: ExitStack, *, folder: str, write: bool = False) -> Sequence[Tool]:
+    return file_tools(Path(folder).expanduser(), FileRules(write=write))
+
+
+def _fetch(_: ExitStack) -> Sequence[Tool]:
+    return (fetch_tool(),)
+
+
+def _search(_: ExitStack, *, address: str) -> Sequence[Tool]:
+    return web_search_tools(address)
+
+
+KINDS: Mapping[str, Kind] = {
+    kind.name: kind
+    for kind in (
+        Kind("calculator", "computes exactly", "always", _calculator),
+        Kind("clock", "the time anywhere, days between dates, Japanese eras", "always", _clock),
+        Kind("units", "converts units", "always", _units),
+        Kind("python", "runs Python in a process without rights or network", "ask", _python),
+        Kind("files", "lists, reads and searches the files of a folder, and writes them where "
+             "`write` is true", "ask", _files),
+        Kind("web-page", "fetches a public web page as text", "ask", _fetch),
+        Kind("web-search", "searches the web through the SearXNG at `address`", "ask", _search),
+    )
+}  # fmt: skip
+"""Every tool that a recipe can name."""

@@ -1,0 +1,94 @@
+"""The recipes that come with Kataribe, and those of the workspace."""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from kataribe.base.errors import FormatError, InputError, NotFoundError
+from kataribe.use.assistants.book import Book
+from kataribe.use.assistants.toolbox import open_toolbox
+from kataribe.use.guards.settings import guards_of
+from kataribe.use.prompts.registry import entry_of
+
+READY = {
+    "casual-chat", "code-helper", "customer-answerer", "quiz-maker", "research-agent",
+    "summariser", "translator",
+}  # fmt: skip
+
+
+def test_the_ready_ones_hold_and_speak_both_languages(tmp_path: Path) -> None:
+    found = Book(tmp_path / "none").all()
+    assert set(found) == READY
+    for kept in found.values():
+        recipe = kept.recipe()
+        assert not kept.own
+        for words in (recipe.title, recipe.about, *recipe.starters):
+            assert words.en
+            assert words.ja
+        assert recipe.system.strip()
+        assert recipe.starters
+        assert recipe.models() == ()  # the server's default model, whatever that is
+        chosen = {name: value for name, value in recipe.guards.items() if name != "standard"}
+        guards_of(chosen)
+        if recipe.technique is not None:
+            entry_of(recipe.technique.name)
+        with ExitStack() as stack:
+            open_toolbox(recipe.tools, recipe.approval, stack)
+
+
+def test_one_of_ones_own_hides_the_shipped_one(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    kept = book.write("translator", "system: Mine.\n")
+    assert kept.path == tmp_path / "translator.yaml"
+    assert book.find("translator").recipe().system == "Mine."
+    assert book.find("translator").own
+    assert set(book.all()) == READY
+    book.remove("translator")
+    assert not book.find("translator").own
+    with pytest.raises(InputError, match="comes with Kataribe"):
+        book.remove("translator")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_does_not_hold_is_not_written(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    book.write("mine", "system: First.\n")
+    with pytest.raises(InputError, match=r"mine\.yaml has sytem"):
+        book.write("mine", "sytem: Second.\n")
+    with pytest.raises(FormatError, match="no YAML"):
+        book.write("mine", "[")
+    with pytest.raises(InputError, match="cannot name a model"):
+        book.write("../mine", "system: x")
+    assert book.find("mine").recipe().system == "First."
+    assert [path.name for path in tmp_path.iterdir()] == ["mine.yaml"]
+
+
+def test_an_unknown_name_suggests_near_ones(tmp_path: Path) -> None:
+    with pytest.raises(NotFoundError, match="Did you mean translator"):
+        Book(tmp_path).find("transltor")
+
+
+def test_assistants_cannot_ask_each_other_for_ever(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    with pytest.raises(InputError, match="a would ask itself: a -> a"):
+        book.write("a", "model: a")
+    book.write("c", "model: plain")
+    book.write("b", "router: {default: plain, rules: [{model: c, words: [x]}]}")
+    book.write("a", "model: b")
+    with pytest.raises(InputError, match="c would ask itself: c -> a -> b -> c"):
+        book.write("c", "model: a")
+    assert book.find("c").recipe().model == "plain"
+
+
+def test_a_broken_file_of_somebody_is_told_when_it_is_asked_for(tmp_path: Path) -> None:
+    (tmp_path / "broken.yaml").write_text("sytem: x", encoding="utf-8")
+    (tmp_path / "latin.yaml").write_bytes(b"system: \xe9")
+    (tmp_path / "no name.yaml").write_text("", encoding="utf-8")
+    book = Book(tmp_path)
+    assert set(book.all()) == READY | {"broken"}
+    with pytest.raises(InputError, match=r"broken\.yaml has sytem"):
+        book.find("broken").recipe()
+    book.write("other", "model: broken")  # only what it says itself is looked at

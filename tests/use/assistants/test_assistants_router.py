@@ -1,0 +1,170 @@
+"""Where a router sends requests, by rules and by what it learned, and that it says so."""
+
+from __future__ import annotations
+
+import random
+from pathlib import Path
+
+import numpy as np
+import pytest
+from lending import Shelf, around, end, question, scripted, steps, told
+
+from kataribe.base.errors import FormatError, InputError, NotFoundError
+from kataribe.base.lm import Request, ToolSpec
+from kataribe.base.messages import ImagePart, Message, TextPart, text_of
+from kataribe.use.assistants.learned import (
+    Example,
+    features,
+    held_out_accuracy,
+    learn,
+    load_learned,
+    read_examples,
+)
+
+ROUTE = {
+    "router": {
+        "default": "plain",
+        "rules": [
+            {"model": "eyes", "images": True},
+            {"model": "coder", "words": ["Python", "正規表現"]},
+            {"model": "coder", "pattern": r"def \w+\("},
+            {"model": "japanese", "language": "ja", "longer": 20},
+            {"model": "hands", "tools": True},
+        ],
+    }
+}
+
+
+def shelf() -> Shelf:
+    names = ("plain", "eyes", "coder", "japanese", "hands")
+    return Shelf(**{name: scripted(f"I am {name}.", name=name) for name in names})
+
+
+@pytest.mark.parametrize(
+    ("request_", "model", "why"),
+    [
+        (question("Hello there"), "plain", "default"),
+        (question("Is PYTHON slow?"), "coder", "rule 2: 'Python' is in it"),
+        (question("正規表現とは?"), "coder", "rule 2: '正規表現' is in it"),
+        (question("what is def f(x)?"), "coder", "rule 3: the pattern is in it"),
+        (question("明日の会議は午後三時からに変わりました。よろしくお願いします。"), "japanese",
+         "rule 4: it is in ja, it is longer than 20 characters"),
+        (question("今日は。"), "plain", "default"),
+        (question("What now?", tools=(ToolSpec("f"),)), "hands", "rule 5: it brings tools"),
+        (Request((Message("user", (TextPart("Python?"), ImagePart("image/png", b"x"))),)), "eyes",
+         "rule 1: it has a picture"),
+    ],
+)  # fmt: skip
+async def test_rules_hold_in_their_order(
+    request_: Request, model: str, why: str, tmp_path: Path
+) -> None:
+    there = shelf()
+    events = await told(ROUTE, around(there, tmp_path), request_)
+    assert text_of(end(events).message) == f"I am {model}."
+    assert steps(events, "route") == [f"{model} ({why})"]
+    assert there.out == 0
+
+
+async def test_only_the_newest_question_decides(tmp_path: Path) -> None:
+    turns = (
+        Message("user", (TextPart("Python?"),)),
+        Message("assistant", (TextPart("Yes."),)),
+        Message("user", (TextPart("Thanks"),)),
+    )
+    events = await told(ROUTE, around(shelf(), tmp_path), Request(turns))
+    assert text_of(end(events).message) == "I am plain."
+
+
+async def test_a_model_that_is_not_there_is_said_when_it_is_chosen(tmp_path: Path) -> None:
+    there = Shelf(plain=scripted())
+    await told(ROUTE, around(there, tmp_path), question("Hello"))
+    with pytest.raises(NotFoundError, match="'coder'"):
+        await told(ROUTE, around(there, tmp_path), question("Python?"))
+
+
+async def test_a_pattern_that_is_none_is_named(tmp_path: Path) -> None:
+    recipe = {"router": {"default": "plain", "rules": [{"model": "coder", "pattern": "("}]}}
+    with pytest.raises(InputError, match=r"router\.rules\.0\.pattern is '\('"):
+        await told(recipe, around(shelf(), tmp_path), question("x"))
+
+
+def made_up(count: int, seed: int) -> list[Example]:
+    """Sums for one model, questions about animals for the other, in two languages."""
+    draw = random.Random(seed)
+    found = []
+    for _ in range(count):
+        a, b = draw.randrange(100), draw.randrange(100)
+        animal = draw.choice(["cats", "dogs", "whales", "猫", "犬", "鯨"])
+        sums = [f"What is {a} + {b}?", f"Add {a} and {b}.", f"{a}に{b}を足すと?"]
+        told = [f"Where do {animal} live?", f"{animal}は何を食べますか。", f"Do {animal} sleep?"]
+        found.append(Example(draw.choice(sums), "calculator"))
+        found.append(Example(draw.choice(told), "zoologist"))
+    return found
+
+
+async def test_what_was_learned_decides_where_it_is_sure(tmp_path: Path) -> None:
+    choice = learn(made_up(30, seed=1))
+    unseen = made_up(50, seed=2)
+    right = sum(choice.likeliest(each.text)[0] == each.model for each in unseen)
+    assert right >= 98
+    assert held_out_accuracy(made_up(30, seed=1)) > 0.9
+    choice.save(tmp_path / "learned.json")
+    there = Shelf(
+        calculator=scripted("42.", name="calculator"), zoologist=scripted("In the sea.", name="z"),
+        plain=scripted("Hm.", name="plain"),
+    )  # fmt: skip
+    recipe = {"router": {"default": "plain", "learned": "learned.json", "sure": 0.7}}
+    events = await told(recipe, around(there, tmp_path), question("Where do whales sleep?"))
+    assert text_of(end(events).message) == "In the sea."
+    assert "zoologist (learned from examples" in steps(events, "route")[0]
+    events = await told(recipe, around(there, tmp_path), question("%%"))
+    assert "plain (default; examples are only" in steps(events, "route")[0]
+
+
+def test_what_was_learned_is_read_again_as_it_was(tmp_path: Path) -> None:
+    choice = learn(made_up(10, seed=3))
+    choice.save(tmp_path / "a.json")
+    again = load_learned(tmp_path / "a.json")
+    assert again.models == choice.models == ("calculator", "zoologist")
+    assert np.abs(again.weights - choice.weights).max() < 1e-4
+    learn(made_up(10, seed=3)).save(tmp_path / "b.json")
+    assert (tmp_path / "a.json").read_bytes() == (tmp_path / "b.json").read_bytes()
+
+
+def test_features_are_the_same_for_the_same_words_written_otherwise() -> None:
+    assert np.allclose(features("ＰＹＴＨＯＮ"), features("python"))
+    assert float(np.linalg.norm(features("python"))) == pytest.approx(1)
+    assert not features("").any()
+    assert not np.allclose(features("python"), features("nohtyp"))
+
+
+def test_examples_that_teach_no_choice_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="name 1 models"):
+        learn([Example("a", "x"), Example("b", "x")])
+    with pytest.raises(InputError, match="only 1 example for y"):
+        learn([Example("a", "x"), Example("b", "x"), Example("c", "y")])
+    file = tmp_path / "examples.jsonl"
+    file.write_text('{"prompt": "a", "model": "x"}\n\n{"prompt": "b"}\n', encoding="utf-8")
+    with pytest.raises(FormatError, match="Line 3 of .* is no example"):
+        read_examples(file)
+    file.write_text('{"prompt": " ", "model": "x"}\n', encoding="utf-8")
+    with pytest.raises(FormatError, match="Line 1 of .* has no words"):
+        read_examples(file)
+    with pytest.raises(NotFoundError):
+        read_examples(tmp_path / "none.jsonl")
+
+
+@pytest.mark.parametrize("text", ["", "[]", '{"form": 9}', '{"form": 1, "models": ["a"]}'])
+def test_a_file_that_is_nothing_learned_is_refused(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "learned.json"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(FormatError, match=r"learned\.json"):
+        load_learned(path)
+    with pytest.raises(NotFoundError, match="assistants learn"):
+        load_learned(tmp_path / "none.json")
+
+
+async def test_a_learned_file_lies_beside_the_recipe(tmp_path: Path) -> None:
+    recipe = {"router": {"default": "plain", "learned": "../learned.json"}}
+    with pytest.raises(InputError, match="the name of a file"):
+        await told(recipe, around(shelf(), tmp_path), question("x"))
