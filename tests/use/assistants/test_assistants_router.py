@@ -145,10 +145,10 @@ def test_examples_that_teach_no_choice_are_refused(tmp_path: Path) -> None:
         learn([Example("a", "x"), Example("b", "x"), Example("c", "y")])
     file = tmp_path / "examples.jsonl"
     file.write_text('{"prompt": "a", "model": "x"}\n\n{"prompt": "b"}\n', encoding="utf-8")
-    with pytest.raises(FormatError, match="Line 3 of .* is no example"):
+    with pytest.raises(FormatError, match=r"Line 3 of .* is no example"):
         read_examples(file)
     file.write_text('{"prompt": " ", "model": "x"}\n', encoding="utf-8")
-    with pytest.raises(FormatError, match="Line 1 of .* has no words"):
+    with pytest.raises(FormatError, match=r"Line 1 of .* has no words"):
         read_examples(file)
     with pytest.raises(NotFoundError):
         read_examples(tmp_path / "none.jsonl")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import typer
 
-from kataribe.cli.assistants import edit, learn, listing, new, rm, show, talk, test, tools
+from kataribe.cli.assistants import checking, edit, learn, listing, new, rm, show, talk, tools
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -17,6 +17,6 @@ app.command("new")(new.new)
 app.command("edit")(edit.edit)
 app.command("rm")(rm.rm)
 app.command("chat")(talk.chat)
-app.command("test")(test.test)
+app.command("test")(checking.run_tests)
 app.command("learn")(learn.learn)
 app.command("tools")(tools.tools)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from kataribe.use.assistants.testing import Checked
 
 
-def test(name: Name, local: options.Local = False, json: options.Json = False) -> None:
+def run_tests(name: Name, local: options.Local = False, json: options.Json = False) -> None:
     """Ask the questions under `tests:` and look at the replies. Exit code 1 when one fails."""
     import asyncio
 
@@ -53,8 +53,7 @@ def test(name: Name, local: options.Local = False, json: options.Json = False) -
 
 
 def _line(one: Checked) -> str:
-    mark = "failed" if one.failed else "ok    "
-    why = (
-        f"\n       {'; '.join(one.failed)}\n       it said: {one.reply[:300]}" if one.failed else ""
-    )
-    return f"{mark} {one.check.ask}{why}"
+    if not one.failed:
+        return f"ok     {one.check.ask}"
+    why = "; ".join(one.failed)
+    return f"failed {one.check.ask}\n       {why}\n       it said: {one.reply[:300]}"
