@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from kataribe.base.freeing import give_back, kept
+from kataribe.base.freeing import give_back
 
 
 @pytest.fixture(autouse=True)

@@ -7,9 +7,9 @@
 g is what counting n-grams makes of the same held-out text after as many tokens, u what counting
 single tokens does, R what remembering the row so far saves beside g (`text_level`); N are
 parameters, D tokens, S steps. After few steps a network knows little more than how frequent tokens
-are (m). From a million tokens on it sees ever more of what counting cannot (h): what stands before in
-the same row (r), and the more the larger it is (a). `text` is what is left of a text: unknown before a
-run on it, known after one, be it as small as a pilot.
+are (m). From a million tokens on it sees ever more of what counting cannot (h): what stands before
+in the same row (r), and the more the larger it is (a). `text` is what is left of a text: unknown
+before a run on it, known after one, be it as small as a pilot.
 """
 
 from __future__ import annotations
