@@ -149,11 +149,9 @@ def test_what_took_another_time_is_left_out_and_said(tmp_path):
     assert "**Nothing can be compared" in report.quality(record.data)
 
 
-def test_where_no_training_took_our_time_the_comparison_fails(tmp_path, monkeypatch):
-    record = Record(tmp_path / "quality.md", report.quality, {})
-    found = trained(0, 1.0, "cpu") | {"unlike": "It trained for 90.0 s, not for 600.0."}
-    monkeypatch.setattr(quality, "train_ours", lambda *_: trained(0, 0.9))
-    monkeypatch.setattr(quality, "train_peer", lambda *_: found)
+@pytest.fixture
+def judged_place(tmp_path, monkeypatch):
+    """A place whose token data have a held-out part, without a corpus."""
     data = token_data(tmp_path / "data", 512)
     both = dataclasses.replace(
         data.meta, splits=dict.fromkeys(("train", "valid"), data.meta.splits["train"])
@@ -163,9 +161,47 @@ def test_where_no_training_took_our_time_the_comparison_fails(tmp_path, monkeypa
         shutil.copy(data.path / f"train.{kind}", data.path / f"valid.{kind}")
     judged = TokenData.open(data.path, verify=False)
     monkeypatch.setattr(Place, "prepare", lambda _: judged)
-    place = Place(tmp_path / "home", "stdlib", 512)
+    return Place(tmp_path / "home", "stdlib", 512)
+
+
+def test_where_no_training_took_our_time_the_comparison_fails(tmp_path, monkeypatch, judged_place):
+    record = Record(tmp_path / "quality.md", report.quality, {})
+    found = trained(0, 1.0, "cpu") | {"unlike": "It trained for 90.0 s, not for 600.0."}
+    monkeypatch.setattr(quality, "train_ours", lambda *_: trained(0, 0.9))
+    monkeypatch.setattr(quality, "train_peer", lambda *_: found)
     with pytest.raises(RuntimeError, match=r"took the time of ours within 2%.*90\.0 s, not for"):
-        quality.measure(quality.Asked(1.0, 2, ("cpu",)), place, record)
+        quality.measure(quality.Asked(1.0, 2, ("cpu",)), judged_place, record)
+
+
+def test_what_was_measured_before_is_not_measured_again(tmp_path, monkeypatch, judged_place):
+    done = []
+
+    def ours(_minutes, seed, *_):
+        done.append(seed)
+        return trained(seed, 0.9)
+
+    def peer(size, seed, *_):
+        if len(done) == 4:
+            raise KeyboardInterrupt
+        done.append((size, seed))
+        return trained(seed, 1.0 if size == "cpu" else 1.1, size)
+
+    monkeypatch.setattr(quality, "train_ours", ours)
+    monkeypatch.setattr(quality, "train_peer", peer)
+    asked = quality.Asked(1.0, 2, ("cpu", "baby"))
+    told, file = {"minutes": 1.0}, tmp_path / "quality.md"
+    with pytest.raises(KeyboardInterrupt):
+        quality.measure(asked, judged_place, Record(file, report.quality, told))
+    assert done == [0, ("cpu", 0), ("baby", 0), 1]
+    done.append("went on")
+    record = Record(file, report.quality, told, goes_on=True)
+    quality.measure(asked, judged_place, record)
+    assert done[4:] == ["went on", ("cpu", 1)]
+    assert quality.gains(record.data["runs"]) == pytest.approx([0.1, 0.1])
+    assert ", went on " in record.data["begun"]
+    # Another question begins anew, and so does who does not ask to go on.
+    assert Record(file, report.quality, {"minutes": 2.0}, goes_on=True).data["runs"] == {}
+    assert Record(file, report.quality, told).data["runs"] == {}
 
 
 def test_a_prediction_that_was_off_is_named(tmp_path):

@@ -30,6 +30,7 @@ class Record:
         render: Makes the report from `data`.
         told: Facts about the run itself, such as its rounds.
         unit: What speeds are counted in.
+        goes_on: Takes up the figures of an earlier run of the same facts that was cut off.
     """
 
     def __init__(
@@ -38,6 +39,8 @@ class Record:
         render: Callable[[dict[str, Any]], str],
         told: dict[str, Any],
         unit: str = "tokens/s",
+        *,
+        goes_on: bool = False,
     ) -> None:
         target.parent.mkdir(parents=True, exist_ok=True)
         self.target, self.render, self.unit = target, render, unit
@@ -52,6 +55,12 @@ class Record:
             "figures": {},
             "runs": {},
         }
+        kept = target.with_suffix(".json")
+        if goes_on and kept.exists():
+            earlier = json.loads(kept.read_text(encoding="utf-8"))
+            if earlier["run"] == told:
+                earlier["begun"] += f", went on {self.data['begun']}"
+                self.data = earlier
 
     def say(self, text: str) -> None:
         """Prints, with the seconds since the start."""

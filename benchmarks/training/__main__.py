@@ -8,6 +8,7 @@ Run it on a machine that does nothing else.
 from __future__ import annotations
 
 import argparse
+import json
 from pathlib import Path
 
 from benchmarks.choosing import parts_of
@@ -32,6 +33,9 @@ def arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--folder", type=Path, default=CACHE, help="where the report goes")
     parser.add_argument("--docs", action="store_true", help="write the tables into docs/ too")
+    parser.add_argument(
+        "--go-on", action="store_true", help="keep what the same run has measured before"
+    )
     kinds = parser.add_subparsers(dest="part", required=True)
     one = kinds.add_parser("speed", help="tokens per second")
     one.add_argument("--rounds", type=int, default=3)
@@ -53,10 +57,13 @@ def arguments() -> argparse.ArgumentParser:
 def main() -> None:
     """Measures what was asked for and prints the report."""
     options = arguments().parse_args()
-    told = {key: value for key, value in vars(options).items() if key not in ("folder", "docs")}
+    aside = ("folder", "docs", "go_on")
+    told = {key: value for key, value in vars(options).items() if key not in aside}
+    told = json.loads(json.dumps(told))  # as it is read again
     renders = {"speed": report.speed, "quality": report.quality, "prediction": report.predicted}
     render = renders[options.part]
-    record = Record(options.folder / f"training-{options.part}.md", render, told)
+    file = options.folder / f"training-{options.part}.md"
+    record = Record(file, render, told, goes_on=options.go_on)
     if options.part == "speed":
         speed.measure(list(options.sizes), options.rounds, options.steps, record)
     else:

@@ -63,17 +63,24 @@ def measure(asked: Asked, place: Place, record: Record) -> None:
         data.tokens("valid"), data.starts("valid"), data.text_bytes("valid"),
         ends=data.meta.marks.writes_end,
     )  # fmt: skip
-    record.data["runs"]["held out"] = {
+    told = {
         "tokens": len(judged.ids), "scored": int(judged.taught.sum()),
         "documents": len(judged.starts), "bytes": judged.text_bytes, "corpus": place.source,
         "train tokens": len(data.tokens("train")), "vocabulary": data.meta.vocab_size,
     }  # fmt: skip
+    if record.data["runs"].get("held out", told) != told:
+        raise RuntimeError("What was measured before was judged by another text: begin anew.")
+    record.data["runs"]["held out"] = told
     sizes = asked.sizes
     for seed in range(asked.seeds):
-        with record.round(f"seed {seed}, {OURS}"):
-            mine = train_ours(asked.minutes, seed, place, judged)
-            record.run(OURS, mine)
+        mine = _kept(record, OURS, seed)
+        if mine is None:
+            with record.round(f"seed {seed}, {OURS}"):
+                mine = train_ours(asked.minutes, seed, place, judged)
+                record.run(OURS, mine)
         for size in sizes:
+            if _kept(record, PEER, seed, size) is not None:
+                continue
             with record.round(f"seed {seed}, {PEER} {size}"):
                 found = train_peer(size, seed, mine["seconds"], data.path, judged)
                 record.run(PEER, found)
@@ -87,6 +94,15 @@ def measure(asked: Asked, place: Place, record: Record) -> None:
                 )
             sizes = (best,)
             record.data["versions"][PEER] = best
+
+
+def _kept(record: Record, who: str, seed: int, size: str | None = None) -> dict[str, Any] | None:
+    """A training that an earlier run has measured already."""
+    for one in record.data["runs"].get(who, []):
+        if one["seed"] == seed and size in (None, one.get("size")):
+            found: dict[str, Any] = one
+            return found
+    return None
 
 
 def train_ours(minutes: float, seed: int, place: Place, judged: HeldOut) -> dict[str, Any]:

@@ -164,7 +164,7 @@ def test_intervals_shrink_with_what_is_known() -> None:
     # As much work of the opposite shape is far: few parameters and many tokens are not this run.
     thin = Point(aim.parameters / 30, aim.tokens * 30, 3000)
     assert thin.apart(aim) == pytest.approx(math.log(30) * math.sqrt(2))
-    assert wide(thin) > 1.1 * wide(near)
+    assert wide(thin) > (wide() + wide(near)) / 2  # it says little more than nothing
     # A run that says otherwise than the others is not believed, and not passed over.
     other = Point(3e6, 3e6, 400)
     level = [LAW.expected(LEVEL, each) for each in (near, other)]
