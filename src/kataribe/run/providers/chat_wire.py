@@ -11,7 +11,7 @@ import base64
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kataribe.base.errors import InputError, ProviderError
+from kataribe.base.errors import ProviderError
 from kataribe.base.events import Citation, Event, FinishReason, TokenLogprob, Usage
 from kataribe.base.lm import (
     ChoiceFormat,
@@ -141,7 +141,7 @@ def _form(request: Request) -> dict[str, Any]:
         case JsonFormat(None):
             return {"response_format": {"type": "json_object"}}
         case JsonFormat(schema, name):
-            definition = {"name": name, "schema": schema, "strict": True}
+            definition = {"name": name, "schema": dict(schema), "strict": True}
             return {"response_format": {"type": "json_schema", "json_schema": definition}}
         case RegexFormat(pattern):
             return {"structured_outputs": {"regex": pattern}}
@@ -166,11 +166,6 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
 def _choice(choice: ToolChoice) -> Any:
     named = [{"type": "function", "function": {"name": name}} for name in choice.names]
     if choice.mode == "function":
-        if len(named) != 1:
-            raise InputError(
-                f"tool_choice names {len(named)} tools, but calls for exactly one.",
-                param="tool_choice",
-            )
         return named[0]
     if named and choice.mode != "none":
         allowed = {"mode": choice.mode, "tools": named}
@@ -208,7 +203,7 @@ def _said(asked: Asked, place: int, message: Message) -> dict[str, Any]:
             case ReasoningPart(text):
                 thoughts.append(text)
             case ToolCallPart(id, name, arguments):
-                function = {"name": name, "arguments": arguments}
+                function = {"name": name, "arguments": arguments or "{}"}
                 calls.append({"id": id, "type": "function", "function": function})
             case _:
                 what = f"a {type(part).__name__} of the assistant"
@@ -306,6 +301,8 @@ class ChatReader:
         ):
             assert choice.reason is not None
             reason, detail = self._reason(choice.index, choice.reason)
+            if reason in ("stop", "tool_calls"):
+                closing += choice.complete_calls()
             closing.append(choice.finished(usage, reason, detail))
         return closing
 
