@@ -421,6 +421,9 @@ def test_some_of_the_tools_may_be_allowed():
     assert asked("chat", request)["tool_choice"]["allowed_tools"]["mode"] == "auto"
     assert asked("responses", request)["tool_choice"]["tools"][0]["name"] == "clock"
     # Where a choice cannot be restricted, the other tools are not offered.
+    local = asked("chat", request, host="vllm")
+    assert [tool["function"]["name"] for tool in local["tools"]] == ["clock"]
+    assert "tool_choice" not in local
     assert [tool["name"] for tool in asked("anthropic", request)["tools"]] == ["clock"]
     (declared,) = asked("gemini", request)["tools"]
     assert [tool["name"] for tool in declared["functionDeclarations"]] == ["clock"]

@@ -8,6 +8,7 @@ name is `reasoning`), where the host has that; OpenAI itself shows none here.
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -40,6 +41,7 @@ from kataribe.run.providers.wires import (
     broke_off,
     fields,
     is_enforceable,
+    offered_tools,
     parsed,
     refuse_part,
     said_error,
@@ -95,11 +97,7 @@ def write(asked: Asked) -> Letter:
         **_form(request),
     }
     if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
-        if request.tool_choice != ToolChoice():
-            body["tool_choice"] = _choice(request.tool_choice)
-        if not request.parallel_tool_calls:
-            body["parallel_tool_calls"] = False
+        body |= _tools(asked)
     if request.continue_last:
         body["continue_final_message"] = True
         if "add_generation_prompt" in asked.manner.adds:  # vLLM wants both said
@@ -138,9 +136,9 @@ def _sampling(asked: Asked) -> dict[str, Any]:
 
 def _form(request: Request) -> dict[str, Any]:
     match request.response_format:
-        case JsonFormat(None):
+        case JsonFormat(schema) if schema is None:
             return {"response_format": {"type": "json_object"}}
-        case JsonFormat(schema, name):
+        case JsonFormat(schema, name) if schema is not None:
             definition = {"name": name, "schema": dict(schema), "strict": True}
             return {"response_format": {"type": "json_schema", "json_schema": definition}}
         case RegexFormat(pattern):
@@ -161,6 +159,19 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
     if tool.strict and is_enforceable(schema):
         function["strict"] = True
     return {"type": "function", "function": function}
+
+
+def _tools(asked: Asked) -> dict[str, Any]:
+    request = asked.request
+    tools, choice = request.tools, request.tool_choice
+    if choice.mode != "function" and "allowed_tools" not in asked.manner.adds:
+        tools, choice = offered_tools(request), dataclasses.replace(choice, names=())
+    found: dict[str, Any] = {"tools": [_tool(tool) for tool in tools]}
+    if choice != ToolChoice():
+        found["tool_choice"] = _choice(choice)
+    if not request.parallel_tool_calls:
+        found["parallel_tool_calls"] = False
+    return found
 
 
 def _choice(choice: ToolChoice) -> Any:

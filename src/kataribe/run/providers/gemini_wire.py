@@ -122,9 +122,9 @@ def _sampling(request: Request) -> dict[str, Any]:
 
 def _form(request: Request) -> dict[str, Any]:
     match request.response_format:
-        case JsonFormat(None):
+        case JsonFormat(schema) if schema is None:
             return {"responseMimeType": "application/json"}
-        case JsonFormat(schema):
+        case JsonFormat(schema) if schema is not None:
             return {"responseMimeType": "application/json", "responseJsonSchema": dict(schema)}
         case _:
             return {}

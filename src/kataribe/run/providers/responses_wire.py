@@ -79,9 +79,9 @@ def write(asked: Asked) -> Letter:
 
 def _form(request: Request) -> dict[str, Any]:
     match request.response_format:
-        case JsonFormat(None):
+        case JsonFormat(schema) if schema is None:
             return {"text": {"format": {"type": "json_object"}}}
-        case JsonFormat(schema, name):
+        case JsonFormat(schema, name) if schema is not None:
             form = {"type": "json_schema", "name": name, "schema": dict(schema), "strict": True}
             return {"text": {"format": form}}
         case _:
