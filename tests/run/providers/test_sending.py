@@ -276,6 +276,7 @@ async def test_a_stream_that_ends_politely_before_the_reply_does_is_an_error_too
         b"data: {not json\n\n",
         b"data: [1, 2]\n\n",
         b'data: "text"\n\n',
+        b"data: " + b"[" * 200_000 + b"\n\n",
         b'data: {"type": "content_block_delta", "choices": 3, "candidates": 3}\n\n',
         unnamed(
             {
@@ -423,6 +424,10 @@ async def test_a_slow_start_and_a_slow_stream_are_waited_for():
 
 async def test_a_silent_host_is_given_up():
     impatient = dataclasses.replace(QUICK, idle=0.2)
+    with host(Answer(before=5.0)) as server:
+        _, error = await broken(model_at(server, "chat", patience=impatient))
+    assert "said nothing for 0.2 seconds" in error.message
+    assert len(server.received) == 1  # it may be at work, and would be paid twice
     with host(Answer([*chat(WORDS)[:2], Hang()])) as server:
         events, error = await broken(model_at(server, "chat", patience=impatient))
     assert "said nothing for 0.2 seconds" in error.message

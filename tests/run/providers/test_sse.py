@@ -75,10 +75,10 @@ def test_any_cut_gives_the_same_events(lines, cuts):
 
 
 def test_bytes_that_are_no_utf8_are_an_error_and_what_came_before_is_kept():
-    parser = EventParser("host:m")
-    assert parser.feed(b"data: whole\n\n") == [ServerEvent("whole")]
+    events = EventParser("host:m").feed(b"data: whole\n\ndata: \xff\n\ndata: more\n\n")
+    assert next(events) == ServerEvent("whole")
     with pytest.raises(ProviderError, match="host:m sent bytes that are not UTF-8"):
-        parser.feed(b"data: \xff\n\n")
+        next(events)
 
 
 def test_half_a_character_waits_for_its_other_half():
@@ -87,8 +87,8 @@ def test_half_a_character_waits_for_its_other_half():
 
 
 def test_an_event_without_an_end_is_not_collected_for_ever(monkeypatch):
-    monkeypatch.setattr(sse, "MOST_CHARACTERS", 100)
-    with pytest.raises(ProviderError, match="more than 100 characters"):
+    monkeypatch.setattr(sse, "MOST_BYTES", 100)
+    with pytest.raises(ProviderError, match="more than 100 bytes"):
         parse(*[b"data: " + b"x" * 30] * 5)
     many = [b"data: " + b"x" * 30 + b"\n\n"] * 50  # as much, in events that end
     assert len(parse(*many)) == 50

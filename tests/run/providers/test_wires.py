@@ -8,10 +8,11 @@ import math
 import pytest
 from asking import ASK, KEY, WIRES, check_protocol, events_of, model_at
 from host_server import Answer, host
-from speaking import SPEAK, Said
+from official_bodies import check_body
+from speaking import SPEAK, Said, unnamed
 
 from kataribe.base.errors import InputError, UnsupportedError
-from kataribe.base.events import ReasoningDelta, TextDelta, ToolCallDelta, Usage
+from kataribe.base.events import Citation, ReasoningDelta, TextDelta, ToolCallDelta, Usage
 from kataribe.base.lm import (
     LM,
     ChoiceFormat,
@@ -22,6 +23,7 @@ from kataribe.base.lm import (
     Sampling,
     ToolChoice,
     ToolSpec,
+    reply_sync,
 )
 from kataribe.base.messages import (
     AudioPart,
@@ -51,12 +53,13 @@ THOUGHT = Said(pieces=("Yes.",), thoughts=("Is it? ", "It is."))
 
 
 def asked(wire: str, request: Request, **fields) -> dict:
-    """The body that the host is sent."""
+    """The body that the host is sent; one for the wire's own host is as its package wants it."""
     with host(Answer(SPEAK[wire](WORDS))) as server:
-        from kataribe.base.lm import reply_sync
-
         reply_sync(model_at(server, wire, **fields), request)
-        return server.received[0].body
+        body = server.received[0].body
+    if "host" not in fields:
+        check_body(wire, body)
+    return body
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -84,6 +87,61 @@ async def test_calls_of_tools_arrive(wire):
     assert [json.loads(call.arguments) for call in calls] == [{"city": "東京"}, {}]
     assert end.reason == "tool_calls"
     assert sum(isinstance(event, ToolCallDelta) for event in events) >= 4
+
+
+async def test_servers_that_number_no_calls_and_send_no_arguments_are_understood():
+    """As older local servers do: each call whole, without a number, and no id."""
+
+    def piece(*calls: dict, reason: str | None = None) -> bytes:
+        return unnamed({"choices": [{"delta": {"tool_calls": calls}, "finish_reason": reason}]})
+
+    whole = {"function": {"name": "weather", "arguments": '{"city": "Oslo"}'}}
+    empty = {"function": {"name": "clock", "arguments": ""}}
+    pieces = [piece(whole), piece(empty, reason="stop"), b"data: [DONE]\n\n"]
+    with host(Answer(pieces)) as server:
+        events = await events_of(model_at(server, "chat", host="llamacpp"))
+    (end,) = check_protocol(events)
+    weather, clock = end.message.parts
+    assert (weather.name, weather.arguments) == ("weather", '{"city": "Oslo"}')
+    assert (clock.name, clock.arguments) == ("clock", "{}")
+    assert weather.id != clock.id
+    assert end.reason == "tool_calls"
+
+
+async def test_a_refusal_is_words_that_the_host_filtered():
+    refused = unnamed({"choices": [{"index": 0, "delta": {"refusal": "I will not."}}]})
+    ended = unnamed({"choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]})
+    with host(Answer([refused, ended, b"data: [DONE]\n\n"])) as server:
+        (end,) = check_protocol(await events_of(model_at(server, "chat")))
+    assert (text_of(end.message), end.reason) == ("I will not.", "content_filter")
+
+
+async def test_a_prompt_that_gemini_blocks_is_told_of():
+    blocked = unnamed({"promptFeedback": {"blockReason": "SAFETY"}})
+    with host(Answer([blocked])) as server:
+        (end,) = check_protocol(await events_of(model_at(server, "gemini")))
+    assert end.reason == "content_filter"
+    assert "SAFETY" in end.detail
+
+
+async def test_another_kataribe_tells_its_exact_reason_and_its_citations():
+    cited = {"url": "file.txt", "title": "a quote", "start_index": 0, "end_index": 2}
+    note = [{"type": "url_citation", "url_citation": cited}]
+    exact = {"reason": "repetition", "detail": "three times the same"}
+    pieces = [
+        unnamed({"choices": [{"index": 0, "delta": {"content": "It is"}}]}),
+        unnamed({"choices": [{"index": 0, "delta": {"annotations": note}}]}),
+        unnamed(
+            {"choices": [{"index": 0, "delta": {}, "finish_reason": "length",
+                          "finish_detail": exact}]}
+        ),
+        b"data: [DONE]\n\n",
+    ]  # fmt: skip
+    with host(Answer(pieces)) as server:
+        events = await events_of(model_at(server, "chat", host="kataribe"))
+    (end,) = check_protocol(events)
+    assert (end.reason, end.detail) == ("repetition", "three times the same")
+    assert Citation("file.txt", 0, 2, "a quote") in events
 
 
 @pytest.mark.parametrize("wire", WIRES)
@@ -363,6 +421,9 @@ def test_some_of_the_tools_may_be_allowed():
     assert asked("chat", request)["tool_choice"]["allowed_tools"]["mode"] == "auto"
     assert asked("responses", request)["tool_choice"]["tools"][0]["name"] == "clock"
     # Where a choice cannot be restricted, the other tools are not offered.
+    local = asked("chat", request, host="vllm")
+    assert [tool["function"]["name"] for tool in local["tools"]] == ["clock"]
+    assert "tool_choice" not in local
     assert [tool["name"] for tool in asked("anthropic", request)["tools"]] == ["clock"]
     (declared,) = asked("gemini", request)["tools"]
     assert [tool["name"] for tool in declared["functionDeclarations"]] == ["clock"]
@@ -434,10 +495,17 @@ async def test_more_that_is_refused():
         for wire in ("anthropic", "gemini"):
             with pytest.raises(InputError, match=r"messages\[1\] has nothing"):
                 await events_of(model_at(server, wire), empty)
-        with pytest.raises(InputError, match="no tools"):
-            await events_of(
-                model_at(server, "chat"), Request(ASK.prompt, tool_choice=ToolChoice("required"))
-            )
+        for choice, tools, says in (
+            (ToolChoice("required"), (), "no tools"),
+            (ToolChoice("function", ("clock",)), (), "no tools"),
+            (ToolChoice("function"), (WEATHER,), "names 0 tools"),
+            (ToolChoice("auto", ("clock",)), (WEATHER,), "names clock, which is none"),
+        ):
+            with pytest.raises(InputError, match=says) as caught:
+                await events_of(
+                    model_at(server, "chat"), Request(ASK.prompt, tools=tools, tool_choice=choice)
+                )
+            assert caught.value.param == "tool_choice"
         for name in ("", "a//b", "../keys", "a/../b"):
             with pytest.raises(InputError, match="cannot be a model's name"):
                 model_at(server, "gemini", model=name)
@@ -460,6 +528,8 @@ async def test_what_a_host_sealed_goes_back_to_the_same_model_only(wire):
         await events_of(lm, Request(turns, tools=(WEATHER,)))
         await events_of(model_at(server, wire, model="other"), Request(turns, tools=(WEATHER,)))
     own, other = server.received[1].body, server.received[2].body
+    check_body(wire, own)
+    check_body(wire, other)
     assert message == end.message
     if wire == "responses":
         thought = own["input"][1]

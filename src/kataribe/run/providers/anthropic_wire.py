@@ -72,7 +72,12 @@ def write(asked: Asked) -> Letter:
     request, sampling = asked.request, asked.request.sampling
     messages = [part for part in request.prompt if isinstance(part, Message)]
     first, rest = split_system(messages)
-    system = [_text(text) for message in first for text in _system_texts(asked, 0, message)]
+    system = [
+        block
+        for place, message in enumerate(first)
+        for part in message.parts
+        for block in _blocks(asked, place, message, part)
+    ]
     wanted = {
         "system": system or None,
         "temperature": sampling.temperature,
@@ -89,7 +94,7 @@ def write(asked: Asked) -> Letter:
         **_thinking(request),
     }
     if isinstance(request.response_format, JsonFormat):
-        schema = request.response_format.schema
+        schema = dict(request.response_format.schema or {})
         body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
     if request.tools:
         body["tools"] = [_tool(tool) for tool in offered_tools(request)]
@@ -132,11 +137,6 @@ def _choice(request: Request) -> dict[str, Any]:
         return {"type": "none"}
     one = {} if request.parallel_tool_calls else {"disable_parallel_tool_use": True}
     if choice.mode == "function":
-        if len(choice.names) != 1:
-            raise InputError(
-                f"tool_choice names {len(choice.names)} tools, but calls for exactly one.",
-                param="tool_choice",
-            )
         return {"type": "tool", "name": choice.names[0], **one}
     return {"type": "any" if choice.mode == "required" else "auto", **one}
 
@@ -183,14 +183,6 @@ def _blocks(asked: Asked, place: int, message: Message, part: Part) -> list[dict
 
 def _text(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text}
-
-
-def _system_texts(asked: Asked, place: int, message: Message) -> list[str]:
-    for part in message.parts:
-        if not isinstance(part, TextPart):
-            what = f"a {type(part).__name__} of the system"
-            raise refuse_part(asked, place, what, "Leave it out.")
-    return [part.text for part in message.parts if isinstance(part, TextPart) and part.text]
 
 
 def _image(asked: Asked, place: int, part: ImagePart) -> dict[str, Any]:

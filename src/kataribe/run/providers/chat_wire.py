@@ -8,10 +8,11 @@ name is `reasoning`), where the host has that; OpenAI itself shows none here.
 from __future__ import annotations
 
 import base64
+import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kataribe.base.errors import InputError, ProviderError
+from kataribe.base.errors import ProviderError
 from kataribe.base.events import Citation, Event, FinishReason, TokenLogprob, Usage
 from kataribe.base.lm import (
     ChoiceFormat,
@@ -40,6 +41,7 @@ from kataribe.run.providers.wires import (
     broke_off,
     fields,
     is_enforceable,
+    offered_tools,
     parsed,
     refuse_part,
     said_error,
@@ -95,11 +97,7 @@ def write(asked: Asked) -> Letter:
         **_form(request),
     }
     if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
-        if request.tool_choice != ToolChoice():
-            body["tool_choice"] = _choice(request.tool_choice)
-        if not request.parallel_tool_calls:
-            body["parallel_tool_calls"] = False
+        body |= _tools(asked)
     if request.continue_last:
         body["continue_final_message"] = True
         if "add_generation_prompt" in asked.manner.adds:  # vLLM wants both said
@@ -138,10 +136,10 @@ def _sampling(asked: Asked) -> dict[str, Any]:
 
 def _form(request: Request) -> dict[str, Any]:
     match request.response_format:
-        case JsonFormat(None):
+        case JsonFormat(schema) if schema is None:
             return {"response_format": {"type": "json_object"}}
-        case JsonFormat(schema, name):
-            definition = {"name": name, "schema": schema, "strict": True}
+        case JsonFormat(schema, name) if schema is not None:
+            definition = {"name": name, "schema": dict(schema), "strict": True}
             return {"response_format": {"type": "json_schema", "json_schema": definition}}
         case RegexFormat(pattern):
             return {"structured_outputs": {"regex": pattern}}
@@ -163,14 +161,22 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
     return {"type": "function", "function": function}
 
 
+def _tools(asked: Asked) -> dict[str, Any]:
+    request = asked.request
+    tools, choice = request.tools, request.tool_choice
+    if choice.mode != "function" and "allowed_tools" not in asked.manner.adds:
+        tools, choice = offered_tools(request), dataclasses.replace(choice, names=())
+    found: dict[str, Any] = {"tools": [_tool(tool) for tool in tools]}
+    if choice != ToolChoice():
+        found["tool_choice"] = _choice(choice)
+    if not request.parallel_tool_calls:
+        found["parallel_tool_calls"] = False
+    return found
+
+
 def _choice(choice: ToolChoice) -> Any:
     named = [{"type": "function", "function": {"name": name}} for name in choice.names]
     if choice.mode == "function":
-        if len(named) != 1:
-            raise InputError(
-                f"tool_choice names {len(named)} tools, but calls for exactly one.",
-                param="tool_choice",
-            )
         return named[0]
     if named and choice.mode != "none":
         allowed = {"mode": choice.mode, "tools": named}
@@ -208,7 +214,7 @@ def _said(asked: Asked, place: int, message: Message) -> dict[str, Any]:
             case ReasoningPart(text):
                 thoughts.append(text)
             case ToolCallPart(id, name, arguments):
-                function = {"name": name, "arguments": arguments}
+                function = {"name": name, "arguments": arguments or "{}"}
                 calls.append({"id": id, "type": "function", "function": function})
             case _:
                 what = f"a {type(part).__name__} of the assistant"
@@ -306,6 +312,8 @@ class ChatReader:
         ):
             assert choice.reason is not None
             reason, detail = self._reason(choice.index, choice.reason)
+            if reason in ("stop", "tool_calls"):
+                closing += choice.complete_calls()
             closing.append(choice.finished(usage, reason, detail))
         return closing
 

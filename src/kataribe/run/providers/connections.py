@@ -58,7 +58,8 @@ class Connections:
             async with one_client(address, patience) as client:
                 yield client
             return
-        key = (urlsplit(address).netloc, patience)
+        parts = urlsplit(address)
+        key = (f"{parts.scheme}://{parts.netloc}", patience)
         if key not in self._clients:
             self._clients[key] = _open(address, patience, most_idle=self._most_idle)
         yield self._clients[key]

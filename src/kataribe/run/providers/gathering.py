@@ -41,7 +41,7 @@ class _Run:
             return TextPart(whole)
         if self.kind == "thought":
             return ReasoningPart(whole, self.seal)
-        return ToolCallPart(self.id, self.name, whole or "{}")
+        return ToolCallPart(self.id, self.name, whole)
 
 
 class Gathering:
@@ -113,6 +113,11 @@ class Gathering:
     def arguments_of(self, key: Hashable) -> str:
         """The arguments of a call so far."""
         return "".join(self._calls[key].pieces)
+
+    def complete_calls(self) -> list[Event]:
+        """Gives calls that came without arguments, and are whole, an empty object of them."""
+        empty = [key for key, run in self._calls.items() if not run.pieces]
+        return [event for key in empty for event in self.arguments(key, "{}")]
 
     def finished(self, usage: Usage, reason: FinishReason, detail: str = "") -> Finished:
         """The end: everything that was said as one message.

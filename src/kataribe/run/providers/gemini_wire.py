@@ -80,7 +80,9 @@ def write(asked: Asked) -> Letter:
         for part in message.parts
         if isinstance(part, ToolCallPart)
     }
-    system = [part for message in first for part in _parts(asked, 0, message, names)]
+    system = [
+        part for place, message in enumerate(first) for part in _parts(asked, place, message, names)
+    ]
     body: dict[str, Any] = {"contents": _contents(asked, rest, names)}
     if system:
         body["systemInstruction"] = {"parts": system}
@@ -120,10 +122,10 @@ def _sampling(request: Request) -> dict[str, Any]:
 
 def _form(request: Request) -> dict[str, Any]:
     match request.response_format:
-        case JsonFormat(None):
+        case JsonFormat(schema) if schema is None:
             return {"responseMimeType": "application/json"}
-        case JsonFormat(schema):
-            return {"responseMimeType": "application/json", "responseJsonSchema": schema}
+        case JsonFormat(schema) if schema is not None:
+            return {"responseMimeType": "application/json", "responseJsonSchema": dict(schema)}
         case _:
             return {}
 
@@ -143,11 +145,6 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
 def _choice(request: Request) -> dict[str, Any]:
     choice = request.tool_choice
     if choice.mode in ("required", "function"):
-        if choice.mode == "function" and len(choice.names) != 1:
-            raise InputError(
-                f"tool_choice names {len(choice.names)} tools, but calls for exactly one.",
-                param="tool_choice",
-            )
         names = {"allowedFunctionNames": list(choice.names)} if choice.names else {}
         return {"mode": "ANY", **names}
     return {"mode": choice.mode.upper()}

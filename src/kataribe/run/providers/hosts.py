@@ -48,7 +48,7 @@ def known_hosts() -> dict[str, Host]:
     google = "https://generativelanguage.googleapis.com/v1"
     hosts = (
         Host("openai", "chat", openai, ("OPENAI_API_KEY",), needs_key=True, prices="openai",
-             manner=Manner(names={"max_tokens": "max_completion_tokens"})),
+             manner=OPENAI),
         Host("openai-responses", "responses", openai, ("OPENAI_API_KEY",), needs_key=True,
              prices="openai"),
         Host("anthropic", "anthropic", "https://api.anthropic.com/v1", ("ANTHROPIC_API_KEY",),
@@ -64,10 +64,11 @@ def known_hosts() -> dict[str, Host]:
     return {host.name: host for host in hosts}
 
 
+OPENAI = Manner(adds=fields("allowed_tools"), names={"max_tokens": "max_completion_tokens"})
 KATARIBE = Manner(
     adds=fields(
         "top_k min_p repetition_penalty min_tokens ignore_eos template continue_last regex choice "
-        "grammar reasoning"
+        "grammar reasoning allowed_tools"
     )
 )
 VLLM = Manner(

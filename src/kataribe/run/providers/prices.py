@@ -36,11 +36,13 @@ def cost(priced: Priced, usage: Usage) -> float | None:
         return None
     import genai_prices
 
+    cached = min(usage.cached_tokens, usage.prompt_tokens)
     used = genai_prices.Usage(
         input_tokens=usage.prompt_tokens,
         output_tokens=usage.completion_tokens,
-        cache_read_tokens=min(usage.cached_tokens, usage.prompt_tokens),
-        cache_write_tokens=usage.cache_write_tokens,
+        cache_read_tokens=cached,
+        # What was written beyond the prompt's own tokens is a host's rounding.
+        cache_write_tokens=min(usage.cache_write_tokens, usage.prompt_tokens - cached),
     )
     try:
         if priced.provider is not None:

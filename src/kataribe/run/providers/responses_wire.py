@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from kataribe.base.errors import InputError
 from kataribe.base.events import Event, FinishReason, Usage
 from kataribe.base.lm import JsonFormat, Request, ToolChoice, ToolSpec
 from kataribe.base.messages import (
@@ -80,10 +79,10 @@ def write(asked: Asked) -> Letter:
 
 def _form(request: Request) -> dict[str, Any]:
     match request.response_format:
-        case JsonFormat(None):
+        case JsonFormat(schema) if schema is None:
             return {"text": {"format": {"type": "json_object"}}}
-        case JsonFormat(schema, name):
-            form = {"type": "json_schema", "name": name, "schema": schema, "strict": True}
+        case JsonFormat(schema, name) if schema is not None:
+            form = {"type": "json_schema", "name": name, "schema": dict(schema), "strict": True}
             return {"text": {"format": form}}
         case _:
             return {}
@@ -110,11 +109,6 @@ def _tool(tool: ToolSpec) -> dict[str, Any]:
 def _choice(choice: ToolChoice) -> Any:
     named = [{"type": "function", "name": name} for name in choice.names]
     if choice.mode == "function":
-        if len(named) != 1:
-            raise InputError(
-                f"tool_choice names {len(named)} tools, but calls for exactly one.",
-                param="tool_choice",
-            )
         return named[0]
     if named and choice.mode != "none":
         return {"type": "allowed_tools", "mode": choice.mode, "tools": named}
@@ -251,7 +245,7 @@ class ResponsesReader:
         if not self._gathered.has_call(place):
             said += self._gathered.call(place, item.get("call_id"), item.get("name"))
         if not self._gathered.arguments_of(place):
-            said += self._gathered.arguments(place, item.get("arguments") or "")
+            said += self._gathered.arguments(place, item.get("arguments") or "{}")
         return said
 
     def _ended(self, event: dict[str, Any]) -> list[Event]:

@@ -111,6 +111,8 @@ async def _once(
     async with lend(parcel.address, patience) as client:
         try:
             answer = await _until(parcel.deadline, _post(client, parcel))
+        except httpx.ReadTimeout:  # it may be at work; another try would have it work twice
+            raise _silent(parcel, patience) from None
         except httpx.HTTPError as error:
             problem = str(error) or type(error).__name__
             raise _AgainError(unreachable(parcel.name, parcel.address, problem), None) from error
@@ -150,10 +152,7 @@ async def _events(
             try:
                 chunk = await _until(parcel.deadline, _next(chunks))
             except httpx.ReadTimeout:
-                raise ProviderError(
-                    f"{parcel.name} said nothing for {patience.idle:g} seconds. What was said "
-                    "until then is kept; ask again."
-                ) from None
+                raise _silent(parcel, patience) from None
             except httpx.HTTPError as error:
                 broken = ProviderError(
                     f"The reply of {parcel.name} broke off ({str(error) or type(error).__name__})."
@@ -167,6 +166,13 @@ async def _events(
             for event in parser.feed(chunk):
                 began = True
                 yield event
+
+
+def _silent(parcel: Parcel, patience: Patience) -> ProviderError:
+    return ProviderError(
+        f"{parcel.name} said nothing for {patience.idle:g} seconds. What was said until then is "
+        "kept; ask again."
+    )
 
 
 async def _bytes(answer: httpx.Response) -> AsyncGenerator[bytes]:

@@ -7,16 +7,17 @@ programs: bytes that are not UTF-8 and events beyond a size are errors, not repl
 
 from __future__ import annotations
 
-import codecs
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from kataribe.base.errors import ProviderError
 
-MOST_CHARACTERS = 32 * 2**20
-"""Characters of one event or line; a picture in base64 fits, an endless line does not."""
+MOST_BYTES = 32 * 2**20
+"""Of one event or line; a picture in base64 fits, an endless line does not."""
 
-_LINE_END = re.compile(r"\r\n|\r|\n")
+_LINE_END = re.compile(rb"\r\n|\r|\n")
+_MARK = b"\xef\xbb\xbf"  # the byte order mark, which may stand at the very beginning
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,67 +31,70 @@ class ServerEvent:
 class EventParser:
     """Bytes to events, in whatever pieces they come.
 
-    A last event without the empty line that ends it is not an event: the stream was cut in it.
+    Lines are found in the bytes and decoded whole, so that half a character waits for its other
+    half. A last event without the empty line that ends it is none: the stream was cut in it.
     """
 
     def __init__(self, sender: str) -> None:
         """`sender` is who is named in errors."""
         self._sender = sender
-        self._decoder = codecs.getincrementaldecoder("utf-8-sig")("strict")
+        self._first = True
         self._after_cr = False  # a line feed that comes next belongs to the carriage return
-        self._line: list[str] = []
+        self._line = bytearray()
         self._data: list[str] = []
         self._event = ""
-        self._size = 0
+        self._size = 0  # bytes of the event's lines so far
 
-    def feed(self, chunk: bytes) -> list[ServerEvent]:
-        """The events that `chunk` completes; `ProviderError` for what is no event stream."""
+    def feed(self, chunk: bytes) -> Iterator[ServerEvent]:
+        """The events that `chunk` completes, before `ProviderError` for what is no event stream."""
+        if self._after_cr and chunk:
+            chunk = chunk.removeprefix(b"\n")
+            self._after_cr = False
+        if chunk.endswith(b"\r"):
+            self._after_cr = True
+        *ended, rest = _LINE_END.split(chunk)
+        for end in ended:
+            self._line += end
+            line = bytes(self._line)
+            self._line.clear()
+            self._check_size(len(line))
+            event = self._take(self._decoded(line))
+            if event is not None:
+                yield event
+        self._line += rest
+        self._check_size(len(self._line))
+
+    def _check_size(self, more: int) -> None:
+        if self._size + more > MOST_BYTES:
+            raise ProviderError(
+                f"{self._sender} sent an event of more than {MOST_BYTES} bytes; that is no reply "
+                "of a model. Check its address."
+            )
+
+    def _decoded(self, line: bytes) -> str:
+        if self._first:
+            self._first = False
+            line = line.removeprefix(_MARK)
         try:
-            text = self._decoder.decode(chunk)
+            return line.decode("utf-8")
         except UnicodeDecodeError as error:
             raise ProviderError(
                 f"{self._sender} sent bytes that are not UTF-8 ({error.reason}); its reply cannot "
                 "be read on. Ask again."
             ) from None
-        if self._after_cr and text:
-            text = text.removeprefix("\n")
-            self._after_cr = False
-        if text.endswith("\r"):
-            self._after_cr = True
-        self._grow(len(text))
-        *ended, rest = _LINE_END.split(text)
-        events: list[ServerEvent] = []
-        for end in ended:
-            self._line.append(end)
-            self._take("".join(self._line), events)
-            self._line.clear()
-        if rest:
-            self._line.append(rest)
-        return events
 
-    def _grow(self, characters: int) -> None:
-        self._size += characters
-        if self._size > MOST_CHARACTERS and (self._data or self._line):
-            raise ProviderError(
-                f"{self._sender} sent an event of more than {MOST_CHARACTERS} characters; that is "
-                "no reply of a model. Check its address."
-            )
-
-    def _take(self, line: str, events: list[ServerEvent]) -> None:
+    def _take(self, line: str) -> ServerEvent | None:
         if not line:
-            if self._data:
-                events.append(ServerEvent("\n".join(self._data), self._event or "message"))
-            self._data.clear()
-            self._event = ""
-            self._size = 0
-            return
+            data, name = self._data, self._event
+            self._data, self._event, self._size = [], "", 0
+            return ServerEvent("\n".join(data), name or "message") if data else None
         field, _, value = line.partition(":")
         value = value.removeprefix(" ")
         if field == "data":
             self._data.append(value)
+            self._size += len(value)
         elif field == "event":
             self._event = value
-        if not self._data:
-            self._size = 0
         # A line that begins with a colon is a comment; `id`, `retry` and unknown fields say
         # nothing to a client that never connects again.
+        return None

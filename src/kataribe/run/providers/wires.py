@@ -134,11 +134,11 @@ def _form(request: Request) -> str | None:
 
 _FORMS = ("json_object", "json_schema", "regex", "choice", "grammar")
 _FORM_WORDS = {
-    "json_object": "JSON without a schema; give a schema",
-    "json_schema": "a JSON schema",
-    "regex": "a regular expression; give a JSON schema",
-    "choice": "a list of choices; give a JSON schema with an enum",
-    "grammar": "a grammar; give a JSON schema",
+    "json_object": "JSON without a schema. Give a schema",
+    "json_schema": "a JSON schema. Ask a model that can",
+    "regex": "a regular expression. Give a JSON schema",
+    "choice": "a list of choices. Give a JSON schema with an enum",
+    "grammar": "a grammar. Give a JSON schema",
 }
 
 
@@ -148,12 +148,7 @@ def check_carried(asked: Asked, carries: frozenset[str]) -> None:
     Raises `UnsupportedError` naming the field, and `InputError` for a choice among no tools.
     """
     request = asked.request
-    if request.tool_choice.mode in ("required", "function") and not request.tools:
-        raise InputError(
-            f"tool_choice is {request.tool_choice.mode!r}, but the request has no tools. Give "
-            "some, or leave tool_choice out.",
-            param="tool_choice",
-        )
+    _check_choice(request)
     for name in sorted(asked_fields(request) - carries):
         if name.startswith("template.") and "template" in carries:
             continue
@@ -168,6 +163,20 @@ def check_carried(asked: Asked, carries: frozenset[str]) -> None:
             "out, or ask a model that has it.",
             param=name,
         )
+
+
+def _check_choice(request: Request) -> None:
+    choice, known = request.tool_choice, {tool.name for tool in request.tools}
+    problem = None
+    if choice.mode in ("required", "function") and not known:
+        problem = f"is {choice.mode!r}, but the request has no tools. Give some, or leave it out"
+    elif choice.mode == "function" and len(choice.names) != 1:
+        problem = f"names {len(choice.names)} tools, but calls for exactly one"
+    elif known and not known.issuperset(choice.names):
+        strange = ", ".join(sorted(set(choice.names) - known))
+        problem = f"names {strange}, which is none of the tools ({', '.join(sorted(known))})"
+    if problem is not None:
+        raise InputError(f"tool_choice {problem}.", param="tool_choice")
 
 
 def refuse_part(asked: Asked, place: int, what: str, way_out: str) -> UnsupportedError:
@@ -258,13 +267,24 @@ def parsed(event: ServerEvent, name: str) -> dict[str, Any]:
     return found
 
 
+_NOT_THE_SHAPE = (
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    OverflowError,  # a count that is infinite
+    RecursionError,  # brackets without an end
+)
+
+
 def read_safely(reader: Reader, event: ServerEvent, name: str) -> Sequence[Event]:
     """What the reader makes of an event; `ProviderError` for one of another shape."""
     try:
         return reader.read(event)
     except KataribeError:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError) as error:
+    except _NOT_THE_SHAPE as error:
         raise ProviderError(
             f"{name} sent an event that cannot be read ({type(error).__name__}: {error}): "
             f"{event.data!r:.120}. What came before it is whole; ask again for the rest."
