@@ -49,7 +49,7 @@ def check_shape(client: Anthropic, model: str) -> None:
     """The client takes what comes as it comes; its own types are stricter."""
     raw = client.messages.with_raw_response.create(model=model, messages=QUESTION, max_tokens=4)
     assert raw.headers["request-id"] == raw.headers["x-request-id"]
-    told = Message.model_validate(json.loads(raw.text()))
+    told = Message.model_validate(json.loads(raw.http_response.text))
     assert not told.model_extra.keys() - {"finish_detail"}
 
 

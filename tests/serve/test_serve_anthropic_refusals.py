@@ -212,3 +212,12 @@ async def test_null_is_as_good_as_absent():
     async with inside(source_of(ScriptedLM("Yes."))) as http:
         answer = await http.post(PATH, json=hello(**dict.fromkeys(taken)))
     assert answer.status_code == 200, answer.text
+
+
+async def test_a_base_url_that_ends_in_v1_says_so():
+    async with inside(source_of(LM)) as http:
+        answer = await http.post("/v1/v1/messages", json=hello())
+    assert answer.status_code == 404
+    message = answer.json()["error"]["message"]
+    assert "Did you mean /v1/messages?" in message
+    assert "without it" in message

@@ -17,7 +17,7 @@ from starlette.routing import compile_path
 import kataribe
 from kataribe.base.errors import KataribeError
 from kataribe.serve.access import Access
-from kataribe.serve.addresses import PREFIX, meant
+from kataribe.serve.addresses import way_out
 from kataribe.serve.anthropic import anthropic_router
 from kataribe.serve.attachments import attachments_router
 from kataribe.serve.catalog import catalog_router
@@ -138,16 +138,14 @@ async def _while_serving(_: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
 
 async def _on_http(http: HTTPRequest, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    way_out = "See /docs for what there is."
-    if error.status_code == 404 and (address := meant(http.scope)) is not None:
-        way_out = f"Did you mean {address}? The base URL of this API ends in {PREFIX}."
+    hint = way_out(http.scope) if error.status_code == 404 else "See /docs for what there is."
     headers = dict(error.headers or {})
     if error.status_code == 405 and (allowed := _allowed(http)):
         headers["Allow"] = ", ".join(allowed)
     return error_response(
         RefusedError(
             error.status_code,
-            f"{error.detail}: {http.method} {http.url.path}. {way_out}",
+            f"{error.detail}: {http.method} {http.url.path}. {hint}",
             code=str(error.detail).lower().replace(" ", "_"),
             headers=headers,
         ),
