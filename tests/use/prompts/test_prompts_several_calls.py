@@ -317,6 +317,16 @@ async def test_a_limit_in_the_middle_replies_with_what_is_done():
     assert (end(events).reason, end(events).detail) == ("deadline", "3 s")
 
 
+async def test_a_limit_before_the_first_word_of_the_reply_gives_what_is_done():
+    lines = ["1. a", "first result", Reply("", reason="deadline")]
+    events = await events_of(Chaining(ScriptedLM(lines)))
+    assert words(events) == "1. first result"
+    assert steps(events, "so far") == ["all 1 steps are done, but not put together"]
+    lines = ["1. a", "first result", Reply("It beg", reason="deadline")]
+    events = await events_of(Chaining(ScriptedLM(lines)))
+    assert (words(events), end(events).reason) == ("It beg", "deadline")
+
+
 async def test_what_follows_the_users_turn_is_refused():
     messages = (text_message("user", "Hi"), text_message("assistant", "Hello."))
     with pytest.raises(UnsupportedError, match="must be the last message") as refused:

@@ -75,6 +75,7 @@ class Work:
         usage: What all inner calls have used so far.
         said: The reply's words so far.
         thought: What was thought before the reply, so far.
+        found: What `keep` noted last.
     """
 
     def __init__(
@@ -191,7 +192,7 @@ class Work:
                     case TextDelta() if heard is not None:
                         await heard(event.text)
         if finished is None:
-            raise KataribeError(f"{lm.name} sent no end of its reply; its stream broke off.")
+            raise _broken_off(lm)
         return Said(finished, tuple(citations))
 
     async def relay(
@@ -204,18 +205,31 @@ class Work:
 
         `last` gives events that come before the end of a choice. The end counts all inner calls.
         """
+        ended = 0
         async with self._gate:
             self._refuse_late()
             async with closed(self.lm.stream(request)) as events:
                 async for event in events:
                     if isinstance(event, Finished):
+                        ended += 1
                         for more in last(event):
-                            await self._send(more)
-                        self.usage = added(self.usage, event.usage)
-                        counted = self.usage if request.n == 1 else event.usage
-                        message = _with_thought(event.message, self.thought)
-                        event = replace(event, usage=counted, message=message)
+                            await self._send(replace(more, index=more.index + self._index))
+                        event = await self._counted(event)
                     await self._send(replace(event, index=event.index + self._index))
+        if ended != request.n:
+            raise _broken_off(self.lm)
+
+    async def _counted(self, end: Finished) -> Finished:
+        """The end of a choice with the whole cost, and with what was found where it was cut."""
+        self.usage = added(self.usage, end.usage)
+        message = _with_thought(end.message, self.thought)
+        if end.reason in _OVER:
+            await self._tell_found()
+            if self.found[1] and not text_of(message):
+                await self._send(TextDelta(self.found[1], self._index))
+                message = replace(message, parts=(*message.parts, TextPart(self.found[1])))
+        usage = self.usage if self.request.n == 1 else end.usage
+        return replace(end, usage=usage, message=message)
 
     async def give(self, said: Said) -> None:
         """An answer that was collected becomes the reply."""
@@ -281,6 +295,10 @@ class Work:
         deadline = self.request.context.deadline
         if deadline is not None and time.monotonic() >= deadline:
             raise CutShortError("deadline", "The request's time was over.")
+
+
+def _broken_off(lm: LM) -> KataribeError:
+    return KataribeError(f"{lm.name} sent no end of its reply; its stream broke off.")
 
 
 def derived_seed(seed: int | None, *path: str | int) -> int | None:
