@@ -169,14 +169,28 @@ def _ticks(session):
 async def test_cancelling_stops_the_code():
     with Session() as session:
         assert (await session.run_async("x = 1; x")).value == "1"
+        pid = session._process.pid
         running = asyncio.create_task(session.run_async("while True: pass"))
         await asyncio.sleep(0.2)
-        pid = session._process.pid
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
         assert not _runs(pid)
         assert (await session.run_async("'x' in globals()")).value == "False"
+
+
+async def test_cancelling_one_that_waits_leaves_the_one_that_runs():
+    with Session() as session:
+        first = asyncio.create_task(session.run_async("import time; x = 5; time.sleep(0.5); x"))
+        await asyncio.sleep(0.1)
+        second = asyncio.create_task(session.run_async("x = 6"))
+        await asyncio.sleep(0.1)
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        assert not first.done()
+        assert (await first).value == "5"
+        assert (await session.run_async("x")).value == "5"
 
 
 def test_stop_is_an_outcome():

@@ -116,15 +116,16 @@ def read_file(folder: Path, name: str, most_bytes: int) -> bytes:
         # O_NONBLOCK: a pipe without a writer would hold the one who opens it.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(parts[-1], flags, dir_fd=at)
-    with open(descriptor, "rb") as file:  # noqa: PTH123  # of a descriptor, not of a path
-        found = os.fstat(descriptor)
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > most_bytes:
+        os.close(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise InputError(f"{name!r} is no ordinary file.", param="path")
-        if found.st_size > most_bytes:
-            raise InputError(
-                f"{name!r} has {found.st_size} bytes; at most {most_bytes} can be read at once.",
-                param="path",
-            )
+        raise InputError(
+            f"{name!r} has {found.st_size} bytes; at most {most_bytes} can be read at once.",
+            param="path",
+        )
+    with os.fdopen(descriptor, "rb") as file:
         return file.read(most_bytes)
 
 

@@ -110,7 +110,7 @@ class _Run:
         """Files that were not there before, or not so."""
         now = folders.state_of(self.folder, self.limits.files)
         changed = {n: s for n, s in now.items() if s is not None and self.before.get(n) != s}
-        return tuple(MadeFile(name, changed[name][0]) for name in sorted(changed))
+        return tuple(MadeFile(_shown(name), changed[name][0]) for name in sorted(changed))
 
 
 def run_code(
@@ -188,6 +188,11 @@ def _reply(run: _Run, command: bytes, stop: threading.Event) -> dict[str, object
                         return found
                 elif not run.hear(key.fd):
                     selector.unregister(key.fd)
+
+
+def _shown(name: str) -> str:
+    """A name as text; names may be any bytes, and what is no UTF-8 is replaced."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _frame(run: _Run) -> dict[str, object] | None:
