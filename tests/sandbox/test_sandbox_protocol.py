@@ -216,6 +216,18 @@ def test_measures_agree_with_a_slow_count(trap):
     assert folders.measure(trap, 3).files > 3
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_a_file_with_two_names_is_not_given_away(tmp_path):
+    (tmp_path / "outside").write_text("root's")
+    folder = tmp_path / "work"
+    folder.mkdir()
+    os.link(tmp_path / "outside", folder / "second")
+    (folder / "own").write_text("x")
+    folders.give_to(folder, 61500, 61500)
+    assert (folder / "own").stat().st_uid == 61500
+    assert (tmp_path / "outside").stat().st_uid == 0
+
+
 @needs_bwrap
 def test_links_in_a_given_folder_lead_nowhere(trap):
     with Session(Setup(folder=trap)) as session:

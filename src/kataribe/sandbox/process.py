@@ -157,8 +157,8 @@ def _start(limits: Limits, folder: Path, packages: Sequence[str], uid: int | Non
         "uid": uid,
         "commands": commands_in,
         "replies": replies_out,
-        "longest": limits.reply_bytes
-        // 16,  # a character takes at most 12 bytes, and there are two
+        # Characters; each takes at most 12 bytes of JSON, and a little stands around them.
+        "longest": limits.reply_bytes // 16,
         "rlimits": rlimits(limits, as_root=uid is not None),
     }
     theirs = (commands_in, replies_out, stdout_in, stderr_in, status_in, seccomp)

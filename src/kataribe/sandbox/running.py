@@ -51,7 +51,7 @@ class _Run:
         self.frames = Frames(limits.reply_bytes)
         self.started = time.monotonic()
         self.cpu_before = verify.cpu_seconds(process.pid)
-        self.before = folders.state_of(folder, limits.files)
+        self.before = folders.whole_state_of(folder, limits.files)
 
     def cpu(self) -> float:
         return max(0.0, verify.cpu_seconds(self.process.pid) - self.cpu_before)
@@ -118,11 +118,12 @@ def run_code(
 ) -> Outcome:
     """Runs code in the process, which is stopped afterwards, or ended where a limit was broken.
 
-    A process whose state is not kept is reaped when this returns, and also when it raises. What
-    the program left too much of in its folder is removed.
+    A process whose state is not kept is reaped when this returns, and also when it raises; only
+    with `InputError` (the folder holds too much already) it is as it was. What the program left
+    too much of in its folder is removed.
     """
+    run = _Run(process, limits, folder)
     try:
-        run = _Run(process, limits, folder)
         outcome = _watched(run, pack({"token": run.token, "code": code}), stop)
     except BaseException:
         process.reap()

@@ -87,7 +87,8 @@ class Session:
         """Runs Python and says what came of it; `stop` ends it early.
 
         What the code does wrong is in the outcome. Raises `UnsupportedError` or
-        `UnavailableError` where no walls can be put up, and `InputError` for code that is too long.
+        `UnavailableError` where no walls can be put up, and `InputError` for code that is too long
+        or a folder that holds too much already.
         """
         if len(code) > LONGEST_CODE:
             raise InputError(
@@ -100,7 +101,11 @@ class Session:
                 raise UnavailableError("This sandbox session is closed; begin another.")
             process, self._process = self._running(), None
             limits = self._setup.limits
-            outcome = run_code(process, code, limits, self._folder, stop or threading.Event())
+            try:
+                outcome = run_code(process, code, limits, self._folder, stop or threading.Event())
+            except InputError:
+                self._process = process
+                raise
             if outcome.state_is_kept:
                 self._process = process
             return outcome
