@@ -253,7 +253,7 @@ def test_the_sandbox_ends_with_its_parent(tmp_path):
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from kataribe.sandbox.session import Session\n"
         "session = Session(); session.run('1'); print(session._process.pid, flush=True)\n"
-        "import threading; threading.Thread(target=session.run, args=['while True: pass']).start()"
+        "session.run('while True: pass')"
     )
     source = str(Path(__file__).parents[2] / "src")
     parent = subprocess.Popen([sys.executable, "-c", script, source], stdout=subprocess.PIPE)
