@@ -90,6 +90,8 @@ ON_REQUEST = frozenset(
         ("run.inference.embedding.load", "run.inference.embedding.runner"),
     }
 )
+# What runs the code of strangers: a program of its own, behind walls where nothing of ours is.
+RUNS_CODE = frozenset({"sandbox.interpreter"})
 LEADS_TO_TORCH = ("torch", "transformers", "safetensors.torch", "accelerate", "peft")
 
 
@@ -138,6 +140,10 @@ def _forbidden_imports(modules: Mapping[str, Module]) -> Iterator[str]:
         room = room_of(name)
         allowed = ROOMS.get(room, frozenset())
         for found in module.imports:
+            if found.target in RUNS_CODE:
+                yield f"{module.path}:{found.line}: {found.target} is a program, not to be imported"
+            if found.target is None and name in RUNS_CODE:
+                continue
             if found.target is None:
                 yield f"{module.path}:{found.line}: imports a computed name; nobody can check that"
                 continue

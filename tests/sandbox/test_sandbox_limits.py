@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from kataribe.base.errors import InputError
 from kataribe.sandbox.limits import MB, Limits
 from kataribe.sandbox.session import Session, Setup, run_once
 
@@ -132,6 +133,28 @@ def test_what_was_there_before_outlives_a_bomb(tmp_path):
         assert outcome.ended == "files"
     left = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*"))
     assert left == ["kept", "kept/also.txt", "mine.txt"]
+
+
+def test_a_folder_that_holds_too_much_already_loses_nothing(tmp_path):
+    for number in range(120):
+        (tmp_path / f"{number}.txt").write_text("mine")
+    with (
+        Session(Setup(limits=SMALL, folder=tmp_path)) as session,
+        pytest.raises(InputError, match="more than 100 files"),
+    ):
+        session.run("1")
+    assert len(list(tmp_path.iterdir())) == 120
+    with Session(Setup(limits=SMALL, folder=tmp_path)) as session:
+        for number in range(20, 120):
+            (tmp_path / f"{number}.txt").unlink()
+        assert session.run("import os; len(os.listdir())").value == "20"
+
+
+def test_bytes_that_were_there_before_are_counted_and_kept(tmp_path):
+    (tmp_path / "mine").write_bytes(bytes(5 * MB))
+    with Session(Setup(limits=SMALL, folder=tmp_path)) as session:
+        assert session.run("open('new', 'w').write('x')").ended == "folder"
+    assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])

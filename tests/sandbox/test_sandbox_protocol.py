@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import pickle
@@ -144,8 +145,8 @@ def trap(tmp_path):
     (folder / "inner" / "up").symlink_to("../..")
     os.mkfifo(folder / "pipe")
     door = socket.socket(socket.AF_UNIX)
-    os.chdir(folder)
-    door.bind("door")
+    with contextlib.chdir(folder):
+        door.bind("door")
     yield folder
     door.close()
 
@@ -205,10 +206,26 @@ def test_removing_follows_no_link(trap):
 
 def test_measures_agree_with_a_slow_count(trap):
     size = folders.measure(trap, 1000)
-    slow = list(trap.rglob("*"))
+    slow = [
+        Path(where, name)
+        for where, folders_in, files in os.walk(trap)
+        for name in (*folders_in, *files)
+    ]
     assert size.files == len(slow)
     assert size.bytes == 512 * sum(path.lstat().st_blocks for path in slow)
     assert folders.measure(trap, 3).files > 3
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root gives files away")
+def test_a_file_with_two_names_is_not_given_away(tmp_path):
+    (tmp_path / "outside").write_text("root's")
+    folder = tmp_path / "work"
+    folder.mkdir()
+    os.link(tmp_path / "outside", folder / "second")
+    (folder / "own").write_text("x")
+    folders.give_to(folder, 61500, 61500)
+    assert (folder / "own").stat().st_uid == 61500
+    assert (tmp_path / "outside").stat().st_uid == 0
 
 
 @needs_bwrap

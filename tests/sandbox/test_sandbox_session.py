@@ -169,14 +169,28 @@ def _ticks(session):
 async def test_cancelling_stops_the_code():
     with Session() as session:
         assert (await session.run_async("x = 1; x")).value == "1"
+        pid = session._process.pid
         running = asyncio.create_task(session.run_async("while True: pass"))
         await asyncio.sleep(0.2)
-        pid = session._process.pid
         running.cancel()
         with pytest.raises(asyncio.CancelledError):
             await running
         assert not _runs(pid)
         assert (await session.run_async("'x' in globals()")).value == "False"
+
+
+async def test_cancelling_one_that_waits_leaves_the_one_that_runs():
+    with Session() as session:
+        first = asyncio.create_task(session.run_async("import time; x = 5; time.sleep(0.5); x"))
+        await asyncio.sleep(0.1)
+        second = asyncio.create_task(session.run_async("x = 6"))
+        await asyncio.sleep(0.1)
+        second.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await second
+        assert not first.done()
+        assert (await first).value == "5"
+        assert (await session.run_async("x")).value == "5"
 
 
 def test_stop_is_an_outcome():
@@ -239,7 +253,7 @@ def test_the_sandbox_ends_with_its_parent(tmp_path):
         "import sys; sys.path.insert(0, sys.argv[1])\n"
         "from kataribe.sandbox.session import Session\n"
         "session = Session(); session.run('1'); print(session._process.pid, flush=True)\n"
-        "import threading; threading.Thread(target=session.run, args=['while True: pass']).start()"
+        "session.run('while True: pass')"
     )
     source = str(Path(__file__).parents[2] / "src")
     parent = subprocess.Popen([sys.executable, "-c", script, source], stdout=subprocess.PIPE)

@@ -52,33 +52,66 @@ def state_of(folder: Path, most_files: int) -> State:
     for entry, depth in _entries(folder):
         if depth > DEEPEST or len(state) >= most_files:
             break
-        try:
-            found = entry.stat(follow_symlinks=False)
-        except OSError:
-            continue
-        plain = stat.S_ISREG(found.st_mode)
-        known = (found.st_size, found.st_mtime_ns, found.st_ino) if plain else None
-        state[os.path.relpath(entry.path, folder)] = known
+        _note(state, folder, entry)
     return state
 
 
+def whole_state_of(folder: Path, most_files: int) -> State:
+    """Everything in a folder; `InputError` where that is more than `most_files` or unreadable.
+
+    What is not in it may be removed as new, so nothing may be missing.
+    """
+    state: State = {}
+    try:
+        for entry, depth in _entries(folder, strict=True):
+            if depth > DEEPEST or len(state) >= most_files:
+                raise InputError(
+                    f"The sandbox's folder {folder} holds more than {most_files} files and folders "
+                    f"already, or more than {DEEPEST} folders in each other. Use another folder, "
+                    "or allow more.",
+                    param="folder",
+                )
+            _note(state, folder, entry)
+    except OSError as error:
+        raise InputError(
+            f"The sandbox's folder cannot be read whole: {error.filename}: {error.strerror}.",
+            param="folder",
+        ) from error
+    return state
+
+
+def _note(state: State, folder: Path, entry: os.DirEntry[str]) -> None:
+    try:
+        found = entry.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return  # it is gone again
+    plain = stat.S_ISREG(found.st_mode)
+    known = (found.st_size, found.st_mtime_ns, found.st_ino) if plain else None
+    state[os.path.relpath(entry.path, folder)] = known
+
+
 def remove_new(folder: Path, before: State) -> None:
-    """Removes whatever was not there `before`."""
+    """Removes whatever was not there `before`, which must have been whole; `StorageError`."""
     waiting = [folder]
     while waiting:
-        with os.scandir(waiting.pop()) as found:
-            entries = list(found)
-        for entry in entries:
-            is_folder = entry.is_dir(follow_symlinks=False)
-            if os.path.relpath(entry.path, folder) in before:
-                waiting += [Path(entry.path)] if is_folder else []
-            elif is_folder:
-                remove_tree(Path(entry.path))
-            else:
-                Path(entry.path).unlink()
+        path = waiting.pop()
+        try:
+            path.chmod(path.stat().st_mode | 0o700)  # its owner may have locked it
+            with os.scandir(path) as found:
+                entries = list(found)
+            for entry in entries:
+                is_folder = entry.is_dir(follow_symlinks=False)
+                if os.path.relpath(entry.path, folder) in before:
+                    waiting += [Path(entry.path)] if is_folder else []
+                elif is_folder:
+                    remove_tree(Path(entry.path))
+                else:
+                    Path(entry.path).unlink()
+        except OSError as error:
+            raise StorageError(f"{path} could not be tidied: {error.strerror}.") from error
 
 
-def _entries(folder: Path) -> Iterator[tuple[os.DirEntry[str], int]]:
+def _entries(folder: Path, *, strict: bool = False) -> Iterator[tuple[os.DirEntry[str], int]]:
     waiting = [(str(folder), 1)]
     while waiting:
         path, depth = waiting.pop()
@@ -89,6 +122,8 @@ def _entries(folder: Path) -> Iterator[tuple[os.DirEntry[str], int]]:
                     if depth <= DEEPEST and entry.is_dir(follow_symlinks=False):
                         waiting.append((entry.path, depth + 1))
         except OSError:
+            if strict:
+                raise
             continue  # gone, or made unreadable by whoever owns it
 
 
@@ -116,15 +151,16 @@ def read_file(folder: Path, name: str, most_bytes: int) -> bytes:
         # O_NONBLOCK: a pipe without a writer would hold the one who opens it.
         flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
         descriptor = os.open(parts[-1], flags, dir_fd=at)
-    with open(descriptor, "rb") as file:  # noqa: PTH123  # of a descriptor, not of a path
-        found = os.fstat(descriptor)
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode) or found.st_size > most_bytes:
+        os.close(descriptor)
         if not stat.S_ISREG(found.st_mode):
             raise InputError(f"{name!r} is no ordinary file.", param="path")
-        if found.st_size > most_bytes:
-            raise InputError(
-                f"{name!r} has {found.st_size} bytes; at most {most_bytes} can be read at once.",
-                param="path",
-            )
+        raise InputError(
+            f"{name!r} has {found.st_size} bytes; at most {most_bytes} can be read at once.",
+            param="path",
+        )
+    with os.fdopen(descriptor, "rb") as file:
         return file.read(most_bytes)
 
 
@@ -157,7 +193,8 @@ def _opened(folder: Path, name: str, parts: list[str], *, make: bool) -> Iterato
     So nothing can be swapped for a link on the way.
     """
     flags = os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC
-    at = os.open(folder, flags)
+    with _told(name):
+        at = os.open(folder, flags)
     try:
         for part in parts:
             with _told(name):
@@ -221,11 +258,18 @@ def check_name(name: str) -> list[str]:
 
 
 def give_to(folder: Path, owner: int, group: int) -> None:
-    """Makes all of a folder this owner's (root only); links are changed, not followed."""
+    """Makes all of a folder this owner's (root only); links are changed, not followed.
+
+    A file with further names is left alone: one of them may stand where it must not be given away.
+    """
     os.chown(folder, owner, group)
     for entry, _ in _entries(folder):
         try:
-            os.chown(entry.path, owner, group, follow_symlinks=False)
+            if (
+                entry.is_dir(follow_symlinks=False)
+                or entry.stat(follow_symlinks=False).st_nlink < 2
+            ):
+                os.chown(entry.path, owner, group, follow_symlinks=False)
         except FileNotFoundError:
             continue
 

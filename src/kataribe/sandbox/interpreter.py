@@ -153,7 +153,7 @@ def _main() -> None:
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]  # it is real here
     sys.argv[:] = [""]
-    sys.path[:0] = ["/work", "/opt/packages"]
+    sys.path += ["/opt/packages", "/work"]  # last: a file of data called random.py hides nothing
     _write(settings["replies"], {"ready": True})
     _serve(settings)
 

@@ -32,12 +32,21 @@ _HEAD = 4096
 
 @dataclass(frozen=True, slots=True)
 class Pipes:
-    """The host's ends: commands in; replies, standard output and standard error out."""
+    """The host's ends: commands in; replies, output, errors and bubblewrap's own state out.
+
+    `status` is read once, but stays open: bubblewrap writes its last word there, and would die of
+    a closed pipe before it could hand the exit code on.
+    """
 
     commands: int
     replies: int
     stdout: int
     stderr: int
+    status: int
+
+    def close(self) -> None:
+        """Gives them all back."""
+        _close(self.commands, self.replies, self.stdout, self.stderr, self.status)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +86,8 @@ class Sandboxed:
         _ended(self.init, START_SECONDS)
         self.popen.kill()
         code = self.popen.wait()
-        for descriptor in (self.pipes.commands, self.pipes.replies, self.pipes.stdout):
-            os.close(descriptor)
-        os.close(self.pipes.stderr)
-        os.close(self.init)
-        os.close(self.itself)
+        self.pipes.close()
+        _close(self.init, self.itself)
         return code
 
     @staticmethod
@@ -157,12 +163,12 @@ def _start(limits: Limits, folder: Path, packages: Sequence[str], uid: int | Non
         "uid": uid,
         "commands": commands_in,
         "replies": replies_out,
-        "longest": limits.reply_bytes
-        // 16,  # a character takes at most 12 bytes, and there are two
+        # Characters; each takes at most 12 bytes of JSON, and a little stands around them.
+        "longest": limits.reply_bytes // 16,
         "rlimits": rlimits(limits, as_root=uid is not None),
     }
     theirs = (commands_in, replies_out, stdout_in, stderr_in, status_in, seccomp)
-    pipes = Pipes(commands, replies, stdout, stderr)
+    pipes = Pipes(commands, replies, stdout, stderr, status)
     try:
         popen = subprocess.Popen(  # noqa: S603  # no shell; every word is ours
             [*line, json.dumps(settings)],
@@ -175,29 +181,27 @@ def _start(limits: Limits, folder: Path, packages: Sequence[str], uid: int | Non
             start_new_session=True,
         )
     except OSError as error:
-        _close(commands, replies, stdout, stderr, status)
+        pipes.close()
         raise UnavailableError(f"{bwrap} could not be started: {error.strerror}.") from error
     finally:
         _close(*theirs)
     try:
-        return _ready(popen, pipes, status, uid, limits)
+        return _ready(popen, pipes, uid, limits)
     except BaseException:
         popen.kill()
         popen.wait()
-        _close(commands, replies, stdout, stderr)
+        pipes.close()
         raise
-    finally:
-        os.close(status)
 
 
 def _ready(
-    popen: subprocess.Popen[bytes], pipes: Pipes, status: int, uid: int | None, limits: Limits
+    popen: subprocess.Popen[bytes], pipes: Pipes, uid: int | None, limits: Limits
 ) -> Sandboxed:
     told = _first_frame(pipes.replies, time.monotonic() + START_SECONDS)
     if not told:
         words = _said(pipes.stderr) or "it did not become ready"
         raise bubblewrap.refusal(words)
-    init = _init_of(status)
+    init = _init_of(pipes.status)
     try:
         init_handle = os.pidfd_open(init)
     except OSError as error:

@@ -89,9 +89,9 @@ def _system() -> Iterator[Shown]:
     several = [f"/usr/lib/{folder}" for folder in _multiarch() if Path("/usr/lib", folder).is_dir()]
     folders = [*(several or ["/usr/lib"]), "/usr/lib64", "/usr/share/zoneinfo", "/nix/store"]
     for old in ("/lib", "/lib64"):
-        if not Path(old).is_symlink():
-            folders += [f"{old}/{each}" for each in _multiarch()] if several else []
-            folders += [] if several and old == "/lib" else [old]
+        if not Path(old).is_symlink():  # a system where it is not one with /usr
+            inner = [f"{old}/{each}" for each in _multiarch() if Path(old, each).is_dir()]
+            folders += inner or [old]
     for folder in folders:
         if Path(folder).is_dir():
             yield Shown(str(Path(folder).resolve()), folder)

@@ -51,7 +51,7 @@ class _Run:
         self.frames = Frames(limits.reply_bytes)
         self.started = time.monotonic()
         self.cpu_before = verify.cpu_seconds(process.pid)
-        self.before = folders.state_of(folder, limits.files)
+        self.before = folders.whole_state_of(folder, limits.files)
 
     def cpu(self) -> float:
         return max(0.0, verify.cpu_seconds(self.process.pid) - self.cpu_before)
@@ -110,7 +110,7 @@ class _Run:
         """Files that were not there before, or not so."""
         now = folders.state_of(self.folder, self.limits.files)
         changed = {n: s for n, s in now.items() if s is not None and self.before.get(n) != s}
-        return tuple(MadeFile(name, changed[name][0]) for name in sorted(changed))
+        return tuple(MadeFile(_shown(name), changed[name][0]) for name in sorted(changed))
 
 
 def run_code(
@@ -118,11 +118,12 @@ def run_code(
 ) -> Outcome:
     """Runs code in the process, which is stopped afterwards, or ended where a limit was broken.
 
-    A process whose state is not kept is reaped when this returns, and also when it raises. What
-    the program left too much of in its folder is removed.
+    A process whose state is not kept is reaped when this returns, and also when it raises; only
+    with `InputError` (the folder holds too much already) it is as it was. What the program left
+    too much of in its folder is removed.
     """
+    run = _Run(process, limits, folder)
     try:
-        run = _Run(process, limits, folder)
         outcome = _watched(run, pack({"token": run.token, "code": code}), stop)
     except BaseException:
         process.reap()
@@ -188,6 +189,11 @@ def _reply(run: _Run, command: bytes, stop: threading.Event) -> dict[str, object
                         return found
                 elif not run.hear(key.fd):
                     selector.unregister(key.fd)
+
+
+def _shown(name: str) -> str:
+    """A name as text; names may be any bytes, and what is no UTF-8 is replaced."""
+    return name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def _frame(run: _Run) -> dict[str, object] | None:

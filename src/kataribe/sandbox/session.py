@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -12,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from kataribe.base.errors import InputError, UnavailableError
+from kataribe.base.errors import InputError, NotFoundError, UnavailableError
 from kataribe.sandbox import bubblewrap, folder
 from kataribe.sandbox.limits import Limits
 from kataribe.sandbox.outcome import MadeFile, Outcome
@@ -86,7 +87,8 @@ class Session:
         """Runs Python and says what came of it; `stop` ends it early.
 
         What the code does wrong is in the outcome. Raises `UnsupportedError` or
-        `UnavailableError` where no walls can be put up, and `InputError` for code that is too long.
+        `UnavailableError` where no walls can be put up, and `InputError` for code that is too long
+        or a folder that holds too much already.
         """
         if len(code) > LONGEST_CODE:
             raise InputError(
@@ -99,7 +101,11 @@ class Session:
                 raise UnavailableError("This sandbox session is closed; begin another.")
             process, self._process = self._running(), None
             limits = self._setup.limits
-            outcome = run_code(process, code, limits, self._folder, stop or threading.Event())
+            try:
+                outcome = run_code(process, code, limits, self._folder, stop or threading.Event())
+            except InputError:
+                self._process = process
+                raise
             if outcome.state_is_kept:
                 self._process = process
             return outcome
@@ -109,14 +115,14 @@ class Session:
         stop = threading.Event()
         if self._worker is None:
             self._worker = ThreadPoolExecutor(1, thread_name_prefix="sandbox-run")
-        work = asyncio.get_running_loop().run_in_executor(
-            self._worker, lambda: self.run(code, stop=stop)
-        )
+        job = self._worker.submit(lambda: self.run(code, stop=stop))
+        work = asyncio.wrap_future(job)
         try:
             return await asyncio.shield(work)
         except asyncio.CancelledError:
             stop.set()
-            await asyncio.wait([work])
+            if not job.cancel():  # it runs already; one that waits for its turn just never begins
+                await asyncio.wait([work])
             raise
 
     def write(self, name: str, data: bytes) -> None:
@@ -165,7 +171,11 @@ def run_once(
         for name, data in (files or {}).items():
             session.write(name, data)
         outcome = session.run(code)
-        return outcome, {made.path: session.read(made) for made in outcome.files}
+        found: dict[str, bytes] = {}
+        for made in outcome.files:
+            with contextlib.suppress(InputError, NotFoundError):
+                found[made.path] = session.read(made)
+        return outcome, found
 
 
 def missing() -> str | None:

@@ -7,7 +7,7 @@ import threading
 
 import pytest
 
-from kataribe.base.errors import InputError, NotFoundError
+from kataribe.base.errors import InputError, NotFoundError, StorageError
 from kataribe.use.agents.tools.files import FileRules, file_tools
 
 
@@ -170,7 +170,7 @@ async def test_a_disk_that_is_full_keeps_what_was_there(folder, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "replace", full)
-    with pytest.raises(Exception, match="No space left"):
+    with pytest.raises(StorageError, match="No space left"):
         await tools(folder, write=True)["write_file"].call({"path": "a.txt", "text": "new"})
     assert (folder / "a.txt").read_text() == "one\ntwo\nthree\n"
     assert not [each for each in folder.iterdir() if each.name.endswith(".new")]

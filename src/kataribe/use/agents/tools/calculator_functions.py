@@ -48,7 +48,7 @@ def power(base: Number, exponent: Number) -> Number:
             return _whole_power(root, exponent.numerator)
     if base < 0:
         raise InputError("A negative number has no real power that is not whole.")
-    return float(base) ** float(exponent)
+    return math.pow(base, exponent)
 
 
 def _whole_power(base: Fraction, exponent: int) -> Fraction:

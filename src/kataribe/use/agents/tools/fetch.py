@@ -18,6 +18,7 @@ from kataribe.use.agents.tools.html_text import html_to_text
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _CHARSET = re.compile(rb"""<meta[^>]+charset\s*=\s*["']?([\w-]{2,30})""", re.IGNORECASE)
+_HOST = re.compile(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:.]+")
 _LONGEST_URL = 2000
 _TEXTS = ("text/", "application/json", "application/xml", "application/xhtml", "+json", "+xml")
 
@@ -108,7 +109,9 @@ def check_url(text: str) -> httpx.URL:
         )
     if url.userinfo:
         raise InputError("The address has a name or password in it; leave them out.", param="url")
-    if url.port is not None and url.port not in (80, 443) and url.port < 1024:
+    if not _HOST.fullmatch(url.raw_host.decode("ascii", "replace")):
+        raise InputError(f"{url.host!r} is no name of a host.", param="url")
+    if url.port is not None and url.port not in (80, 443) and not 1024 <= url.port < 65536:
         raise InputError(
             f"Port {url.port} is not one of the web; use 80, 443 or one from 1024 on.", param="url"
         )

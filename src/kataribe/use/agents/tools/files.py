@@ -95,7 +95,7 @@ def _search_tool(folder: Path, rules: FileRules) -> FunctionTool:
         """
         if not text.strip():
             raise InputError("The text to look for is empty.", param="text")
-        found = []
+        found: list[str] = []
         for name, line, words in _matches(folder, text.casefold(), pattern, rules):
             if len(found) == MOST_FOUND:
                 found.append(f"[More than {MOST_FOUND} lines; search for longer words.]")

@@ -163,7 +163,7 @@ def function_tool(
     The function answers with text or with what JSON can hold. Raises `InputError` for a function
     whose parameters cannot be described.
     """
-    shown = name or getattr(function, "__name__", "")
+    shown = str(name or getattr(function, "__name__", ""))
     if not _NAME.fullmatch(shown):
         raise InputError(
             f"A tool is called {shown!r}, but names have 1 to 64 letters, digits, '_' or '-'. "
