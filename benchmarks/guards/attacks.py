@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
@@ -19,6 +21,7 @@ EACH_ATTACK, EACH_REQUEST = 10, 40
 """Texts of each template for training."""
 EACH_TESTED = 6
 LANGUAGES = ("en", "ja")
+RECORD = Path(__file__).parents[2] / ".cache" / "bench" / "guards.json"
 
 
 @dataclass(frozen=True)
@@ -143,7 +146,7 @@ def report(lot: Lot, weights: Weights, seconds: float, *, families: bool = True)
     parts = [
         _alarms(lot, weights),
         _known(lot, weights),
-        *([_left_out(lot)] if families else []),
+        *([_left_out(lot, weights), _sealed(lot, weights)] if families else []),
         f"Making the weights took {seconds:.0f} s of one core.",
     ]
     if lot.missing:
@@ -183,24 +186,37 @@ def _known(lot: Lot, weights: Weights) -> str:
     return table(heads, rows)
 
 
-def _left_out(lot: Lot) -> str:
-    """Each family kept out of samples and rules, then all of its texts."""
-    rows: list[list[str]] = []
-    shares: list[float] = []
+def _left_out(lot: Lot, whole: Weights) -> str:
+    """Each family kept out of samples and rules, then all of its texts.
+
+    What is measured is kept beside the other benchmarks' figures, so a run that was cut goes on.
+    """
+    stamp = hashlib.sha256(whole.table.tobytes()).hexdigest()
+    kept = json.loads(RECORD.read_text()) if RECORD.exists() else {}
+    kept = kept if kept.get("stamp") == stamp else {"stamp": stamp}
     for each in descriptions(FAMILIES):
-        weights, _ = make(lot, [each.name])
-        items = [one for one in (*lot.attacks, *lot.unseen) if one.group == each.name]
-        shares.append(plain_rate(weights, items))
-        alarms = plain_rate(weights, [*lot.texts])
-        rows.append([*_row(each.name, weights, items), f"{100 * alarms:.2f}"])
-    mean = f"{100 * sum(shares) / len(shares):.1f}"
-    least = f"{100 * min(shares):.1f}"
-    rows.insert(0, ["**mean of families** (least)", f"{mean} ({least})", "", "", ""])
-    whole, _ = make(lot)
-    for description in descriptions(SEALED):
-        items = [one for one in lot.sealed if one.group == description.name]
-        alarms = plain_rate(whole, lot.texts)
-        name = f"{description.name} (written after the weights were fixed)"
-        rows.append([*_row(name, whole, items), f"{100 * alarms:.2f}"])
+        if each.name not in kept:
+            weights, _ = make(lot, [each.name])
+            items = [one for one in (*lot.attacks, *lot.unseen) if one.group == each.name]
+            alarms = f"{100 * plain_rate(weights, lot.texts):.2f}"
+            row = [*_row(each.name, weights, items), alarms]
+            kept[each.name] = {"share": plain_rate(weights, items), "row": row}
+            RECORD.parent.mkdir(parents=True, exist_ok=True)
+            RECORD.write_text(json.dumps(kept))
+            print(" | ".join(row), flush=True)
+    found = [kept[each.name] for each in descriptions(FAMILIES)]
+    shares = [each["share"] for each in found]
+    mean = f"{100 * sum(shares) / len(shares):.1f} ({100 * min(shares):.1f})"
+    rows = [["**mean of families** (least)", mean, "", "", ""], *(each["row"] for each in found)]
     heads = ["attacks found, family kept out, %", "both", "English", "Japanese", "false alarms, %"]
+    return table(heads, rows)
+
+
+def _sealed(lot: Lot, weights: Weights) -> str:
+    rows = [_row("**all sealed families**", weights, lot.sealed)]
+    rows += [
+        _row(each.name, weights, [one for one in lot.sealed if one.group == each.name])
+        for each in descriptions(SEALED)
+    ]
+    heads = ["attacks found, written after all else was fixed, %", "both", "English", "Japanese"]
     return table(heads, rows)

@@ -8,8 +8,9 @@ from __future__ import annotations
 import base64
 import json
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 from benchmarks.guards.ordinary import Text, library, measured_on, piece
 from benchmarks.sections import table
@@ -18,9 +19,12 @@ from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.prove.evals.intervals import Interval, share
 from kataribe.use.guards.repetition import LoopFinder
 
+Spans: TypeAlias = Sequence[tuple[int, int, int]]
+"""Of each token its id and the characters from, to."""
+
 WANTED = 64
 LOOPS = 600
-MODELS = ("smollm2-135m", "qwen2.5-coder-1.5b", "gemma-3-270m")
+MODELS = ("smollm2-135m", "qwen2.5-coder-1.5b")
 CUTS = (1, 8)
 """Tokens in a piece."""
 
@@ -32,10 +36,13 @@ def report(data: Path, home: Path) -> str:
     rows = []
     for name, tokenizer in tokenizers(home):
         loops = [loop(draw, [each.text for each in ordinary]) for _ in range(LOOPS)]
+        looped = [(text, tokenizer.encode_spans(text), third) for text, third in loops]
+        fine = [(each.text, tokenizer.encode_spans(each.text)) for each in ordinary]
         for told in (True, False):
             for cut in CUTS:
                 how = f"{name}, {cut} a piece, {'counted' if told else 'not counted'}"
-                rows.append(_row(how, tokenizer, loops, ordinary, told=told, cut=cut))
+                rows.append(_row(how, looped, fine, told=told, cut=cut))
+                print(" | ".join(rows[-1]), flush=True)
     heads = [
         "tokens",
         f"loops stopped within {WANTED} tokens, %",
@@ -58,16 +65,15 @@ def tokenizers(home: Path) -> Iterator[tuple[str, Tokenizer]]:
 
 def _row(
     how: str,
-    tokenizer: Tokenizer,
-    loops: Sequence[tuple[str, int]],
-    ordinary: Sequence[Text],
+    loops: Sequence[tuple[str, Spans, int]],
+    ordinary: Sequence[tuple[str, Spans]],
     *,
     told: bool,
     cut: int,
 ) -> list[str]:
-    late = sorted(stopped_after(tokenizer, text, third, told, cut) for text, third in loops)
+    late = sorted(stopped_after(pieces(*each[:2], cut), each[2], told=told) for each in loops)
     soon = share([float(each <= WANTED) for each in late])
-    false = share([float(is_stopped(tokenizer, each.text, told, cut)) for each in ordinary])
+    false = share([float(is_stopped(pieces(*each, cut), told=told)) for each in ordinary])
     middle, high = late[len(late) // 2], late[int(0.95 * len(late))]
     return [
         how,
@@ -81,9 +87,8 @@ def _percent(found: Interval) -> str:
     return f"{100 * found.mean:.2f} ({100 * found.low:.2f} to {100 * found.high:.2f}"
 
 
-def _pieces(tokenizer: Tokenizer, text: str, cut: int) -> Iterator[tuple[str, int, int]]:
+def pieces(text: str, spans: Spans, cut: int) -> Iterator[tuple[str, int, int]]:
     """The text as a model would send it: piece, tokens up to its end, its end."""
-    spans = tokenizer.encode_spans(text)
     at = 0
     for place in range(cut - 1, len(spans) + cut - 1, cut):
         last = min(place, len(spans) - 1)
@@ -93,11 +98,11 @@ def _pieces(tokenizer: Tokenizer, text: str, cut: int) -> Iterator[tuple[str, in
         at = end
 
 
-def stopped_after(tokenizer: Tokenizer, text: str, third: int, told: bool, cut: int) -> int:
+def stopped_after(sent: Iterable[tuple[str, int, int]], third: int, *, told: bool) -> int:
     """Tokens from the end of the third repeat (a place in the text) to the stop."""
     finder = LoopFinder()
     begun = None
-    for said, tokens, end in _pieces(tokenizer, text, cut):
+    for said, tokens, end in sent:
         if begun is None and end >= third:
             begun = tokens
         if finder.push(said, tokens if told else 0) is not None:
@@ -105,13 +110,10 @@ def stopped_after(tokenizer: Tokenizer, text: str, third: int, told: bool, cut: 
     return 10**6
 
 
-def is_stopped(tokenizer: Tokenizer, text: str, told: bool, cut: int) -> bool:
+def is_stopped(sent: Iterable[tuple[str, int, int]], *, told: bool) -> bool:
     """Whether a loop is seen in a text."""
     finder = LoopFinder()
-    return any(
-        finder.push(said, tokens if told else 0) is not None
-        for said, tokens, _ in _pieces(tokenizer, text, cut)
-    )
+    return any(finder.push(said, tokens if told else 0) is not None for said, tokens, _ in sent)
 
 
 def loop(draw: random.Random, texts: Sequence[str]) -> tuple[str, int]:

@@ -28,7 +28,8 @@ from kataribe.use.guards.scoring import (
     read,
 )
 
-STEPS = 90
+STEPS = (70, 35)
+"""Of the two rounds; the second goes on from the first."""
 RATE = 0.05
 DECAY = 2e-6
 FALSE_ALARMS = 0.004
@@ -134,34 +135,32 @@ def fit(
     attacks = [each for each in attacks if each.group not in without]
     shown = [[each.windows[place] for place in each.likely] for each in attacks]
     weights = None
-    for _ in range(2):
+    for steps in STEPS:
         if weights is not None:
             shown = [[max(each.windows, key=lambda one: logit(weights, one))] for each in attacks]
-        weights = _regressed(shown, ordinary, off, weights)
+        positive = [window for each in shown for window in each]
+        negative = [window for each in ordinary for window in each.windows]
+        weigh = np.concatenate(
+            [
+                *(np.full(len(each), 0.5 / len(shown) / len(each)) for each in shown),
+                np.full(len(negative), 0.5 / len(negative)),
+            ]
+        ).astype(np.float32)
+        rows = _Rows.of([*positive, *negative], off)
+        weights = _regressed(rows, len(positive), weigh, weights, steps)
     assert weights is not None
     return _rounded(weights)
 
 
 def _regressed(
-    shown: Sequence[Sequence[Window]],
-    ordinary: Sequence[Item],
-    off: Collection[int],
-    before: Weights | None,
+    rows: _Rows, attacks: int, weigh: NDArray[np.float32], before: Weights | None, steps: int
 ) -> Weights:
-    positive = [window for each in shown for window in each]
-    negative = [window for each in ordinary for window in each.windows]
-    rows = _Rows.of([*positive, *negative], off)
-    said = np.concatenate([np.ones(len(positive)), np.zeros(len(negative))]).astype(np.float32)
-    weigh = np.concatenate(
-        [
-            np.concatenate([np.full(len(each), 0.5 / len(shown) / len(each)) for each in shown]),
-            np.full(len(negative), 0.5 / len(negative)),
-        ]
-    ).astype(np.float32)
+    """Weights for rows of which the first `attacks` are some."""
+    said = (np.arange(len(weigh)) < attacks).astype(np.float32)
     table = np.zeros(FEATURES, np.float32) if before is None else before.table.copy()
     bias = 0.0 if before is None else before.bias
     mean, square = np.zeros(FEATURES + 1, np.float32), np.zeros(FEATURES + 1, np.float32)
-    for step in range(1, STEPS + 1):
+    for step in range(1, steps + 1):
         errors = (1 / (1 + np.exp(-rows.logits(table, bias))) - said) * weigh
         slope = np.append(rows.gradient(errors) + DECAY * table, errors.sum()).astype(np.float32)
         mean = 0.9 * mean + 0.1 * slope

@@ -43,16 +43,12 @@ def stopped_at(text, *, step=1, tokens=None):
 
 def slow_stop(text, allowance):
     """The same by definition: characters after the third repeat of any unit, a token each."""
-    for end in range(1, len(text) + 1):
-        for distance in range(1, end):
-            run = 0
-            while (
-                end - 1 - run - distance >= 0
-                and text[end - 1 - run] == text[end - 1 - run - distance]
-            ):
-                run += 1
-            if run >= 3 * distance + allowance:
-                return end
+    runs = [0] * (len(text) + 1)
+    for at, character in enumerate(text):
+        for distance in range(1, at + 1):
+            runs[distance] = runs[distance] + 1 if text[at - distance] == character else 0
+            if runs[distance] >= 3 * distance + allowance:
+                return at + 1
     return None
 
 

@@ -193,8 +193,8 @@ class Attempt:
         words: list[Part] = [ReasoningPart(thought)] if thought else []
         words += [TextPart(said)] if said else []
         rest: list[Part] = []
-        for call, (id_, name, pieces, restorer) in sorted(self._calls.items()):
-            del call
+        for call in sorted(self._calls):
+            id_, name, pieces, restorer = self._calls[call]
             rest.append(ToolCallPart(id_, name, "".join(pieces) + restorer.finish()))
         if whole is None:
             return Message("assistant", (*words, *rest))
