@@ -103,6 +103,8 @@ class Autonomous:
         """Begins a run, or goes on with the one whose calls the newest messages answer."""
         self._check(request)
         going = going_on(messages_of(request))
+        if going is not None and not going.results:
+            going = None  # whoever answers nothing has a new goal
         run = going.turn[:RUN_DIGITS] if going else secrets.token_hex(RUN_DIGITS // 2)
         with self._options.runs.open(run, new=going is None) as journal:
             if journal is None or (going and Run(journal).user != request.context.user):

@@ -143,10 +143,13 @@ class Agent:
         self, request: Request, journal: Journal, id_: str, going: Going | None
     ) -> AsyncIterator[Event]:
         turn = Turn(journal)
+        if going is not None and going.turn != turn.id:
+            going = None
         if not turn.id:
             await turn.begin(id_, request.context.user, messages_of(request))
-        elif going is not None and going.ends < len(turn.shown):
-            for event in shown_again(turn, going.ends):
+        elif turn.is_over or (going is not None and going.ends < len(turn.shown)):
+            newest = len(turn.shown) - 1
+            for event in shown_again(turn, min(going.ends, newest) if going else newest):
                 yield event
             return
         elif going is not None:

@@ -52,6 +52,16 @@ class Said:
         self.length += len(text)
         return TextDelta(text, tokens=tokens and self.usage.completion_tokens + tokens)
 
+    def gap(self) -> list[TextDelta]:
+        """An empty line between what was said before and what comes, where that needs one."""
+        return [self.say("\n\n")] if self.text and not self.text[-1].endswith("\n") else []
+
+    def think(self, event: ReasoningDelta) -> ReasoningDelta:
+        """Thoughts; their tokens count after those of the steps before."""
+        self.thought.append(event.text)
+        before = self.usage.completion_tokens
+        return replace(event, tokens=before + event.tokens) if before and event.tokens else event
+
 
 class Stepping:
     """A call of the model within a turn.
@@ -103,15 +113,13 @@ class Stepping:
                 self._drawn = max(self._drawn, event.tokens)
                 first = not self._text
                 self._text.append(event.text)
-                gap = [self._said.say("\n\n")] if first and self._wants_gap() else []
+                gap = self._said.gap() if first else []
                 self._gap += 2 * len(gap)
                 return [*gap, self._said.say(event.text, event.tokens)]
             case ReasoningDelta():
                 self._drawn = max(self._drawn, event.tokens)
                 self._thought.append(event.text)
-                self._said.thought.append(event.text)
-                before = self._said.usage.completion_tokens
-                return [replace(event, tokens=before + event.tokens) if before else event]
+                return [self._said.think(event)]
             case ToolCallDelta():
                 return self._passed_call(event)
             case Citation():
@@ -133,9 +141,6 @@ class Stepping:
         self._said.calls[number] = replace(so_far, arguments=so_far.arguments + event.arguments)
         id_ = self._ids[event.call] if event.id is not None or event.name is not None else None
         return [replace(event, call=number, id=id_)]
-
-    def _wants_gap(self) -> bool:
-        return bool(self._said.text) and not self._said.text[-1].endswith("\n")
 
     def _cut(self, lm: LM, deadline: float | None) -> Finished:
         """The end of a reply that was stopped, or that the model never ended."""

@@ -10,9 +10,23 @@ from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from kataribe.base.errors import InputError
-from kataribe.base.events import Event, Finished, FinishReason, Step, ToolCallDelta, Usage
+from kataribe.base.events import (
+    Event,
+    Finished,
+    FinishReason,
+    ReasoningDelta,
+    Step,
+    ToolCallDelta,
+    Usage,
+)
 from kataribe.base.lm import LM, Request, ToolChoice, ToolSpec
-from kataribe.base.messages import Message, ToolCallPart, ToolResultPart
+from kataribe.base.messages import (
+    Message,
+    ReasoningPart,
+    ToolCallPart,
+    ToolResultPart,
+    text_of,
+)
 from kataribe.use.agents.calling import (
     Approve,
     CallLimits,
@@ -98,6 +112,8 @@ class Working:
     async def events(self) -> AsyncIterator[Event]:
         """All events of the reply, its end the last."""
         end: tuple[FinishReason, str] | None = None
+        for event in self._broken_off():
+            yield event
         while end is None:
             if self._turn.waiting:
                 async with aclosing(self._settle()) as settling:
@@ -120,6 +136,18 @@ class Working:
                 end = self._after(closing)
         async for event in self._last(*end):
             yield event
+
+    def _broken_off(self) -> list[Event]:
+        """What the model said in a reply of ours that never came to its end: it belongs to this."""
+        said: list[Event] = []
+        for message in self._turn.replies:
+            thought = "".join(p.text for p in message.parts if isinstance(p, ReasoningPart))
+            if thought:
+                said.append(self._said.think(ReasoningDelta(thought)))
+            if text := text_of(message):
+                said += [*self._said.gap(), self._said.say(text)]
+        self._said.usage = self._turn.unsaid
+        return said
 
     async def _step(self, closing: tuple[FinishReason, str] | None) -> AsyncIterator[Event]:
         turn, limits = self._turn, self._worker.limits
