@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -92,7 +92,7 @@ class Stepping:
         self._end: Finished | None = None
         self._gap = 0  # characters between the words before this step and its own
 
-    async def events(self, lm: LM, request: Request) -> AsyncIterator[Event]:
+    async def events(self, lm: LM, request: Request) -> AsyncGenerator[Event, None]:
         """Asks, passes on, and writes the reply to the turn."""
         before = self._said.length
         async with aclosing(_until(lm, request)) as events:
@@ -161,7 +161,7 @@ class Stepping:
         await self._turn.reply(end, ids)
 
 
-async def _until(lm: LM, request: Request) -> AsyncIterator[Event]:
+async def _until(lm: LM, request: Request) -> AsyncGenerator[Event, None]:
     """The model's events; they stop a moment after the request's deadline, said or not."""
     events = lm.stream(request)
     deadline = request.context.deadline

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
@@ -109,7 +109,7 @@ class Working:
             end = time.monotonic() + seconds
             self._deadline = end if self._deadline is None else min(end, self._deadline)
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncGenerator[Event, None]:
         """All events of the reply, its end the last."""
         end: tuple[FinishReason, str] | None = None
         for event in self._broken_off():
@@ -149,7 +149,7 @@ class Working:
         self._said.usage = self._turn.unsaid
         return said
 
-    async def _step(self, closing: tuple[FinishReason, str] | None) -> AsyncIterator[Event]:
+    async def _step(self, closing: tuple[FinishReason, str] | None) -> AsyncGenerator[Event, None]:
         turn, limits = self._turn, self._worker.limits
         if closing is not None:
             yield Step("limit", closing[1])
@@ -182,7 +182,7 @@ class Working:
             context=replace(request.context, deadline=self._deadline, budget=budget),
         )
 
-    async def _settle(self) -> AsyncIterator[Event]:
+    async def _settle(self) -> AsyncGenerator[Event, None]:
         """Gives every call that can have one a result; those of the caller's tools still wait."""
         run: list[ToolCallPart] = []
         for number, call in enumerate(list(self._turn.waiting.values())):
@@ -233,7 +233,7 @@ class Working:
         answer = self._turn.answers.get(call.id)
         return self._worker.approve(call) == "always" or (answer is not None and answer.approved)
 
-    async def _run(self, calls: Sequence[ToolCallPart]) -> AsyncIterator[Event]:
+    async def _run(self, calls: Sequence[ToolCallPart]) -> AsyncGenerator[Event, None]:
         """Runs calls side by side; results are told as they come, and kept in any case."""
         for call in calls:
             yield Step("call", short(f"{call.name} {call.arguments}"))
@@ -316,7 +316,7 @@ class Working:
             return None
         return turn.reason, turn.detail
 
-    async def _last(self, reason: FinishReason, detail: str) -> AsyncIterator[Event]:
+    async def _last(self, reason: FinishReason, detail: str) -> AsyncGenerator[Event, None]:
         """The end; where no word was said, what tools have found takes the place of an answer."""
         said = self._said
         if reason in ("deadline", "budget", "repetition") and not said.text:
