@@ -1,9 +1,9 @@
 """The file that carries a person's things: one JSON document, one line for each conversation.
 
-Line 1 begins the document and holds preferences and facts, every line after it holds one conversation, then one attachment, then
-one job, and the last one closes it. So it can be written and read line by line, however large it
-is, and any JSON reader takes it whole, too. What was deleted is not in it, nor sessions and keys:
-they belong to the machine.
+Line 1 begins the document and holds preferences and facts, every line after it holds one
+conversation, then one attachment, then one job, and the last one closes it. So it can be written
+and read line by line, however large it is, and any JSON reader takes it whole, too. What was
+deleted is not in it, nor sessions and keys: they belong to the machine.
 """
 
 from __future__ import annotations
