@@ -26,6 +26,9 @@ from kataribe.use.agents.turn import Turn, added, reply_parts, without_calls
 GRACE = 0.05
 """Seconds that a model has to end by itself at a deadline, before it is cut."""
 
+BYTES_PER_TOKEN = 4
+"""About, for models that do not say how many tokens they have drawn."""
+
 DETAIL = 200
 """Characters of a step's line."""
 
@@ -89,6 +92,7 @@ class Stepping:
         self._text: list[str] = []
         self._thought: list[str] = []
         self._drawn = 0
+        self._uncounted = 0  # bytes of a model that tells no counts
         self._end: Finished | None = None
         self._gap = 0  # characters between the words before this step and its own
 
@@ -110,14 +114,14 @@ class Stepping:
     def _passed(self, event: Event, before: int) -> list[Event]:
         match event:
             case TextDelta():
-                self._drawn = max(self._drawn, event.tokens)
+                self._count(event)
                 first = not self._text
                 self._text.append(event.text)
                 gap = self._said.gap() if first else []
                 self._gap += 2 * len(gap)
                 return [*gap, self._said.say(event.text, event.tokens)]
             case ReasoningDelta():
-                self._drawn = max(self._drawn, event.tokens)
+                self._count(event)
                 self._thought.append(event.text)
                 return [self._said.think(event)]
             case ToolCallDelta():
@@ -127,6 +131,11 @@ class Stepping:
                 shift = before + self._gap
                 return [replace(event, start=event.start + shift, end=event.end + shift)]
         return [event]
+
+    def _count(self, event: TextDelta | ReasoningDelta) -> None:
+        if not event.tokens:
+            self._uncounted += len(event.text.encode("utf-8", "replace"))
+        self._drawn = max(self._drawn, event.tokens, self._uncounted // BYTES_PER_TOKEN)
 
     def _passed_call(self, event: ToolCallDelta) -> list[Event]:
         if event.name is not None and event.call not in self._ids:
