@@ -280,7 +280,8 @@ class Working:
     def _waiting_for(self) -> tuple[FinishReason, str]:
         ask = [c.name for c in self._turn.waiting.values() if c.name not in self._theirs]
         if not ask:
-            return ("length" if self._turn.reason == "length" else "tool_calls"), ""
+            cut = "The reply with these calls was cut at its longest."
+            return "tool_calls", cut if self._turn.reason == "length" else ""
         return "approval", f"Your consent is needed for: {', '.join(ask)}."
 
     def _spent(self) -> tuple[FinishReason, str] | None:
