@@ -18,6 +18,7 @@ from kataribe.base.errors import InputError
 from kataribe.store import (
     attachments,
     conversations,
+    facts,
     job_log,
     jobs,
     messages,
@@ -239,12 +240,31 @@ def test_jobs_of_somebody_else_come_beside_them(store, tmp_path):
     assert jobs_of(store) == before
 
 
+def test_facts_come_along_and_stay_one_s_own(store, tmp_path):
+    with store.writing() as tx:
+        person(tx, "other")
+        kept = [facts.add(tx, LOCAL, text, "talk") for text in ("Likes tea.", "名前は太郎")]
+        facts.add(tx, "other", "Nobody else's.")
+    saved(store, tmp_path / "out.json")
+    elsewhere = Store(tmp_path / "other" / "k.db")
+    with elsewhere.writing() as tx:
+        here = facts.add(tx, LOCAL, "likes TEA.")
+    for _ in range(2):
+        taken(elsewhere, LOCAL, tmp_path / "out.json")
+        with elsewhere.reading() as tx:
+            newest, oldest = facts.listing(tx, LOCAL)
+        assert oldest == here
+        assert newest == replace(kept[1], id=newest.id)
+    elsewhere.close()
+
+
 def test_the_form_before_this_one_is_read(store, tmp_path):
     fill(store)
     told = saved(store, tmp_path / "out.json")
     raw = (tmp_path / "out.json").read_bytes()
-    begin, end = raw.index(b'"version":2'), raw.rindex(b'\n],"jobs":[')
-    old = raw[:end].replace(b'"version":2', b'"version":1', 1) + b"\n]}\n"
+    begin, end = raw.index(b'"version":3'), raw.rindex(b'\n],"jobs":[')
+    old = raw[:end].replace(b'"version":3', b'"version":1', 1).replace(b',"facts":[]', b"", 1)
+    old += b"\n]}\n"
     assert begin > 0
     (tmp_path / "old.json").write_bytes(old)
     whole = {name: value for name, value in told.items() if name != "jobs"} | {"version": 1}
@@ -411,15 +431,21 @@ def changed(told: dict[str, Any], path: str, value: Any) -> dict[str, Any]:
 
 
 FIRST = "conversations.0"
+FACT = {"id": "f" * 20, "text": "x", "source": None, "created_at": 1.0, "changed_at": 2.0}
 HARM = {
     "no format": ("format", ..., "format"),
     "another format": ("format", "else", "format"),
-    "newer": ("version", 3, "version 3"),
+    "newer": ("version", 4, "version 4"),
     "no version": ("version", ..., "version None"),
     "version as text": ("version", "1", "version 1"),
     "unknown field": ("extra", 1, "extra"),
     "preference name": ("preferences", {"Bad Name": 1}, "Bad Name"),
     "preference size": ("preferences", {"a": "x" * 70_000}, "65,536"),
+    "fact without words": ("facts", [{**FACT, "text": ""}], "text"),
+    "fact too long": ("facts", [{**FACT, "text": "x" * 1001}], "text"),
+    "fact of blanks": ("facts", [{**FACT, "text": " "}], "needs words"),
+    "fact with more": ("facts", [{**FACT, "owner": "eve"}], "owner"),
+    "too many facts": ("facts", [FACT] * 2001, "facts"),
     "no list": ("conversations", {}, "conversations"),
     "conversation is a number": (FIRST, 5, "valid dictionary"),
     "bad id": (f"{FIRST}.id", "../../etc/passwd", "id"),

@@ -73,6 +73,16 @@ def add(tx: Connection, owner: str, text: str, source: str | None = None) -> Fac
     return fact
 
 
+def take_in(tx: Connection, owner: str, arrived: Sequence[Fact]) -> None:
+    """Keeps facts from elsewhere, oldest first, with their times; those that are here stay."""
+    known = {fold(fact.text) for fact in listing(tx, owner)}
+    for fact in arrived:
+        if fold(_checked(fact.text)) not in known:
+            here = add(tx, owner, fact.text, fact.source)
+            times = {"created_at": fact.created_at, "changed_at": fact.changed_at}
+            tx.execute(sa.update(facts).where(facts.c.id == here.id).values(**times))
+
+
 def listing(tx: Connection, owner: str) -> list[Fact]:
     """All facts of a person, the newest first."""
     query = sa.select(facts).where(facts.c.owner == owner).order_by(facts.c.key.desc())

@@ -464,6 +464,18 @@ async def test_tokens_end_a_reply_in_the_middle_with_what_was_said():
     assert (model.running, model.abandoned) == (0, 1)
 
 
+async def test_tokens_that_a_model_does_not_count_are_estimated():
+    class Silent(ScriptedLM):
+        async def stream(self, request: Request) -> AsyncIterator[Event]:
+            for _ in range(100):
+                yield TextDelta("words of 16 byte")
+            raise AssertionError("nobody stopped it")
+
+    _, end = await listen(agent(Silent(), times(), limits=AgentLimits(tokens=40)))
+    assert end.reason == "budget"
+    assert end.usage.completion_tokens == 40
+
+
 async def test_tokens_of_several_steps_count_together():
     numbers = iter(range(1000))
     model = ScriptedLM(lambda request: calls(("times", {"a": next(numbers), "b": 2})))

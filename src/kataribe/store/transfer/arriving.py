@@ -12,9 +12,10 @@ from sqlalchemy import Connection
 
 from kataribe.base.errors import InputError
 from kataribe.store import attachments as files
-from kataribe.store import preferences, search
+from kataribe.store import facts, preferences, search
 from kataribe.store.conversations import FOUND
 from kataribe.store.database import Store
+from kataribe.store.facts import Fact
 from kataribe.store.ids import now
 from kataribe.store.jobs import OPEN
 from kataribe.store.messages import FOUND as SAID
@@ -66,6 +67,7 @@ def imported(store: Store, owner: str, file: BinaryIO) -> Arrived:
                 own = preferences.read(tx, owner)
                 new = {name: value for name, value in part.preferences.items() if name not in own}
                 preferences.change(tx, owner, new)
+                facts.take_in(tx, owner, [Fact(**fact.model_dump()) for fact in part.facts])
         elif isinstance(part, Conversation):
             with store.reading() as tx:
                 here = _id_here(tx, owner, part) is None

@@ -1,9 +1,9 @@
 """The file that carries a person's things: one JSON document, one line for each conversation.
 
-Line 1 begins the document, every line after it holds one conversation, then one attachment, then
-one job, and the last one closes it. So it can be written and read line by line, however large it
-is, and any JSON reader takes it whole, too. What was deleted is not in it, nor sessions and keys:
-they belong to the machine.
+Line 1 begins the document and holds preferences and facts, every line after it holds one
+conversation, then one attachment, then one job, and the last one closes it. So it can be written
+and read line by line, however large it is, and any JSON reader takes it whole, too. What was
+deleted is not in it, nor sessions and keys: they belong to the machine.
 """
 
 from __future__ import annotations
@@ -20,13 +20,14 @@ from pydantic import (
     StringConstraints,
 )
 
+from kataribe.store.facts import LONGEST, MOST
 from kataribe.store.job_log import Level
 from kataribe.store.jobs import JobState
 
 FORMAT = "kataribe-export"
-VERSION = 2
-READABLE = (1, 2)
-"""Versions that are understood; 1 had no jobs."""
+VERSION = 3
+READABLE = (1, 2, 3)
+"""Versions that are understood; 1 had no jobs, and 1 and 2 no facts."""
 
 MOST_MESSAGES = 100_000
 """Messages of one conversation."""
@@ -203,6 +204,18 @@ class Job(Strict):
     log: Annotated[list[LogLine], FailFast()]
 
 
+class Fact(Strict):
+    """What models were told to remember of the person."""
+
+    id: Id
+    text: Annotated[
+        str, StringConstraints(min_length=1, max_length=LONGEST), AfterValidator(_without_nul)
+    ]
+    source: Short | None
+    created_at: When
+    changed_at: When
+
+
 class Beginning(Strict):
     """What stands before the first conversation."""
 
@@ -211,3 +224,4 @@ class Beginning(Strict):
     made_at: When
     made_by: Short
     preferences: dict[str, Any]
+    facts: Annotated[list[Fact], Field(max_length=MOST), FailFast()] = []

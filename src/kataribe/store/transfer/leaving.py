@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import json
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
@@ -12,7 +13,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 import kataribe
-from kataribe.store import preferences
+from kataribe.store import facts, preferences
 from kataribe.store.database import Store
 from kataribe.store.ids import now
 from kataribe.store.tables import (
@@ -38,6 +39,7 @@ def exported(store: Store, owner: str) -> Iterator[bytes]:
     """
     with store.reading() as tx:
         set_ = preferences.read(tx, owner)
+        known = [dataclasses.asdict(fact) for fact in reversed(facts.listing(tx, owner))]
         ids = tx.execute(
             sa.select(conversations.c.id)
             .where(conversations.c.owner == owner, conversations.c.deleted_at.is_(None))
@@ -47,7 +49,7 @@ def exported(store: Store, owner: str) -> Iterator[bytes]:
         own = sa.select(jobs.c.id).where(jobs.c.owner == owner).order_by(jobs.c.key)
         works = list(tx.execute(own).scalars())
     begin = {"format": FORMAT, "version": VERSION, "made_at": now()}
-    begin |= {"made_by": f"Kataribe {kataribe.__version__}", "preferences": set_}
+    begin |= {"made_by": f"Kataribe {kataribe.__version__}", "preferences": set_, "facts": known}
     yield _bytes(_json(begin)[:-1])
     yield from _listed(',"conversations":[', _each(store, _talk, [(id_,) for id_ in talks]))
     files = ((id_, *file) for id_ in talks for file in _files_of(store, id_))

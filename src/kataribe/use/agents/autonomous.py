@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -99,10 +99,12 @@ class Autonomous:
         """The planning model's, without what a run cannot give."""
         return replace(self._planner.capabilities, tools=False, logprobs=False, raw_prompt=False)
 
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
+    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         """Begins a run, or goes on with the one whose calls the newest messages answer."""
         self._check(request)
         going = going_on(messages_of(request))
+        if going is not None and not going.results:
+            going = None  # whoever answers nothing has a new goal
         run = going.turn[:RUN_DIGITS] if going else secrets.token_hex(RUN_DIGITS // 2)
         with self._options.runs.open(run, new=going is None) as journal:
             if journal is None or (going and Run(journal).user != request.context.user):
@@ -114,7 +116,7 @@ class Autonomous:
                 async for event in events:
                     yield event
 
-    async def work(self, request: Request, journal: Journal) -> AsyncIterator[Event]:
+    async def work(self, request: Request, journal: Journal) -> AsyncGenerator[Event, None]:
         """Works on the one run that a journal of the caller's holds; an empty one begins it.
 
         With records in it, the run goes on where they end, whatever the request's messages say,
@@ -127,7 +129,7 @@ class Autonomous:
             async for event in events:
                 yield event
 
-    async def resume(self, journal: Journal) -> AsyncIterator[Event]:
+    async def resume(self, journal: Journal) -> AsyncGenerator[Event, None]:
         """Goes on with a run after a crash; `InputError` for a journal without a goal."""
         run = Run(journal)
         if not run.id:
@@ -138,7 +140,7 @@ class Autonomous:
 
     async def _events(
         self, request: Request, journal: Journal, id_: str, going: Going | None
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         run = Run(journal)
         if not run.id:
             told = [to_json(message) for message in messages_of(request)]
@@ -190,7 +192,7 @@ class _Work:
             deadline = end if deadline is None else min(end, deadline)
         self._context = replace(request.context, deadline=deadline)
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncGenerator[Event, None]:
         """All events, the end last."""
         run = self._run
         text = ""
@@ -210,7 +212,7 @@ class _Work:
         message = Message("assistant", reply_parts("", text, self._waiting))
         yield Finished(message, subtracted(run.usage, self._before), reason, detail=detail)
 
-    async def _next(self) -> AsyncIterator[Event]:
+    async def _next(self) -> AsyncGenerator[Event, None]:
         """One step of the run."""
         run, options = self._run, self._options
         over = self._spent()
@@ -230,7 +232,7 @@ class _Work:
             async for event in steps:
                 yield event
 
-    async def _plan(self) -> AsyncIterator[Event]:
+    async def _plan(self) -> AsyncGenerator[Event, None]:
         asked = await self._ask("plan", orders.Plan, orders.plan_order(self._options.tasks))
         if asked.value is None:
             # A model that makes no list still can do the work as one task.
@@ -242,7 +244,7 @@ class _Work:
         for task in self._run.tasks:
             yield Step("plan", short(f"{task.id}. {task.title}"))
 
-    async def _revise(self) -> AsyncIterator[Event]:
+    async def _revise(self) -> AsyncGenerator[Event, None]:
         run = self._run
         order = orders.revise_order(run.tasks, self._options.tasks)
         asked = await self._ask("revise", orders.Plan, order)
@@ -256,7 +258,7 @@ class _Work:
             if task.state == "waiting":
                 yield Step("revised", short(f"{task.id}. {task.title}"))
 
-    async def _advance(self, task: Task) -> AsyncIterator[Event]:
+    async def _advance(self, task: Task) -> AsyncGenerator[Event, None]:
         """Does a task, checks what came of it, or gives it up."""
         run = self._run
         if task.attempts and not task.was_checked:
@@ -270,7 +272,7 @@ class _Work:
                 async for event in events:
                     yield event
 
-    async def _attempt(self, task: Task) -> AsyncIterator[Event]:
+    async def _attempt(self, task: Task) -> AsyncGenerator[Event, None]:
         run, number = self._run, task.attempts + 1
         journal = TurnJournal.at(run, f"{task.id}.{number}")
         yield Step("task", short(f"{task.id} of {len(run.tasks)}: {task.title}"))
@@ -299,7 +301,7 @@ class _Work:
             why = f"There was no result ({end.reason}). {end.detail}".strip()
             await run.write("verdict", task=task.id, ok=False, why=why)
 
-    async def _verify(self, task: Task) -> AsyncIterator[Event]:
+    async def _verify(self, task: Task) -> AsyncGenerator[Event, None]:
         asked = await self._ask("check", orders.Verdict, orders.check_order(task))
         if asked.value is None:
             ok, why = True, "Nobody checked it: the planning model gave no verdict."
@@ -308,7 +310,7 @@ class _Work:
         await self._run.write("verdict", task=task.id, ok=ok, why=why)
         yield Step("checked", short(f"{task.id} {'is done' if ok else 'is not done'}: {why}"))
 
-    async def _write(self) -> AsyncIterator[Event]:
+    async def _write(self) -> AsyncGenerator[Event, None]:
         """The deliverable, as the planning model says it."""
         run = self._run
         yield Step("deliver", f"{self._tally()}")

@@ -84,7 +84,7 @@ class ToolRunner:
             there = f"Did you mean {', '.join(near)}?" if near else _listed(self._names)
             return f"There is no tool {_short(call.name)!r}. {there}"
         try:
-            arguments = json.loads(call.arguments or "{}")
+            arguments = json.loads(call.arguments.strip() or "{}")
         except ValueError as error:
             return (
                 f"The arguments of {call.name} are no valid JSON ({error}): "
@@ -137,7 +137,7 @@ def readable(content: str, limit: int) -> str:
 def same_call(call: ToolCallPart) -> str:
     """A text that two calls share when they ask the same, however their JSON is written."""
     try:
-        arguments: Any = json.loads(call.arguments or "{}")
+        arguments: Any = json.loads(call.arguments.strip() or "{}")
         written = json.dumps(arguments, sort_keys=True)
     except (ValueError, RecursionError):
         written = call.arguments

@@ -12,7 +12,7 @@ import bisect
 import hashlib
 import json
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from kataribe.base.abilities import messages_of
@@ -113,7 +113,7 @@ class Compacting:
         """What that can do."""
         return self._lm.capabilities
 
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
+    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answers, after summing up where that is needed; the end's usage counts that too."""
         spent = Usage(0, 0)
         messages = messages_of(request)

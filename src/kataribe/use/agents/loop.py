@@ -9,7 +9,7 @@ when a request comes again, nor when the turn goes on after a crash.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -91,7 +91,7 @@ class Agent:
         """Its model's, without what several steps cannot give."""
         return replace(self._worker.lm.capabilities, logprobs=False, raw_prompt=False)
 
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
+    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answers, or goes on with the turn whose calls the newest messages answer."""
         self._check(request)
         going = going_on(messages_of(request))
@@ -111,7 +111,7 @@ class Agent:
 
     async def work(
         self, request: Request, journal: Journal, turn: str | None = None
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Works on the one turn that a journal of the caller's holds.
 
         An empty journal begins the turn. Otherwise it goes on where the journal ends, after a
@@ -124,7 +124,7 @@ class Agent:
             async for event in events:
                 yield event
 
-    async def _fresh(self, request: Request, id_: str) -> AsyncIterator[Event]:
+    async def _fresh(self, request: Request, id_: str) -> AsyncGenerator[Event, None]:
         turns, keep = self._options.turns, False
         try:
             with turns.open(id_, new=True) as journal:
@@ -141,12 +141,15 @@ class Agent:
 
     async def _work(
         self, request: Request, journal: Journal, id_: str, going: Going | None
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         turn = Turn(journal)
+        if going is not None and going.turn != turn.id:
+            going = None
         if not turn.id:
             await turn.begin(id_, request.context.user, messages_of(request))
-        elif going is not None and going.ends < len(turn.shown):
-            for event in shown_again(turn, going.ends):
+        elif turn.is_over or (going is not None and going.ends < len(turn.shown)):
+            newest = len(turn.shown) - 1
+            for event in shown_again(turn, min(going.ends, newest) if going else newest):
                 yield event
             return
         elif going is not None:

@@ -6,7 +6,7 @@ person who asks into the system text, as far as a budget of tokens goes.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -161,7 +161,7 @@ class Remembering:
         """What that can do."""
         return self._lm.capabilities
 
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
+    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answers with the facts in mind; a raw prompt passes as it is."""
         messages = messages_of(request)
         known = await self._facts.listing(request.context.user or LOCAL) if messages else ()

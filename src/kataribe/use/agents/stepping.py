@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncGenerator, Collection
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -25,6 +25,9 @@ from kataribe.use.agents.turn import Turn, added, reply_parts, without_calls
 
 GRACE = 0.05
 """Seconds that a model has to end by itself at a deadline, before it is cut."""
+
+BYTES_PER_TOKEN = 4
+"""About, for models that do not say how many tokens they have drawn."""
 
 DETAIL = 200
 """Characters of a step's line."""
@@ -51,6 +54,16 @@ class Said:
         self.text.append(text)
         self.length += len(text)
         return TextDelta(text, tokens=tokens and self.usage.completion_tokens + tokens)
+
+    def gap(self) -> list[TextDelta]:
+        """An empty line between what was said before and what comes, where that needs one."""
+        return [self.say("\n\n")] if self.text and not self.text[-1].endswith("\n") else []
+
+    def think(self, event: ReasoningDelta) -> ReasoningDelta:
+        """Thoughts; their tokens count after those of the steps before."""
+        self.thought.append(event.text)
+        before = self.usage.completion_tokens
+        return replace(event, tokens=before + event.tokens) if before and event.tokens else event
 
 
 class Stepping:
@@ -79,10 +92,11 @@ class Stepping:
         self._text: list[str] = []
         self._thought: list[str] = []
         self._drawn = 0
+        self._uncounted = 0  # bytes of a model that tells no counts
         self._end: Finished | None = None
         self._gap = 0  # characters between the words before this step and its own
 
-    async def events(self, lm: LM, request: Request) -> AsyncIterator[Event]:
+    async def events(self, lm: LM, request: Request) -> AsyncGenerator[Event, None]:
         """Asks, passes on, and writes the reply to the turn."""
         before = self._said.length
         async with aclosing(_until(lm, request)) as events:
@@ -100,18 +114,16 @@ class Stepping:
     def _passed(self, event: Event, before: int) -> list[Event]:
         match event:
             case TextDelta():
-                self._drawn = max(self._drawn, event.tokens)
+                self._count(event)
                 first = not self._text
                 self._text.append(event.text)
-                gap = [self._said.say("\n\n")] if first and self._wants_gap() else []
+                gap = self._said.gap() if first else []
                 self._gap += 2 * len(gap)
                 return [*gap, self._said.say(event.text, event.tokens)]
             case ReasoningDelta():
-                self._drawn = max(self._drawn, event.tokens)
+                self._count(event)
                 self._thought.append(event.text)
-                self._said.thought.append(event.text)
-                before = self._said.usage.completion_tokens
-                return [replace(event, tokens=before + event.tokens) if before else event]
+                return [self._said.think(event)]
             case ToolCallDelta():
                 return self._passed_call(event)
             case Citation():
@@ -119,6 +131,11 @@ class Stepping:
                 shift = before + self._gap
                 return [replace(event, start=event.start + shift, end=event.end + shift)]
         return [event]
+
+    def _count(self, event: TextDelta | ReasoningDelta) -> None:
+        if not event.tokens:
+            self._uncounted += len(event.text.encode("utf-8", "replace"))
+        self._drawn = max(self._drawn, event.tokens, self._uncounted // BYTES_PER_TOKEN)
 
     def _passed_call(self, event: ToolCallDelta) -> list[Event]:
         if event.name is not None and event.call not in self._ids:
@@ -133,9 +150,6 @@ class Stepping:
         self._said.calls[number] = replace(so_far, arguments=so_far.arguments + event.arguments)
         id_ = self._ids[event.call] if event.id is not None or event.name is not None else None
         return [replace(event, call=number, id=id_)]
-
-    def _wants_gap(self) -> bool:
-        return bool(self._said.text) and not self._said.text[-1].endswith("\n")
 
     def _cut(self, lm: LM, deadline: float | None) -> Finished:
         """The end of a reply that was stopped, or that the model never ended."""
@@ -156,7 +170,7 @@ class Stepping:
         await self._turn.reply(end, ids)
 
 
-async def _until(lm: LM, request: Request) -> AsyncIterator[Event]:
+async def _until(lm: LM, request: Request) -> AsyncGenerator[Event, None]:
     """The model's events; they stop a moment after the request's deadline, said or not."""
     events = lm.stream(request)
     deadline = request.context.deadline

@@ -36,6 +36,9 @@ from kataribe.use.agents.calling import same_call
 from kataribe.use.agents.journal import Journal, Record
 from kataribe.use.agents.turns import call_id
 
+HANDED_OVER = ("approval", "tool_calls")
+"""Ends after which somebody else has to act."""
+
 
 @dataclass(slots=True)
 class Repeated:
@@ -53,6 +56,7 @@ class Turn:
         user: Who asked.
         steps: Replies of the model.
         usage: What those used together.
+        unsaid: What those in `replies` used.
         waiting: Calls of the newest reply that have no result yet, in order.
         begun: Ids of calls that were about to run.
         answers: The user's, by call.
@@ -62,6 +66,8 @@ class Turn:
         detail: The line beside it.
         has_ended: The newest reply calls no tool, and nobody has said anything since.
         has_said: The user has said something since the newest end.
+        is_over: The newest record is an end after which nobody has to act.
+        replies: Of the model since the newest end, so not yet given to the caller as a whole.
         shown: The ends that the caller was given, oldest first.
         results: Every call with what came of it, in order of coming.
     """
@@ -72,6 +78,7 @@ class Turn:
         self.user: str | None = None
         self.steps = 0
         self.usage = Usage(0, 0)
+        self.unsaid = Usage(0, 0)
         self.waiting: dict[str, ToolCallPart] = {}
         self.begun: set[str] = set()
         self.answers: dict[str, Answer] = {}
@@ -81,6 +88,8 @@ class Turn:
         self.detail = ""
         self.has_ended = False
         self.has_said = False
+        self.is_over = False
+        self.replies: list[Message] = []
         self.shown: list[Record] = []
         self.results: list[tuple[ToolCallPart, ToolResultPart]] = []
         self._asked: tuple[Message, ...] = ()
@@ -111,7 +120,7 @@ class Turn:
     @property
     def was_handed_over(self) -> bool:
         """The caller was given calls to act on, so a request may go on with this turn."""
-        return any(record["reason"] in ("approval", "tool_calls") for record in self.shown)
+        return any(record["reason"] in HANDED_OVER for record in self.shown)
 
     async def begin(self, id_: str, user: str | None, messages: Sequence[Message]) -> None:
         """The first record."""
@@ -157,6 +166,7 @@ class Turn:
         return found.times if found else 0
 
     def _take(self, record: Record) -> None:
+        self.is_over = False
         match record["kind"]:
             case "turn":
                 self.id, self.user = record["id"], record["user"]
@@ -180,6 +190,8 @@ class Turn:
             case "shown":
                 self.shown.append(record)
                 self.has_said = False
+                self.is_over = record["reason"] not in HANDED_OVER
+                self.replies, self.unsaid = [], Usage(0, 0)
 
     def _take_reply(self, record: Record) -> None:
         message = from_json(record["message"])
@@ -187,7 +199,9 @@ class Turn:
         self.steps += 1
         self.usage = added(self.usage, Usage(prompt, drawn, cached))
         self.reason, self.detail = record["reason"], record["detail"]
+        self.unsaid = added(self.unsaid, Usage(prompt, drawn, cached))
         self._tail.append(message)
+        self.replies.append(message)
         self._calls = {p.id: p for p in message.parts if isinstance(p, ToolCallPart)}
         self.waiting = dict(self._calls)
         self._found = {}

@@ -4,15 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import TypeAlias
 
 from kataribe.base.errors import InputError
-from kataribe.base.events import Event, Finished, FinishReason, Step, ToolCallDelta, Usage
+from kataribe.base.events import (
+    Event,
+    Finished,
+    FinishReason,
+    ReasoningDelta,
+    Step,
+    ToolCallDelta,
+    Usage,
+)
 from kataribe.base.lm import LM, Request, ToolChoice, ToolSpec
-from kataribe.base.messages import Message, ToolCallPart, ToolResultPart
+from kataribe.base.messages import (
+    Message,
+    ReasoningPart,
+    ToolCallPart,
+    ToolResultPart,
+    text_of,
+)
 from kataribe.use.agents.calling import (
     Approve,
     CallLimits,
@@ -95,9 +109,11 @@ class Working:
             end = time.monotonic() + seconds
             self._deadline = end if self._deadline is None else min(end, self._deadline)
 
-    async def events(self) -> AsyncIterator[Event]:
+    async def events(self) -> AsyncGenerator[Event, None]:
         """All events of the reply, its end the last."""
         end: tuple[FinishReason, str] | None = None
+        for event in self._broken_off():
+            yield event
         while end is None:
             if self._turn.waiting:
                 async with aclosing(self._settle()) as settling:
@@ -121,7 +137,19 @@ class Working:
         async for event in self._last(*end):
             yield event
 
-    async def _step(self, closing: tuple[FinishReason, str] | None) -> AsyncIterator[Event]:
+    def _broken_off(self) -> list[Event]:
+        """What the model said in a reply of ours that never came to its end: it belongs to this."""
+        said: list[Event] = []
+        for message in self._turn.replies:
+            thought = "".join(p.text for p in message.parts if isinstance(p, ReasoningPart))
+            if thought:
+                said.append(self._said.think(ReasoningDelta(thought)))
+            if text := text_of(message):
+                said += [*self._said.gap(), self._said.say(text)]
+        self._said.usage = self._turn.unsaid
+        return said
+
+    async def _step(self, closing: tuple[FinishReason, str] | None) -> AsyncGenerator[Event, None]:
         turn, limits = self._turn, self._worker.limits
         if closing is not None:
             yield Step("limit", closing[1])
@@ -154,7 +182,7 @@ class Working:
             context=replace(request.context, deadline=self._deadline, budget=budget),
         )
 
-    async def _settle(self) -> AsyncIterator[Event]:
+    async def _settle(self) -> AsyncGenerator[Event, None]:
         """Gives every call that can have one a result; those of the caller's tools still wait."""
         run: list[ToolCallPart] = []
         for number, call in enumerate(list(self._turn.waiting.values())):
@@ -205,7 +233,7 @@ class Working:
         answer = self._turn.answers.get(call.id)
         return self._worker.approve(call) == "always" or (answer is not None and answer.approved)
 
-    async def _run(self, calls: Sequence[ToolCallPart]) -> AsyncIterator[Event]:
+    async def _run(self, calls: Sequence[ToolCallPart]) -> AsyncGenerator[Event, None]:
         """Runs calls side by side; results are told as they come, and kept in any case."""
         for call in calls:
             yield Step("call", short(f"{call.name} {call.arguments}"))
@@ -252,7 +280,8 @@ class Working:
     def _waiting_for(self) -> tuple[FinishReason, str]:
         ask = [c.name for c in self._turn.waiting.values() if c.name not in self._theirs]
         if not ask:
-            return ("length" if self._turn.reason == "length" else "tool_calls"), ""
+            cut = "The reply with these calls was cut at its longest."
+            return "tool_calls", cut if self._turn.reason == "length" else ""
         return "approval", f"Your consent is needed for: {', '.join(ask)}."
 
     def _spent(self) -> tuple[FinishReason, str] | None:
@@ -288,7 +317,7 @@ class Working:
             return None
         return turn.reason, turn.detail
 
-    async def _last(self, reason: FinishReason, detail: str) -> AsyncIterator[Event]:
+    async def _last(self, reason: FinishReason, detail: str) -> AsyncGenerator[Event, None]:
         """The end; where no word was said, what tools have found takes the place of an answer."""
         said = self._said
         if reason in ("deadline", "budget", "repetition") and not said.text:
