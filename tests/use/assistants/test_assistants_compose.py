@@ -87,7 +87,7 @@ async def test_a_tool_that_needs_consent_waits_for_it(tmp_path: Path) -> None:
 
 
 async def test_a_model_without_calls_acts_in_text(tmp_path: Path) -> None:
-    script = ["Thought: compute.\nAction: calculator\nAction Input: 6 * 7", "Answer: 42"]
+    script = ["Thought: compute.\nAction: calculator\nAction Input: 6 * 7", "Final Answer: 42"]
     lm = scripted(script, capabilities=NO_TOOLS)
     there = around(Shelf(plain=lm), tmp_path)
     events = await told({"tools": ["calculator"]}, there, question("6 x 7?"))

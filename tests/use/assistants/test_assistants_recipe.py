@@ -20,7 +20,7 @@ sampling: {temperature: 0, max_tokens: 50}
 limits: {steps: 4, seconds: 1.5}
 starters:
   - Hello?
-  - {en: How are you?, ja: 元気?}
+  - {en: 'How are you?', ja: '元気?'}
 tests:
   - {ask: 'What is 1 + 1?', contains: ['2'], matches: '\\d'}
 """

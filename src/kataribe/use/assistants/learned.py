@@ -2,8 +2,9 @@
 
 An example is a question and the model that answered it best. Pieces of two to four characters
 (Japanese needs no words so) are hashed into a table (Weinberger et al. 2009), each text has length
-one, and the weights are found by plain gradient descent on all examples at once: no order and no
-drawing, so the same examples give the same file.
+one, so that a question of nothing but unknown pieces is nobody's, and the weights are found by
+plain gradient descent on all examples at once: no order and no drawing, so the same examples give
+the same file.
 """
 
 from __future__ import annotations
@@ -39,16 +40,14 @@ class LearnedChoice:
     Attributes:
         models: Those that can be chosen.
         weights: (models, BUCKETS).
-        bias: (models,).
     """
 
     models: tuple[str, ...]
     weights: NDArray[np.float32]
-    bias: NDArray[np.float32]
 
     def likeliest(self, text: str) -> tuple[str, float]:
         """The model that answers such a question best, and how likely that is (0 to 1)."""
-        chances = _softmax(self.weights @ features(text) + self.bias)
+        chances = _softmax(self.weights @ features(text))
         best = int(chances.argmax())
         return self.models[best], float(chances[best])
 
@@ -57,7 +56,6 @@ class LearnedChoice:
         told = {
             "form": FORM,
             "models": self.models,
-            "bias": [round(float(each), 4) for each in self.bias],
             "weights": [
                 {str(at): round(float(row[at]), 4) for at in np.flatnonzero(np.abs(row) > 5e-5)}
                 for row in self.weights
@@ -77,8 +75,7 @@ def load_learned(path: Path) -> LearnedChoice:
         for row, values in zip(weights, told["weights"], strict=True):
             for at, value in values.items():
                 row[int(at)] = value
-        bias = np.asarray(told["bias"], np.float32)
-        if bias.shape != (len(models),) or not np.isfinite(weights).all():
+        if not models or not np.isfinite(weights).all():
             raise ValueError("numbers are missing or infinite")
     except FileNotFoundError:
         raise NotFoundError(
@@ -88,7 +85,7 @@ def load_learned(path: Path) -> LearnedChoice:
         raise FormatError(
             f"{path} is not what `kataribe assistants learn` writes ({error}). Make it again."
         ) from error
-    return LearnedChoice(models, weights, bias)
+    return LearnedChoice(models, weights)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +119,11 @@ def learn(examples: Sequence[Example]) -> LearnedChoice:
     # Each model counts as much as another, however many examples it has.
     share = np.array([1 / (len(models) * counts[each.model]) for each in examples], np.float32)
     weights = np.zeros((len(models), BUCKETS), np.float32)
-    bias = np.zeros(len(models), np.float32)
     target = np.eye(len(models), dtype=np.float32)[wanted]
     for _ in range(STEPS):
-        error = (_softmax(table @ weights.T + bias) - target) * share[:, None]
+        error = (_softmax(table @ weights.T) - target) * share[:, None]
         weights -= RATE * len(models) * (error.T @ table + DECAY * weights / len(models))
-        bias -= RATE * error.sum(axis=0)
-    return LearnedChoice(models, weights, bias)
+    return LearnedChoice(models, weights)
 
 
 def held_out_accuracy(examples: Sequence[Example], folds: int = 5) -> float:
