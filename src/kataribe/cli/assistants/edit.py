@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import subprocess
+import tempfile
+from pathlib import Path
+
 import typer
 
 from kataribe.cli.assistants.named import Name, open_book
@@ -19,8 +25,8 @@ def edit(name: Name) -> None:
     book = open_book()
     text = before = book.find(name).text
     while True:
-        changed = typer.edit(text, extension=".yaml")
-        if changed is None or changed == before:
+        changed = _edited(text)
+        if changed == before:
             note("Nothing was changed.")
             return
         text = changed
@@ -33,3 +39,22 @@ def edit(name: Name) -> None:
             continue
         note(f"{kept.path} is written.")
         return
+
+
+def _edited(text: str) -> str:
+    """The text after the user's editor has had it; raises `InputError` where there is none."""
+    from kataribe.base.errors import InputError
+
+    words = shlex.split(os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "recipe.yaml"
+        path.write_text(text, encoding="utf-8")
+        try:
+            done = subprocess.run([*words, str(path)], check=False)  # noqa: S603 - their own choice
+        except OSError as error:
+            raise InputError(
+                f"The editor {words[0]!r} does not start: {error.strerror}. Name yours in EDITOR."
+            ) from error
+        if done.returncode:
+            raise InputError(f"The editor {words[0]!r} ended with {done.returncode}.")
+        return path.read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ around all of it.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +16,7 @@ from kataribe.base.encoders import Embedder
 from kataribe.base.errors import InputError, NotFoundError, SettingsError
 from kataribe.base.lm import LM, Tool
 from kataribe.base.messages import ToolCallPart
-from kataribe.use.agents.calling import Approve
+from kataribe.use.agents.calling import Approval
 from kataribe.use.agents.loop import Agent, AgentOptions
 from kataribe.use.agents.memory import Facts, Recall, Remember, Remembering
 from kataribe.use.agents.tools.calling import call_tool
@@ -104,11 +104,11 @@ def _router(name: str, recipe: Recipe, around: Around) -> LM:
 def _acting(lm: LM, recipe: Recipe, around: Around, stack: ExitStack) -> LM:
     box = open_toolbox(recipe.tools, recipe.approval, stack)
     tools: tuple[Tool, ...] = box.tools
-    words = dict(box.approvals.tools)
+    words: dict[str, Approval] = dict(box.approvals.tools)
     if recipe.memory and around.facts is not None:
         lm = Remembering(lm, around.facts, _roughly, MEMORY_TOKENS)
         memory = (Remember(around.facts), Recall(around.facts))
-        words |= {tool.spec.name: "always" for tool in memory}
+        words |= dict.fromkeys((tool.spec.name for tool in memory), "always")
         if lm.capabilities.tools:
             tools = (*tools, *memory)
     named = recipe.technique
@@ -130,21 +130,20 @@ def _acting(lm: LM, recipe: Recipe, around: Around, stack: ExitStack) -> LM:
     )
 
 
-def _options(recipe: Recipe, around: Around, words: dict[str, str]) -> AgentOptions:
-    def approve(call: ToolCallPart) -> str:
+def _options(recipe: Recipe, around: Around, words: Mapping[str, Approval]) -> AgentOptions:
+    def approve(call: ToolCallPart) -> Approval:
         return words.get(call.name, recipe.approval)
 
-    checked: Approve = approve  # type: ignore[assignment] - checked words
     limits = recipe.limits
     steps = limits.steps or AgentLimits().steps
     return AgentOptions(
-        approve=checked,
+        approve=approve,
         limits=AgentLimits(steps=steps, tokens=limits.tokens, seconds=limits.seconds),
         turns=around.turns or MemoryTurns(),
     )
 
 
-def _unasked(tools: Sequence[Tool], words: dict[str, str]) -> tuple[Tool, ...]:
+def _unasked(tools: Sequence[Tool], words: Mapping[str, Approval]) -> tuple[Tool, ...]:
     """The tools that run without asking: acting in plain text has no place for a consent."""
     free = tuple(tool for tool in tools if words.get(tool.spec.name) == "always")
     kept = [tool.spec.name for tool in tools if tool not in free]

@@ -37,11 +37,11 @@ class Instructed:
 
     async def stream(self, request: Request) -> AsyncIterator[Event]:
         """Answers with both in mind."""
-        changes = {"sampling": filled(request.sampling, self._sampling)}
-        messages = messages_of(request)
+        sampling = filled(request.sampling, self._sampling)
+        prompt, messages = request.prompt, messages_of(request)
         if self._system and messages:
-            changes["prompt"] = told(messages, self._system)
-        request = dataclasses.replace(request, **changes)
+            prompt = told(messages, self._system)
+        request = dataclasses.replace(request, prompt=prompt, sampling=sampling)
         async with aclosing(self._lm.stream(request)) as events:  # type: ignore[type-var]
             async for event in events:
                 yield event

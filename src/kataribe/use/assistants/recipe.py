@@ -31,7 +31,7 @@ class _Plain(yaml.SafeLoader):
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         if self.check_event(yaml.AliasEvent):
-            mark = self.peek_event().start_mark
+            mark = self.peek_event().start_mark  # type: ignore[no-untyped-call]
             raise yaml.MarkedYAMLError(
                 problem="an alias (*name) stands here; write the value out", problem_mark=mark
             )
@@ -92,10 +92,10 @@ class Drawn(_Strict):
 class Limit(_Strict):
     """What one reply may use, with everything that it causes."""
 
-    steps: int | None = Field(None, ge=1)
-    tokens: int | None = Field(None, ge=1)
-    seconds: float | None = Field(None, gt=0)
-    dollars: float | None = Field(None, ge=0)
+    steps: int | None = Field(default=None, ge=1)
+    tokens: int | None = Field(default=None, ge=1)
+    seconds: float | None = Field(default=None, gt=0)
+    dollars: float | None = Field(default=None, ge=0)
 
 
 class Rule(_Strict):
@@ -115,7 +115,7 @@ class Rule(_Strict):
     words: tuple[str, ...] = ()
     pattern: str = ""
     language: str = ""
-    longer: int | None = Field(None, ge=0)
+    longer: int | None = Field(default=None, ge=0)
     images: bool | None = None
     tools: bool | None = None
 
@@ -146,7 +146,7 @@ class Route(_Strict):
     default: str = Field(min_length=1)
     rules: tuple[Rule, ...] = ()
     learned: str = ""
-    sure: float = Field(0.6, ge=0, le=1)
+    sure: float = Field(default=0.6, ge=0, le=1)
 
     @model_validator(mode="before")
     @classmethod
