@@ -36,7 +36,8 @@ def check_body(wire: str, body: Mapping[str, Any]) -> None:
 
 
 def _check(kind: Any, value: Any) -> None:
-    _exhaust(TypeAdapter(kind).validate_python(value))
+    adapter = TypeAdapter(kind)  # has to live as long as what it validates lazily is read
+    _exhaust(adapter.validate_python(value))
 
 
 def _exhaust(value: Any) -> None:

@@ -108,8 +108,8 @@ def most_tokens(model: str) -> int:
 
 
 def headers(key: str | None) -> Mapping[str, str]:
-    """The key in its own header, and the version of the API."""
-    return {"anthropic-version": VERSION, **({"x-api-key": key} if key else {})}
+    """The key as a bearer token, as Anthropic's own client sends it, and the API's version."""
+    return {"anthropic-version": VERSION, **({"authorization": f"Bearer {key}"} if key else {})}
 
 
 def _thinking(request: Request) -> dict[str, Any]:
