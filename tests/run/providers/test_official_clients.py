@@ -91,7 +91,7 @@ def test_anthropic_reads_messages(spoken: HostServer) -> None:
     received = spoken.received[0]
     assert received.path == "/v1/messages"
     assert received.headers["authorization"] == f"Bearer {KEY}"
-    assert received.headers["anthropic-version"] == "2023-06-01"
+    assert received.headers["anthropic-version"] == "2026-10-21"
 
 
 @pytest.mark.parametrize("spoken", [gemini(SAID)], indirect=True, ids=["gemini"])
