@@ -97,3 +97,10 @@ def test_what_is_no_message_is_refused(value, complaint, param):
     with pytest.raises(InputError, match=complaint) as caught:
         from_json(value)
     assert caught.value.param == param
+
+
+def test_a_thought_keeps_its_seal_and_older_thoughts_have_none():
+    sealed = Message("assistant", (ReasoningPart("hm", '{"by":"anthropic:m"}'),))
+    assert from_json(to_json(sealed)) == sealed
+    older = {"role": "assistant", "parts": [{"type": "reasoning", "text": "hm"}]}
+    assert from_json(older) == Message("assistant", (ReasoningPart("hm"),))

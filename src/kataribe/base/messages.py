@@ -114,8 +114,7 @@ def _part_to_json(part: Part) -> dict[str, Any]:
         case TextPart(text):
             return {"type": "text", "text": text}
         case ReasoningPart(text, seal):
-            sealed = {"seal": seal} if seal else {}
-            return {"type": "reasoning", "text": text, **sealed}
+            return {"type": "reasoning", "text": text, "seal": seal}
         case ImagePart(media_type, data, url):
             encoded = None if data is None else base64.b64encode(data).decode("ascii")
             return {"type": "image", "media_type": media_type, "data": encoded, "url": url}
@@ -141,6 +140,7 @@ def _part_from_json(value: Any) -> Part:
             case "text":
                 return TextPart(_string(value, "text"))
             case "reasoning":
+                # Messages that were written before there were seals have none.
                 seal = _string(value, "seal") if "seal" in value else ""
                 return ReasoningPart(_string(value, "text"), seal)
             case "image":

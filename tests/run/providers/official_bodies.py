@@ -25,9 +25,8 @@ from openai.types.responses import FunctionToolParam, ResponseInputItemParam
 from openai.types.responses.response_create_params import ResponseCreateParamsStreaming, ToolChoice
 from pydantic import TypeAdapter
 
-# The newest package has no place for these, since the newest models refuse them; older ones
-# take them, and the API with them.
-OF_OLDER_CLAUDES = {"temperature", "top_k", "top_p"}
+# Of the API's version before, which the newest package has no types for.
+OF_THE_OLDER_VERSION = {"temperature", "top_k", "top_p"}
 
 
 def check_body(wire: str, body: Mapping[str, Any]) -> None:
@@ -36,7 +35,8 @@ def check_body(wire: str, body: Mapping[str, Any]) -> None:
 
 
 def _check(kind: Any, value: Any) -> None:
-    _exhaust(TypeAdapter(kind).validate_python(value))
+    adapter = TypeAdapter(kind)  # has to live as long as what it validates lazily is read
+    _exhaust(adapter.validate_python(value))
 
 
 def _exhaust(value: Any) -> None:
@@ -77,7 +77,7 @@ def _responses(body: Mapping[str, Any]) -> None:
 
 
 def _anthropic(body: Mapping[str, Any]) -> None:
-    _fields(MessageCreateParamsStreaming, body, OF_OLDER_CLAUDES)
+    _fields(MessageCreateParamsStreaming, body, OF_THE_OLDER_VERSION)
     for message in body["messages"]:
         _check(MessageParam, message)
     for block in body.get("system", ()):

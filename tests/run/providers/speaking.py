@@ -27,6 +27,8 @@ from openai.types.chat import ChatCompletionChunk
 from openai.types.responses import (
     Response,
     ResponseCompletedEvent,
+    ResponseContentPartAddedEvent,
+    ResponseContentPartDoneEvent,
     ResponseCreatedEvent,
     ResponseFunctionCallArgumentsDeltaEvent,
     ResponseIncompleteEvent,
@@ -34,6 +36,7 @@ from openai.types.responses import (
     ResponseOutputItemDoneEvent,
     ResponseReasoningSummaryTextDeltaEvent,
     ResponseTextDeltaEvent,
+    ResponseTextDoneEvent,
 )
 
 SIGNATURE = base64.b64encode(b"only the host can read this").decode()
@@ -205,20 +208,28 @@ class _ResponseEvents:
     def speaking(self) -> Iterator[bytes]:
         place = len(self.output)
 
+        where = {"item_id": "msg_1", "output_index": place, "content_index": 0}
+
         def inner() -> Iterator[bytes]:
+            blank = {"type": "output_text", "text": "", "annotations": []}
+            begun = "response.content_part.added"
+            yield self.event(ResponseContentPartAddedEvent, begun, part=blank, **where)
             for piece in self.said.pieces:
                 yield self.event(
                     ResponseTextDeltaEvent,
                     "response.output_text.delta",
                     delta=piece,
-                    item_id="msg_1",
-                    output_index=place,
-                    content_index=0,
                     logprobs=[token(piece, top=True)] if self.said.logprobs else [],
+                    **where,
                 )
+            done = "response.output_text.done"
+            yield self.event(ResponseTextDoneEvent, done, text=words, logprobs=[], **where)
+            done = "response.content_part.done"
+            yield self.event(ResponseContentPartDoneEvent, done, part=text, **where)
 
         empty = {"type": "message", "id": "msg_1", "role": "assistant", "content": []}
-        text = {"type": "output_text", "text": "".join(self.said.pieces), "annotations": []}
+        words = "".join(self.said.pieces)
+        text = {"type": "output_text", "text": words, "annotations": []}
         whole = {**empty, "status": "completed", "content": [text]}
         yield from self.item({**empty, "status": "in_progress"}, inner(), whole)
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import warnings
 from collections.abc import Iterator
 
 import pytest
+from asking import events_of, model_at
 from host_server import Answer, HostServer, host, refusal
-from speaking import SIGNATURE, Said, anthropic, chat, gemini, responses
+from speaking import SIGNATURE, SPEAK, Said, anthropic, chat, gemini, responses
 
 SAID = Said(
     pieces=("It is ", "晴れ."),
@@ -88,8 +90,8 @@ def test_anthropic_reads_messages(spoken: HostServer) -> None:
     assert (whole.usage.input_tokens, whole.usage.output_tokens) == (12, 9)
     received = spoken.received[0]
     assert received.path == "/v1/messages"
-    assert received.headers["x-api-key"] == KEY
-    assert received.headers["anthropic-version"] == "2023-06-01"
+    assert received.headers["authorization"] == f"Bearer {KEY}"
+    assert received.headers["anthropic-version"] == "2026-10-21"
 
 
 @pytest.mark.parametrize("spoken", [gemini(SAID)], indirect=True, ids=["gemini"])
@@ -131,3 +133,50 @@ def test_the_clients_know_the_hosts_refusals() -> None:
         other = Anthropic(base_url=server.url, api_key=KEY, max_retries=0)
         with other, pytest.raises(RateLimitError):
             other.messages.create(model="m", max_tokens=9, messages=[turn])
+
+
+@pytest.mark.parametrize("wire", ["chat", "responses", "anthropic", "gemini"])
+async def test_our_headers_are_those_of_the_official_client(wire: str) -> None:
+    """The same path, the same place for the key, the same version of the API."""
+    with host(Answer(SPEAK[wire](SAID))) as server:
+        await asyncio.to_thread(OFFICIAL[wire], server.url)
+        await events_of(model_at(server, wire, key=KEY))
+    official, ours = server.received
+    assert ours.path == official.path
+    for header in ("authorization", "x-goog-api-key", "anthropic-version"):
+        assert ours.headers.get(header) == official.headers.get(header), header
+
+
+def _chat(url: str) -> None:
+    from openai import OpenAI
+
+    with OpenAI(base_url=url + "/v1", api_key=KEY, max_retries=0) as client:
+        list(client.chat.completions.create(model="m", messages=[TURN], stream=True))
+
+
+def _responses(url: str) -> None:
+    from openai import OpenAI
+
+    with OpenAI(base_url=url + "/v1", api_key=KEY, max_retries=0) as client:
+        list(client.responses.create(model="m", input="hi", stream=True))
+
+
+def _anthropic(url: str) -> None:
+    from anthropic import Anthropic
+
+    with Anthropic(base_url=url, api_key=KEY, max_retries=0) as client:
+        list(client.messages.create(model="m", max_tokens=9, messages=[TURN], stream=True))
+
+
+def _gemini(url: str) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of the package's own making
+        from google import genai
+
+    client = genai.Client(api_key=KEY, http_options={"base_url": url})
+    list(client.models.generate_content_stream(model="m", contents="hi"))
+    client.close()
+
+
+TURN = {"role": "user", "content": "hi"}
+OFFICIAL = {"chat": _chat, "responses": _responses, "anthropic": _anthropic, "gemini": _gemini}

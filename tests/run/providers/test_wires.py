@@ -356,6 +356,16 @@ def test_sampling_is_carried_by_each_wires_names():
     assert (gemini["maxOutputTokens"], gemini["topP"], gemini["seed"]) == (7, 0.9, 3)
 
 
+async def test_sampling_is_asked_for_by_the_version_of_anthropics_api_that_has_it():
+    with host(Answer(SPEAK["anthropic"](WORDS))) as server:
+        lm = model_at(server, "anthropic")
+        await events_of(lm)
+        await events_of(lm, Request(ASK.prompt, sampling=Sampling(temperature=1.0)))
+        await events_of(lm, Request(ASK.prompt, sampling=Sampling(max_tokens=5)))
+    versions = [received.headers["anthropic-version"] for received in server.received]
+    assert versions == ["2026-10-21", "2023-06-01", "2026-10-21"]
+
+
 def test_local_servers_get_what_they_have_beyond_openai():
     more = Sampling(top_k=40, repetition_penalty=1.1)
     body = asked("chat", Request(ASK.prompt, sampling=more), host="llamacpp")

@@ -40,8 +40,10 @@ from kataribe.run.providers.wires import (
     split_system,
 )
 
-VERSION = "2023-06-01"
-"""Of the API; the only one there is."""
+VERSION = "2026-10-21"
+VERSION_WITH_SAMPLING = "2023-06-01"
+"""The API's version before, which has temperature, top_k and top_p; they are all that is sent
+differently. The newest models refuse them there, and say so."""
 
 MOST_TOKENS = 32_000
 """Of a reply when the request names no limit: the API wants one, and all models since Claude 4
@@ -53,7 +55,6 @@ CARRIES = fields(
     "temperature top_k top_p max_tokens stop tools tool_choice parallel_tool_calls json_schema "
     "images continue_last template.enable_thinking"
 )
-"""Newer models refuse temperature, top_k and top_p themselves, and say so."""
 
 _IMAGES = ("image/jpeg", "image/png", "image/gif", "image/webp")
 
@@ -99,7 +100,9 @@ def write(asked: Asked) -> Letter:
     if request.tools:
         body["tools"] = [_tool(tool) for tool in offered_tools(request)]
         body["tool_choice"] = _choice(request)
-    return Letter("/messages", body)
+    sampled = any(field in body for field in ("temperature", "top_k", "top_p"))
+    version = VERSION_WITH_SAMPLING if sampled else VERSION
+    return Letter("/messages", body, {"anthropic-version": version})
 
 
 def most_tokens(model: str) -> int:
@@ -108,8 +111,8 @@ def most_tokens(model: str) -> int:
 
 
 def headers(key: str | None) -> Mapping[str, str]:
-    """The key in its own header, and the version of the API."""
-    return {"anthropic-version": VERSION, **({"x-api-key": key} if key else {})}
+    """The key as a bearer token, as Anthropic's own client sends it."""
+    return {"authorization": f"Bearer {key}"} if key else {}
 
 
 def _thinking(request: Request) -> dict[str, Any]:

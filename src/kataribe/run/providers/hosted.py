@@ -203,7 +203,7 @@ class HostedLM:
             self._host.address,
             letter.path,
             letter.body,
-            self._wire.headers(self._key),
+            {**letter.headers, **self._wire.headers(self._key)},
             deadline=asked.request.context.deadline,
             key_from=key_source(self._host),
             secret=self._key,

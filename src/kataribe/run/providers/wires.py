@@ -70,10 +70,11 @@ class Reader(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Letter:
-    """What is posted: where, below the host's address, and what."""
+    """What is posted: where, below the host's address, what, and with which headers."""
 
     path: str
     body: Mapping[str, Any]
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,7 @@ class Wire:
         carries: The fields of a request that it has a place for, by their names in `asked_fields`.
         write: A request to what is posted; raises `UnsupportedError` for what has no place.
         reader: A reader for the answer.
-        headers: The headers that carry a key, and the wire's own.
+        headers: The headers that carry a key.
     """
 
     carries: frozenset[str]
