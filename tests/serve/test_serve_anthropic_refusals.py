@@ -69,6 +69,7 @@ SHARED = [
         {**RESULT, "content": [picture(type="url", url="https://x")]}]}]},
      "messages[1].content[0].content[0].type", "'text'"),
     ({"messages": [said({"type": "redacted_thinking", "data": "x"})]}, f"{PLACE}[0]", "redacted"),
+    ({"messages": [said({"type": "thinking", "thinking": "x"})]}, f"{PLACE}[0].signature", "requ"),
     ({"messages": [said({**CALL, "input": "{}"})]}, f"{PLACE}[0].input", "dictionary"),
     ({"messages": [said(CALL)]}, PLACE, "tool's result"),
     ({"system": []}, "system", "1"),

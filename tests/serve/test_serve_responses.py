@@ -249,8 +249,7 @@ async def test_items_become_turns():
         Message("tool", (ToolResultPart("2", "two"),)),
         Message("tool", (ToolResultPart("1", "one"),)),
         text_message("assistant", "c"),
-        text_message("assistant", "d"),
-        Message("assistant", (ReasoningPart("short"),)),
+        Message("assistant", (TextPart("d"), ReasoningPart("short"))),
         text_message("user", "e"),
     )
 

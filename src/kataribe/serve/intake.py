@@ -161,6 +161,8 @@ def _path(one: ErrorDetails, value: Any) -> list[str | int]:
     steps: list[str | int] = []
     place = one["loc"]
     for number, step in enumerate(place):
+        if _is_kind(step, value, is_last=number == len(place) - 1):
+            continue
         inside = (isinstance(value, dict) and step in value) or (
             isinstance(value, list) and isinstance(step, int) and step < len(value)
         )
@@ -169,6 +171,16 @@ def _path(one: ErrorDetails, value: Any) -> list[str | int]:
         if inside or (one["type"] == "missing" and number == len(place) - 1):
             steps.append(step)
     return steps
+
+
+def _is_kind(step: str | int, value: Any, *, is_last: bool) -> bool:
+    """Whether a step is a union member's name, although the object has a field of that name too.
+
+    Such as the block `{"type": "text", "text": ...}`, whose words have nothing inside.
+    """
+    if is_last or not isinstance(value, dict) or step not in (value.get("type"), value.get("role")):
+        return False
+    return not isinstance(value.get(step), dict | list)
 
 
 def _at(path: Sequence[str | int], value: Any) -> Any:

@@ -108,7 +108,7 @@ def describe(app: FastAPI) -> dict[str, Any]:
     for path, methods in document["paths"].items():
         for operation in methods.values():
             operation["responses"].pop("422", None)  # every invalid field is a 400
-            keys = [{"key": []}, {"x_api_key": []}, {}]
+            keys: list[dict[str, list[str]]] = [{"key": []}, {"x_api_key": []}, {}]
             operation["security"] = [] if path == "/health" else keys
     components["schemas"] = dict(sorted(schemas.items()))
     return document

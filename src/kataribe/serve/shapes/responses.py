@@ -12,7 +12,7 @@ from kataribe.serve.shapes.chat import (
     Name,
     TextResponseFormat,
 )
-from kataribe.serve.shapes.strict import Incoming, Positive, Ranks
+from kataribe.serve.shapes.strict import Incoming, OnlyFalse, Positive, Ranks
 
 UNSUPPORTED = {
     "access_programs": "this server has no such programs.",
@@ -212,7 +212,7 @@ class TextOptions(Incoming):
 class ResponsesStreamOptions(Incoming):
     """How a stream is told."""
 
-    include_obfuscation: Literal[False] | None = Field(
+    include_obfuscation: OnlyFalse | None = Field(
         None, description="Padding against traffic analysis is not offered; only false is taken."
     )
 
@@ -247,7 +247,7 @@ class ResponsesRequest(Incoming):
     )
     stream: bool | None = None
     stream_options: ResponsesStreamOptions | None = None
-    background: Literal[False] | None = Field(
+    background: OnlyFalse | None = Field(
         None, description="A response is made while its client waits; only false is taken."
     )
     truncation: Literal["disabled"] | None = Field(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
 from kataribe.base.lm import LEAST_REPETITION_PENALTY
 
@@ -30,6 +30,12 @@ class Outgoing(BaseModel):
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
 
 
+def _only_false(value: bool) -> bool:
+    if value:
+        raise ValueError("only false is taken")
+    return value
+
+
 def _integral(value: Any) -> Any:
     # JSON has one kind of number, and JSON Schema counts 2.0 as an integer.
     return int(value) if isinstance(value, float) and value.is_integer() else value
@@ -48,6 +54,9 @@ Bias = Annotated[float, Field(ge=-100, le=100)]
 BiasKey = Annotated[str, Field(pattern=r"^[0-9]{1,9}$")]
 # What pydantic writes of the keys' pattern says nothing of keys that do not match it.
 Biases = Annotated[dict[BiasKey, Bias], Field(json_schema_extra={"additionalProperties": False})]
+OnlyFalse = Annotated[  # a Literal would take 0, too
+    bool, AfterValidator(_only_false), Field(json_schema_extra={"const": False})
+]
 Stop = Annotated[str, Field(min_length=1)]
 
 
