@@ -12,6 +12,13 @@ import pytest
 EXAMPLES = sorted((Path(__file__).resolve().parents[2] / "examples").glob("*.py"))
 SAYS = {
     "ask_a_scripted_model": "I am the one who recites.\n(25 tokens, stop)\n",
+    "vote_on_an_answer": "  (path: 1 of 5: 13. 6 + 7. Answer: 13)\n"
+    "  (path: 2 of 5: 42. 6 x 7. Answer: 42)\n"
+    "  (path: 3 of 5: 42. Answer: 42)\n"
+    "  (path: 4 of 5: hm. Hm.)\n"
+    "  (path: 5 of 5: 42. 7 x 6. Answer: 42.0)\n"
+    "  (vote: 42: 3, 13: 1, hm: 1; confidence 60%)\n"
+    "6 x 7.\nAnswer: 42\n730 tokens read, 66 written.\n",
     "wrap_a_model": "Once upon a time there was a teller of tales.\n"
     "45 characters passed through counted scripted.\n",
 }

@@ -46,13 +46,13 @@ ASKED = {
 }
 
 
-def breaks_at(place: int) -> Callable[[Request], str | Reply]:
-    """A script whose request number `place` fails a moment after the others have answered."""
+def breaks_at(place: int, delay: float) -> Callable[[Request], str | Reply]:
+    """A script whose request number `place` fails; after a delay the others have answered."""
     count = itertools.count()
 
     def says(request: Request) -> str | Reply:
         if next(count) == place:
-            return Reply("x", delay=0.02, error=ProviderError("The server is gone."))
+            return Reply("x", delay=delay, error=ProviderError("The server is gone."))
         return sensible(request)
 
     return says
@@ -178,14 +178,15 @@ async def test_an_error_of_any_inner_call_passes(name, build):
     scripted = ScriptedLM(sensible)
     await events_of(build(name, scripted))
     for failing in range(len(scripted.requests)):
-        inner = ScriptedLM(breaks_at(failing))
+        is_last = failing == len(scripted.requests) - 1
+        inner = ScriptedLM(breaks_at(failing, 0.3 if is_last else 0.0))
         events, error = await events_and_error(build(name, inner), question())
         assert isinstance(error, ProviderError)
         assert error.message == "The server is gone."
         assert inner.running == 0
         assert not any(isinstance(event, Finished) for event in events)
         earlier = [event for event in events if isinstance(event, Step)]
-        if failing == len(scripted.requests) - 1 and name not in ONE_CALL:
+        if is_last and name not in ONE_CALL:
             assert earlier[-1].name == "so far"
 
 

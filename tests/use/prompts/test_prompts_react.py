@@ -165,7 +165,7 @@ async def test_a_tool_that_hangs_ends_at_the_deadline_with_what_was_found():
 
     hanging = Hanging("", "wait")
     inner = ScriptedLM([ACT, "Action: wait"])
-    context = Context(deadline=time.monotonic() + 0.2)
+    context = Context(deadline=time.monotonic() + 1.0)
     events = await events_of(ReAct(inner, [Multiply(), hanging]), question(context=context))
     assert end(events).reason == "deadline"
     assert "Observation: 42" in words(events)

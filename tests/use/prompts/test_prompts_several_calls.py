@@ -128,9 +128,9 @@ async def test_a_limit_while_paths_are_drawn_replies_with_the_best_so_far():
 
 
 async def test_a_deadline_between_paths_replies_with_the_best_so_far():
-    inner = ScriptedLM(lambda _: Reply("Answer: 1", delay=0.2))
+    inner = ScriptedLM(lambda _: Reply("Answer: 1", delay=0.45))
     lm = SelfConsistency(inner, SelfConsistencyOptions(paths=9, at_once=1))
-    context = Context(deadline=time.monotonic() + 0.3)
+    context = Context(deadline=time.monotonic() + 1.0)
     events = await events_of(lm, question(context=context))
     assert (words(events), end(events).reason) == ("Answer: 1", "deadline")
     assert 1 <= len(inner.requests) < 9

@@ -86,9 +86,9 @@ def same_answer(reply: str, gold: str, wanted: Wanted = "auto") -> bool:
 def _tails(text: str) -> list[str]:
     """What stands behind each mark of an answer, the last one first; empty ones left out."""
     marks = list(_MARK.finditer(text))
-    ends = [mark.start() for mark in marks[1:]] + [len(text)]
+    ends = [*(mark.start() for mark in marks[1:]), len(text)]
     tails = []
-    for mark, end in zip(marks, ends, strict=True):
+    for mark, end in zip(marks, ends, strict=False):  # without a mark there is still an end
         lines = [line for line in text[mark.end() : end].splitlines() if line.strip(_AROUND)]
         tails += [_boxed(lines[0]) or lines[0].strip()] if lines else []
     return tails[::-1]

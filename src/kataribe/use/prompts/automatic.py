@@ -1,8 +1,10 @@
-"""Automatic prompt engineering: a model writes the instruction (Zhou et al. 2023, APE).
+"""Automatic prompt engineering: a model writes the instruction.
 
-From some of the user's examples the model guesses the instruction behind them, several times; each
-guess answers the other examples and is scored. What wins there was chosen for winning there, so how
-good it is, is measured on examples that neither guessing nor choosing has seen (held out).
+APE, Zhou et al. 2023, "Large language models are human-level prompt engineers".
+
+From some of the user's examples a model guesses the instruction behind them, several times; each
+guess is tried on the examples to choose by, and scored. What wins was chosen for winning there, so
+how good it is, is measured on examples that neither guessing nor choosing has seen (held out).
 """
 
 from __future__ import annotations

@@ -1,4 +1,7 @@
-"""Chain of thought: reasons first, then the answer (Wei et al. 2022; without examples Kojima 2022).
+"""Chain of thought: reasons first, then the answer.
+
+Wei et al. 2022, "Chain-of-thought prompting elicits reasoning in large language models"; without
+examples Kojima et al. 2022, "Large language models are zero-shot reasoners".
 
 The reply is reasons and a last line with the answer, in one call. Where the reply must have a form
 (JSON, a choice), reasons have no room in it: then they are asked for first, streamed as reasoning,

@@ -1,8 +1,10 @@
-"""Chaining: first the plan, then the work (Wang et al. 2023, Plan-and-Solve; Wu et al. 2022).
+"""Chaining: first the plan, then the work.
+
+Wang et al. 2023, "Plan-and-solve prompting"; Wu et al. 2022, "AI chains".
 
 A task that is too big for one reply is cut into steps by the model itself (the plan), each step is
-done by a call of its own that sees what the steps before it gave (a chain, as in Wu et al.'s "AI
-Chains"), and the last call writes the whole answer.
+done by a call of its own that sees what the steps before it gave (a chain), and the last call
+writes the whole answer.
 """
 
 from __future__ import annotations

@@ -76,5 +76,5 @@ def unit(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     import numpy as np
 
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    rows: NDArray[np.float32] = vectors / np.where(lengths > 0, lengths, 1)
+    rows: NDArray[np.float32] = np.divide(vectors, lengths, where=lengths > 0, out=vectors.copy())
     return rows

@@ -1,4 +1,6 @@
-"""Few-shot: worked examples before the question (Brown et al. 2020, GPT-3).
+"""Few-shot: worked examples before the question.
+
+Brown et al. 2020, "Language models are few-shot learners".
 
 Examples are shown as turns of a conversation, behind the system text: a question of the user, an
 answer of the assistant. Which ones and in what order is `example_choice`'s.

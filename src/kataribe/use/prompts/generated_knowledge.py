@@ -1,6 +1,6 @@
-"""Generated knowledge: what the model knows about the question first, the answer after (Liu 2022).
+"""Generated knowledge: what the model knows about the question first, the answer after.
 
-Liu et al. ("Generated knowledge prompting for commonsense reasoning") draw several statements,
+Liu et al. 2022 ("Generated knowledge prompting for commonsense reasoning") draw several statements,
 answer once with each and take the answer that the model is surest of. Chat models do not say how
 sure they are, so here one answer is written with all statements before it.
 """

@@ -1,4 +1,6 @@
-"""ReAct: thinking and acting in turns, in plain text (Yao et al. 2023).
+"""ReAct: thinking and acting in turns, in plain text.
+
+Yao et al. 2023, "ReAct: synergizing reasoning and acting in language models".
 
 For models that were never taught to call tools, and for seeing what one thinks: it writes a thought
 and an action, is cut there, is given what the tool says, and goes on until it writes the answer.

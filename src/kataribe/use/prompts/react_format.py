@@ -1,4 +1,4 @@
-"""ReAct as plain text: how tools are shown, and what a model's turn says (Yao et al. 2023).
+"""ReAct as plain text: how tools are shown, and what a model's turn says.
 
     Thought: I need the product.
     Action: calculator

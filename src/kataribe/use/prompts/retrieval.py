@@ -1,4 +1,6 @@
-"""Retrieval: passages about the question first, an answer from them with citations (Lewis 2020).
+"""Retrieval: passages about the question first, an answer from them with citations.
+
+Lewis et al. 2020, "Retrieval-augmented generation for knowledge-intensive NLP tasks".
 
 Where passages come from is not this file's business: any async function from a query to passages
 with sources will do (a knowledge base, a search engine, a table of facts). The model is asked to

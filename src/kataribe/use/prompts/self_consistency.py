@@ -1,4 +1,6 @@
-"""Self-consistency: several ways of thinking, and a vote on where they lead (Wang et al. 2023).
+"""Self-consistency: several ways of thinking, and a vote on where they lead.
+
+Wang et al. 2023, "Self-consistency improves chain of thought reasoning in language models".
 
 A chain of thought is drawn several times with some temperature. Wrong chains go wrong in different
 ways, right ones end in the same answer; so the answer that most chains come to wins, and the share

@@ -1,4 +1,6 @@
-"""Tree of thoughts: several next steps are thought of, the best are followed (Yao et al. 2023).
+"""Tree of thoughts: several next steps are thought of, the best are followed.
+
+Yao et al. 2023, "Tree of thoughts: deliberate problem solving with large language models".
 
 Breadth-first search as in the paper's game of 24: at each level every kept thought is gone on from
 several times (drawn, each by a call of its own), a judge scores each new thought, the best few are

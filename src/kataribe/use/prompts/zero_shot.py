@@ -1,4 +1,6 @@
-"""Zero-shot: the bare question, or an instruction and the question (Brown et al. 2020, GPT-3).
+"""Zero-shot: the bare question, or an instruction and the question.
+
+Brown et al. 2020, "Language models are few-shot learners", which measures it as the base.
 
 It is the base that every other technique is measured against, and what an instruction that was
 searched for becomes (see `automatic`).
