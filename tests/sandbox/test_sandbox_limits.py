@@ -81,6 +81,15 @@ def test_a_memory_bomb_and_the_session_goes_on():
     assert end_of("len(bytearray(400 << 20))", WIDE).value == str(400 << 20)  # the control
 
 
+def test_memory_that_is_used_up_to_the_last_byte():
+    """Nothing is left with which to tell it, but for what was put aside."""
+    code = "many = None\nwhile True: many = (many, bytes(600))"
+    with Session(Setup(limits=replace(SMALL, cpu_seconds=20, wall_seconds=60))) as session:
+        outcome = session.run(code)
+        assert outcome.ended == "memory"
+        assert "MemoryError" in outcome.error
+
+
 def test_a_file_that_is_too_large():
     outcome = end_of("open('big', 'wb').write(bytes(2 << 20))")
     assert outcome.ended == "file"

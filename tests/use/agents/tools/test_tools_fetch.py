@@ -12,6 +12,7 @@ import shutil
 import ssl
 import subprocess
 import threading
+import tracemalloc
 import zlib
 
 import httpx
@@ -335,8 +336,13 @@ async def test_a_packed_bomb_is_unpacked_to_the_limit_only(server, encoding):
     pack = gzip.compress if encoding == "gzip" else zlib.compress
     packed = pack(bytes(200 << 20))
     server.answers["/"] = (200, {**HTML, "Content-Encoding": encoding}, packed)
-    with pytest.raises(InputError, match="more than 1000000"):
-        await got(server, bytes=1_000_000)
+    tracemalloc.start()
+    try:
+        with pytest.raises(InputError, match="more than 1000000"):
+            await got(server, bytes=1_000_000)
+        assert tracemalloc.get_traced_memory()[1] < 16_000_000  # one piece would unpack to 60 MB
+    finally:
+        tracemalloc.stop()
     server.answers["/"] = (200, {**HTML, "Content-Encoding": "gzip"}, gzip.compress(b"small"))
     assert (await got(server)).data == b"small"
 

@@ -62,7 +62,7 @@ def convert_units(value: str, from_unit: str, to_unit: str) -> str:
 
 @functools.cache
 def _registry() -> Any:
-    import pint  # takes a third of a second, and only who converts waits for it
+    import pint  # takes half a second, and only who converts waits for it
 
     registry: Any = pint.UnitRegistry(non_int_type=Decimal, cache_folder=None)
     for name, definition in _JAPANESE.values():
