@@ -32,6 +32,8 @@ STEPS = (300, 80)
 """Of the two rounds; the second goes on from the first. To stop early is what keeps weights small:
 grams of a few texts move slowly, those of many fast."""
 RATE = 0.8
+DECAY = 2e-6
+EPSILON = 1e-7
 FALSE_ALARMS = {"requests": 0.02}
 """Share of each group of tuning texts that may be taken for attacks; of ordinary text `FEW`."""
 FEW = 0.003
@@ -170,6 +172,25 @@ def _regressed(
         ahead = moved + np.float32(push) * (moved - table)
         bias_ahead = moved_bias + push * (moved_bias - bias)
         table, bias, pace = moved, moved_bias, faster
+    return Weights(table, bias, 0.0)
+
+
+def _adam(
+    rows: _Rows, attacks: int, weigh: NDArray[np.float32], before: Weights | None, steps: int
+) -> Weights:
+    """Weights for rows of which the first `attacks` are some."""
+    said = (np.arange(len(weigh)) < attacks).astype(np.float32)
+    table = np.zeros(FEATURES, np.float32) if before is None else before.table.copy()
+    bias = 0.0 if before is None else before.bias
+    mean, square = np.zeros(FEATURES + 1, np.float32), np.zeros(FEATURES + 1, np.float32)
+    for step in range(1, steps + 1):
+        errors = (1 / (1 + np.exp(-rows.logits(table, bias))) - said) * weigh
+        slope = np.append(rows.gradient(errors) + DECAY * table, errors.sum()).astype(np.float32)
+        mean = 0.9 * mean + 0.1 * slope
+        square = 0.98 * square + 0.02 * slope**2
+        moved = mean / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.98**step)) + EPSILON)
+        table -= 0.05 * moved[:-1]
+        bias -= 0.05 * float(moved[-1])
     return Weights(table, bias, 0.0)
 
 
