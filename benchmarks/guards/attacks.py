@@ -6,7 +6,7 @@ import hashlib
 import json
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import process_time
 
@@ -53,7 +53,10 @@ def prepare(data: Path) -> Lot:
     tuning += [_request(each) for each in requests if each.template in held]
     texts = measured_on(data)
     return Lot(
-        [_attack(each) for each in samples(FAMILIES, "train", EACH_ATTACK)],
+        [
+            _attack(each if place % 2 else replace(each, kind="document"))
+            for place, each in enumerate(samples(FAMILIES, "train", EACH_ATTACK))
+        ],
         ordinary,
         tuning,
         [_attack(each) for each in samples(FAMILIES, "test", EACH_TESTED)],

@@ -112,7 +112,7 @@ def regular():
         + "".join(f"| {a} | {b} |\n" for a, b in zip(cells[::2], cells[1::2], strict=True)),
     )
     yield "rulers", ("=" * 79 + "\nTitle\n" + "-" * 79 + "\n") * 2
-    yield "wide table", "|" + " --- |" * 24
+    yield "wide table", "|" + " --- |" * 18
     yield "JSON", json.dumps([{"id": n, "ok": True, "tags": []} for n in range(60)], indent=2)
     yield "zeros", json.dumps([0] * 20)
     yield "list", "".join(f"{n}. Step {n}: {draw.random():.3f}\n" for n in range(60))

@@ -26,8 +26,8 @@ Kind: TypeAlias = Literal["user", "document"]
 
 BUCKETS = 1 << 16
 ORDERS = (2, 3, 4, 5)
-WINDOW = 320
-STRIDE = 160
+WINDOW = 160
+STRIDE = 80
 READINGS: tuple[Reading, ...] = ("decoded", "hidden", "put together")
 WEIGHTS = "injection.npz"
 EXTRAS = 64
