@@ -17,7 +17,7 @@ from benchmarks.sections import table
 from kataribe.prove.evals.intervals import share
 from kataribe.use.guards.scoring import Weights
 
-EACH_ATTACK, EACH_REQUEST = 32, 24
+EACH_ATTACK, EACH_REQUEST = 16, 24
 """Texts of each template for training."""
 EACH_TESTED = 6
 LANGUAGES = ("en", "ja")

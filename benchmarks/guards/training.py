@@ -33,12 +33,14 @@ STEPS = (70, 35)
 """Of the two rounds; the second goes on from the first."""
 RATE = 0.05
 DECAY = 1e-5
+HARD = 0.2
+"""Weight of requests that sound like attacks; with them all ordinary texts together have 0.5."""
 EMPHASIS = 2.0
 """How much larger than 1 a rule that applies is while the weights are made: what is known to be
 general learns faster than grams, which would explain the samples by heart."""
-FALSE_ALARMS = {"requests": 0.06}
+FALSE_ALARMS = {"requests": 0.01}
 """Share of each group of tuning texts that may be taken for attacks; of ordinary text `FEW`."""
-FEW = 0.004
+FEW = 0.001
 
 
 @dataclass(frozen=True)
@@ -148,13 +150,17 @@ def fit(
             shown = [[max(each.windows, key=lambda one: logit(weights, one))] for each in attacks]
         positive = [window for each in shown for window in each]
         negative = [window for each in ordinary for window in each.windows]
+        hard = np.asarray([each.group == "requests" for each in ordinary for _ in each.windows])
+        fair_negative = np.where(
+            hard, HARD / max(1, hard.sum()), (0.5 - HARD) / max(1, (~hard).sum())
+        )
         weigh = np.concatenate(
             [
                 *(
                     np.full(len(each), one / len(each))
                     for each, one in zip(shown, fair, strict=True)
                 ),
-                np.full(len(negative), 0.5 / len(negative)),
+                fair_negative,
             ]
         ).astype(np.float32)
         rows = _Rows.of([*positive, *negative], off)
