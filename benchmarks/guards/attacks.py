@@ -221,5 +221,6 @@ def _sealed(lot: Lot, weights: Weights) -> str:
         _row(each.name, weights, [one for one in lot.sealed if one.group == each.name])
         for each in descriptions(SEALED)
     ]
-    heads = ["attacks found, written after all else was fixed, %", "both", "English", "Japanese"]
+    name = "attacks found, sealed families (nothing was made or tuned with them), %"
+    heads = [name, "both", "English", "Japanese"]
     return table(heads, rows)
