@@ -6,7 +6,7 @@ import hashlib
 import json
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import process_time
 
@@ -17,7 +17,7 @@ from benchmarks.sections import table
 from kataribe.prove.evals.intervals import share
 from kataribe.use.guards.scoring import Weights
 
-EACH_ATTACK, EACH_REQUEST = 10, 40
+EACH_ATTACK, EACH_REQUEST = 16, 24
 """Texts of each template for training."""
 EACH_TESTED = 6
 LANGUAGES = ("en", "ja")
@@ -53,7 +53,10 @@ def prepare(data: Path) -> Lot:
     tuning += [_request(each) for each in requests if each.template in held]
     texts = measured_on(data)
     return Lot(
-        [_attack(each) for each in samples(FAMILIES, "train", EACH_ATTACK)],
+        [
+            _attack(each if place % 2 else replace(each, kind="document"))
+            for place, each in enumerate(samples(FAMILIES, "train", EACH_ATTACK))
+        ],
         ordinary,
         tuning,
         [_attack(each) for each in samples(FAMILIES, "test", EACH_TESTED)],
@@ -218,5 +221,6 @@ def _sealed(lot: Lot, weights: Weights) -> str:
         _row(each.name, weights, [one for one in lot.sealed if one.group == each.name])
         for each in descriptions(SEALED)
     ]
-    heads = ["attacks found, written after all else was fixed, %", "both", "English", "Japanese"]
+    name = "attacks found, sealed families (nothing was made or tuned with them), %"
+    heads = [name, "both", "English", "Japanese"]
     return table(heads, rows)

@@ -23,6 +23,8 @@ LANGUAGES = ("en", "ja")
 Split = Literal["train", "test"]
 _OTHER = {"en": "ja", "ja": "en"}
 _SLOT = re.compile(r"\{(\w+)\}")
+_VARIANT = re.compile(r"\(([^()|]*(?:\|[^()|]*)+)\)")
+"""Words in a filler of which one is taken."""
 _AND = {"en": "{void} and {goal}.", "ja": "{void}。{goal}。"}
 
 
@@ -158,6 +160,7 @@ class _Filler:
     def pick(self, name: str, language: str) -> str:
         """A filler of this half."""
         found = self.draw.choice(half(pools(self.folder)[f"{name}.{language}"], self.split))
+        found = _VARIANT.sub(lambda words: self.draw.choice(words[1].split("|")), found)
         inside = language == "en" and name in ("void", "goal") and self.draw.random() < 0.4
         return found[0].lower() + found[1:] if inside else found
 

@@ -47,8 +47,9 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
         raw = zstandard.ZstdDecompressor().stream_reader(path.open("rb")).read().decode()
     else:
         raw = path.read_text(encoding="utf-8")
-    for line in raw.splitlines():
-        yield json.loads(line)
+    for line in raw.split("\n"):  # text holds line separators of other kinds
+        if line:
+            yield json.loads(line)
 
 
 def piece(text: str, draw: random.Random, least: int = 60, most: int = 1200) -> str:

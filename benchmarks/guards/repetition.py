@@ -128,7 +128,7 @@ def loop(draw: random.Random, texts: Sequence[str]) -> tuple[str, int]:
     kind = draw.randrange(4)
     if kind == 0:
         unit = f"- {' '.join(unit.split())}\n"
-    times = 6 + 800 // len(unit)
+    times = 6 + 4000 // len(unit)
     if kind == 1 and len(unit) > 24:
         rows = [f"{number}. {' '.join(unit.split())}\n" for number in range(1, times + 1)]
         return before + "\n" + "".join(rows), len(before) + 1 + sum(map(len, rows[:4]))

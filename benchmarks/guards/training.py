@@ -2,12 +2,13 @@
 
 An attack has many windows, and only some show it. So the first round learns from all that overlap
 what is no carrier, or from what was decoded; the second from each attack's worst window only (as
-multiple-instance learning does; Andrews et al. 2003). Gradients of all windows at once, with
-Adam (Kingma and Ba 2015): no order and no drawing, so the same texts give the same weights.
+multiple-instance learning does; Andrews et al. 2003). Gradients of all windows at once,
+with Adam (Kingma and Ba 2015): no order and no drawing, so the same texts give the same weights.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,9 +32,15 @@ from kataribe.use.guards.scoring import (
 STEPS = (70, 35)
 """Of the two rounds; the second goes on from the first."""
 RATE = 0.05
-DECAY = 2e-6
-FALSE_ALARMS = 0.004
-"""Share of tuning texts of each language, and of tuning requests, that may be taken for attacks."""
+DECAY = 1e-5
+HARD = 0.2
+"""Weight of requests that sound like attacks; with them all ordinary texts together have 0.5."""
+EMPHASIS = 2.0
+"""How much larger than 1 a rule that applies is while the weights are made: what is known to be
+general learns faster than grams, which would explain the samples by heart."""
+FALSE_ALARMS = {"requests": 0.01}
+"""Share of each group of tuning texts that may be taken for attacks; of ordinary text `FEW`."""
+FEW = 0.001
 
 
 @dataclass(frozen=True)
@@ -106,7 +113,7 @@ class _Rows:
             places += [grams.astype(np.int32), np.asarray(own, np.int32)]
             values += [
                 (counts / max(1, len(window.grams)) ** 0.5).astype(np.float32),
-                np.ones(len(own), np.float32),
+                np.full(len(own), EMPHASIS, np.float32),
             ]
             sizes.append(len(grams) + len(own))
         size = np.asarray(sizes, np.int64)
@@ -134,16 +141,26 @@ def fit(
     off = [place for place, rule in enumerate(rules()) if rule.family in without]
     attacks = [each for each in attacks if each.group not in without]
     shown = [[each.windows[place] for place in each.likely] for each in attacks]
+    templates = [(each.group, each.language, each.template) for each in attacks]
+    counts = Counter(templates)  # every template counts alike, however many texts it gives
+    fair = [0.5 / len(counts) / counts[each] for each in templates]
     weights = None
     for steps in STEPS:
         if weights is not None:
             shown = [[max(each.windows, key=lambda one: logit(weights, one))] for each in attacks]
         positive = [window for each in shown for window in each]
         negative = [window for each in ordinary for window in each.windows]
+        hard = np.asarray([each.group == "requests" for each in ordinary for _ in each.windows])
+        fair_negative = np.where(
+            hard, HARD / max(1, hard.sum()), (0.5 - HARD) / max(1, (~hard).sum())
+        )
         weigh = np.concatenate(
             [
-                *(np.full(len(each), 0.5 / len(shown) / len(each)) for each in shown),
-                np.full(len(negative), 0.5 / len(negative)),
+                *(
+                    np.full(len(each), one / len(each))
+                    for each, one in zip(shown, fair, strict=True)
+                ),
+                fair_negative,
             ]
         ).astype(np.float32)
         rows = _Rows.of([*positive, *negative], off)
@@ -157,7 +174,9 @@ def _regressed(
 ) -> Weights:
     """Weights for rows of which the first `attacks` are some."""
     said = (np.arange(len(weigh)) < attacks).astype(np.float32)
-    table = np.zeros(FEATURES, np.float32) if before is None else before.table.copy()
+    scale = np.ones(FEATURES, np.float32)
+    scale[BUCKETS:] = EMPHASIS
+    table = np.zeros(FEATURES, np.float32) if before is None else before.table / scale
     bias = 0.0 if before is None else before.bias
     mean, square = np.zeros(FEATURES + 1, np.float32), np.zeros(FEATURES + 1, np.float32)
     for step in range(1, steps + 1):
@@ -166,9 +185,9 @@ def _regressed(
         mean = 0.9 * mean + 0.1 * slope
         square = 0.98 * square + 0.02 * slope**2
         moved = mean / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.98**step)) + 1e-7)
-        table -= RATE * moved[:-1]
+        table = table - np.float32(RATE) * moved[:-1]
         bias -= RATE * float(moved[-1])
-    return Weights(table, bias, 0.0)
+    return Weights(table * scale, bias, 0.0)
 
 
 def _rounded(weights: Weights) -> Weights:
@@ -188,7 +207,10 @@ def with_threshold(weights: Weights, tuning: Sequence[Item]) -> Weights:
     groups: dict[str, list[float]] = {}
     for each in tuning:
         groups.setdefault(each.group, []).append(score(weights, each))
-    bars = [float(np.quantile(scores, 1 - FALSE_ALARMS)) for scores in groups.values()]
+    bars = [
+        float(np.quantile(scores, 1 - FALSE_ALARMS.get(group, FEW)))
+        for group, scores in groups.items()
+    ]
     return Weights(weights.table, weights.bias, round(max(bars), 3))
 
 

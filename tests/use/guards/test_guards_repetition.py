@@ -25,7 +25,9 @@ UNITS = {
     "lines": "- The answer is 42.\n",
     "code": "    x = x + 1\n    y = y * 2\n",
     "JSON": '{"a": 0, "b": [0, 0, 0, 0]}, ',
-    "paragraph": "The committee met again on Tuesday. Nothing was decided, and all went home. " * 5,
+    "paragraph": "The committee met again on Tuesday. Nothing was decided, and all went home. Some "
+    "said that it was for the weather, others for the tea, which had been cold for an hour. The "
+    "chair, a man of few words, said none; he only looked at the clock and then at his shoes. ",
     "breaks": "\n\n",
     "a loop inside": "no, no, no, no, no, no, no, no, no, yes! Then all began again. ",
 }
@@ -110,7 +112,7 @@ def regular():
         + "".join(f"| {a} | {b} |\n" for a, b in zip(cells[::2], cells[1::2], strict=True)),
     )
     yield "rulers", ("=" * 79 + "\nTitle\n" + "-" * 79 + "\n") * 2
-    yield "wide table", "|" + " --- |" * 24
+    yield "wide table", "|" + " --- |" * 18
     yield "JSON", json.dumps([{"id": n, "ok": True, "tags": []} for n in range(60)], indent=2)
     yield "zeros", json.dumps([0] * 20)
     yield "list", "".join(f"{n}. Step {n}: {draw.random():.3f}\n" for n in range(60))

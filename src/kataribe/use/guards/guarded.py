@@ -161,12 +161,16 @@ class Guarded:
     ) -> AsyncGenerator[Event, None]:
         """One stream of the model, each event through the try at its choice."""
         async with aclosing(_closable(self._lm.stream(request))) as events:
+            closed = 0
             try:
                 async for event in events:
+                    closed += isinstance(event, Finished)
                     if event.index < len(attempts):
                         for each in attempts[event.index].take(event):
                             yield each
-                    if all(attempt.end is not None for attempt in attempts):
+                    # A model that has closed all choices itself may have more to do at its end.
+                    ended = all(attempt.end is not None for attempt in attempts)
+                    if ended and closed < len(attempts):
                         return
             except KataribeError:
                 for attempt in attempts:

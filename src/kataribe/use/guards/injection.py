@@ -71,9 +71,8 @@ class Injection:
     async def look(self, request: Request) -> Cleared:
         """Looks at every text that somebody else than the operator wrote."""
         if isinstance(request.prompt, str):
-            looked = await self._text(request.prompt, "user", self.user, "the prompt")
-            prompt = looked.text
-            return Cleared(replace(request, prompt=prompt), looked.sightings, usage=looked.usage)
+            only = await self._text(request.prompt, "user", self.user, "the prompt")
+            return Cleared(replace(request, prompt=only.text), only.sightings, usage=only.usage)
         messages = [part for part in request.prompt if isinstance(part, Message)]
         last = max((at for at, each in enumerate(messages) if each.role == "assistant"), default=-1)
         sightings: list[Sighting] = []

@@ -180,5 +180,5 @@ class LanguageWatch:
             self._guard.action,
         )
         says = _NAMES.get(self._expected, f"Answer in the language {self._expected}.")
-        hold = ALL if self._guard.action == "stop" else 0
+        hold = 0 if self._guard.action == "note" else ALL
         return Verdict(hold, seen, hint=(text_message("user", says),))

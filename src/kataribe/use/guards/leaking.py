@@ -133,12 +133,12 @@ class LeakWatch:
         """Takes the next characters."""
         if self._done:
             return Verdict()
-        for character in text:
+        for rest, character in zip(range(len(text) - 1, -1, -1), text, strict=True):
             self._read += 1
             for letter in plain_character(character):
                 if letter.isalnum() and (seen := self._letter(letter)) is not None:
                     self._done = True
-                    return Verdict(self._held(), seen)
+                    return Verdict(self._held() + rest, seen)
         return Verdict(self._held())
 
     def finish(self, reason: FinishReason, *, calls: bool) -> Verdict:  # noqa: ARG002

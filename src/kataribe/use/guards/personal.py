@@ -47,8 +47,9 @@ _JAPANESE_ADDRESS = re.compile(
     r"[0-9一二三四五六七八九十丁目番地号の-]{0,14}|〒\s?\d{3}-?\d{4}"
 )
 _ENGLISH_ADDRESS = re.compile(
-    r"(?<![\w.])\d{1,5} (?:(?:[NSEW]|North|South|East|West)\.? )?(?:[A-Z][\w'-]+ ){1,3}"
-    r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Square|Terrace)\b\.?"
+    r"(?<![A-Za-z0-9.])\d{1,5} (?:(?:[NSEW]|North|South|East|West)\.? )?(?:[A-Z][\w'-]+ ){1,3}"
+    r"(?:Street|St|Avenue|Ave|Road|Rd|Lane|Ln|Drive|Dr|Boulevard|Blvd|Court|Ct|Square|Terrace)"
+    r"(?![A-Za-z])\.?"
     r"(?:,? (?:Apt|Suite|Unit|Flat)\.? ?\w{1,6})?(?:, [A-Z][a-z]+(?: [A-Z][a-z]+)?)?"
     r"(?:,? [A-Z]{2} \d{5}(?:-\d{4})?)?"
 )
@@ -82,7 +83,7 @@ def find(text: str, kinds: tuple[Kind, ...] = KINDS) -> list[Found]:
 def is_card(number: str) -> bool:
     """Whether digits are 13 to 19 with a right sum of Luhn's, begun as cards are."""
     digits = [int(each) for each in number if each.isdigit()]
-    if not 13 <= len(digits) <= 19 or digits[0] not in (2, 3, 4, 5, 6) or len(set(digits)) < 3:
+    if not 13 <= len(digits) <= 19 or digits[0] not in (2, 3, 4, 5, 6) or len(set(digits)) < 2:
         return False
     doubled = (sum(divmod(2 * digit, 10)) for digit in digits[-2::-2])
     return (sum(digits[-1::-2]) + sum(doubled)) % 10 == 0

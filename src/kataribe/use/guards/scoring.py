@@ -26,8 +26,8 @@ Kind: TypeAlias = Literal["user", "document"]
 
 BUCKETS = 1 << 16
 ORDERS = (2, 3, 4, 5)
-WINDOW = 320
-STRIDE = 160
+WINDOW = 200
+STRIDE = 100
 READINGS: tuple[Reading, ...] = ("decoded", "hidden", "put together")
 WEIGHTS = "injection.npz"
 EXTRAS = 64
@@ -133,11 +133,14 @@ def _read(view: View, kind: Kind, without: Collection[str]) -> Read:
     names = extras()
     apply = {view.reading, kind, "smuggled" if said.smuggled else ""}
     always = [names.index(name) for name in (*READINGS, "document", "smuggled") if name in apply]
+    around = {number for number, rule in enumerate(rules()) if rule.family is None}
     starts = range(0, max(1, length - WINDOW + STRIDE), STRIDE)
     windows = []
     for start in starts:
         end = min(start + WINDOW, length)
-        inside = {rule for rule, low, high in found if low < end and high > start}
+        inside = {
+            rule for rule, low, high in found if rule in around or (low < end and high > start)
+        }
         pieces = [
             each[start : max(start, end - order + 1)]
             for order, each in zip(ORDERS, grams, strict=True)
