@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from kataribe.base.errors import InputError, KataribeError, UnsupportedError
 from kataribe.base.events import (
@@ -165,8 +166,8 @@ class _Run:
             allowance.listeners.append(self._spent)
             if allowance.deadline is not None:
                 left = allowance.deadline - time.monotonic()
-                end = (allowance.end, "deadline", allowance.late)
-                self._timers.append(self._loop.call_later(left, *end))
+                late = partial(allowance.end, "deadline", allowance.late)
+                self._timers.append(self._loop.call_later(left, late))
 
     def over(self) -> Allowance | None:
         """The limit that has been reached, the innermost first."""
