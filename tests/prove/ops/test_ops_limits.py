@@ -289,8 +289,8 @@ async def test_each_choice_ends_with_what_it_had():
     ends = await replies(lm, Request(QUESTION.prompt, n=3))
     assert [end.reason for end in ends] == ["stop", "budget", "budget"]
     # A scripted model says one choice after another: the second was being said.
-    assert [len(text_of(end.message)) for end in ends] == [5, 55, 0]
-    assert [end.usage.completion_tokens for end in ends] == [5, 55, 0]
+    assert [len(text_of(end.message)) for end in ends] == [5, 59, 0]
+    assert [end.usage.completion_tokens for end in ends] == [5, 59, 0]
 
 
 async def test_an_unknown_price_inside_is_said_at_the_end():

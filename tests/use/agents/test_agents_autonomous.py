@@ -226,13 +226,12 @@ def TIMES() -> Plain:  # noqa: N802
 
 
 async def test_tokens_end_a_run_with_what_was_found():
-    lm = autonomous(
-        [plan("one", "two"), OK], ["the first part"], options=AutonomousOptions(tokens=900)
-    )
+    first = "the first part " * 200
+    lm = autonomous([plan("one", "two")], [first], options=AutonomousOptions(tokens=2500))
     events, end, outcome = await worked(lm)
     assert end.reason == "budget"
-    assert "of at most 900 tokens" in end.detail
-    assert text_of(end.message) == "one\nthe first part"
+    assert "of at most 2,500 tokens" in end.detail
+    assert text_of(end.message) == f"one\n{first}"
     assert outcome.reason == "budget"
     assert steps(events, "limit")
 

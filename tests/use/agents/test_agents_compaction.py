@@ -44,10 +44,10 @@ def talk(turns: int, size: int = 100) -> tuple[Message, ...]:
     return (*said[:-1],)
 
 
-def model(summary: str = "Summary.") -> ScriptedLM:
+def model(summary: str = "Summary.", context: int = CONTEXT) -> ScriptedLM:
     return ScriptedLM(
         lambda request: summary if "Sum up" in text_of(request.prompt[0]) else "Answer.",
-        capabilities=SMALL,
+        capabilities=replace(SMALL, context_length=context),
     )
 
 
@@ -193,8 +193,8 @@ async def test_what_a_summary_loses_is_added():
         "鈴木さんは「青い扉」を2026年3月に開けた。サーバーはカタリベ。\n"
         "- [ ] send the contract to Acme Corp"
     )
-    messages = (text_message("user", secret), text_message("assistant", "Yes."), *talk(18))
-    lm = model("They talked.")
+    messages = (text_message("user", secret), text_message("assistant", "Yes."), *talk(60))
+    lm = model("They talked.", context=8000)
     await listen(Compacting(lm, count, CompactionOptions(turns=2, summary=400)), Request(messages))
     summary = text_of(asked(lm)[0].prompt[0])
     for word in (

@@ -31,6 +31,7 @@ class Allowance:
         tokens: Most tokens, read and drawn together.
         dollars: Most money.
         deadline: `time.monotonic()` seconds; None for no end.
+        late: What to say when it has passed.
         reason: Why nothing more may be spent; None while there is something left.
         detail: The same in a line, with the value and the limit.
         listeners: Called at once when it is spent, from inside whatever call spent the last.
@@ -42,6 +43,7 @@ class Allowance:
         "detail",
         "dollars",
         "has_cut",
+        "late",
         "listeners",
         "reason",
         "steps",
@@ -59,6 +61,7 @@ class Allowance:
         self.tokens = tokens
         self.dollars = dollars
         self.deadline = deadline
+        self.late = "The time for the request is over."
         self.has_cut = False
         self.reason: Literal["budget", "deadline"] | None = None
         self.detail = ""

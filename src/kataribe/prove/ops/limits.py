@@ -13,6 +13,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from kataribe.base.errors import InputError, KataribeError, UnsupportedError
 from kataribe.base.events import (
@@ -106,7 +107,7 @@ class Limited:
         shared.insert(0, account)
         try:
             self._check_price(shared)
-            run = _Run(Tally(account, request, self._price), request, shared, self._limits.seconds)
+            run = _Run(Tally(account, request, self._price), request, shared)
         except BaseException:
             account.close()
             raise
@@ -127,9 +128,11 @@ class Limited:
         deadline = context.deadline
         if limits.seconds is not None:
             deadline = _least(deadline, time.monotonic() + limits.seconds)
-        return Allowance(
-            limits.steps, limits.tokens, _least(limits.dollars, context.budget), deadline
-        )
+        dollars = _least(limits.dollars, context.budget)
+        allowance = Allowance(limits.steps, limits.tokens, dollars, deadline)
+        if deadline != context.deadline:
+            allowance.late = f"A limit of {limits.seconds:g} s: the time is over."
+        return allowance
 
     def _check_price(self, shared: list[Account]) -> None:
         dollars = _dollars(shared)
@@ -141,23 +144,16 @@ class Limited:
             )
 
 
-class _OverError(Exception):
-    """The time to end by itself has passed."""
-
-
 class _Run:
     """One request within its limits: its own allowance first, then those around it."""
 
-    def __init__(
-        self, tally: Tally, request: Request, shared: list[Account], seconds: float | None
-    ) -> None:
+    def __init__(self, tally: Tally, request: Request, shared: list[Account]) -> None:
         self._tally = tally
         self._account = tally.account
         self._request = request
         self._shared = shared
         self._allowances = [node.allowance for node in shared if node.allowance is not None]
-        self._seconds = seconds
-        self._said: dict[int, list[TextDelta | ReasoningDelta]] = {}
+        self._said: list[list[TextDelta | ReasoningDelta]] = [[] for _ in range(request.n)]
         self._calls: set[tuple[int, int]] = set()
         self._is_spent = False
         self._fired = False
@@ -170,14 +166,15 @@ class _Run:
             allowance.listeners.append(self._spent)
             if allowance.deadline is not None:
                 left = allowance.deadline - time.monotonic()
-                self._timers.append(self._loop.call_later(left, self._end_time, allowance))
+                late = partial(allowance.end, "deadline", allowance.late)
+                self._timers.append(self._loop.call_later(left, late))
 
     def over(self) -> Allowance | None:
         """The limit that has been reached, the innermost first."""
         for allowance in self._allowances:
             end = allowance.deadline
             if end is not None and allowance.reason is None and time.monotonic() >= end:
-                self._end_time(allowance)
+                allowance.end("deadline", allowance.late)
         return next((one for one in self._allowances if one.reason is not None), None)
 
     def begin(self, lm: LM) -> None:
@@ -186,17 +183,30 @@ class _Run:
 
     async def next(self) -> Event | None:
         """The next inner event; None at the end, or when a limit has ended it."""
-        if self._is_spent and not self._account.has_inner:
+        if self._fired or (self._is_spent and not self._account.has_inner):
             return None  # a model has nothing to round off, unlike a technique
+        assert self._inner is not None
+        task = self._task = asyncio.current_task()
+        asked = task.cancelling() if task is not None else 0
+        outside = current.get()
+        current.set(self._account)
         try:
-            event = await self._within_time()
-        except (StopAsyncIteration, _OverError):
+            event = await self._inner.__anext__()
+        except StopAsyncIteration:
             return None
+        except asyncio.CancelledError:
+            # As asyncio.timeout tells its own cancellation from somebody else's.
+            if self._was_fired() and task is not None and task.uncancel() <= asked:
+                return None
+            raise
         except KataribeError:
             # Without the calls that it wanted a technique may know no way on; that is no error.
             if self.over() is None:
                 raise
             return None
+        finally:
+            current.set(outside)
+            self._task = None
         self._tally.note(event)
         if type(event) is Finished:
             return self._honest(event)
@@ -223,7 +233,7 @@ class _Run:
                 continue
             for allowance in self._allowances:
                 allowance.has_cut = allowance.has_cut or allowance.reason is not None
-            said = self._said.get(index, [])
+            said = self._said[index]
             yield Finished(
                 Message("assistant", tuple(_found(said))),
                 self._tally.used(index),
@@ -233,26 +243,7 @@ class _Run:
                 over.detail + self._left_out(index),
             )
 
-    async def _within_time(self) -> Event:
-        assert self._inner is not None
-        if self._is_cut():
-            raise _OverError
-        task = self._task = asyncio.current_task()
-        asked = task.cancelling() if task is not None else 0
-        outside = current.get()
-        current.set(self._account)
-        try:
-            return await self._inner.__anext__()
-        except asyncio.CancelledError:
-            # As asyncio.timeout tells its own cancellation from somebody else's.
-            if self._is_cut() and task is not None and task.uncancel() <= asked:
-                raise _OverError from None
-            raise
-        finally:
-            current.set(outside)
-            self._task = None
-
-    def _is_cut(self) -> bool:
+    def _was_fired(self) -> bool:
         return self._fired
 
     def _spent(self) -> None:
@@ -264,12 +255,6 @@ class _Run:
         self._fired = True
         if self._task is not None:
             self._task.cancel()
-
-    def _end_time(self, allowance: Allowance) -> None:
-        if allowance is self._allowances[0] and self._seconds is not None:
-            allowance.end("deadline", f"A limit of {self._seconds:g} s: the time is over.")
-        else:
-            allowance.end("deadline", "The time for the request is over.")
 
     def _honest(self, event: Finished) -> Finished:
         """What a technique ends with whose calls were cut says so."""
@@ -284,7 +269,7 @@ class _Run:
 
     def _keep(self, event: Event) -> None:
         if isinstance(event, TextDelta | ReasoningDelta):
-            self._said.setdefault(event.index, []).append(event)
+            self._said[event.index].append(event)
         elif isinstance(event, ToolCallDelta):
             self._calls.add((event.index, event.call))
 

@@ -32,6 +32,12 @@ BYTES_PER_TOKEN = 4
 at three bytes a character, not far off for Japanese. It stands only until the reply's end says."""
 
 
+LOOKS = 64
+"""See `Tally._next_look`."""
+
+NEVER = 2**62
+
+
 class Tally:
     """Reads one call's events into its account.
 
@@ -48,6 +54,7 @@ class Tally:
         "_charged",
         "_counts",
         "_drawn",
+        "_next",
         "_price",
         "_prompt",
         "_queued",
@@ -79,6 +86,7 @@ class Tally:
         self._usages: dict[int, Usage] = {}
         self._charged = 0.0
         self._rates = self._live_rates()
+        self._next = self._next_look(0)
         account.report(STEPS, 1)
 
     @property
@@ -136,15 +144,40 @@ class Tally:
             self._counts[index] = tokens
             self._drawn += grown
             self._unsaid = 0
-        elif self.account.has_inner:
-            return
         else:
             self._unsaid += len(text) if text.isascii() else 3 * len(text)
+        drawn = self._drawn + self._unsaid // BYTES_PER_TOKEN
+        if drawn >= self._next:
+            self._report(drawn)
+
+    def _report(self, drawn: int) -> None:
+        """Says to limits around how much it has drawn."""
         account = self.account
+        if account.has_inner:  # the calls inside say it themselves, and better
+            self._next = NEVER
+            return
         before = account.total[COMPLETION]
-        account.report(COMPLETION, self._drawn + self._unsaid // BYTES_PER_TOKEN)
+        account.report(COMPLETION, drawn)
         if self._rates is not None:
             self._charge((account.total[COMPLETION] - before) * self._rates[1])
+        self._next = self._next_look(drawn)
+
+    def _next_look(self, drawn: int) -> int:
+        """At how many tokens limits are told again: the nearer the limit, the sooner.
+
+        A 64th of what is left goes unsaid at most, so that others who share it learn of it in time
+        and the last tokens are told one by one.
+        """
+        least: float = NEVER
+        for node in self.account.upwards():
+            allowance = node.allowance
+            if allowance is None:
+                continue
+            if allowance.tokens is not None:
+                least = min(least, allowance.tokens - node.total[PROMPT] - node.total[COMPLETION])
+            if allowance.dollars is not None and self._rates is not None and self._rates[1]:
+                least = min(least, (allowance.dollars - node.total[DOLLARS]) / self._rates[1])
+        return NEVER if least == NEVER else drawn + max(1, int(least / LOOKS))
 
     def _waited(self, event: Progress) -> None:
         if event.stage == "queued":

@@ -48,6 +48,10 @@ PIECE = 0.5
 """Most of the summing model's context that one piece of a long conversation may have."""
 
 
+SHARE = 10
+"""A summary has at most one such part of the summing model's context."""
+
+
 @dataclass(frozen=True, slots=True)
 class CompactionOptions:
     """When and how the older part is summed up.
@@ -55,7 +59,8 @@ class CompactionOptions:
     Attributes:
         fill: Share of the context that the messages may have before.
         turns: Newest turns of the user that stay word for word, fewer where they do not fit.
-        summary: Most tokens of the summary, by the model that writes it.
+        summary: Most tokens of the summary, and of what is added to it; never more than a tenth of
+            the context of the model that writes it.
         most: Summaries that are remembered, so that the next request need not sum up again.
     """
 
@@ -101,6 +106,8 @@ class Compacting:
         self._count = count
         self._options = options or CompactionOptions()
         self._summariser = summariser or lm
+        context = self._summariser.capabilities.context_length
+        self._summary = min(self._options.summary, max(1, context // SHARE))
         self._summaries: OrderedDict[str, str] = OrderedDict()
 
     @property
@@ -182,7 +189,7 @@ class Compacting:
 
     def _fits(self, messages: Sequence[Message], cut: _Cut, room: int) -> bool:
         left = self._count(_shortened(messages, cut, ""))
-        return left + 2 * self._options.summary <= room
+        return left + 2 * self._summary <= room
 
     async def _sum_up(
         self, messages: Sequence[Message], cut: _Cut, request: Request
@@ -200,7 +207,7 @@ class Compacting:
             ended = await reply(self._summariser, self._question(summary, piece, request))
             spent = added(spent, ended.usage)
             said = text_of(ended.message).strip()
-            kept = left_out(f"{summary}\n{piece}", said, self._options.summary, self._size)
+            kept = left_out(f"{summary}\n{piece}", said, self._summary, self._size)
             summary = "\n".join(part for part in (said, kept) if part)
         self._summaries[digests[cut.at]] = summary
         while len(self._summaries) > self._options.most:
@@ -212,7 +219,7 @@ class Compacting:
         asked = text_message("user", f"<conversation>\n{before}{piece}\n</conversation>")
         return Request(
             (text_message("system", ORDER), asked),
-            Sampling(temperature=0.0, max_tokens=self._options.summary),
+            Sampling(temperature=0.0, max_tokens=self._summary),
             context=request.context,
         )
 
@@ -224,7 +231,7 @@ class Compacting:
         context = self._summariser.capabilities.context_length
         # Beside a piece stand the order, the summary before it with what was added to it, and room
         # for the new one.
-        beside = self._size(ORDER + BEGIN) + 4 * self._options.summary
+        beside = self._size(ORDER + BEGIN) + 3 * self._summary
         most = max(1, min(int(PIECE * context), context - beside))
         pieces: list[str] = []
         piece = ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 
 _NUMBER = r"(?<![\w.])[$€£¥]?\d[\d.,:/-]*\d(?:\s?(?:%|円|年|月|日|[a-zA-Zμ°]{1,4}\b))?"
 _DIGIT = r"(?<![\w.])\d%?(?![\w.])"
@@ -24,24 +24,41 @@ _NO_NAMES = (
 """Words that begin sentences with a capital and name nobody."""
 
 
-def left_out(text: str, summary: str, tokens: int, count: Callable[[str], int]) -> str:
-    """A line with what `summary` has lost of the names, numbers and open tasks in `text`.
+ALSO = "Also mentioned:"
 
-    At most `tokens` long by `count`: what is named most often comes first, and of the rest it is
-    said how much there is. Empty where nothing is lost.
+LONG_NUMBER = 4
+"""Characters from which on a number is more likely to matter than the many short ones."""
+
+
+def left_out(text: str, summary: str, tokens: int, count: Callable[[str], int]) -> str:
+    """Lines with what `summary` has lost of the names, numbers and open tasks in `text`.
+
+    At most `tokens` long by `count`: open tasks first, then names, then numbers, and of what does
+    not fit it is said how much there is. Empty where nothing is lost.
     """
-    lost = [word for word in _in_order(text) if not _has(summary, word)]
-    room = tokens - count("Also mentioned:  (and 1000 more)")
+    tasks = dict.fromkeys(found.group().strip() for found in re.finditer(_TASK, text))
+    lost_tasks = [task for task in tasks if not _has(summary, task)]
+    words = [word for word in _in_order(text) if not any(word in task for task in tasks)]
+    lost = [word for word in words if not _has(summary, word)]
+    room = tokens - count(f"{ALSO} (and 1000 more)")
+    kept_tasks, room = _fitting(lost_tasks, "\n", room, count)
+    kept, room = _fitting(lost, "; ", room, count)
+    left = len(lost_tasks) + len(lost) - len(kept_tasks) - len(kept)
+    more = f" (and {left} more)" if left else ""
+    return "\n".join([*kept_tasks, *([f"{ALSO} {'; '.join(kept)}{more}"] if kept else [])])
+
+
+def _fitting(
+    words: Sequence[str], joint: str, room: int, count: Callable[[str], int]
+) -> tuple[list[str], int]:
+    """Those that fit, in order, and the room that they leave."""
     kept: list[str] = []
-    for word in lost:
-        room -= count(f"; {word}")
-        if room < 0:
-            break
-        kept.append(word)
-    if not kept:
-        return ""
-    more = f" (and {len(lost) - len(kept)} more)" if len(kept) < len(lost) else ""
-    return f"Also mentioned: {'; '.join(kept)}{more}"
+    for word in words:
+        size = count(f"{joint}{word}")
+        if size <= room:
+            kept.append(word)
+            room -= size
+    return kept, room
 
 
 def _has(summary: str, word: str) -> bool:
@@ -52,14 +69,12 @@ def _has(summary: str, word: str) -> bool:
 
 
 def _in_order(text: str) -> Iterator[str]:
-    """Open tasks first, then the rest from the most often named to the least, digits last."""
-    tasks = dict.fromkeys(found.group().strip() for found in re.finditer(_TASK, text))
-    yield from tasks
-    counts = Counter(_found(text, _ADDRESS, _NUMBER, _NAME, _KATAKANA, _QUOTED, _PERSON))
-    digits = dict.fromkeys(_found(text, _DIGIT))
-    for word in (*(word for word, _ in counts.most_common()), *digits):
-        if not any(word in task for task in tasks):
-            yield word
+    """Names and addresses from the most often named to the least, then numbers, digits last."""
+    named = Counter(_found(text, _ADDRESS, _QUOTED, _PERSON, _NAME, _KATAKANA))
+    yield from (word for word, _ in named.most_common())
+    numbers = [word for word, _ in Counter(_found(text, _NUMBER)).most_common()]
+    yield from sorted(numbers, key=lambda word: len(word) < LONG_NUMBER)
+    yield from dict.fromkeys(_found(text, _DIGIT))
 
 
 def _found(text: str, *patterns: str) -> Iterator[str]:
