@@ -92,6 +92,14 @@ def test_a_row_is_remembered_as_far_as_it_repeats_itself() -> None:
     assert mean_bits(recalled(even[:, :63], apart)) == pytest.approx(math.log2(50), rel=0.03)
 
 
+@pytest.mark.parametrize("length", [2, 3, 4])
+def test_rows_shorter_than_the_longest_n_grams_are_counted_as_far_as_they_go(length: int) -> None:
+    rows = np.random.default_rng(7).integers(0, 5, (12, length)).astype(np.uint64)
+    found = ngram_chances(rows, rows, 5, 5)
+    assert mean_bits(found) == pytest.approx(slow_bits(rows, rows, 5, length), rel=1e-9)
+    assert 0 < mean_bits(recalled(found, rows)) < 1.01 * mean_bits(found)
+
+
 def test_rows_come_from_all_over_and_are_those_of_the_last_look() -> None:
     tokens = np.arange(10_000, dtype=np.uint16)
     rows = spread_rows(tokens, 2560)

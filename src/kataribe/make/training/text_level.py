@@ -162,7 +162,7 @@ def ngram_chances(
     """
     places = judged.shape[1] - 1
     chance: Chances = np.full((len(judged), places), 1 / vocab_size)
-    for length in range(1, order + 1):
+    for length in range(1, min(order, train.shape[1], judged.shape[1]) + 1):
         before, whole = _hashed(train, length)
         grams, first, counts = np.unique(whole, return_index=True, return_counts=True)
         contexts, where, kinds = np.unique(before[first], return_inverse=True, return_counts=True)
@@ -188,7 +188,7 @@ def recalled(chances: Chances, judged: NDArray[np.uint64]) -> Chances:
     """
     length = np.zeros(chances.shape, np.int64)
     memory = np.zeros_like(chances)
-    for tokens in range(REMEMBERED + 1):
+    for tokens in range(min(REMEMBERED + 1, judged.shape[1])):
         before, whole = (each.reshape(len(judged), -1) for each in _hashed(judged, tokens + 1))
         times, followed = _earlier(before), _earlier(whole)
         skipped = chances.shape[1] - before.shape[1]

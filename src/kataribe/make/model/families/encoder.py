@@ -22,6 +22,7 @@ from kataribe.make.model.configs.encoder_config import (
 )
 from kataribe.make.model.configs.fields import Fields
 from kataribe.make.model.configs.own_code import brings_code, foreign_code
+from kataribe.make.model.families.reading_back import check_reads_back
 
 ENCODER_MODEL_TYPES: Mapping[str, EncoderFamily] = {
     "bert": "bert",
@@ -171,13 +172,7 @@ def encoder_to_hf(config: EncoderConfig) -> dict[str, Any]:
     back = encoder_from_hf(settings)
     if config.head == "none" and not config.pooler:  # config.json cannot tell, the tensors do
         back = dataclasses.replace(back, pooler=False)
-    for field in dataclasses.fields(EncoderConfig):
-        wanted, got = getattr(config, field.name), getattr(back, field.name)
-        if wanted != got:
-            raise FormatError(
-                f"A {config.family} config.json cannot say {field.name} = {wanted!r:.80}: it would "
-                f"be read as {got!r:.80}. Change the model, or save it as another family."
-            )
+    check_reads_back(config, back)
     return settings
 
 

@@ -29,6 +29,7 @@ from kataribe.make.model.families.reading import (
     read_layers,
     share,
 )
+from kataribe.make.model.families.reading_back import check_reads_back
 
 _CLASSES: Mapping[SourceFamily, str] = {
     "t5": "T5ForConditionalGeneration",
@@ -154,13 +155,7 @@ def source_config_to_hf(config: EncoderDecoderConfig) -> dict[str, Any]:
     back = source_config_from_hf(settings)
     if config.family not in _KIN:  # the tensors tell
         back = dataclasses.replace(back, tied=config.tied)
-    for field in dataclasses.fields(EncoderDecoderConfig):
-        wanted, got = getattr(config, field.name), getattr(back, field.name)
-        if wanted != got:
-            raise FormatError(
-                f"A {config.family} config.json cannot say {field.name} = {wanted!r:.80}: it would "
-                f"be read as {got!r:.80}. Change the model, or save it as another family."
-            )
+    check_reads_back(config, back)
     return settings
 
 

@@ -12,12 +12,13 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
-from kataribe.base.errors import ArchitectureError, FormatError
+from kataribe.base.errors import ArchitectureError
 from kataribe.make.model.configs.config import Family, ModelConfig
 from kataribe.make.model.configs.fields import Fields
 from kataribe.make.model.configs.own_code import brings_code, foreign_code
 from kataribe.make.model.families import experts, gpt2, own, recurrent, rotary, ternary
 from kataribe.make.model.families.layout import FamilyLayout
+from kataribe.make.model.families.reading_back import check_reads_back
 from kataribe.make.model.weights.ternary_files import read_ternary, write_ternary
 
 LAYOUTS: Mapping[Family, FamilyLayout] = {
@@ -98,13 +99,7 @@ def config_to_hf(config: ModelConfig) -> dict[str, Any]:
         **write_ternary(config),
     }
     back = config_from_hf(settings)
-    for field in dataclasses.fields(ModelConfig):
-        wanted, got = getattr(config, field.name), getattr(back, field.name)
-        if wanted != got:
-            raise FormatError(
-                f"A {config.family} config.json cannot say {field.name} = {wanted!r:.80}: it would "
-                f"be read as {got!r:.80}. Change the model, or save it as another family."
-            )
+    check_reads_back(config, back)
     return settings
 
 
