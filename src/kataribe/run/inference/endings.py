@@ -1,0 +1,231 @@
+"""How a reply that is held to a form comes to its end within a limit of tokens.
+
+A form says what may come next, not how far away its end is; a model that goes on with a string
+until its tokens are used up leaves half a call. `Endings` looks for a way to the end as somebody
+would who wants to be done: close what is open, choose the shortest value where there must be one.
+`Homeward` goes beside a reply and, near its limit, takes only tokens from which such a way still
+fits. The model writes as it likes as long as there is room.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+LONGEST = 1024
+"""Tokens of the longest way that is looked for."""
+
+_CLEAR = 64
+"""Tokens by which a limit must be farther away than twice the known way to be left alone."""
+
+_FREE = 0.25
+"""Share of the vocabulary from which on a place counts as text where nearly anything may stand."""
+
+_OTHER = 100
+"""Rank of tokens that neither close anything nor are a short value."""
+
+_FIRST_WINDOW = 256
+
+
+class Form(Protocol):
+    """A place in a form (`constraint.ConstraintState`)."""
+
+    def mask(self) -> NDArray[np.bool_]:
+        """Which tokens may come next."""
+        ...
+
+    def advance(self, token: int) -> None:
+        """Takes a token that the mask allowed."""
+        ...
+
+    def copy(self) -> Form:
+        """The same place, to be gone on from without moving this one."""
+        ...
+
+    def takes(self, tokens: Sequence[int]) -> bool:
+        """Whether these tokens may come next, one after the other."""
+        ...
+
+    @property
+    def is_accepting(self) -> bool:
+        """The form may end here."""
+        ...
+
+
+class Endings:
+    """Finds ways to the end of any form over one vocabulary.
+
+    Args:
+        pieces: The text of each token, control tokens among them; empty for ids without one.
+        end: A token that ends a reply.
+    """
+
+    def __init__(self, pieces: Sequence[bytes], end: int) -> None:
+        self.end = end
+        ranks = [_rank(piece) for piece in pieces]
+        self._count = sum(1 for piece in pieces if piece)
+        order = sorted(range(len(pieces)), key=lambda token: ranks[token])
+        self._order = np.array(order, dtype=np.int64)
+        self._ranks = np.array([rank for rank, _ in ranks], dtype=np.int64)
+        words = [token for token, piece in enumerate(pieces) if _is_word(piece)]
+        words.sort(key=lambda token: -len(pieces[token]))
+        self._words = np.array(words, dtype=np.int64)
+        single = [token for token, piece in enumerate(pieces) if _is_sign(piece)]
+        self._signs = np.array(single, dtype=np.int64)
+        self._letters = {token: pieces[token] for token in single}
+
+    def way(
+        self, form: Form, closers: Sequence[Sequence[int]], limit: int
+    ) -> tuple[int, ...] | None:
+        """Tokens that complete the form from this place on; None where none are found.
+
+        Args:
+            form: The place; it does not move.
+            closers: Texts that end a free text in this form, as tokens.
+            limit: Most tokens of the way.
+        """
+        here, way, used = form.copy(), list[int](), Counter[bytes]()
+        while not here.is_accepting:
+            if len(way) >= min(limit, LONGEST):
+                return None
+            step = self._step(here, closers, used)
+            if step is None:
+                return None
+            for token in step:
+                here.advance(token)
+                way.append(token)
+        return tuple(way) if len(way) <= limit else None
+
+    def _step(
+        self, here: Form, closers: Sequence[Sequence[int]], used: Counter[bytes]
+    ) -> Sequence[int] | None:
+        allowed = here.mask()
+        count = int(np.count_nonzero(allowed))
+        if count == 0:
+            return None
+        if count < _FREE * self._count:
+            first = int(self._order[int(allowed[self._order].argmax())])
+            if self._ranks[first] < _OTHER or count == 1:
+                return (first,)
+            return (self._onward(allowed, used, first),)
+        for closer in closers:
+            if here.takes(closer) and self._closes(here, closer):
+                return closer
+        words = allowed[self._words]
+        if count > 2 * _FREE * self._count and words.any():
+            return (int(self._words[int(words.argmax())]),)  # a least length is reached soonest
+        return (self._onward(allowed, used, int(allowed.argmax())),)
+
+    def _closes(self, here: Form, closer: Sequence[int]) -> bool:
+        """Whether behind these tokens the free text is over: inside one they are only its words."""
+        behind = here.copy()
+        for token in closer:
+            behind.advance(token)
+        return behind.is_accepting or np.count_nonzero(behind.mask()) < _FREE * self._count
+
+    def _onward(self, allowed: NDArray[np.bool_], used: Counter[bytes], otherwise: int) -> int:
+        """A token inside a pattern: signs that have not come yet, so that it gets on."""
+        signs = self._signs[allowed[self._signs]]
+        if not signs.size or np.count_nonzero(allowed) <= 2 * _CLEAR:
+            return otherwise
+        best = min(
+            (int(token) for token in signs),
+            key=lambda token: (used[self._letters[token]], self._letters[token].isalnum(), token),
+        )
+        used[self._letters[best]] += 1
+        return best
+
+
+class Homeward:
+    """Keeps one reply able to end: near its limit it takes only what still can be completed.
+
+    Args:
+        form: Where the reply stands; whoever draws tokens moves it on.
+        endings: Of the vocabulary.
+        closers: Of the form, see `Endings.way`.
+        least: Tokens of the way from the beginning of the form, where one is known.
+    """
+
+    def __init__(
+        self, form: Form, endings: Endings, closers: Sequence[Sequence[int]], least: int | None
+    ) -> None:
+        self._form, self._endings, self._closers = form, endings, closers
+        self._way: tuple[int, ...] | None = None
+        self._window = max(_FIRST_WINDOW, 2 * (least or 0) + _CLEAR)
+        self.has_changed = False
+        """A token was taken that was not drawn: the reply was cut short, though it is complete."""
+
+    def taken(self, drawn: int, left: int) -> int:
+        """The token to take: the one that was drawn, or one on the way to the end.
+
+        `left` tokens may still come, this one among them.
+        """
+        if left > self._window:
+            return drawn
+        way = self._way
+        if way is None:
+            way = self._endings.way(self._form, self._closers, left)
+        after = self._after(drawn, way, left - 1)
+        if after is not None:
+            self._way = after
+            self._window = max(2 * len(after) + _CLEAR, 0)
+            if left - 1 > self._window:
+                self._way = None  # it will have changed by then
+            return drawn
+        if way is None or len(way) > left:  # no way fits any more: the limit cuts
+            self._way, self._window = None, left - 16
+            return drawn
+        self.has_changed = True
+        self._way = way[1:]
+        return way[0] if way else self._endings.end
+
+    def _after(
+        self, drawn: int, way: tuple[int, ...] | None, limit: int
+    ) -> tuple[int, ...] | None:
+        """A way of at most `limit` tokens from behind the drawn one."""
+        if way and drawn == way[0]:
+            return way[1:]
+        if way is not None and len(way) <= limit:
+            if drawn == self._endings.end:
+                return ()
+            if self._form.takes((drawn, *way, self._endings.end)):
+                return way  # most tokens change nothing about what is open
+        behind = self._form.copy()
+        behind.advance(drawn)
+        return self._endings.way(behind, self._closers, limit)
+
+
+def _rank(piece: bytes) -> tuple[int, int]:
+    """Where a token comes in the order of those that get on towards an end, the lower the sooner.
+
+    Within a rank, longer pieces come first: they save tokens.
+    """
+    length = -len(piece)
+    if not piece:
+        return 10 * _OTHER, 0
+    if not piece.strip(b"}])"):
+        return 0, length
+    if piece.startswith((b"/", b"</")):
+        return 1, length
+    if any(word.startswith(piece) for word in (b"null", b"None")):
+        return 2, length
+    for rank, text in enumerate((b'""', b'"', b"0", b"[]", b"{}", b"[", b"{"), 3):
+        if piece == text:
+            return rank, length
+    if piece.isspace():
+        return 2 * _OTHER, length
+    if piece.startswith(b'"') and not any(chr(letter).isalnum() for letter in piece):
+        return _OTHER - 1, length
+    return _OTHER, length
+
+
+def _is_word(piece: bytes) -> bool:
+    return piece.isalpha() and piece.islower() and piece.isascii()
+
+
+def _is_sign(piece: bytes) -> bool:
+    return len(piece) == 1 and 32 < piece[0] < 127
