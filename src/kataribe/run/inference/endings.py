@@ -22,8 +22,12 @@ LONGEST = 1024
 _CLEAR = 64
 """Tokens by which a limit must be farther away than twice the known way to be left alone."""
 
-_FREE = 0.25
-"""Share of the vocabulary from which on a place counts as text where nearly anything may stand."""
+_TEXT, _FREE = 0.025, 0.5
+"""Shares of the vocabulary from which on a place counts as one inside a text, and as one inside a
+text where nearly anything may stand. Between them there is a pattern."""
+
+_FEW = 16
+"""Tokens of which each is tried whether it is the last one."""
 
 _OTHER = 100
 """Rank of tokens that neither close anything nor are a short value."""
@@ -107,30 +111,40 @@ class Endings:
         count = int(np.count_nonzero(allowed))
         if count == 0:
             return None
-        if count < _FREE * self._count:
-            first = int(self._order[int(allowed[self._order].argmax())])
-            if self._ranks[first] < _OTHER or count == 1:
-                return (first,)
-            return (self._onward(allowed, used, first),)
+        if count < _TEXT * self._count:
+            return (self._structural(here, allowed, count, used),)
         for closer in closers:
             if here.takes(closer) and self._closes(here, closer):
                 return closer
         words = allowed[self._words]
-        if count > 2 * _FREE * self._count and words.any():
+        if count > _FREE * self._count and words.any():
             return (int(self._words[int(words.argmax())]),)  # a least length is reached soonest
         return (self._onward(allowed, used, int(allowed.argmax())),)
+
+    def _structural(
+        self, here: Form, allowed: NDArray[np.bool_], count: int, used: Counter[bytes]
+    ) -> int:
+        """A token between values, or inside a word that the form spells out."""
+        if 1 < count <= _FEW:
+            for token in map(int, np.flatnonzero(allowed)):
+                if here.takes((token, self.end)):
+                    return token
+        first = int(self._order[int(allowed[self._order].argmax())])
+        if self._ranks[first] < _OTHER or count <= _FEW:
+            return first
+        return self._onward(allowed, used, first)
 
     def _closes(self, here: Form, closer: Sequence[int]) -> bool:
         """Whether behind these tokens the free text is over: inside one they are only its words."""
         behind = here.copy()
         for token in closer:
             behind.advance(token)
-        return behind.is_accepting or np.count_nonzero(behind.mask()) < _FREE * self._count
+        return behind.is_accepting or np.count_nonzero(behind.mask()) < _TEXT * self._count
 
     def _onward(self, allowed: NDArray[np.bool_], used: Counter[bytes], otherwise: int) -> int:
         """A token inside a pattern: signs that have not come yet, so that it gets on."""
         signs = self._signs[allowed[self._signs]]
-        if not signs.size or np.count_nonzero(allowed) <= 2 * _CLEAR:
+        if not signs.size:
             return otherwise
         best = min(
             (int(token) for token in signs),
@@ -183,9 +197,7 @@ class Homeward:
         self._way = way[1:]
         return way[0] if way else self._endings.end
 
-    def _after(
-        self, drawn: int, way: tuple[int, ...] | None, limit: int
-    ) -> tuple[int, ...] | None:
+    def _after(self, drawn: int, way: tuple[int, ...] | None, limit: int) -> tuple[int, ...] | None:
         """A way of at most `limit` tokens from behind the drawn one."""
         if way and drawn == way[0]:
             return way[1:]
@@ -204,23 +216,21 @@ def _rank(piece: bytes) -> tuple[int, int]:
 
     Within a rank, longer pieces come first: they save tokens.
     """
-    length = -len(piece)
+    length, text = -len(piece), piece.lstrip(b" ")
     if not piece:
         return 10 * _OTHER, 0
-    if not piece.strip(b"}])"):
-        return 0, length
-    if piece.startswith((b"/", b"</")):
-        return 1, length
-    if any(word.startswith(piece) for word in (b"null", b"None")):
-        return 2, length
-    for rank, text in enumerate((b'""', b'"', b"0", b"[]", b"{}", b"[", b"{"), 3):
-        if piece == text:
-            return rank, length
-    if piece.isspace():
+    if not text:
         return 2 * _OTHER, length
-    if piece.startswith(b'"') and not any(chr(letter).isalnum() for letter in piece):
-        return _OTHER - 1, length
-    return _OTHER, length
+    if not text.strip(b"}])"):
+        return 0, length
+    if text.startswith((b"/", b"</")):
+        return 1, length
+    if any(word.startswith(text) for word in (b"null", b"None")):
+        return 2, length
+    for rank, short in enumerate((b'""', b'"', b"0", b"[]", b"{}", b"[", b"{"), 3):
+        if text == short:
+            return rank, length
+    return (2 * _OTHER if text.isspace() else _OTHER), length
 
 
 def _is_word(piece: bytes) -> bool:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TypeGuard, cast
 
 from kataribe.base.aside import aside
-from kataribe.base.errors import ContextLengthError, InputError, UnsupportedError
+from kataribe.base.errors import UnsupportedError
 from kataribe.base.events import (
     Event,
     Finished,
@@ -34,12 +34,12 @@ from kataribe.base.messages import AudioPart, ImagePart, Message, TextPart, text
 from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.run.inference.constraint import Constraint, Vocabulary, compile_constraint
 from kataribe.run.inference.conversation import chat_ids, template_dialect
-from kataribe.run.inference.dialects import MOST_CALLS, THINK, UNTHINK, ToolDialect
+from kataribe.run.inference.dialects import THINK, UNTHINK, ToolDialect
 from kataribe.run.inference.engine import Engine
 from kataribe.run.inference.inspection import Inspection
 from kataribe.run.inference.reply_parser import ReplyParser
 from kataribe.run.inference.requests import Ended, Generated, GenerationRequest, PromptScored
-from kataribe.run.inference.tool_grammar import Thought, tool_format
+from kataribe.run.inference.tool_grammar import Thought, check_room, form_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +197,7 @@ class LocalLM:
         thought: Thought = "none" if not thinks else "open" if opened else "may"
         constraint = self._constraint(request, dialect, thought)
         if constraint is not None and constraint.least is not None:
-            self._check_room(request, len(ids), constraint.least)
+            check_room(request, len(ids), constraint.least, self._engine.context_length)
         echoed, unseen = self._echoed(request.prompt, ids) if request.echo else ("", 0)
         generation = GenerationRequest(
             ids=ids,
@@ -250,30 +250,10 @@ class LocalLM:
     ) -> Constraint | None:
         wanted = request.response_format
         if dialect is not None and self._holds_calls:
-            wanted = tool_format(
-                dialect,
-                request.tools,
-                request.tool_choice,
-                wanted,
-                at_most=MOST_CALLS if request.parallel_tool_calls else 1,
-                thought=thought,
-                control_token=self._tokenizer.special_id,
-            )
+            wanted = form_of(request, dialect, thought, self._tokenizer.special_id)
         if isinstance(wanted, TextFormat):
             return None
         return compile_constraint(wanted, self._vocabulary)
-
-    def _check_room(self, request: Request, prompt: int, least: int) -> None:
-        """Refuses what could only be cut; `least` tokens are needed."""
-        wanted = request.sampling.max_tokens
-        if wanted is not None and wanted < least:
-            raise InputError(
-                f"max_tokens is {wanted}, but the shortest call that these tools allow here takes "
-                f"{least} tokens. Allow more, or do not require a call.",
-                param="max_tokens",
-            )
-        if prompt + least > self._engine.context_length:
-            raise ContextLengthError(prompt, self._engine.context_length, reply_tokens=least)
 
     def _encode(self, request: Request) -> tuple[tuple[int, ...], bool]:
         """The prompt's ids, and whether it ends inside a thought that it opened."""

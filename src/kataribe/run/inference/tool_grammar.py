@@ -10,10 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from kataribe.base.errors import ConstraintError, UnsupportedError
+from kataribe.base.errors import (
+    ConstraintError,
+    ContextLengthError,
+    InputError,
+    UnsupportedError,
+)
 from kataribe.base.lm import (
     GrammarFormat,
     JsonFormat,
+    Request,
     ResponseFormat,
     TextFormat,
     ToolChoice,
@@ -26,6 +32,7 @@ from kataribe.run.inference.equivalents import in_other_words
 from kataribe.run.inference.schema_bounds import Bounds
 
 _TEXT = r"/(.|\n)*/"
+_BLANKS = r"/[ \t\r\n]{0,8}/"
 
 Thought = Literal["none", "may", "open"]
 """Whether a thought comes before the reply: never, perhaps, or it was opened by the prompt."""
@@ -45,6 +52,48 @@ class ToolGrammar(GrammarFormat):
     tools: tuple[ToolSpec, ...] = ()
     otherwise: JsonFormat | None = None
     closers: tuple[str, ...] = ()
+
+
+def form_of(
+    request: Request,
+    dialect: ToolDialect,
+    thought: Thought,
+    control_token: Callable[[str], int | None],
+) -> ResponseFormat:
+    """The constraint of a request with tools; see `tool_format`."""
+    return tool_format(
+        dialect,
+        request.tools,
+        request.tool_choice,
+        request.response_format,
+        at_most=MOST_CALLS if request.parallel_tool_calls else 1,
+        thought=thought,
+        control_token=control_token,
+    )
+
+
+def check_room(request: Request, prompt: int, least: int, context: int) -> None:
+    """Refuses what could only be cut.
+
+    Args:
+        request: With tools.
+        prompt: Tokens of the prompt.
+        least: Tokens of the shortest reply that its form allows.
+        context: Tokens that prompt and reply may have together.
+
+    Raises:
+        InputError: `max_tokens` is less.
+        ContextLengthError: The context does not leave as much.
+    """
+    wanted = request.sampling.max_tokens
+    if wanted is not None and wanted < least:
+        raise InputError(
+            f"max_tokens is {wanted}, but the shortest call that these tools allow takes {least} "
+            "tokens. Allow more, or do not require a call.",
+            param="max_tokens",
+        )
+    if prompt + least > context:
+        raise ContextLengthError(prompt, context, reply_tokens=least)
 
 
 def tool_format(
@@ -79,7 +128,7 @@ def tool_format(
     else:
         start = [f"reply: {rules.literal(dialect.trigger)} {calls}"]
     start += _texts(dialect, allowed, thought, rules)
-    start += _thoughtful(thought, rules, "" if is_free else "BLANKS?")
+    start += _thoughtful(thought, rules, is_free=is_free)
     grammar = "\n".join(["%llguidance {}", *start, *rules.lines]) + "\n"
     return ToolGrammar(
         grammar, tools=tuple(allowed), otherwise=beside, closers=_closers(dialect, thought)
@@ -94,17 +143,23 @@ def _texts(
     if thought == "may" and rules.token(THINK) is None:
         starts.append(THINK)
     other = f" & ~(/\\s*/ ({' | '.join(map(quoted, starts))}) {_TEXT})" if starts else ""
-    return [f"TEXT: {_TEXT}{other}", r"BLANKS: /[ \t\r\n]{1,8}/"]
+    return [f"TEXT: {_TEXT}{other}"]
 
 
-def _thoughtful(thought: Thought, rules: Rules, blanks: str) -> list[str]:
+def _thoughtful(thought: Thought, rules: Rules, *, is_free: bool) -> list[str]:
     """The first rule: the reply, perhaps with a thought before it."""
     if thought == "none":
         return ["start: reply"]
-    inside = rules.until(_TEXT, UNTHINK)
+    told = f"({_TEXT}) & ~({_TEXT} {quoted(UNTHINK)} {_TEXT})"
+    if rules.token(UNTHINK) is None:
+        # Blanks belong to it, not to the words behind: the lexer would not give them back.
+        inside = rules.add(f"({told}) {quoted(UNTHINK)} {_BLANKS}", terminal=True)
+    else:
+        blanks = "" if is_free else _BLANKS
+        inside = f"{rules.add(told, terminal=True)} {rules.literal(UNTHINK)} {blanks}"
     if thought == "open":
-        return [f"start: {inside} {blanks} reply"]
-    return [f"start: reply | BLANKS? {rules.literal(THINK)} {inside} {blanks} reply"]
+        return [f"start: {inside} reply"]
+    return [f"start: reply | {_BLANKS} {rules.literal(THINK)} {inside} reply"]
 
 
 def _closers(dialect: ToolDialect, thought: Thought) -> tuple[str, ...]:
