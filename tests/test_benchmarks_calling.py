@@ -182,7 +182,7 @@ def test_a_loss_is_seen(folder):
 
 
 async def test_the_ways_differ_in_the_form_alone(smollm2_path, folder, tmp_path):
-    """With a model that was never taught to call: let go it calls nothing, held every call is whole."""
+    """With a model that was never taught to call: held, every call of it is whole."""
     asked = Asked(questions(folder, ["live_simple"])[:2], tuple(report.ARMS), 60, 2)
     local = load_local("small", smollm2_path, LoadOptions(1024, 4096))
     try:

@@ -86,8 +86,8 @@ def _limits(
     return (
         f"{len(places)} problems, the same for all; one problem is {one:.1f} points. The "
         "differences are paired, problem by problem; * leaves out zero, as McNemar's test would. "
-        f"With {max(len(names) - 1, 0)} comparisons at 95 %, one in twenty would by chance. Tokens and "
-        f"seconds are of all inner calls together, per problem. {failed} replies failed and count "
-        f"as wrong, {cut} were cut at their limit. One model and one kind of problem: what pays "
-        "here need not pay with a bigger model, or where answers are not numbers."
+        f"With {max(len(names) - 1, 0)} comparisons at 95 %, one in twenty would by chance. Tokens "
+        f"and seconds are of all inner calls together, per problem. {failed} replies failed and "
+        f"count as wrong, {cut} were cut at their limit. One model and one kind of problem: what "
+        "pays here need not pay with a bigger model, or where answers are not numbers."
     )

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from kataribe.base.errors import ContextLengthError, InputError
-from kataribe.base.events import Finished, ReasoningDelta, TextDelta, ToolCallDelta
-from kataribe.base.lm import Request, Sampling, TextFormat, ToolChoice, ToolSpec, reply
+from kataribe.base.events import Finished, ReasoningDelta, ToolCallDelta
+from kataribe.base.lm import Request, Sampling, TextFormat, ToolChoice, reply
 from kataribe.base.messages import ReasoningPart, ToolCallPart, text_message, text_of
 from kataribe.make.tokens.load import load_tokenizer
 from kataribe.make.tokens.templates import ChatTemplate
@@ -328,5 +328,5 @@ async def test_one_call_at_most_where_parallel_calls_are_off(small):
         parallel_tool_calls=False,
         seed=5,
     )
-    end, calls, _ = await collected(small, asked)
+    _, calls, _ = await collected(small, asked)
     assert checked(calls, asked.tools) == 1

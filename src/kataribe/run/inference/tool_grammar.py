@@ -108,9 +108,9 @@ def tool_format(
 ) -> ResponseFormat:
     """The constraint under which a reply that may or must call `tools` is written.
 
-    `otherwise` is the format of a reply that calls none; only a plain text may come behind a
-    thought (`<think>`), in which nothing counts as a call. `control_token` gives the id of a control
-    token with that text: such a token is named in the grammar by its id, not by its letters.
+    `otherwise` is the format of a reply that calls none. A `thought` (`<think>`) may come before
+    calls and plain text only; nothing in it counts as a call. `control_token` gives the id of a
+    control token with that text: such a token is named in the grammar by its id.
 
     Raises:
         ConstraintError: A tool's schema asks for what the dialect's syntax cannot be held to.
