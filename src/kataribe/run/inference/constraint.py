@@ -94,7 +94,7 @@ class Vocabulary:
             )
         self._compiled: OrderedDict[tuple[str, str], Constraint] = OrderedDict()
         self._lock = threading.Lock()
-        self._tokens, self._end = tokens, ends[0]
+        self._tokens, self._ends = tokens, ends
         self.tokenizer = llguidance.LLTokenizer(
             llguidance.TokenizerWrapper(_Pieces(tokens, self.size, ends)),
             n_vocab=self.size,
@@ -106,7 +106,7 @@ class Vocabulary:
         """Finds the ends of forms; made when first needed."""
         known = range(self._tokens.vocab_size)
         pieces = [self._tokens.token_bytes(token) for token in known]
-        return Endings(pieces + [b""] * (self.size - len(pieces)), self._end)
+        return Endings(pieces + [b""] * (self.size - len(pieces)), self._ends)
 
     def ids_of(self, text: str) -> tuple[int, ...]:
         """A text as the model itself would write it; a control token's text is that token."""

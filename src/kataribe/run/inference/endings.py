@@ -32,6 +32,9 @@ _FEW = 16
 _OTHER = 100
 """Rank of tokens that neither close anything nor are a short value."""
 
+_CLOSES = 1
+"""Highest rank of tokens that close something."""
+
 _FIRST_WINDOW = 256
 
 
@@ -65,11 +68,12 @@ class Endings:
 
     Args:
         pieces: The text of each token, control tokens among them; empty for ids without one.
-        end: A token that ends a reply.
+        ends: Tokens that end a reply.
     """
 
-    def __init__(self, pieces: Sequence[bytes], end: int) -> None:
-        self.end = end
+    def __init__(self, pieces: Sequence[bytes], ends: Sequence[int]) -> None:
+        self.ends = frozenset(ends)
+        self.end = ends[0]
         ranks = [_rank(piece) for piece in pieces]
         self._count = sum(1 for piece in pieces if piece)
         order = sorted(range(len(pieces)), key=lambda token: ranks[token])
@@ -112,7 +116,7 @@ class Endings:
         if count == 0:
             return None
         if count < _TEXT * self._count:
-            return (self._structural(here, allowed, count, used),)
+            return self._structural(here, allowed, closers, used)
         for closer in closers:
             if here.takes(closer) and self._closes(here, closer):
                 return closer
@@ -122,17 +126,27 @@ class Endings:
         return (self._onward(allowed, used, int(allowed.argmax())),)
 
     def _structural(
-        self, here: Form, allowed: NDArray[np.bool_], count: int, used: Counter[bytes]
-    ) -> int:
-        """A token between values, or inside a word that the form spells out."""
-        if 1 < count <= _FEW:
-            for token in map(int, np.flatnonzero(allowed)):
+        self,
+        here: Form,
+        allowed: NDArray[np.bool_],
+        closers: Sequence[Sequence[int]],
+        used: Counter[bytes],
+    ) -> Sequence[int]:
+        """Tokens between values, or inside a word that the form spells out."""
+        some = np.flatnonzero(allowed)[: _FEW + 1]
+        if 1 < some.size <= _FEW:
+            for token in map(int, some):
                 if here.takes((token, self.end)):
-                    return token
+                    return (token,)
         first = int(self._order[int(allowed[self._order].argmax())])
-        if self._ranks[first] < _OTHER or count <= _FEW:
-            return first
-        return self._onward(allowed, used, first)
+        if self._ranks[first] <= _CLOSES:
+            return (first,)
+        for closer in closers:  # behind a number; a lone quote would open something instead
+            if len(closer) > 1 and here.takes(closer):
+                return closer
+        if self._ranks[first] < _OTHER or some.size <= _FEW:
+            return (first,)
+        return (self._onward(allowed, used, first),)
 
     def _closes(self, here: Form, closer: Sequence[int]) -> bool:
         """Whether behind these tokens the free text is over: inside one they are only its words."""
@@ -178,7 +192,7 @@ class Homeward:
 
         `left` tokens may still come, this one among them.
         """
-        if left > self._window:
+        if left > self._window or drawn in self._endings.ends:
             return drawn
         way = self._way
         if way is None:
@@ -202,8 +216,6 @@ class Homeward:
         if way and drawn == way[0]:
             return way[1:]
         if way is not None and len(way) <= limit:
-            if drawn == self._endings.end:
-                return ()
             if self._form.takes((drawn, *way, self._endings.end)):
                 return way  # most tokens change nothing about what is open
         behind = self._form.copy()

@@ -88,7 +88,7 @@ def check_room(request: Request, prompt: int, least: int, context: int) -> None:
     wanted = request.sampling.max_tokens
     if wanted is not None and wanted < least:
         raise InputError(
-            f"max_tokens is {wanted}, but the shortest call that these tools allow takes {least} "
+            f"max_tokens is {wanted}, but the shortest reply that these tools allow takes {least} "
             "tokens. Allow more, or do not require a call.",
             param="max_tokens",
         )
