@@ -215,9 +215,9 @@ class Homeward:
         """A way of at most `limit` tokens from behind the drawn one."""
         if way and drawn == way[0]:
             return way[1:]
-        if way is not None and len(way) <= limit:
-            if self._form.takes((drawn, *way, self._endings.end)):
-                return way  # most tokens change nothing about what is open
+        fits = way is not None and len(way) <= limit
+        if way is not None and fits and self._form.takes((drawn, *way, self._endings.end)):
+            return way  # most tokens change nothing about what is open
         behind = self._form.copy()
         behind.advance(drawn)
         return self._endings.way(behind, self._closers, limit)
