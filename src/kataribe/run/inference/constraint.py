@@ -158,26 +158,23 @@ class Constraint:
         self._lock = threading.Lock()
         self._endings: Endings | None = None
         self._closers: Sequence[Sequence[int]] = ()
-        self.least: int | None = None
-        """Tokens of the shortest reply that was found; None where replies may be cut, or none
-        was found."""
+        self._first: tuple[int, ...] | None = None
 
     def complete(self, endings: Endings, closers: Sequence[Sequence[int]]) -> None:
         """Lets no limit cut these replies; see `Vocabulary.compile`."""
         self._endings, self._closers = endings, closers
-        way = endings.way(self.start(), closers, LONGEST)
-        self.least = None if way is None else len(way)
+        self._first = endings.way(self.start(), closers, LONGEST)
 
     @property
-    def is_completed(self) -> bool:
-        """No limit cuts these replies where it can be helped, and no stop string inside."""
-        return self._endings is not None
+    def least(self) -> int | None:
+        """Tokens of the shortest reply that was found; None where a limit may cut replies."""
+        return None if self._first is None else len(self._first)
 
     def homeward(self, state: ConstraintState) -> Homeward | None:
         """What brings a reply to its end; None where a limit may cut it."""
         if self._endings is None:
             return None
-        return Homeward(state, self._endings, self._closers, self.least)
+        return Homeward(state, self._endings, self._closers, self._first)
 
     def start(self) -> ConstraintState:
         """The state of a reply that has not begun."""

@@ -20,7 +20,8 @@ LONGEST = 1024
 """Tokens of the longest way that is looked for."""
 
 _CLEAR = 64
-"""Tokens by which a limit must be farther away than twice the known way to be left alone."""
+"""So many tokens are left alone at a time while the limit is farther away than twice the way to the
+end and as many again."""
 
 _TEXT, _FREE = 0.025, 0.5
 """Shares of the vocabulary from which on a place counts as one inside a text, and as one inside a
@@ -35,7 +36,8 @@ _OTHER = 100
 _CLOSES = 1
 """Highest rank of tokens that close something."""
 
-_FIRST_WINDOW = 256
+_FIRST_WINDOW = 192
+"""Tokens before its limit at which a reply is looked at for the first time, at least."""
 
 
 class Form(Protocol):
@@ -175,15 +177,19 @@ class Homeward:
         form: Where the reply stands; whoever draws tokens moves it on.
         endings: Of the vocabulary.
         closers: Of the form, see `Endings.way`.
-        least: Tokens of the way from the beginning of the form, where one is known.
+        first: The way from the beginning of the form, where one is known.
     """
 
     def __init__(
-        self, form: Form, endings: Endings, closers: Sequence[Sequence[int]], least: int | None
+        self,
+        form: Form,
+        endings: Endings,
+        closers: Sequence[Sequence[int]],
+        first: tuple[int, ...] | None,
     ) -> None:
         self._form, self._endings, self._closers = form, endings, closers
-        self._way: tuple[int, ...] | None = None
-        self._window = max(_FIRST_WINDOW, 2 * (least or 0) + _CLEAR)
+        self._way = first
+        self._window = max(_FIRST_WINDOW, 3 * len(first or ()) + _CLEAR)
         self.has_changed = False
         """A token was taken that was not drawn: the reply was cut short, though it is complete."""
 
@@ -192,17 +198,18 @@ class Homeward:
 
         `left` tokens may still come, this one among them.
         """
-        if left > self._window or drawn in self._endings.ends:
+        if left > self._window:
+            self._way = None
+            return drawn
+        if drawn in self._endings.ends:
             return drawn
         way = self._way
         if way is None:
             way = self._endings.way(self._form, self._closers, left)
         after = self._after(drawn, way, left - 1)
         if after is not None:
-            self._way = after
-            self._window = max(2 * len(after) + _CLEAR, 0)
-            if left - 1 > self._window:
-                self._way = None  # it will have changed by then
+            # Looked at again after some tokens, and at each of them once the limit is near.
+            self._way, self._window = after, max(left - _CLEAR, 2 * len(after) + _CLEAR)
             return drawn
         if way is None or len(way) > left:  # no way fits any more: the limit cuts
             self._way, self._window = None, left - 16
