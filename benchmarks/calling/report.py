@@ -78,9 +78,11 @@ def _forms(judged: Mapping[str, Sequence[Judged]]) -> str:
     for arm, answers in judged.items():
         counts = Counter(each.fault for each in answers)
         bad = share([float(bool(each.fault)) for each in answers])
-        calls = sum(len(each.row.calls) for each in answers)
-        rows.append([ARMS[arm], str(calls), *(str(faults[name]) for name in FAULTS), _points(bad)])
-    heads = ["", "calls", *(f"answers: {name}" for name in FAULTS), "malformed, of 100 (95 %)"]
+        calls = [found for each in answers for found in each.faults]
+        told = [str(len(calls)), str(sum(map(bool, calls)))]
+        rows.append([ARMS[arm], *told, *(str(counts[name]) for name in FAULTS), _points(bad)])
+    heads = ["", "calls", "of them malformed", *(f"answers: {name}" for name in FAULTS)]
+    heads.append("malformed, of 100 (95 %)")
     return table(heads, rows)
 
 
