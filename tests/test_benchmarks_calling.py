@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.calling import bfcl, report
 from benchmarks.calling.__main__ import Asked, measure, models_of
-from benchmarks.calling.answered import Row, Rows, fault, meant
+from benchmarks.calling.answered import Row, Rows, fault, generous, meant
 from benchmarks.calling.bfcl import Judge, json_schema, questions
 from kataribe.base.errors import FormatError, ProviderError
 from kataribe.base.lm import Request
@@ -104,6 +104,25 @@ def test_what_makes_an_answer_malformed(folder, calls, failure, wanted):
     assert fault(row(calls, failure=failure), question) == wanted
 
 
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        ('```json\n{\n  "name": "a.b",\n  "arguments": {"x": [1, {"y": 2}]}\n}\n```', ["a.b"]),
+        ('Two: [{"name": "a", "arguments": {}}, {"name": "b", "parameters": {}}].', ["a", "b"]),
+        ('{"name": "a", "arguments": {}}\n{"name": "b", "arguments": {}}', ["a", "b"]),
+        ('{"name": "a", "arguments": {"x": ', []),
+        ('{"name": 5, "arguments": {}} [1] {"x": 1} {"name": "a"}', []),
+        ("Words { and [ signs.", []),
+        ("", []),
+    ],
+)
+def test_calls_among_words_are_found_by_who_means_well(text, names):
+    found = generous(row([], text=text, reason="stop"))
+    assert [name for name, _ in found.calls] == names
+    called = row([play(artist="a", minutes=5)], text=text)
+    assert generous(called) is called, "what was read as calls stays as it is"
+
+
 def test_rows_go_on_after_half_a_line(tmp_path):
     rows = Rows(tmp_path / "rows.jsonl", HEAD)
     rows.add(row([play(artist="日本", minutes=5)]))
@@ -159,7 +178,8 @@ async def test_a_small_run_that_is_cut_off_goes_on(folder, tmp_path):
     assert len(rows) == len(cut.path.read_text().splitlines()) - 1 == 24
     assert len(model.requests) == 24 - len(cut.rows)
     said = report.text("scripted", rows, asked.questions, asked.arms, judged)
-    assert "of 6 malformed answers, 6 are gone" in said
+    assert "as an application gets them: of 6 malformed answers, 6 are gone" in said
+    assert "read generously: of 6 malformed answers, 6 are gone" in said
     assert "wanted at least 0.95: reached" in said
     assert "right among the 6 that were well formed without: +0.0" in said
     assert "| held to nothing | 18 | 9 | 0 | 0 | 0 | 6 | 0 | 50.0 (" in said

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +67,37 @@ class Rows:
         """Keeps a row, on the disk first."""
         self._lines.write(asdict(row))
         self.rows[row.arm, row.id] = row
+
+
+def generous(row: Row) -> Row:
+    """The answer with calls that stand in its words without the marks of the model's template.
+
+    Qwen2.5-Coder writes its calls as JSON in a code block, though its template shows it other
+    marks. An application gets a text then; whoever means well can still see the call. So both
+    readings are told, and holding is compared with the better one.
+    """
+    return row if row.calls or row.failure else replace(row, calls=tuple(_in_words(row.text)))
+
+
+def _in_words(text: str) -> Iterator[tuple[str, str]]:
+    """Objects with a name and arguments, in order, alone or in lists; what is cut has no end."""
+    reader, at = json.JSONDecoder(), 0
+    while (at := _opening(text, at)) >= 0:
+        try:
+            value, at = reader.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            at += 1
+            continue
+        for each in value if isinstance(value, list) else [value]:
+            if isinstance(each, dict) and isinstance(each.get("name"), str):
+                arguments = each.get("arguments", each.get("parameters"))
+                if arguments is not None:
+                    yield each["name"], json.dumps(arguments, ensure_ascii=False)
+
+
+def _opening(text: str, start: int) -> int:
+    found = [at for sign in "{[" if (at := text.find(sign, start)) >= 0]
+    return min(found, default=-1)
 
 
 def fault(row: Row, question: Question) -> str:

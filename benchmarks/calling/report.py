@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from benchmarks.calling.answered import FAULTS, Row, fault, faults, meant
+from benchmarks.calling.answered import FAULTS, Row, fault, faults, generous, meant
 from benchmarks.calling.bfcl import Question
 from benchmarks.inference.report import verdict as reached
 from benchmarks.sections import table
@@ -55,10 +55,22 @@ def text(
     if not whole:
         return "No question has been answered in every way yet."
     judged = {arm: [_judged(rows[arm, each.id], each, verdict) for each in whole] for arm in arms}
+    wide = {
+        arm: [_judged(generous(rows[arm, each.id]), each, verdict) for each in whole]
+        for arm in arms
+    }
     kinds = Counter(each.kind for each in whole)
     asked = " and ".join(f"{count} of `{kind}`" for kind, count in kinds.items())
-    parts = [f"**{model}**: {asked}, greedy.", _forms(judged), _rights(judged, list(kinds))]
-    parts += [_against(judged, arm) for arm in arms if arm != FREE and FREE in arms]
+    parts = [
+        f"**{model}**: {asked}, greedy. What an application gets:",
+        _forms(judged),
+        _rights(judged, list(kinds)),
+        "Read generously, calls that stand in the words as plain JSON (a code block, say) count:",
+        _forms(wide),
+        _rights(wide, list(kinds)),
+    ]
+    if FREE in arms:
+        parts += [_against(judged, wide, arm) for arm in arms if arm != FREE]
     parts.append(_cost(judged))
     return "\n\n".join(parts)
 
@@ -97,29 +109,43 @@ def _rights(judged: Mapping[str, Sequence[Judged]], kinds: Sequence[str]) -> str
     return table(["right, of 100 (95 %)", *(f"`{kind}`" for kind in kinds), "both"], rows)
 
 
-def _against(judged: Mapping[str, Sequence[Judged]], arm: str) -> str:
+def _against(
+    judged: Mapping[str, Sequence[Judged]], wide: Mapping[str, Sequence[Judged]], arm: str
+) -> str:
     """What holding changes: malformed answers that are gone, and the others' accuracy."""
-    pairs = list(zip(judged[FREE], judged[arm], strict=True))
-    broken = [(free, held) for free, held in pairs if free.fault]
-    sound = [(free, held) for free, held in pairs if not free.fault]
     lines = [f"{ARMS[arm]}, against the same questions {ARMS[FREE]}:", ""]
-    if broken:
-        gone = share([float(not held.fault) for _, held in broken])
-        lines.append(
-            f"- of {len(broken)} malformed answers, {sum(not h.fault for _, h in broken)} are gone "
-            f"({_points(gone)} of 100): {reached(gone.mean, GONE)}"
-        )
-    new = sum(bool(held.fault) for _, held in sound)
-    lines.append(f"- answers that were well formed and are not any more: {new}")
-    if sound:
-        found = _difference(sound)
-        changed = sum(free.is_right != held.is_right for free, held in sound)
-        lines.append(
-            f"- right among the {len(sound)} that were well formed without: "
-            f"{_points(found, signed=True)} points ({changed} changed)"
-        )
-    lines.append(f"- right among all: {_points(_difference(pairs), signed=True)} points")
+    for free, held, how in (
+        (judged[FREE], judged[arm], "as an application gets them"),
+        (wide[FREE], wide[arm], "read generously"),
+    ):
+        pairs = list(zip(free, held, strict=True))
+        broken = [h for f, h in pairs if f.fault]
+        sound = [(f, h) for f, h in pairs if not f.fault]
+        lines += [f"- {how}: {line}" for line in (_gone(broken), _rest(sound)) if line]
+        lines.append(f"- {how}: right among all: {_signed(_difference(pairs))} points")
     return "\n".join(lines)
+
+
+def _gone(broken: Sequence[Judged]) -> str:
+    if not broken:
+        return ""
+    gone = share([float(not each.fault) for each in broken])
+    count = sum(not each.fault for each in broken)
+    return (
+        f"of {len(broken)} malformed answers, {count} are gone ({_points(gone)} of 100): "
+        f"{reached(gone.mean, GONE)}"
+    )
+
+
+def _rest(sound: Sequence[tuple[Judged, Judged]]) -> str:
+    if not sound:
+        return ""
+    changed = sum(free.is_right != held.is_right for free, held in sound)
+    return (
+        f"right among the {len(sound)} that were well formed without: "
+        f"{_signed(_difference(sound))} points ({changed} changed, "
+        f"{sum(bool(held.fault) for _, held in sound)} malformed now)"
+    )
 
 
 def _difference(pairs: Sequence[tuple[Judged, Judged]]) -> Interval:
@@ -144,8 +170,11 @@ def _cost(judged: Mapping[str, Sequence[Judged]]) -> str:
     return table(["per answer", "tokens read", "tokens written", "came to their limit"], rows)
 
 
-def _points(found: Interval, *, signed: bool = False) -> str:
-    form = "{:+.1f}" if signed else "{:.1f}"
+def _signed(found: Interval) -> str:
+    return _points(found, "{:+.1f}")
+
+
+def _points(found: Interval, form: str = "{:.1f}") -> str:
     middle = form.format(100 * found.mean)
     if not found.has_bounds:
         return f"{middle} (too few)"
