@@ -35,6 +35,7 @@ STEPS = {
         "abf7692d1f75adb8854697b11b835660accddd29378e37355d4252edb2d47f0c"
     ),
     "v0005_facts.py": "4ff5a89490ae65d8802ec7a7b3cdeb6cf3bfbc921538ec379154e56aea886ad6",
+    "v0007_prompts.py": "55f52a4d2626a5e2cd248076afe95449915830910946d233f735251a729b0056",
 }
 """sha256 of each step that was published."""
 
