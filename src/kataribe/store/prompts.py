@@ -6,6 +6,7 @@ variables beside them.
 
 from __future__ import annotations
 
+import dataclasses
 import re
 import unicodedata
 from collections.abc import Sequence
@@ -120,9 +121,8 @@ def create(tx: Connection, owner: str, name: str, wording: Wording) -> Prompt:
             param="name",
         )
     time = now()
-    values = {"name": name, "latest": 1, "created_at": time, "changed_at": time}
-    made = Prompt(new_id(), **values)
-    tx.execute(sa.insert(prompts).values(id=made.id, owner=owner, **values))
+    made = Prompt(new_id(), name, 1, time, time)
+    tx.execute(sa.insert(prompts).values(**dataclasses.asdict(made), owner=owner))
     _insert_version(tx, made.id, 1, wording)
     return made
 
@@ -184,9 +184,9 @@ def version_of(tx: Connection, prompt: Prompt, number: int | None = None) -> Ver
     """The same for a prompt that is known to be the person's, also a deleted one."""
     wanted = prompt.latest if number is None else number
     if not 1 <= wanted <= prompt.latest:
-        there = "only version 1" if prompt.latest == 1 else f"the versions 1 to {prompt.latest}"
+        there = "only version 1" if prompt.latest == 1 else f"versions 1 to {prompt.latest}"
         raise NotFoundError(
-            f"The prompt {prompt.name} has no version {wanted}; there is {there}.", param="version"
+            f"The prompt {prompt.name} has no version {wanted}; it has {there}.", param="version"
         )
     answers = (
         sa.select(sa.func.count())
