@@ -35,7 +35,7 @@ class NobodyToAskError(Exception):
 
 def ask_person(name: str, arguments: str) -> bool:
     """Asks at the terminal; raises `NobodyToAskError` where there is none."""
-    if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
+    if not _is_terminal():
         raise NobodyToAskError
     note(f"The model wants to use {name}: {arguments}")
     with _ctrl_c_ends():
@@ -48,6 +48,10 @@ def ask_person(name: str, arguments: str) -> bool:
             word = said.strip().lower()
             if word in ("y", "yes", "n", "no"):
                 return word.startswith("y")
+
+
+def _is_terminal() -> bool:
+    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
 
 
 @contextlib.contextmanager

@@ -48,7 +48,9 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     """
     from kataribe.cli.all_models import AllModels
     from kataribe.cli.catalog_shown import ShownCatalog
+    from kataribe.cli.encoding import EMBEDDER
     from kataribe.cli.opening import open_catalog
+    from kataribe.cli.prompting_here import PromptingHere
     from kataribe.cli.runs_here import RunsHere
     from kataribe.cli.tokenizers_here import TokenizersHere
     from kataribe.serve.app import create_app
@@ -80,6 +82,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
             attention=attention,
             training=RunsHere(workspace),
             tokenizers=TokenizersHere(workspace),
+            prompting=PromptingHere(store, lambda: everything.embedder(EMBEDDER)),
         )
         app = create_app(everything, server_settings(settings), cycle, rooms)
         # The first question should not have to wait for the load; who asks earlier waits for it.

@@ -39,6 +39,8 @@ from kataribe.serve.models import ModelSource
 from kataribe.serve.openapi import describe
 from kataribe.serve.people import people_router
 from kataribe.serve.preferences import preferences_router
+from kataribe.serve.prompt_runs import prompt_runs_router
+from kataribe.serve.prompts import prompts_router
 from kataribe.serve.queue import queue_router
 from kataribe.serve.residents import residents_router
 from kataribe.serve.responses import responses_router
@@ -106,6 +108,8 @@ def create_app(
     app.include_router(catalog_router(desk))
     app.include_router(training_router(desk))
     app.include_router(tokenizers_router(desk))
+    app.include_router(prompts_router(desk))
+    app.include_router(prompt_runs_router(desk))
     app.include_router(docs_router(app))
     app.openapi = functools.cache(functools.partial(describe, app))  # type: ignore[method-assign]
     # Whatever is no route belongs to the studio; being the router's last resort it leaves a wrong

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import kataribe
-from kataribe.serve.shapes import conversations, inside
+from kataribe.serve.shapes import conversations, inside, prompts
 from kataribe.serve.shapes.anthropic import AnthropicCountRequest, AnthropicRequest
 from kataribe.serve.shapes.anthropic_replies import AnthropicStreamEvent
 from kataribe.serve.shapes.catalog import Pull
@@ -65,11 +65,18 @@ INCOMING: tuple[type[BaseModel], ...] = (
     NewRun,
     CutText,
     CompareTokenizers,
+    prompts.NewPrompt,
+    prompts.NewVersion,
+    prompts.PromptChange,
+    prompts.RenderPrompt,
+    prompts.LinkReply,
+    prompts.RunPrompt,
 )
 EVENTS: tuple[type[BaseModel], ...] = (
     ChatCompletionChunk,
     ResponseStreamEvent,
     AnthropicStreamEvent,
+    prompts.RunEvent,
 )
 
 _ABOUT = (

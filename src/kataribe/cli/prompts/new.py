@@ -58,8 +58,12 @@ def given_text(text: str | None, file: typer.FileText | None, before: str, name:
     piped = piped_text()
     if piped:
         return piped
-    if sys.stdin is None or sys.stdin.closed or not sys.stdin.isatty():
+    if not _has_terminal():
         raise InputError(
             "A prompt needs words. Give them with --text or --from, or pipe them in.", param="text"
         )
     return edited(before, name.replace("/", "_"))
+
+
+def _has_terminal() -> bool:
+    return sys.stdin is not None and not sys.stdin.closed and sys.stdin.isatty()
