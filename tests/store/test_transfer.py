@@ -23,6 +23,8 @@ from kataribe.store import (
     jobs,
     messages,
     preferences,
+    prompt_answers,
+    prompts,
     purge,
     queue,
     search,
@@ -31,6 +33,8 @@ from kataribe.store.database import Store
 from kataribe.store.ids import new_id
 from kataribe.store.jobs import Failure, Job, NewJob, Progress
 from kataribe.store.messages import Message
+from kataribe.store.prompt_answers import Answer
+from kataribe.store.prompts import Wording
 from kataribe.store.tables import LOCAL, METADATA
 from kataribe.store.transfer.arriving import Arrived, imported
 from kataribe.store.transfer.leaving import exported
@@ -262,14 +266,17 @@ def test_the_form_before_this_one_is_read(store, tmp_path):
     fill(store)
     told = saved(store, tmp_path / "out.json")
     raw = (tmp_path / "out.json").read_bytes()
-    begin, end = raw.index(b'"version":3'), raw.rindex(b'\n],"jobs":[')
-    old = raw[:end].replace(b'"version":3', b'"version":1', 1).replace(b',"facts":[]', b"", 1)
+    begin, end = raw.index(b'"version":4'), raw.rindex(b'\n],"jobs":[')
+    old = raw[:end].replace(b'"version":4', b'"version":1', 1).replace(b',"facts":[]', b"", 1)
     old += b"\n]}\n"
     assert begin > 0
     (tmp_path / "old.json").write_bytes(old)
-    whole = {name: value for name, value in told.items() if name != "jobs"} | {"version": 1}
+    whole = {name: value for name, value in told.items() if name not in ("jobs", "prompts")}
+    whole["version"] = 1
     (tmp_path / "wide.json").write_text(json.dumps(whole, indent=2), encoding="utf-8")
-    for number, name in enumerate(("old.json", "wide.json")):
+    third = raw[: raw.rindex(b'\n],"prompts":[')].replace(b'"version":4', b'"version":3', 1)
+    (tmp_path / "third.json").write_bytes(third + b"\n]}\n")
+    for number, name in enumerate(("old.json", "wide.json", "third.json")):
         other = Store(tmp_path / f"other{number}" / "k.db")
         assert taken(other, LOCAL, tmp_path / name) == Arrived(1, 5, 0)
         other.close()
@@ -435,7 +442,7 @@ FACT = {"id": "f" * 20, "text": "x", "source": None, "created_at": 1.0, "changed
 HARM = {
     "no format": ("format", ..., "format"),
     "another format": ("format", "else", "format"),
-    "newer": ("version", 4, "version 4"),
+    "newer": ("version", 5, "version 5"),
     "no version": ("version", ..., "version None"),
     "version as text": ("version", "1", "version 1"),
     "unknown field": ("extra", 1, "extra"),
@@ -499,6 +506,8 @@ HARM = {
     "file twice": ("files", lambda told: told["files"][:1] * 2, "twice"),
     "no jobs": ("jobs", ..., "jobs"),
     "job of version 1": ("version", 1, "jobs"),
+    "prompts of version 3": ("version", 3, "prompts"),
+    "no prompts": ("prompts", ..., "prompts"),
     "job id": ("jobs.0.id", "../../../../etc/passwd", "id"),
     "job kind": ("jobs.0.kind", "Down load", "kind"),
     "job title": ("jobs.0.title", "x" * 201, "title"),
@@ -614,3 +623,100 @@ def test_a_conversation_of_a_million_messages_is_refused(store, tmp_path, many, 
         file.write("]" + after + '\n],"files":[\n]}\n')
     with pytest.raises(InputError, match=words):
         taken(store, LOCAL, tmp_path / "many.json")
+
+
+def asked(store: Store, owner: str = LOCAL) -> tuple[str, str]:
+    """A prompt of two versions with two answers, one of them a reply; gives its id and that."""
+    with store.writing() as tx:
+        made = prompts.create(tx, owner, "挨拶", Wording("{{x}}と言う", ("x",), "最初"))
+        prompts.add_version(tx, owner, made.id, Wording("Say {{x}}.", ("x",)))
+        _, said = talk(tx, "Say hello.", "Hello.", owner=owner)
+        used = {"name": "zero-shot", "options": {"instruction": "簡潔に"}}
+        one = Answer("pico", "こんにちは", "stop", "", {"x": "hello"}, used, 5, 0, 3, 0.5)
+        prompt_answers.keep(tx, owner, made.id, 1, one)
+        prompt_answers.link(tx, owner, made.id, 2, said[1])
+    return made.id, said[1]
+
+
+def prompts_of(store: Store, owner: str = LOCAL) -> list[dict[str, Any]]:
+    """Everything of a person's prompts but their ids."""
+    found = []
+    with store.reading() as tx:
+        for prompt in prompts.listing(tx, owner):
+            versions = prompts.versions(tx, owner, prompt.id)
+            answers = prompt_answers.listing(tx, owner, prompt.id)
+            found.append(
+                {
+                    "prompt": replace(prompt, id=""),
+                    "versions": [replace(each, id="") for each in versions],
+                    "answers": [replace(each, id="", key=0, message=None) for each in answers],
+                    "linked": [each.message is not None for each in answers],
+                }
+            )
+    return found
+
+
+def test_prompts_come_along_with_versions_and_answers(store, tmp_path):
+    id_, reply = asked(store)
+    with store.writing() as tx:
+        gone = prompts.create(tx, LOCAL, "gone", Wording("x", ()))
+        prompts.delete(tx, LOCAL, gone.id)
+    told = saved(store, tmp_path / "out.json")
+    assert [each["name"] for each in told["prompts"]] == ["挨拶"]
+    (tmp_path / "wide.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
+    elsewhere = Store(tmp_path / "other" / "k.db")
+    assert taken(elsewhere, LOCAL, tmp_path / "out.json").prompts == 1
+    assert prompts_of(elsewhere) == prompts_of(store)
+    with elsewhere.reading() as tx:
+        assert prompts.get(tx, LOCAL, id_).name == "挨拶"
+        assert prompt_answers.listing(tx, LOCAL, id_)[0].message == reply
+    for name in ("out.json", "wide.json"):  # nothing doubles
+        assert taken(elsewhere, LOCAL, tmp_path / name).prompts == 0
+    assert prompts_of(elsewhere) == prompts_of(store)
+    elsewhere.close()
+
+
+def test_prompts_of_somebody_else_come_beside_them(store, tmp_path):
+    id_, _ = asked(store)
+    saved(store, tmp_path / "out.json")
+    before = prompts_of(store)
+    with store.writing() as tx:
+        person(tx, "other")
+        prompts.create(tx, "other", "挨拶", Wording("Mine.", ()))
+    assert taken(store, "other", tmp_path / "out.json").prompts == 1
+    assert taken(store, "other", tmp_path / "out.json").prompts == 0
+    assert prompts_of(store) == before
+    with store.reading() as tx:
+        theirs = prompts.listing(tx, "other")
+        assert {each.name for each in theirs} == {"挨拶", "挨拶-2"}
+        assert id_ not in {each.id for each in theirs}
+    (came,) = [each for each in prompts_of(store, "other") if each["prompt"].name == "挨拶-2"]
+    assert came == {**before[0], "prompt": replace(before[0]["prompt"], name="挨拶-2")}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("prompts.0.name", "a b", "cannot name a prompt"),
+        ("prompts.0.id", "../../etc", "id"),
+        ("prompts.0.owner", "other", "owner"),
+        ("prompts.0.versions", [], "versions"),
+        ("prompts.0.versions.1.number", 3, "numbered"),
+        ("prompts.0.versions.0.text", "a\0b", "text"),
+        ("prompts.0.versions.0.text", "x" * 200_001, "text"),
+        ("prompts.0.versions.0.note", "x" * 201, "note"),
+        ("prompts.0.versions.0.answers.0.technique", {"name": 5}, "technique"),
+        ("prompts.0.versions.0.answers.0.given", {"x": 5}, "given"),
+        ("prompts.0.versions.0.answers.0.message", "m" * 20, "half of a reply"),
+        ("prompts", lambda told: told["prompts"] * 2, "twice"),
+    ],
+)
+def test_a_prompt_made_to_harm_is_refused(store, tmp_path, path, value, words):
+    asked(store)
+    told = changed(saved(store, tmp_path / "out.json"), path, value)
+    (tmp_path / "bad.json").write_text(json.dumps(told), encoding="utf-8")
+    other = Store(tmp_path / "other" / "k.db")
+    with pytest.raises(InputError, match=words):
+        taken(other, LOCAL, tmp_path / "bad.json")
+    assert prompts_of(other) == []
+    other.close()

@@ -256,18 +256,24 @@ def normal_name(name: str) -> str:
 
 def free_name(tx: Connection, owner: str, name: str) -> str:
     """The name as it is kept, if the person can have a prompt of it; raises `InputError`."""
+    kept = check_name(name)
+    if named(tx, owner, kept) is not None:
+        raise InputError(
+            f"There is a prompt {kept} already. Give it another version, or choose another name.",
+            param="name",
+            code="name_taken",
+        )
+    return kept
+
+
+def check_name(name: str) -> str:
+    """The name as it is kept, if it can be a prompt's; raises `InputError`."""
     kept = normal_name(name)
     if len(kept) > LONGEST_NAME or not _NAME.fullmatch(kept):
         raise InputError(
             f"{name[:LONGEST_NAME]!r} cannot name a prompt: use 1 to {LONGEST_NAME} letters and "
             "digits of any script, and further on also . _ and -, but no spaces and no @.",
             param="name",
-        )
-    if named(tx, owner, kept) is not None:
-        raise InputError(
-            f"There is a prompt {kept} already. Give it another version, or choose another name.",
-            param="name",
-            code="name_taken",
         )
     return kept
 

@@ -305,6 +305,7 @@ class Imported(Outgoing):
     messages: int
     skipped: int = Field(description="Conversations that were here already.")
     jobs: int = Field(description="Jobs, as a record: none of them goes on here.")
+    prompts: int
 
 
 class QueueList(Outgoing):
