@@ -10,6 +10,7 @@ import pytest
 
 from kataribe.base.lm import Capabilities
 from kataribe.base.messages import ToolResultPart, text_of
+from kataribe.base.workspace import Workspace
 from kataribe.cli import consent
 from kataribe.run.providers.scripted import Call, Reply, ScriptedLM
 from tests.cli.conftest import ScriptedSource, leave_note, serving
@@ -172,8 +173,6 @@ def test_a_model_that_calls_no_tools_acts_in_plain_text(cli, kataribe_home):
         "Thought: I know.\nFinal Answer: 42",
     ]
     lm = ScriptedLM(lines, name="smollm2-135m", capabilities=able)
-    from kataribe.base.workspace import Workspace
-
     with (
         serving(ScriptedSource(lm)) as url,
         leave_note(Workspace(kataribe_home), url),
@@ -213,8 +212,11 @@ def test_money_needs_a_known_price(cli, served):
     done = cli("ask", "--model", "translator", "--money", "0.5", "hi")
     assert done.code == 2
     assert "Nobody knows the price of translator" in done.err
-    served("free", name="other")
-    assert cli("ask", "--model", "other", "--money", "0.5", "hi").out == "free\n"
+
+
+def test_models_here_cost_nothing(cli, served):
+    served("free")
+    assert cli("ask", "--money", "0.5", "hi").out == "free\n"
 
 
 def test_chat_takes_the_same(cli, served):

@@ -71,6 +71,8 @@ class Listener:
                         case Step():
                             waiting.clear()
                             self._take(event)
+                            if not self.heard:
+                                waiting.show(f"Waiting for {lm.name}")
                         case Finished():
                             finished = event
         finally:

@@ -39,8 +39,7 @@ from kataribe.serve.models import ModelSource
 from kataribe.serve.openapi import describe
 from kataribe.serve.people import people_router
 from kataribe.serve.preferences import preferences_router
-from kataribe.serve.prompt_runs import prompt_runs_router
-from kataribe.serve.prompts import prompts_router
+from kataribe.serve.prompt_runs import prompting_router
 from kataribe.serve.queue import queue_router
 from kataribe.serve.residents import residents_router
 from kataribe.serve.responses import responses_router
@@ -108,8 +107,7 @@ def create_app(
     app.include_router(catalog_router(desk))
     app.include_router(training_router(desk))
     app.include_router(tokenizers_router(desk))
-    app.include_router(prompts_router(desk))
-    app.include_router(prompt_runs_router(desk))
+    app.include_router(prompting_router(desk))
     app.include_router(docs_router(app))
     app.openapi = functools.cache(functools.partial(describe, app))  # type: ignore[method-assign]
     # Whatever is no route belongs to the studio; being the router's last resort it leaves a wrong

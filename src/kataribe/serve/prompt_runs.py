@@ -27,7 +27,7 @@ from kataribe.serve.errors import Failure
 from kataribe.serve.exchange import Exchange, Manner, Told
 from kataribe.serve.intake import read_body
 from kataribe.serve.prompting_source import AskedWith
-from kataribe.serve.prompts import source_of
+from kataribe.serve.prompts import prompts_router, source_of
 from kataribe.serve.record import record_of
 from kataribe.serve.shapes import prompts as shapes
 from kataribe.serve.sse import STILL_HERE, EventStream, Pace, named
@@ -45,9 +45,9 @@ _STREAMED = (
 )
 
 
-def prompt_runs_router(desk: Desk) -> APIRouter:
-    """The route."""
-    router = APIRouter(prefix="/studio/api", tags=["studio"])
+def prompting_router(desk: Desk) -> APIRouter:
+    """The route, and those of prompts that are kept."""
+    router = prompts_router(desk)
 
     @router.post(
         "/prompts/run",

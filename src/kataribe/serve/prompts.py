@@ -20,6 +20,7 @@ from kataribe.serve.who import owner_of
 if TYPE_CHECKING:
     from kataribe.serve.prompting_source import PromptingSource
     from kataribe.store.prompt_answers import Answer
+    from kataribe.use.prompts.described import Described
     from kataribe.use.prompts.library import Library, Shown
 
 _SEES = failures(400, 404)
@@ -32,6 +33,7 @@ def prompts_router(desk: Desk) -> APIRouter:
     """The routes; that which runs a prompt is in `prompt_runs`."""
     router = APIRouter(prefix="/studio/api", tags=["studio"])
     _add_lists(router, desk)
+    _add_looks(router, desk)
     _add_one(router, desk)
     _add_changes(router, desk)
     _add_answers(router, desk)
@@ -64,26 +66,7 @@ def _add_lists(router: APIRouter, desk: Desk) -> None:
         owner_of(http.scope)
         source = source_of(desk)
         return shapes.TechniqueList(
-            data=[
-                shapes.TechniqueShown(
-                    name=each.name,
-                    about=each.line,
-                    paper=each.paper,
-                    needs=each.needs,
-                    options=[
-                        shapes.TechniqueOption(
-                            name=option.name,
-                            schema=dict(option.schema),
-                            needed=option.needed,
-                            default=option.default,
-                            about=option.about,
-                        )
-                        for option in each.options
-                    ],
-                )
-                for each in source.techniques()
-            ],
-            tools=list(source.tools()),
+            data=[_technique(each) for each in source.techniques()], tools=list(source.tools())
         )
 
     @router.get(
@@ -116,6 +99,8 @@ def _add_lists(router: APIRouter, desk: Desk) -> None:
         made = await asyncio.to_thread(library.create, owner, body.name, body.text, body.note)
         return await _shown(library, owner, made.prompt.id)
 
+
+def _add_looks(router: APIRouter, desk: Desk) -> None:
     @router.post(
         "/prompts/render",
         operation_id="renderPrompt",
@@ -252,6 +237,22 @@ def _add_answers(router: APIRouter, desk: Desk) -> None:
         body = await read_body(http, shapes.LinkReply)
         kept = await asyncio.to_thread(library.link, owner, prompt, body.version, body.message)
         return answer_shown(kept)
+
+
+def _technique(found: Described) -> shapes.TechniqueShown:
+    options = [
+        shapes.TechniqueOption(
+            name=each.name,
+            schema=dict(each.schema),
+            needed=each.needed,
+            default=each.default,
+            about=each.about,
+        )
+        for each in found.options
+    ]
+    return shapes.TechniqueShown(
+        name=found.name, about=found.line, paper=found.paper, needs=found.needs, options=options
+    )
 
 
 async def _shown(library: Library, owner: str, id_: str) -> shapes.PromptShown:

@@ -84,6 +84,10 @@ def go_on(run: str, wish: Wish, model: str | None, words: Sequence[str]) -> None
     found = find_run(Workspace.locate(), run)
     if found.state == "done":
         note(f"The run {found.id} is done; nothing is left to do.")
+        if wish.out is None and not wish.as_json:
+            say(found.text)
+        _conclude(found, wish, Ledger(), stopped=False)
+        return
     _work(wish, load_settings(model=model), Request(found.run.messages), found.id)
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -12,9 +14,8 @@ from kataribe.cli import options
 from kataribe.cli.prompts.kept import Name, User, open_shelf
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
-
-    from kataribe.base.events import Finished
+    from kataribe.base.lm import LM, Request
+    from kataribe.base.settings import Settings
     from kataribe.cli.way import Way
     from kataribe.store.prompt_answers import Answer
 
@@ -69,9 +70,9 @@ def run(
         if system is not None:
             messages.insert(0, text_message("system", check_text(system, "The system text")))
         sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
-        runs = _Runs(way, local=local, shows=not as_json, steps=not (quiet or as_json))
         kept = []
-        with runs.open(settings):
+        steps = not (quiet or as_json)
+        with _asking(settings, way, local=local, shows=not as_json, steps=steps) as runs:
             for number in range(repeat):
                 drawn = None if seed is None else seed + number
                 request = Request(tuple(messages), sampling, seed=drawn)
@@ -130,34 +131,14 @@ def told(answer: Answer, name: str) -> dict[str, Any]:
 class _Runs:
     """Asks one model several times, and shows what it says."""
 
-    def __init__(self, way: Way, *, local: bool, shows: bool, steps: bool) -> None:
+    def __init__(self, whom: LM, name: str, way: Way, *, shows: bool, steps: bool) -> None:
+        self._whom = whom
+        self._name = name
         self._way = way
-        self._local = local
         self._shows = shows
         self._steps = steps
 
-    def open(self, settings: Any) -> Any:
-        """The model, for as long as the block lasts."""
-        import contextlib
-
-        from kataribe.cli.answering import open_lm
-        from kataribe.cli.encoding import CommandEmbedder
-        from kataribe.cli.way import asked, price_of
-
-        stack = contextlib.ExitStack()
-        lm = stack.enter_context(open_lm(settings, local=self._local))
-        self._model = lm.name
-        self._whom = stack.enter_context(
-            asked(
-                self._way,
-                lm,
-                price_of(settings),
-                embedder=lambda: CommandEmbedder(settings, local=self._local),
-            )
-        ).lm
-        return stack
-
-    def answer(self, request: Any, given: Mapping[str, str], title: str) -> Answer:
+    def answer(self, request: Request, given: Mapping[str, str], title: str) -> Answer:
         """One answer, shown while it comes."""
         import asyncio
 
@@ -171,23 +152,45 @@ class _Runs:
             dim(title)
         began = time.perf_counter()
         try:
-            end: Finished = asyncio.run(listener.listen(self._whom, request))
+            end = asyncio.run(listener.listen(self._whom, request))
         finally:
             if self._shows and listener.heard and not listener.heard.endswith("\n"):
                 say("")
-        way = self._way
-        named = None
-        if way.technique is not None:
-            named = {"name": way.technique, "options": dict(way.options)}
         return Answer(
-            self._model,
+            self._name,
             text_of(end.message),
             end.reason,
             end.detail,
             given,
-            named,
+            _noted(self._way),
             end.usage.prompt_tokens,
             end.usage.cached_tokens,
             end.usage.completion_tokens,
             time.perf_counter() - began,
         )
+
+
+@contextlib.contextmanager
+def _asking(
+    settings: Settings, way: Way, *, local: bool, shows: bool, steps: bool
+) -> Iterator[_Runs]:
+    from kataribe.cli.answering import open_lm
+    from kataribe.cli.encoding import CommandEmbedder
+    from kataribe.cli.way import asked, price_of
+
+    price = price_of(settings)
+    with (
+        open_lm(settings, local=local) as lm,
+        asked(way, lm, price, embedder=lambda: CommandEmbedder(settings, local=local)) as whom,
+    ):
+        yield _Runs(whom.lm, lm.name, way, shows=shows, steps=steps)
+
+
+def _noted(way: Way) -> dict[str, Any] | None:
+    """The technique as it is kept with an answer; of examples, how many there were."""
+    if way.technique is None:
+        return None
+    options = dict(way.options)
+    if isinstance(options.get("examples"), list):
+        options["examples"] = len(options["examples"])
+    return {"name": way.technique, "options": options}
