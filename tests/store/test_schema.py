@@ -35,6 +35,9 @@ STEPS = {
         "abf7692d1f75adb8854697b11b835660accddd29378e37355d4252edb2d47f0c"
     ),
     "v0005_facts.py": "4ff5a89490ae65d8802ec7a7b3cdeb6cf3bfbc921538ec379154e56aea886ad6",
+    "v0006_steps_and_consents.py": (
+        "438aeb6cde3cfc48b85f35e9676e89855a2706819c15b09994312170a2d26782"
+    ),
 }
 """sha256 of each step that was published."""
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kataribe.base.inside import AttentionSource
     from kataribe.serve.catalog_source import CatalogSource
     from kataribe.serve.tokenizers_source import TokenizersSource
@@ -27,6 +29,7 @@ class Rooms:
         attention: Shows where small models look, where the server can.
         training: The training runs, where the server has any.
         tokenizers: The tokenizers, where the server has any.
+        sweeps: Called every minute in a thread, to remove what is kept elsewhere and is over.
     """
 
     store: Store
@@ -36,3 +39,4 @@ class Rooms:
     attention: AttentionSource | None = None
     training: TrainingSource | None = None
     tokenizers: TokenizersSource | None = None
+    sweeps: tuple[Callable[[], None], ...] = ()

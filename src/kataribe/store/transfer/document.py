@@ -25,9 +25,12 @@ from kataribe.store.job_log import Level
 from kataribe.store.jobs import JobState
 
 FORMAT = "kataribe-export"
-VERSION = 3
-READABLE = (1, 2, 3)
-"""Versions that are understood; 1 had no jobs, and 1 and 2 no facts."""
+VERSION = 4
+READABLE = (1, 2, 3, 4)
+"""Versions that are understood; 1 had no jobs, 1 and 2 no facts, those before 4 no steps."""
+
+MOST_STEPS = 2_001
+"""Steps of one message, with the one that counts the others."""
 
 MOST_MESSAGES = 100_000
 """Messages of one conversation."""
@@ -98,6 +101,45 @@ class Failure(Strict):
     message: Words
 
 
+class Step(Strict):
+    """What a technique or an agent did for a reply."""
+
+    name: Short
+    line: Short
+    content: Words
+    left: Whole
+    call: Short
+    at: Seconds
+    tokens: Whole
+
+
+class WaitingCall(Strict):
+    """A call that needed consent."""
+
+    id: Short
+    name: Short
+    arguments: Words
+
+
+class Consent(Strict):
+    """A person's answer to a call."""
+
+    approved: bool
+    why: Words
+    by: Literal["person", "always", "time"]
+
+
+class Round(Strict):
+    """What a reply asked its person for. It is a record: nothing that comes in runs a tool."""
+
+    calls: Annotated[list[WaitingCall], Field(max_length=1000)]
+    answers: dict[Short, Consent]
+    asked_at: When
+    until: When
+    usage: Annotated[list[Whole], Field(min_length=3, max_length=3)]
+    text: Words
+
+
 class Message(Strict):
     """A message; see the table for its fields."""
 
@@ -121,6 +163,8 @@ class Message(Strict):
     rating: Literal[-1, 0, 1]
     remark: Words
     created_at: When
+    steps: Annotated[list[Step], Field(max_length=MOST_STEPS), FailFast()] = []
+    consents: Annotated[list[Round], Field(max_length=1000), FailFast()] = []
 
 
 class Waiting(Strict):
@@ -214,6 +258,7 @@ class Fact(Strict):
     source: Short | None
     created_at: When
     changed_at: When
+    assistant: Short | None = None
 
 
 class Beginning(Strict):
