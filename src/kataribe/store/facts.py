@@ -146,7 +146,9 @@ def sweep(tx: Connection, before: float, at: float) -> int:
 
 def clear(tx: Connection, owner: str) -> int:
     """Deletes all facts of a person for good; gives how many."""
-    return tx.execute(sa.delete(facts).where(facts.c.owner == owner)).rowcount
+    known = len(listing(tx, owner))
+    tx.execute(sa.delete(facts).where(facts.c.owner == owner))
+    return known
 
 
 def find(tx: Connection, owner: str, query: str, most: int = 10) -> list[Fact]:

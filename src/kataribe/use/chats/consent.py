@@ -21,7 +21,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeAlias
 
-from kataribe.base.errors import InputError, NotFoundError
+from kataribe.base.errors import InputError
 from kataribe.base.events import Finished, Usage
 from kataribe.base.messages import Message, Part, TextPart, ToolCallPart, ToolResultPart, text_of
 from kataribe.store.asking import Answered
@@ -124,16 +124,17 @@ def answered(
     """The rounds with answers to calls of the newest.
 
     Raises:
-        NotFoundError: One of the calls does not wait any more: it was answered elsewhere.
-        InputError: Words to the model are too long, or have a NUL.
+        InputError: One of the calls does not wait any more (it was answered elsewhere), or words
+            to the model are too long.
     """
     open_ = {call.id for call in waiting_in(rounds)}
     for each in answers:
         if each.call not in open_:
-            raise NotFoundError(
+            raise InputError(
                 "This call does not wait for consent any more; it was answered in another window, "
                 "its time was over, or the reply was stopped.",
                 param="call",
+                code="not_waiting",
             )
         if len(each.why) > LONGEST_WHY or "\0" in each.why:
             raise InputError(

@@ -58,9 +58,9 @@ class Consenting:
             always: Tools of allowed calls are not asked for again in this conversation.
 
         Raises:
-            NotFoundError: There is no such conversation or reply of this owner, or the call does
-                not wait any more.
-            InputError: Something else is being written, or the words beside an answer are too long.
+            NotFoundError: There is no such conversation or reply of this owner.
+            InputError: The call does not wait any more, something else is being written, or the
+                words beside an answer are too long.
         """
         self._check_open()
         async with self._changing.one(id_):

@@ -143,10 +143,11 @@ def resumed(
     conversations.get(tx, owner, id_)
     message = messages.get(tx, id_, reply)
     if message.state != "interrupted" or not message.consents:
-        raise NotFoundError(
+        raise InputError(
             "This reply does not wait for consent any more: it was answered in another window, "
             "its time was over, or it was stopped.",
             param="message",
+            code="not_waiting",
         )
     if messages.live(tx, id_):
         raise InputError(
