@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -112,7 +112,7 @@ async def test_a_reply_waits_for_consent_and_goes_on(talk: Talk, models: Models,
     alone = Agent(
         ScriptedLM(made.script, name="m"), (Plain("send", lambda to: f"sent to {to}"),), call_tool
     )
-    _, end = await listen(alone, made.model.requests[0])
+    _, end = await listen(alone, replace(made.model.requests[0], tools=()))
     used = end.usage
     assert (ended.prompt_tokens, ended.completion_tokens) == (
         used.prompt_tokens,
