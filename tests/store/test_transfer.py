@@ -39,6 +39,18 @@ from tests.store.conftest import person, talk
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 
+STEP = {"name": "call", "line": "send {}", "content": "{}", "left": 0, "call": "call_1", "at": 1.5}
+STEP |= {"tokens": 7}
+ROUND = {
+    "calls": [{"id": "call_1", "name": "send", "arguments": "{}"}],
+    "answers": {"call_1": {"approved": True, "why": "", "by": "person"}},
+    "asked_at": 1.0,
+    "until": 2.0,
+    "usage": [1, 2, 0],
+    "text": "",
+}
+
+
 def saved(store: Store, path: Path, owner: str = LOCAL) -> dict[str, Any]:
     path.write_bytes(b"".join(exported(store, owner)))
     told: dict[str, Any] = json.loads(path.read_bytes())
@@ -68,6 +80,8 @@ def fill(store: Store, owner: str = LOCAL) -> tuple[str, list[str]]:
             first_after=0.25,
             took=1.5,
             finish="stop",
+            steps=[STEP],
+            consents=[ROUND],
         )
         messages.update(tx, said[3], state="failed", failure={"code": "x", "message": "y"})
         other = Message(new_id(), id_, said[0], "assistant", "writing", "別の", group=group)
@@ -115,6 +129,8 @@ def test_there_and_back(store, tmp_path):
     assert without_names(saved(other, tmp_path / "again.json")) == without_names(told)
     with other.reading() as tx:
         assert conversations.get(tx, LOCAL, id_).title == "題名"
+        reply = messages.get(tx, id_, said[1])
+        assert (reply.steps, reply.consents) == ([STEP], [ROUND])
         found = search.find(tx, LOCAL, "返答", kinds=["message"], limit=9)
         assert [one.ref for one in found] == [said[1]]
         assert search.find(tx, LOCAL, "題名", kinds=["title"], limit=9)
@@ -262,8 +278,8 @@ def test_the_form_before_this_one_is_read(store, tmp_path):
     fill(store)
     told = saved(store, tmp_path / "out.json")
     raw = (tmp_path / "out.json").read_bytes()
-    begin, end = raw.index(b'"version":3'), raw.rindex(b'\n],"jobs":[')
-    old = raw[:end].replace(b'"version":3', b'"version":1', 1).replace(b',"facts":[]', b"", 1)
+    begin, end = raw.index(b'"version":4'), raw.rindex(b'\n],"jobs":[')
+    old = raw[:end].replace(b'"version":4', b'"version":1', 1).replace(b',"facts":[]', b"", 1)
     old += b"\n]}\n"
     assert begin > 0
     (tmp_path / "old.json").write_bytes(old)
@@ -273,6 +289,36 @@ def test_the_form_before_this_one_is_read(store, tmp_path):
         other = Store(tmp_path / f"other{number}" / "k.db")
         assert taken(other, LOCAL, tmp_path / name) == Arrived(1, 5, 0)
         other.close()
+
+
+def test_messages_without_steps_beside_others_with_them(store, tmp_path):
+    """As every version before the fourth wrote them."""
+    id_, said = fill(store)
+    told = saved(store, tmp_path / "out.json")
+    for message in told["conversations"][0]["messages"][2:]:
+        del message["steps"], message["consents"]
+    (tmp_path / "mixed.json").write_text(json.dumps(told), encoding="utf-8")
+    other = Store(tmp_path / "other" / "k.db")
+    assert taken(other, LOCAL, tmp_path / "mixed.json") == Arrived(1, 5, 0)
+    with other.reading() as tx:
+        assert messages.get(tx, id_, said[1]).steps == [STEP]
+        assert messages.get(tx, id_, said[3]).steps == []
+    other.close()
+
+
+def test_what_a_person_allowed_does_not_travel(store, tmp_path):
+    """A file may come from anybody; it must not let tools run unasked."""
+    id_, _ = fill(store)
+    with store.writing() as tx:
+        conversations.allow(tx, LOCAL, id_, "agent", ["send"])
+    told = saved(store, tmp_path / "out.json")
+    assert "allowed" not in told["conversations"][0]
+    told["conversations"][0]["allowed"] = [{"model": "agent", "tool": "send"}]
+    (tmp_path / "bad.json").write_text(json.dumps(told), encoding="utf-8")
+    other = Store(tmp_path / "other" / "k.db")
+    with pytest.raises(InputError, match="allowed"):
+        taken(other, LOCAL, tmp_path / "bad.json")
+    other.close()
 
 
 def test_others_may_write_while_messages_are_cut(store, tmp_path, monkeypatch):
@@ -435,7 +481,7 @@ FACT = {"id": "f" * 20, "text": "x", "source": None, "created_at": 1.0, "changed
 HARM = {
     "no format": ("format", ..., "format"),
     "another format": ("format", "else", "format"),
-    "newer": ("version", 4, "version 4"),
+    "newer": ("version", 5, "version 5"),
     "no version": ("version", ..., "version None"),
     "version as text": ("version", "1", "version 1"),
     "unknown field": ("extra", 1, "extra"),
