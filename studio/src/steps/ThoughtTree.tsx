@@ -9,27 +9,28 @@ const EDGE = 24;
 
 /** A tree of thoughts as a small picture, and as a table. */
 export function ThoughtTree({ tree }: { tree: Tree }) {
-  const text = useText().steps.tree;
+  const text = useText();
+  const words = text.steps.tree;
   const nodes = placed(tree);
   const chosen = new Set(tree.chosen);
   const best = tree.chosen.at(-1) ?? "";
   return (
     <figure className="thoughts">
-      <div className="scroll" tabIndex={0} role="group" aria-label={text.legend}>
-        <Picture nodes={nodes} chosen={chosen} label={text.label(String(nodes.length), best)} />
+      <div className="scroll" tabIndex={0} role="group" aria-label={words.legend}>
+        <Picture nodes={nodes} chosen={chosen} label={words.label(String(nodes.length), best)} />
       </div>
-      <figcaption className="small soft">{text.legend}</figcaption>
+      <figcaption className="small soft">{words.legend}</figcaption>
       <details>
-        <summary>{text.asTable}</summary>
-        <div className="scroll" tabIndex={0} role="group" aria-label={text.asTable}>
+        <summary>{words.asTable}</summary>
+        <div className="scroll" tabIndex={0} role="group" aria-label={words.asTable}>
           <table>
             <thead>
               <tr>
-                <th scope="col">{text.place}</th>
-                <th scope="col">{text.thought}</th>
-                <th scope="col">{text.score}</th>
-                <th scope="col">{text.kept}</th>
-                <th scope="col">{text.chosen}</th>
+                <th scope="col">{words.place}</th>
+                <th scope="col">{words.thought}</th>
+                <th scope="col">{words.score}</th>
+                <th scope="col">{words.kept}</th>
+                <th scope="col">{words.chosen}</th>
               </tr>
             </thead>
             <tbody>
@@ -39,9 +40,9 @@ export function ThoughtTree({ tree }: { tree: Tree }) {
                   <td>
                     <Long text={one.text} />
                   </td>
-                  <td>{one.score > 0 ? one.score : text.noScore}</td>
-                  <td>{one.is_kept ? text.yes : text.no}</td>
-                  <td>{chosen.has(one.id) ? text.yes : text.no}</td>
+                  <td>{one.score > 0 ? one.score : words.noScore}</td>
+                  <td>{one.is_kept ? words.yes : words.no}</td>
+                  <td>{chosen.has(one.id) ? words.yes : words.no}</td>
                 </tr>
               ))}
             </tbody>

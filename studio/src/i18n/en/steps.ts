@@ -11,7 +11,6 @@ export const steps = {
     took: (s: string) => `took ${s} s`,
     tokens: (n: string) => (n === "1" ? "1 token" : `${n} tokens`),
     state: { running: "Running", ok: "Done", failed: "Failed", cut: "Not finished" },
-    arguments: "Arguments",
     noArguments: "Without arguments",
     result: "Result",
     showAll: (n: string) => `Show all ${n} characters`,
