@@ -55,12 +55,12 @@ export const ReplyView = memo(function ReplyView({ reply, last, branches, alias 
           </p>
         </details>
       )}
-      <StepsView reply={reply} />
+      <StepsView reply={reply} secret={alias !== undefined} />
       {reply.state === "waiting" && waitingOf(reply).length === 0 ? (
         <Waiting reply={reply} />
       ) : null}
       {reply.text === "" ? null : <Markdown text={reply.text} />}
-      <ConsentCards reply={reply} />
+      <ConsentCards reply={reply} name={name} />
       <Ending reply={reply} last={last} />
       <TroubleAt message={reply.id} />
       {live ? null : (

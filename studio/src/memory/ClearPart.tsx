@@ -23,9 +23,7 @@ export function ClearPart({ total, acts }: { total: number; acts: FactActs }) {
         </div>
       ) : null}
       <p role="status" className="small soft">
-        {clear.isSuccess && total === 0
-          ? text.memory.cleared(count(language, clear.data))
-          : ""}
+        {clear.isSuccess && total === 0 ? text.memory.cleared(count(language, clear.data)) : ""}
       </p>
       {clear.isError ? (
         <Failed failure={failureFrom(clear.error)} onRetry={() => clear.mutate()} />

@@ -13,7 +13,7 @@ import { canResume, unanswered, waitingOf, type Call } from "./arrange";
 const MOST_WORDS = 2000;
 
 /** What a reply asks its person for: one card for each call that waits. */
-export function ConsentCards({ reply }: { reply: Message }) {
+export function ConsentCards({ reply, name }: { reply: Message; name: string }) {
   const text = useText();
   const waiting = waitingOf(reply);
   const cut = reply.state === "interrupted";
@@ -31,13 +31,9 @@ export function ConsentCards({ reply }: { reply: Message }) {
   return (
     <>
       {waiting.map((call) => (
-        <Card key={call.id} reply={reply} call={call} />
+        <Card key={call.id} reply={reply} call={call} name={name} />
       ))}
-      {cut ? (
-        <p className="small soft">{text.consent.cutOff}</p>
-      ) : (
-        <Until seconds={until} />
-      )}
+      {cut ? <p className="small soft">{text.consent.cutOff}</p> : <Until seconds={until} />}
     </>
   );
 }
@@ -52,7 +48,14 @@ function Until({ seconds }: { seconds: number }) {
   return <p className="small soft">{text.consent.until(when)}</p>;
 }
 
-function Card({ reply, call }: { reply: Message; call: Call }) {
+interface CardProps {
+  reply: Message;
+  call: Call;
+  /** Who wants it: the model's name, or what stands for it while that is a secret. */
+  name: string;
+}
+
+function Card({ reply, call, name }: CardProps) {
   const text = useText();
   const { acts } = useTalk();
   const { conversation, toField } = usePlace();
@@ -78,7 +81,7 @@ function Card({ reply, call }: { reply: Message; call: Call }) {
   return (
     <section ref={card} className="consent" aria-labelledby={title}>
       <h3 id={title}>{text.consent.title(call.name)}</h3>
-      <p className="small soft">{text.consent.wants(reply.model ?? "")}</p>
+      <p className="small soft">{text.consent.wants(name)}</p>
       <Arguments written={call.arguments} />
       <label className="stack">
         <span className="small">{text.consent.words}</span>

@@ -130,7 +130,9 @@ function Answered({ shown: { answer, tool }, model }: { shown: ShownStep; model:
   const [taken, setTaken] = useState(false);
   if (answer === null) return null;
   const said =
-    answer.approved || answer.by === "time" ? text.steps.allowedBy[answer.by] : text.steps.refusedBy;
+    answer.approved || answer.by === "time"
+      ? text.steps.allowedBy[answer.by]
+      : text.steps.refusedBy;
   return (
     <p className="small soft answer">
       {said}

@@ -10,10 +10,14 @@ import { kindOf, StepRow } from "./StepRow";
  * What was done for a reply: open while it is done, one line when it has ended. Whoever opens or
  * closes it by hand has the last word.
  */
-export function StepsView({ reply }: { reply: Message }) {
+export function StepsView({ reply, secret }: { reply: Message; secret: boolean }) {
   const text = useText();
   const [wanted, setWanted] = useState<boolean | null>(null);
-  const shown = useMemo(() => arranged(reply), [reply]);
+  const shown = useMemo(
+    // While names are a secret, nobody says which model was chosen.
+    () => arranged(reply).filter(({ step }) => !secret || step.name !== "route"),
+    [reply, secret],
+  );
   if (shown.length === 0) return null;
   const live = isLive(reply);
   const open = wanted ?? live;

@@ -90,11 +90,9 @@ function Picture({ nodes, chosen, label }: PictureProps) {
       <circle cx={top.x} cy={top.y} r={5} className="root" />
       {nodes.map((node) => {
         const { x, y } = at(node);
-        const kind = [
-          "node",
-          node.is_kept ? "kept" : "",
-          chosen.has(node.id) ? "chosen" : "",
-        ].join(" ");
+        const kind = ["node", node.is_kept ? "kept" : "", chosen.has(node.id) ? "chosen" : ""].join(
+          " ",
+        );
         return (
           <g key={node.id} className={kind}>
             <title>{`${node.id}: ${node.text.slice(0, 200)}`}</title>

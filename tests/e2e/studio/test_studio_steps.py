@@ -139,10 +139,10 @@ def button(page: Page, name: str) -> Locator:
 
 
 WORDS = {
-    "en-US": ("Allow send_mail once", "Refuse send_mail", "2 steps", "Tool call", "Show all"),
+    "en-US": ("Allow once: send_mail", "Refuse: send_mail", "2 steps", "Tool call", "Show all"),
     "ja-JP": (
-        "send_mail を今回だけ許可",
-        "send_mail を拒否",
+        "今回だけ許可：send_mail",
+        "拒否：send_mail",
         "手順",
         "ツール呼び出し",
         "文字を表示",
@@ -212,7 +212,7 @@ def test_an_answer_in_one_tab_closes_the_card_in_the_other(studio: Studio):
     expect(card(other)).to_be_visible()
     page.reload()
     expect(card(page)).to_be_visible()
-    button(other, "Allow send_mail once").click()
+    button(other, "Allow once: send_mail").click()
     expect(card(page)).to_have_count(0)
     expect(finished(page)).to_contain_text("The mail is on its way.")
     expect(finished(other)).to_contain_text("The mail is on its way.")
@@ -222,7 +222,7 @@ def test_an_answer_in_one_tab_closes_the_card_in_the_other(studio: Studio):
 def test_always_in_this_conversation_and_back(studio: Studio):
     page = studio.open()
     ask(page)
-    button(page, "Always allow send_mail").click()
+    button(page, "Always in this conversation: send_mail").click()
     finished(page)
     say(page, "And tell Bob.")
     finished(page, 2)
@@ -257,7 +257,7 @@ def test_a_restart_of_the_server_is_said_and_the_answer_goes_on(browser: Browser
     again = Assistants(turns=FolderTurns(tmp_path / "turns"))
     with run_server(again, folder=tmp_path, port=port):
         expect(replies(page).last).to_contain_text("started again while this waited")
-        button(page, "Allow send_mail once").click()
+        button(page, "Allow once: send_mail").click()
         expect(finished(page)).to_contain_text("The mail is on its way.")
         assert again.used == ["send_mail"]
         page.context.close()

@@ -69,6 +69,7 @@ class LiveReply:
         self.steps = Steps(message.steps, _whole)
         self.consents = Consents(message.consents, _whole, self._tell_consent)
         self.changes = 0
+        self._offset = max((step["at"] for step in message.steps), default=0.0)
         self._breaks = bool(message.consents)  # the next words begin a paragraph
 
     def snapshot(self) -> Message:
@@ -207,7 +208,7 @@ class LiveReply:
         if self.waits is not None:
             self.waits = None
             self._tell(WaitsNow(self.message.id, None))
-        at = time.monotonic() - self._began
+        at = self._offset + time.monotonic() - self._began
         place, told = self.steps.add(event, at)
         self.changes += 1
         self._tell(StepTold(self.message.id, place, told))

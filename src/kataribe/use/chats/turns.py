@@ -166,7 +166,7 @@ def resumed(
         messages.update(tx, reply, consents=rounds)
         conversations.touch(tx, id_)
         return _turn(tx, owner, id_, (messages.get(tx, id_, reply),), (), reply)
-    goes_on = messages.reopen(tx, message, consents=rounds, state="waiting")
+    goes_on = messages.reopen(tx, message, consents=rounds, state="waiting", finish=None)
     conversations.touch(tx, id_)
     return _turn(tx, owner, id_, (goes_on,), (goes_on,), reply)
 

@@ -76,7 +76,8 @@ export const steps = {
       yes: "Yes",
       no: "No",
       noScore: "None",
-      legend: "Filled: followed further. Thick: the chosen path. Numbers: the judge’s score, 1 to 10.",
+      legend:
+        "Filled: followed further. Thick: the chosen path. Numbers: the judge’s score, 1 to 10.",
     },
   },
   consent: {
@@ -87,9 +88,9 @@ export const steps = {
     once: "Allow once",
     always: "Always in this conversation",
     refuse: "Refuse",
-    onceOf: (tool: string) => `Allow ${tool} once`,
-    alwaysOf: (tool: string) => `Always allow ${tool} in this conversation`,
-    refuseOf: (tool: string) => `Refuse ${tool}`,
+    onceOf: (tool: string) => `Allow once: ${tool}`,
+    alwaysOf: (tool: string) => `Always in this conversation: ${tool}`,
+    refuseOf: (tool: string) => `Refuse: ${tool}`,
     words: "Words to the model (optional)",
     wordsWhy: "It reads them where you refuse.",
     until: (when: string) => `Without an answer it counts as refused at ${when}.`,

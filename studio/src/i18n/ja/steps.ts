@@ -89,9 +89,9 @@ export const steps: Pick<Catalogue, "steps" | "consent" | "memory"> = {
     once: "今回だけ許可",
     always: "この会話では常に許可",
     refuse: "拒否",
-    onceOf: (tool) => `${tool} を今回だけ許可`,
-    alwaysOf: (tool) => `この会話では ${tool} を常に許可`,
-    refuseOf: (tool) => `${tool} を拒否`,
+    onceOf: (tool) => `今回だけ許可：${tool}`,
+    alwaysOf: (tool) => `この会話では常に許可：${tool}`,
+    refuseOf: (tool) => `拒否：${tool}`,
     words: "モデルへのひとこと（任意）",
     wordsWhy: "拒否したときに、モデルが読みます。",
     until: (when) => `${when} までに回答がなければ、拒否として扱います。`,
@@ -99,7 +99,8 @@ export const steps: Pick<Catalogue, "steps" | "consent" | "memory"> = {
       "許可を待つ間にサーバーが再起動しました。まだ何も実行していません。回答すると続きから進みます。下のボタンで聞き直すこともできます。",
     unanswered: "回答がなかったため、実行していません。",
     goOn: "続きから進める",
-    goOnWhy: "途中でサーバーが止まりました。行ったことは残っており、同じ実行を繰り返すことはありません。",
+    goOnWhy:
+      "途中でサーバーが止まりました。行ったことは残っており、同じ実行を繰り返すことはありません。",
   },
   memory: {
     title: "記憶",
