@@ -96,8 +96,8 @@ async def test_the_owner_answers_and_the_reply_goes_on(http: httpx.AsyncClient):
     ("body", "param"),
     [
         ({"answers": [{"call": "call_unknown", "approved": True}]}, "call"),
-        ({"answers": [{"call": "x", "approved": "yes"}]}, "answers.0.approved"),
-        ({"answers": [{"call": "x", "approved": True, "why": "x" * 2001}]}, "answers.0.why"),
+        ({"answers": [{"call": "x", "approved": "yes"}]}, "answers[0].approved"),
+        ({"answers": [{"call": "x", "approved": True, "why": "x" * 2001}]}, "answers[0].why"),
         ({"consent": True}, "consent"),
     ],
 )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -75,9 +76,12 @@ def acting(request: Asked) -> Line:
     return "The mail is on its way."
 
 
-def thinking(request: Asked) -> Line:
-    """A thought, a score, or the answer, by what is asked."""
-    return "A thought about <b>it</b>.\nScore: 7"
+NUMBERS = itertools.count(1)
+
+
+def thinking(_: Asked) -> Line:
+    """A thought unlike all others, and a score."""
+    return f"Thought number {next(NUMBERS)} about <b>it</b>.\nScore: 7"
 
 
 def by_name(call: ToolCallPart) -> Approval:
@@ -323,7 +327,8 @@ def test_what_is_remembered_is_found_changed_deleted_and_brought_back(studio: St
     page.get_by_role("button", name="Delete everything").click()
     dialog = page.get_by_role("dialog")
     confirm = dialog.get_by_role("button", name="Delete everything for good")
-    confirm.click()
+    expect(confirm).to_be_disabled()
+    dialog.get_by_role("textbox").press("Enter")
     expect(dialog).to_be_visible()  # nothing was named
     dialog.get_by_role("textbox").fill("forget everything")
     confirm.click()
