@@ -251,16 +251,6 @@ export class Acts {
     });
   }
 
-  /** A tool that was allowed in a conversation is asked for again from now on. */
-  askAgain(id: Id, model: string, tool: string): Promise<boolean> {
-    return this.attempt(id, null, async () => {
-      const { api } = this.chats;
-      const { allowed } = await api.open(id);
-      const left = allowed.filter((one) => one.model !== model || one.tool !== tool);
-      this.chats.absorb(await api.change(id, { allowed: left }));
-    });
-  }
-
   /** Stops a reply (null: all of the conversation). What they said is kept. */
   stop(id: Id, reply: Id | null): Promise<boolean> {
     return this.attempt(id, reply, async () => {

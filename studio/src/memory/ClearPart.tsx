@@ -46,7 +46,7 @@ function Ask({ total, onClose, onClear }: AskProps) {
   const language = useLanguage();
   const dialog = useRef<HTMLDialogElement>(null);
   const [typed, setTyped] = useState("");
-  const { owns, following } = useComposition();
+  const { inForm } = useComposition();
   const id = useId();
   useEffect(() => dialog.current?.showModal(), []);
   const same = typed.trim().toLowerCase() === text.memory.clearName.toLowerCase();
@@ -71,10 +71,7 @@ function Ask({ total, onClose, onClear }: AskProps) {
           value={typed}
           autoComplete="off"
           onChange={(event) => setTyped(event.target.value)}
-          {...following}
-          onKeyDown={(event) => {
-            if (owns(event.nativeEvent) && event.key === "Enter") event.preventDefault();
-          }}
+          {...inForm}
         />
         <div className="row">
           <button type="button" className="button" onClick={() => dialog.current?.close()}>

@@ -8,6 +8,7 @@ import { count } from "../i18n/format";
 import { Choice } from "../settings/Choice";
 import { Failed } from "../ui/Failed";
 import { CloseIcon, InfoIcon } from "../ui/icons";
+import { useComposition } from "../ui/useComposition";
 import { ClearPart } from "./ClearPart";
 import { FactRow, named } from "./FactRow";
 import { useFactActs, useFacts, type FactActs } from "./useFacts";
@@ -88,6 +89,7 @@ function Switch({ facts, acts }: { facts: Facts; acts: FactActs }) {
 function Search({ words, onWords }: { words: string; onWords: (words: string) => void }) {
   const text = useText();
   const [typed, setTyped] = useState(words);
+  const { inForm } = useComposition();
   const latest = useRef(onWords);
   useEffect(() => {
     latest.current = onWords;
@@ -106,6 +108,7 @@ function Search({ words, onWords }: { words: string; onWords: (words: string) =>
       maxLength={400}
       value={typed}
       onChange={(event) => setTyped(event.target.value)}
+      {...inForm}
     />
   );
 }

@@ -5,6 +5,7 @@ import { useTalk } from "../conversation/context";
 import type { Message } from "../conversation/types";
 import { useLanguage, useText } from "../i18n";
 import { InfoIcon } from "../ui/icons";
+import { useComposition } from "../ui/useComposition";
 import { useGoOn } from "../ui/useGoOn";
 import { Arguments } from "./Arguments";
 import { canResume, unanswered, waitingOf, type Call } from "./arrange";
@@ -61,6 +62,7 @@ function Card({ reply, call, name }: CardProps) {
   const { conversation, toField } = usePlace();
   const [words, setWords] = useState("");
   const [busy, setBusy] = useState(false);
+  const { inForm } = useComposition();
   const title = useId();
   const why = useId();
   // To the next card, or else to the field, when an answer has taken this one away.
@@ -92,6 +94,7 @@ function Card({ reply, call, name }: CardProps) {
           autoComplete="off"
           aria-describedby={why}
           onChange={(event) => setWords(event.target.value)}
+          {...inForm}
         />
         <span id={why} className="small soft">
           {text.consent.wordsWhy}

@@ -1,11 +1,13 @@
 import { useState } from "react";
 
 import { useTalk } from "../conversation/context";
+import type { Id, Message } from "../conversation/types";
 import { usePlace } from "../chat/place";
 import { useLanguage, useText } from "../i18n";
 import type { Catalogue } from "../i18n/catalogue";
 import { count, decimal } from "../i18n/format";
 import { CheckIcon, ClockIcon, CloseIcon, StopIcon } from "../ui/icons";
+import { askAgain } from "./askAgain";
 import { Arguments } from "./Arguments";
 import type { ShownStep, Step, StepState } from "./arrange";
 import { Long } from "./Long";
@@ -18,7 +20,7 @@ const ICONS = { running: ClockIcon, ok: CheckIcon, failed: CloseIcon, cut: StopI
 const OURS = new Set(["limit", "route", "guard", "compacted", "kept", "vote", "again", "examples"]);
 
 /** One step: what it was, how it stands, how long it took, and what was said. */
-export function StepRow({ shown, model }: { shown: ShownStep; model: string }) {
+export function StepRow({ shown, reply }: { shown: ShownStep; reply: Message }) {
   const text = useText();
   const { step, tool, state } = shown;
   return (
@@ -37,7 +39,7 @@ export function StepRow({ shown, model }: { shown: ShownStep; model: string }) {
         <Numbers shown={shown} />
       </div>
       {step.name === "tree" ? <TreeOf step={step} /> : <Said shown={shown} />}
-      <Answered shown={shown} model={model} />
+      <Answered shown={shown} model={reply.model ?? ""} reply={reply.id} />
     </li>
   );
 }
@@ -122,10 +124,16 @@ function TreeOf({ step }: { step: Step }) {
   return tree === null ? <Words step={step} /> : <ThoughtTree tree={tree} />;
 }
 
+interface AnsweredProps {
+  shown: ShownStep;
+  model: string;
+  reply: Id;
+}
+
 /** Who allowed a call; and where that was for good, the way to take it back. */
-function Answered({ shown: { answer, tool }, model }: { shown: ShownStep; model: string }) {
+function Answered({ shown: { answer, tool }, model, reply }: AnsweredProps) {
   const text = useText();
-  const { acts } = useTalk();
+  const { chats } = useTalk();
   const { conversation } = usePlace();
   const [taken, setTaken] = useState(false);
   if (answer === null) return null;
@@ -149,7 +157,7 @@ function Answered({ shown: { answer, tool }, model }: { shown: ShownStep; model:
           type="button"
           className="button quiet"
           onClick={() => {
-            void acts.askAgain(conversation, model, tool).then(setTaken);
+            void askAgain(chats, conversation, model, tool, reply).then(setTaken);
           }}
         >
           {text.steps.askAgain}

@@ -36,7 +36,7 @@ export function StepsView({ reply, secret }: { reply: Message; secret: boolean }
       </summary>
       <ol>
         {shown.map((one) => (
-          <StepRow key={one.key} shown={one} model={reply.model ?? ""} />
+          <StepRow key={one.key} shown={one} reply={reply} />
         ))}
       </ol>
     </details>
