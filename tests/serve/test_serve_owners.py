@@ -42,6 +42,7 @@ OWNED = {
     "sessions": "session",
     "runs": "run",
     "prompts": "prompt",
+    "facts": "fact",
 }
 """What a step of an address names: which of Taro's things stands behind it."""
 
@@ -140,7 +141,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 def things(stage: Stage) -> dict[str, str]:
     """What Taro owns, one of each kind; `taro` and `hanako` are their keys."""
     taro, hanako = stage.add("taro"), stage.add("hanako")
-    conversation, attachment, job, item, vote = (new_id() for _ in range(5))
+    conversation, attachment, job, item, vote, fact = (new_id() for _ in range(6))
     said: list[str] = []
     with stage.store.writing() as tx:
         conversations.create(tx, taro.id, conversation, title=SECRET, folder=SECRET)
@@ -151,7 +152,7 @@ def things(stage: Stage) -> dict[str, str]:
                 new_id(), conversation, parent, role, state, SECRET, model="scripted", group=group
             )
             said.append(messages.add(tx, taro.id, message).id)
-        for table, row in _rows(taro.id, conversation, said, attachment, job, item, vote):
+        for table, row in _rows(taro.id, conversation, said, attachment, job, item, vote, fact):
             tx.execute(table.insert().values(**row))
     keys = {"taro": stage.key_of(taro), "hanako": stage.key_of(hanako)}
     with stage.store.reading() as tx:
@@ -167,6 +168,7 @@ def things(stage: Stage) -> dict[str, str]:
         "session": "5" * 20,
         "group": "g" * 20,
         "winner": said[1],
+        "fact": fact,
         "run": _run(stage, taro.id),
         "prompt": _prompt(stage, taro.id),
         **keys,
@@ -196,7 +198,7 @@ def _prompt(stage: Stage, owner: str) -> str:
 
 
 def _rows(owner: str, conversation: str, said: list[str], *ids: str) -> list[tuple[sa.Table, dict]]:
-    attachment, job, item, vote = ids
+    attachment, job, item, vote, fact = ids
     return [
         (
             tables.attachments,
@@ -243,6 +245,17 @@ def _rows(owner: str, conversation: str, said: list[str], *ids: str) -> list[tup
                 "shown": said,
                 "blind": True,
                 "created_at": now(),
+            },
+        ),
+        (
+            tables.facts,
+            {
+                "id": fact,
+                "owner": owner,
+                "text": SECRET,
+                "source": conversation,
+                "created_at": now(),
+                "changed_at": now(),
             },
         ),
         (tables.preferences, {"owner": owner, "name": "system", "value": SECRET}),

@@ -43,6 +43,18 @@ from tests.store.conftest import person, talk
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 
+STEP = {"name": "call", "line": "send {}", "content": "{}", "left": 0, "call": "call_1", "at": 1.5}
+STEP |= {"tokens": 7}
+ROUND = {
+    "calls": [{"id": "call_1", "name": "send", "arguments": "{}"}],
+    "answers": {"call_1": {"approved": True, "why": "", "by": "person"}},
+    "asked_at": 1.0,
+    "until": 2.0,
+    "usage": [1, 2, 0],
+    "text": "",
+}
+
+
 def saved(store: Store, path: Path, owner: str = LOCAL) -> dict[str, Any]:
     path.write_bytes(b"".join(exported(store, owner)))
     told: dict[str, Any] = json.loads(path.read_bytes())
@@ -72,6 +84,8 @@ def fill(store: Store, owner: str = LOCAL) -> tuple[str, list[str]]:
             first_after=0.25,
             took=1.5,
             finish="stop",
+            steps=[STEP],
+            consents=[ROUND],
         )
         messages.update(tx, said[3], state="failed", failure={"code": "x", "message": "y"})
         other = Message(new_id(), id_, said[0], "assistant", "writing", "別の", group=group)
@@ -119,6 +133,8 @@ def test_there_and_back(store, tmp_path):
     assert without_names(saved(other, tmp_path / "again.json")) == without_names(told)
     with other.reading() as tx:
         assert conversations.get(tx, LOCAL, id_).title == "題名"
+        reply = messages.get(tx, id_, said[1])
+        assert (reply.steps, reply.consents) == ([STEP], [ROUND])
         found = search.find(tx, LOCAL, "返答", kinds=["message"], limit=9)
         assert [one.ref for one in found] == [said[1]]
         assert search.find(tx, LOCAL, "題名", kinds=["title"], limit=9)
@@ -266,20 +282,50 @@ def test_the_form_before_this_one_is_read(store, tmp_path):
     fill(store)
     told = saved(store, tmp_path / "out.json")
     raw = (tmp_path / "out.json").read_bytes()
-    begin, end = raw.index(b'"version":4'), raw.rindex(b'\n],"jobs":[')
-    old = raw[:end].replace(b'"version":4', b'"version":1', 1).replace(b',"facts":[]', b"", 1)
+    begin, end = raw.index(b'"version":5'), raw.rindex(b'\n],"jobs":[')
+    old = raw[:end].replace(b'"version":5', b'"version":1', 1).replace(b',"facts":[]', b"", 1)
     old += b"\n]}\n"
     assert begin > 0
     (tmp_path / "old.json").write_bytes(old)
     whole = {name: value for name, value in told.items() if name not in ("jobs", "prompts")}
     whole["version"] = 1
     (tmp_path / "wide.json").write_text(json.dumps(whole, indent=2), encoding="utf-8")
-    third = raw[: raw.rindex(b'\n],"prompts":[')].replace(b'"version":4', b'"version":3', 1)
+    third = raw[: raw.rindex(b'\n],"prompts":[')].replace(b'"version":5', b'"version":4', 1)
     (tmp_path / "third.json").write_bytes(third + b"\n]}\n")
     for number, name in enumerate(("old.json", "wide.json", "third.json")):
         other = Store(tmp_path / f"other{number}" / "k.db")
         assert taken(other, LOCAL, tmp_path / name) == Arrived(1, 5, 0)
         other.close()
+
+
+def test_messages_without_steps_beside_others_with_them(store, tmp_path):
+    """As every version before the fourth wrote them."""
+    id_, said = fill(store)
+    told = saved(store, tmp_path / "out.json")
+    for message in told["conversations"][0]["messages"][2:]:
+        del message["steps"], message["consents"]
+    (tmp_path / "mixed.json").write_text(json.dumps(told), encoding="utf-8")
+    other = Store(tmp_path / "other" / "k.db")
+    assert taken(other, LOCAL, tmp_path / "mixed.json") == Arrived(1, 5, 0)
+    with other.reading() as tx:
+        assert messages.get(tx, id_, said[1]).steps == [STEP]
+        assert messages.get(tx, id_, said[3]).steps == []
+    other.close()
+
+
+def test_what_a_person_allowed_does_not_travel(store, tmp_path):
+    """A file may come from anybody; it must not let tools run unasked."""
+    id_, _ = fill(store)
+    with store.writing() as tx:
+        conversations.allow(tx, LOCAL, id_, "agent", ["send"])
+    told = saved(store, tmp_path / "out.json")
+    assert "allowed" not in told["conversations"][0]
+    told["conversations"][0]["allowed"] = [{"model": "agent", "tool": "send"}]
+    (tmp_path / "bad.json").write_text(json.dumps(told), encoding="utf-8")
+    other = Store(tmp_path / "other" / "k.db")
+    with pytest.raises(InputError, match="allowed"):
+        taken(other, LOCAL, tmp_path / "bad.json")
+    other.close()
 
 
 def test_others_may_write_while_messages_are_cut(store, tmp_path, monkeypatch):
@@ -442,7 +488,7 @@ FACT = {"id": "f" * 20, "text": "x", "source": None, "created_at": 1.0, "changed
 HARM = {
     "no format": ("format", ..., "format"),
     "another format": ("format", "else", "format"),
-    "newer": ("version", 5, "version 5"),
+    "newer": ("version", 6, "version 6"),
     "no version": ("version", ..., "version None"),
     "version as text": ("version", "1", "version 1"),
     "unknown field": ("extra", 1, "extra"),
@@ -506,7 +552,7 @@ HARM = {
     "file twice": ("files", lambda told: told["files"][:1] * 2, "twice"),
     "no jobs": ("jobs", ..., "jobs"),
     "job of version 1": ("version", 1, "jobs"),
-    "prompts of version 3": ("version", 3, "prompts"),
+    "prompts of version 4": ("version", 4, "prompts"),
     "no prompts": ("prompts", ..., "prompts"),
     "job id": ("jobs.0.id", "../../../../etc/passwd", "id"),
     "job kind": ("jobs.0.kind", "Down load", "kind"),

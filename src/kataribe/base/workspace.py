@@ -60,6 +60,11 @@ class Workspace:
         return self.root / "agents"
 
     @property
+    def turns(self) -> Path:
+        """Turns of agents that wait for somebody's consent: one journal each."""
+        return self.root / "turns"
+
+    @property
     def downloads(self) -> Path:
         """Unfinished downloads, continued by the next try."""
         return self.root / "downloads"

@@ -59,6 +59,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     from kataribe.store.serving import holding
     from kataribe.store.workers import Workers
     from kataribe.use.agents.memory import StoredFacts
+    from kataribe.use.agents.turns import FolderTurns
     from kataribe.use.assistants.book import Book
     from kataribe.use.chats.chats import Chats
 
@@ -73,10 +74,12 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
         cycle.loading(f"{settings.model} is loading")
         catalog = open_catalog(workspace)
         book = Book(workspace.assistants)
-        everything = AllModels(models, book, settings, workspace, StoredFacts(store))
+        turns = FolderTurns(workspace.turns)
+        everything = AllModels(models, book, settings, workspace, StoredFacts(store), turns)
         rooms = Rooms(
             store,
-            Chats(store, everything, settings.model),
+            Chats(store, everything, settings.model, forget=turns.forget_call),
+            sweeps=(turns.sweep_old,),
             jobs=Workers(store, _kinds(workspace, catalog, store)),
             catalog=ShownCatalog(catalog, models, settings),
             attention=attention,

@@ -33,6 +33,7 @@ from kataribe.serve.gate import Gate
 from kataribe.serve.inside import inside_router
 from kataribe.serve.jobs import jobs_router, working
 from kataribe.serve.lifecycle import Lifecycle
+from kataribe.serve.memory import memory_router
 from kataribe.serve.messages import messages_router
 from kataribe.serve.metrics import Metrics
 from kataribe.serve.models import ModelSource
@@ -101,6 +102,7 @@ def create_app(
     app.include_router(search_router(desk))
     app.include_router(attachments_router(desk))
     app.include_router(preferences_router(desk))
+    app.include_router(memory_router(desk))
     app.include_router(transfer_router(desk))
     app.include_router(sharing_router(desk))
     app.include_router(jobs_router(desk))
@@ -127,7 +129,7 @@ async def _while_serving(_: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
     chats = desk.rooms.chats
     chats.begin()
     desk.lifecycle.at_stop(chats.hub.close)  # streams of news would hold the end up
-    sweeping = asyncio.create_task(sweep_now_and_then(desk.rooms.store))
+    sweeping = asyncio.create_task(sweep_now_and_then(desk.rooms.store, desk.rooms.sweeps))
     try:
         async with contextlib.AsyncExitStack() as at_end:
             if desk.rooms.jobs is not None:

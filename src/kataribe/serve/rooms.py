@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kataribe.base.inside import AttentionSource
     from kataribe.serve.catalog_source import CatalogSource
     from kataribe.serve.prompting_source import PromptingSource
@@ -29,6 +31,7 @@ class Rooms:
         training: The training runs, where the server has any.
         tokenizers: The tokenizers, where the server has any.
         prompting: Prompts that people keep, and techniques, where the server has any.
+        sweeps: Called every minute in a thread, to remove what is kept elsewhere and is over.
     """
 
     store: Store
@@ -39,3 +42,4 @@ class Rooms:
     training: TrainingSource | None = None
     tokenizers: TokenizersSource | None = None
     prompting: PromptingSource | None = None
+    sweeps: tuple[Callable[[], None], ...] = ()

@@ -97,6 +97,8 @@ conversations = Table(
     Column("model", String(256)),  # answers when a message names none
     Column("system", Text, nullable=False, default=""),
     Column("sampling", JSON, nullable=False, default=dict),
+    # {model, tool}: tools that its person lets a model use here without asking again
+    Column("allowed", JSON, nullable=False, default=list, server_default="[]"),
     Column("head", String(32)),  # newest message of the branch that is shown
     Column("version", Integer, nullable=False, default=0),  # counts every change
     Column("created_at", Float, nullable=False),
@@ -140,6 +142,10 @@ messages = Table(
     Column("remark", Text, nullable=False, default=""),
     Column("created_at", Float, nullable=False),
     Column("deleted_at", Float),
+    # What techniques and agents did for a reply, see `use.chats.steps`; what they asked its person
+    # for, see `use.chats.consent`.
+    Column("steps", JSON, nullable=False, default=list, server_default="[]"),
+    Column("consents", JSON, nullable=False, default=list, server_default="[]"),
     Index("ix_messages_state", "conversation", "state"),
     Index("ix_messages_deleted_at", "deleted_at", sqlite_where=text("deleted_at IS NOT NULL")),
     sqlite_autoincrement=True,
@@ -269,6 +275,8 @@ facts = Table(
     Column("source", String(64)),  # the conversation in which it was said
     Column("created_at", Float, nullable=False),
     Column("changed_at", Float, nullable=False),
+    Column("assistant", String(256)),  # who was told it
+    Column("deleted_at", Float),  # until it is purged, it can come back
     sqlite_autoincrement=True,
 )
 

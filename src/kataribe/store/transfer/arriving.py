@@ -181,6 +181,8 @@ def _add(
         for message in talk.messages[start : start + AT_A_TIME]:
             told = message.model_dump(exclude_unset=True)
             told |= {"id": ids[message.id], "conversation": id_, "length": len(message.text)}
+            # Older files have none; rows that go in together must have the same columns.
+            told = {"steps": [], "consents": [], **told}
             rows.append(told | {"parent": message.parent and ids[message.parent]})
         tx.execute(sa.insert(messages), rows)
     for (ref, kind), cut in words.items():

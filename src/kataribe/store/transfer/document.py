@@ -28,9 +28,13 @@ from kataribe.store.prompts import LONGEST as LONGEST_PROMPT
 from kataribe.store.prompts import LONGEST_NAME, LONGEST_NOTE, MOST_VERSIONS
 
 FORMAT = "kataribe-export"
-VERSION = 4
-READABLE = (1, 2, 3, 4)
-"""Versions that are understood; 1 had no jobs, 1 and 2 no facts, and none before 4 prompts."""
+VERSION = 5
+READABLE = (1, 2, 3, 4, 5)
+"""Versions that are understood; 1 had no jobs, 1 and 2 no facts, those before 4 no steps, and those
+before 5 no prompts."""
+
+MOST_STEPS = 2_001
+"""Steps of one message, with the one that counts the others."""
 
 MOST_MESSAGES = 100_000
 """Messages of one conversation."""
@@ -101,6 +105,45 @@ class Failure(Strict):
     message: Words
 
 
+class Step(Strict):
+    """What a technique or an agent did for a reply."""
+
+    name: Short
+    line: Short
+    content: Words
+    left: Whole
+    call: Short
+    at: Seconds
+    tokens: Whole
+
+
+class WaitingCall(Strict):
+    """A call that needed consent."""
+
+    id: Short
+    name: Short
+    arguments: Words
+
+
+class Consent(Strict):
+    """A person's answer to a call."""
+
+    approved: bool
+    why: Words
+    by: Literal["person", "always", "time"]
+
+
+class Round(Strict):
+    """What a reply asked its person for. It is a record: nothing that comes in runs a tool."""
+
+    calls: Annotated[list[WaitingCall], Field(max_length=1000)]
+    answers: dict[Short, Consent]
+    asked_at: When
+    until: When
+    usage: Annotated[list[Whole], Field(min_length=3, max_length=3)]
+    text: Words
+
+
 class Message(Strict):
     """A message; see the table for its fields."""
 
@@ -124,6 +167,8 @@ class Message(Strict):
     rating: Literal[-1, 0, 1]
     remark: Words
     created_at: When
+    steps: Annotated[list[Step], Field(max_length=MOST_STEPS), FailFast()] = []
+    consents: Annotated[list[Round], Field(max_length=1000), FailFast()] = []
 
 
 class Waiting(Strict):
@@ -262,6 +307,7 @@ class Fact(Strict):
     source: Short | None
     created_at: When
     changed_at: When
+    assistant: Short | None = None
 
 
 class Beginning(Strict):

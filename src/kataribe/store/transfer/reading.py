@@ -81,7 +81,7 @@ def _by_lines(file: BinaryIO) -> Iterator[Part]:
             raise _wrong(place, f"it has more than {LONGEST_LINE:,} bytes")
         if number == 1:
             begin = _beginning(_json(line.removesuffix(_CONVERSATIONS) + b"}", place))
-            last = File if begin.version == 1 else Job if begin.version < 4 else Prompt
+            last = File if begin.version == 1 else Job if begin.version < 5 else Prompt
             yield begin
         elif closed:
             if line:
@@ -116,7 +116,7 @@ def _whole(file: BinaryIO) -> Iterator[Part]:
     talks, files = told.pop("conversations", None), told.pop("files", None)
     version = told.get("version")
     works = [] if version == 1 else told.pop("jobs", None)
-    kept = [] if version in (1, 2, 3) else told.pop("prompts", None)
+    kept = [] if version in (1, 2, 3, 4) else told.pop("prompts", None)
     yield _beginning(told)
     yield from _each("conversations", Conversation, talks)
     yield from _each("files", File, files)
