@@ -132,6 +132,7 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
     from kataribe.cli.all_models import AllModels, Lent
     from kataribe.cli.shelf import CatalogShelf
     from kataribe.run.catalog.catalog import Catalog
+    from kataribe.use.agents.turns import MemoryTurns
     from kataribe.use.assistants.book import Book
 
     name, book = settings.model, Book(workspace.assistants)
@@ -140,7 +141,7 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
     if parse_reference(name).provider is not None or (name in book.all() and not is_here):
         inner = settings.model_copy(update={"model": DEFAULT_MODEL})
         with _open_models(inner, workspace) as (models, _):
-            yield Lent(name, AllModels(models, book, inner, workspace))
+            yield Lent(name, AllModels(models, book, inner, workspace, turns=MemoryTurns()))
         return
     shelf = CatalogShelf(catalog, settings)
     shelf.check_context(shelf.resolve(name))
