@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kataribe.base.events import Progress, Step
 from kataribe.base.lm import Capabilities
 from kataribe.base.messages import ToolResultPart, text_of
 from kataribe.base.workspace import Workspace
@@ -26,6 +27,16 @@ def test_a_technique_shows_its_steps_and_streams_the_answer(cli, served):
     assert (done.code, done.out) == (0, "The answer.\n")
     assert "Paris is in France." in done.err
     assert len(lm.requests) == 3
+
+
+def test_steps_of_an_assistant_behind_the_server_are_shown_too(cli, served):
+    told = (Step("model", "qwen-coder: a word of its rule"), Step("plan", "日本語の手順"))
+    served(Reply("Done.", steps=told, progress=(Progress("reading", 3, 9),)))
+    done = cli("ask", "--model", "smollm2-135m", "?")
+    assert (done.code, done.out) == (0, "Done.\n")
+    assert done.err == "model: qwen-coder: a word of its rule\nplan: 日本語の手順\n"
+    served_json = json.loads(cli("ask", "--json", "?").out)
+    assert served_json["steps"] == [{"name": s.name, "detail": s.detail} for s in told]
 
 
 def test_quiet_shows_the_answer_only(cli, served):
