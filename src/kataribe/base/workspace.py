@@ -55,6 +55,16 @@ class Workspace:
         return self.root / "assistants"
 
     @property
+    def agents(self) -> Path:
+        """Runs of autonomous work: a journal of each, as JSON lines."""
+        return self.root / "agents"
+
+    @property
+    def turns(self) -> Path:
+        """Turns of agents that wait for somebody's consent: one journal each."""
+        return self.root / "turns"
+
+    @property
     def downloads(self) -> Path:
         """Unfinished downloads, continued by the next try."""
         return self.root / "downloads"

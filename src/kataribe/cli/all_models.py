@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from kataribe.cli.models_here import LocalModels, ServedTokenizer
     from kataribe.run.inference.residents import Resident
     from kataribe.use.agents.memory import Facts
+    from kataribe.use.agents.turns import Turns
 
 
 @dataclass(frozen=True)
@@ -42,6 +43,7 @@ class AllModels:
         book: The assistants.
         settings: For hosts and the default model.
         facts: What assistants remember about people; None where nothing is.
+        turns: Where assistants' turns wait for consent; None: as long as one request lasts.
         connections: To hosts, kept open between requests.
     """
 
@@ -50,6 +52,7 @@ class AllModels:
     settings: Settings
     workspace: Workspace
     facts: Facts | None = None
+    turns: Turns | None = None
     connections: Connections = field(default_factory=Connections)
 
     def names(self) -> Sequence[ModelInfo]:
@@ -84,7 +87,8 @@ class AllModels:
         usual = self.settings.model
         # An assistant that names no model cannot be its own.
         default = DEFAULT_MODEL if self._is_assistant(usual) else usual
-        return Around(self.lease, default, self.workspace.assistants, facts=self.facts)
+        folder = self.workspace.assistants
+        return Around(self.lease, default, folder, facts=self.facts, turns=self.turns)
 
     def tokenizer(self, name: str) -> AbstractAsyncContextManager[ServedTokenizer]:
         """The tokenizer of a model of this machine, or of the one that an assistant asks."""

@@ -11,10 +11,12 @@ from typing import Annotated
 import typer
 
 from kataribe.cli import ask, chat, classify, doctor, embed, evaluate, export, jobs, up
+from kataribe.cli.agent import app as agent_app
 from kataribe.cli.assistants import app as assistants_app
 from kataribe.cli.corpus import app as corpus_app
 from kataribe.cli.dataset import app as dataset_app
 from kataribe.cli.models import app as models_app
+from kataribe.cli.prompts import app as prompts_app
 from kataribe.cli.runs import app as runs_app
 from kataribe.cli.tokenizer import app as tokenizer_app
 from kataribe.cli.train import app as train_app
@@ -30,6 +32,8 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
+app.add_typer(agent_app.app, name="agent")
+app.add_typer(prompts_app.app, name="prompts")
 app.command("embed")(embed.embed)
 app.command("classify")(classify.classify)
 app.add_typer(models_app.app, name="models")

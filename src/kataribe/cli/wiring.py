@@ -48,7 +48,9 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     """
     from kataribe.cli.all_models import AllModels
     from kataribe.cli.catalog_shown import ShownCatalog
+    from kataribe.cli.encoding import EMBEDDER
     from kataribe.cli.opening import open_catalog
+    from kataribe.cli.prompting_here import PromptingHere
     from kataribe.cli.runs_here import RunsHere
     from kataribe.cli.tokenizers_here import TokenizersHere
     from kataribe.serve.app import create_app
@@ -57,6 +59,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     from kataribe.store.serving import holding
     from kataribe.store.workers import Workers
     from kataribe.use.agents.memory import StoredFacts
+    from kataribe.use.agents.turns import FolderTurns
     from kataribe.use.assistants.book import Book
     from kataribe.use.chats.chats import Chats
 
@@ -71,15 +74,18 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
         cycle.loading(f"{settings.model} is loading")
         catalog = open_catalog(workspace)
         book = Book(workspace.assistants)
-        everything = AllModels(models, book, settings, workspace, StoredFacts(store))
+        turns = FolderTurns(workspace.turns)
+        everything = AllModels(models, book, settings, workspace, StoredFacts(store), turns)
         rooms = Rooms(
             store,
-            Chats(store, everything, settings.model),
+            Chats(store, everything, settings.model, forget=turns.forget_call),
+            sweeps=(turns.sweep_old,),
             jobs=Workers(store, _kinds(workspace, catalog, store)),
             catalog=ShownCatalog(catalog, models, settings),
             attention=attention,
             training=RunsHere(workspace),
             tokenizers=TokenizersHere(workspace),
+            prompting=PromptingHere(store, lambda: everything.embedder(EMBEDDER)),
         )
         app = create_app(everything, server_settings(settings), cycle, rooms)
         # The first question should not have to wait for the load; who asks earlier waits for it.
@@ -126,6 +132,7 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
     from kataribe.cli.all_models import AllModels, Lent
     from kataribe.cli.shelf import CatalogShelf
     from kataribe.run.catalog.catalog import Catalog
+    from kataribe.use.agents.turns import MemoryTurns
     from kataribe.use.assistants.book import Book
 
     name, book = settings.model, Book(workspace.assistants)
@@ -134,7 +141,7 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
     if parse_reference(name).provider is not None or (name in book.all() and not is_here):
         inner = settings.model_copy(update={"model": DEFAULT_MODEL})
         with _open_models(inner, workspace) as (models, _):
-            yield Lent(name, AllModels(models, book, inner, workspace))
+            yield Lent(name, AllModels(models, book, inner, workspace, turns=MemoryTurns()))
         return
     shelf = CatalogShelf(catalog, settings)
     shelf.check_context(shelf.resolve(name))

@@ -6,8 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kataribe.base.inside import AttentionSource
     from kataribe.serve.catalog_source import CatalogSource
+    from kataribe.serve.prompting_source import PromptingSource
     from kataribe.serve.tokenizers_source import TokenizersSource
     from kataribe.serve.training_source import TrainingSource
     from kataribe.store.database import Store
@@ -27,6 +30,8 @@ class Rooms:
         attention: Shows where small models look, where the server can.
         training: The training runs, where the server has any.
         tokenizers: The tokenizers, where the server has any.
+        prompting: Prompts that people keep, and techniques, where the server has any.
+        sweeps: Called every minute in a thread, to remove what is kept elsewhere and is over.
     """
 
     store: Store
@@ -36,3 +41,5 @@ class Rooms:
     attention: AttentionSource | None = None
     training: TrainingSource | None = None
     tokenizers: TokenizersSource | None = None
+    prompting: PromptingSource | None = None
+    sweeps: tuple[Callable[[], None], ...] = ()

@@ -542,6 +542,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/studio/api/conversations/{talk}/messages/{message}/consent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answer what a reply asks consent for; it goes on when all of it is answered */
+        post: operations["giveConsent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/studio/api/conversations/{talk}/messages/{message}": {
         parameters: {
             query?: never;
@@ -828,6 +845,59 @@ export interface paths {
         get: operations["getStorage"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/facts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What assistants remember of the person */
+        get: operations["listFacts"];
+        put?: never;
+        post?: never;
+        /** Delete all facts for good */
+        delete: operations["deleteFacts"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/facts/{fact}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete a fact; for ten minutes it can come back */
+        delete: operations["deleteFact"];
+        options?: never;
+        head?: never;
+        /** Change what a fact says */
+        patch: operations["changeFact"];
+        trace?: never;
+    };
+    "/studio/api/facts/{fact}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring a deleted fact back */
+        post: operations["restoreFact"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1274,6 +1344,16 @@ export interface components {
             mode: "auto" | "required";
             /** Tools */
             tools: components["schemas"]["FunctionChoice"][];
+        };
+        /**
+         * AllowedTool
+         * @description A tool that a model may use in this conversation without asking again.
+         */
+        AllowedTool: {
+            /** Model */
+            model: string;
+            /** Tool */
+            tool: string;
         };
         /**
          * AllowedToolSet
@@ -2323,6 +2403,21 @@ export interface components {
             type: "content_block_stop";
         };
         /**
+         * CallToAllow
+         * @description A call that a model wants to make.
+         */
+        CallToAllow: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Arguments
+             * @description JSON as the model wrote it.
+             */
+            arguments: string;
+        };
+        /**
          * CalledFunction
          * @description A function's name and the JSON text of its arguments, as the model wrote it.
          */
@@ -3075,6 +3170,63 @@ export interface components {
             prompt_tokens_details: components["schemas"]["PromptTokensDetails"];
         };
         /**
+         * ConsentAnswer
+         * @description An answer to one call.
+         */
+        ConsentAnswer: {
+            /** Call */
+            call: string;
+            /** Approved */
+            approved: boolean;
+            /**
+             * Why
+             * @description Words to the model.
+             * @default
+             */
+            why?: string;
+        };
+        /**
+         * ConsentGiven
+         * @description How a call was answered.
+         */
+        ConsentGiven: {
+            /** Approved */
+            approved: boolean;
+            /**
+             * Why
+             * @description What the person said to the model beside it.
+             */
+            why: string;
+            /**
+             * By
+             * @description always: allowed in this conversation before; time: nobody answered.
+             * @enum {string}
+             */
+            by: "person" | "always" | "time";
+        };
+        /**
+         * ConsentRound
+         * @description Calls that needed consent at one time. Those without an answer still wait.
+         */
+        ConsentRound: {
+            /** Calls */
+            calls: components["schemas"]["CallToAllow"][];
+            /**
+             * Answers
+             * @description By the call's id.
+             */
+            answers: {
+                [key: string]: components["schemas"]["ConsentGiven"];
+            };
+            /** Asked At */
+            asked_at: number;
+            /**
+             * Until
+             * @description Then what is not answered counts as refused.
+             */
+            until: number;
+        };
+        /**
          * ContentPartChanged
          * @description A part of an item begins, or is whole.
          */
@@ -3110,6 +3262,11 @@ export interface components {
             sampling: {
                 [key: string]: unknown;
             };
+            /**
+             * Allowed
+             * @description Tools that are not asked for here again.
+             */
+            allowed: components["schemas"]["AllowedTool"][];
             /** Head */
             head: string | null;
             /** Version */
@@ -3169,6 +3326,12 @@ export interface components {
             system?: string | null;
             /** @default null */
             sampling?: components["schemas"]["SamplingChoice"] | null;
+            /**
+             * Allowed
+             * @description Tools can only be taken away here.
+             * @default null
+             */
+            allowed?: components["schemas"]["KeptTool"][] | null;
             /**
              * Head
              * @description The branch through this message, to its newest.
@@ -3351,6 +3514,81 @@ export interface components {
          */
         ErrorResponse: {
             error: components["schemas"]["ErrorDetail"];
+        };
+        /**
+         * FactChange
+         * @description What a fact says instead.
+         */
+        FactChange: {
+            /** Text */
+            text: string;
+        };
+        /**
+         * FactList
+         * @description All that is remembered; without a search the newest first, else the likeliest.
+         */
+        FactList: {
+            /**
+             * Object
+             * @default list
+             */
+            object?: string;
+            /** Data */
+            data: components["schemas"]["FactShown"][];
+            /**
+             * On
+             * @description The preference `memory`: false switches memory off.
+             */
+            on: boolean;
+            /**
+             * Total
+             * @description Facts in all.
+             */
+            total: number;
+            /**
+             * Most
+             * @description As many are kept at most.
+             */
+            most: number;
+        };
+        /**
+         * FactShown
+         * @description Something that assistants remember.
+         */
+        FactShown: {
+            /** Id */
+            id: string;
+            /** Text */
+            text: string;
+            /** @description Null where it is gone, or was never known. */
+            source: components["schemas"]["FactSource"] | null;
+            /**
+             * Assistant
+             * @description Who was told it.
+             */
+            assistant: string | null;
+            /** Created At */
+            created_at: number;
+            /** Changed At */
+            changed_at: number;
+        };
+        /**
+         * FactSource
+         * @description The conversation in which a fact was said.
+         */
+        FactSource: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+        };
+        /**
+         * FactsGone
+         * @description How many were deleted for good.
+         */
+        FactsGone: {
+            /** Deleted */
+            deleted: number;
         };
         /**
          * FinishDetail
@@ -3572,6 +3810,20 @@ export interface components {
              * @constant
              */
             type: "function";
+        };
+        /**
+         * GiveConsent
+         * @description Answers to calls that wait. A reply that a restart cut off goes on with the last of them.
+         */
+        GiveConsent: {
+            /** Answers */
+            answers?: components["schemas"]["ConsentAnswer"][];
+            /**
+             * Always
+             * @description The tools of allowed calls are not asked for here again.
+             * @default false
+             */
+            always?: boolean;
         };
         /**
          * Health
@@ -4036,6 +4288,16 @@ export interface components {
             strict?: boolean | null;
         };
         /**
+         * KeptTool
+         * @description A tool that stays allowed.
+         */
+        KeptTool: {
+            /** Model */
+            model: string;
+            /** Tool */
+            tool: string;
+        };
+        /**
          * KeyState
          * @description A key of a hosted model in the environment: whether it is set, never what it is.
          */
@@ -4210,6 +4472,16 @@ export interface components {
             remark: string;
             /** Created At */
             created_at: number;
+            /**
+             * Steps
+             * @description What was done for the reply, in order.
+             */
+            steps: components["schemas"]["ReplyStep"][];
+            /**
+             * Consents
+             * @description What it asked its person for, in order. Calls of the last one without an answer wait, while the reply is pending or `interrupted`.
+             */
+            consents: components["schemas"]["ConsentRound"][];
         };
         /**
          * MessageDelta
@@ -5010,6 +5282,44 @@ export interface components {
             tool_calls?: components["schemas"]["ToolCall"][] | null;
             /** Annotations */
             annotations?: components["schemas"]["Annotation"][] | null;
+        };
+        /**
+         * ReplyStep
+         * @description What a technique, an agent, a router or a guard did for a reply.
+         */
+        ReplyStep: {
+            /**
+             * Name
+             * @description A word, such as `thought`, `call`, `result` or `guard`.
+             */
+            name: string;
+            /** Line */
+            line: string;
+            /**
+             * Content
+             * @description The whole, where the line is shorter: text, or JSON.
+             */
+            content: string;
+            /**
+             * Left
+             * @description Characters of the content that are not kept.
+             */
+            left: number;
+            /**
+             * Call
+             * @description Shared by a call and what came of it; else empty.
+             */
+            call: string;
+            /**
+             * At
+             * @description Seconds since asking.
+             */
+            at: number;
+            /**
+             * Tokens
+             * @description Read and drawn up to here; 0 where nobody says.
+             */
+            tokens: number;
         };
         /**
          * ResponseChanged
@@ -10032,6 +10342,125 @@ export interface operations {
             };
         };
     };
+    giveConsent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the conversation. */
+                talk: string;
+                /** @description Id of the message. */
+                message: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GiveConsent"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
     deleteMessage: {
         parameters: {
             query?: never;
@@ -11485,7 +11914,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Server-sent events: `joined` (what runs in the conversation, with its words so far), `message`, `delta`, `progress`, `queue`, `head`, `removed`, `restored` of that conversation; `summary`, `gone` and `job` of all that the person owns. */
+            /** @description Server-sent events: `joined` (what runs in the conversation, with its words so far), `message`, `delta`, `progress`, `step`, `consent`, `queue`, `head`, `removed`, `restored` of that conversation; `summary`, `gone` and `job` of all that the person owns. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -12062,6 +12491,519 @@ export interface operations {
             };
             /** @description An unexpected error; the log has its details. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listFacts: {
+        parameters: {
+            query?: {
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    deleteFacts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactsGone"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    deleteFact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the fact. */
+                fact: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    changeFact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the fact. */
+                fact: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FactChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    restoreFact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the fact. */
+                fact: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Empty"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -22,6 +22,7 @@ const ModelsPage = later(async () => (await import("../models/ModelsPage")).Mode
 const CardPage = later(async () => (await import("../models/CardPage")).CardPage);
 const JobsPage = later(async () => (await import("../jobs/JobsPage")).JobsPage);
 const JobPage = later(async () => (await import("../jobs/JobPage")).JobPage);
+const MemoryPage = later(async () => (await import("../memory/MemoryPage")).MemoryPage);
 const TokenizersPage = later(
   async () => (await import("../tokenizers/TokenizersPage")).TokenizersPage,
 );
@@ -65,6 +66,7 @@ export function App({ talk, line, connection }: Props) {
                         <Route path="/training/:run" element={<RunPage />} />
                         <Route path="/jobs" element={<JobsPage />} />
                         <Route path="/jobs/:job" element={<JobPage />} />
+                        <Route path="/memory" element={<MemoryPage />} />
                         <Route path="/settings" element={<SettingsPage />} />
                         <Route path="*" element={<MissingPage />} />
                       </Routes>

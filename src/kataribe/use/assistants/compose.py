@@ -76,7 +76,7 @@ async def composed(name: str, recipe: Recipe, around: Around) -> AsyncIterator[L
 def _finished(name: str, lm: LM, recipe: Recipe, around: Around, stack: ExitStack) -> LM:
     try:
         lm = Instructed(lm, recipe.system, recipe.sampling.sampling())
-        lm = _acting(lm, recipe, around, stack)
+        lm = _acting(name, lm, recipe, around, stack)
         if around.limited is not None and recipe.limits != Limit():
             lm = around.limited(lm, recipe.limits)
         chosen = dict(recipe.guards)
@@ -101,13 +101,13 @@ def _router(name: str, recipe: Recipe, around: Around) -> LM:
     return Router(name, recipe.router, around.lend, learned=learned)
 
 
-def _acting(lm: LM, recipe: Recipe, around: Around, stack: ExitStack) -> LM:
+def _acting(name: str, lm: LM, recipe: Recipe, around: Around, stack: ExitStack) -> LM:
     box = open_toolbox(recipe.tools, recipe.approval, stack)
     tools: tuple[Tool, ...] = box.tools
     words: dict[str, Approval] = dict(box.approvals.tools)
     if recipe.memory and around.facts is not None:
         lm = Remembering(lm, around.facts, _roughly, MEMORY_TOKENS)
-        memory = (Remember(around.facts), Recall(around.facts))
+        memory = (Remember(around.facts, name), Recall(around.facts))
         words |= dict.fromkeys((tool.spec.name for tool in memory), "always")
         if lm.capabilities.tools:
             tools = (*tools, *memory)

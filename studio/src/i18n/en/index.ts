@@ -2,6 +2,7 @@ import { finding } from "./finding";
 import { inside } from "./inside";
 import { person } from "./person";
 import { running } from "./running";
+import { steps } from "./steps";
 import { talking } from "./talking";
 import { tokenizers } from "./tokenizers";
 import { training } from "./training";
@@ -116,6 +117,7 @@ export const en = {
     composing: "While an input method composes, Enter only confirms the words.",
   },
   ...talking,
+  ...steps,
   ...finding,
   ...running,
   ...person,

@@ -3,6 +3,7 @@ import { finding } from "./finding";
 import { inside } from "./inside";
 import { person } from "./person";
 import { running } from "./running";
+import { steps } from "./steps";
 import { talking } from "./talking";
 import { tokenizers } from "./tokenizers";
 import { training } from "./training";
@@ -113,6 +114,7 @@ export const ja: Catalogue = {
     composing: "変換中の Enter は変換の確定にだけ使われ、送信はされません。",
   },
   ...talking,
+  ...steps,
   ...finding,
   ...running,
   ...person,
