@@ -47,6 +47,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     when the context that is set is longer than this model's own.
     """
     from kataribe.cli.all_models import AllModels
+    from kataribe.cli.assistants_here import AssistantsHere
     from kataribe.cli.catalog_shown import ShownCatalog
     from kataribe.cli.opening import open_catalog
     from kataribe.cli.runs_here import RunsHere
@@ -80,6 +81,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
             attention=attention,
             training=RunsHere(workspace),
             tokenizers=TokenizersHere(workspace),
+            assistants=AssistantsHere(book, everything.around, everything.names),
         )
         app = create_app(everything, server_settings(settings), cycle, rooms)
         # The first question should not have to wait for the load; who asks earlier waits for it.

@@ -19,6 +19,7 @@ from kataribe.base.errors import KataribeError
 from kataribe.serve.access import Access
 from kataribe.serve.addresses import way_out
 from kataribe.serve.anthropic import anthropic_router
+from kataribe.serve.assistants import assistants_router
 from kataribe.serve.attachments import attachments_router
 from kataribe.serve.catalog import catalog_router
 from kataribe.serve.chat import chat_router
@@ -40,6 +41,7 @@ from kataribe.serve.openapi import describe
 from kataribe.serve.people import people_router
 from kataribe.serve.preferences import preferences_router
 from kataribe.serve.queue import queue_router
+from kataribe.serve.recipes import recipes_router
 from kataribe.serve.residents import residents_router
 from kataribe.serve.responses import responses_router
 from kataribe.serve.rooms import Rooms
@@ -106,6 +108,8 @@ def create_app(
     app.include_router(catalog_router(desk))
     app.include_router(training_router(desk))
     app.include_router(tokenizers_router(desk))
+    app.include_router(assistants_router(desk))
+    app.include_router(recipes_router(desk))
     app.include_router(docs_router(app))
     app.openapi = functools.cache(functools.partial(describe, app))  # type: ignore[method-assign]
     # Whatever is no route belongs to the studio; being the router's last resort it leaves a wrong

@@ -13,6 +13,14 @@ import kataribe
 from kataribe.serve.shapes import conversations, inside
 from kataribe.serve.shapes.anthropic import AnthropicCountRequest, AnthropicRequest
 from kataribe.serve.shapes.anthropic_replies import AnthropicStreamEvent
+from kataribe.serve.shapes.assistants import (
+    CheckRecipe,
+    CopyAssistant,
+    PreviewRecipe,
+    PutAssistant,
+    TestRecipe,
+    TestResult,
+)
 from kataribe.serve.shapes.catalog import Pull
 from kataribe.serve.shapes.chat import ChatCompletionRequest
 from kataribe.serve.shapes.encoders import ClassifyRequest, EmbeddingRequest
@@ -65,11 +73,17 @@ INCOMING: tuple[type[BaseModel], ...] = (
     NewRun,
     CutText,
     CompareTokenizers,
+    PutAssistant,
+    CopyAssistant,
+    CheckRecipe,
+    PreviewRecipe,
+    TestRecipe,
 )
 EVENTS: tuple[type[BaseModel], ...] = (
     ChatCompletionChunk,
     ResponseStreamEvent,
     AnthropicStreamEvent,
+    TestResult,
 )
 
 _ABOUT = (

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from kataribe.base.inside import AttentionSource
+    from kataribe.serve.assistants_source import AssistantsSource
     from kataribe.serve.catalog_source import CatalogSource
     from kataribe.serve.tokenizers_source import TokenizersSource
     from kataribe.serve.training_source import TrainingSource
@@ -27,6 +28,7 @@ class Rooms:
         attention: Shows where small models look, where the server can.
         training: The training runs, where the server has any.
         tokenizers: The tokenizers, where the server has any.
+        assistants: The assistants, where the server has any.
     """
 
     store: Store
@@ -36,3 +38,4 @@ class Rooms:
     attention: AttentionSource | None = None
     training: TrainingSource | None = None
     tokenizers: TokenizersSource | None = None
+    assistants: AssistantsSource | None = None
