@@ -23,6 +23,7 @@ import "./styles/models.css";
 import "./styles/jobs.css";
 import "./styles/training.css";
 import "./styles/tokenizers.css";
+import "./styles/assistants.css";
 
 const connection: Connection = { key: null };
 const line = new EventLine(() => connection, browserEvents);

@@ -221,7 +221,7 @@ async def test_a_recipe_is_checked_without_being_saved(http, house) -> None:
     found = (await http.post(f"{RECIPES}/check", json=body)).json()
     assert [(one["place"], one["line"]) for one in found["problems"]] == [
         ("tools.0", 6),
-        ("tools.1", 8),
+        ("tools.1", 7),
     ]
     assert found["fields"]["tools"][0]["name"] == "calculatr"
     assert not (house.folder / "assistants").exists()
@@ -320,8 +320,8 @@ async def test_a_tool_that_needs_consent_waits_for_it_in_the_preview(tmp_path) -
 async def test_tests_are_run_one_after_the_other(http) -> None:
     text = (
         "system: Be brief.\ntests:\n"
-        "  - {ask: Is it brief?, contains: [BRIEF]}\n"
-        "  - {ask: And now?, lacks: [now], matches: '\\d'}\n"
+        "  - {ask: 'Is it brief?', contains: [BRIEF]}\n"
+        "  - {ask: 'And now?', lacks: [now], matches: '\\d'}\n"
     )
     told = events((await http.post(f"{RECIPES}/test", json={"text": text})).text)
     assert told.pop() == "[DONE]"
@@ -338,7 +338,7 @@ async def test_tests_are_run_one_after_the_other(http) -> None:
 
 async def test_a_failing_model_ends_the_tests_with_its_words(http, house) -> None:
     house.source.error = UnavailableError("No memory is free.")
-    body = {"text": "tests: [{ask: Hello?}]"}
+    body = {"text": "tests: [{ask: 'Hello?'}]"}
     told = events((await http.post(f"{RECIPES}/test", json=body)).text)
     assert "No memory is free." in json.dumps(told)
 

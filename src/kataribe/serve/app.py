@@ -56,6 +56,35 @@ from kataribe.serve.tokens import tokens_router
 from kataribe.serve.training import training_router
 from kataribe.serve.transfer import transfer_router
 
+ROUTERS = (
+    chat_router,
+    completions_router,
+    responses_router,
+    anthropic_router,
+    tokens_router,
+    embeddings_router,
+    service_router,
+    residents_router,
+    people_router,
+    conversations_router,
+    messages_router,
+    inside_router,
+    queue_router,
+    events_router,
+    search_router,
+    attachments_router,
+    preferences_router,
+    transfer_router,
+    sharing_router,
+    jobs_router,
+    catalog_router,
+    training_router,
+    tokenizers_router,
+    assistants_router,
+    recipes_router,
+)
+"""What makes the routes of the API and the studio, in the order in which they are described."""
+
 
 def create_app(
     models: ModelSource,
@@ -85,31 +114,8 @@ def create_app(
         },
     )
     app.state.desk = desk
-    app.include_router(chat_router(desk))
-    app.include_router(completions_router(desk))
-    app.include_router(responses_router(desk))
-    app.include_router(anthropic_router(desk))
-    app.include_router(tokens_router(desk))
-    app.include_router(embeddings_router(desk))
-    app.include_router(service_router(desk))
-    app.include_router(residents_router(desk))
-    app.include_router(people_router(desk))
-    app.include_router(conversations_router(desk))
-    app.include_router(messages_router(desk))
-    app.include_router(inside_router(desk))
-    app.include_router(queue_router(desk))
-    app.include_router(events_router(desk))
-    app.include_router(search_router(desk))
-    app.include_router(attachments_router(desk))
-    app.include_router(preferences_router(desk))
-    app.include_router(transfer_router(desk))
-    app.include_router(sharing_router(desk))
-    app.include_router(jobs_router(desk))
-    app.include_router(catalog_router(desk))
-    app.include_router(training_router(desk))
-    app.include_router(tokenizers_router(desk))
-    app.include_router(assistants_router(desk))
-    app.include_router(recipes_router(desk))
+    for router in ROUTERS:
+        app.include_router(router(desk))
     app.include_router(docs_router(app))
     app.openapi = functools.cache(functools.partial(describe, app))  # type: ignore[method-assign]
     # Whatever is no route belongs to the studio; being the router's last resort it leaves a wrong

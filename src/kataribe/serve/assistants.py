@@ -60,7 +60,7 @@ def assistants_router(desk: Desk) -> APIRouter:
     )
     async def one(http: HTTPRequest, response: Response, name: _Name) -> AssistantDetail:
         owner_of(http.scope)
-        return _tagged(response, await asyncio.to_thread(source_of(desk).one, name))
+        return _tagged(response, await _changing(source_of(desk).one, name))
 
     _add_changes(router, desk)
     _add_ways_back(router, desk)

@@ -6,15 +6,16 @@ import asyncio
 import dataclasses
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastapi import APIRouter
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response, StreamingResponse
 
 from kataribe.base.errors import KataribeError, UnavailableError
+from kataribe.base.lm import Context, Request
 from kataribe.serve.access import log_unexpected
-from kataribe.serve.asking import chat_request
+from kataribe.serve.asking import messages_in
 from kataribe.serve.assistants import draft_of, source_of
 from kataribe.serve.assistants_source import Draft
 from kataribe.serve.chat import chunks_of, pace_of
@@ -33,9 +34,7 @@ from kataribe.serve.shapes.assistants import (
     TestRecipe,
     TestResult,
 )
-from kataribe.serve.shapes.chat import ChatCompletionRequest
 from kataribe.serve.shapes.replies import ChatCompletionChunk
-from kataribe.serve.shapes.strict import StreamOptions
 from kataribe.serve.sse import DONE, STILL_HERE, Chunks, EventStream, data
 from kataribe.serve.who import owner_of
 
@@ -95,9 +94,9 @@ def _add_asking(router: APIRouter, desk: Desk) -> None:
         owner = owner_of(http.scope)
         body = await read_body(http, PreviewRecipe)
         draft = draft_of(http, body.name, body.text)
-        asked = chat_request(_as_chat(body))
+        messages = messages_in(body.messages, continue_last=False)
         # Whoever asks is who may go on with a turn that waits for consent.
-        request = dataclasses.replace(asked, context=dataclasses.replace(asked.context, user=owner))
+        request = Request(messages, context=Context(user=owner))
         one = dataclasses.replace(desk, models=_Unsaved(desk.models, source_of(desk), draft))
         exchange = Exchange(one, body.name, [request], record_of(http.scope))
         exchange.start(http.receive)
@@ -120,15 +119,6 @@ def _add_asking(router: APIRouter, desk: Desk) -> None:
         results = source_of(desk).tests(draft_of(http, body.name, body.text))
         frames = _told(desk, results, record_of(http.scope))
         return NewsStream(b": testing\n\n", frames)
-
-
-def _as_chat(body: PreviewRecipe) -> ChatCompletionRequest:
-    return ChatCompletionRequest(
-        model=body.name,
-        messages=body.messages,
-        stream=True,
-        stream_options=StreamOptions(include_usage=True),
-    )
 
 
 class _Unsaved:
@@ -171,8 +161,8 @@ async def _until_halted(
     desk: Desk, results: AsyncIterator[TestResult]
 ) -> AsyncGenerator[TestResult | None, None]:
     """Each result, and None now and then while the next one takes its time."""
-    halting = asyncio.ensure_future(desk.lifecycle.halted())
-    coming: asyncio.Future[TestResult] | None = None
+    halting: asyncio.Future[Any] = asyncio.ensure_future(desk.lifecycle.halted())
+    coming: asyncio.Future[Any] | None = None
     try:
         while True:
             coming = coming or asyncio.ensure_future(anext(results))
@@ -193,13 +183,10 @@ async def _until_halted(
             else:
                 yield None
     finally:
-        await _ended(*([halting] if coming is None else [halting, coming]))
+        running = [halting] if coming is None else [halting, coming]
+        for task in running:
+            task.cancel()
+        await asyncio.wait(running)
         close = getattr(results, "aclose", None)
         if close is not None:
             await close()
-
-
-async def _ended(*tasks: asyncio.Future[TestResult] | asyncio.Future[None]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.wait(tasks)

@@ -149,6 +149,7 @@ def test_what_is_put_away_comes_back(tmp_path: Path) -> None:
         book.bring_back("translator")
     book.remove("translator")
     assert book.bring_back("translator").text == kept.text
+    book.remove("translator")
     with pytest.raises(NotFoundError, match="No deleted assistant"):
         book.bring_back("translator")
     with pytest.raises(InputError, match="cannot name"):
