@@ -64,7 +64,13 @@ const problem = (place: string) => ({ place, message: `${place} is wrong`, line:
 describe("the gallery", () => {
   const all = [
     assistant({}),
-    assistant({ name: "mine", own: true, title: { en: "", ja: "" }, tools: ["calculator"] }),
+    assistant({
+      name: "mine",
+      own: true,
+      title: { en: "", ja: "" },
+      about: { en: "", ja: "" },
+      tools: ["calculator"],
+    }),
   ];
   const found = (search: string, show: "own" | "ready" | null = null) =>
     all.filter((one) => matches(one, { search, show })).map((one) => one.name);
@@ -253,15 +259,16 @@ describe("a trial", () => {
       {
         role: "assistant",
         content: null,
-        tool_calls: [
-          { id: "c1", type: "function", function: { name: "clock", arguments: "{}" } },
-        ],
+        tool_calls: [{ id: "c1", type: "function", function: { name: "clock", arguments: "{}" } }],
       },
       { role: "tool", tool_call_id: "c1", content: '{"approval":"yes"}' },
       { role: "assistant", content: "Now." },
       { role: "user", content: "And?" },
     ]);
-    const refused = messagesOf([turns[0]!, { question: "No.", allowed: null, answer: FRESH }]);
+    const refused = messagesOf([
+      ...turns.slice(0, 1),
+      { question: "No.", allowed: null, answer: FRESH },
+    ]);
     expect(refused.at(-2)).toEqual({
       role: "tool",
       tool_call_id: "c1",

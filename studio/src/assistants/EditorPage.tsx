@@ -1,7 +1,8 @@
-import { useEffect, useId, useMemo, useState, type ReactNode } from "react";
+import { useEffect, useId, useMemo, useState } from "react";
 import { Link, useLocation, useNavigate, useParams, useSearchParams } from "react-router";
 
 import type { AssistantDetail, RecipeChoices } from "../api/assistants";
+import type { Failure } from "../api/errors";
 import { failureFrom } from "../api/useModels";
 import { useLanguage, useText } from "../i18n";
 import { isAbsent } from "../jobs/useJobs";
@@ -26,6 +27,10 @@ import { YamlTab } from "./YamlTab";
 
 /** Where what is new is written; no name can be it. */
 const NEW = "-new";
+/** Names, the same in every language. */
+const FORMAT = "YAML";
+const EXAMPLE = "tutor";
+const SAVES = "Ctrl+S";
 
 /** A recipe: written on the one side, tried on the other. Its address says which. */
 export function EditorPage() {
@@ -167,7 +172,7 @@ function Opened({ place, start, taken, choices }: OpenedProps) {
                   },
                   {
                     id: "yaml",
-                    words: <span translate="no">YAML</span>,
+                    words: <span translate="no">{FORMAT}</span>,
                     panel: (
                       <YamlTab
                         text={draft.text}
@@ -231,8 +236,6 @@ function SaveBar({ editor, taken }: BarProps) {
   const text = useText();
   const words = text.assistants;
   const { draft, saving, unsaved, trouble } = editor;
-  const id = useId();
-  const { inForm } = useComposition();
   const fresh = draft.saved === null;
   const fault = !fresh || draft.name === "" ? "" : nameFault(draft.name, taken, words);
   const wrong = draft.problems.length;
@@ -243,30 +246,7 @@ function SaveBar({ editor, taken }: BarProps) {
   return (
     <section className="save-bar" aria-label={words.saving}>
       {fresh ? (
-        <div className="labelled">
-          <label htmlFor={id}>{words.name}</label>
-          <input
-            id={id}
-            className="field code"
-            autoComplete="off"
-            spellCheck={false}
-            autoCapitalize="off"
-            maxLength={128}
-            placeholder="tutor"
-            translate="no"
-            value={draft.name}
-            aria-invalid={fault !== ""}
-            aria-describedby={`${id}-hint ${id}-fault`}
-            onChange={(event) => editor.setName(event.target.value)}
-            {...inForm}
-          />
-          <p id={`${id}-hint`} className="small soft hint">
-            {words.nameWhy}
-          </p>
-          <p id={`${id}-fault`} role="alert" className="fault small">
-            {fault}
-          </p>
-        </div>
+        <NameField name={draft.name} fault={fault} onName={editor.setName} />
       ) : (
         <p>
           <code translate="no">{draft.name}</code>
@@ -278,7 +258,7 @@ function SaveBar({ editor, taken }: BarProps) {
           className="button primary"
           aria-disabled={saving === "saving" || (!unsaved && !fresh)}
           disabled={fresh && (draft.name === "" || fault !== "")}
-          title="Ctrl+S"
+          title={SAVES}
           onClick={save}
         >
           {words.save}
@@ -289,34 +269,79 @@ function SaveBar({ editor, taken }: BarProps) {
             {words.forget}
           </button>
         ) : null}
-        <Sign>{stateWords(saving, unsaved, fresh, words)}</Sign>
+        <Sign {...stateWords(saving, unsaved, fresh, words)} />
       </div>
       {draft.saved?.own === false ? <p className="small soft">{words.readyHides}</p> : null}
-      {saving === "wrong" || wrong > 0 ? (
+      {wrong > 0 ? (
         <p className="state-sign bad small" role="status">
           <WarnIcon size={16} />
           {words.wrong(String(wrong))}
         </p>
       ) : null}
-      {trouble ? (
-        <Failed failure={trouble} onRetry={saving === "taken" ? null : save}>
-          {saving === "taken" ? (
-            <>
-              <button
-                type="button"
-                className="button"
-                onClick={() => void editor.settle("theirs")}
-              >
-                {words.takeTheirs}
-              </button>
-              <button type="button" className="button" onClick={() => void editor.settle("mine")}>
-                {words.takeMine}
-              </button>
-            </>
-          ) : null}
-        </Failed>
-      ) : null}
+      {trouble ? <Trouble editor={editor} failure={trouble} onRetry={save} /> : null}
     </section>
+  );
+}
+
+interface NameProps {
+  name: string;
+  fault: string;
+  onName: (name: string) => void;
+}
+
+function NameField({ name, fault, onName }: NameProps) {
+  const text = useText();
+  const words = text.assistants;
+  const id = useId();
+  const { inForm } = useComposition();
+  return (
+    <div className="labelled">
+      <label htmlFor={id}>{words.name}</label>
+      <input
+        id={id}
+        className="field code"
+        autoComplete="off"
+        spellCheck={false}
+        autoCapitalize="off"
+        maxLength={128}
+        placeholder={EXAMPLE}
+        translate="no"
+        value={name}
+        aria-invalid={fault !== ""}
+        aria-describedby={`${id}-hint ${id}-fault`}
+        onChange={(event) => onName(event.target.value)}
+        {...inForm}
+      />
+      <p id={`${id}-hint`} className="small soft hint">
+        {words.nameWhy}
+      </p>
+      <p id={`${id}-fault`} role="alert" className="fault small">
+        {fault}
+      </p>
+    </div>
+  );
+}
+
+interface TroubleProps {
+  editor: Editor;
+  failure: Failure;
+  onRetry: () => void;
+}
+
+/** What kept it from being saved; where somebody else has written, the person says what holds. */
+function Trouble({ editor, failure, onRetry }: TroubleProps) {
+  const text = useText();
+  const words = text.assistants;
+  if (editor.saving !== "taken") return <Failed failure={failure} onRetry={onRetry} />;
+  return (
+    <Failed failure={failure} onRetry={null}>
+      <button type="button" className="button" onClick={() => void editor.settle("theirs")}>
+        {words.takeTheirs}
+      </button>
+      <button type="button" className="button" onClick={() => void editor.settle("mine")}>
+        {words.takeMine}
+      </button>
+    </Failed>
   );
 }
 
@@ -344,7 +369,7 @@ function stateWords(
   return { words: fresh ? words.notYet : "", sign: null };
 }
 
-function Sign({ children: { words, sign } }: { children: State }): ReactNode {
+function Sign({ words, sign }: State) {
   return (
     <span role="status" className={sign === "good" ? "state-sign good small" : "state-sign small"}>
       {sign === "good" ? <CheckIcon size={16} /> : sign === "soft" ? <InfoIcon size={16} /> : null}

@@ -75,6 +75,9 @@ export function ModelPart({ fields, choices, onFields }: PartProps) {
   );
 }
 
+/** As recipes name a language. */
+const JAPANESE = "ja";
+
 interface RuleProps {
   rule: Rule;
   offers: readonly string[];
@@ -107,7 +110,7 @@ function RuleFields({ rule, offers, onRule }: RuleProps) {
       <TextField
         label={words.ruleLanguage}
         code
-        placeholder="ja"
+        placeholder={JAPANESE}
         value={rule.language ?? ""}
         onValue={(language) => onRule({ language })}
       />

@@ -110,11 +110,7 @@ function Ask({ trial }: { trial: Trial }) {
       />
       <div className="row">
         {/* One button that changes: the focus stays where it was pressed. */}
-        <button
-          type="button"
-          className="button primary"
-          onClick={trial.asking ? trial.stop : send}
-        >
+        <button type="button" className="button primary" onClick={trial.asking ? trial.stop : send}>
           {trial.asking ? <StopIcon size={16} /> : <SendIcon size={16} />}
           {trial.asking ? words.stop : words.ask}
         </button>

@@ -47,13 +47,13 @@ export function typedValue(text: string): unknown {
 }
 
 /** Options with one of them changed; undefined takes it out. */
-export function withOption(
-  options: Record<string, unknown> | undefined,
+export function withOption<T extends object>(
+  options: T | undefined,
   name: string,
   value: unknown,
-): Record<string, unknown> {
-  const { [name]: _, ...rest } = options ?? {};
-  return value === undefined ? rest : { ...rest, [name]: value };
+): T {
+  const rest = Object.entries(options ?? {}).filter(([one]) => one !== name);
+  return Object.fromEntries(value === undefined ? rest : [...rest, [name, value]]) as T;
 }
 
 /** Words that were typed with commas (or 、) between them. */

@@ -264,7 +264,7 @@ function OptionField({ name, usual, value, onValue }: OptionProps) {
   );
 }
 
-interface ListProps<T> {
+interface ListProps<T extends object> {
   items: readonly T[];
   /** The place of the list; its items' are `place.0` and so on. */
   place: string;
@@ -276,7 +276,14 @@ interface ListProps<T> {
 }
 
 /** Items that come and go, one below the other. */
-export function ItemList<T>({ items, place, fresh, onItems, children, ...words }: ListProps<T>) {
+export function ItemList<T extends object>({
+  items,
+  place,
+  fresh,
+  onItems,
+  children,
+  ...words
+}: ListProps<T>) {
   return (
     <>
       {items.length > 0 ? (
@@ -286,7 +293,8 @@ export function ItemList<T>({ items, place, fresh, onItems, children, ...words }
               <div className="stack">
                 {children(
                   item,
-                  (part) => onItems(items.map((one, at) => (at === index ? { ...one, ...part } : one))),
+                  (part) =>
+                    onItems(items.map((one, at) => (at === index ? { ...one, ...part } : one))),
                   index,
                 )}
                 <Faults place={`${place}.${index}`} />

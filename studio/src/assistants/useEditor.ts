@@ -53,23 +53,7 @@ export function useEditor(
     [key],
   );
 
-  const { ahead, version } = draft;
-  useEffect(() => {
-    if (ahead === null) return;
-    const abort = new AbortController();
-    const timer = setTimeout(() => {
-      check(abort.signal).then(
-        () => setTrouble(null),
-        (error: unknown) => {
-          if (!abort.signal.aborted) setTrouble(failureFrom(error as Error));
-        },
-      );
-    }, PAUSE);
-    return () => {
-      clearTimeout(timer);
-      abort.abort();
-    };
-  }, [ahead, version, check]);
+  useLooking(draft, check, setTrouble);
 
   const change = (act: () => void) => {
     setSaving("idle");
@@ -136,4 +120,28 @@ export type Editor = ReturnType<typeof useEditor>;
 
 function isTaken(error: unknown): boolean {
   return error instanceof ApiError && error.failure.kind === "taken";
+}
+
+/** Has the server look at what changed, once nothing more changes for a moment. */
+function useLooking(
+  { ahead, version }: Draft,
+  check: (signal: AbortSignal) => Promise<RecipeChecked>,
+  onTrouble: (failure: Failure | null) => void,
+) {
+  useEffect(() => {
+    if (ahead === null) return;
+    const abort = new AbortController();
+    const timer = setTimeout(() => {
+      check(abort.signal).then(
+        () => onTrouble(null),
+        (error: unknown) => {
+          if (!abort.signal.aborted) onTrouble(failureFrom(error as Error));
+        },
+      );
+    }, PAUSE);
+    return () => {
+      clearTimeout(timer);
+      abort.abort();
+    };
+  }, [ahead, version, check, onTrouble]);
 }

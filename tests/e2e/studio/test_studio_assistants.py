@@ -127,7 +127,7 @@ def test_one_is_written_tried_and_saved(studio: Studio, book: Book) -> None:
     expect(page.get_by_text("Not saved yet")).to_be_visible()
     page.get_by_label("Say something to it").fill("Hello")
     page.get_by_label("Say something to it").press("Enter")
-    expect(page.get_by_label("Reply")).to_have_text("Speak in verse. | Hello")
+    expect(page.get_by_label("Reply", exact=True)).to_have_text("Speak in verse. | Hello")
     assert "poet" not in book.all(), "a trial writes nothing"
     page.reload()
     expect(page.get_by_label("System text")).to_have_value("Speak in verse.")
@@ -230,7 +230,7 @@ def test_a_tool_waits_for_the_persons_word(studio: Studio, book: Book) -> None:
     expect(page.locator(".answer")).to_contain_text("6 * 7")
     shot(page, "approval")
     page.get_by_role("button", name="Allow").click()
-    expect(page.get_by_label("Reply").last).to_contain_text("It is 42")
+    expect(page.get_by_label("Reply", exact=True).last).to_contain_text("It is 42")
 
 
 def test_composing_never_sends(studio: Studio) -> None:
@@ -293,7 +293,7 @@ def test_on_a_phone_one_tries_it_in_a_tab_of_its_own(studio: Studio) -> None:
     page.get_by_label("System text").fill("Be kind.")
     page.get_by_role("tab", name="Try it").click()
     page.get_by_role("button", name="What is a derivative?").click()
-    expect(page.get_by_label("Reply")).to_have_text("Be kind. | What is a derivative?")
+    expect(page.get_by_label("Reply", exact=True)).to_have_text("Be kind. | What is a derivative?")
     shot(page, "phone-try")
     page.get_by_role("tab", name="Form").click()
     expect(page.get_by_label("System text")).to_have_value("Be kind.")
