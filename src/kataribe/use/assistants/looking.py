@@ -210,10 +210,9 @@ class _Nobody:
     name = "nobody"
     capabilities: Capabilities = ANY
 
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
+    def stream(self, request: Request) -> AsyncIterator[Event]:
         del request
         raise UnsupportedError("Nobody answers here.")
-        yield  # what makes it a generator
 
 
 class _Lines:

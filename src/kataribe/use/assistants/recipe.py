@@ -315,7 +315,8 @@ def _value(text: str) -> Any:
 
 
 def _node(text: str) -> yaml.Node | None:
-    return yaml.compose(text, _Plain)
+    node: yaml.Node | None = yaml.compose(text, _Plain)
+    return node
 
 
 def _explained(first: ErrorDetails, where: str) -> InputError:
