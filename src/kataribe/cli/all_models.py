@@ -74,7 +74,7 @@ class AllModels:
             hosts = parse_hosts(self.settings.providers)
             yield open_hosted(name, hosts, os.environ, connections=self.connections)
         elif self._is_assistant(name):
-            async with composed(name, self.book.find(name).recipe(), self._around()) as lm:
+            async with composed(name, self.book.find(name).recipe(), self.around()) as lm:
                 yield lm
         else:
             async with self.local.lease(name) as lm:
@@ -83,7 +83,8 @@ class AllModels:
     def _is_assistant(self, name: str) -> bool:
         return name in self.book.all() and all(name != each.name for each in self.local.names())
 
-    def _around(self) -> Around:
+    def around(self) -> Around:
+        """What stands around assistants when they are asked."""
         usual = self.settings.model
         # An assistant that names no model cannot be its own.
         default = DEFAULT_MODEL if self._is_assistant(usual) else usual

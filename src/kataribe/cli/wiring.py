@@ -47,6 +47,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     when the context that is set is longer than this model's own.
     """
     from kataribe.cli.all_models import AllModels
+    from kataribe.cli.assistants_here import AssistantsHere
     from kataribe.cli.catalog_shown import ShownCatalog
     from kataribe.cli.encoding import EMBEDDER
     from kataribe.cli.opening import open_catalog
@@ -86,6 +87,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
             training=RunsHere(workspace),
             tokenizers=TokenizersHere(workspace),
             prompting=PromptingHere(store, lambda: everything.embedder(EMBEDDER)),
+            assistants=AssistantsHere(book, everything.around, everything.names),
         )
         app = create_app(everything, server_settings(settings), cycle, rooms)
         # The first question should not have to wait for the load; who asks earlier waits for it.

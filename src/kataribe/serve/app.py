@@ -19,6 +19,7 @@ from kataribe.base.errors import KataribeError
 from kataribe.serve.access import Access
 from kataribe.serve.addresses import way_out
 from kataribe.serve.anthropic import anthropic_router
+from kataribe.serve.assistants import assistants_router
 from kataribe.serve.attachments import attachments_router
 from kataribe.serve.catalog import catalog_router
 from kataribe.serve.chat import chat_router
@@ -42,6 +43,7 @@ from kataribe.serve.people import people_router
 from kataribe.serve.preferences import preferences_router
 from kataribe.serve.prompt_runs import prompting_router
 from kataribe.serve.queue import queue_router
+from kataribe.serve.recipes import recipes_router
 from kataribe.serve.residents import residents_router
 from kataribe.serve.responses import responses_router
 from kataribe.serve.rooms import Rooms
@@ -82,6 +84,8 @@ ROUTERS = (
     training_router,
     tokenizers_router,
     prompting_router,
+    assistants_router,
+    recipes_router,
 )
 """What makes the routes of the API and the studio, in the order in which they are described."""
 

@@ -126,13 +126,14 @@ async def _streamed(
     http: HTTPRequest, body: ChatCompletionRequest, exchange: Exchange, pace: Pace
 ) -> Response:
     usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-    encode = _encoder(body.model, usage=usage, logprobs=bool(body.logprobs))
+    encode = chunks_of(body.model, usage=usage, logprobs=bool(body.logprobs))
     return await EventStream(exchange, Chunks(encode), pace, record_of(http.scope)).open()
 
 
-def _encoder(
+def chunks_of(
     model: str, *, usage: bool, logprobs: bool
 ) -> Callable[[Told | None], list[dict[str, Any]]]:
+    """What makes chunks of an exchange's events."""
     head = {**new_head("chatcmpl", model), "object": "chat.completion.chunk"}
     if usage:
         head["usage"] = None  # OpenAI's chunks have the field, null until the last

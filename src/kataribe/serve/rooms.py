@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kataribe.base.inside import AttentionSource
+    from kataribe.serve.assistants_source import AssistantsSource
     from kataribe.serve.catalog_source import CatalogSource
     from kataribe.serve.prompting_source import PromptingSource
     from kataribe.serve.tokenizers_source import TokenizersSource
@@ -32,6 +33,7 @@ class Rooms:
         tokenizers: The tokenizers, where the server has any.
         prompting: Prompts that people keep, and techniques, where the server has any.
         sweeps: Called every minute in a thread, to remove what is kept elsewhere and is over.
+        assistants: The assistants, where the server has any.
     """
 
     store: Store
@@ -43,3 +45,4 @@ class Rooms:
     tokenizers: TokenizersSource | None = None
     prompting: PromptingSource | None = None
     sweeps: tuple[Callable[[], None], ...] = ()
+    assistants: AssistantsSource | None = None

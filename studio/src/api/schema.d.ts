@@ -542,23 +542,6 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/studio/api/conversations/{talk}/messages/{message}/consent": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Answer what a reply asks consent for; it goes on when all of it is answered */
-        post: operations["giveConsent"];
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
     "/studio/api/conversations/{talk}/messages/{message}": {
         parameters: {
             query?: never;
@@ -845,59 +828,6 @@ export interface paths {
         get: operations["getStorage"];
         put?: never;
         post?: never;
-        delete?: never;
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/studio/api/facts": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        /** What assistants remember of the person */
-        get: operations["listFacts"];
-        put?: never;
-        post?: never;
-        /** Delete all facts for good */
-        delete: operations["deleteFacts"];
-        options?: never;
-        head?: never;
-        patch?: never;
-        trace?: never;
-    };
-    "/studio/api/facts/{fact}": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        post?: never;
-        /** Delete a fact; for ten minutes it can come back */
-        delete: operations["deleteFact"];
-        options?: never;
-        head?: never;
-        /** Change what a fact says */
-        patch: operations["changeFact"];
-        trace?: never;
-    };
-    "/studio/api/facts/{fact}/restore": {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        get?: never;
-        put?: never;
-        /** Bring a deleted fact back */
-        post: operations["restoreFact"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1282,6 +1212,144 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/studio/api/assistants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Assistants that come along, and those of the workspace */
+        get: operations["listAssistants"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/assistants/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One assistant with its recipe; the tag comes as ETag too */
+        get: operations["getAssistant"];
+        /** Write a recipe; refuses what is wrong, and what changed meanwhile */
+        put: operations["putAssistant"];
+        post?: never;
+        /** Delete an assistant of the workspace; it can be brought back */
+        delete: operations["removeAssistant"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/assistants/{name}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring a deleted assistant back */
+        post: operations["restoreAssistant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/assistants/{name}/copy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make an assistant of one's own that begins like this one */
+        post: operations["copyAssistant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/recipes/choices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a recipe can be made of */
+        get: operations["getRecipeChoices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/recipes/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** All that is wrong with a recipe that is not saved; fields become YAML */
+        post: operations["checkRecipe"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/recipes/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Talk with a recipe that is not saved */
+        post: operations["previewRecipe"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/recipes/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask what a recipe's tests ask, and look at the replies */
+        post: operations["testRecipe"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1344,16 +1412,6 @@ export interface components {
             mode: "auto" | "required";
             /** Tools */
             tools: components["schemas"]["FunctionChoice"][];
-        };
-        /**
-         * AllowedTool
-         * @description A tool that a model may use in this conversation without asking again.
-         */
-        AllowedTool: {
-            /** Model */
-            model: string;
-            /** Tool */
-            tool: string;
         };
         /**
          * AllowedToolSet
@@ -2229,6 +2287,41 @@ export interface components {
             arguments: string;
         };
         /**
+         * AssistantDetail
+         * @description One assistant with its recipe.
+         */
+        AssistantDetail: {
+            assistant: components["schemas"]["AssistantShown"];
+            /**
+             * Text
+             * @description The recipe as YAML.
+             */
+            text: string;
+            /** @description Null where the recipe cannot be read. */
+            fields: components["schemas"]["RecipeFields"] | null;
+            /** Problems */
+            problems: components["schemas"]["RecipeProblem"][];
+        };
+        /**
+         * AssistantList
+         * @description By name, own ones in the place of those that they hide.
+         */
+        AssistantList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["AssistantShown"][];
+            /**
+             * Default Model
+             * @description Of those that name none.
+             */
+            default_model: string;
+        };
+        /**
          * AssistantMessage
          * @description What the model said or called in an earlier turn.
          */
@@ -2277,6 +2370,66 @@ export interface components {
              * @default null
              */
             tool_calls?: components["schemas"]["SentToolCall"][] | null;
+        };
+        /**
+         * AssistantRemoved
+         * @description Which assistant was deleted; it can be brought back for a week.
+         */
+        AssistantRemoved: {
+            /** Name */
+            name: string;
+        };
+        /**
+         * AssistantShown
+         * @description One assistant, as a list shows it.
+         */
+        AssistantShown: {
+            /**
+             * Name
+             * @description By which it is asked, like a model.
+             */
+            name: string;
+            /**
+             * Own
+             * @description Of the workspace; otherwise it comes with Kataribe.
+             */
+            own: boolean;
+            /**
+             * Hides
+             * @description One that comes with Kataribe has the same name.
+             */
+            hides: boolean;
+            /**
+             * Tag
+             * @description Changes with its text; sent back as If-Match.
+             */
+            tag: string;
+            title: components["schemas"]["TwoLanguages"];
+            about: components["schemas"]["TwoLanguages"];
+            /**
+             * Models
+             * @description Empty for the server's default model.
+             */
+            models: string[];
+            /** Router */
+            router: boolean;
+            /** Technique */
+            technique: string | null;
+            /** Tools */
+            tools: string[];
+            /** Memory */
+            memory: boolean;
+            /** Guards */
+            guards: string[];
+            /** Starters */
+            starters: components["schemas"]["TwoLanguages"][];
+            /**
+             * Tests
+             * @description How many it has.
+             */
+            tests: number;
+            /** @description Why it cannot be asked, where it cannot. */
+            problem: components["schemas"]["RecipeProblem"] | null;
         };
         /**
          * Attached
@@ -2401,21 +2554,6 @@ export interface components {
              * @enum {string}
              */
             type: "content_block_stop";
-        };
-        /**
-         * CallToAllow
-         * @description A call that a model wants to make.
-         */
-        CallToAllow: {
-            /** Id */
-            id: string;
-            /** Name */
-            name: string;
-            /**
-             * Arguments
-             * @description JSON as the model wrote it.
-             */
-            arguments: string;
         };
         /**
          * CalledFunction
@@ -2841,6 +2979,32 @@ export interface components {
             top_logprobs: components["schemas"]["TopLogprob"][];
         };
         /**
+         * CheckRecipe
+         * @description Look at a recipe without saving it.
+         *
+         *     With `fields`, as a form has them, the text is first made to say them; what a form leaves alone
+         *     stays in it as it was typed.
+         */
+        CheckRecipe: {
+            /**
+             * Name
+             * @default recipe
+             */
+            name?: string;
+            /**
+             * Text
+             * @description The recipe as YAML.
+             */
+            text: string;
+            /**
+             * Fields
+             * @default null
+             */
+            fields?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
          * ChunkChoice
          * @description What is new in one of the n replies.
          */
@@ -3170,63 +3334,6 @@ export interface components {
             prompt_tokens_details: components["schemas"]["PromptTokensDetails"];
         };
         /**
-         * ConsentAnswer
-         * @description An answer to one call.
-         */
-        ConsentAnswer: {
-            /** Call */
-            call: string;
-            /** Approved */
-            approved: boolean;
-            /**
-             * Why
-             * @description Words to the model.
-             * @default
-             */
-            why?: string;
-        };
-        /**
-         * ConsentGiven
-         * @description How a call was answered.
-         */
-        ConsentGiven: {
-            /** Approved */
-            approved: boolean;
-            /**
-             * Why
-             * @description What the person said to the model beside it.
-             */
-            why: string;
-            /**
-             * By
-             * @description always: allowed in this conversation before; time: nobody answered.
-             * @enum {string}
-             */
-            by: "person" | "always" | "time";
-        };
-        /**
-         * ConsentRound
-         * @description Calls that needed consent at one time. Those without an answer still wait.
-         */
-        ConsentRound: {
-            /** Calls */
-            calls: components["schemas"]["CallToAllow"][];
-            /**
-             * Answers
-             * @description By the call's id.
-             */
-            answers: {
-                [key: string]: components["schemas"]["ConsentGiven"];
-            };
-            /** Asked At */
-            asked_at: number;
-            /**
-             * Until
-             * @description Then what is not answered counts as refused.
-             */
-            until: number;
-        };
-        /**
          * ContentPartChanged
          * @description A part of an item begins, or is whole.
          */
@@ -3262,11 +3369,6 @@ export interface components {
             sampling: {
                 [key: string]: unknown;
             };
-            /**
-             * Allowed
-             * @description Tools that are not asked for here again.
-             */
-            allowed: components["schemas"]["AllowedTool"][];
             /** Head */
             head: string | null;
             /** Version */
@@ -3327,12 +3429,6 @@ export interface components {
             /** @default null */
             sampling?: components["schemas"]["SamplingChoice"] | null;
             /**
-             * Allowed
-             * @description Tools can only be taken away here.
-             * @default null
-             */
-            allowed?: components["schemas"]["KeptTool"][] | null;
-            /**
              * Head
              * @description The branch through this message, to its newest.
              * @default null
@@ -3359,6 +3455,14 @@ export interface components {
              * @description Pass as `after` for more; null at the end.
              */
             next: string | null;
+        };
+        /**
+         * CopyAssistant
+         * @description Make one of one's own that begins like this one.
+         */
+        CopyAssistant: {
+            /** To */
+            to: string;
         };
         /**
          * CutText
@@ -3514,81 +3618,6 @@ export interface components {
          */
         ErrorResponse: {
             error: components["schemas"]["ErrorDetail"];
-        };
-        /**
-         * FactChange
-         * @description What a fact says instead.
-         */
-        FactChange: {
-            /** Text */
-            text: string;
-        };
-        /**
-         * FactList
-         * @description All that is remembered; without a search the newest first, else the likeliest.
-         */
-        FactList: {
-            /**
-             * Object
-             * @default list
-             */
-            object?: string;
-            /** Data */
-            data: components["schemas"]["FactShown"][];
-            /**
-             * On
-             * @description The preference `memory`: false switches memory off.
-             */
-            on: boolean;
-            /**
-             * Total
-             * @description Facts in all.
-             */
-            total: number;
-            /**
-             * Most
-             * @description As many are kept at most.
-             */
-            most: number;
-        };
-        /**
-         * FactShown
-         * @description Something that assistants remember.
-         */
-        FactShown: {
-            /** Id */
-            id: string;
-            /** Text */
-            text: string;
-            /** @description Null where it is gone, or was never known. */
-            source: components["schemas"]["FactSource"] | null;
-            /**
-             * Assistant
-             * @description Who was told it.
-             */
-            assistant: string | null;
-            /** Created At */
-            created_at: number;
-            /** Changed At */
-            changed_at: number;
-        };
-        /**
-         * FactSource
-         * @description The conversation in which a fact was said.
-         */
-        FactSource: {
-            /** Id */
-            id: string;
-            /** Title */
-            title: string;
-        };
-        /**
-         * FactsGone
-         * @description How many were deleted for good.
-         */
-        FactsGone: {
-            /** Deleted */
-            deleted: number;
         };
         /**
          * FinishDetail
@@ -3812,18 +3841,26 @@ export interface components {
             type: "function";
         };
         /**
-         * GiveConsent
-         * @description Answers to calls that wait. A reply that a restart cut off goes on with the last of them.
+         * GuardChoice
+         * @description A guard that a recipe can switch on.
          */
-        GiveConsent: {
-            /** Answers */
-            answers?: components["schemas"]["ConsentAnswer"][];
+        GuardChoice: {
+            /** Name */
+            name: string;
+            /** About */
+            about: string;
             /**
-             * Always
-             * @description The tools of allowed calls are not asked for here again.
-             * @default false
+             * Side
+             * @enum {string}
              */
-            always?: boolean;
+            side: "in" | "out";
+            /**
+             * Standard
+             * @description `standard: true` switches it on.
+             */
+            standard: boolean;
+            /** Options */
+            options: string[];
         };
         /**
          * Health
@@ -4288,16 +4325,6 @@ export interface components {
             strict?: boolean | null;
         };
         /**
-         * KeptTool
-         * @description A tool that stays allowed.
-         */
-        KeptTool: {
-            /** Model */
-            model: string;
-            /** Tool */
-            tool: string;
-        };
-        /**
          * KeyState
          * @description A key of a hosted model in the environment: whether it is set, never what it is.
          */
@@ -4472,16 +4499,6 @@ export interface components {
             remark: string;
             /** Created At */
             created_at: number;
-            /**
-             * Steps
-             * @description What was done for the reply, in order.
-             */
-            steps: components["schemas"]["ReplyStep"][];
-            /**
-             * Consents
-             * @description What it asked its person for, in order. Calls of the last one without an answer wait, while the reply is pending or `interrupted`.
-             */
-            consents: components["schemas"]["ConsentRound"][];
         };
         /**
          * MessageDelta
@@ -4637,6 +4654,16 @@ export interface components {
             use: "write" | "embed" | "classify";
         };
         /**
+         * ModelChoice
+         * @description Who can answer.
+         */
+        ModelChoice: {
+            /** Name */
+            name: string;
+            /** Assistant */
+            assistant: boolean;
+        };
+        /**
          * ModelList
          * @description Every model.
          */
@@ -4649,6 +4676,20 @@ export interface components {
             object?: "list";
             /** Data */
             data: components["schemas"]["Model"][];
+        };
+        /**
+         * NamedPart
+         * @description A technique or a tool.
+         */
+        NamedPart: {
+            /** Name */
+            name: string;
+            /** Options */
+            options?: {
+                [key: string]: unknown;
+            };
+            /** Approval */
+            approval?: ("always" | "ask" | "never") | null;
         };
         /**
          * NamedTool
@@ -5063,6 +5104,24 @@ export interface components {
             };
         };
         /**
+         * PreviewRecipe
+         * @description Talk with a recipe that is not saved; nothing of it is kept.
+         */
+        PreviewRecipe: {
+            /**
+             * Name
+             * @default recipe
+             */
+            name?: string;
+            /**
+             * Text
+             * @description The recipe as YAML.
+             */
+            text: string;
+            /** Messages */
+            messages: (components["schemas"]["SystemMessage"] | components["schemas"]["UserMessage"] | components["schemas"]["AssistantMessage"] | components["schemas"]["ToolMessage"])[];
+        };
+        /**
          * PromptTokensDetails
          * @description Of the prompt's tokens.
          */
@@ -5091,6 +5150,17 @@ export interface components {
              * @default null
              */
             name?: string | null;
+        };
+        /**
+         * PutAssistant
+         * @description Write a recipe under a name.
+         */
+        PutAssistant: {
+            /**
+             * Text
+             * @description The recipe as YAML.
+             */
+            text: string;
         };
         /**
          * QueueChange
@@ -5249,6 +5319,207 @@ export interface components {
             text: string;
         };
         /**
+         * RecipeChecked
+         * @description What a recipe says that is not saved, and all that is wrong with it.
+         */
+        RecipeChecked: {
+            /** Text */
+            text: string;
+            fields: components["schemas"]["RecipeFields"] | null;
+            /** Problems */
+            problems: components["schemas"]["RecipeProblem"][];
+        };
+        /**
+         * RecipeChoices
+         * @description What a recipe can be made of.
+         */
+        RecipeChoices: {
+            /** Tools */
+            tools: components["schemas"]["ToolChoiceShown"][];
+            /** Techniques */
+            techniques: components["schemas"]["TechniqueChoice"][];
+            /** Guards */
+            guards: components["schemas"]["GuardChoice"][];
+            /** Models */
+            models: components["schemas"]["ModelChoice"][];
+            /** Default Model */
+            default_model: string;
+        };
+        /**
+         * RecipeFields
+         * @description What a recipe says, all fields filled in.
+         */
+        RecipeFields: {
+            title?: components["schemas"]["TwoLanguages"];
+            about?: components["schemas"]["TwoLanguages"];
+            /**
+             * Model
+             * @description Empty for the server's default model.
+             * @default
+             */
+            model?: string;
+            router?: components["schemas"]["RecipeRouter"] | null;
+            /**
+             * System
+             * @default
+             */
+            system?: string;
+            technique?: components["schemas"]["NamedPart"] | null;
+            /** Tools */
+            tools?: components["schemas"]["NamedPart"][];
+            /**
+             * Approval
+             * @default ask
+             * @enum {string}
+             */
+            approval?: "always" | "ask" | "never";
+            /**
+             * Memory
+             * @default false
+             */
+            memory?: boolean;
+            /** Guards */
+            guards?: {
+                [key: string]: unknown;
+            };
+            sampling?: components["schemas"]["RecipeSampling"];
+            limits?: components["schemas"]["RecipeLimits"];
+            /** Starters */
+            starters?: components["schemas"]["TwoLanguages"][];
+            /** Tests */
+            tests?: components["schemas"]["RecipeTest"][];
+        };
+        /**
+         * RecipeLimits
+         * @description What one reply may use.
+         */
+        RecipeLimits: {
+            /** Steps */
+            steps?: number | null;
+            /** Tokens */
+            tokens?: number | null;
+            /** Seconds */
+            seconds?: number | null;
+            /** Dollars */
+            dollars?: number | null;
+        };
+        /**
+         * RecipeProblem
+         * @description Something wrong with a recipe.
+         */
+        RecipeProblem: {
+            /**
+             * Place
+             * @description As in `sampling.temprature`; empty for the whole.
+             */
+            place: string;
+            /** Message */
+            message: string;
+            /**
+             * Line
+             * @description Of the YAML, from 1; null where it stands nowhere.
+             */
+            line: number | null;
+        };
+        /**
+         * RecipeRouter
+         * @description Several models, one of which is chosen for each request.
+         */
+        RecipeRouter: {
+            /** Default */
+            default: string;
+            /** Rules */
+            rules?: components["schemas"]["RecipeRule"][];
+            /**
+             * Learned
+             * @default
+             */
+            learned?: string;
+            /**
+             * Sure
+             * @default 0.6
+             */
+            sure?: number;
+        };
+        /**
+         * RecipeRule
+         * @description When a router's request goes to a model.
+         */
+        RecipeRule: {
+            /** Model */
+            model: string;
+            /** Words */
+            words?: string[];
+            /**
+             * Pattern
+             * @default
+             */
+            pattern?: string;
+            /**
+             * Language
+             * @default
+             */
+            language?: string;
+            /** Longer */
+            longer?: number | null;
+            /** Images */
+            images?: boolean | null;
+            /** Tools */
+            tools?: boolean | null;
+        };
+        /**
+         * RecipeSampling
+         * @description How tokens are drawn where the request says nothing.
+         */
+        RecipeSampling: {
+            /** Temperature */
+            temperature?: number | null;
+            /** Top P */
+            top_p?: number | null;
+            /** Top K */
+            top_k?: number | null;
+            /**
+             * Min P
+             * @default 0
+             */
+            min_p?: number;
+            /** Repetition Penalty */
+            repetition_penalty?: number | null;
+            /**
+             * Presence Penalty
+             * @default 0
+             */
+            presence_penalty?: number;
+            /**
+             * Frequency Penalty
+             * @default 0
+             */
+            frequency_penalty?: number;
+            /** Max Tokens */
+            max_tokens?: number | null;
+        };
+        /**
+         * RecipeTest
+         * @description A question, and what must hold of the reply.
+         */
+        RecipeTest: {
+            /** Ask */
+            ask: string;
+            /** Contains */
+            contains?: string[];
+            /** Lacks */
+            lacks?: string[];
+            /**
+             * Matches
+             * @default
+             */
+            matches?: string;
+            /** Json Of */
+            json_of?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
          * Removed
          * @description A model that is gone, and the bytes that it freed.
          */
@@ -5282,44 +5553,6 @@ export interface components {
             tool_calls?: components["schemas"]["ToolCall"][] | null;
             /** Annotations */
             annotations?: components["schemas"]["Annotation"][] | null;
-        };
-        /**
-         * ReplyStep
-         * @description What a technique, an agent, a router or a guard did for a reply.
-         */
-        ReplyStep: {
-            /**
-             * Name
-             * @description A word, such as `thought`, `call`, `result` or `guard`.
-             */
-            name: string;
-            /** Line */
-            line: string;
-            /**
-             * Content
-             * @description The whole, where the line is shorter: text, or JSON.
-             */
-            content: string;
-            /**
-             * Left
-             * @description Characters of the content that are not kept.
-             */
-            left: number;
-            /**
-             * Call
-             * @description Shared by a call and what came of it; else empty.
-             */
-            call: string;
-            /**
-             * At
-             * @description Seconds since asking.
-             */
-            at: number;
-            /**
-             * Tokens
-             * @description Read and drawn up to here; 0 where nobody says.
-             */
-            tokens: number;
         };
         /**
          * ResponseChanged
@@ -6196,6 +6429,23 @@ export interface components {
             content: string | components["schemas"]["TextContent"][];
         };
         /**
+         * TechniqueChoice
+         * @description A technique that a recipe can name.
+         */
+        TechniqueChoice: {
+            /** Name */
+            name: string;
+            /** About */
+            about: string;
+            /**
+             * Options
+             * @description With their defaults; null where one is needed.
+             */
+            options: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * TermsShown
          * @description Terms that must be accepted before the download.
          */
@@ -6204,6 +6454,42 @@ export interface components {
             name: string;
             /** Url */
             url: string;
+        };
+        /**
+         * TestRecipe
+         * @description Ask the questions under `tests:` and look at the replies.
+         */
+        TestRecipe: {
+            /**
+             * Name
+             * @default recipe
+             */
+            name?: string;
+            /**
+             * Text
+             * @description The recipe as YAML.
+             */
+            text: string;
+        };
+        /**
+         * TestResult
+         * @description How one test of a recipe went.
+         */
+        TestResult: {
+            /**
+             * Number
+             * @description From 0, in the order of the recipe.
+             */
+            number: number;
+            /** Ask */
+            ask: string;
+            /** Reply */
+            reply: string;
+            /**
+             * Failed
+             * @description What did not hold; empty where all did.
+             */
+            failed: string[];
         };
         /**
          * TextContent
@@ -6486,6 +6772,29 @@ export interface components {
             function: components["schemas"]["FunctionDelta"];
         };
         /**
+         * ToolChoiceShown
+         * @description A tool that a recipe can name.
+         */
+        ToolChoiceShown: {
+            /** Name */
+            name: string;
+            /** About */
+            about: string;
+            /**
+             * Approval
+             * @description Where the recipe says nothing.
+             * @enum {string}
+             */
+            approval: "always" | "ask" | "never";
+            /**
+             * Reaches
+             * @description It reads this machine's own files or addresses: where people have accounts, only the recipe's file can name it.
+             */
+            reaches: boolean;
+            /** Options */
+            options: components["schemas"]["ToolOption"][];
+        };
+        /**
          * ToolDefinition
          * @description A tool; functions are the only kind.
          */
@@ -6517,6 +6826,21 @@ export interface components {
              * @default null
              */
             name?: string | null;
+        };
+        /**
+         * ToolOption
+         * @description An option of a tool.
+         */
+        ToolOption: {
+            /** Name */
+            name: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "text" | "switch";
+            /** Needed */
+            needed: boolean;
         };
         /**
          * TopLogprob
@@ -6579,6 +6903,22 @@ export interface components {
              * @description Models that read text as a whole.
              */
             encoders: string[];
+        };
+        /**
+         * TwoLanguages
+         * @description Words for people who read English or Japanese; the empty one is the other.
+         */
+        TwoLanguages: {
+            /**
+             * En
+             * @default
+             */
+            en?: string;
+            /**
+             * Ja
+             * @default
+             */
+            ja?: string;
         };
         /**
          * UnloadRequest
@@ -10342,125 +10682,6 @@ export interface operations {
             };
         };
     };
-    giveConsent: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description Id of the conversation. */
-                talk: string;
-                /** @description Id of the message. */
-                message: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["GiveConsent"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["Message"];
-                };
-            };
-            /** @description The request cannot be answered as it is; `param` names the field. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The key is missing or wrong. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description A page of another site sent this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description There is no such model. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The body is too long. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The body is not JSON in UTF-8. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The Host header is not one of this server's names. */
-            421: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description An unexpected error; the log has its details. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The server or the model is loading or stopping. */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The disk is full or failed; nothing of this was kept. */
-            507: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-        };
-    };
     deleteMessage: {
         parameters: {
             query?: never;
@@ -11914,7 +12135,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Server-sent events: `joined` (what runs in the conversation, with its words so far), `message`, `delta`, `progress`, `step`, `consent`, `queue`, `head`, `removed`, `restored` of that conversation; `summary`, `gone` and `job` of all that the person owns. */
+            /** @description Server-sent events: `joined` (what runs in the conversation, with its words so far), `message`, `delta`, `progress`, `queue`, `head`, `removed`, `restored` of that conversation; `summary`, `gone` and `job` of all that the person owns. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -12491,519 +12712,6 @@ export interface operations {
             };
             /** @description An unexpected error; the log has its details. */
             500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-        };
-    };
-    listFacts: {
-        parameters: {
-            query?: {
-                q?: string;
-            };
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FactList"];
-                };
-            };
-            /** @description The request cannot be answered as it is; `param` names the field. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The key is missing or wrong. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The Host header is not one of this server's names. */
-            421: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description An unexpected error; the log has its details. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-        };
-    };
-    deleteFacts: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path?: never;
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FactsGone"];
-                };
-            };
-            /** @description The request cannot be answered as it is; `param` names the field. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The key is missing or wrong. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description A page of another site sent this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description There is no such model. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The body is too long. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The body is not JSON in UTF-8. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The Host header is not one of this server's names. */
-            421: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description An unexpected error; the log has its details. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The server or the model is loading or stopping. */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The disk is full or failed; nothing of this was kept. */
-            507: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-        };
-    };
-    deleteFact: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description Id of the fact. */
-                fact: string;
-            };
-            cookie?: never;
-        };
-        requestBody?: never;
-        responses: {
-            /** @description Successful Response */
-            204: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content?: never;
-            };
-            /** @description The request cannot be answered as it is; `param` names the field. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The key is missing or wrong. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description A page of another site sent this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description There is no such model. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The body is too long. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The body is not JSON in UTF-8. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The Host header is not one of this server's names. */
-            421: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description An unexpected error; the log has its details. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The server or the model is loading or stopping. */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The disk is full or failed; nothing of this was kept. */
-            507: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-        };
-    };
-    changeFact: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description Id of the fact. */
-                fact: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["FactChange"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FactShown"];
-                };
-            };
-            /** @description The request cannot be answered as it is; `param` names the field. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The key is missing or wrong. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description A page of another site sent this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description There is no such model. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The body is too long. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The body is not JSON in UTF-8. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The Host header is not one of this server's names. */
-            421: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description An unexpected error; the log has its details. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The server or the model is loading or stopping. */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The disk is full or failed; nothing of this was kept. */
-            507: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-        };
-    };
-    restoreFact: {
-        parameters: {
-            query?: never;
-            header?: never;
-            path: {
-                /** @description Id of the fact. */
-                fact: string;
-            };
-            cookie?: never;
-        };
-        requestBody: {
-            content: {
-                "application/json": components["schemas"]["Empty"];
-            };
-        };
-        responses: {
-            /** @description Successful Response */
-            200: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["FactShown"];
-                };
-            };
-            /** @description The request cannot be answered as it is; `param` names the field. */
-            400: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The key is missing or wrong. */
-            401: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description A page of another site sent this. */
-            403: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description There is no such model. */
-            404: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The body is too long. */
-            413: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The body is not JSON in UTF-8. */
-            415: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The Host header is not one of this server's names. */
-            421: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description An unexpected error; the log has its details. */
-            500: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The server or the model is loading or stopping. */
-            503: {
-                headers: {
-                    [name: string]: unknown;
-                };
-                content: {
-                    "application/json": components["schemas"]["ErrorResponse"];
-                };
-            };
-            /** @description The disk is full or failed; nothing of this was kept. */
-            507: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -15189,6 +14897,1029 @@ export interface operations {
             };
             /** @description An unexpected error; the log has its details. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listAssistants: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    getAssistant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The assistant's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantDetail"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    putAssistant: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tag of what is written over. */
+                "If-Match"?: string;
+                /** @description `*`: there is none of that name yet. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The assistant's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PutAssistant"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantDetail"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description It was changed meanwhile; nothing was written. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description If-Match or If-None-Match is missing. */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    removeAssistant: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tag of what is written over. */
+                "If-Match"?: string;
+                /** @description `*`: there is none of that name yet. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The assistant's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantRemoved"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description It was changed meanwhile; nothing was written. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description If-Match or If-None-Match is missing. */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    restoreAssistant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The assistant's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Empty"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantDetail"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description It was changed meanwhile; nothing was written. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description If-Match or If-None-Match is missing. */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    copyAssistant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The assistant's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CopyAssistant"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantDetail"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description It was changed meanwhile; nothing was written. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description If-Match or If-None-Match is missing. */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    getRecipeChoices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecipeChoices"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    checkRecipe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckRecipe"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecipeChecked"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    previewRecipe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewRecipe"];
+            };
+        };
+        responses: {
+            /** @description The reply, told as by `/v1/chat/completions` with `stream: true`. Nothing is kept. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A hosted model's server failed. */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    testRecipe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestRecipe"];
+            };
+        };
+        responses: {
+            /** @description Server-sent events, each with a TestResult as soon as it is known, then `[DONE]`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A hosted model's server failed. */
+            502: {
                 headers: {
                     [name: string]: unknown;
                 };

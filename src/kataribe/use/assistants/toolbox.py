@@ -33,12 +33,14 @@ class Kind:
         line: What it does.
         approval: Where neither recipe nor user says another: `always` for what harms nobody.
         make: Makes it; what must be closed goes onto the stack.
+        reaches: It reads this machine's own files, or an address that the recipe chooses.
     """
 
     name: str
     line: str
     approval: Approval
     make: Callable[..., Sequence[Tool]]
+    reaches: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,32 @@ def open_toolbox(named: Iterable[Named], default: Approval, stack: ExitStack) ->
     return Toolbox(tuple(tools), Approvals(default, words))
 
 
+def check_tool(named: Named) -> None:
+    """Raises what `open_toolbox` would of a name and its options, and makes nothing."""
+    _options(kind_of(named.name), named.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option of a tool: its name, `text` or `switch`, and whether it must be given."""
+
+    name: str
+    kind: str
+    needed: bool
+
+
+def options_of(kind: Kind) -> tuple[Option, ...]:
+    """The options that a tool takes."""
+    return tuple(
+        Option(
+            name,
+            "switch" if str(parameter.annotation) == "bool" else "text",
+            parameter.default is inspect.Parameter.empty,
+        )
+        for name, parameter in _parameters(kind).items()
+    )
+
+
 def kind_of(name: str) -> Kind:
     """The tool of that name; `NotFoundError` suggests near ones."""
     if name in KINDS:
@@ -79,12 +107,16 @@ def kind_of(name: str) -> Kind:
     raise NotFoundError(f"There is no tool {name!r:.80}. {hint}", param="tools")
 
 
-def _options(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
-    known = {
+def _parameters(kind: Kind) -> dict[str, inspect.Parameter]:
+    return {
         name: parameter
         for name, parameter in inspect.signature(kind.make).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
+
+
+def _options(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
+    known = _parameters(kind)
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -145,9 +177,10 @@ KINDS: Mapping[str, Kind] = {
         Kind("units", "converts units", "always", _units),
         Kind("python", "runs Python in a process without rights or network", "ask", _python),
         Kind("files", "lists, reads and searches the files of a folder, and writes them where "
-             "`write` is true", "ask", _files),
+             "`write` is true", "ask", _files, reaches=True),
         Kind("web-page", "fetches a public web page as text", "ask", _fetch),
-        Kind("web-search", "searches the web through the SearXNG at `address`", "ask", _search),
+        Kind("web-search", "searches the web through the SearXNG at `address`", "ask", _search,
+             reaches=True),
     )
 }  # fmt: skip
 """Every tool that a recipe can name."""
