@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kataribe.base.workspace import Workspace
     from kataribe.cli.models_here import LocalModels, ServedTokenizer
     from kataribe.run.inference.residents import Resident
+    from kataribe.use.agents.mcp.servers import Servers
     from kataribe.use.agents.memory import Facts
 
 
@@ -43,6 +44,7 @@ class AllModels:
         settings: For hosts and the default model.
         facts: What assistants remember about people; None where nothing is.
         connections: To hosts, kept open between requests.
+        servers: MCP servers, whose tools assistants may use; None where there are none.
     """
 
     local: LocalModels
@@ -51,6 +53,7 @@ class AllModels:
     workspace: Workspace
     facts: Facts | None = None
     connections: Connections = field(default_factory=Connections)
+    servers: Servers | None = None
 
     def names(self) -> Sequence[ModelInfo]:
         """The models of this machine, then the assistants."""
@@ -84,7 +87,13 @@ class AllModels:
         usual = self.settings.model
         # An assistant that names no model cannot be its own.
         default = DEFAULT_MODEL if self._is_assistant(usual) else usual
-        return Around(self.lease, default, self.workspace.assistants, facts=self.facts)
+        return Around(
+            self.lease,
+            default,
+            self.workspace.assistants,
+            facts=self.facts,
+            servers=self.servers,
+        )
 
     def tokenizer(self, name: str) -> AbstractAsyncContextManager[ServedTokenizer]:
         """The tokenizer of a model of this machine, or of the one that an assistant asks."""

@@ -56,6 +56,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     from kataribe.serve.rooms import Rooms
     from kataribe.store.serving import holding
     from kataribe.store.workers import Workers
+    from kataribe.use.agents.mcp.servers import Servers
     from kataribe.use.agents.memory import StoredFacts
     from kataribe.use.assistants.book import Book
     from kataribe.use.chats.chats import Chats
@@ -71,7 +72,14 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
         cycle.loading(f"{settings.model} is loading")
         catalog = open_catalog(workspace)
         book = Book(workspace.assistants)
-        everything = AllModels(models, book, settings, workspace, StoredFacts(store))
+        everything = AllModels(
+            models,
+            book,
+            settings,
+            workspace,
+            StoredFacts(store),
+            servers=Servers(workspace.mcp),
+        )
         rooms = Rooms(
             store,
             Chats(store, everything, settings.model),
@@ -126,6 +134,7 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
     from kataribe.cli.all_models import AllModels, Lent
     from kataribe.cli.shelf import CatalogShelf
     from kataribe.run.catalog.catalog import Catalog
+    from kataribe.use.agents.mcp.servers import Servers
     from kataribe.use.assistants.book import Book
 
     name, book = settings.model, Book(workspace.assistants)
@@ -134,7 +143,8 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
     if parse_reference(name).provider is not None or (name in book.all() and not is_here):
         inner = settings.model_copy(update={"model": DEFAULT_MODEL})
         with _open_models(inner, workspace) as (models, _):
-            yield Lent(name, AllModels(models, book, inner, workspace))
+            servers = Servers(workspace.mcp)
+            yield Lent(name, AllModels(models, book, inner, workspace, servers=servers))
         return
     shelf = CatalogShelf(catalog, settings)
     shelf.check_context(shelf.resolve(name))
