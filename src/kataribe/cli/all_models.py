@@ -16,7 +16,7 @@ from kataribe.base.references import parse_reference
 from kataribe.base.settings import DEFAULT_MODEL
 from kataribe.run.providers import Connections, open_hosted, parse_hosts
 from kataribe.serve.models import ModelInfo, Sample
-from kataribe.use.assistants.book import Book
+from kataribe.use.assistants.book import Book, about
 from kataribe.use.assistants.compose import Around, composed
 from kataribe.use.assistants.router import ANY
 
@@ -79,6 +79,10 @@ class AllModels:
         else:
             async with self.local.lease(name) as lm:
                 yield lm
+
+    def about(self, name: str) -> str:
+        """What an assistant is for, in a line; empty for models, and where nothing is said."""
+        return about(self.book, name)
 
     def _is_assistant(self, name: str) -> bool:
         return name in self.book.all() and all(name != each.name for each in self.local.names())

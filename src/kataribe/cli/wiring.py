@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kataribe.base.lm import LM
     from kataribe.base.settings import Settings
     from kataribe.base.workspace import Workspace
+    from kataribe.cli.all_models import AllModels
     from kataribe.cli.inside_here import AttentionHere
     from kataribe.cli.models_here import LocalModels
     from kataribe.run.catalog.catalog import Catalog
@@ -131,20 +132,17 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
     server, so nothing is remembered here.
     """
     from kataribe.base.references import parse_reference
-    from kataribe.cli.all_models import AllModels, Lent
+    from kataribe.cli.all_models import Lent
     from kataribe.cli.shelf import CatalogShelf
     from kataribe.run.catalog.catalog import Catalog
-    from kataribe.use.agents.mcp.servers import Servers
     from kataribe.use.assistants.book import Book
 
     name, book = settings.model, Book(workspace.assistants)
     catalog = Catalog(workspace)
     is_here = any(model.name == name for model in catalog.installed())
     if parse_reference(name).provider is not None or (name in book.all() and not is_here):
-        inner = settings.model_copy(update={"model": DEFAULT_MODEL})
-        with _open_models(inner, workspace) as (models, _):
-            servers = Servers(workspace.mcp)
-            yield Lent(name, AllModels(models, book, inner, workspace, servers=servers))
+        with open_everything(settings, workspace) as models:
+            yield Lent(name, models)
         return
     shelf = CatalogShelf(catalog, settings)
     shelf.check_context(shelf.resolve(name))
@@ -153,6 +151,26 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
         yield model.lm
     finally:
         model.close(0.0)
+
+
+@contextlib.contextmanager
+def open_everything(settings: Settings, workspace: Workspace) -> Iterator[AllModels]:
+    """All models and assistants in this process, each loaded when it is asked; frees them.
+
+    What assistants remember belongs to the server, so nothing is remembered here.
+    """
+    from kataribe.cli.all_models import AllModels
+    from kataribe.run.catalog.catalog import Catalog
+    from kataribe.use.agents.mcp.servers import Servers
+    from kataribe.use.assistants.book import Book
+
+    here = {model.name for model in Catalog(workspace).installed()}
+    # What loads models knows no assistants and no hosts.
+    name = settings.model if settings.model in here else DEFAULT_MODEL
+    inner = settings.model_copy(update={"model": name})
+    with _open_models(inner, workspace) as (models, _):
+        servers = Servers(workspace.mcp)
+        yield AllModels(models, Book(workspace.assistants), inner, workspace, servers=servers)
 
 
 @contextlib.contextmanager

@@ -33,6 +33,7 @@ from kataribe.serve.gate import Gate
 from kataribe.serve.inside import inside_router
 from kataribe.serve.jobs import jobs_router, working
 from kataribe.serve.lifecycle import Lifecycle
+from kataribe.serve.mcp.door import McpDoor
 from kataribe.serve.messages import messages_router
 from kataribe.serve.metrics import Metrics
 from kataribe.serve.models import ModelSource
@@ -68,9 +69,10 @@ def create_app(
     """
     cycle = lifecycle or Lifecycle()
     desk = Desk(models, settings, cycle, Metrics(models, cycle), rooms)
+    door = McpDoor(desk)
     app = FastAPI(
         title="Kataribe",
-        lifespan=functools.partial(_while_serving, desk=desk),
+        lifespan=functools.partial(_while_serving, desk=desk, door=door),
         version=kataribe.__version__,
         openapi_url=None,
         docs_url=None,
@@ -107,6 +109,7 @@ def create_app(
     app.include_router(training_router(desk))
     app.include_router(tokenizers_router(desk))
     app.include_router(docs_router(app))
+    app.router.routes.append(door.route())
     app.openapi = functools.cache(functools.partial(describe, app))  # type: ignore[method-assign]
     # Whatever is no route belongs to the studio; being the router's last resort it leaves a wrong
     # method on a route a 405.
@@ -117,10 +120,11 @@ def create_app(
 
 
 @contextlib.asynccontextmanager
-async def _while_serving(_: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
+async def _while_serving(_: FastAPI, *, desk: Desk, door: McpDoor) -> AsyncIterator[None]:
     """Around all requests: what a former process left unfinished, and what this one leaves."""
     if desk.rooms is None:
         yield
+        await door.close()
         return
     chats = desk.rooms.chats
     chats.begin()
@@ -133,6 +137,7 @@ async def _while_serving(_: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
             yield
     finally:
         sweeping.cancel()
+        await door.close()
         await chats.close()
 
 

@@ -38,6 +38,7 @@ MOST_RUBBISH = 10_000
 """Lines that are no messages, after which nobody listens any more."""
 _CHUNK = 1 << 16
 _LAST_WORDS = 4096
+_SHOWN = 400
 _POLL = 0.01
 _ID = re.compile(rb'"id"\s*:\s*(\d{1,15}|"[^"\\]{1,100}")')
 
@@ -112,9 +113,9 @@ class Pipe:
             told.append(f"it ended with code {code}" if code >= 0 else f"signal {-code} ended it")
         if self._rubbish:
             told.append(f"its standard output had {self._rubbish[0]!r}, which is no MCP message")
-        words = b"".join(self._stderr).decode("utf-8", "replace").strip()
+        words = " ".join(b"".join(self._stderr).decode("utf-8", "replace").split())
         if words:
-            told.append(f"its last words were {words[-600:]!r}")
+            told.append(f"its last words were {words[-_SHOWN:]!r}")
         return "; ".join(told)
 
     def _not_started(self, error: Exception) -> str:

@@ -39,7 +39,8 @@ def _part(block: ContentBlock) -> str:
 
 
 def _size(encoded: str) -> str:
-    return f"{len(encoded) * 3 // 4:,} bytes"
+    padding = len(encoded) - len(encoded.rstrip("="))
+    return f"{len(encoded) * 3 // 4 - padding:,} bytes"
 
 
 def _says(text: str, value: Any) -> bool:

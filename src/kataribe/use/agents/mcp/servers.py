@@ -40,7 +40,7 @@ class ServerState:
         place: Its program or address, without arguments.
         state: `wrong` (its entry), `off` (disabled), `closed`, `open`, or `failed` (the last try).
         tools: The names that its tools have here, as it listed them last.
-        error: What went wrong last; empty where nothing has since it was opened.
+        error: What went wrong last; empty where nothing has.
     """
 
     name: str
