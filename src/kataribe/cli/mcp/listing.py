@@ -22,7 +22,7 @@ def list_servers(
     file: File = None,
     json: options.Json = False,
 ) -> None:
-    """List the MCP servers of mcp.json. Arguments and variables, which may be secret, are not shown.
+    """List the MCP servers of mcp.json, without what may be secret: arguments, variables, headers.
 
     Exit code 1 where --check finds one that cannot be used.
 

@@ -63,7 +63,8 @@ class McpDoor:
         if self._ready is None or self._task is None or self._task.done():
             self._ready = asyncio.get_running_loop().create_future()
             self._task = asyncio.create_task(self._run(self._ready))
-        await asyncio.wait([self._ready, self._task], return_when=asyncio.FIRST_COMPLETED)
+        waited: list[asyncio.Future[Any]] = [self._ready, self._task]
+        await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
         if not self._ready.done():
             self._task.result()  # raises why it could not begin
             raise UnavailableError("The server is stopping. Try again when it is back.")
@@ -94,7 +95,8 @@ class McpDoor:
         from kataribe.serve.mcp.offer import Caller
         from kataribe.serve.mcp.server import reporter
 
-        scope: Scope = context.request.scope
+        request: Any = context.request  # the SDK hands on what came in
+        scope: Scope = request.scope
         return Caller(
             user=scope.get(OWNER),
             report=reporter(context),

@@ -16,7 +16,7 @@ from mcp.server.mcpserver import Context, Image, MCPServer
 from pydantic import BaseModel, Field
 
 server = MCPServer("for-tests", version="1")
-counted = 0
+counted: list[int] = []
 
 
 class Point(BaseModel):
@@ -39,9 +39,8 @@ def move(point: Point, by: Annotated[int, Field(ge=1, le=9)], axis: Literal["x",
 @server.tool()
 def count() -> int:
     """How often it was called in this process."""
-    global counted
-    counted += 1
-    return counted
+    counted.append(1)
+    return len(counted)
 
 
 @server.tool()

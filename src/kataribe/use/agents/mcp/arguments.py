@@ -28,7 +28,7 @@ def complaint(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str | 
 
     kind = validator_for(schema, default=Draft202012Validator)
     try:
-        kind.check_schema(schema)
+        kind.check_schema(dict(schema))
         careful = _careful(kind)(schema, registry=Registry())
         error = best_match(careful.iter_errors(dict(arguments)))
     except (SchemaError, Unresolvable, RecursionError, _TooMuch):
@@ -41,7 +41,7 @@ def complaint(arguments: Mapping[str, Any], schema: Mapping[str, Any]) -> str | 
 
 def _careful(kind: Any) -> Any:
     """The validator without expressions, counting what it follows."""
-    from jsonschema.validators import extend
+    from jsonschema import validators
 
     known: Mapping[str, Callable[..., Any]] = kind.VALIDATORS
     followed = 0
@@ -69,6 +69,7 @@ def _careful(kind: Any) -> Any:
         for name in ("$ref", "$dynamicRef", "$recursiveRef")
         if name in known
     }
+    extend: Callable[..., Any] = validators.extend
     return extend(kind, changed)
 
 

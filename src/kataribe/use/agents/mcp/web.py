@@ -29,9 +29,18 @@ async def web(target: Target, limits: ServerLimits, refusal: Refusal) -> AsyncGe
     """A transport of the SDK; statuses that say no are noted in `refusal`."""
     hook = _hook(limits.message, refusal)
 
-    def client(**given: Any) -> httpx2.AsyncClient:
-        headers = {"accept-encoding": "identity", **target.headers}  # nothing that unpacks to more
-        return httpx2.AsyncClient(**{**given, "headers": headers}, event_hooks={"response": [hook]})
+    def client(
+        headers: dict[str, str] | None = None,
+        timeout: httpx2.Timeout | None = None,
+        auth: httpx2.Auth | None = None,
+    ) -> httpx2.AsyncClient:
+        plain = {"accept-encoding": "identity"}  # nothing that unpacks to more
+        return httpx2.AsyncClient(
+            headers={**plain, **(headers or {}), **target.headers},
+            timeout=timeout,
+            auth=auth,
+            event_hooks={"response": [hook]},
+        )
 
     if target.kind == "sse":
         async with sse_client(
