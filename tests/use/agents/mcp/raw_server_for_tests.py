@@ -53,7 +53,7 @@ def call(number: Any, arguments: dict[str, Any]) -> None:
     if HOW == "wrong":
         answer(number, {"content": [{"type": "hologram"}]})
         return
-    words = json.dumps(arguments)
+    words = "half \ud83d of one" if HOW == "halves" else json.dumps(arguments)
     answer(number, {"content": [{"type": "text", "text": words}]})
 
 

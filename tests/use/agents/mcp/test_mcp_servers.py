@@ -190,6 +190,13 @@ async def test_rubbish_between_messages_is_passed_over(servers_of: Make) -> None
     await servers.close()
 
 
+async def test_half_a_character_loses_no_answer(servers_of: Make) -> None:
+    servers = servers_of(t=raw("halves"))
+    found = await tools(servers)
+    assert await found["echo"].call({}) == "half ? of one"
+    await servers.close()
+
+
 async def test_all_pages_of_tools_are_read_and_of_two_names_the_first(servers_of: Make) -> None:
     servers = servers_of(p=raw("pages"), t=raw("twice"))
     assert [tool.spec.name for tool in await servers.tools("p")] == [

@@ -8,6 +8,7 @@ ends are kept, because they say why.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import re
 import signal
@@ -21,6 +22,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import (
     ErrorData,
     JSONRPCError,
+    JSONRPCMessage,
     JSONRPCRequest,
     JSONRPCResponse,
     RequestId,
@@ -155,9 +157,8 @@ class Pipe:
             return self._too_long(line)
         if not line.strip():
             return None
-        try:
-            message = jsonrpc_message_adapter.validate_json(line, by_name=False)
-        except ValueError:
+        message = _parsed(line)
+        if message is None:
             self._note_rubbish(line)
             return None
         if isinstance(message, JSONRPCResponse | JSONRPCError) and message.id is not None:
@@ -242,6 +243,20 @@ class Pipe:
     def _close_streams(self) -> None:
         for stream in (self._to_us, self._from_server, self._to_server, self._from_us):
             stream.close()
+
+
+def _parsed(line: bytes) -> JSONRPCMessage | None:
+    """The message of a line, halves of characters in it replaced; None for what is none."""
+    try:
+        return jsonrpc_message_adapter.validate_json(line, by_name=False)
+    except ValueError:
+        pass
+    try:
+        value = json.loads(line.decode("utf-8", "replace"))
+        sound = json.dumps(value, ensure_ascii=False).encode("utf-8", "replace")
+        return jsonrpc_message_adapter.validate_json(sound, by_name=False)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _id(found: bytes) -> RequestId:

@@ -7,6 +7,7 @@ tools: the others go on. The file may be changed at any time; the next call goes
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -210,4 +211,7 @@ def _link_class() -> Callable[[Target, ServerLimits, Callable[[], bool]], Link]:
     """The session; the SDK takes half a second to import, and only who uses it waits for it."""
     from kataribe.use.agents.mcp.link import Link
 
+    # It writes down what servers say, with secrets in it. Our errors say it without.
+    for name in ("mcp.client", "client"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     return Link
