@@ -6,8 +6,8 @@ import asyncio
 import json
 import sys
 import time
-from collections.abc import Callable
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,14 @@ async def tools(servers: Servers, name: str = "t") -> dict[str, RemoteTool]:
     return {tool.listed.name: tool for tool in await servers.tools(name)}
 
 
+@asynccontextmanager
+async def closing(servers: Servers) -> AsyncIterator[None]:
+    try:
+        yield
+    finally:
+        await servers.close()
+
+
 async def refused(tool: RemoteTool, **arguments: Any) -> str:
     with pytest.raises(KataribeError) as raised:
         await tool.call(arguments)
@@ -55,7 +63,7 @@ async def test_a_servers_tools_are_ours(
     servers = servers_of(t=sdk(env={"TOKEN": "${SOME_TOKEN}"}))
     assert [state.state for state in servers.states()] == ["closed"]
     assert not children()
-    async with aclosing(_closing(servers)) as _:
+    async with closing(servers):
         found = await tools(servers)
         assert found["add"].spec.name == "t__add"
         assert found["add"].spec.description == "Adds two whole numbers."
@@ -86,13 +94,6 @@ async def test_a_servers_tools_are_ours(
         await servers.call("t", "steps", {"n": 3}, hear)
         assert heard == [(1, "step 1"), (2, "step 2"), (3, "step 3")]
     assert [state.state for state in servers.states()] == ["closed"]
-
-
-async def _closing(servers: Servers) -> Any:
-    try:
-        yield servers
-    finally:
-        await servers.close()
 
 
 async def test_a_server_that_dies_says_why_and_comes_back(servers_of: Make) -> None:

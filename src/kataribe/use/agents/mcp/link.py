@@ -71,7 +71,7 @@ class Link:
     def is_open(self) -> bool:
         """Whether the server has said what it has, and is still there."""
         over = self._task is None or self._task.done() or self._loop.is_closed()
-        return self._ready.done() and not self._ready.cancelled() and not over
+        return self._ready.done() and not over and not self._stopping.is_set()
 
     async def open(self) -> Client:
         """The open session. Raises `ProviderError` that says why there is none."""
