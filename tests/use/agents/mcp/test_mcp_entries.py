@@ -164,6 +164,15 @@ def test_every_word_of_a_header_is_secret(tmp_path: Path) -> None:
     assert target.hide("Bearer abcdefgh, then abcdefgh") == f"{HIDDEN}, then {HIDDEN}"
 
 
+def test_what_an_address_holds_beside_a_place_is_secret(tmp_path: Path) -> None:
+    url = "http://someone:pass%20word@127.0.0.1/mcp?key=abcdefgh&b=1"
+    target = resolved("x", Entry(url=url), {}, tmp_path)
+    told = target.hide(f"Client error for url '{url}' (abcdefgh)")
+    assert (
+        told == f"Client error for url 'http://{HIDDEN}:{HIDDEN}@127.0.0.1/mcp?{HIDDEN}' ({HIDDEN})"
+    )
+
+
 @pytest.mark.parametrize(
     ("entry", "words"),
     [

@@ -12,7 +12,7 @@ class ServerLimits:
     """For each server by itself.
 
     Attributes:
-        start: Seconds until it has said what tools it has.
+        start: Seconds until it has said what tools it has; some are downloaded first.
         call: Seconds of a call, where the file says nothing else.
         idle: Seconds without a call after which its session is closed, unless somebody holds it.
         again: Seconds that a server which did not start is left alone.
@@ -21,7 +21,7 @@ class ServerLimits:
         close: Seconds that it may take to end by itself, before it is ended.
     """
 
-    start: float = 30.0
+    start: float = 60.0
     call: float = 60.0
     idle: float = 300.0
     again: float = 15.0

@@ -96,6 +96,7 @@ class Link:
         seconds = self.target.seconds or self._limits.call
         self._running += 1
         self._quiet.clear()
+        self._refusal.words = ""
         work = asyncio.ensure_future(
             client.call_tool(
                 tool, dict(arguments), read_timeout_seconds=seconds, progress_callback=progress
@@ -141,7 +142,7 @@ class Link:
     async def close(self) -> None:
         """Ends the session, after the calls that run."""
         self.leave()
-        if self._task is not None and not self._loop.is_closed():
+        if self._task is not None and self._loop is asyncio.get_running_loop():
             await asyncio.wait([self._task], timeout=self._limits.call + 4 * self._limits.close)
 
     def leave(self) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from kataribe.base.errors import SettingsError
 from kataribe.use.agents.mcp.entries import Entry, Kind, check_address
@@ -73,6 +74,7 @@ def resolved(name: str, entry: Entry, environment: Mapping[str, str], folder: Pa
         _check(target)
     hidden = {*filling.values, *target.env.values(), *target.headers.values()}
     hidden |= {word for value in target.headers.values() for word in value.split()}
+    hidden |= set(_secrets_in(target.url))
     secrets = sorted((one for one in hidden if len(one) >= SHORTEST_SECRET), key=len, reverse=True)
     return Target(
         target.name, target.kind, target.command, target.env, target.cwd, target.url,
@@ -92,6 +94,13 @@ def _check(target: Target) -> None:
                 "can have. Use letters, digits and signs of ASCII.",
                 param="headers",
             )
+
+
+def _secrets_in(url: str) -> Iterator[str]:
+    """What an address says beside a place: a password, and the values of its query."""
+    parts = urlsplit(url)
+    yield from (part for part in (parts.username, parts.password, parts.query) if part)
+    yield from (value for _, value in parse_qsl(parts.query))
 
 
 class _Filling:
