@@ -177,8 +177,8 @@ async def test_one_kataribe_uses_the_tools_of_another(served, cli, kataribe_home
     assert done.out.startswith("Hello from inside."), done.err
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_ends_it(number, served, kataribe_home):
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_signal_ends_it(number, code, served, kataribe_home):
     served("Hello.")
     entry = parameters(kataribe_home)
     process = subprocess.Popen(
@@ -197,5 +197,5 @@ def test_a_signal_ends_it(number, served, kataribe_home):
         out, err = process.communicate(timeout=PATIENCE)
     finally:
         process.kill()
-    assert out == b""
+    assert (process.returncode, out) == (code, b"")
     assert b"Traceback" not in err

@@ -28,6 +28,7 @@ def serve(model: options.Model = None, local: options.Local = False) -> None:
     "args": ["mcp", "serve"]}}}
     """
     import asyncio
+    import signal
 
     from kataribe.base.settings import load_settings
     from kataribe.base.workspace import Workspace
@@ -37,8 +38,23 @@ def serve(model: options.Model = None, local: options.Local = False) -> None:
 
     settings = load_settings(model=model)
     start_logs(settings.log_level)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _end)
     with _lender(settings, Workspace.locate(), local=local) as models:
         asyncio.run(serve_stdio(Offer(models, settings.model)))
+
+
+def _end(number: int, _: object) -> None:
+    """Ends at once: the thread that reads standard input would hold up any other end.
+
+    Nothing is lost by it, for nothing is kept; programs that were begun see their input close.
+    """
+    import os
+    import signal
+
+    from kataribe.cli.exits import DONE, INTERRUPTED
+
+    os._exit(INTERRUPTED if number == signal.SIGINT else DONE)
 
 
 @contextlib.contextmanager
