@@ -69,10 +69,9 @@ def create_app(
     """
     cycle = lifecycle or Lifecycle()
     desk = Desk(models, settings, cycle, Metrics(models, cycle), rooms)
-    door = McpDoor(desk)
     app = FastAPI(
         title="Kataribe",
-        lifespan=functools.partial(_while_serving, desk=desk, door=door),
+        lifespan=functools.partial(_while_serving, desk=desk),
         version=kataribe.__version__,
         openapi_url=None,
         docs_url=None,
@@ -109,7 +108,6 @@ def create_app(
     app.include_router(training_router(desk))
     app.include_router(tokenizers_router(desk))
     app.include_router(docs_router(app))
-    app.router.routes.append(door.route())
     app.openapi = functools.cache(functools.partial(describe, app))  # type: ignore[method-assign]
     # Whatever is no route belongs to the studio; being the router's last resort it leaves a wrong
     # method on a route a 405.
@@ -120,8 +118,11 @@ def create_app(
 
 
 @contextlib.asynccontextmanager
-async def _while_serving(_: FastAPI, *, desk: Desk, door: McpDoor) -> AsyncIterator[None]:
+async def _while_serving(app: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
     """Around all requests: what a former process left unfinished, and what this one leaves."""
+    # Its calls need a task that outlives each of them, so it stands only while there is one.
+    door = McpDoor(desk)
+    app.router.routes.append(door.route())
     if desk.rooms is None:
         yield
         await door.close()
