@@ -114,7 +114,8 @@ def test_what_cannot_be_done_says_why(cli, kataribe_home, arguments, code, words
 
 
 def parameters(home: Path, *flags: str, **more: str) -> StdioServerParameters:
-    kept = {name: os.environ[name] for name in ("PYTHONPATH",) if name in os.environ}
+    given = os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    kept = {"PYTHONPATH": os.pathsep.join(str(Path(each).absolute()) for each in given if each)}
     return StdioServerParameters(
         command=sys.executable,
         args=["-m", "kataribe", "mcp", "serve", *flags],

@@ -122,7 +122,7 @@ async def _while_serving(app: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
     """Around all requests: what a former process left unfinished, and what this one leaves."""
     # Its calls need a task that outlives each of them, so it stands only while there is one.
     door = McpDoor(desk)
-    app.router.routes.append(door.route())
+    app.router.routes.append(door.route)
     if desk.rooms is None:
         yield
         await door.close()

@@ -42,13 +42,12 @@ class McpDoor:
         self._ready: asyncio.Future[StreamableHTTPSessionManager] | None = None
         self._task: asyncio.Task[None] | None = None
         self._stopping = asyncio.Event()
-
-    def route(self) -> Route:
-        """Where it stands. There is nothing to GET: a server without sessions tells no news."""
-        return Route(PATH, endpoint=self, methods=["POST"], include_in_schema=False)
+        # There is nothing to GET: a server without sessions tells no news.
+        self.route = Route(PATH, endpoint=self, methods=["POST"], include_in_schema=False)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answers one POST."""
+        scope["route"] = self.route  # for the figures; only the API's own routes say it themselves
         await (await self._manager()).handle_request(scope, receive, send)
 
     async def close(self) -> None:
