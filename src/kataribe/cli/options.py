@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -32,4 +33,13 @@ Context: TypeAlias = Annotated[
 ]
 Threads: TypeAlias = Annotated[
     int | None, typer.Option("--threads", help="Processor threads [default: all cores].")
+]
+McpFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--file",
+        help="A file with mcpServers, such as another program's [default: mcp.json of the "
+        "workspace].",
+        dir_okay=False,
+    ),
 ]

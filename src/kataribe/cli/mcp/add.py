@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from kataribe.cli.mcp.named import File
+from kataribe.cli import options
 
 
 def add(
@@ -42,7 +42,7 @@ def add(
     timeout: Annotated[
         float | None, typer.Option("--timeout", help="Seconds that a call may take [default: 60].")
     ] = None,
-    file: File = None,
+    file: options.McpFile = None,
 ) -> None:
     """Write a server into mcp.json. Nothing is started; kataribe mcp tools NAME tries it.
 

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from kataribe.cli.mcp.named import File, Name, with_servers
+from kataribe.cli import options
+from kataribe.cli.mcp.named import Name, with_servers
 
 if TYPE_CHECKING:
     from kataribe.use.agents.mcp.servers import Servers
@@ -19,7 +20,7 @@ def call(
     arguments: Annotated[
         str, typer.Option("--json", help="Its arguments as a JSON object; - reads standard input.")
     ] = "{}",
-    file: File = None,
+    file: options.McpFile = None,
 ) -> None:
     """Call a tool and print what a model would be told.
 

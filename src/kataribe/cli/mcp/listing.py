@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kataribe.cli import options
-from kataribe.cli.mcp.named import File, with_servers
+from kataribe.cli.mcp.named import with_servers
 
 if TYPE_CHECKING:
     from kataribe.use.agents.mcp.servers import Servers, ServerState
@@ -19,7 +19,7 @@ def list_servers(
     check: Annotated[
         bool, typer.Option("--check", help="Start each, and say which tools it has.")
     ] = False,
-    file: File = None,
+    file: options.McpFile = None,
     json: options.Json = False,
 ) -> None:
     """List the MCP servers of mcp.json, without what may be secret: arguments, variables, headers.

@@ -15,15 +15,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 
 Name: TypeAlias = Annotated[str, typer.Argument(metavar="SERVER", help="The server's name.")]
-File: TypeAlias = Annotated[
-    Path | None,
-    typer.Option(
-        "--file",
-        help="A file with mcpServers, such as another program's [default: mcp.json of the "
-        "workspace].",
-        dir_okay=False,
-    ),
-]
 
 
 def path_of(file: Path | None) -> Path:

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from kataribe.cli.mcp.named import File, Name, path_of
+from kataribe.cli import options
+from kataribe.cli.mcp.named import Name, path_of
 
 
 def rm(
     server: Name,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    file: File = None,
+    file: options.McpFile = None,
 ) -> None:
     """Take a server out of mcp.json, with all that is written there about it."""
     from kataribe.cli.output import note

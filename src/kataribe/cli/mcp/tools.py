@@ -5,14 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kataribe.cli import options
-from kataribe.cli.mcp.named import File, Name, with_servers
+from kataribe.cli.mcp.named import Name, with_servers
 
 if TYPE_CHECKING:
     from kataribe.use.agents.mcp.servers import Servers
     from kataribe.use.agents.mcp.tool import RemoteTool
 
 
-def tools(server: Name, file: File = None, json: options.Json = False) -> None:
+def tools(server: Name, file: options.McpFile = None, json: options.Json = False) -> None:
     """List the tools of a server, which is started for it.
 
     A recipe names them all as mcp:SERVER, or one as mcp:SERVER/TOOL.
