@@ -65,6 +65,11 @@ class Workspace:
         return self.root / "turns"
 
     @property
+    def mcp(self) -> Path:
+        """`mcp.json`: the MCP servers whose tools assistants may use."""
+        return self.root / "mcp.json"
+
+    @property
     def downloads(self) -> Path:
         """Unfinished downloads, continued by the next try."""
         return self.root / "downloads"

@@ -16,7 +16,7 @@ from kataribe.base.references import parse_reference
 from kataribe.base.settings import DEFAULT_MODEL
 from kataribe.run.providers import Connections, open_hosted, parse_hosts
 from kataribe.serve.models import ModelInfo, Sample
-from kataribe.use.assistants.book import Book
+from kataribe.use.assistants.book import Book, about
 from kataribe.use.assistants.compose import Around, composed
 from kataribe.use.assistants.router import ANY
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kataribe.base.workspace import Workspace
     from kataribe.cli.models_here import LocalModels, ServedTokenizer
     from kataribe.run.inference.residents import Resident
+    from kataribe.use.agents.mcp.servers import Servers
     from kataribe.use.agents.memory import Facts
     from kataribe.use.agents.turns import Turns
 
@@ -45,6 +46,7 @@ class AllModels:
         facts: What assistants remember about people; None where nothing is.
         turns: Where assistants' turns wait for consent; None: as long as one request lasts.
         connections: To hosts, kept open between requests.
+        servers: MCP servers, whose tools assistants may use; None where there are none.
     """
 
     local: LocalModels
@@ -54,6 +56,7 @@ class AllModels:
     facts: Facts | None = None
     turns: Turns | None = None
     connections: Connections = field(default_factory=Connections)
+    servers: Servers | None = None
 
     def names(self) -> Sequence[ModelInfo]:
         """The models of this machine, then the assistants."""
@@ -80,6 +83,10 @@ class AllModels:
             async with self.local.lease(name) as lm:
                 yield lm
 
+    def about(self, name: str) -> str:
+        """What an assistant is for, in a line; empty for models, and where nothing is said."""
+        return about(self.book, name)
+
     def _is_assistant(self, name: str) -> bool:
         return name in self.book.all() and all(name != each.name for each in self.local.names())
 
@@ -88,8 +95,14 @@ class AllModels:
         usual = self.settings.model
         # An assistant that names no model cannot be its own.
         default = DEFAULT_MODEL if self._is_assistant(usual) else usual
-        folder = self.workspace.assistants
-        return Around(self.lease, default, folder, facts=self.facts, turns=self.turns)
+        return Around(
+            self.lease,
+            default,
+            self.workspace.assistants,
+            facts=self.facts,
+            turns=self.turns,
+            servers=self.servers,
+        )
 
     def tokenizer(self, name: str) -> AbstractAsyncContextManager[ServedTokenizer]:
         """The tokenizer of a model of this machine, or of the one that an assistant asks."""

@@ -79,3 +79,12 @@ Money: TypeAlias = Annotated[
 Quiet: TypeAlias = Annotated[
     bool, typer.Option("--quiet", "-q", help="Only the answer, without its steps.")
 ]
+McpFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--file",
+        help="A file with mcpServers, such as another program's [default: mcp.json of the "
+        "workspace].",
+        dir_okay=False,
+    ),
+]

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from kataribe.base.lm import LM
     from kataribe.base.settings import Settings
     from kataribe.base.workspace import Workspace
+    from kataribe.cli.all_models import AllModels
     from kataribe.cli.inside_here import AttentionHere
     from kataribe.cli.models_here import LocalModels
     from kataribe.run.catalog.catalog import Catalog
@@ -59,6 +60,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     from kataribe.serve.rooms import Rooms
     from kataribe.store.serving import holding
     from kataribe.store.workers import Workers
+    from kataribe.use.agents.mcp.servers import Servers
     from kataribe.use.agents.memory import StoredFacts
     from kataribe.use.agents.turns import FolderTurns
     from kataribe.use.assistants.book import Book
@@ -76,7 +78,15 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
         catalog = open_catalog(workspace)
         book = Book(workspace.assistants)
         turns = FolderTurns(workspace.turns)
-        everything = AllModels(models, book, settings, workspace, StoredFacts(store), turns)
+        everything = AllModels(
+            models,
+            book,
+            settings,
+            workspace,
+            StoredFacts(store),
+            turns,
+            servers=Servers(workspace.mcp),
+        )
         rooms = Rooms(
             store,
             Chats(store, everything, settings.model, forget=turns.forget_call),
@@ -131,19 +141,17 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
     server, so nothing is remembered here.
     """
     from kataribe.base.references import parse_reference
-    from kataribe.cli.all_models import AllModels, Lent
+    from kataribe.cli.all_models import Lent
     from kataribe.cli.shelf import CatalogShelf
     from kataribe.run.catalog.catalog import Catalog
-    from kataribe.use.agents.turns import MemoryTurns
     from kataribe.use.assistants.book import Book
 
     name, book = settings.model, Book(workspace.assistants)
     catalog = Catalog(workspace)
     is_here = any(model.name == name for model in catalog.installed())
     if parse_reference(name).provider is not None or (name in book.all() and not is_here):
-        inner = settings.model_copy(update={"model": DEFAULT_MODEL})
-        with _open_models(inner, workspace) as (models, _):
-            yield Lent(name, AllModels(models, book, inner, workspace, turns=MemoryTurns()))
+        with open_everything(settings, workspace) as models:
+            yield Lent(name, models)
         return
     shelf = CatalogShelf(catalog, settings)
     shelf.check_context(shelf.resolve(name))
@@ -152,6 +160,27 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
         yield model.lm
     finally:
         model.close(0.0)
+
+
+@contextlib.contextmanager
+def open_everything(settings: Settings, workspace: Workspace) -> Iterator[AllModels]:
+    """All models and assistants in this process, each loaded when it is asked; frees them.
+
+    What assistants remember belongs to the server, so nothing is remembered here.
+    """
+    from kataribe.cli.all_models import AllModels
+    from kataribe.run.catalog.catalog import Catalog
+    from kataribe.use.agents.mcp.servers import Servers
+    from kataribe.use.agents.turns import MemoryTurns
+    from kataribe.use.assistants.book import Book
+
+    here = {model.name for model in Catalog(workspace).installed()}
+    # What loads models knows no assistants and no hosts.
+    name = settings.model if settings.model in here else DEFAULT_MODEL
+    inner = settings.model_copy(update={"model": name})
+    with _open_models(inner, workspace) as (models, _):
+        book, servers = Book(workspace.assistants), Servers(workspace.mcp)
+        yield AllModels(models, book, inner, workspace, turns=MemoryTurns(), servers=servers)
 
 
 @contextlib.contextmanager

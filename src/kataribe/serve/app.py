@@ -35,6 +35,7 @@ from kataribe.serve.inside import inside_router
 from kataribe.serve.jobs import jobs_router, working
 from kataribe.serve.lifecycle import Lifecycle
 from kataribe.serve.memory import memory_router
+from kataribe.serve.mcp.door import McpDoor
 from kataribe.serve.messages import messages_router
 from kataribe.serve.metrics import Metrics
 from kataribe.serve.models import ModelSource
@@ -131,10 +132,14 @@ def create_app(
 
 
 @contextlib.asynccontextmanager
-async def _while_serving(_: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
+async def _while_serving(app: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
     """Around all requests: what a former process left unfinished, and what this one leaves."""
+    # Its calls need a task that outlives each of them, so it stands only while there is one.
+    door = McpDoor(desk)
+    app.router.routes.append(door.route)
     if desk.rooms is None:
         yield
+        await door.close()
         return
     chats = desk.rooms.chats
     chats.begin()
@@ -147,6 +152,7 @@ async def _while_serving(_: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
             yield
     finally:
         sweeping.cancel()
+        await door.close()
         await chats.close()
 
 

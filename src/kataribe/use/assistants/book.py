@@ -211,6 +211,15 @@ class Book:
                 )
 
 
+def about(book: Book, name: str) -> str:
+    """What an assistant is for, in English where there is any; empty where nothing is said."""
+    kept = book.all().get(name)
+    try:
+        return "" if kept is None else kept.recipe().about.in_language("en")
+    except KataribeError:  # told when it is asked
+        return ""
+
+
 def _ways(start: str, next_of: object) -> Iterator[tuple[str, ...]]:
     """Every way from a name to those that it leads to, until a name comes again."""
     assert callable(next_of)

@@ -12,6 +12,7 @@ from typing import Any
 
 from kataribe.base.errors import InputError, NotFoundError
 from kataribe.base.lm import Tool
+from kataribe.use.agents.mcp.names import PREFIX
 from kataribe.use.agents.tools.approvals import Approval, Approvals
 from kataribe.use.agents.tools.calculator import calculate
 from kataribe.use.agents.tools.clock import clock_tools
@@ -51,19 +52,29 @@ class Toolbox:
     approvals: Approvals
 
 
-def open_toolbox(named: Iterable[Named], default: Approval, stack: ExitStack) -> Toolbox:
+def open_toolbox(
+    named: Iterable[Named],
+    default: Approval,
+    stack: ExitStack,
+    remote: Mapping[str, Sequence[Tool]] | None = None,
+) -> Toolbox:
     """The tools that a recipe names; `stack` closes what they hold.
 
     A tool's approval is what the recipe says for it; else its own where that is `always`; else
-    `default`. Raises `NotFoundError` for an unknown tool and `InputError` for an unknown option,
-    both with near names, and for two tools of one name.
+    `default`. `remote` has the tools of MCP servers, by what the recipe calls them (see
+    `remote.reach`). Raises `NotFoundError` for an unknown tool and `InputError` for an unknown
+    option, both with near names, and for two tools of one name.
     """
     tools: list[Tool] = []
     words: dict[str, Approval] = {}
     for each in named:
-        kind = kind_of(each.name)
-        made = kind.make(stack, **_options(kind, each.options))
-        word: Approval = each.approval or ("always" if kind.approval == "always" else default)
+        word: Approval = each.approval or default
+        if remote is not None and each.name in remote:
+            made = remote[each.name]
+        else:
+            kind = kind_of(each.name)
+            made = kind.make(stack, **_options(kind, each.options))
+            word = each.approval or ("always" if kind.approval == "always" else default)
         for tool in made:
             if tool.spec.name in words:
                 raise InputError(f"The tool {tool.spec.name} is named twice.", param="tools")
@@ -102,6 +113,10 @@ def kind_of(name: str) -> Kind:
     """The tool of that name; `NotFoundError` suggests near ones."""
     if name in KINDS:
         return KINDS[name]
+    if name.startswith(PREFIX):
+        raise NotFoundError(
+            f"The tool {name!r:.80} is an MCP server's, and there are none here.", param="tools"
+        )
     near = difflib.get_close_matches(name, KINDS, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(KINDS)}."
     raise NotFoundError(f"There is no tool {name!r:.80}. {hint}", param="tools")
