@@ -191,7 +191,9 @@ class Request:
         parallel_tool_calls: One turn may call several tools; False allows at most one call.
         response_format: What form the reply must have.
         stop: Strings that end the reply; they are not part of it.
-        seed: Makes sampling repeat exactly on the same machine and model; None draws one.
+        seed: Makes sampling repeat exactly on the same machine and model; None draws one. Where
+            what runs beside it changes how sums are rounded (PyTorch below float32), it only draws
+            alike.
         n: How many independent replies (choices).
         logprobs: None for none; else how many likeliest alternatives beside each token (0 to 20).
         echo: The prompt comes first in the reply (with its log-probabilities, when asked for);
