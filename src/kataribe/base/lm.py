@@ -164,7 +164,8 @@ ResponseFormat: TypeAlias = TextFormat | JsonFormat | RegexFormat | ChoiceFormat
 class Context:
     """Around a request: for whom, until when, within what. None of it changes the answer's words.
 
-    `deadline` is `time.monotonic()` seconds; `budget` is money in US dollars; `trace` is a W3C
+    `deadline` is `time.monotonic()` seconds; `budget` is money in US dollars; `steps` are calls of
+    models and `tokens` those read and drawn, with all that the request causes; `trace` is a W3C
     traceparent.
     """
 
@@ -173,6 +174,8 @@ class Context:
     deadline: float | None = None
     budget: float | None = None
     trace: str | None = None
+    steps: int | None = None
+    tokens: int | None = None
 
 
 Prompt: TypeAlias = str | tuple[int, ...] | tuple[Message, ...]

@@ -47,7 +47,9 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     when the context that is set is longer than this model's own.
     """
     from kataribe.cli.all_models import AllModels
+    from kataribe.cli.behind import local_behind
     from kataribe.cli.catalog_shown import ShownCatalog
+    from kataribe.cli.metering import Meters, trace_store, writing
     from kataribe.cli.opening import open_catalog
     from kataribe.cli.runs_here import RunsHere
     from kataribe.cli.tokenizers_here import TokenizersHere
@@ -60,18 +62,22 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     from kataribe.use.assistants.book import Book
     from kataribe.use.chats.chats import Chats
 
+    meters, traces = Meters(), trace_store(workspace)
     with (
         holding(workspace),
         open_store(workspace) as store,
+        writing(meters, traces),
         _open_models(settings, workspace) as (models, attention),
     ):
-        models.check_context(settings.model)
         cycle = Lifecycle()
         cycle.at_stop(models.stop_loading)
-        cycle.loading(f"{settings.model} is loading")
         catalog = open_catalog(workspace)
         book = Book(workspace.assistants)
-        everything = AllModels(models, book, settings, workspace, StoredFacts(store))
+        everything = AllModels(models, book, settings, workspace, StoredFacts(store), meters=meters)
+        here = {info.name for info in models.names()}
+        behind = local_behind(settings.model, book, here.__contains__)
+        if behind is not None:
+            models.check_context(behind)
         rooms = Rooms(
             store,
             Chats(store, everything, settings.model),
@@ -80,10 +86,13 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
             attention=attention,
             training=RunsHere(workspace),
             tokenizers=TokenizersHere(workspace),
+            costs=traces,
         )
         app = create_app(everything, server_settings(settings), cycle, rooms)
         # The first question should not have to wait for the load; who asks earlier waits for it.
-        threading.Thread(target=_warm_up, args=(models, cycle, settings.model), daemon=True).start()
+        if behind is not None:
+            cycle.loading(f"{behind} is loading")
+            threading.Thread(target=_warm_up, args=(models, cycle, behind), daemon=True).start()
         app.state.is_loading = lambda: models.is_loading
         yield app
 

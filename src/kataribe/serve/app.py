@@ -24,6 +24,7 @@ from kataribe.serve.catalog import catalog_router
 from kataribe.serve.chat import chat_router
 from kataribe.serve.completions import completions_router
 from kataribe.serve.conversations import conversations_router
+from kataribe.serve.costs import costs_router
 from kataribe.serve.desk import Desk
 from kataribe.serve.docs import docs_router
 from kataribe.serve.embeddings import embeddings_router
@@ -100,6 +101,7 @@ def create_app(
     app.include_router(search_router(desk))
     app.include_router(attachments_router(desk))
     app.include_router(preferences_router(desk))
+    app.include_router(costs_router(desk))
     app.include_router(transfer_router(desk))
     app.include_router(sharing_router(desk))
     app.include_router(jobs_router(desk))

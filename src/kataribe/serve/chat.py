@@ -18,6 +18,7 @@ from kataribe.serve.described import ASKING, asks, stream_of
 from kataribe.serve.desk import Desk
 from kataribe.serve.exchange import Exchange, Told
 from kataribe.serve.intake import read_body
+from kataribe.serve.limits import within
 from kataribe.serve.record import record_of
 from kataribe.serve.settings import ServerSettings
 from kataribe.serve.shapes.chat import UNSUPPORTED, ChatCompletionRequest
@@ -56,7 +57,8 @@ def chat_router(desk: Desk) -> APIRouter:
         body = await read_body(http, ChatCompletionRequest, unsupported=UNSUPPORTED)
         request = chat_request(body)
         pace = pace_of(desk.settings, http)
-        exchange = Exchange(desk, body.model, [request], record_of(http.scope))
+        requests = await within(desk, http, [request])
+        exchange = Exchange(desk, body.model, requests, record_of(http.scope))
         exchange.start(http.receive)
         if body.stream:
             return await _streamed(http, body, exchange, pace)

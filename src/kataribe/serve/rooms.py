@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kataribe.base.inside import AttentionSource
     from kataribe.serve.catalog_source import CatalogSource
+    from kataribe.serve.costs import CostSource
     from kataribe.serve.tokenizers_source import TokenizersSource
     from kataribe.serve.training_source import TrainingSource
     from kataribe.store.database import Store
@@ -27,6 +28,7 @@ class Rooms:
         attention: Shows where small models look, where the server can.
         training: The training runs, where the server has any.
         tokenizers: The tokenizers, where the server has any.
+        costs: What was used, where the server adds it up.
     """
 
     store: Store
@@ -36,3 +38,4 @@ class Rooms:
     attention: AttentionSource | None = None
     training: TrainingSource | None = None
     tokenizers: TokenizersSource | None = None
+    costs: CostSource | None = None

@@ -47,6 +47,7 @@ class Around:
         embedder: For choosing examples by what they mean.
         turns: Where turns wait that need somebody's consent.
         limited: Holds an `LM` to limits; None where nobody counts.
+        metered: Counts a tool's calls; None where nobody does.
     """
 
     lend: Lend
@@ -56,6 +57,7 @@ class Around:
     embedder: Embedder | None = None
     turns: Turns | None = None
     limited: Callable[[LM, Limit], LM] | None = None
+    metered: Callable[[Tool], Tool] | None = None
 
 
 @asynccontextmanager
@@ -111,6 +113,8 @@ def _acting(lm: LM, recipe: Recipe, around: Around, stack: ExitStack) -> LM:
         words |= dict.fromkeys((tool.spec.name for tool in memory), "always")
         if lm.capabilities.tools:
             tools = (*tools, *memory)
+    if around.metered is not None:
+        tools = tuple(around.metered(tool) for tool in tools)
     named = recipe.technique
     if named is not None and named.name.replace("_", "-") != "react":
         if box.tools:

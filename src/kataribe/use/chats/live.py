@@ -7,11 +7,13 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 from kataribe.base.abilities import check_abilities
 from kataribe.base.errors import KataribeError
 from kataribe.base.events import Event, Finished, Progress, ReasoningDelta, TextDelta, Usage
+from kataribe.base.limits import NONE, Limits
 from kataribe.base.lm import LM, Context, Request, Sampling
 from kataribe.base.messages import Message as Turn
 from kataribe.base.messages import text_message
@@ -68,11 +70,18 @@ class LiveReply:
             }
         )
 
-    async def write(self, models: Models, prompt: tuple[Turn, ...], owner: str) -> Ended:
-        """Has the model answer; gives how it ended. Cancelling stops the model at once."""
+    async def write(
+        self, models: Models, prompt: tuple[Turn, ...], owner: str, limits: Limits = NONE
+    ) -> Ended:
+        """Has the model answer; gives how it ended. Cancelling stops the model at once.
+
+        `limits`: what the answer may use, with all that it causes.
+        """
         try:
+            request = _request(self.message, prompt, owner)
+            request = replace(request, context=limits.within(request.context))
             async with models.lease(self.model) as lm:
-                await self._listen(lm, _request(self.message, prompt, owner))
+                await self._listen(lm, request)
         except KataribeError as error:
             return self.ending("failed", failure={"code": error.code, "message": error.message})
         if self._finished is None:

@@ -12,11 +12,13 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from kataribe.base.errors import KataribeError, StorageError
+from kataribe.base.limits import Limits
 from kataribe.base.messages import Message as Turn
 from kataribe.store import conversations, journals
 from kataribe.store.database import Store
 from kataribe.store.messages import Message
 from kataribe.store.news import Delta, News
+from kataribe.store.preferences import limits_of
 from kataribe.store.tables import LIVE, messages
 from kataribe.use.chats.hub import Hub
 from kataribe.use.chats.live import LiveReply
@@ -106,8 +108,8 @@ class Replies:
     async def _run(self, run: Run) -> None:
         saving = asyncio.create_task(self._save(run))
         try:
-            prompt = await self._store.read(lambda tx: self._prompt(tx, run))
-            run.ending = await run.live.write(self._models, prompt, run.owner)
+            prompt, limits = await self._store.read(lambda tx: self._prompt(tx, run))
+            run.ending = await run.live.write(self._models, prompt, run.owner, limits)
         except KataribeError as error:
             failure = {"code": error.code, "message": error.message}
             run.ending = run.live.ending("failed", failure)
@@ -137,11 +139,11 @@ class Replies:
     async def _tell_end(self, run: Run) -> None:
         await self._on_end(run)
 
-    def _prompt(self, tx: Connection, run: Run) -> tuple[Turn, ...]:
+    def _prompt(self, tx: Connection, run: Run) -> tuple[tuple[Turn, ...], Limits]:
         conversation = conversations.get(tx, run.owner, run.conversation)
         question = run.live.message.parent
         assert question is not None  # a reply answers something
-        return prompt_messages(tx, conversation, question)
+        return prompt_messages(tx, conversation, question), limits_of(tx, run.owner)
 
     async def _save(self, run: Run) -> None:
         live = run.live

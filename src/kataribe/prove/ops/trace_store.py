@@ -1,0 +1,287 @@
+"""`traces.db`: spans of calls, and what was used by day, person and model.
+
+It is a file of its own, so that writing spans never holds up a chat. Spans hold no word of what was
+asked or answered. The newest are kept; sums of what was used stay when their spans go.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeAlias
+
+import sqlalchemy as sa
+from sqlalchemy.dialects.sqlite import insert as upsert
+from sqlalchemy.pool import NullPool
+
+from kataribe.base.errors import InputError, NotFoundError, StorageError
+from kataribe.prove.ops.ledger import HOUR, NOTHING, Bill, Span
+from kataribe.prove.ops.spent import Spent
+
+By: TypeAlias = Literal["model", "day", "user"]
+
+VERSION = 1
+"""Of the tables, as `user_version` says it."""
+
+MOST = 200_000
+"""Spans that are kept; about 60 MB."""
+
+SHORTEST = 4
+"""Digits of an id that a trace may be named by."""
+
+_AMOUNTS = ("prompt_tokens", "cached_tokens", "completion_tokens", "steps", "dollars", "unpriced")
+
+
+def _amounts(prefix: str = "") -> list[sa.Column[Any]]:
+    kinds = {"dollars": sa.Float}
+    return [
+        sa.Column(prefix + name, kinds.get(name, sa.Integer), nullable=False) for name in _AMOUNTS
+    ]
+
+
+_meta = sa.MetaData()
+spans_table = sa.Table(
+    "spans",
+    _meta,
+    sa.Column("row", sa.Integer, primary_key=True),
+    sa.Column("id", sa.String, nullable=False),
+    sa.Column("trace", sa.String, nullable=False, index=True),
+    sa.Column("parent", sa.String),
+    sa.Column("name", sa.String, nullable=False),
+    sa.Column("kind", sa.String, nullable=False),
+    sa.Column("user", sa.String, index=True),
+    sa.Column("conversation", sa.String),
+    *(sa.Column(name, sa.Float, nullable=False) for name in ("began", "queue", "whole")),
+    sa.Column("first", sa.Float),
+    *_amounts("own_"),
+    *_amounts(),
+    sa.Column("reason", sa.String, nullable=False),
+    sa.Column("error", sa.String),
+    sa.Column("exact", sa.Boolean, nullable=False),
+    sqlite_autoincrement=True,
+)
+used_table = sa.Table(
+    "used",
+    _meta,
+    sa.Column("hour", sa.Integer, primary_key=True),
+    sa.Column("user", sa.String, primary_key=True),
+    sa.Column("model", sa.String, primary_key=True),
+    *_amounts(),
+    sqlite_with_rowid=False,
+)
+lost_table = sa.Table("lost", _meta, sa.Column("spans", sa.Integer, nullable=False))
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What was used, by whatever was asked for; fields that were not are None.
+
+    Attributes:
+        day: Of the calendar here, `2026-11-23`.
+        model: Who answered.
+        user: For whom; empty for nobody who is known.
+        used: How much.
+    """
+
+    day: str | None
+    model: str | None
+    user: str | None
+    used: Spent
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What one request from outside has caused, in a line: its first span, and how many more."""
+
+    root: Span
+    spans: int
+
+
+class TraceStore:
+    """The file. Every call opens it anew, so that it may be used from any thread and process.
+
+    Raises `StorageError` where the file cannot be read or written.
+    """
+
+    def __init__(self, path: Path, most: int = MOST) -> None:
+        self.path = path
+        self.most = most
+        self._is_prepared = False
+        self._engine = sa.create_engine(
+            f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": 10.0}
+        )
+        sa.event.listen(self._engine, "connect", _set_up)
+
+    def write(
+        self, spans: Sequence[Span], lost: Mapping[Bill, Spent] | None = None, dropped: int = 0
+    ) -> None:
+        """Keeps spans, adds up what they used, and what `dropped` spans that were lost had used."""
+        used = _used(spans, lost or {})
+        with self._open() as db:
+            if spans:
+                db.execute(sa.insert(spans_table), [_row(span) for span in spans])
+                newest = sa.select(sa.func.max(spans_table.c.row)).scalar_subquery()
+                db.execute(sa.delete(spans_table).where(spans_table.c.row <= newest - self.most))
+            if used:
+                add = upsert(used_table)
+                added = {name: used_table.c[name] + add.excluded[name] for name in _AMOUNTS}
+                db.execute(add.on_conflict_do_update(set_=added), used)
+            if dropped:
+                db.execute(sa.update(lost_table).values(spans=lost_table.c.spans + dropped))
+
+    def costs(
+        self, by: Sequence[By] = ("day", "model"), since: float = 0.0, user: str | None = None
+    ) -> tuple[Cost, ...]:
+        """What was used since then (seconds since 1970; whole hours), the newest day first.
+
+        `user`: only what was for them; None for everybody.
+        """
+        of = used_table.c
+        query = sa.select(of.hour, of.model, of.user, *(of[name] for name in _AMOUNTS)).where(
+            of.hour >= int(since // HOUR) * HOUR
+        )
+        if user is not None:
+            query = query.where(of.user == user)
+        sums: dict[tuple[str | None, ...], Spent] = {}
+        for hour, model, whose, *amounts in self._read(query):
+            key = (
+                _day(hour) if "day" in by else None,
+                model if "model" in by else None,
+                whose if "user" in by else None,
+            )
+            sums[key] = sums.get(key, NOTHING) + Spent(*amounts)
+        costs = [Cost(*key, used=used) for key, used in sums.items()]
+        costs.sort(key=lambda cost: (cost.model or "", cost.user or ""))
+        return tuple(sorted(costs, key=lambda cost: cost.day or "", reverse=True))
+
+    def traces(self, most: int = 20, user: str | None = None) -> tuple[Trace, ...]:
+        """The newest traces, newest first; `user`: only theirs."""
+        of = spans_table.c
+        query = sa.select(of.trace, sa.func.count()).group_by(of.trace)
+        if user is not None:
+            query = query.where(of.trace.in_(sa.select(of.trace).where(of.user == user)))
+        found = []
+        newest = query.order_by(sa.func.max(of.row).desc()).limit(most)
+        for trace, count in self._read(newest):
+            spans = self._spans(trace)
+            known = {span.id for span in spans}
+            outer = [span for span in spans if span.parent not in known]
+            found.append(Trace(min(outer, key=lambda span: span.began), count))
+        return tuple(found)
+
+    def trace(self, name: str, user: str | None = None) -> tuple[Span, ...]:
+        """The spans of a trace, named by its id or by the id's first digits, as they began.
+
+        Raises `NotFoundError` for none, and where `user` is given for one that is somebody else's,
+        and `InputError` for digits that several traces begin with, or that are too few.
+        """
+        if len(name) < SHORTEST:
+            raise InputError(
+                f"{name!r} is too short for the id of a trace; give {SHORTEST} digits or more.",
+                param="id",
+            )
+        of = spans_table.c
+        begins = sa.select(of.trace).where(of.trace.startswith(name.lower(), autoescape=True))
+        ids = [row[0] for row in self._read(begins.distinct().limit(2))]
+        if len(ids) > 1:
+            raise InputError(
+                f"Several traces begin with {name!r}; give more of the id.", param="id"
+            )
+        spans = self._spans(ids[0]) if ids else ()
+        if not spans or (user is not None and all(span.user != user for span in spans)):
+            raise NotFoundError(
+                f"There is no trace {name!r:.80}. `kataribe traces list` shows those that are "
+                "kept.",
+                param="id",
+            )
+        return spans
+
+    def lost(self) -> int:
+        """Spans that came faster than they could be written; what they used was added up."""
+        return sum(row[0] for row in self._read(sa.select(lost_table.c.spans)))
+
+    def _spans(self, trace: str) -> tuple[Span, ...]:
+        of = spans_table.c
+        query = sa.select(spans_table).where(of.trace == trace).order_by(of.began, of.row)
+        return tuple(_span(row._mapping) for row in self._read(query))
+
+    def _read(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        if not self.path.exists():
+            return []
+        with self._open() as db:
+            return db.execute(query).all()
+
+    @contextlib.contextmanager
+    def _open(self) -> Iterator[sa.Connection]:
+        """A transaction that ends with the block."""
+        try:
+            with self._engine.begin() as db:
+                self._prepare(db)
+                yield db
+        except sa.exc.SQLAlchemyError as error:
+            self._is_prepared = False  # somebody may have moved the file away
+            cause = error.__cause__ or error
+            raise StorageError(
+                f"{self.path} cannot be read or written: {cause}. It holds traces and costs only; "
+                "give the disk room, or move the file away and a new one is begun."
+            ) from error
+
+    def _prepare(self, db: sa.Connection) -> None:
+        if self._is_prepared:
+            return
+        version = db.exec_driver_sql("PRAGMA user_version").scalar_one()
+        if version > VERSION:
+            raise StorageError(
+                f"{self.path} was written by a newer Kataribe (its tables are version {version}, "
+                f"and {VERSION} is known here). Use that one, or move the file away."
+            )
+        if version < VERSION:
+            _meta.create_all(db)
+            if db.execute(sa.select(lost_table)).first() is None:
+                db.execute(sa.insert(lost_table).values(spans=0))
+            db.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
+        self._is_prepared = True
+
+
+def _set_up(db: Any, _: Any) -> None:
+    db.execute("PRAGMA journal_mode = WAL")  # whoever reads does not hold up whoever writes
+    db.execute("PRAGMA synchronous = NORMAL")
+
+
+def _row(span: Span) -> dict[str, Any]:
+    row = {name: getattr(span, name) for name in _PLAIN}
+    row |= {f"own_{name}": value for name, value in asdict(span.own).items()}
+    return row | asdict(span.total)
+
+
+_PLAIN = (
+    "id", "trace", "parent", "name", "kind", "user", "conversation", "began", "queue", "first",
+    "whole", "reason", "error", "exact",
+)  # fmt: skip
+
+
+def _span(row: Mapping[str, Any]) -> Span:
+    return Span(
+        **{name: row[name] for name in _PLAIN},
+        own=Spent(*(row[f"own_{name}"] for name in _AMOUNTS)),
+        total=Spent(*(row[name] for name in _AMOUNTS)),
+    )
+
+
+def _used(spans: Iterable[Span], lost: Mapping[Bill, Spent]) -> list[dict[str, Any]]:
+    sums = dict(lost)
+    for span in spans:
+        if span.own != NOTHING:
+            key = Bill.of(span)
+            sums[key] = sums.get(key, NOTHING) + span.own
+    return [
+        {"hour": key.hour, "user": key.user or "", "model": key.name, **asdict(used)}
+        for key, used in sums.items()
+    ]
+
+
+def _day(hour: int) -> str:
+    return dt.datetime.fromtimestamp(hour).astimezone().date().isoformat()
