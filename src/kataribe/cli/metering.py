@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kataribe.base.inside import Inspectable
 from kataribe.base.limits import NONE, Limits
+from kataribe.base.lm import LM, Scorer
 from kataribe.prove.ops.encoding import MeteredEmbedder
 from kataribe.prove.ops.ledger import Ledger
 from kataribe.prove.ops.limits import Limited
@@ -16,10 +18,9 @@ from kataribe.prove.ops.spent import Price, free
 
 if TYPE_CHECKING:
     from kataribe.base.encoders import Embedder
-    from kataribe.base.lm import LM, Capabilities, Tool
+    from kataribe.base.lm import Capabilities, Tool
     from kataribe.base.workspace import Workspace
     from kataribe.prove.ops.trace_store import TraceStore
-    from kataribe.run.inference.residents import ResidentLM
     from kataribe.use.assistants.recipe import Limit
 
 
@@ -36,9 +37,12 @@ class Meters:
         """
         return Limited(Metered(lm, self.ledger, price), NONE, price)
 
-    def local(self, lm: ResidentLM) -> LM:
+    def local(self, lm: LM) -> LM:
         """The same for a model of this machine, which can do more than answer."""
-        return MeteredResident(lm, self.lm(lm))
+        counted = self.lm(lm)
+        if isinstance(lm, Scorer) and isinstance(lm, Inspectable):
+            return MeteredResident(counted, lm, lm)
+        return counted
 
     def limited(self, lm: LM, limit: Limit) -> LM:
         """The same within the limits of a recipe."""
@@ -60,12 +64,11 @@ class MeteredResident:
     What it scores and shows of itself is not: that is looking, and costs nobody anything.
     """
 
-    def __init__(self, lm: ResidentLM, counted: LM) -> None:
+    def __init__(self, lm: LM, scorer: Scorer, inspectable: Inspectable) -> None:
         self._lm = lm
-        self._counted = counted
-        self.stream = counted.stream
-        self.score = lm.score
-        self.inspector = lm.inspector
+        self.stream = lm.stream
+        self.score = scorer.score
+        self.inspector = inspectable.inspector
 
     @property
     def name(self) -> str:

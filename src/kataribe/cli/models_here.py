@@ -22,14 +22,14 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kataribe.base.encoders import Classifier, Embedder
-    from kataribe.base.lm import ToolSpec
+    from kataribe.base.lm import LM, ToolSpec
     from kataribe.base.messages import Message
     from kataribe.cli.shelf import CatalogShelf, Use
     from kataribe.make.tokens.tokenizer import Tokenizer
     from kataribe.run.catalog.installed import Installed
     from kataribe.run.inference.embedding.load import LoadedEncoder
     from kataribe.run.inference.load import LocalModel
-    from kataribe.run.inference.residents import Resident, ResidentLM, Residents
+    from kataribe.run.inference.residents import Resident, Residents
 
 _GAUGES = {
     "running": ("requests_running", "Replies being computed."),
@@ -87,7 +87,7 @@ class LocalModels:
         self._residents.stop_loading()
 
     @contextlib.asynccontextmanager
-    async def lease(self, name: str) -> AsyncIterator[ResidentLM]:
+    async def lease(self, name: str) -> AsyncIterator[LM]:
         """The model, loading where needed, kept at least as long as the lease.
 
         `UnsupportedError` for one that cannot continue text, before it is loaded.

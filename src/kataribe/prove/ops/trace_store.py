@@ -109,18 +109,19 @@ class TraceStore:
     def __init__(self, path: Path, most: int = MOST) -> None:
         self.path = path
         self.most = most
-        self._is_prepared = False
         self._engine = sa.create_engine(
             f"sqlite:///{path}", poolclass=NullPool, connect_args={"timeout": 10.0}
         )
         sa.event.listen(self._engine, "connect", _set_up)
+        sa.event.listen(self._engine, "begin", _begin)
 
     def write(
         self, spans: Sequence[Span], lost: Mapping[Bill, Spent] | None = None, dropped: int = 0
     ) -> None:
         """Keeps spans, adds up what they used, and what `dropped` spans that were lost had used."""
         used = _used(spans, lost or {})
-        with self._open() as db:
+        with self._open("BEGIN IMMEDIATE") as db:
+            self._prepare(db)
             if spans:
                 db.execute(sa.insert(spans_table), [_row(span) for span in spans])
                 newest = sa.select(sa.func.max(spans_table.c.row)).scalar_subquery()
@@ -211,42 +212,49 @@ class TraceStore:
     def _read(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         if not self.path.exists():
             return []
-        with self._open() as db:
-            return db.execute(query).all()
+        with self._open("BEGIN") as db:
+            return db.execute(query).all() if self._version(db) else []
 
     @contextlib.contextmanager
-    def _open(self) -> Iterator[sa.Connection]:
+    def _open(self, begin: str) -> Iterator[sa.Connection]:
         """A transaction that ends with the block."""
         try:
-            with self._engine.begin() as db:
-                self._prepare(db)
-                yield db
+            with self._engine.connect() as plain:
+                db = plain.execution_options(**{_BEGIN: begin})
+                with db.begin():
+                    yield db
         except sa.exc.SQLAlchemyError as error:
-            self._is_prepared = False  # somebody may have moved the file away
             cause = error.__cause__ or error
             raise StorageError(
                 f"{self.path} cannot be read or written: {cause}. It holds traces and costs only; "
                 "give the disk room, or move the file away and a new one is begun."
             ) from error
 
-    def _prepare(self, db: sa.Connection) -> None:
-        if self._is_prepared:
-            return
-        version = db.exec_driver_sql("PRAGMA user_version").scalar_one()
+    def _version(self, db: sa.Connection) -> int:
+        version = int(db.exec_driver_sql("PRAGMA user_version").scalar_one())
         if version > VERSION:
             raise StorageError(
                 f"{self.path} was written by a newer Kataribe (its tables are version {version}, "
                 f"and {VERSION} is known here). Use that one, or move the file away."
             )
-        if version < VERSION:
+        return version
+
+    def _prepare(self, db: sa.Connection) -> None:
+        if self._version(db) == 0:
             _meta.create_all(db)
-            if db.execute(sa.select(lost_table)).first() is None:
-                db.execute(sa.insert(lost_table).values(spans=0))
+            db.execute(sa.insert(lost_table).values(spans=0))
             db.exec_driver_sql(f"PRAGMA user_version = {VERSION}")
-        self._is_prepared = True
+
+
+_BEGIN = "kataribe_traces_begin"
+
+
+def _begin(db: sa.Connection) -> None:
+    db.exec_driver_sql(db.get_execution_options().get(_BEGIN, "BEGIN"))
 
 
 def _set_up(db: Any, _: Any) -> None:
+    db.isolation_level = None  # transactions begin where `_begin` says it, tables' too
     db.execute("PRAGMA journal_mode = WAL")  # whoever reads does not hold up whoever writes
     db.execute("PRAGMA synchronous = NORMAL")
 
