@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -27,7 +28,11 @@ QUESTION = (
     "Our ferry leaves at nine and the trip takes fifty minutes. When should we be at the next "
     "harbour, and is there time for lunch before the bus?"
 )
-"""What is asked: the guard of what comes in reads it."""
+
+
+def question(number: int) -> str:
+    """What is asked: another one each time, so that no guard knows it already."""
+    return f"{QUESTION} We are {number} people."
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +55,18 @@ class Ask(Protocol):
 async def bare(port: int) -> AsyncIterator[Ask]:
     """An HTTP client with kept connections that reads the bytes and looks at none of them."""
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    body = {
-        "model": "upstream",
-        "messages": [{"role": "user", "content": QUESTION}],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
+    numbers = itertools.count()
     address = f"http://127.0.0.1:{port}/v1/chat/completions"
     async with httpx.AsyncClient(limits=limits, timeout=60, trust_env=False) as client:
 
         async def ask(due: float) -> Took:
             first = None
+            body = {
+                "model": "upstream",
+                "messages": [{"role": "user", "content": question(next(numbers))}],
+                "stream": True,
+                "stream_options": {"include_usage": True},
+            }
             async with client.stream("POST", address, json=body) as answer:
                 async for _ in answer.aiter_bytes():
                     if first is None:
@@ -84,11 +90,12 @@ async def wrapped(port: int, folder: Path) -> AsyncIterator[Ask]:
     guards, policy = guards_of(STANDARD)
     guarded = Guarded(inner, guards, policy, name="guarded")
     lm: LM = Limited(meters.lm(guarded), Limits(steps=20, tokens=100_000, seconds=60.0), free)
-    request = Request((text_message("user", QUESTION),), context=Context(user="somebody"))
+    numbers, context = itertools.count(), Context(user="somebody")
 
     async def ask(due: float) -> Took:
         first = None
         end: Finished | None = None
+        request = Request((text_message("user", question(next(numbers))),), context=context)
         async for event in lm.stream(request):
             if first is None and isinstance(event, TextDelta):
                 first = time.perf_counter() - due

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from fastapi import APIRouter, Query
 from starlette.requests import Request as HTTPRequest
@@ -26,14 +25,6 @@ Grouped = Annotated[
 _DAY = 86_400
 
 
-class CostSource(Protocol):
-    """Whoever adds up what was used."""
-
-    def costs(self, by: Sequence[By], since: float, user: str | None) -> Sequence[Cost]:
-        """See `TraceStore.costs`; it may block."""
-        ...
-
-
 def costs_router(desk: Desk) -> APIRouter:
     """The route."""
     router = APIRouter(prefix="/studio/api", tags=["studio"])
@@ -52,7 +43,8 @@ def costs_router(desk: Desk) -> APIRouter:
             raise UnsupportedError(
                 "This server adds up no costs. Start it with `kataribe up`.", param="costs"
             )
-        wanted: list[By] = [each for each in ("day", "model") if each in by.split(",")]  # type: ignore[misc]
+        both: tuple[By, ...] = ("day", "model")
+        wanted = [each for each in both if each in by.split(",")]
         since = _midnight() - (days - 1) * _DAY
         found = await asyncio.to_thread(source.costs, wanted, since, owner)
         return Costs(data=[_shown(cost) for cost in found])

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from kataribe.base.inside import AttentionSource
     from kataribe.serve.catalog_source import CatalogSource
-    from kataribe.serve.costs import CostSource
+    from kataribe.serve.costs_source import CostSource
     from kataribe.serve.tokenizers_source import TokenizersSource
     from kataribe.serve.training_source import TrainingSource
     from kataribe.store.database import Store

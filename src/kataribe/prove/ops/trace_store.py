@@ -146,15 +146,15 @@ class TraceStore:
         )
         if user is not None:
             query = query.where(of.user == user)
-        sums: dict[tuple[str | None, ...], Spent] = {}
-        for hour, model, whose, *amounts in self._read(query):
+        sums: dict[tuple[str | None, str | None, str | None], Spent] = {}
+        for row in self._read(query):
             key = (
-                _day(hour) if "day" in by else None,
-                model if "model" in by else None,
-                whose if "user" in by else None,
+                _day(row.hour) if "day" in by else None,
+                row.model if "model" in by else None,
+                row.user if "user" in by else None,
             )
-            sums[key] = sums.get(key, NOTHING) + Spent(*amounts)
-        costs = [Cost(*key, used=used) for key, used in sums.items()]
+            sums[key] = sums.get(key, NOTHING) + Spent(*row[3:])
+        costs = [Cost(day, model, whose, used) for (day, model, whose), used in sums.items()]
         costs.sort(key=lambda cost: (cost.model or "", cost.user or ""))
         return tuple(sorted(costs, key=lambda cost: cost.day or "", reverse=True))
 
@@ -166,11 +166,11 @@ class TraceStore:
             query = query.where(of.trace.in_(sa.select(of.trace).where(of.user == user)))
         found = []
         newest = query.order_by(sa.func.max(of.row).desc()).limit(most)
-        for trace, count in self._read(newest):
-            spans = self._spans(trace)
+        for row in self._read(newest):
+            spans = self._spans(row[0])
             known = {span.id for span in spans}
             outer = [span for span in spans if span.parent not in known]
-            found.append(Trace(min(outer, key=lambda span: span.began), count))
+            found.append(Trace(min(outer, key=lambda span: span.began), row[1]))
         return tuple(found)
 
     def trace(self, name: str, user: str | None = None) -> tuple[Span, ...]:
@@ -207,7 +207,7 @@ class TraceStore:
     def _spans(self, trace: str) -> tuple[Span, ...]:
         of = spans_table.c
         query = sa.select(spans_table).where(of.trace == trace).order_by(of.began, of.row)
-        return tuple(_span(row._mapping) for row in self._read(query))
+        return tuple(_span(row._asdict()) for row in self._read(query))
 
     def _read(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
         if not self.path.exists():
