@@ -194,6 +194,21 @@ def test_the_thread_writes_by_itself_and_at_the_end(store):
     assert len(store.traces()) == 2
 
 
+def test_who_is_forgotten_leaves_sums_and_no_trace(store):
+    store.forget("ann")
+    assert not store.path.exists()
+    store.write([span(1, user="ann"), span(2, user="bob"), span(3)])
+    store.write([span(4, trace=f"{1:032x}", parent=f"{1:016x}", kind="tool")])
+    before = store.costs(by=())
+    store.forget("ann")
+    assert store.costs(by=()) == before
+    assert [each.user for each in store.costs(by=("user",))] == ["", "bob"]
+    assert {each.root.user for each in store.traces()} == {"bob", None}
+    with pytest.raises(NotFoundError):
+        store.trace(f"{1:032x}")
+    assert b"ann" not in store.path.read_bytes().replace(b"planned", b"")
+
+
 def test_a_bill_is_of_an_hour():
     assert Bill.of(span(began=NOON + 5)).hour % HOUR == 0
 

@@ -126,10 +126,7 @@ class TraceStore:
                 db.execute(sa.insert(spans_table), [_row(span) for span in spans])
                 newest = sa.select(sa.func.max(spans_table.c.row)).scalar_subquery()
                 db.execute(sa.delete(spans_table).where(spans_table.c.row <= newest - self.most))
-            if used:
-                add = upsert(used_table)
-                added = {name: used_table.c[name] + add.excluded[name] for name in _AMOUNTS}
-                db.execute(add.on_conflict_do_update(set_=added), used)
+            self._add(db, used)
             if dropped:
                 db.execute(sa.update(lost_table).values(spans=lost_table.c.spans + dropped))
 
@@ -200,9 +197,28 @@ class TraceStore:
             )
         return spans
 
+    def forget(self, user: str) -> None:
+        """Deletes a person's traces; what they used stays in the sums, as nobody's."""
+        if not self.path.exists():
+            return
+        of, used = spans_table.c, used_table.c
+        with self._open("BEGIN IMMEDIATE") as db:
+            self._prepare(db)
+            theirs = sa.select(of.trace).where(of.user == user)
+            db.execute(sa.delete(spans_table).where(of.trace.in_(theirs)))
+            rows = db.execute(sa.select(used_table).where(used.user == user)).all()
+            db.execute(sa.delete(used_table).where(used.user == user))
+            self._add(db, [{**row._asdict(), "user": ""} for row in rows])
+
     def lost(self) -> int:
         """Spans that came faster than they could be written; what they used was added up."""
         return sum(row[0] for row in self._read(sa.select(lost_table.c.spans)))
+
+    def _add(self, db: sa.Connection, used: Sequence[Mapping[str, Any]]) -> None:
+        if used:
+            add = upsert(used_table)
+            added = {name: used_table.c[name] + add.excluded[name] for name in _AMOUNTS}
+            db.execute(add.on_conflict_do_update(set_=added), used)
 
     def _spans(self, trace: str) -> tuple[Span, ...]:
         of = spans_table.c
@@ -257,6 +273,7 @@ def _set_up(db: Any, _: Any) -> None:
     db.isolation_level = None  # transactions begin where `_begin` says it, tables' too
     db.execute("PRAGMA journal_mode = WAL")  # whoever reads does not hold up whoever writes
     db.execute("PRAGMA synchronous = NORMAL")
+    db.execute("PRAGMA secure_delete = ON")  # who is forgotten stands in no free page either
 
 
 def _row(span: Span) -> dict[str, Any]:
