@@ -247,15 +247,17 @@ def _worth(before: str, character: str) -> float:
     """
     if before == character:
         if not character.isalpha():
-            return 0.12
+            return 0.5 if character.isdigit() else 0.12
         return 1.2 if character > "\u2e7f" else 0.42
     if character > "\u2e7f":
         return 2.4
     if character > "\x7f":
         return 1.2
-    if character == " " or character.islower():
-        # Random letters, and letters among digits, have a token for one or two of them.
-        return 0.42 if before.isalpha() or not before.isdigit() else 0.8
+    if character == " ":
+        return 0.9 if before.isdigit() or before in ",:;" else 0.42
+    if character.islower():
+        # Letters among signs and digits have a token for one or two of them.
+        return 0.5 if before.islower() or before == " " else 0.8
     return 0.9
 
 
