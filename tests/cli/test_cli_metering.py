@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 import httpx
 import pytest
 
-from kataribe.base.lm import Context, Request, reply
+from kataribe.base.lm import Context, Request, ask, reply
 from kataribe.base.messages import text_message
 from kataribe.base.settings import load_settings
 from kataribe.base.workspace import Workspace
@@ -187,6 +187,14 @@ async def test_a_served_reply_is_in_costs_and_traces(workspace, pico_path, cli):
     spans = json.loads(cli("traces", "show", trace["traceId"], "--json").out)
     assert [span["spanId"] for span in spans] == [trace["spanId"]]
     assert "tell" not in json.dumps(spans)
+
+
+def test_what_a_command_asks_without_a_server_is_counted_too(workspace, pico_path):
+    Catalog(workspace).import_(pico_path, as_name="pico", link=True)
+    with wiring.open_local(load_settings(model="helper"), workspace) as lm:
+        ask(lm, "Tell me.")
+    costs = trace_store(workspace).costs(by=("model",))
+    assert [(cost.model, cost.used.steps) for cost in costs] == [("pico", 1)]
 
 
 def test_costs_without_any_and_bad_words(cli, kataribe_home):

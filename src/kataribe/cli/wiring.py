@@ -129,10 +129,11 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
     """The settings' model in this process: loaded, if it is one of this machine.
 
     An assistant's models are loaded when it asks them; what assistants remember belongs to the
-    server, so nothing is remembered here.
+    server, so nothing is remembered here. What hosts and assistants use is written down.
     """
     from kataribe.base.references import parse_reference
     from kataribe.cli.all_models import AllModels, Lent
+    from kataribe.cli.metering import Meters, trace_store, writing
     from kataribe.cli.shelf import CatalogShelf
     from kataribe.run.catalog.catalog import Catalog
     from kataribe.use.assistants.book import Book
@@ -142,8 +143,12 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
     is_here = any(model.name == name for model in catalog.installed())
     if parse_reference(name).provider is not None or (name in book.all() and not is_here):
         inner = settings.model_copy(update={"model": DEFAULT_MODEL})
-        with _open_models(inner, workspace) as (models, _):
-            yield Lent(name, AllModels(models, book, inner, workspace))
+        meters = Meters()
+        with (
+            writing(meters, trace_store(workspace)),
+            _open_models(inner, workspace) as (models, _),
+        ):
+            yield Lent(name, AllModels(models, book, inner, workspace, meters=meters))
         return
     shelf = CatalogShelf(catalog, settings)
     shelf.check_context(shelf.resolve(name))
