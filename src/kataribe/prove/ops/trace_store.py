@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 import sqlalchemy as sa
+from sqlalchemy.dialects import sqlite
 from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.pool import NullPool
 
@@ -123,9 +126,9 @@ class TraceStore:
         with self._open("BEGIN IMMEDIATE") as db:
             self._prepare(db)
             if spans:
-                db.execute(sa.insert(spans_table), [_row(span) for span in spans])
-                newest = sa.select(sa.func.max(spans_table.c.row)).scalar_subquery()
-                db.execute(sa.delete(spans_table).where(spans_table.c.row <= newest - self.most))
+                insert, values = _insert()
+                db.exec_driver_sql(insert, [values(span) for span in spans])
+                db.execute(_prune(), {"most": self.most})
             self._add(db, used)
             if dropped:
                 db.execute(sa.update(lost_table).values(spans=lost_table.c.spans + dropped))
@@ -216,9 +219,7 @@ class TraceStore:
 
     def _add(self, db: sa.Connection, used: Sequence[Mapping[str, Any]]) -> None:
         if used:
-            add = upsert(used_table)
-            added = {name: used_table.c[name] + add.excluded[name] for name in _AMOUNTS}
-            db.execute(add.on_conflict_do_update(set_=added), used)
+            db.execute(_add_used(), used)
 
     def _spans(self, trace: str) -> tuple[Span, ...]:
         of = spans_table.c
@@ -276,10 +277,36 @@ def _set_up(db: Any, _: Any) -> None:
     db.execute("PRAGMA secure_delete = ON")  # who is forgotten stands in no free page either
 
 
-def _row(span: Span) -> dict[str, Any]:
-    row = {name: getattr(span, name) for name in _PLAIN}
-    row |= {f"own_{name}": value for name, value in asdict(span.own).items()}
-    return row | asdict(span.total)
+@functools.cache
+def _insert() -> tuple[str, Callable[[Span], tuple[Any, ...]]]:
+    """The statement for one span, and a span's values in its order.
+
+    Written out once: its thread shares the interpreter with whoever answers.
+    """
+    names = [column.name for column in spans_table.columns if column.name != "row"]
+    compiled = sa.insert(spans_table).compile(dialect=sqlite.dialect(), column_keys=names)
+    return str(compiled), attrgetter(*map(_path, compiled.positiontup or ()))
+
+
+@functools.cache
+def _prune() -> sa.Delete:
+    row = spans_table.c.row
+    newest = sa.select(sa.func.max(row)).scalar_subquery()
+    return sa.delete(spans_table).where(row <= newest - sa.bindparam("most"))
+
+
+@functools.cache
+def _add_used() -> sqlite.Insert:
+    add = upsert(used_table)
+    added = {name: used_table.c[name] + add.excluded[name] for name in _AMOUNTS}
+    return add.on_conflict_do_update(set_=added)
+
+
+def _path(column: str) -> str:
+    if column in _PLAIN:
+        return column
+    own = column.startswith("own_")
+    return f"own.{column.removeprefix('own_')}" if own else f"total.{column}"
 
 
 _PLAIN = (
