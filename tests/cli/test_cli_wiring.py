@@ -153,8 +153,9 @@ async def test_hosts_and_origins_reach_the_gate(workspace, gate):
 async def test_models_title_conversations(workspace, monkeypatch):
     asked = []
 
-    async def title_of(models, model, question):
+    async def title_of(models, model, question, context):
         asked.append((model, question))
+        assert context.user == "local"
         return "By a model"
 
     monkeypatch.setattr(titles, "title_of", title_of)

@@ -80,6 +80,11 @@ class Workspace:
         return self.root / "kataribe.db"
 
     @property
+    def traces(self) -> Path:
+        """`traces.db`: what calls took and cost, apart, so that writing it holds up no chat."""
+        return self.root / "traces.db"
+
+    @property
     def serving(self) -> Path:
         """A lock that the one process holds which answers and works for this workspace."""
         return self.root / "serving.lock"

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from kataribe.cli import ask, chat, classify, doctor, embed, evaluate, export, jobs, up
+from kataribe.cli import ask, chat, classify, costs, doctor, embed, evaluate, export, jobs, up
 from kataribe.cli.agent import app as agent_app
 from kataribe.cli.assistants import app as assistants_app
 from kataribe.cli.corpus import app as corpus_app
@@ -20,6 +20,7 @@ from kataribe.cli.models import app as models_app
 from kataribe.cli.prompts import app as prompts_app
 from kataribe.cli.runs import app as runs_app
 from kataribe.cli.tokenizer import app as tokenizer_app
+from kataribe.cli.traces import app as traces_app
 from kataribe.cli.train import app as train_app
 from kataribe.cli.users import app as users_app
 
@@ -48,6 +49,8 @@ app.add_typer(dataset_app.app, name="dataset")
 app.add_typer(assistants_app.app, name="assistants")
 app.add_typer(mcp_app.app, name="mcp")
 app.add_typer(jobs.app, name="jobs")
+app.command("costs")(costs.costs)
+app.add_typer(traces_app.app, name="traces")
 app.add_typer(users_app.app, name="users")
 app.command("doctor")(doctor.doctor)
 

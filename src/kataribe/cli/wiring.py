@@ -49,8 +49,10 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     """
     from kataribe.cli.all_models import AllModels
     from kataribe.cli.assistants_here import AssistantsHere
+    from kataribe.cli.behind import local_behind
     from kataribe.cli.catalog_shown import ShownCatalog
     from kataribe.cli.encoding import EMBEDDER
+    from kataribe.cli.metering import Meters, trace_store, writing
     from kataribe.cli.opening import open_catalog
     from kataribe.cli.prompting_here import PromptingHere
     from kataribe.cli.runs_here import RunsHere
@@ -66,15 +68,15 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     from kataribe.use.assistants.book import Book
     from kataribe.use.chats.chats import Chats
 
+    meters, traces = Meters(), trace_store(workspace)
     with (
         holding(workspace),
         open_store(workspace) as store,
+        writing(meters, traces),
         _open_models(settings, workspace) as (models, attention),
     ):
-        models.check_context(settings.model)
         cycle = Lifecycle()
         cycle.at_stop(models.stop_loading)
-        cycle.loading(f"{settings.model} is loading")
         catalog = open_catalog(workspace)
         book = Book(workspace.assistants)
         turns = FolderTurns(workspace.turns)
@@ -86,7 +88,12 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
             StoredFacts(store),
             turns,
             servers=Servers(workspace.mcp),
+            meters=meters,
         )
+        here = {info.name for info in models.names()}
+        behind = local_behind(settings.model, book, here.__contains__)
+        if behind is not None:
+            models.check_context(behind)
         rooms = Rooms(
             store,
             Chats(store, everything, settings.model, forget=turns.forget_call),
@@ -98,10 +105,13 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
             tokenizers=TokenizersHere(workspace),
             prompting=PromptingHere(store, lambda: everything.embedder(EMBEDDER)),
             assistants=AssistantsHere(book, everything.around, everything.names),
+            costs=traces,
         )
         app = create_app(everything, server_settings(settings), cycle, rooms)
         # The first question should not have to wait for the load; who asks earlier waits for it.
-        threading.Thread(target=_warm_up, args=(models, cycle, settings.model), daemon=True).start()
+        if behind is not None:
+            cycle.loading(f"{behind} is loading")
+            threading.Thread(target=_warm_up, args=(models, cycle, behind), daemon=True).start()
         app.state.is_loading = lambda: models.is_loading
         yield app
 
@@ -138,7 +148,7 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
     """The settings' model in this process: loaded, if it is one of this machine.
 
     An assistant's models are loaded when it asks them; what assistants remember belongs to the
-    server, so nothing is remembered here.
+    server, so nothing is remembered here. What hosts and assistants use is written down.
     """
     from kataribe.base.references import parse_reference
     from kataribe.cli.all_models import Lent
@@ -166,9 +176,11 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
 def open_everything(settings: Settings, workspace: Workspace) -> Iterator[AllModels]:
     """All models and assistants in this process, each loaded when it is asked; frees them.
 
-    What assistants remember belongs to the server, so nothing is remembered here.
+    What assistants remember belongs to the server, so nothing is remembered here. What hosts and
+    assistants use is written down.
     """
     from kataribe.cli.all_models import AllModels
+    from kataribe.cli.metering import Meters, trace_store, writing
     from kataribe.run.catalog.catalog import Catalog
     from kataribe.use.agents.mcp.servers import Servers
     from kataribe.use.agents.turns import MemoryTurns
@@ -178,9 +190,20 @@ def open_everything(settings: Settings, workspace: Workspace) -> Iterator[AllMod
     # What loads models knows no assistants and no hosts.
     name = settings.model if settings.model in here else DEFAULT_MODEL
     inner = settings.model_copy(update={"model": name})
-    with _open_models(inner, workspace) as (models, _):
-        book, servers = Book(workspace.assistants), Servers(workspace.mcp)
-        yield AllModels(models, book, inner, workspace, turns=MemoryTurns(), servers=servers)
+    meters = Meters()
+    with (
+        writing(meters, trace_store(workspace)),
+        _open_models(inner, workspace) as (models, _),
+    ):
+        yield AllModels(
+            models,
+            Book(workspace.assistants),
+            inner,
+            workspace,
+            turns=MemoryTurns(),
+            servers=Servers(workspace.mcp),
+            meters=meters,
+        )
 
 
 @contextlib.contextmanager

@@ -25,6 +25,7 @@ from kataribe.serve.catalog import catalog_router
 from kataribe.serve.chat import chat_router
 from kataribe.serve.completions import completions_router
 from kataribe.serve.conversations import conversations_router
+from kataribe.serve.costs import costs_router
 from kataribe.serve.desk import Desk
 from kataribe.serve.docs import docs_router
 from kataribe.serve.embeddings import embeddings_router
@@ -77,6 +78,7 @@ ROUTERS = (
     search_router,
     attachments_router,
     preferences_router,
+    costs_router,
     memory_router,
     transfer_router,
     sharing_router,

@@ -21,6 +21,7 @@ from kataribe.serve.intake import read_body
 from kataribe.serve.prompt_runs import around_of
 from kataribe.serve.prompting_source import AskedWith
 from kataribe.serve.prompts import source_of
+from kataribe.serve.limits import within
 from kataribe.serve.record import record_of
 from kataribe.serve.settings import ServerSettings
 from kataribe.serve.shapes.chat import UNSUPPORTED, ChatCompletionRequest, TechniqueChoice
@@ -60,7 +61,8 @@ def chat_router(desk: Desk) -> APIRouter:
         request = chat_request(body)
         pace = pace_of(desk.settings, http)
         manner = _manner(desk, body)
-        exchange = Exchange(desk, body.model, [request], record_of(http.scope), manner=manner)
+        requests = await within(desk, http, [request])
+        exchange = Exchange(desk, body.model, requests, record_of(http.scope), manner=manner)
         exchange.start(http.receive)
         if body.stream:
             return await _streamed(http, body, exchange, pace)

@@ -44,7 +44,15 @@ def takes(*shapes: type[BaseModel]) -> dict[str, Any]:
 
 
 def asks(shape: type[BaseModel]) -> dict[str, Any]:
-    """The body of a route that asks a model, and the header that its streams know."""
+    """The body of a route that asks a model, and the headers that it knows."""
+    limits = {
+        "name": "X-Kataribe-Limits",
+        "in": "header",
+        "required": False,
+        "description": "Extension: what the request may use, with all that it causes. At a limit "
+        "the reply ends with what was found. `seconds` and `dollars` may have a point.",
+        "schema": {"type": "string", "examples": ["steps=5, tokens=20000, seconds=30"]},
+    }
     header = {
         "name": "X-Kataribe-Events",
         "in": "header",
@@ -52,7 +60,7 @@ def asks(shape: type[BaseModel]) -> dict[str, Any]:
         "description": "Extension: a stream tells its progress in events of its own.",
         "schema": {"type": "string", "enum": ["progress"]},
     }
-    return {**takes(shape), "parameters": [header]}
+    return {**takes(shape), "parameters": [header, limits]}
 
 
 ASKING = failures(400, 403, 404, 413, 415, 429, 502, 503)

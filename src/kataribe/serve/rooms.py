@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kataribe.serve.assistants_source import AssistantsSource
     from kataribe.serve.catalog_source import CatalogSource
     from kataribe.serve.prompting_source import PromptingSource
+    from kataribe.serve.costs_source import CostSource
     from kataribe.serve.tokenizers_source import TokenizersSource
     from kataribe.serve.training_source import TrainingSource
     from kataribe.store.database import Store
@@ -34,6 +35,7 @@ class Rooms:
         prompting: Prompts that people keep, and techniques, where the server has any.
         sweeps: Called every minute in a thread, to remove what is kept elsewhere and is over.
         assistants: The assistants, where the server has any.
+        costs: What was used, where the server adds it up.
     """
 
     store: Store
@@ -46,3 +48,4 @@ class Rooms:
     prompting: PromptingSource | None = None
     sweeps: tuple[Callable[[], None], ...] = ()
     assistants: AssistantsSource | None = None
+    costs: CostSource | None = None

@@ -53,6 +53,7 @@ class Around:
         turns: Where turns wait that need somebody's consent.
         limited: Holds an `LM` to limits; None where nobody counts.
         servers: MCP servers, whose tools recipes may name; None where there are none.
+        metered: Counts a tool's calls; None where nobody does.
     """
 
     lend: Lend
@@ -63,6 +64,7 @@ class Around:
     turns: Turns | None = None
     limited: Callable[[LM, Limit], LM] | None = None
     servers: Servers | None = None
+    metered: Callable[[Tool], Tool] | None = None
 
 
 @asynccontextmanager
@@ -134,6 +136,8 @@ def _acting(
         words |= dict.fromkeys((tool.spec.name for tool in memory), "always")
         if lm.capabilities.tools:
             tools = (*tools, *memory)
+    if around.metered is not None:
+        tools = tuple(around.metered(tool) for tool in tools)
     named = recipe.technique
     if named is not None and named.name.replace("_", "-") != "react":
         if box.tools:
