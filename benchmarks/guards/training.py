@@ -1,9 +1,10 @@
 """Makes the weights of the guard `injection`: logistic regression, in NumPy, on one core.
 
 An attack has many windows, and only some show it. So the first round learns from all that overlap
-what is no carrier, or from what was decoded; the second from each attack's worst window only (as
-multiple-instance learning does; Andrews et al. 2003). Gradients of all windows at once,
-with Adam (Kingma and Ba 2015): no order and no drawing, so the same texts give the same weights.
+what is no carrier, or from what was decoded; the second from the worst half of these only, and from
+the worst windows of ordinary texts (as multiple-instance learning does; Andrews et al. 2003).
+Gradients of all windows at once, with Adam (Kingma and Ba 2015): no order and no drawing, so the
+same texts give the same weights.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kataribe.use.guards.rules import rules
+from benchmarks.guards.making import Sample
 from kataribe.use.guards.scoring import (
     BUCKETS,
     FEATURES,
@@ -26,11 +27,14 @@ from kataribe.use.guards.scoring import (
     Window,
     extras,
     logit,
+    made_for,
     read,
 )
 
-STEPS = (70, 35)
-"""Of the two rounds; the second goes on from the first."""
+STEPS = (60, 40, 40)
+"""Of the rounds; each goes on from the one before."""
+SOME, WORST = 4, 2
+"""Windows of an ordinary text that are learned from: spread over it, and its worst."""
 RATE = 0.05
 DECAY = 1e-5
 HARD = 0.2
@@ -38,9 +42,9 @@ HARD = 0.2
 EMPHASIS = 2.0
 """How much larger than 1 a rule that applies is while the weights are made: what is known to be
 general learns faster than grams, which would explain the samples by heart."""
-FALSE_ALARMS = {"requests": 0.01}
+FALSE_ALARMS = {"requests": 0.06}
 """Share of each group of tuning texts that may be taken for attacks; of ordinary text `FEW`."""
-FEW = 0.001
+FEW = 0.003
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Item:
         group: The family of an attack, or the language or kind of request of ordinary text.
         template: What belongs together.
         language: Of its wording.
+        kin: Families with which it is kept out, besides its own.
     """
 
     windows: tuple[Window, ...]
@@ -60,22 +65,24 @@ class Item:
     group: str
     template: str
     language: str
+    kin: frozenset[str] = frozenset()
 
 
-def item(
-    text: str,
-    kind: Literal["user", "document"],
-    *,
-    group: str,
-    template: str = "",
-    language: str = "",
-    spans: Sequence[tuple[int, int]] | None = None,
-) -> Item:
-    """A text as the trainer takes it; `spans` are the parts that make it an attack."""
-    readings = read(text, kind)
-    windows = tuple(window for each in readings for window in each.windows if len(window.grams))
-    likely = () if spans is None else _likely(readings, spans)
-    return Item(windows, likely, group, template, language)
+def item(text: str, kind: Literal["user", "document"], group: str, language: str = "") -> Item:
+    """An ordinary text as the trainer takes it."""
+    return Item(_windows(read(text, kind)), (), group, text, language)
+
+
+def sampled(each: Sample, group: str, *, attack: bool) -> Item:
+    """A made text as the trainer takes it; its `spans` are the parts that make it an attack."""
+    readings = read(each.text, each.kind)
+    likely = _likely(readings, each.spans) if attack else ()
+    template = each.template if attack else f"{each.family}: {each.template}"
+    return Item(_windows(readings), likely, group, template, each.language, each.kin)
+
+
+def _windows(readings: Sequence[Read]) -> tuple[Window, ...]:
+    return tuple(window for each in readings for window in each.windows if len(window.grams))
 
 
 def _likely(readings: Sequence[Read], spans: Sequence[tuple[int, int]]) -> tuple[int, ...]:
@@ -138,35 +145,42 @@ def fit(
 
     The threshold is 0; `with_threshold` sets it.
     """
-    off = [place for place, rule in enumerate(rules()) if rule.family in without]
-    attacks = [each for each in attacks if each.group not in without]
-    shown = [[each.windows[place] for place in each.likely] for each in attacks]
+    out = frozenset(without)
+    off = [place for place, extra in enumerate(extras()) if extra.families & out]
+    attacks = [each for each in attacks if not ({each.group} | each.kin) & out]
     templates = [(each.group, each.language, each.template) for each in attacks]
     counts = Counter(templates)  # every template counts alike, however many texts it gives
     fair = [0.5 / len(counts) / counts[each] for each in templates]
     weights = None
     for steps in STEPS:
-        if weights is not None:
-            shown = [[max(each.windows, key=lambda one: logit(weights, one))] for each in attacks]
+        shown = [_shown(weights, [each.windows[at] for at in each.likely]) for each in attacks]
+        asked = [_asked(weights, each) for each in ordinary]
+        hard = np.asarray([each.group == "requests" for each in ordinary])
+        share = np.where(hard, HARD / max(1, hard.sum()), (0.5 - HARD) / max(1, (~hard).sum()))
+        weigh = [np.full(len(w), one / len(w)) for w, one in zip(shown, fair, strict=True)]
+        weigh += [np.full(len(w), one / len(w)) for w, one in zip(asked, share, strict=True) if w]
         positive = [window for each in shown for window in each]
-        negative = [window for each in ordinary for window in each.windows]
-        hard = np.asarray([each.group == "requests" for each in ordinary for _ in each.windows])
-        fair_negative = np.where(
-            hard, HARD / max(1, hard.sum()), (0.5 - HARD) / max(1, (~hard).sum())
-        )
-        weigh = np.concatenate(
-            [
-                *(
-                    np.full(len(each), one / len(each))
-                    for each, one in zip(shown, fair, strict=True)
-                ),
-                fair_negative,
-            ]
-        ).astype(np.float32)
-        rows = _Rows.of([*positive, *negative], off)
-        weights = _regressed(rows, len(positive), weigh, weights, steps)
+        rows = _Rows.of([*positive, *(window for each in asked for window in each)], off)
+        all_weights = np.concatenate(weigh).astype(np.float32)
+        weights = _regressed(rows, len(positive), all_weights, weights, steps)
     assert weights is not None
     return _rounded(weights)
+
+
+def _shown(weights: Weights | None, windows: list[Window]) -> list[Window]:
+    """Windows of an attack to learn from."""
+    if weights is None:
+        return windows
+    return sorted(windows, key=lambda one: -logit(weights, one))[: (len(windows) + 1) // 2]
+
+
+def _asked(weights: Weights | None, each: Item) -> list[Window]:
+    """Windows of an ordinary text to learn from: some of all, then the worst ones, too."""
+    step = -(-len(each.windows) // SOME) or 1
+    some = list(each.windows[::step])
+    if weights is not None:
+        some += sorted(each.windows, key=lambda one: -logit(weights, one))[:WORST]
+    return some
 
 
 def _regressed(
@@ -225,5 +239,5 @@ def write(weights: Weights, path: Path) -> None:
             scale=np.float32(scale),
             bias=np.float64(weights.bias),
             threshold=np.float64(weights.threshold),
-            extras=np.asarray(extras()),
+            made_for=np.asarray(made_for()),
         )

@@ -1,38 +1,45 @@
-"""How much a text looks like an order to a model: logistic regression on hashed character n-grams.
+"""How much a text looks like an order to a model: logistic regression on letters and on meanings.
 
 Grams of two to five characters of plain text are hashed into a table of weights (Weinberger et al.
-2009); beside them stand the rules that apply and how the text was read. A long text is read in
-windows that overlap by half, and its score is that of its worst window. The weights were made by
-`python -m benchmarks.guards --train`; the same data gives the same file.
+2009). Beside them stand the rules that apply, the classes of words and which of them stand close
+together, and how the text was read. A text is scored sentence by sentence, alone and with what
+follows, and its score is that of the worst of these windows: one order in a long page weighs as
+much as it does alone. The weights were made by `python -m benchmarks.guards --train`; the same
+data gives the same file.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Collection, Sequence
+import hashlib
+from bisect import bisect_left
+from collections.abc import Collection
 from dataclasses import dataclass
 from importlib.resources import files
+from itertools import combinations
 from typing import Any, Literal, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kataribe.base.errors import FormatError
+from kataribe.use.guards.lexicon import Mention, classes, mentions, pairs, quoted
 from kataribe.use.guards.normalise import Plain, plain
 from kataribe.use.guards.rules import hits, rules
+from kataribe.use.guards.sentences import spans
 from kataribe.use.guards.views import Reading, View, views
 
 Kind: TypeAlias = Literal["user", "document"]
 
 BUCKETS = 1 << 16
 ORDERS = (2, 3, 4, 5)
-WINDOW = 200
-STRIDE = 100
 READINGS: tuple[Reading, ...] = ("decoded", "hidden", "put together")
 WEIGHTS = "injection.npz"
-EXTRAS = 64
-"""Places behind the grams: one for each rule, reading and circumstance."""
+EXTRAS = 1536
+"""Places behind the grams: rules, readings, circumstances, classes of words and pairs of them."""
 FEATURES = BUCKETS + EXTRAS
+AROUND = 200
+"""How far from a window words may stand that say what the text is about, in characters."""
 _MULTIPLIER = np.uint32(0x01000193)
 _MIX = np.uint32(0x9E3779B1)
 
@@ -60,7 +67,7 @@ class Finding:
         logit: Its score.
         start: Where its telling part begins in the text.
         end: Where that ends.
-        how: Rules that apply there and how it was read, for people.
+        how: How it was read, then what weighs most there, for people.
         said: What is read there.
     """
 
@@ -97,12 +104,43 @@ class Read:
     windows: tuple[Window, ...]
 
 
+@dataclass(frozen=True, slots=True)
+class Extra:
+    """A place behind the grams: what it stands for, and the families that it was written for."""
+
+    name: str
+    families: frozenset[str] = frozenset()
+
+
 @functools.cache
-def extras() -> tuple[str, ...]:
+def extras() -> tuple[Extra, ...]:
     """What stands behind the grams in the table, in order."""
-    names = (*(rule.name for rule in rules()), *READINGS, "document", "smuggled")
-    assert len(names) <= EXTRAS
-    return names
+    known = classes()
+    made = [Extra(rule.name, frozenset({rule.family} - {None})) for rule in rules()]
+    made += [Extra(name) for name in (*READINGS, "document", "smuggled", "in quotes")]
+    made += [Extra(each.name, each.families) for each in known]
+    made += [Extra(f"{each.name}, in a document", each.families) for each in known]
+    made += [
+        Extra(f"{one.name} + {other.name}", one.families | other.families)
+        for one, other in combinations(known, 2)
+    ]
+    assert len(made) <= EXTRAS
+    return tuple(made)
+
+
+@functools.cache
+def _offsets() -> tuple[int, int, int]:
+    """Where the circumstances, the classes and the pairs begin among the extras."""
+    first = len(rules())
+    return first, first + len(READINGS) + 3, first + len(READINGS) + 3 + 2 * len(classes())
+
+
+@functools.cache
+def made_for() -> str:
+    """A digest of the rules and classes: weights fit these and no others."""
+    said = [f"{each.name} {each.pattern.pattern}" for each in rules()]
+    said += [f"{each.name} {each.stems} {each.pattern} {each.around}" for each in classes()]
+    return hashlib.blake2b("\n".join(said).encode(), digest_size=16).hexdigest()
 
 
 def hashed(text: str) -> tuple[NDArray[np.int64], ...]:
@@ -127,26 +165,83 @@ def read(text: str, kind: Kind, without: Collection[str] = ()) -> list[Read]:
 
 def _read(view: View, kind: Kind, without: Collection[str]) -> Read:
     said = plain(view.text)
-    length = len(said.text)
     grams = hashed(said.text)
-    found = hits(said.text, without)
-    names = extras()
-    apply = {view.reading, kind, "smuggled" if said.smuggled else ""}
-    always = [names.index(name) for name in (*READINGS, "document", "smuggled") if name in apply]
-    around = {number for number, rule in enumerate(rules()) if rule.family is None}
-    starts = range(0, max(1, length - WINDOW + STRIDE), STRIDE)
+    noticed = _Noticed.of(view, said, kind, without)
     windows = []
-    for start in starts:
-        end = min(start + WINDOW, length)
-        inside = {
-            rule for rule, low, high in found if rule in around or (low < end and high > start)
-        }
+    for start, end in spans(view.text, said):
         pieces = [
             each[start : max(start, end - order + 1)]
             for order, each in zip(ORDERS, grams, strict=True)
         ]
-        windows.append(Window(np.concatenate(pieces), (*sorted(inside), *always), start, end))
+        windows.append(Window(np.concatenate(pieces), noticed.inside(start, end), start, end))
     return Read(view, said, tuple(windows))
+
+
+@dataclass(frozen=True, slots=True)
+class _Noticed:
+    """What applies to one reading of a text, by place, so that windows can take their share."""
+
+    always: tuple[int, ...]
+    rules: list[tuple[int, int, int]]
+    words: list[Mention]
+    word_starts: list[int]
+    near: list[tuple[int, int, int]]
+    near_starts: list[int]
+    quotes: list[tuple[int, int]]
+    document: bool
+
+    @classmethod
+    def of(cls, view: View, said: Plain, kind: Kind, without: Collection[str]) -> _Noticed:
+        """Looks once at all of it."""
+        first, _, behind = _offsets()
+        apply = (*(view.reading == each for each in READINGS), kind == "document", said.smuggled)
+        always = tuple(first + place for place, yes in enumerate(apply) if yes)
+        words = [each for each in mentions(said.text) if not _left_out(each, without)]
+        count = len(classes())
+        near = [  # pairs are numbered as `combinations` gives them
+            (start, end, behind + low * (2 * count - low - 1) // 2 + high - low - 1)
+            for low, high, start, end in pairs(words)
+        ]
+        return cls(
+            always,
+            hits(said.text, without),
+            words,
+            [each.start for each in words],
+            near,
+            [each[0] for each in near],
+            quoted(said.text),
+            kind == "document",
+        )
+
+    def inside(self, start: int, end: int) -> tuple[int, ...]:
+        """The extras of a window."""
+        first, here, _ = _offsets()
+        known, ruled = classes(), rules()
+        found = set(self.always)
+        for rule, low, high in self.rules:
+            reach = AROUND if ruled[rule].family is None else 0
+            if low < end + reach and high > start - reach:
+                found.add(rule)
+        covered = within = 0
+        from_, to = (bisect_left(self.word_starts, at) for at in (start - AROUND, end + AROUND))
+        for word in self.words[from_:to]:
+            if start <= word.start < end:
+                covered += 1
+                within += any(low <= word.start < high for low, high in self.quotes)
+            elif not known[word.number].around:
+                continue
+            found.add(here + word.number)
+            if self.document:
+                found.add(here + len(known) + word.number)
+        from_, to = (bisect_left(self.near_starts, at) for at in (start, end))
+        found.update(place for _, last, place in self.near[from_:to] if last <= end)
+        if 2 * within > covered:
+            found.add(first + len(READINGS) + 2)
+        return tuple(sorted(found))
+
+
+def _left_out(word: Mention, without: Collection[str]) -> bool:
+    return bool(without) and not classes()[word.number].families.isdisjoint(without)
 
 
 def logit(weights: Weights, window: Window) -> float:
@@ -169,7 +264,8 @@ def worst(weights: Weights, text: str, kind: Kind, without: Collection[str] = ()
 
 
 def _told(weights: Weights, score: float, each: Read, window: Window) -> Finding:
-    names = tuple(extras()[place] for place in window.extras)
+    weighty = sorted(window.extras, key=lambda place: -weights.table[BUCKETS + place])
+    names = [extras()[place].name for place in weighty if weights.table[BUCKETS + place] > 0]
     how = (*([each.view.how] if each.view.how else []), *names)
     start, end = _telling(weights, each.plain.text, window)
     said = each.plain.text[start:end]
@@ -201,8 +297,8 @@ def shipped() -> Weights:
     with path.open("rb") as file, np.load(file) as data:
         table = data["table"].astype(np.float32) * data["scale"].astype(np.float32)
         weights = Weights(table, float(data["bias"]), float(data["threshold"]))
-        names: Sequence[str] = [str(name) for name in data["extras"]]
-    if len(table) != FEATURES or tuple(names) != extras():
+        made = str(data["made_for"]) if "made_for" in data else ""
+    if len(table) != FEATURES or made != made_for():
         raise FormatError(
             f"{WEIGHTS} has {len(table)} weights for other rules than the {FEATURES} of this "
             "version. Make it anew with `python -m benchmarks.guards --train`."
