@@ -98,7 +98,9 @@ def fillers(folder: Path, name: str, language: str, split: Split) -> Sequence[tu
     Every fourth taught filler is for tuning only.
     """
     measured = folder if folder not in (TAUGHT, TAUGHT_ORDINARY) else _MORE[folder]
-    own = half(pools(measured).get(f"{name}.{language}", ()), "test" if split == "test" else "train")
+    own = half(
+        pools(measured).get(f"{name}.{language}", ()), "test" if split == "test" else "train"
+    )
     found = [(each, "") for each in own] if split != "tune" else []
     if split != "test" and measured in _MORE:
         for section, taught in pools(_MORE[measured]).items():

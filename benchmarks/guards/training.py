@@ -42,6 +42,9 @@ HARD = 0.2
 EMPHASIS = 2.0
 """How much larger than 1 a rule that applies is while the weights are made: what is known to be
 general learns faster than grams, which would explain the samples by heart."""
+PAIRED = 1.0
+"""The same for classes of words and pairs of them, of which there are many."""
+DECAY_EXTRAS = 2e-4
 FALSE_ALARMS = {"requests": 0.06}
 """Share of each group of tuning texts that may be taken for attacks; of ordinary text `FEW`."""
 FEW = 0.003
@@ -114,13 +117,14 @@ class _Rows:
     def of(cls, windows: Sequence[Window], off: Collection[int]) -> _Rows:
         """`off`: extras that are left out."""
         places, values, sizes = [], [], []
+        scale = _limits()[0]
         for window in windows:
             own = [BUCKETS + each for each in window.extras if each not in off]
             grams, counts = np.unique(window.grams, return_counts=True)
             places += [grams.astype(np.int32), np.asarray(own, np.int32)]
             values += [
                 (counts / max(1, len(window.grams)) ** 0.5).astype(np.float32),
-                np.full(len(own), EMPHASIS, np.float32),
+                scale[own],
             ]
             sizes.append(len(grams) + len(own))
         size = np.asarray(sizes, np.int64)
@@ -188,20 +192,31 @@ def _regressed(
 ) -> Weights:
     """Weights for rows of which the first `attacks` are some."""
     said = (np.arange(len(weigh)) < attacks).astype(np.float32)
-    scale = np.ones(FEATURES, np.float32)
-    scale[BUCKETS:] = EMPHASIS
+    scale, decay, least, most = _limits()
     table = np.zeros(FEATURES, np.float32) if before is None else before.table / scale
     bias = 0.0 if before is None else before.bias
     mean, square = np.zeros(FEATURES + 1, np.float32), np.zeros(FEATURES + 1, np.float32)
     for step in range(1, steps + 1):
         errors = (1 / (1 + np.exp(-rows.logits(table, bias))) - said) * weigh
-        slope = np.append(rows.gradient(errors) + DECAY * table, errors.sum()).astype(np.float32)
+        slope = np.append(rows.gradient(errors) + decay * table, errors.sum()).astype(np.float32)
         mean = 0.9 * mean + 0.1 * slope
         square = 0.98 * square + 0.02 * slope**2
         moved = mean / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.98**step)) + 1e-7)
-        table = table - np.float32(RATE) * moved[:-1]
+        table = np.clip(table - np.float32(RATE) * moved[:-1], least, most)
         bias -= RATE * float(moved[-1])
     return Weights(table * scale, bias, 0.0)
+
+
+def _limits() -> tuple[NDArray[np.float32], ...]:
+    """For each place its scale, its decay, and what it weighs at least and at most."""
+    scale, decay = np.ones(FEATURES, np.float32), np.full(FEATURES, DECAY, np.float32)
+    least, most = np.full(FEATURES, -np.inf, np.float32), np.full(FEATURES, np.inf, np.float32)
+    for place, extra in enumerate(extras(), BUCKETS):
+        bounded = extra.least > -np.inf or extra.most < np.inf
+        scale[place] = PAIRED if bounded else EMPHASIS
+        decay[place] = DECAY_EXTRAS
+        least[place], most[place] = extra.least, extra.most
+    return scale, decay, least, most
 
 
 def _rounded(weights: Weights) -> Weights:

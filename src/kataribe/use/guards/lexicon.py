@@ -22,7 +22,9 @@ NEAR = 60
 """Characters between the beginnings of two words that belong together, at most."""
 _FIRST = 2
 """Characters of a stem by which it is looked up."""
-_QUOTED = re.compile(r"\"[^\"]{1,400}\"|“[^”]{1,400}”|「[^」]{1,400}」|『[^』]{1,400}』|'[^']{8,400}'")
+_QUOTED = re.compile(
+    r"\"[^\"]{1,400}\"|“[^”]{1,400}”|「[^」]{1,400}」|『[^』]{1,400}』|'[^']{8,400}'"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +57,9 @@ class Mention:
 
 @cache
 def classes() -> tuple[WordClass, ...]:
-    """The classes of the package, in the order of their file."""
+    """The classes of the package, in the order of their file; those with `around` come last."""
     text = files("kataribe.use.guards").joinpath(LEXICON).read_text(encoding="utf-8")
-    return tuple(
+    found = tuple(
         WordClass(
             each["name"],
             frozenset(each.get("families", ())),
@@ -67,6 +69,8 @@ def classes() -> tuple[WordClass, ...]:
         )
         for each in tomllib.loads(text)["classes"]
     )
+    assert [each.around for each in found] == sorted(each.around for each in found)
+    return found
 
 
 def _stem(word: str) -> tuple[str, bool]:

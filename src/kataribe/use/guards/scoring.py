@@ -23,7 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kataribe.base.errors import FormatError
-from kataribe.use.guards.lexicon import Mention, classes, mentions, pairs, quoted
+from kataribe.use.guards.lexicon import Mention, WordClass, classes, mentions, pairs, quoted
 from kataribe.use.guards.normalise import Plain, plain
 from kataribe.use.guards.rules import hits, rules
 from kataribe.use.guards.sentences import spans
@@ -106,10 +106,19 @@ class Read:
 
 @dataclass(frozen=True, slots=True)
 class Extra:
-    """A place behind the grams: what it stands for, and the families that it was written for."""
+    """A place behind the grams.
+
+    Attributes:
+        name: What it stands for.
+        families: The families of attacks that it was written for.
+        least: What it weighs at least: no text looks better for one more word of an order in it.
+        most: What it weighs at most: no text looks worse because somebody asks about it.
+    """
 
     name: str
     families: frozenset[str] = frozenset()
+    least: float = -np.inf
+    most: float = np.inf
 
 
 @functools.cache
@@ -118,14 +127,20 @@ def extras() -> tuple[Extra, ...]:
     known = classes()
     made = [Extra(rule.name, frozenset({rule.family} - {None})) for rule in rules()]
     made += [Extra(name) for name in (*READINGS, "document", "smuggled", "in quotes")]
-    made += [Extra(each.name, each.families) for each in known]
-    made += [Extra(f"{each.name}, in a document", each.families) for each in known]
+    for where in ("", ", in a document"):
+        made += [_class(each, where) for each in known]
+    telling = [each for each in known if not each.around]
     made += [
-        Extra(f"{one.name} + {other.name}", one.families | other.families)
-        for one, other in combinations(known, 2)
+        Extra(f"{one.name} + {other.name}", one.families | other.families, least=0.0)
+        for one, other in combinations(telling, 2)
     ]
     assert len(made) <= EXTRAS
     return tuple(made)
+
+
+def _class(each: WordClass, where: str) -> Extra:
+    bounds = (-np.inf, 0.0) if each.around else (0.0, np.inf)
+    return Extra(f"{each.name}{where}", each.families, *bounds)
 
 
 @functools.cache
@@ -197,10 +212,11 @@ class _Noticed:
         apply = (*(view.reading == each for each in READINGS), kind == "document", said.smuggled)
         always = tuple(first + place for place, yes in enumerate(apply) if yes)
         words = [each for each in mentions(said.text) if not _left_out(each, without)]
-        count = len(classes())
+        count = sum(not each.around for each in classes())
         near = [  # pairs are numbered as `combinations` gives them
             (start, end, behind + low * (2 * count - low - 1) // 2 + high - low - 1)
             for low, high, start, end in pairs(words)
+            if high < count
         ]
         return cls(
             always,
