@@ -20,8 +20,8 @@ from kataribe.use.guards.normalise import plain
 LEXICON = "lexicon.toml"
 NEAR = 60
 """Characters between the beginnings of two words that belong together, at most."""
-_FIRST = 2
-"""Characters of a stem by which it is looked up."""
+_BEGINS = re.compile(r"(?<![A-Za-z0-9])[A-Za-z0-9]|[^A-Za-z0-9 ]")
+"""A Latin word begins; words of other scripts may begin anywhere."""
 _QUOTED = re.compile(
     r"\"[^\"]{1,400}\"|“[^”]{1,400}”|「[^」]{1,400}」|『[^』]{1,400}』|'[^']{8,400}'"
 )
@@ -80,11 +80,15 @@ def _stem(word: str) -> tuple[str, bool]:
 
 @cache
 def _index() -> Mapping[str, Sequence[tuple[str, bool, int]]]:
-    """Every stem by its first characters: the stem, whether the word ends there, its class."""
+    """Every stem by its first two characters (Latin words: three), with what it stands for.
+
+    That is the stem, whether the word ends there, its class.
+    """
     index: dict[str, list[tuple[str, bool, int]]] = {}
     for number, each in enumerate(classes()):
         for stem, ends in each.stems:
-            index.setdefault(stem[:_FIRST], []).append((stem, ends, number))
+            first = 3 if stem.isascii() and len(stem) > 2 else 2
+            index.setdefault(stem[:first], []).append((stem, ends, number))
     return index
 
 
@@ -92,9 +96,11 @@ def mentions(text: str) -> list[Mention]:
     """Every word of a class in plain text, by place; a class is told once for a place."""
     index = _index()
     found: dict[tuple[int, int], int] = {}
-    for at in range(len(text) - 1):
-        for stem, ends, number in index.get(text[at : at + _FIRST], ()):
-            if not text.startswith(stem, at) or not _begins(text, at):
+    for begin in _BEGINS.finditer(text):
+        at = begin.start()
+        short, long = index.get(text[at : at + 2], ()), index.get(text[at : at + 3], ())
+        for stem, ends, number in (*short, *long):
+            if not text.startswith(stem, at):
                 continue
             end = at + len(stem)
             if ends and end < len(text) and _is_latin(text[end]) and stem[-1] != ":":
@@ -104,11 +110,6 @@ def mentions(text: str) -> list[Mention]:
         for match in each.pattern.finditer(text) if each.pattern else ():
             found[match.start(), number] = match.end()
     return [Mention(number, at, end) for (at, number), end in sorted(found.items())]
-
-
-def _begins(text: str, at: int) -> bool:
-    """A Latin word begins here; words of other scripts may begin anywhere."""
-    return at == 0 or not (_is_latin(text[at]) and _is_latin(text[at - 1]))
 
 
 def _is_latin(character: str) -> bool:

@@ -172,9 +172,10 @@ def _turned(text: str) -> Iterator[View]:
     if len(text) > 4000:
         return
     usual = len(_WORDS.findall(text))
-    for how, said in (("rot13", codecs.encode(text, "rot13")), ("reversed", text[::-1])):
-        if len(_WORDS.findall(said)) > max(2, usual):
-            yield View("decoded", how, said, 0, len(text))
+    if 40 * usual < len(text):  # else most of it is English as it stands
+        for how, said in (("rot13", codecs.encode(text, "rot13")), ("reversed", text[::-1])):
+            if len(_WORDS.findall(said)) > max(2, usual):
+                yield View("decoded", how, said, 0, len(text))
     if len(_JAPANESE.findall(text[::-1])) > max(1, len(_JAPANESE.findall(text))):
         yield View("decoded", "reversed", text[::-1], 0, len(text))
 
@@ -187,7 +188,7 @@ def _joined(text: str) -> Iterator[View]:
     quoted = [next(part for part in found if part) for found in _QUOTED.findall(text)]
     if 2 <= len(quoted) <= 60:
         yield View("put together", "pieces", "".join(quoted), 0, len(text))
-    if found := _BARS.search(text):
+    if text.count("|") > 3 and (found := _BARS.search(text)):
         wide = " " if found[0].isascii() else ""
         said = re.sub(r"\s?\|\s?", wide, found[0])
         yield View("put together", "pieces", said, found.start(), found.end())
