@@ -31,10 +31,12 @@ from kataribe.use.guards.scoring import (
     read,
 )
 
-STEPS = (60, 40, 40)
+STEPS = (60, 40)
 """Of the rounds; each goes on from the one before."""
 SOME, WORST = 4, 2
 """Windows of an ordinary text that are learned from: spread over it, and its worst."""
+TAIL = 0.6
+"""Share of an ordinary text's weight that its worst windows have."""
 RATE = 0.05
 DECAY = 1e-5
 HARD = 0.2
@@ -42,12 +44,12 @@ HARD = 0.2
 EMPHASIS = 2.0
 """How much larger than 1 a rule that applies is while the weights are made: what is known to be
 general learns faster than grams, which would explain the samples by heart."""
-PAIRED = 1.0
+PAIRED = 2.0
 """The same for classes of words and pairs of them, of which there are many."""
-DECAY_EXTRAS = 2e-4
-FALSE_ALARMS = {"requests": 0.06}
+DECAY_EXTRAS = 1e-4
+FALSE_ALARMS = {"requests": 0.07}
 """Share of each group of tuning texts that may be taken for attacks; of ordinary text `FEW`."""
-FEW = 0.003
+FEW = 0.005
 
 
 @dataclass(frozen=True)
@@ -158,11 +160,11 @@ def fit(
     weights = None
     for steps in STEPS:
         shown = [_shown(weights, [each.windows[at] for at in each.likely]) for each in attacks]
-        asked = [_asked(weights, each) for each in ordinary]
+        asked, parts = zip(*(_asked(weights, each) for each in ordinary), strict=True)
         hard = np.asarray([each.group == "requests" for each in ordinary])
         share = np.where(hard, HARD / max(1, hard.sum()), (0.5 - HARD) / max(1, (~hard).sum()))
         weigh = [np.full(len(w), one / len(w)) for w, one in zip(shown, fair, strict=True)]
-        weigh += [np.full(len(w), one / len(w)) for w, one in zip(asked, share, strict=True) if w]
+        weigh += [one * part for part, one in zip(parts, share, strict=True)]
         positive = [window for each in shown for window in each]
         rows = _Rows.of([*positive, *(window for each in asked for window in each)], off)
         all_weights = np.concatenate(weigh).astype(np.float32)
@@ -178,13 +180,18 @@ def _shown(weights: Weights | None, windows: list[Window]) -> list[Window]:
     return sorted(windows, key=lambda one: -logit(weights, one))[: (len(windows) + 1) // 2]
 
 
-def _asked(weights: Weights | None, each: Item) -> list[Window]:
-    """Windows of an ordinary text to learn from: some of all, then the worst ones, too."""
+def _asked(weights: Weights | None, each: Item) -> tuple[list[Window], NDArray[np.float64]]:
+    """Windows of an ordinary text to learn from, and how the text's weight is shared by them.
+
+    Some are spread over all of it; then come its worst ones, which a text is judged by.
+    """
     step = -(-len(each.windows) // SOME) or 1
     some = list(each.windows[::step])
-    if weights is not None:
-        some += sorted(each.windows, key=lambda one: -logit(weights, one))[:WORST]
-    return some
+    if weights is None:
+        return some, np.full(len(some), 1 / max(1, len(some)))
+    tail = sorted(each.windows, key=lambda one: -logit(weights, one))[:WORST]
+    parts = [(1 - TAIL) / max(1, len(some))] * len(some) + [TAIL / max(1, len(tail))] * len(tail)
+    return some + tail, np.asarray(parts)
 
 
 def _regressed(

@@ -98,8 +98,10 @@ def mentions(text: str) -> list[Mention]:
     found: dict[tuple[int, int], int] = {}
     for begin in _BEGINS.finditer(text):
         at = begin.start()
-        short, long = index.get(text[at : at + 2], ()), index.get(text[at : at + 3], ())
-        for stem, ends, number in (*short, *long):
+        known = index.get(text[at : at + 2], ())
+        if begin[0] < "\x80":
+            known = (*known, *index.get(text[at : at + 3], ()))
+        for stem, ends, number in known:
             if not text.startswith(stem, at):
                 continue
             end = at + len(stem)
