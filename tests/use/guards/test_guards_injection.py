@@ -19,7 +19,7 @@ from kataribe.use.guards.guarded import Guarded
 from kataribe.use.guards.injection import REMOVED, Injection
 from kataribe.use.guards.judge import Judge
 from kataribe.use.guards.normalise import letters_of, plain
-from kataribe.use.guards.scoring import hashed, logit, read, shipped, worst
+from kataribe.use.guards.scoring import hashed, logit, logits, read, shipped, worst
 from kataribe.use.guards.sentences import WIDE, spans
 from kataribe.use.guards.views import views
 
@@ -143,12 +143,24 @@ def test_grams_agree_with_their_definition():
 def test_the_score_agrees_with_a_slow_one():
     weights = shipped()
     (reading,) = read(ATTACK, "user")
-    (window,) = reading.windows
     said = plain(ATTACK).text
-    grams = [b for each in hashed(said) for b in each]
-    slow = sum(float(weights.table[b]) for b in grams) / len(grams) ** 0.5 + weights.bias
-    slow += sum(float(weights.table[scoring.BUCKETS + place]) for place in window.extras)
-    assert logit(weights, window) == pytest.approx(slow, abs=1e-3)
+    for window in reading.windows:
+        grams = [b for each in hashed(said[window.start : window.end]) for b in each]
+        slow = sum(float(weights.table[b]) for b in grams) / len(grams) ** 0.5 + weights.bias
+        slow += sum(float(weights.table[scoring.BUCKETS + place]) for place in window.extras)
+        assert logit(weights, window) == pytest.approx(slow, abs=1e-3)
+
+
+@pytest.mark.parametrize(
+    "text", [ATTACK, f"{PAGE * 9}\n{ANGRIFF} x.\n{ATTACK[::-1]}", "ab", "a", ""]
+)
+def test_scores_of_all_windows_agree_with_those_of_each(text):
+    weights = shipped()
+    for reading in read(text, "document"):
+        scores = logits(weights, reading)
+        for window, score in zip(reading.windows, scores, strict=True):
+            slow = logit(weights, window) if len(window.grams) else -np.inf
+            assert score == pytest.approx(slow, abs=1e-3)
 
 
 @pytest.mark.parametrize("piece", ["ab c", "ab c. ", "あいう。", "x", "ab\n", ". ", "é\u0301! "])

@@ -97,11 +97,35 @@ class Window:
 
 @dataclass(frozen=True)
 class Read:
-    """One reading of a text, hashed."""
+    """One reading of a text, hashed.
+
+    Attributes:
+        view: How it was read, and what.
+        plain: What is read there, plain.
+        grams: For each order the buckets of its n-grams, by place.
+        places: Its windows in the plain text, from and to.
+        extras: For each window the places in `extras()` that apply.
+    """
 
     view: View
     plain: Plain
-    windows: tuple[Window, ...]
+    grams: tuple[NDArray[np.int64], ...]
+    places: tuple[tuple[int, int], ...]
+    extras: tuple[tuple[int, ...], ...]
+
+    @property
+    def windows(self) -> tuple[Window, ...]:
+        """The windows, each with its own n-grams, as training takes them."""
+        return tuple(self.window(number) for number in range(len(self.places)))
+
+    def window(self, number: int) -> Window:
+        """One of the windows."""
+        start, end = self.places[number]
+        pieces = [
+            each[start : max(start, end - order + 1)]
+            for order, each in zip(ORDERS, self.grams, strict=True)
+        ]
+        return Window(np.concatenate(pieces), self.extras[number], start, end)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,16 +204,10 @@ def read(text: str, kind: Kind, without: Collection[str] = ()) -> list[Read]:
 
 def _read(view: View, kind: Kind, without: Collection[str]) -> Read:
     said = plain(view.text)
-    grams = hashed(said.text)
     noticed = _Noticed.of(view, said, kind, without)
-    windows = []
-    for start, end in spans(view.text, said):
-        pieces = [
-            each[start : max(start, end - order + 1)]
-            for order, each in zip(ORDERS, grams, strict=True)
-        ]
-        windows.append(Window(np.concatenate(pieces), noticed.inside(start, end), start, end))
-    return Read(view, said, tuple(windows))
+    places = tuple(spans(view.text, said))
+    extras = tuple(noticed.inside(start, end) for start, end in places)
+    return Read(view, said, hashed(said.text), places, extras)
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,15 +286,36 @@ def logit(weights: Weights, window: Window) -> float:
     return float(grams.sum() / size**0.5 + extras.sum() + weights.bias)
 
 
+def logits(weights: Weights, each: Read) -> NDArray[np.float64]:
+    """The scores of all windows of a reading; minus infinity for one without n-grams."""
+    starts, ends = np.asarray(each.places, np.int64).T
+    total, size = np.zeros(len(starts)), np.zeros(len(starts))
+    for order, grams in zip(ORDERS, each.grams, strict=True):
+        sums = np.concatenate([[0.0], np.cumsum(weights.table[grams], dtype=np.float64)])
+        first = np.minimum(starts, len(grams))
+        last = np.clip(ends - order + 1, first, len(grams))
+        total += sums[last] - sums[first]
+        size += last - first
+    owners = np.repeat(np.arange(len(starts)), [len(found) for found in each.extras])
+    found = np.fromiter((place for own in each.extras for place in own), np.int64, len(owners))
+    extra = np.bincount(owners, weights.table[BUCKETS + found], len(starts))
+    scores = total / np.sqrt(np.maximum(size, 1)) + extra + weights.bias
+    scores[size == 0] = -np.inf
+    return scores
+
+
 def worst(weights: Weights, text: str, kind: Kind, without: Collection[str] = ()) -> Finding | None:
     """The window of a text that looks most like an attack; None for a text without letters."""
-    best: tuple[float, Read, Window] | None = None
+    best, found = -np.inf, None
     for each in read(text, kind, without):
-        for window in each.windows:
-            score = logit(weights, window)
-            if len(window.grams) and (best is None or score > best[0]):
-                best = score, each, window
-    return None if best is None else _told(weights, *best)
+        scores = logits(weights, each)
+        place = int(np.argmax(scores))
+        if scores[place] > best:
+            best, found = float(scores[place]), (each, place)
+    if found is None:
+        return None
+    each, place = found
+    return _told(weights, best, each, each.window(place))
 
 
 def _told(weights: Weights, score: float, each: Read, window: Window) -> Finding:
