@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pytest
 
@@ -46,7 +48,7 @@ def test_descriptions_have_both_halves():
 def test_nothing_that_is_measured_is_taught(measured, taught):
     """Neither a template nor a filler (those of few letters aside, which anybody would write)."""
     asked = {
-        letters_of(template)
+        _said(template)
         for each in descriptions(measured)
         for language in LANGUAGES
         for template in (
@@ -57,15 +59,20 @@ def test_nothing_that_is_measured_is_taught(measured, taught):
     }
     own = pools(measured)
     slots = [name for name in own if name.partition(".")[0] not in ("persona", "host", "carrier")]
-    asked |= {letters_of(each) for name in slots for each in half(own[name], "test")}
+    asked |= {_said(each) for name in slots for each in half(own[name], "test")}
     told = {
-        letters_of(template)
+        _said(template)
         for each in descriptions(taught)
         for found in each.templates.values()
         for template in found
     }
-    told |= {letters_of(each) for found in pools(taught).values() for each in found}
+    told |= {_said(each) for found in pools(taught).values() for each in found}
     assert not {each for each in asked & told if len(each) > 6}
+
+
+def _said(template):
+    """The letters of a template, without its slots."""
+    return letters_of(re.sub(r"\{\w+\}", "", template))
 
 
 @pytest.mark.parametrize("slot", ["void", "goal"])
