@@ -21,9 +21,12 @@ if TYPE_CHECKING:
     from kataribe.cli.inside_here import AttentionHere
     from kataribe.cli.models_here import LocalModels
     from kataribe.run.catalog.catalog import Catalog
+    from kataribe.serve.costs_source import CostSource
     from kataribe.serve.lifecycle import Lifecycle
+    from kataribe.serve.rooms import Rooms
     from kataribe.store.database import Store
     from kataribe.store.job_work import Work
+    from kataribe.use.agents.turns import FolderTurns
 
 log = logging.getLogger("kataribe.cli")
 
@@ -48,25 +51,15 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     when the context that is set is longer than this model's own.
     """
     from kataribe.cli.all_models import AllModels
-    from kataribe.cli.assistants_here import AssistantsHere
     from kataribe.cli.behind import local_behind
-    from kataribe.cli.catalog_shown import ShownCatalog
-    from kataribe.cli.encoding import EMBEDDER
     from kataribe.cli.metering import Meters, trace_store, writing
-    from kataribe.cli.opening import open_catalog
-    from kataribe.cli.prompting_here import PromptingHere
-    from kataribe.cli.runs_here import RunsHere
-    from kataribe.cli.tokenizers_here import TokenizersHere
     from kataribe.serve.app import create_app
     from kataribe.serve.lifecycle import Lifecycle
-    from kataribe.serve.rooms import Rooms
     from kataribe.store.serving import holding
-    from kataribe.store.workers import Workers
     from kataribe.use.agents.mcp.servers import Servers
     from kataribe.use.agents.memory import StoredFacts
     from kataribe.use.agents.turns import FolderTurns
     from kataribe.use.assistants.book import Book
-    from kataribe.use.chats.chats import Chats
 
     meters, traces = Meters(), trace_store(workspace)
     with (
@@ -77,9 +70,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     ):
         cycle = Lifecycle()
         cycle.at_stop(models.stop_loading)
-        catalog = open_catalog(workspace)
-        book = Book(workspace.assistants)
-        turns = FolderTurns(workspace.turns)
+        book, turns = Book(workspace.assistants), FolderTurns(workspace.turns)
         everything = AllModels(
             models,
             book,
@@ -94,19 +85,7 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
         behind = local_behind(settings.model, book, here.__contains__)
         if behind is not None:
             models.check_context(behind)
-        rooms = Rooms(
-            store,
-            Chats(store, everything, settings.model, forget=turns.forget_call),
-            sweeps=(turns.sweep_old,),
-            jobs=Workers(store, _kinds(workspace, catalog, store)),
-            catalog=ShownCatalog(catalog, models, settings),
-            attention=attention,
-            training=RunsHere(workspace),
-            tokenizers=TokenizersHere(workspace),
-            prompting=PromptingHere(store, lambda: everything.embedder(EMBEDDER)),
-            assistants=AssistantsHere(book, everything.around, everything.names),
-            costs=traces,
-        )
+        rooms = _rooms(everything, store, turns, attention, traces)
         app = create_app(everything, server_settings(settings), cycle, rooms)
         # The first question should not have to wait for the load; who asks earlier waits for it.
         if behind is not None:
@@ -114,6 +93,42 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
             threading.Thread(target=_warm_up, args=(models, cycle, behind), daemon=True).start()
         app.state.is_loading = lambda: models.is_loading
         yield app
+
+
+def _rooms(
+    everything: AllModels,
+    store: Store,
+    turns: FolderTurns,
+    attention: AttentionHere,
+    traces: CostSource,
+) -> Rooms:
+    """What the studio's own calls work with."""
+    from kataribe.cli.assistants_here import AssistantsHere
+    from kataribe.cli.catalog_shown import ShownCatalog
+    from kataribe.cli.encoding import EMBEDDER
+    from kataribe.cli.opening import open_catalog
+    from kataribe.cli.prompting_here import PromptingHere
+    from kataribe.cli.runs_here import RunsHere
+    from kataribe.cli.tokenizers_here import TokenizersHere
+    from kataribe.serve.rooms import Rooms
+    from kataribe.store.workers import Workers
+    from kataribe.use.chats.chats import Chats
+
+    workspace, settings = everything.workspace, everything.settings
+    catalog = open_catalog(workspace)
+    return Rooms(
+        store,
+        Chats(store, everything, settings.model, forget=turns.forget_call),
+        sweeps=(turns.sweep_old,),
+        jobs=Workers(store, _kinds(workspace, catalog, store)),
+        catalog=ShownCatalog(catalog, everything.local, settings),
+        attention=attention,
+        training=RunsHere(workspace),
+        tokenizers=TokenizersHere(workspace),
+        prompting=PromptingHere(store, lambda: everything.embedder(EMBEDDER)),
+        assistants=AssistantsHere(everything.book, everything.around, everything.names),
+        costs=traces,
+    )
 
 
 def _kinds(workspace: Workspace, catalog: Catalog, store: Store) -> dict[str, Work]:

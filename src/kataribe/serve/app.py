@@ -35,8 +35,8 @@ from kataribe.serve.gate import Gate
 from kataribe.serve.inside import inside_router
 from kataribe.serve.jobs import jobs_router, working
 from kataribe.serve.lifecycle import Lifecycle
-from kataribe.serve.memory import memory_router
 from kataribe.serve.mcp.door import McpDoor
+from kataribe.serve.memory import memory_router
 from kataribe.serve.messages import messages_router
 from kataribe.serve.metrics import Metrics
 from kataribe.serve.models import ModelSource

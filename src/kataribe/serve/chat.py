@@ -18,10 +18,10 @@ from kataribe.serve.described import ASKING, asks, stream_of
 from kataribe.serve.desk import Desk
 from kataribe.serve.exchange import Exchange, Manner, Told
 from kataribe.serve.intake import read_body
+from kataribe.serve.limits import within
 from kataribe.serve.prompt_runs import around_of
 from kataribe.serve.prompting_source import AskedWith
 from kataribe.serve.prompts import source_of
-from kataribe.serve.limits import within
 from kataribe.serve.record import record_of
 from kataribe.serve.settings import ServerSettings
 from kataribe.serve.shapes.chat import UNSUPPORTED, ChatCompletionRequest, TechniqueChoice

@@ -11,8 +11,8 @@ if TYPE_CHECKING:
     from kataribe.base.inside import AttentionSource
     from kataribe.serve.assistants_source import AssistantsSource
     from kataribe.serve.catalog_source import CatalogSource
-    from kataribe.serve.prompting_source import PromptingSource
     from kataribe.serve.costs_source import CostSource
+    from kataribe.serve.prompting_source import PromptingSource
     from kataribe.serve.tokenizers_source import TokenizersSource
     from kataribe.serve.training_source import TrainingSource
     from kataribe.store.database import Store

@@ -542,6 +542,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/studio/api/conversations/{talk}/messages/{message}/consent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answer what a reply asks consent for; it goes on when all of it is answered */
+        post: operations["giveConsent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/studio/api/conversations/{talk}/messages/{message}": {
         parameters: {
             query?: never;
@@ -828,6 +845,76 @@ export interface paths {
         get: operations["getStorage"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/costs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What one's own requests used, by day and model */
+        get: operations["listCosts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/facts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What assistants remember of the person */
+        get: operations["listFacts"];
+        put?: never;
+        post?: never;
+        /** Delete all facts for good */
+        delete: operations["deleteFacts"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/facts/{fact}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete a fact; for ten minutes it can come back */
+        delete: operations["deleteFact"];
+        options?: never;
+        head?: never;
+        /** Change what a fact says */
+        patch: operations["changeFact"];
+        trace?: never;
+    };
+    "/studio/api/facts/{fact}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring a deleted fact back */
+        post: operations["restoreFact"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1212,6 +1299,179 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/studio/api/techniques": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Ways of asking, with their papers and options */
+        get: operations["listTechniques"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Prompts that the person keeps */
+        get: operations["listPrompts"];
+        put?: never;
+        /** Make a prompt */
+        post: operations["createPrompt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/render": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** See what a template says with some values */
+        post: operations["renderPrompt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A prompt with all its versions */
+        get: operations["getPrompt"];
+        put?: never;
+        post?: never;
+        /** Delete a prompt; for ten minutes it can come back. Gives the others */
+        delete: operations["deletePrompt"];
+        options?: never;
+        head?: never;
+        /** Give a prompt another name */
+        patch: operations["renamePrompt"];
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What changed between two versions */
+        get: operations["comparePromptVersions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give a prompt another version */
+        post: operations["addPromptVersion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring back a prompt that was deleted */
+        post: operations["restorePrompt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}/answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which version has answered what, newest first */
+        get: operations["listPromptAnswers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}/replies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Note that a reply of a conversation answers a version */
+        post: operations["linkPromptReply"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask a model with a prompt */
+        post: operations["runPrompt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/studio/api/assistants": {
         parameters: {
             query?: never;
@@ -1412,6 +1672,16 @@ export interface components {
             mode: "auto" | "required";
             /** Tools */
             tools: components["schemas"]["FunctionChoice"][];
+        };
+        /**
+         * AllowedTool
+         * @description A tool that a model may use in this conversation without asking again.
+         */
+        AllowedTool: {
+            /** Model */
+            model: string;
+            /** Tool */
+            tool: string;
         };
         /**
          * AllowedToolSet
@@ -2556,6 +2826,21 @@ export interface components {
             type: "content_block_stop";
         };
         /**
+         * CallToAllow
+         * @description A call that a model wants to make.
+         */
+        CallToAllow: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Arguments
+             * @description JSON as the model wrote it.
+             */
+            arguments: string;
+        };
+        /**
          * CalledFunction
          * @description A function's name and the JSON text of its arguments, as the model wrote it.
          */
@@ -2874,6 +3159,12 @@ export interface components {
             chat_template_kwargs?: {
                 [key: string]: unknown;
             } | null;
+            /**
+             * Technique
+             * @description Extension: how the model is asked, by name (`chain-of-thought`) or as {"name": ..., "options": {...}}; /studio/api/techniques lists them. One reply at a time.
+             * @default null
+             */
+            technique?: string | components["schemas"]["TechniqueChoice"] | null;
             /**
              * Continue Final Message
              * @description Extension: go on from the last message, which is the assistant's.
@@ -3334,6 +3625,63 @@ export interface components {
             prompt_tokens_details: components["schemas"]["PromptTokensDetails"];
         };
         /**
+         * ConsentAnswer
+         * @description An answer to one call.
+         */
+        ConsentAnswer: {
+            /** Call */
+            call: string;
+            /** Approved */
+            approved: boolean;
+            /**
+             * Why
+             * @description Words to the model.
+             * @default
+             */
+            why?: string;
+        };
+        /**
+         * ConsentGiven
+         * @description How a call was answered.
+         */
+        ConsentGiven: {
+            /** Approved */
+            approved: boolean;
+            /**
+             * Why
+             * @description What the person said to the model beside it.
+             */
+            why: string;
+            /**
+             * By
+             * @description always: allowed in this conversation before; time: nobody answered.
+             * @enum {string}
+             */
+            by: "person" | "always" | "time";
+        };
+        /**
+         * ConsentRound
+         * @description Calls that needed consent at one time. Those without an answer still wait.
+         */
+        ConsentRound: {
+            /** Calls */
+            calls: components["schemas"]["CallToAllow"][];
+            /**
+             * Answers
+             * @description By the call's id.
+             */
+            answers: {
+                [key: string]: components["schemas"]["ConsentGiven"];
+            };
+            /** Asked At */
+            asked_at: number;
+            /**
+             * Until
+             * @description Then what is not answered counts as refused.
+             */
+            until: number;
+        };
+        /**
          * ContentPartChanged
          * @description A part of an item begins, or is whole.
          */
@@ -3369,6 +3717,11 @@ export interface components {
             sampling: {
                 [key: string]: unknown;
             };
+            /**
+             * Allowed
+             * @description Tools that are not asked for here again.
+             */
+            allowed: components["schemas"]["AllowedTool"][];
             /** Head */
             head: string | null;
             /** Version */
@@ -3429,6 +3782,12 @@ export interface components {
             /** @default null */
             sampling?: components["schemas"]["SamplingChoice"] | null;
             /**
+             * Allowed
+             * @description Tools can only be taken away here.
+             * @default null
+             */
+            allowed?: components["schemas"]["KeptTool"][] | null;
+            /**
              * Head
              * @description The branch through this message, to its newest.
              * @default null
@@ -3463,6 +3822,66 @@ export interface components {
         CopyAssistant: {
             /** To */
             to: string;
+        };
+        /**
+         * CostShown
+         * @description What was used on a day, by a model or altogether.
+         */
+        CostShown: {
+            /**
+             * Day
+             * @description Of the server's calendar; null where all days are one.
+             */
+            day: string | null;
+            /**
+             * Model
+             * @description Who answered; null where all models are one.
+             */
+            model: string | null;
+            /**
+             * Prompt Tokens
+             * @description Tokens read.
+             */
+            prompt_tokens: number;
+            /**
+             * Cached Tokens
+             * @description So many of them came from a cache.
+             */
+            cached_tokens: number;
+            /**
+             * Completion Tokens
+             * @description Tokens drawn.
+             */
+            completion_tokens: number;
+            /**
+             * Calls
+             * @description Calls of models.
+             */
+            calls: number;
+            /**
+             * Dollars
+             * @description US dollars, as far as prices are known.
+             */
+            dollars: number;
+            /**
+             * Unpriced
+             * @description Calls whose price nobody knows; `dollars` is then a least.
+             */
+            unpriced: number;
+        };
+        /**
+         * Costs
+         * @description What the person's requests used, the newest day first.
+         */
+        Costs: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["CostShown"][];
         };
         /**
          * CutText
@@ -3618,6 +4037,81 @@ export interface components {
          */
         ErrorResponse: {
             error: components["schemas"]["ErrorDetail"];
+        };
+        /**
+         * FactChange
+         * @description What a fact says instead.
+         */
+        FactChange: {
+            /** Text */
+            text: string;
+        };
+        /**
+         * FactList
+         * @description All that is remembered; without a search the newest first, else the likeliest.
+         */
+        FactList: {
+            /**
+             * Object
+             * @default list
+             */
+            object?: string;
+            /** Data */
+            data: components["schemas"]["FactShown"][];
+            /**
+             * On
+             * @description The preference `memory`: false switches memory off.
+             */
+            on: boolean;
+            /**
+             * Total
+             * @description Facts in all.
+             */
+            total: number;
+            /**
+             * Most
+             * @description As many are kept at most.
+             */
+            most: number;
+        };
+        /**
+         * FactShown
+         * @description Something that assistants remember.
+         */
+        FactShown: {
+            /** Id */
+            id: string;
+            /** Text */
+            text: string;
+            /** @description Null where it is gone, or was never known. */
+            source: components["schemas"]["FactSource"] | null;
+            /**
+             * Assistant
+             * @description Who was told it.
+             */
+            assistant: string | null;
+            /** Created At */
+            created_at: number;
+            /** Changed At */
+            changed_at: number;
+        };
+        /**
+         * FactSource
+         * @description The conversation in which a fact was said.
+         */
+        FactSource: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+        };
+        /**
+         * FactsGone
+         * @description How many were deleted for good.
+         */
+        FactsGone: {
+            /** Deleted */
+            deleted: number;
         };
         /**
          * FinishDetail
@@ -3841,6 +4335,20 @@ export interface components {
             type: "function";
         };
         /**
+         * GiveConsent
+         * @description Answers to calls that wait. A reply that a restart cut off goes on with the last of them.
+         */
+        GiveConsent: {
+            /** Answers */
+            answers?: components["schemas"]["ConsentAnswer"][];
+            /**
+             * Always
+             * @description The tools of allowed calls are not asked for here again.
+             * @default false
+             */
+            always?: boolean;
+        };
+        /**
          * GuardChoice
          * @description A guard that a recipe can switch on.
          */
@@ -3973,6 +4481,8 @@ export interface components {
              * @description Jobs, as a record: none of them goes on here.
              */
             jobs: number;
+            /** Prompts */
+            prompts: number;
         };
         /**
          * IncompleteDetails
@@ -4325,6 +4835,16 @@ export interface components {
             strict?: boolean | null;
         };
         /**
+         * KeptTool
+         * @description A tool that stays allowed.
+         */
+        KeptTool: {
+            /** Model */
+            model: string;
+            /** Tool */
+            tool: string;
+        };
+        /**
          * KeyState
          * @description A key of a hosted model in the environment: whether it is set, never what it is.
          */
@@ -4333,6 +4853,19 @@ export interface components {
             name: string;
             /** Set */
             set: boolean;
+        };
+        /**
+         * LinkReply
+         * @description A reply of a conversation that answers a version of the prompt.
+         */
+        LinkReply: {
+            /**
+             * Message
+             * @description Chosen by the client.
+             */
+            message: string;
+            /** Version */
+            version: number;
         };
         /**
          * LoadRequest
@@ -4499,6 +5032,16 @@ export interface components {
             remark: string;
             /** Created At */
             created_at: number;
+            /**
+             * Steps
+             * @description What was done for the reply, in order.
+             */
+            steps: components["schemas"]["ReplyStep"][];
+            /**
+             * Consents
+             * @description What it asked its person for, in order. Calls of the last one without an answer wait, while the reply is pending or `interrupted`.
+             */
+            consents: components["schemas"]["ConsentRound"][];
         };
         /**
          * MessageDelta
@@ -4739,6 +5282,24 @@ export interface components {
             name: string;
         };
         /**
+         * NewPrompt
+         * @description Make a prompt; its text is version 1.
+         */
+        NewPrompt: {
+            /** Name */
+            name: string;
+            /**
+             * Text
+             * @description {{name}} is a variable.
+             */
+            text: string;
+            /**
+             * Note
+             * @default
+             */
+            note?: string;
+        };
+        /**
          * NewRun
          * @description Start a run, or plan one. A field that means nothing for the objective is refused.
          */
@@ -4817,6 +5378,22 @@ export interface components {
              * @default true
              */
             start?: boolean;
+        };
+        /**
+         * NewVersion
+         * @description What a prompt says from now on; the newest version's own words make no new one.
+         */
+        NewVersion: {
+            /**
+             * Text
+             * @description {{name}} is a variable.
+             */
+            text: string;
+            /**
+             * Note
+             * @default
+             */
+            note?: string;
         };
         /**
          * Node
@@ -5122,6 +5699,126 @@ export interface components {
             messages: (components["schemas"]["SystemMessage"] | components["schemas"]["UserMessage"] | components["schemas"]["AssistantMessage"] | components["schemas"]["ToolMessage"])[];
         };
         /**
+         * PromptAnswer
+         * @description Something that a version was answered with.
+         */
+        PromptAnswer: {
+            /**
+             * Key
+             * @description Pass that of the last answer as `before` for more.
+             */
+            key: number;
+            /** Id */
+            id: string;
+            /** Version */
+            version: number;
+            /** Model */
+            model: string;
+            technique: components["schemas"]["TechniqueUsed"] | null;
+            /** Variables */
+            variables: {
+                [key: string]: string;
+            };
+            /** Text */
+            text: string;
+            /** Finish */
+            finish: string;
+            /** Detail */
+            detail: string;
+            usage: components["schemas"]["PromptUsage"];
+            /**
+             * Took
+             * @description Seconds.
+             */
+            took: number | null;
+            /**
+             * Message
+             * @description The reply of a conversation that it is.
+             */
+            message: string | null;
+            /** Created At */
+            created_at: number;
+        };
+        /**
+         * PromptAnswerList
+         * @description Newest first.
+         */
+        PromptAnswerList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["PromptAnswer"][];
+        };
+        /**
+         * PromptChange
+         * @description Another name; versions and answers stay.
+         */
+        PromptChange: {
+            /** Name */
+            name: string;
+        };
+        /**
+         * PromptDifference
+         * @description What changed between two versions: a unified diff, empty where they say the same.
+         */
+        PromptDifference: {
+            /** Old */
+            old: number;
+            /** New */
+            new: number;
+            /** Diff */
+            diff: string;
+        };
+        /**
+         * PromptList
+         * @description The one that was changed last first.
+         */
+        PromptList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["PromptSummary"][];
+        };
+        /**
+         * PromptShown
+         * @description A prompt with all versions, the first one first.
+         */
+        PromptShown: {
+            summary: components["schemas"]["PromptSummary"];
+            /** Versions */
+            versions: components["schemas"]["PromptVersion"][];
+        };
+        /**
+         * PromptSummary
+         * @description A prompt in the list, with its newest version.
+         */
+        PromptSummary: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Latest */
+            latest: number;
+            /** Text */
+            text: string;
+            /** Variables */
+            variables: string[];
+            /** Created At */
+            created_at: number;
+            /** Changed At */
+            changed_at: number;
+            /** Deleted */
+            deleted: boolean;
+        };
+        /**
          * PromptTokensDetails
          * @description Of the prompt's tokens.
          */
@@ -5131,6 +5828,39 @@ export interface components {
              * @description Read from the cache of an earlier request.
              */
             cached_tokens: number;
+        };
+        /**
+         * PromptUsage
+         * @description Tokens of an answer, with all inner calls.
+         */
+        PromptUsage: {
+            /** Prompt */
+            prompt: number | null;
+            /** Cached */
+            cached: number | null;
+            /** Completion */
+            completion: number | null;
+        };
+        /**
+         * PromptVersion
+         * @description What a prompt says, or once said.
+         */
+        PromptVersion: {
+            /** Number */
+            number: number;
+            /** Text */
+            text: string;
+            /** Variables */
+            variables: string[];
+            /** Note */
+            note: string;
+            /**
+             * Answers
+             * @description How many are kept.
+             */
+            answers: number;
+            /** Created At */
+            created_at: number;
         };
         /**
          * Pull
@@ -5530,6 +6260,39 @@ export interface components {
             freed: number;
         };
         /**
+         * RenderPrompt
+         * @description See what a template says with these values, before anybody is asked.
+         */
+        RenderPrompt: {
+            /**
+             * Text
+             * @description {{name}} is a variable.
+             */
+            text: string;
+            /**
+             * Variables
+             * @description Values of the variables, by name.
+             */
+            variables?: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * Rendered
+         * @description What a template says; where a value is missing or unknown, `problem` says which.
+         */
+        Rendered: {
+            /** Text */
+            text: string | null;
+            /**
+             * Variables
+             * @description In the order in which they first stand.
+             */
+            variables: string[];
+            /** Problem */
+            problem: string;
+        };
+        /**
          * ReplyMessage
          * @description What the model says.
          */
@@ -5553,6 +6316,44 @@ export interface components {
             tool_calls?: components["schemas"]["ToolCall"][] | null;
             /** Annotations */
             annotations?: components["schemas"]["Annotation"][] | null;
+        };
+        /**
+         * ReplyStep
+         * @description What a technique, an agent, a router or a guard did for a reply.
+         */
+        ReplyStep: {
+            /**
+             * Name
+             * @description A word, such as `thought`, `call`, `result` or `guard`.
+             */
+            name: string;
+            /** Line */
+            line: string;
+            /**
+             * Content
+             * @description The whole, where the line is shorter: text, or JSON.
+             */
+            content: string;
+            /**
+             * Left
+             * @description Characters of the content that are not kept.
+             */
+            left: number;
+            /**
+             * Call
+             * @description Shared by a call and what came of it; else empty.
+             */
+            call: string;
+            /**
+             * At
+             * @description Seconds since asking.
+             */
+            at: number;
+            /**
+             * Tokens
+             * @description Read and drawn up to here; 0 where nobody says.
+             */
+            tokens: number;
         };
         /**
          * ResponseChanged
@@ -5926,6 +6727,81 @@ export interface components {
             measured: components["schemas"]["Outcome"] | null;
         };
         /**
+         * RunEvent
+         * @description What a run streams. Which fields are there depends on `type`.
+         *
+         *     `progress`: stage, done, total. `step`: name, detail. `reasoning` and `delta`: text. `answer`:
+         *     the whole text, finish, detail, usage, took, and the id under which it is kept (null where it
+         *     is not). `end`: nothing more comes. `error`: error, and nothing more comes.
+         */
+        RunEvent: {
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "progress" | "step" | "reasoning" | "delta" | "answer" | "end" | "error";
+            /**
+             * Index
+             * @description Which of the repeats.
+             * @default null
+             */
+            index?: number | null;
+            /**
+             * Stage
+             * @default null
+             */
+            stage?: string | null;
+            /**
+             * Done
+             * @default null
+             */
+            done?: number | null;
+            /**
+             * Total
+             * @default null
+             */
+            total?: number | null;
+            /**
+             * Name
+             * @default null
+             */
+            name?: string | null;
+            /**
+             * Detail
+             * @default null
+             */
+            detail?: string | null;
+            /**
+             * Text
+             * @default null
+             */
+            text?: string | null;
+            /**
+             * Finish
+             * @default null
+             */
+            finish?: string | null;
+            /** @default null */
+            usage?: components["schemas"]["PromptUsage"] | null;
+            /**
+             * Took
+             * @default null
+             */
+            took?: number | null;
+            /**
+             * Answer
+             * @default null
+             */
+            answer?: string | null;
+            /**
+             * Error
+             * @default null
+             */
+            error?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
          * RunList
          * @description Newest first.
          */
@@ -5965,6 +6841,63 @@ export interface components {
             valid_loss: number | null;
             /** Bits Per Byte */
             bits_per_byte: number | null;
+        };
+        /**
+         * RunPrompt
+         * @description Ask a model with a kept prompt, or with a text; exactly one of `prompt` and `text`.
+         */
+        RunPrompt: {
+            /**
+             * Prompt
+             * @description Id of a prompt; the answers are kept with it.
+             * @default null
+             */
+            prompt?: string | null;
+            /**
+             * Version
+             * @description Left out: the newest.
+             * @default null
+             */
+            version?: number | null;
+            /**
+             * Text
+             * @description A template that is not kept.
+             * @default null
+             */
+            text?: string | null;
+            /**
+             * Variables
+             * @description Values of the variables, by name.
+             */
+            variables?: {
+                [key: string]: string;
+            };
+            /**
+             * System
+             * @default
+             */
+            system?: string;
+            /**
+             * Model
+             * @description Left out: the default model.
+             * @default null
+             */
+            model?: string | null;
+            /** @default null */
+            technique?: components["schemas"]["TechniqueChoice"] | null;
+            /**
+             * Tools
+             * @description Of the server's, for react.
+             */
+            tools?: string[];
+            /** @default null */
+            sampling?: components["schemas"]["SamplingChoice"] | null;
+            /**
+             * Repeats
+             * @description How many answers; each has an index from 0.
+             * @default 1
+             */
+            repeats?: number;
         };
         /**
          * RunSample
@@ -6441,6 +7374,68 @@ export interface components {
              * Options
              * @description With their defaults; null where one is needed.
              */
+            options: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * TechniqueList
+         * @description From cheap to dear; `tools`: those of the server that react may be given.
+         */
+        TechniqueList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["TechniqueShown"][];
+            /** Tools */
+            tools: string[];
+        };
+        /**
+         * TechniqueOption
+         * @description An option of a technique; `schema` is a JSON schema.
+         */
+        TechniqueOption: {
+            /** Name */
+            name: string;
+            /** Schema */
+            schema: {
+                [key: string]: unknown;
+            };
+            /** Needed */
+            needed: boolean;
+            /** Default */
+            default: unknown;
+            /** About */
+            about: string;
+        };
+        /**
+         * TechniqueShown
+         * @description A technique; `needs` is what it cannot work without, empty for a model alone.
+         */
+        TechniqueShown: {
+            /** Name */
+            name: string;
+            /** About */
+            about: string;
+            /** Paper */
+            paper: string;
+            /** Needs */
+            needs: string;
+            /** Options */
+            options: components["schemas"]["TechniqueOption"][];
+        };
+        /**
+         * TechniqueUsed
+         * @description A technique with the options that were given.
+         */
+        TechniqueUsed: {
+            /** Name */
+            name: string;
+            /** Options */
             options: {
                 [key: string]: unknown;
             };
@@ -7096,6 +8091,8 @@ export interface operations {
             header?: {
                 /** @description Extension: a stream tells its progress in events of its own. */
                 "X-Kataribe-Events"?: "progress";
+                /** @description Extension: what the request may use, with all that it causes. At a limit the reply ends with what was found. `seconds` and `dollars` may have a point. */
+                "X-Kataribe-Limits"?: string;
             };
             path?: never;
             cookie?: never;
@@ -7223,6 +8220,8 @@ export interface operations {
             header?: {
                 /** @description Extension: a stream tells its progress in events of its own. */
                 "X-Kataribe-Events"?: "progress";
+                /** @description Extension: what the request may use, with all that it causes. At a limit the reply ends with what was found. `seconds` and `dollars` may have a point. */
+                "X-Kataribe-Limits"?: string;
             };
             path?: never;
             cookie?: never;
@@ -7350,6 +8349,8 @@ export interface operations {
             header?: {
                 /** @description Extension: a stream tells its progress in events of its own. */
                 "X-Kataribe-Events"?: "progress";
+                /** @description Extension: what the request may use, with all that it causes. At a limit the reply ends with what was found. `seconds` and `dollars` may have a point. */
+                "X-Kataribe-Limits"?: string;
             };
             path?: never;
             cookie?: never;
@@ -7477,6 +8478,8 @@ export interface operations {
             header?: {
                 /** @description Extension: a stream tells its progress in events of its own. */
                 "X-Kataribe-Events"?: "progress";
+                /** @description Extension: what the request may use, with all that it causes. At a limit the reply ends with what was found. `seconds` and `dollars` may have a point. */
+                "X-Kataribe-Limits"?: string;
             };
             path?: never;
             cookie?: never;
@@ -10682,6 +11685,125 @@ export interface operations {
             };
         };
     };
+    giveConsent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the conversation. */
+                talk: string;
+                /** @description Id of the message. */
+                message: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GiveConsent"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
     deleteMessage: {
         parameters: {
             query?: never;
@@ -12135,7 +13257,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Server-sent events: `joined` (what runs in the conversation, with its words so far), `message`, `delta`, `progress`, `queue`, `head`, `removed`, `restored` of that conversation; `summary`, `gone` and `job` of all that the person owns. */
+            /** @description Server-sent events: `joined` (what runs in the conversation, with its words so far), `message`, `delta`, `progress`, `step`, `consent`, `queue`, `head`, `removed`, `restored` of that conversation; `summary`, `gone` and `job` of all that the person owns. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -12712,6 +13834,589 @@ export interface operations {
             };
             /** @description An unexpected error; the log has its details. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listCosts: {
+        parameters: {
+            query?: {
+                /** @description So many days back, today's too. */
+                days?: number;
+                /** @description What has a line of its own. */
+                by?: "day,model" | "day" | "model";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Costs"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listFacts: {
+        parameters: {
+            query?: {
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    deleteFacts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactsGone"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    deleteFact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the fact. */
+                fact: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    changeFact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the fact. */
+                fact: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FactChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    restoreFact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the fact. */
+                fact: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Empty"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -14897,6 +16602,1203 @@ export interface operations {
             };
             /** @description An unexpected error; the log has its details. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listTechniques: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TechniqueList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listPrompts: {
+        parameters: {
+            query?: {
+                /** @description Those that can still come back. */
+                deleted?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    createPrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPrompt"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    renderPrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RenderPrompt"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rendered"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    getPrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    deletePrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    renamePrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromptChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    comparePromptVersions: {
+        parameters: {
+            query?: {
+                /** @description Number of a version. */
+                old?: number;
+                /** @description Number of a version. */
+                new?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptDifference"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    addPromptVersion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewVersion"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    restorePrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Empty"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listPromptAnswers: {
+        parameters: {
+            query?: {
+                version?: number | null;
+                before?: number | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptAnswerList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    linkPromptReply: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkReply"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptAnswer"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    runPrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunPrompt"];
+            };
+        };
+        responses: {
+            /** @description Server-sent events named by `type`, each with a RunEvent: `progress`, `step`, `reasoning`, `delta`, an `answer` for each repeat, then `end`; or `error`, after the first words. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A hosted model's server failed. */
+            502: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -166,11 +166,11 @@ class TraceStore:
             query = query.where(of.trace.in_(sa.select(of.trace).where(of.user == user)))
         found = []
         newest = query.order_by(sa.func.max(of.row).desc()).limit(most)
-        for row in self._read(newest):
-            spans = self._spans(row[0])
+        for name, count in self._read(newest):
+            spans = self._spans(name)
             known = {span.id for span in spans}
             outer = [span for span in spans if span.parent not in known]
-            found.append(Trace(min(outer, key=lambda span: span.began), row[1]))
+            found.append(Trace(min(outer, key=lambda span: span.began), count))
         return tuple(found)
 
     def trace(self, name: str, user: str | None = None) -> tuple[Span, ...]:
@@ -226,7 +226,7 @@ class TraceStore:
         query = sa.select(spans_table).where(of.trace == trace).order_by(of.began, of.row)
         return tuple(_span(row._asdict()) for row in self._read(query))
 
-    def _read(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+    def _read(self, query: sa.Select[Any]) -> Sequence[Any]:
         if not self.path.exists():
             return []
         with self._open("BEGIN") as db:

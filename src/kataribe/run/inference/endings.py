@@ -155,7 +155,7 @@ class Endings:
         behind = here.copy()
         for token in closer:
             behind.advance(token)
-        return behind.is_accepting or np.count_nonzero(behind.mask()) < _TEXT * self._count
+        return behind.is_accepting or bool(np.count_nonzero(behind.mask()) < _TEXT * self._count)
 
     def _onward(self, allowed: NDArray[np.bool_], used: Counter[bytes], otherwise: int) -> int:
         """A token inside a pattern: signs that have not come yet, so that it gets on."""

@@ -253,7 +253,8 @@ def read_plain(text: str, where: str) -> Any:
 
 def read_node(text: str, where: str) -> yaml.Node | None:
     """The same with the places where everything stands; None for an empty text."""
-    return _loaded(text, where, _node)
+    found: yaml.Node | None = _loaded(text, where, _node)
+    return found
 
 
 def recipe_of(value: Any, where: str) -> Recipe:
