@@ -25,6 +25,7 @@ import "./styles/training.css";
 import "./styles/tokenizers.css";
 import "./styles/steps.css";
 import "./styles/assistants.css";
+import "./styles/prompts.css";
 
 const connection: Connection = { key: null };
 const line = new EventLine(() => connection, browserEvents);

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kataribe.base.errors import UnsupportedError
-from kataribe.base.events import Event
+from kataribe.base.events import Event, Usage
 from kataribe.base.lm import LM, Request
 from kataribe.base.references import parse_reference
 from kataribe.base.settings import DEFAULT_MODEL
 from kataribe.cli.metering import Meters
 from kataribe.run.providers import Connections, open_hosted, parse_hosts
+from kataribe.run.providers.hosts import find_host
+from kataribe.run.providers.prices import Priced, cost
 from kataribe.serve.models import ModelInfo, Sample
 from kataribe.use.assistants.book import Book, about
 from kataribe.use.assistants.compose import Around, composed
@@ -102,6 +104,14 @@ class AllModels:
                 self.hosted.popitem(last=False)
         self.hosted.move_to_end(name)
         return lm
+
+    def price(self, name: str, usage: Usage) -> float | None:
+        """US dollars for that use; None where nobody knows, and for assistants, who ask others."""
+        reference = parse_reference(name)
+        if reference.provider is None:
+            return None if self._is_assistant(name) else 0.0
+        host = find_host(reference.provider, parse_hosts(self.settings.providers))
+        return cost(Priced(host.prices, host.address, reference.name), usage)
 
     def about(self, name: str) -> str:
         """What an assistant is for, in a line; empty for models, and where nothing is said."""

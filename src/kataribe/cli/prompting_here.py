@@ -19,17 +19,25 @@ from kataribe.use.prompts.template import Template
 
 if TYPE_CHECKING:
     from kataribe.base.encoders import Embedder
+    from kataribe.base.events import Usage
     from kataribe.store.database import Store
 
+PriceOf = Callable[[str, "Usage"], "float | None"]
 EmbedderOf = Callable[[], "AbstractAsyncContextManager[Embedder]"]
 
 
 class PromptingHere:
-    """A `PromptingSource` over a database; `embedder` lends what compares examples."""
+    """A `PromptingSource` over a database; `embedder` lends what compares examples, `price` knows money."""
 
-    def __init__(self, store: Store, embedder: EmbedderOf | None = None) -> None:
+    def __init__(
+        self,
+        store: Store,
+        embedder: EmbedderOf | None = None,
+        price: PriceOf | None = None,
+    ) -> None:
         self._library = Library(store)
         self._embedder = embedder
+        self._price = price
 
     @property
     def library(self) -> Library:
@@ -89,6 +97,10 @@ class PromptingHere:
                 "fixed ones.",
                 param="choice",
             )
+
+    def price(self, model: str, usage: Usage) -> float | None:
+        """See `PromptingSource.price`."""
+        return None if self._price is None else self._price(model, usage)
 
     @contextlib.asynccontextmanager
     async def around(self, lm: LM, asked: AskedWith) -> AsyncIterator[LM]:

@@ -125,7 +125,7 @@ def _rooms(
         attention=attention,
         training=RunsHere(workspace),
         tokenizers=TokenizersHere(workspace),
-        prompting=PromptingHere(store, lambda: everything.embedder(EMBEDDER)),
+        prompting=PromptingHere(store, lambda: everything.embedder(EMBEDDER), everything.price),
         assistants=AssistantsHere(everything.book, everything.around, everything.names),
         costs=traces,
     )

@@ -142,6 +142,7 @@ class _Run:
         self._model = model
         self._began = time.perf_counter()
         self._kept: dict[int, Answer] = {}
+        self._dollars: dict[int, float | None] = {}
 
     async def hear(self, event: Event) -> None:
         """Keeps an answer, where it answers a kept prompt."""
@@ -165,6 +166,7 @@ class _Run:
             number, prompt = self._shown.version.number, self._shown.prompt.id
             answer = await asyncio.to_thread(partial(keep, self._owner, prompt, number, answer))
         self._kept[event.index] = answer
+        self._dollars[event.index] = self._source.price(self._model, used)
 
     def tell(self, told: Told | None) -> bytes:
         """The frame of an event."""
@@ -174,7 +176,15 @@ class _Run:
             case Progress(stage, done, total, index):
                 return _frame("progress", index=index, stage=stage, done=done, total=total)
             case Step() as step:
-                return _frame("step", index=step.index, name=step.name, detail=step.detail)
+                return _frame(
+                    "step",
+                    index=step.index,
+                    name=step.name,
+                    detail=step.detail,
+                    content=step.content,
+                    call=step.call,
+                    tokens=step.tokens,
+                )
             case ReasoningDelta(text, index):
                 return _frame("reasoning", index=index, text=text)
             case TextDelta(text, index):
@@ -206,6 +216,7 @@ class _Run:
             detail=answer.detail,
             usage=usage,
             took=answer.took,
+            dollars=self._dollars[index],
             answer=answer.id or None,
         )
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from kataribe.base.events import Usage
     from kataribe.base.lm import LM
     from kataribe.use.prompts.described import Described
     from kataribe.use.prompts.library import Library
@@ -62,6 +63,10 @@ class PromptingSource(Protocol):
         `NotFoundError` for an unknown technique or tool, `InputError` for an unknown or wrong
         option and for what a technique lacks here.
         """
+        ...
+
+    def price(self, model: str, usage: Usage) -> float | None:
+        """US dollars for a model's use, with all inner calls; None where nobody knows."""
         ...
 
     def around(self, lm: LM, asked: AskedWith) -> AbstractAsyncContextManager[LM]:

@@ -281,6 +281,7 @@ def _summary(shown: Shown) -> shapes.PromptSummary:
         latest=shown.prompt.latest,
         text=shown.version.text,
         variables=list(shown.version.variables),
+        note=shown.version.note,
         created_at=shown.prompt.created_at,
         changed_at=shown.prompt.changed_at,
         deleted=shown.prompt.deleted_at is not None,
@@ -309,5 +310,6 @@ def answer_shown(answer: Answer) -> shapes.PromptAnswer:
         ),
         took=answer.took,
         message=answer.message,
+        conversation=answer.conversation,
         created_at=answer.created_at,
     )

@@ -39,6 +39,7 @@ class Answer:
         completion_tokens: Drawn.
         took: Seconds to the end.
         message: The reply of a conversation that this is; None for one of its own.
+        conversation: In which that reply stands.
         number: Of the version.
         id: Its name.
         created_at: Seconds since 1970.
@@ -56,6 +57,7 @@ class Answer:
     completion_tokens: int | None = None
     took: float | None = None
     message: str | None = None
+    conversation: str | None = None
     number: int = 0
     id: str = ""
     created_at: float = 0.0
@@ -148,7 +150,7 @@ def listing(
         sa.and_(messages.c.deleted_at.is_(None), conversations.c.deleted_at.is_(None)),
     )
     query = (
-        sa.select(prompt_answers, prompt_versions.c.number, *said)
+        sa.select(prompt_answers, prompt_versions.c.number, messages.c.conversation, *said)
         .join(prompt_versions, prompt_versions.c.id == prompt_answers.c.version)
         .outerjoin(messages, messages.c.id == prompt_answers.c.message)
         .outerjoin(conversations, talk)
@@ -183,4 +185,5 @@ def _answer(row: sa.Row[Any]) -> Answer:
     if row.message is not None:
         told |= {name: found[f"reply_{name}"] for name in _OF_REPLIES}
         told |= {"model": row.reply_model or row.model, "finish": row.reply_finish or ""}
-    return Answer(**told, given=row.given, number=row.number, key=row.key)
+    place = {"conversation": row.conversation, "number": row.number, "key": row.key}
+    return Answer(**told, **place, given=row.given)

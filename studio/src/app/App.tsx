@@ -30,6 +30,8 @@ const AssistantsPage = later(
   async () => (await import("../assistants/AssistantsPage")).AssistantsPage,
 );
 const EditorPage = later(async () => (await import("../assistants/EditorPage")).EditorPage);
+const PromptsPage = later(async () => (await import("../prompts/PromptsPage")).PromptsPage);
+const PromptPage = later(async () => (await import("../prompts/PromptPage")).PromptPage);
 const TrainingPage = later(async () => (await import("../training/TrainingPage")).TrainingPage);
 const RunPage = later(async () => (await import("../training/RunPage")).RunPage);
 
@@ -65,6 +67,8 @@ export function App({ talk, line, connection }: Props) {
                         </Route>
                         <Route path="/assistants" element={<AssistantsPage />} />
                         <Route path="/assistants/:assistant" element={<EditorPage />} />
+                        <Route path="/prompts" element={<PromptsPage />} />
+                        <Route path="/prompts/:prompt" element={<PromptPage />} />
                         <Route path="/models" element={<ModelsPage />} />
                         <Route path="/models/*" element={<CardPage />} />
                         <Route path="/tokenizers" element={<TokenizersPage />} />

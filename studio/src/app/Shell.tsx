@@ -10,6 +10,7 @@ import {
   ChatIcon,
   KeysIcon,
   ModelsIcon,
+  PromptsIcon,
   SettingsIcon,
   TokenizersIcon,
   TrainingIcon,
@@ -48,6 +49,7 @@ export function Shell({ children }: { children: ReactNode }) {
           <p className="verb">{text.nav.use}</p>
           {to("/chat", text.nav.chat, <ChatIcon />)}
           {to("/assistants", text.nav.assistants, <AssistantsIcon />)}
+          {to("/prompts", text.nav.prompts, <PromptsIcon />)}
         </div>
         <div className="group">
           <p className="verb">{text.nav.run}</p>

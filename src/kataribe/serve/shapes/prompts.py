@@ -92,6 +92,7 @@ class PromptSummary(Outgoing):
     latest: int
     text: str
     variables: list[str]
+    note: str
     created_at: float
     changed_at: float
     deleted: bool
@@ -150,6 +151,7 @@ class PromptAnswer(Outgoing):
     usage: PromptUsage
     took: float | None = Field(description="Seconds.")
     message: str | None = Field(description="The reply of a conversation that it is.")
+    conversation: str | None = Field(description="In which it stands.")
     created_at: float
 
 
@@ -198,9 +200,10 @@ class TechniqueList(Outgoing):
 class RunEvent(Outgoing):
     """What a run streams. Which fields are there depends on `type`.
 
-    `progress`: stage, done, total. `step`: name, detail. `reasoning` and `delta`: text. `answer`:
-    the whole text, finish, detail, usage, took, and the id under which it is kept (null where it
-    is not). `end`: nothing more comes. `error`: error, and nothing more comes.
+    `progress`: stage, done, total. `step`: name, detail, and as in `ReplyStep` content, call and
+    tokens. `reasoning` and `delta`: text. `answer`: the whole text, finish, detail, usage, took,
+    dollars, and the id under which it is kept (null where it is not). `end`: nothing more comes.
+    `error`: error, and nothing more comes.
     """
 
     type: Literal["progress", "step", "reasoning", "delta", "answer", "end", "error"]
@@ -210,9 +213,13 @@ class RunEvent(Outgoing):
     total: int | None = None
     name: str | None = None
     detail: str | None = None
+    content: str | None = None
+    call: str | None = None
+    tokens: int | None = None
     text: str | None = None
     finish: str | None = None
     usage: PromptUsage | None = None
     took: float | None = None
+    dollars: float | None = Field(None, description="US dollars; null where no price is known.")
     answer: str | None = None
     error: dict[str, Any] | None = None

@@ -2,6 +2,7 @@ import { assistants } from "./assistants";
 import { finding } from "./finding";
 import { inside } from "./inside";
 import { person } from "./person";
+import { prompts } from "./prompts";
 import { running } from "./running";
 import { steps } from "./steps";
 import { talking } from "./talking";
@@ -24,6 +25,7 @@ export const en = {
     training: "Training",
     chat: "Chat",
     assistants: "Assistants",
+    prompts: "Prompts",
     models: "Models",
     settings: "Settings",
     keys: "Keys",
@@ -130,5 +132,6 @@ export const en = {
   ...inside,
   ...tokenizers,
   ...assistants,
+  ...prompts,
   ...training,
 };

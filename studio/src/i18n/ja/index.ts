@@ -3,6 +3,7 @@ import { assistants } from "./assistants";
 import { finding } from "./finding";
 import { inside } from "./inside";
 import { person } from "./person";
+import { prompts } from "./prompts";
 import { running } from "./running";
 import { steps } from "./steps";
 import { talking } from "./talking";
@@ -21,6 +22,7 @@ export const ja: Catalogue = {
     training: "学習",
     chat: "チャット",
     assistants: "アシスタント",
+    prompts: "プロンプト",
     models: "モデル",
     settings: "設定",
     keys: "キー操作",
@@ -127,5 +129,6 @@ export const ja: Catalogue = {
   ...inside,
   ...tokenizers,
   ...assistants,
+  ...prompts,
   ...training,
 };
