@@ -65,6 +65,7 @@ async def test_prompts_are_made_changed_compared_and_deleted(stage: Stage):
             changed = (await http.post(f"{PROMPTS}/{id_}/versions", json=body)).json()
         assert [each["number"] for each in changed["versions"]] == [1, 2]
         assert changed["summary"]["variables"] == ["what"]
+        assert changed["summary"]["note"] == "louder"
         assert (await http.get(f"{PROMPTS}/{id_}")).json() == changed
         diff = (await http.get(f"{PROMPTS}/{id_}/diff?old=1&new=2")).json()
         assert diff["diff"].startswith("--- greet@1\n+++ greet@2")
@@ -137,6 +138,7 @@ async def test_a_text_runs_without_being_kept_with_a_technique(stage: Stage):
     assert {event["name"] for event in events if event["type"] == "step"} >= {"path", "vote"}
     (answer,) = [event for event in events if event["type"] == "answer"]
     assert answer["answer"] is None
+    assert answer["dollars"] is None, "nobody here knows a price"
     assert answer["usage"]["completion"] == 14 + 14 + 16
     assert len(lm.requests) == 3
     assert stage.rows() == before
@@ -287,6 +289,7 @@ async def test_a_reply_of_a_conversation_is_linked(stage: Stage):
         body = {"message": reply.id, "version": 1}
         linked = (await http.post(f"{PROMPTS}/{id_}/replies", json=body)).json()
         assert (linked["text"], linked["message"], linked["version"]) == ("A", reply.id, 1)
+        assert linked["conversation"] == talk
 
 
 async def test_techniques_are_listed_with_papers_and_options(stage: Stage):

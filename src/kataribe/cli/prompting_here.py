@@ -27,7 +27,10 @@ EmbedderOf = Callable[[], "AbstractAsyncContextManager[Embedder]"]
 
 
 class PromptingHere:
-    """A `PromptingSource` over a database; `embedder` lends what compares examples, `price` knows money."""
+    """A `PromptingSource` over a database.
+
+    `embedder` lends what compares examples; `price` knows US dollars for a model's use.
+    """
 
     def __init__(
         self,

@@ -5736,6 +5736,11 @@ export interface components {
              * @description The reply of a conversation that it is.
              */
             message: string | null;
+            /**
+             * Conversation
+             * @description In which it stands.
+             */
+            conversation: string | null;
             /** Created At */
             created_at: number;
         };
@@ -5811,6 +5816,8 @@ export interface components {
             text: string;
             /** Variables */
             variables: string[];
+            /** Note */
+            note: string;
             /** Created At */
             created_at: number;
             /** Changed At */
@@ -6730,9 +6737,10 @@ export interface components {
          * RunEvent
          * @description What a run streams. Which fields are there depends on `type`.
          *
-         *     `progress`: stage, done, total. `step`: name, detail. `reasoning` and `delta`: text. `answer`:
-         *     the whole text, finish, detail, usage, took, and the id under which it is kept (null where it
-         *     is not). `end`: nothing more comes. `error`: error, and nothing more comes.
+         *     `progress`: stage, done, total. `step`: name, detail, and as in `ReplyStep` content, call and
+         *     tokens. `reasoning` and `delta`: text. `answer`: the whole text, finish, detail, usage, took,
+         *     dollars, and the id under which it is kept (null where it is not). `end`: nothing more comes.
+         *     `error`: error, and nothing more comes.
          */
         RunEvent: {
             /**
@@ -6772,6 +6780,21 @@ export interface components {
              */
             detail?: string | null;
             /**
+             * Content
+             * @default null
+             */
+            content?: string | null;
+            /**
+             * Call
+             * @default null
+             */
+            call?: string | null;
+            /**
+             * Tokens
+             * @default null
+             */
+            tokens?: number | null;
+            /**
              * Text
              * @default null
              */
@@ -6788,6 +6811,12 @@ export interface components {
              * @default null
              */
             took?: number | null;
+            /**
+             * Dollars
+             * @description US dollars; null where no price is known.
+             * @default null
+             */
+            dollars?: number | null;
             /**
              * Answer
              * @default null

@@ -13,10 +13,11 @@ from tempfile import TemporaryDirectory
 from playwright.sync_api import Browser, CDPSession, ConsoleMessage, Locator, Page, Request, expect
 
 from kataribe.base.errors import NotFoundError
-from kataribe.base.events import Event
+from kataribe.base.events import Event, Usage
 from kataribe.base.inside import AttentionSource
 from kataribe.base.lm import LM, Capabilities
 from kataribe.base.lm import Request as Asked
+from kataribe.cli.prompting_here import PromptingHere
 from kataribe.run.providers import ScriptedLM, ScriptedTokenizer
 from kataribe.run.providers.scripted import EVERYTHING, Line
 from kataribe.serve.app import create_app
@@ -115,6 +116,11 @@ class HeldLM:
                 told += 1
 
 
+def priced(model: str, usage: Usage) -> float | None:
+    """US dollars: the small model is free, the others' price is a thousandth a token drawn."""
+    return 0.0 if model == SMALL else usage.completion_tokens / 1000
+
+
 @dataclass
 class Stage:
     """A running server."""
@@ -157,6 +163,7 @@ def run_server(
             training=training,
             tokenizers=tokenizers,
             assistants=assistants,
+            prompting=PromptingHere(store, price=priced),
         )
         stage = stack.enter_context(_serving(models, rooms, port, key))
         yield stage
