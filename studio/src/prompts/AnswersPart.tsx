@@ -16,7 +16,8 @@ const MOST = 200;
 
 /** What the versions were answered with, newest first; the address says of which. */
 export function AnswersPart({ shown }: { shown: PromptShown | null }) {
-  const words = useText().prompts;
+  const text = useText();
+  const words = text.prompts;
   const id = useId();
   const [address, setAddress] = useSearchParams();
   const wanted = Number(address.get("version"));

@@ -28,7 +28,8 @@ const ALONE: Row = { id: "-", values: {} };
 
 /** Ways of asking side by side, for every input. */
 export function BenchPart({ setup, written, models, usual, onSetup }: Props) {
-  const words = useText().prompts;
+  const text = useText();
+  const words = text.prompts;
   const bench = useBench(setup, written);
   const wide = useWide();
   const techniques = useTechniques().data ?? null;

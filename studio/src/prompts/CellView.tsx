@@ -11,7 +11,7 @@ import { Failed } from "../ui/Failed";
 import { RunIcon, StopIcon } from "../ui/icons";
 import { cellKey, type Answer, type Column } from "./bench";
 import type { Row } from "./rows";
-import { useCell, useCounts, type BenchRun } from "./useBench";
+import { useBefore, useCell, type BenchRun } from "./useBench";
 
 interface Props {
   bench: BenchRun;
@@ -24,7 +24,8 @@ interface Props {
 
 /** The answers of one way to one input. Its height is fixed: nothing jumps while it is written. */
 export function CellView({ bench, column, row, names, can }: Props) {
-  const words = useText().prompts;
+  const text = useText();
+  const words = text.prompts;
   const key = cellKey(column.id, row.id);
   const answers = useCell(bench.queue, key);
   const busy = answers.some(({ state }) => state === "queued" || state === "asking");
@@ -43,7 +44,9 @@ export function CellView({ bench, column, row, names, can }: Props) {
             key={at}
             answer={answer}
             model={column.model}
-            repeat={answers.length > 1 ? { at: at + 1, of: answers.length } : null}
+            cell={key}
+            at={at}
+            of={answers.length}
             bench={bench}
             onRetry={run}
           />
@@ -84,21 +87,24 @@ const NOWHERE: Place = {
 interface AnswerProps {
   answer: Answer;
   model: string;
-  repeat: { at: number; of: number } | null;
+  cell: string;
+  /** Its place among the repeats, from 0. */
+  at: number;
+  of: number;
   bench: BenchRun;
   onRetry: () => void;
 }
 
-function AnswerView({ answer, model, repeat, bench, onRetry }: AnswerProps) {
+function AnswerView({ answer, model, cell, at, of, bench, onRetry }: AnswerProps) {
   const words = useText().prompts;
   const language = useLanguage();
   const { state, text, reasoning, failure } = answer;
   const reply = useMemo(() => asReply(answer, model), [answer, model]);
   return (
     <article className="one">
-      {repeat ? (
+      {of > 1 ? (
         <p className="small soft numbers">
-          {words.repeat(count(language, repeat.at), count(language, repeat.of))}
+          {words.repeat(count(language, at + 1), count(language, of))}
         </p>
       ) : null}
       {answer.steps.length > 0 ? (
@@ -119,7 +125,7 @@ function AnswerView({ answer, model, repeat, bench, onRetry }: AnswerProps) {
           {text}
         </p>
       )}
-      {state === "queued" ? <InLine bench={bench} /> : null}
+      {state === "queued" ? <InLine bench={bench} cell={cell} at={at} /> : null}
       {state === "asking" ? <Waiting answer={answer} /> : null}
       {failure ? <Failed failure={failure} onRetry={onRetry} /> : null}
       {state === "ended" || state === "stopped" ? <Ending answer={answer} /> : null}
@@ -140,15 +146,11 @@ function asReply(answer: Answer, model: string): Message {
   } as unknown as Message;
 }
 
-function InLine({ bench }: { bench: BenchRun }) {
+function InLine({ bench, cell, at }: { bench: BenchRun; cell: string; at: number }) {
   const words = useText().prompts;
   const language = useLanguage();
-  const { asking, waiting } = useCounts(bench.queue);
-  return (
-    <p className="small soft numbers">
-      {words.place(count(language, Math.max(0, asking + waiting - 1)))}
-    </p>
-  );
+  const before = useBefore(bench.queue, cell, at);
+  return <p className="small soft numbers">{words.place(count(language, before))}</p>;
 }
 
 function Waiting({ answer }: { answer: Answer }) {

@@ -21,7 +21,8 @@ const ELSEWHERE = "retrieval";
 /** One way of asking: the model, the technique with its options, and the version. */
 export function ColumnForm(props: Props) {
   const { column, number, written, models, techniques, onColumn, onRemove } = props;
-  const words = useText().prompts;
+  const text = useText();
+  const words = text.prompts;
   const id = useId();
   const known = techniques?.data.filter(({ name }) => name !== ELSEWHERE) ?? [];
   const names = known.map(({ name }) => name);

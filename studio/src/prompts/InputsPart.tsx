@@ -13,7 +13,8 @@ interface Props {
 
 /** The inputs that a prompt is tried with: a row each, a field for each variable. */
 export function InputsPart({ rows, variables, onRows }: Props) {
-  const words = useText().prompts;
+  const text = useText();
+  const words = text.prompts;
   const language = useLanguage();
   const [left, setLeft] = useState(0);
   const take = (values: readonly Record<string, string>[]) => {

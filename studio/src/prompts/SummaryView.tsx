@@ -12,7 +12,8 @@ interface Props {
 
 /** What a way's answers come to, together. */
 export function SummaryView({ bench, column, rows }: Props) {
-  const words = useText().prompts;
+  const text = useText();
+  const words = text.prompts;
   const language = useLanguage();
   const sum = summaryOf(useColumn(bench.queue, column, rows));
   const none = "–";

@@ -16,7 +16,8 @@ interface Props {
 
 /** Every version with its note, and what changed between two; the address says which two. */
 export function VersionsPart({ shown, onOpen }: Props) {
-  const words = useText().prompts;
+  const text = useText();
+  const words = text.prompts;
   const language = useLanguage();
   if (!shown) return <p className="soft">{words.noVersions}</p>;
   const { versions, summary } = shown;

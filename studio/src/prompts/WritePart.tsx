@@ -10,6 +10,9 @@ import { isName } from "./draft";
 import { faultOf } from "./template";
 import type { WrittenDraft } from "./useDraft";
 
+/** The same in every language. */
+const SAVES = "Ctrl+S";
+
 interface Props {
   draft: WrittenDraft;
   shown: PromptShown | null;
@@ -19,7 +22,8 @@ interface Props {
 
 /** The prompt's name, words and note, and the way to save them as a version. */
 export function WritePart({ draft, shown, taken, variables }: Props) {
-  const words = useText().prompts;
+  const text = useText();
+  const words = text.prompts;
   const id = useId();
   const { inForm } = useComposition();
   const { name, saving, unsaved } = draft;
@@ -32,26 +36,7 @@ export function WritePart({ draft, shown, taken, variables }: Props) {
   useSaveKey(save);
   return (
     <section className="prompt-write" aria-label={words.saving}>
-      <div className="labelled name">
-        <label htmlFor={id}>{words.name}</label>
-        <input
-          id={id}
-          className="field code"
-          autoComplete="off"
-          spellCheck={false}
-          autoCapitalize="off"
-          maxLength={64}
-          translate="no"
-          value={name}
-          aria-invalid={wrong !== ""}
-          aria-describedby={`${id}-name`}
-          onChange={(event) => draft.setName(event.target.value)}
-          {...inForm}
-        />
-        <p id={`${id}-name`} className={wrong === "" ? "small soft" : "small fault"} role="status">
-          {wrong === "" ? words.nameWhy : wrong}
-        </p>
-      </div>
+      <NameField draft={draft} wrong={wrong} />
       <div className="labelled">
         <label htmlFor={`${id}-text`}>{words.text}</label>
         <textarea
@@ -96,39 +81,87 @@ export function WritePart({ draft, shown, taken, variables }: Props) {
           {...inForm}
         />
       </div>
-      <div className="row">
-        <button
-          type="button"
-          className="button primary"
-          aria-disabled={!can || !unsaved || saving === "saving"}
-          title="Ctrl+S"
-          onClick={save}
-        >
-          {shown ? words.save : words.make}
-        </button>
-        {unsaved ? (
-          <button type="button" className="button quiet" onClick={draft.forget}>
-            {words.forget}
-          </button>
-        ) : null}
-        <span role="status" className="state-sign small">
-          {saving === "saving" ? (
-            words.savingNow
-          ) : unsaved ? (
-            <>
-              <InfoIcon size={16} />
-              {words.unsaved}
-            </>
-          ) : saving === "saved" ? (
-            <>
-              <CheckIcon size={16} />
-              {words.saved}
-            </>
-          ) : null}
-        </span>
-      </div>
+      <SaveRow draft={draft} fresh={shown === null} can={can} onSave={save} />
       {draft.trouble ? <Failed failure={draft.trouble} onRetry={save} /> : null}
     </section>
+  );
+}
+
+interface NameProps {
+  draft: WrittenDraft;
+  wrong: string;
+}
+
+function NameField({ draft, wrong }: NameProps) {
+  const words = useText().prompts;
+  const id = useId();
+  const { inForm } = useComposition();
+  return (
+    <div className="labelled name">
+      <label htmlFor={id}>{words.name}</label>
+      <input
+        id={id}
+        className="field code"
+        autoComplete="off"
+        spellCheck={false}
+        autoCapitalize="off"
+        maxLength={64}
+        translate="no"
+        value={draft.name}
+        aria-invalid={wrong !== ""}
+        aria-describedby={`${id}-name`}
+        onChange={(event) => draft.setName(event.target.value)}
+        {...inForm}
+      />
+      <p id={`${id}-name`} className={wrong === "" ? "small soft" : "small fault"} role="status">
+        {wrong === "" ? words.nameWhy : wrong}
+      </p>
+    </div>
+  );
+}
+
+interface SaveProps {
+  draft: WrittenDraft;
+  fresh: boolean;
+  can: boolean;
+  onSave: () => void;
+}
+
+function SaveRow({ draft, fresh, can, onSave }: SaveProps) {
+  const words = useText().prompts;
+  const { saving, unsaved } = draft;
+  return (
+    <div className="row">
+      <button
+        type="button"
+        className="button primary"
+        aria-disabled={!can || !unsaved || saving === "saving"}
+        title={SAVES}
+        onClick={onSave}
+      >
+        {fresh ? words.make : words.save}
+      </button>
+      {unsaved ? (
+        <button type="button" className="button quiet" onClick={draft.forget}>
+          {words.forget}
+        </button>
+      ) : null}
+      <span role="status" className="state-sign small">
+        {saving === "saving" ? (
+          words.savingNow
+        ) : unsaved ? (
+          <>
+            <InfoIcon size={16} />
+            {words.unsaved}
+          </>
+        ) : saving === "saved" ? (
+          <>
+            <CheckIcon size={16} />
+            {words.saved}
+          </>
+        ) : null}
+      </span>
+    </div>
   );
 }
 

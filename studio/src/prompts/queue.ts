@@ -34,7 +34,7 @@ export class BenchQueue {
   private counted = { asking: 0, waiting: 0 };
 
   constructor(
-    private readonly ask: Ask,
+    private ask: Ask,
     private readonly ended: () => void = () => undefined,
     private readonly nextFrame: (then: () => void) => number = (then) =>
       requestAnimationFrame(then),
@@ -51,6 +51,18 @@ export class BenchQueue {
 
   /** How many are asked, and how many wait; the same value until it changes. */
   counts = (): { asking: number; waiting: number } => this.counted;
+
+  /** How many are before an answer that waits. */
+  before = (cell: string, place: number): number =>
+    Math.max(
+      0,
+      this.queue.findIndex((one) => one.cell === cell && one.place === place && !one.begun),
+    );
+
+  /** Asks in another way from now on, such as with another key. */
+  askBy(ask: Ask): void {
+    this.ask = ask;
+  }
 
   /** Every cell with its answers; the same value until one changes. */
   all = (): ReadonlyMap<string, readonly Answer[]> => this.cells;

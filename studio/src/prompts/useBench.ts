@@ -25,6 +25,9 @@ export function useBench(setup: Setup, written: Written) {
         },
       ),
   );
+  useEffect(() => {
+    queue.askBy((body, signal) => runPrompt({ key }, body, signal));
+  }, [queue, key]);
   useEffect(() => () => queue.stop(), [queue]);
   const found = useAnswers(written.id, null, LOOKED_AT).data;
   const filled = useRef(false);
@@ -51,6 +54,11 @@ export type BenchRun = ReturnType<typeof useBench>;
 
 export function useCell(queue: BenchQueue, cell: string) {
   return useSyncExternalStore(queue.subscribe, () => queue.cell(cell));
+}
+
+/** How many are before an answer that waits. */
+export function useBefore(queue: BenchQueue, cell: string, place: number) {
+  return useSyncExternalStore(queue.subscribe, () => queue.before(cell, place));
 }
 
 export function useCounts(queue: BenchQueue) {
