@@ -84,7 +84,7 @@ function AnswerItem({ one }: { one: PromptAnswer }) {
   const values = Object.entries(one.variables);
   const parts = [words.numbered(count(language, one.version)), moment(language, one.created_at)];
   if (tokens !== null) parts.push(words.tokens(count(language, tokens)));
-  if (one.took != null) parts.push(words.seconds(decimal(language, one.took)));
+  if (one.took !== null) parts.push(words.seconds(decimal(language, one.took)));
   return (
     <li>
       <p className="small">
@@ -113,7 +113,7 @@ function AnswerItem({ one }: { one: PromptAnswer }) {
           </dl>
         </details>
       )}
-      {one.conversation == null ? null : (
+      {one.conversation === null ? null : (
         <Link to={`/chat/${one.conversation}`}>{words.inConversation}</Link>
       )}
     </li>

@@ -1,11 +1,11 @@
-import { useId } from "react";
+import { useId, type ReactNode } from "react";
 
 import { useLanguage, useText } from "../i18n";
 import { count } from "../i18n/format";
 import { belongsToInputMethod } from "../ui/composing";
 import { InfoIcon, PlusIcon, RunIcon, StopIcon } from "../ui/icons";
 import { NumberField } from "./NumberField";
-import { MOST_COLUMNS, MOST_REPEATS, versionOf, type Setup, type Written } from "./bench";
+import { cellKey, MOST_COLUMNS, MOST_REPEATS, versionOf, type Setup, type Written } from "./bench";
 import { CellView } from "./CellView";
 import { ColumnForm } from "./ColumnForm";
 import { freshRow, type Row } from "./rows";
@@ -43,7 +43,7 @@ export function BenchPart({ setup, written, models, usual, onSetup }: Props) {
       columns: setup.columns.map((one) => (one.id === id ? { ...one, ...part } : one)),
     });
   const remove = (id: string) => {
-    for (const row of rows) bench.queue.drop(`${id} ${row.id}`);
+    for (const row of rows) bench.queue.drop(cellKey(id, row.id));
     onSetup({ columns: setup.columns.filter((one) => one.id !== id) });
   };
   const add = () => {
@@ -168,7 +168,7 @@ interface GridProps {
   rows: readonly Row[];
   bench: BenchRun;
   can: boolean;
-  forms: readonly React.ReactNode[];
+  forms: readonly ReactNode[];
 }
 
 /** A table: a column for each way, a row for each input. */

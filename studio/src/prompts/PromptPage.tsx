@@ -116,7 +116,9 @@ function Opened({ shown, taken, usual, models, example }: OpenedProps) {
   const [address, setAddress] = useSearchParams();
   const view = VIEWS.find((one) => one === address.get("view")) ?? "write";
   const place = shown?.summary.id ?? NEW;
-  const [setup, setSetup] = useState(() => keptSetup(place) ?? begun(usual, example));
+  const [setup, setSetup] = useState(
+    () => (example ? null : keptSetup(place)) ?? begun(usual, example),
+  );
   useEffect(() => keepSetup(place, setup), [place, setup]);
   const draft = useDraft(shown, example, setup);
   const variables = variablesOf(draft.text);

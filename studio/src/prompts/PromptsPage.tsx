@@ -192,7 +192,7 @@ function Deleted({ one, onDone }: { one: PromptSummary | null; onDone: () => voi
           <span />
           <div className="row">
             <p>
-              <bdi translate="no">{words.deleted(one.name)}</bdi>
+              <bdi>{words.deleted(one.name)}</bdi>
             </p>
             <button
               type="button"

@@ -137,7 +137,14 @@ function Pick({ label, numbers, value, onValue }: PickProps) {
 function DiffView({ diff }: { diff: string }) {
   const words = useText().prompts;
   return (
-    <pre className="diff" lang="" translate="no" tabIndex={0} aria-label={words.compare}>
+    <pre
+      className="diff"
+      role="region"
+      lang=""
+      translate="no"
+      tabIndex={0}
+      aria-label={words.compare}
+    >
       {diff
         .split("\n")
         .filter((line, at) => !(at < 2 && /^(---|\+\+\+) /.test(line)))

@@ -86,6 +86,7 @@ export function heard(answer: Answer, event: RunEvent, now: number): Answer {
         finish: event.finish ?? "",
         tokens: tokensOf(event.usage),
         took: event.took ?? seconds,
+        dollars: event.dollars ?? null,
         kept: event.answer ?? null,
       };
     default:
@@ -120,7 +121,7 @@ function stepOf({ name, detail, call, content, tokens }: RunEvent, at: number): 
 export function tokensOf(usage: RunEvent["usage"]): number | null {
   if (!usage) return null;
   const { prompt, completion } = usage;
-  return prompt == null && completion == null ? null : (prompt ?? 0) + (completion ?? 0);
+  return prompt === null && completion === null ? null : (prompt ?? 0) + (completion ?? 0);
 }
 
 /** A prompt as it is on the page: what is kept, and what is written now. */

@@ -27,8 +27,10 @@ export function cellsOf(table: string): string[][] {
     const sign = table[at] ?? "";
     if (quoted) {
       if (sign !== '"') cell += sign;
-      else if (table[at + 1] === '"') cell += table[at++];
-      else quoted = false;
+      else if (table[at + 1] === '"') {
+        cell += sign;
+        at++;
+      } else quoted = false;
     } else if (sign === '"' && cell === "") quoted = true;
     else if (sign === mark) {
       line.push(cell);

@@ -2,7 +2,13 @@ import { use, useEffect, useState } from "react";
 import { useNavigate } from "react-router";
 
 import type { Failure } from "../api/errors";
-import { makePrompt, renamePrompt, writeVersion, type PromptShown } from "../api/prompts";
+import {
+  makePrompt,
+  renamePrompt,
+  writeVersion,
+  type PromptShown,
+  type PromptSummary,
+} from "../api/prompts";
 import { failureFrom } from "../api/useModels";
 import { SettingsContext } from "../settings/context";
 import type { Setup } from "./bench";
@@ -41,16 +47,19 @@ export function useDraft(shown: PromptShown | null, example: boolean, setup: Set
       keepDraft(place, null);
       queries.setQueryData(["prompt", key, found.summary.id], found);
       const { id, name } = found.summary;
-      if (!shown) {
+      queries.setQueryData<PromptSummary[]>(["prompts", key], (list) => [
+        found.summary,
+        ...(list ?? []).filter((one) => one.id !== id),
+      ]);
+      if (shown) setDraft(opened(found));
+      else {
         keepSetup(id, setup); // what was asked goes on under its own name
         keepSetup(NEW, null);
       }
-      await queries.refetchQueries({ queryKey: ["prompts"] });
-      tell();
-      setDraft(opened(found));
       setSaving("saved");
       if (name !== shown?.summary.name)
         void navigate(`/prompts/${encodeURIComponent(name)}`, { replace: true });
+      tell();
     } catch (error) {
       setSaving("idle");
       setTrouble(failureFrom(error as Error));
