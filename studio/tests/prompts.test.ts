@@ -8,12 +8,14 @@ import {
   type RunEvent,
 } from "../src/api/prompts";
 import {
+  ALONE,
   cellKey,
   heard,
   plain,
   QUEUED,
   requestOf,
   restored,
+  rowsOf,
   summaryOf,
   tokensOf,
   versionOf,
@@ -188,6 +190,13 @@ describe("what the server keeps", () => {
     const twice = restored({ ...SETUP, repeats: 2 }, WRITTEN, answers);
     expect(twice.get(cellKey("c", "r"))?.map(({ text }) => text)).toEqual(["old", "new"]);
   });
+
+  it("stands at the one input of a prompt without variables", () => {
+    const written = { ...WRITTEN, text: "Hi", versions: [version(1, "Hi")] };
+    expect(rowsOf(SETUP, written)).toEqual([ALONE]);
+    const found = restored(SETUP, written, [kept({ version: 1, variables: {} })]);
+    expect(found.get(cellKey("c", ALONE.id))).toHaveLength(1);
+  });
 });
 
 describe("an answer", () => {
@@ -353,6 +362,10 @@ describe("the queue of a bench", () => {
     );
     expect(queue.cell("a")).toMatchObject([{ state: "asking" }]);
     expect(queue.cell("z")).toMatchObject([{ text: "kept" }]);
+    queue.keepOnly(new Set(["z"]));
+    expect(opened[2]?.signal.aborted).toBe(true);
+    expect(queue.cell("a")).toHaveLength(0);
+    expect(queue.counts()).toEqual({ asking: 0, waiting: 0 });
   });
 });
 

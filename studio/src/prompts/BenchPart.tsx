@@ -5,12 +5,12 @@ import { count } from "../i18n/format";
 import { belongsToInputMethod } from "../ui/composing";
 import { InfoIcon, PlusIcon, RunIcon, StopIcon } from "../ui/icons";
 import { NumberField } from "./NumberField";
-import { cellKey, MOST_COLUMNS, MOST_REPEATS, versionOf, type Setup, type Written } from "./bench";
+import { MOST_COLUMNS, MOST_REPEATS, rowsOf, versionOf, type Setup, type Written } from "./bench";
 import { CellView } from "./CellView";
 import { ColumnForm } from "./ColumnForm";
 import { freshRow, type Row } from "./rows";
 import { SummaryView } from "./SummaryView";
-import { faultOf, valueOf, variablesOf } from "./template";
+import { faultOf, valueOf } from "./template";
 import { useBench, useCounts, type BenchRun } from "./useBench";
 import { useTechniques } from "./usePrompts";
 import { useWide } from "../assistants/useWide";
@@ -23,9 +23,6 @@ interface Props {
   onSetup: (part: Partial<Setup>) => void;
 }
 
-/** The row of a prompt without variables. */
-const ALONE: Row = { id: "-", values: {} };
-
 /** Ways of asking side by side, for every input. */
 export function BenchPart({ setup, written, models, usual, onSetup }: Props) {
   const text = useText();
@@ -33,19 +30,13 @@ export function BenchPart({ setup, written, models, usual, onSetup }: Props) {
   const bench = useBench(setup, written);
   const wide = useWide();
   const techniques = useTechniques().data ?? null;
-  const some = setup.columns.some(
-    (column) => variablesOf(versionOf(column, written)?.text ?? written.text).length > 0,
-  );
-  const rows = some ? setup.rows : [ALONE];
+  const rows = rowsOf(setup, written);
   const can = written.text !== "" && !faultOf(written.text);
   const change = (id: string, part: object) =>
     onSetup({
       columns: setup.columns.map((one) => (one.id === id ? { ...one, ...part } : one)),
     });
-  const remove = (id: string) => {
-    for (const row of rows) bench.queue.drop(cellKey(id, row.id));
-    onSetup({ columns: setup.columns.filter((one) => one.id !== id) });
-  };
+  const remove = (id: string) => onSetup({ columns: setup.columns.filter((one) => one.id !== id) });
   const add = () => {
     const last = setup.columns.at(-1);
     const fresh = { model: usual, technique: null, options: {}, tools: [], version: null };

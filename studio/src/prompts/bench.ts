@@ -140,6 +140,17 @@ export function versionOf(column: Column, written: Written): PromptVersion | nul
   return versions.findLast((one) => one.text === text) ?? null;
 }
 
+/** The row of a prompt without variables. */
+export const ALONE: Row = { id: "-", values: {} };
+
+/** The inputs that are asked: where no way has variables, the text as it is. */
+export function rowsOf({ columns, rows }: Setup, written: Written): readonly Row[] {
+  const some = columns.some(
+    (column) => variablesOf(versionOf(column, written)?.text ?? written.text).length > 0,
+  );
+  return some ? rows : [ALONE];
+}
+
 /** What the server is asked for one answer of a cell. */
 export function requestOf(
   column: Column,
@@ -180,7 +191,7 @@ export function restored(
   for (const column of setup.columns) {
     const version = versionOf(column, written);
     if (version === null) continue;
-    for (const row of setup.rows) {
+    for (const row of rowsOf(setup, written)) {
       const given = JSON.stringify(sorted(valuesOf(version.text, row)));
       const own = answers.filter(
         (one) =>

@@ -106,6 +106,12 @@ export class BenchQueue {
     this.begin();
   }
 
+  /** Forgets every cell but these. */
+  keepOnly(cells: ReadonlySet<string>): void {
+    for (const cell of [...this.cells.keys()]) if (!cells.has(cell)) this.drop(cell);
+    this.begin();
+  }
+
   /** Forgets a cell and stops what it asks. */
   drop(cell: string): void {
     for (const one of this.queue) if (one.cell === cell && one.begun) one.abort.abort();

@@ -3,7 +3,15 @@ import { useQueryClient } from "@tanstack/react-query";
 
 import { runPrompt } from "../api/prompts";
 import { SettingsContext } from "../settings/context";
-import { cellKey, requestOf, restored, type Column, type Setup, type Written } from "./bench";
+import {
+  ALONE,
+  cellKey,
+  requestOf,
+  restored,
+  type Column,
+  type Setup,
+  type Written,
+} from "./bench";
 import { BenchQueue, type Wanted } from "./queue";
 import type { Row } from "./rows";
 import { useAnswers } from "./usePrompts";
@@ -29,6 +37,12 @@ export function useBench(setup: Setup, written: Written) {
     queue.askBy((body, signal) => runPrompt({ key }, body, signal));
   }, [queue, key]);
   useEffect(() => () => queue.stop(), [queue]);
+  const { columns, rows } = setup;
+  useEffect(() => {
+    // What was taken out is neither asked nor kept; rows come back when variables do.
+    const all = columns.flatMap(({ id }) => [...rows, ALONE].map((row) => cellKey(id, row.id)));
+    queue.keepOnly(new Set(all));
+  }, [queue, columns, rows]);
   const found = useAnswers(written.id, null, LOOKED_AT).data;
   const filled = useRef(false);
   useEffect(() => {
