@@ -1,5 +1,7 @@
 import { useId, useState } from "react";
 
+import { useComposition } from "../ui/useComposition";
+
 interface Props {
   label: string;
   /** What stands where nothing is typed. */
@@ -13,6 +15,7 @@ interface Props {
 /** A number or nothing; what is neither is marked and changes nothing. */
 export function NumberField({ label, usual, value, most, whole = false, onValue }: Props) {
   const id = useId();
+  const { inForm } = useComposition();
   const [typed, setTyped] = useState(value === null ? "" : String(value));
   const read = (text: string): number | null | undefined => {
     const plain = text.normalize("NFKC").trim();
@@ -37,6 +40,7 @@ export function NumberField({ label, usual, value, most, whole = false, onValue 
           const number = read(event.target.value);
           if (number !== undefined) onValue(number);
         }}
+        {...inForm}
       />
     </div>
   );
