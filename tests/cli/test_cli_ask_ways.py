@@ -75,7 +75,7 @@ def test_documents_are_searched_for_retrieval(cli, served, tmp_path):
     file.write_text(
         "The shop opens at nine.\n\nThe cat is called Tama.\n\nBread costs two euros.\n"
     )
-    done = cli("ask", "--technique", "retrieval", "--documents", str(file), "When does it open?")
+    done = cli("ask", "--technique", "retrieval", "--documents", str(file), "Which shop opens early?")
     assert done.code == 0
     asked = text_of(lm.requests[0].prompt[-1])
     assert "The shop opens at nine." in asked
@@ -128,7 +128,7 @@ def test_a_tool_that_harms_nobody_runs_unasked(cli, served):
     assert {spec.name for spec in lm.requests[0].tools} >= {"calculator"}
 
 
-WRITE = Call("write_file", {"path": "a.txt", "content": "hello"})
+WRITE = Call("write_file", {"path": "a.txt", "text": "hello"})
 
 
 def tools_of(folder: Path) -> tuple[str, ...]:
@@ -195,7 +195,7 @@ def test_a_model_that_calls_no_tools_acts_in_plain_text(cli, kataribe_home):
 
 
 def test_in_plain_text_consent_is_needed_too(cli, served, tmp_path):
-    given = json.dumps({"path": "a.txt", "content": "x"})
+    given = json.dumps({"path": "a.txt", "text": "x"})
     lines = [
         f"Thought: I write.\nAction: write_file\nAction Input: {given}\n",
         "Final Answer: no",
