@@ -79,6 +79,14 @@ def docstrings(sources: list[str]) -> list[str]:
     return [text for text in said if text and len(text) > 60]
 
 
+def topics() -> list[str]:
+    """Python's reference, by topic; its articles are long."""
+    path = Path(sysconfig.get_paths()["stdlib"]) / "pydoc_data" / "topics.py"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    strings = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return [text for text in strings if isinstance(text, str) and len(text) > 500]
+
+
 def manual(language: str) -> list[str]:
     """Debian's manual pages without their markup, about."""
     folder = _PAGES / "ja" if language == "ja" else _PAGES
@@ -129,6 +137,13 @@ def _stdlib(first: str, last: str, count: int) -> Source:
             yield Text(piece(draw.choice(sources), draw), "en", "code", kind)
 
     return read
+
+
+def _reference(data: Path, draw: random.Random) -> Iterator[Text]:
+    del data
+    articles = topics()
+    for _ in range(500):
+        yield Text(piece(draw.choice(articles), draw, 100, 4000), "en", "reference")
 
 
 def _squad(data: Path, draw: random.Random) -> Iterator[Text]:
@@ -182,11 +197,11 @@ def _debian(data: Path, draw: random.Random) -> Iterator[Text]:
         yield Text(piece(text, draw, 200, 8000), "en", "READMEs and licences")
 
 
-MADE_WITH: Mapping[str, Source] = {
-    "aozora": _aozora,
-    "enja": _pairs,
-    "gsm8k": _problems(slice(0, 3700), 500),
-    "": _stdlib("a", "m", 1400),
+MADE_WITH: Mapping[str, tuple[Source, ...]] = {
+    "aozora": (_aozora,),
+    "enja": (_pairs,),
+    "gsm8k": (_problems(slice(0, 3700), 500),),
+    "": (_stdlib("a", "m", 1400), _reference),
 }
 """Sources that the weights are made and tuned with, by the data set that they need."""
 
@@ -203,7 +218,7 @@ MEASURED_ON: Mapping[str, tuple[Source, ...]] = {
 
 def made_with(data: Path, seed: int = 1) -> list[Text]:
     """Texts for making and tuning."""
-    return _gathered({name: (source,) for name, source in MADE_WITH.items()}, data, seed)
+    return _gathered(MADE_WITH, data, seed)
 
 
 def measured_on(data: Path, seed: int = 2) -> list[Text]:

@@ -7,7 +7,7 @@ from statistics import mean, median
 
 from benchmarks.prompting.answered import Row
 from benchmarks.sections import table
-from kataribe.prove.evals.intervals import Interval, paired_difference, share
+from kataribe.prove.evals.intervals import Interval, paired_share_difference, share
 
 BASE = "zero-shot"
 HEADS = [
@@ -22,19 +22,19 @@ def complete(rows: Mapping[tuple[str, int], Row], names: Sequence[str]) -> list[
     return sorted(place for place in places if all((name, place) in rows for name in names))
 
 
-def text(rows: Mapping[tuple[str, int], Row], names: Sequence[str]) -> str:
-    """The table and what it can show."""
+def text(rows: Mapping[tuple[str, int], Row], names: Sequence[str], at_once: int = 1) -> str:
+    """The table and what it can show; `at_once` problems were worked on side by side."""
     places = complete(rows, names)
     if not places:
         return "No problem has been answered by all techniques yet."
     told = [_line(rows, name, places) for name in names]
-    return f"{table(HEADS, told)}\n\n{_limits(rows, names, places)}"
+    return f"{table(HEADS, told)}\n\n{_limits(rows, names, places)} {_beside(at_once)}"
 
 
 def gain(rows: Mapping[tuple[str, int], Row], name: str, places: Sequence[int]) -> Interval:
-    """How far a technique is above zero-shot on the same problems, by the paired bootstrap."""
+    """How far a technique is above zero-shot on the same problems (Tango's paired interval)."""
     changed, base = ([float(rows[each, place].right) for place in places] for each in (name, BASE))
-    return paired_difference(changed, base)
+    return paired_share_difference(changed, base)
 
 
 def _line(rows: Mapping[tuple[str, int], Row], name: str, places: Sequence[int]) -> list[str]:
@@ -68,6 +68,15 @@ def _has_zero(found: Interval) -> bool:
     return found.low <= 0 <= found.high
 
 
+def _beside(at_once: int) -> str:
+    if at_once == 1:
+        return "Problems were asked one at a time: the seconds are those of one person who waits."
+    return (
+        f"{at_once} problems were worked on side by side: the seconds compare techniques with each "
+        "other, but one person who waits alone waits less."
+    )
+
+
 def _limits(
     rows: Mapping[tuple[str, int], Row], names: Sequence[str], places: Sequence[int]
 ) -> str:
@@ -76,9 +85,9 @@ def _limits(
     one = 100 / len(places)
     return (
         f"{len(places)} problems, the same for all; one problem is {one:.1f} points. The "
-        "differences are paired and bootstrapped over problems; * leaves out zero. With "
-        f"{max(len(names) - 1, 0)} comparisons at 95 %, one in twenty would by chance. Tokens and "
-        f"seconds are of all inner calls together, per problem. {failed} replies failed and count "
-        f"as wrong, {cut} were cut at their limit. One model and one kind of problem: what pays "
-        "here need not pay with a bigger model, or where answers are not numbers."
+        "differences are paired, problem by problem; * leaves out zero, as McNemar's test would. "
+        f"With {max(len(names) - 1, 0)} comparisons at 95 %, one in twenty would by chance. Tokens "
+        f"and seconds are of all inner calls together, per problem. {failed} replies failed and "
+        f"count as wrong, {cut} were cut at their limit. One model and one kind of problem: what "
+        "pays here need not pay with a bigger model, or where answers are not numbers."
     )

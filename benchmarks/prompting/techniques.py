@@ -29,7 +29,7 @@ SHOWN = 4
 SEARCHED = AutomaticOptions(candidates=4, max_tokens=400)
 EXAMPLES_TO_SEARCH = 16
 OPTIONS: Mapping[str, Mapping[str, Any]] = {
-    "self-consistency": {"paths": 5, "answers": "number"},
+    "self-consistency": {"paths": 5, "answers": "number", "at_once": 5},
     "tree-of-thoughts": {"breadth": 1, "branches": 2, "depth": 3},
     "chaining": {"most_steps": 3},
     "retrieval": {"most": SHOWN},

@@ -24,6 +24,7 @@ import "./styles/jobs.css";
 import "./styles/training.css";
 import "./styles/tokenizers.css";
 import "./styles/steps.css";
+import "./styles/assistants.css";
 
 const connection: Connection = { key: null };
 const line = new EventLine(() => connection, browserEvents);

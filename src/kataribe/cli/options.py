@@ -79,3 +79,29 @@ Money: TypeAlias = Annotated[
 Quiet: TypeAlias = Annotated[
     bool, typer.Option("--quiet", "-q", help="Only the answer, without its steps.")
 ]
+McpFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--file",
+        help="A file with mcpServers, such as another program's [default: mcp.json of the "
+        "workspace].",
+        dir_okay=False,
+    ),
+]
+PromptName: TypeAlias = Annotated[
+    str, typer.Argument(metavar="NAME[@VERSION]", help="The prompt; without a version the newest.")
+]
+PromptOwner: TypeAlias = Annotated[
+    str | None, typer.Option("--user", help="Whose prompts, where people have accounts.")
+]
+VersionNote: TypeAlias = Annotated[
+    str, typer.Option("--note", help="What is new in this version, in a line.")
+]
+Variables: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--var", metavar="NAME=VALUE", help="A variable's value; repeatable."),
+]
+VariableFiles: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--var-file", metavar="NAME=FILE", help="A value out of a file; repeatable."),
+]

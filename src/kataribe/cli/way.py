@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING, Any, TypeAlias, get_args
 
 from kataribe.base.errors import InputError
 from kataribe.base.events import Usage
+from kataribe.base.limits import Limits
 from kataribe.cli.acting import Acting
 from kataribe.cli.consent import Ask, Consenting, ask_person
 from kataribe.prove.ops.ledger import Ledger
-from kataribe.prove.ops.limits import Limited, Limits
+from kataribe.prove.ops.limits import Limited
 from kataribe.prove.ops.meter import Metered
 from kataribe.prove.ops.spent import Price, free
 from kataribe.use.agents.tools.approvals import Approval

@@ -19,11 +19,13 @@ from kataribe.base.errors import KataribeError
 from kataribe.serve.access import Access
 from kataribe.serve.addresses import way_out
 from kataribe.serve.anthropic import anthropic_router
+from kataribe.serve.assistants import assistants_router
 from kataribe.serve.attachments import attachments_router
 from kataribe.serve.catalog import catalog_router
 from kataribe.serve.chat import chat_router
 from kataribe.serve.completions import completions_router
 from kataribe.serve.conversations import conversations_router
+from kataribe.serve.costs import costs_router
 from kataribe.serve.desk import Desk
 from kataribe.serve.docs import docs_router
 from kataribe.serve.embeddings import embeddings_router
@@ -33,6 +35,7 @@ from kataribe.serve.gate import Gate
 from kataribe.serve.inside import inside_router
 from kataribe.serve.jobs import jobs_router, working
 from kataribe.serve.lifecycle import Lifecycle
+from kataribe.serve.mcp.door import McpDoor
 from kataribe.serve.memory import memory_router
 from kataribe.serve.messages import messages_router
 from kataribe.serve.metrics import Metrics
@@ -42,6 +45,7 @@ from kataribe.serve.people import people_router
 from kataribe.serve.preferences import preferences_router
 from kataribe.serve.prompt_runs import prompting_router
 from kataribe.serve.queue import queue_router
+from kataribe.serve.recipes import recipes_router
 from kataribe.serve.residents import residents_router
 from kataribe.serve.responses import responses_router
 from kataribe.serve.rooms import Rooms
@@ -74,6 +78,7 @@ ROUTERS = (
     search_router,
     attachments_router,
     preferences_router,
+    costs_router,
     memory_router,
     transfer_router,
     sharing_router,
@@ -82,6 +87,8 @@ ROUTERS = (
     training_router,
     tokenizers_router,
     prompting_router,
+    assistants_router,
+    recipes_router,
 )
 """What makes the routes of the API and the studio, in the order in which they are described."""
 
@@ -127,10 +134,14 @@ def create_app(
 
 
 @contextlib.asynccontextmanager
-async def _while_serving(_: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
+async def _while_serving(app: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
     """Around all requests: what a former process left unfinished, and what this one leaves."""
+    # Its calls need a task that outlives each of them, so it stands only while there is one.
+    door = McpDoor(desk)
+    app.router.routes.append(door.route)
     if desk.rooms is None:
         yield
+        await door.close()
         return
     chats = desk.rooms.chats
     chats.begin()
@@ -143,6 +154,7 @@ async def _while_serving(_: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
             yield
     finally:
         sweeping.cancel()
+        await door.close()
         await chats.close()
 
 

@@ -18,6 +18,7 @@ from kataribe.serve.described import ASKING, asks, stream_of
 from kataribe.serve.desk import Desk
 from kataribe.serve.exchange import Exchange, Manner, Told
 from kataribe.serve.intake import read_body
+from kataribe.serve.limits import within
 from kataribe.serve.prompt_runs import around_of
 from kataribe.serve.prompting_source import AskedWith
 from kataribe.serve.prompts import source_of
@@ -60,7 +61,8 @@ def chat_router(desk: Desk) -> APIRouter:
         request = chat_request(body)
         pace = pace_of(desk.settings, http)
         manner = _manner(desk, body)
-        exchange = Exchange(desk, body.model, [request], record_of(http.scope), manner=manner)
+        requests = await within(desk, http, [request])
+        exchange = Exchange(desk, body.model, requests, record_of(http.scope), manner=manner)
         exchange.start(http.receive)
         if body.stream:
             return await _streamed(http, body, exchange, pace)
@@ -126,13 +128,14 @@ async def _streamed(
     http: HTTPRequest, body: ChatCompletionRequest, exchange: Exchange, pace: Pace
 ) -> Response:
     usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-    encode = _encoder(body.model, usage=usage, logprobs=bool(body.logprobs))
+    encode = chunks_of(body.model, usage=usage, logprobs=bool(body.logprobs))
     return await EventStream(exchange, Chunks(encode), pace, record_of(http.scope)).open()
 
 
-def _encoder(
+def chunks_of(
     model: str, *, usage: bool, logprobs: bool
 ) -> Callable[[Told | None], list[dict[str, Any]]]:
+    """What makes chunks of an exchange's events."""
     head = {**new_head("chatcmpl", model), "object": "chat.completion.chunk"}
     if usage:
         head["usage"] = None  # OpenAI's chunks have the field, null until the last

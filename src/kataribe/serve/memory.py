@@ -125,7 +125,7 @@ def _shown(tx: Connection, owner: str, found: Sequence[Fact]) -> list[FactShown]
             id=fact.id,
             text=fact.text,
             source=FactSource(id=fact.source, title=titles[fact.source])
-            if fact.source in titles
+            if fact.source is not None and fact.source in titles
             else None,
             assistant=fact.assistant,
             created_at=fact.created_at,

@@ -13,6 +13,14 @@ import kataribe
 from kataribe.serve.shapes import conversations, inside, prompts
 from kataribe.serve.shapes.anthropic import AnthropicCountRequest, AnthropicRequest
 from kataribe.serve.shapes.anthropic_replies import AnthropicStreamEvent
+from kataribe.serve.shapes.assistants import (
+    CheckRecipe,
+    CopyAssistant,
+    PreviewRecipe,
+    PutAssistant,
+    TestRecipe,
+    TestResult,
+)
 from kataribe.serve.shapes.catalog import Pull
 from kataribe.serve.shapes.chat import ChatCompletionRequest
 from kataribe.serve.shapes.encoders import ClassifyRequest, EmbeddingRequest
@@ -75,12 +83,18 @@ INCOMING: tuple[type[BaseModel], ...] = (
     prompts.RenderPrompt,
     prompts.LinkReply,
     prompts.RunPrompt,
+    PutAssistant,
+    CopyAssistant,
+    CheckRecipe,
+    PreviewRecipe,
+    TestRecipe,
 )
 EVENTS: tuple[type[BaseModel], ...] = (
     ChatCompletionChunk,
     ResponseStreamEvent,
     AnthropicStreamEvent,
     prompts.RunEvent,
+    TestResult,
 )
 
 _ABOUT = (

@@ -31,6 +31,7 @@ from kataribe.serve.prompts import prompts_router, source_of
 from kataribe.serve.record import record_of
 from kataribe.serve.shapes import prompts as shapes
 from kataribe.serve.sse import STILL_HERE, EventStream, Pace, named
+from kataribe.serve.tokens import model_of
 from kataribe.serve.who import owner_of
 from kataribe.store.prompt_answers import Answer
 
@@ -64,7 +65,7 @@ def prompting_router(desk: Desk) -> APIRouter:
         way = _way(body)
         source.check(way)
         shown = await _prompt(source, owner, body)
-        model = body.model or desk.settings.default_model
+        model = model_of(desk, body.model)
         run = _Run(source, owner, shown, body, model)
         exchange = Exchange(
             desk,

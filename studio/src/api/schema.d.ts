@@ -851,6 +851,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/studio/api/costs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What one's own requests used, by day and model */
+        get: operations["listCosts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/studio/api/facts": {
         parameters: {
             query?: never;
@@ -1276,6 +1293,317 @@ export interface paths {
         put?: never;
         /** Train all kinds at several sizes and measure them, as a job */
         post: operations["compareTokenizers"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/techniques": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Ways of asking, with their papers and options */
+        get: operations["listTechniques"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Prompts that the person keeps */
+        get: operations["listPrompts"];
+        put?: never;
+        /** Make a prompt */
+        post: operations["createPrompt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/render": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** See what a template says with some values */
+        post: operations["renderPrompt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A prompt with all its versions */
+        get: operations["getPrompt"];
+        put?: never;
+        post?: never;
+        /** Delete a prompt; for ten minutes it can come back. Gives the others */
+        delete: operations["deletePrompt"];
+        options?: never;
+        head?: never;
+        /** Give a prompt another name */
+        patch: operations["renamePrompt"];
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What changed between two versions */
+        get: operations["comparePromptVersions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give a prompt another version */
+        post: operations["addPromptVersion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring back a prompt that was deleted */
+        post: operations["restorePrompt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}/answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which version has answered what, newest first */
+        get: operations["listPromptAnswers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}/replies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Note that a reply of a conversation answers a version */
+        post: operations["linkPromptReply"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask a model with a prompt */
+        post: operations["runPrompt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/assistants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Assistants that come along, and those of the workspace */
+        get: operations["listAssistants"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/assistants/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One assistant with its recipe; the tag comes as ETag too */
+        get: operations["getAssistant"];
+        /** Write a recipe; refuses what is wrong, and what changed meanwhile */
+        put: operations["putAssistant"];
+        post?: never;
+        /** Delete an assistant of the workspace; it can be brought back */
+        delete: operations["removeAssistant"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/assistants/{name}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring a deleted assistant back */
+        post: operations["restoreAssistant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/assistants/{name}/copy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make an assistant of one's own that begins like this one */
+        post: operations["copyAssistant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/recipes/choices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a recipe can be made of */
+        get: operations["getRecipeChoices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/recipes/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** All that is wrong with a recipe that is not saved; fields become YAML */
+        post: operations["checkRecipe"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/recipes/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Talk with a recipe that is not saved */
+        post: operations["previewRecipe"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/recipes/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask what a recipe's tests ask, and look at the replies */
+        post: operations["testRecipe"];
         delete?: never;
         options?: never;
         head?: never;
@@ -2229,6 +2557,41 @@ export interface components {
             arguments: string;
         };
         /**
+         * AssistantDetail
+         * @description One assistant with its recipe.
+         */
+        AssistantDetail: {
+            assistant: components["schemas"]["AssistantShown"];
+            /**
+             * Text
+             * @description The recipe as YAML.
+             */
+            text: string;
+            /** @description Null where the recipe cannot be read. */
+            fields: components["schemas"]["RecipeFields"] | null;
+            /** Problems */
+            problems: components["schemas"]["RecipeProblem"][];
+        };
+        /**
+         * AssistantList
+         * @description By name, own ones in the place of those that they hide.
+         */
+        AssistantList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["AssistantShown"][];
+            /**
+             * Default Model
+             * @description Of those that name none.
+             */
+            default_model: string;
+        };
+        /**
          * AssistantMessage
          * @description What the model said or called in an earlier turn.
          */
@@ -2277,6 +2640,66 @@ export interface components {
              * @default null
              */
             tool_calls?: components["schemas"]["SentToolCall"][] | null;
+        };
+        /**
+         * AssistantRemoved
+         * @description Which assistant was deleted; it can be brought back for a week.
+         */
+        AssistantRemoved: {
+            /** Name */
+            name: string;
+        };
+        /**
+         * AssistantShown
+         * @description One assistant, as a list shows it.
+         */
+        AssistantShown: {
+            /**
+             * Name
+             * @description By which it is asked, like a model.
+             */
+            name: string;
+            /**
+             * Own
+             * @description Of the workspace; otherwise it comes with Kataribe.
+             */
+            own: boolean;
+            /**
+             * Hides
+             * @description One that comes with Kataribe has the same name.
+             */
+            hides: boolean;
+            /**
+             * Tag
+             * @description Changes with its text; sent back as If-Match.
+             */
+            tag: string;
+            title: components["schemas"]["TwoLanguages"];
+            about: components["schemas"]["TwoLanguages"];
+            /**
+             * Models
+             * @description Empty for the server's default model.
+             */
+            models: string[];
+            /** Router */
+            router: boolean;
+            /** Technique */
+            technique: string | null;
+            /** Tools */
+            tools: string[];
+            /** Memory */
+            memory: boolean;
+            /** Guards */
+            guards: string[];
+            /** Starters */
+            starters: components["schemas"]["TwoLanguages"][];
+            /**
+             * Tests
+             * @description How many it has.
+             */
+            tests: number;
+            /** @description Why it cannot be asked, where it cannot. */
+            problem: components["schemas"]["RecipeProblem"] | null;
         };
         /**
          * Attached
@@ -2737,6 +3160,12 @@ export interface components {
                 [key: string]: unknown;
             } | null;
             /**
+             * Technique
+             * @description Extension: how the model is asked, by name (`chain-of-thought`) or as {"name": ..., "options": {...}}; /studio/api/techniques lists them. One reply at a time.
+             * @default null
+             */
+            technique?: string | components["schemas"]["TechniqueChoice"] | null;
+            /**
              * Continue Final Message
              * @description Extension: go on from the last message, which is the assistant's.
              * @default null
@@ -2839,6 +3268,32 @@ export interface components {
             logprob: number;
             /** Top Logprobs */
             top_logprobs: components["schemas"]["TopLogprob"][];
+        };
+        /**
+         * CheckRecipe
+         * @description Look at a recipe without saving it.
+         *
+         *     With `fields`, as a form has them, the text is first made to say them; what a form leaves alone
+         *     stays in it as it was typed.
+         */
+        CheckRecipe: {
+            /**
+             * Name
+             * @default recipe
+             */
+            name?: string;
+            /**
+             * Text
+             * @description The recipe as YAML.
+             */
+            text: string;
+            /**
+             * Fields
+             * @default null
+             */
+            fields?: {
+                [key: string]: unknown;
+            } | null;
         };
         /**
          * ChunkChoice
@@ -3361,6 +3816,74 @@ export interface components {
             next: string | null;
         };
         /**
+         * CopyAssistant
+         * @description Make one of one's own that begins like this one.
+         */
+        CopyAssistant: {
+            /** To */
+            to: string;
+        };
+        /**
+         * CostShown
+         * @description What was used on a day, by a model or altogether.
+         */
+        CostShown: {
+            /**
+             * Day
+             * @description Of the server's calendar; null where all days are one.
+             */
+            day: string | null;
+            /**
+             * Model
+             * @description Who answered; null where all models are one.
+             */
+            model: string | null;
+            /**
+             * Prompt Tokens
+             * @description Tokens read.
+             */
+            prompt_tokens: number;
+            /**
+             * Cached Tokens
+             * @description So many of them came from a cache.
+             */
+            cached_tokens: number;
+            /**
+             * Completion Tokens
+             * @description Tokens drawn.
+             */
+            completion_tokens: number;
+            /**
+             * Calls
+             * @description Calls of models.
+             */
+            calls: number;
+            /**
+             * Dollars
+             * @description US dollars, as far as prices are known.
+             */
+            dollars: number;
+            /**
+             * Unpriced
+             * @description Calls whose price nobody knows; `dollars` is then a least.
+             */
+            unpriced: number;
+        };
+        /**
+         * Costs
+         * @description What the person's requests used, the newest day first.
+         */
+        Costs: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["CostShown"][];
+        };
+        /**
          * CutText
          * @description Cut a text into pieces by several tokenizers.
          */
@@ -3826,6 +4349,28 @@ export interface components {
             always?: boolean;
         };
         /**
+         * GuardChoice
+         * @description A guard that a recipe can switch on.
+         */
+        GuardChoice: {
+            /** Name */
+            name: string;
+            /** About */
+            about: string;
+            /**
+             * Side
+             * @enum {string}
+             */
+            side: "in" | "out";
+            /**
+             * Standard
+             * @description `standard: true` switches it on.
+             */
+            standard: boolean;
+            /** Options */
+            options: string[];
+        };
+        /**
          * Health
          * @description How the server is; 503 unless it is ready.
          */
@@ -3936,6 +4481,8 @@ export interface components {
              * @description Jobs, as a record: none of them goes on here.
              */
             jobs: number;
+            /** Prompts */
+            prompts: number;
         };
         /**
          * IncompleteDetails
@@ -4308,6 +4855,19 @@ export interface components {
             set: boolean;
         };
         /**
+         * LinkReply
+         * @description A reply of a conversation that answers a version of the prompt.
+         */
+        LinkReply: {
+            /**
+             * Message
+             * @description Chosen by the client.
+             */
+            message: string;
+            /** Version */
+            version: number;
+        };
+        /**
          * LoadRequest
          * @description Bring a model into memory.
          */
@@ -4637,6 +5197,16 @@ export interface components {
             use: "write" | "embed" | "classify";
         };
         /**
+         * ModelChoice
+         * @description Who can answer.
+         */
+        ModelChoice: {
+            /** Name */
+            name: string;
+            /** Assistant */
+            assistant: boolean;
+        };
+        /**
          * ModelList
          * @description Every model.
          */
@@ -4649,6 +5219,20 @@ export interface components {
             object?: "list";
             /** Data */
             data: components["schemas"]["Model"][];
+        };
+        /**
+         * NamedPart
+         * @description A technique or a tool.
+         */
+        NamedPart: {
+            /** Name */
+            name: string;
+            /** Options */
+            options?: {
+                [key: string]: unknown;
+            };
+            /** Approval */
+            approval?: ("always" | "ask" | "never") | null;
         };
         /**
          * NamedTool
@@ -4696,6 +5280,24 @@ export interface components {
         NewKey: {
             /** Name */
             name: string;
+        };
+        /**
+         * NewPrompt
+         * @description Make a prompt; its text is version 1.
+         */
+        NewPrompt: {
+            /** Name */
+            name: string;
+            /**
+             * Text
+             * @description {{name}} is a variable.
+             */
+            text: string;
+            /**
+             * Note
+             * @default
+             */
+            note?: string;
         };
         /**
          * NewRun
@@ -4776,6 +5378,22 @@ export interface components {
              * @default true
              */
             start?: boolean;
+        };
+        /**
+         * NewVersion
+         * @description What a prompt says from now on; the newest version's own words make no new one.
+         */
+        NewVersion: {
+            /**
+             * Text
+             * @description {{name}} is a variable.
+             */
+            text: string;
+            /**
+             * Note
+             * @default
+             */
+            note?: string;
         };
         /**
          * Node
@@ -5063,6 +5681,144 @@ export interface components {
             };
         };
         /**
+         * PreviewRecipe
+         * @description Talk with a recipe that is not saved; nothing of it is kept.
+         */
+        PreviewRecipe: {
+            /**
+             * Name
+             * @default recipe
+             */
+            name?: string;
+            /**
+             * Text
+             * @description The recipe as YAML.
+             */
+            text: string;
+            /** Messages */
+            messages: (components["schemas"]["SystemMessage"] | components["schemas"]["UserMessage"] | components["schemas"]["AssistantMessage"] | components["schemas"]["ToolMessage"])[];
+        };
+        /**
+         * PromptAnswer
+         * @description Something that a version was answered with.
+         */
+        PromptAnswer: {
+            /**
+             * Key
+             * @description Pass that of the last answer as `before` for more.
+             */
+            key: number;
+            /** Id */
+            id: string;
+            /** Version */
+            version: number;
+            /** Model */
+            model: string;
+            technique: components["schemas"]["TechniqueUsed"] | null;
+            /** Variables */
+            variables: {
+                [key: string]: string;
+            };
+            /** Text */
+            text: string;
+            /** Finish */
+            finish: string;
+            /** Detail */
+            detail: string;
+            usage: components["schemas"]["PromptUsage"];
+            /**
+             * Took
+             * @description Seconds.
+             */
+            took: number | null;
+            /**
+             * Message
+             * @description The reply of a conversation that it is.
+             */
+            message: string | null;
+            /** Created At */
+            created_at: number;
+        };
+        /**
+         * PromptAnswerList
+         * @description Newest first.
+         */
+        PromptAnswerList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["PromptAnswer"][];
+        };
+        /**
+         * PromptChange
+         * @description Another name; versions and answers stay.
+         */
+        PromptChange: {
+            /** Name */
+            name: string;
+        };
+        /**
+         * PromptDifference
+         * @description What changed between two versions: a unified diff, empty where they say the same.
+         */
+        PromptDifference: {
+            /** Old */
+            old: number;
+            /** New */
+            new: number;
+            /** Diff */
+            diff: string;
+        };
+        /**
+         * PromptList
+         * @description The one that was changed last first.
+         */
+        PromptList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["PromptSummary"][];
+        };
+        /**
+         * PromptShown
+         * @description A prompt with all versions, the first one first.
+         */
+        PromptShown: {
+            summary: components["schemas"]["PromptSummary"];
+            /** Versions */
+            versions: components["schemas"]["PromptVersion"][];
+        };
+        /**
+         * PromptSummary
+         * @description A prompt in the list, with its newest version.
+         */
+        PromptSummary: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Latest */
+            latest: number;
+            /** Text */
+            text: string;
+            /** Variables */
+            variables: string[];
+            /** Created At */
+            created_at: number;
+            /** Changed At */
+            changed_at: number;
+            /** Deleted */
+            deleted: boolean;
+        };
+        /**
          * PromptTokensDetails
          * @description Of the prompt's tokens.
          */
@@ -5072,6 +5828,39 @@ export interface components {
              * @description Read from the cache of an earlier request.
              */
             cached_tokens: number;
+        };
+        /**
+         * PromptUsage
+         * @description Tokens of an answer, with all inner calls.
+         */
+        PromptUsage: {
+            /** Prompt */
+            prompt: number | null;
+            /** Cached */
+            cached: number | null;
+            /** Completion */
+            completion: number | null;
+        };
+        /**
+         * PromptVersion
+         * @description What a prompt says, or once said.
+         */
+        PromptVersion: {
+            /** Number */
+            number: number;
+            /** Text */
+            text: string;
+            /** Variables */
+            variables: string[];
+            /** Note */
+            note: string;
+            /**
+             * Answers
+             * @description How many are kept.
+             */
+            answers: number;
+            /** Created At */
+            created_at: number;
         };
         /**
          * Pull
@@ -5091,6 +5880,17 @@ export interface components {
              * @default null
              */
             name?: string | null;
+        };
+        /**
+         * PutAssistant
+         * @description Write a recipe under a name.
+         */
+        PutAssistant: {
+            /**
+             * Text
+             * @description The recipe as YAML.
+             */
+            text: string;
         };
         /**
          * QueueChange
@@ -5249,6 +6049,207 @@ export interface components {
             text: string;
         };
         /**
+         * RecipeChecked
+         * @description What a recipe says that is not saved, and all that is wrong with it.
+         */
+        RecipeChecked: {
+            /** Text */
+            text: string;
+            fields: components["schemas"]["RecipeFields"] | null;
+            /** Problems */
+            problems: components["schemas"]["RecipeProblem"][];
+        };
+        /**
+         * RecipeChoices
+         * @description What a recipe can be made of.
+         */
+        RecipeChoices: {
+            /** Tools */
+            tools: components["schemas"]["ToolChoiceShown"][];
+            /** Techniques */
+            techniques: components["schemas"]["TechniqueChoice"][];
+            /** Guards */
+            guards: components["schemas"]["GuardChoice"][];
+            /** Models */
+            models: components["schemas"]["ModelChoice"][];
+            /** Default Model */
+            default_model: string;
+        };
+        /**
+         * RecipeFields
+         * @description What a recipe says, all fields filled in.
+         */
+        RecipeFields: {
+            title?: components["schemas"]["TwoLanguages"];
+            about?: components["schemas"]["TwoLanguages"];
+            /**
+             * Model
+             * @description Empty for the server's default model.
+             * @default
+             */
+            model?: string;
+            router?: components["schemas"]["RecipeRouter"] | null;
+            /**
+             * System
+             * @default
+             */
+            system?: string;
+            technique?: components["schemas"]["NamedPart"] | null;
+            /** Tools */
+            tools?: components["schemas"]["NamedPart"][];
+            /**
+             * Approval
+             * @default ask
+             * @enum {string}
+             */
+            approval?: "always" | "ask" | "never";
+            /**
+             * Memory
+             * @default false
+             */
+            memory?: boolean;
+            /** Guards */
+            guards?: {
+                [key: string]: unknown;
+            };
+            sampling?: components["schemas"]["RecipeSampling"];
+            limits?: components["schemas"]["RecipeLimits"];
+            /** Starters */
+            starters?: components["schemas"]["TwoLanguages"][];
+            /** Tests */
+            tests?: components["schemas"]["RecipeTest"][];
+        };
+        /**
+         * RecipeLimits
+         * @description What one reply may use.
+         */
+        RecipeLimits: {
+            /** Steps */
+            steps?: number | null;
+            /** Tokens */
+            tokens?: number | null;
+            /** Seconds */
+            seconds?: number | null;
+            /** Dollars */
+            dollars?: number | null;
+        };
+        /**
+         * RecipeProblem
+         * @description Something wrong with a recipe.
+         */
+        RecipeProblem: {
+            /**
+             * Place
+             * @description As in `sampling.temprature`; empty for the whole.
+             */
+            place: string;
+            /** Message */
+            message: string;
+            /**
+             * Line
+             * @description Of the YAML, from 1; null where it stands nowhere.
+             */
+            line: number | null;
+        };
+        /**
+         * RecipeRouter
+         * @description Several models, one of which is chosen for each request.
+         */
+        RecipeRouter: {
+            /** Default */
+            default: string;
+            /** Rules */
+            rules?: components["schemas"]["RecipeRule"][];
+            /**
+             * Learned
+             * @default
+             */
+            learned?: string;
+            /**
+             * Sure
+             * @default 0.6
+             */
+            sure?: number;
+        };
+        /**
+         * RecipeRule
+         * @description When a router's request goes to a model.
+         */
+        RecipeRule: {
+            /** Model */
+            model: string;
+            /** Words */
+            words?: string[];
+            /**
+             * Pattern
+             * @default
+             */
+            pattern?: string;
+            /**
+             * Language
+             * @default
+             */
+            language?: string;
+            /** Longer */
+            longer?: number | null;
+            /** Images */
+            images?: boolean | null;
+            /** Tools */
+            tools?: boolean | null;
+        };
+        /**
+         * RecipeSampling
+         * @description How tokens are drawn where the request says nothing.
+         */
+        RecipeSampling: {
+            /** Temperature */
+            temperature?: number | null;
+            /** Top P */
+            top_p?: number | null;
+            /** Top K */
+            top_k?: number | null;
+            /**
+             * Min P
+             * @default 0
+             */
+            min_p?: number;
+            /** Repetition Penalty */
+            repetition_penalty?: number | null;
+            /**
+             * Presence Penalty
+             * @default 0
+             */
+            presence_penalty?: number;
+            /**
+             * Frequency Penalty
+             * @default 0
+             */
+            frequency_penalty?: number;
+            /** Max Tokens */
+            max_tokens?: number | null;
+        };
+        /**
+         * RecipeTest
+         * @description A question, and what must hold of the reply.
+         */
+        RecipeTest: {
+            /** Ask */
+            ask: string;
+            /** Contains */
+            contains?: string[];
+            /** Lacks */
+            lacks?: string[];
+            /**
+             * Matches
+             * @default
+             */
+            matches?: string;
+            /** Json Of */
+            json_of?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
          * Removed
          * @description A model that is gone, and the bytes that it freed.
          */
@@ -5257,6 +6258,39 @@ export interface components {
             name: string;
             /** Freed */
             freed: number;
+        };
+        /**
+         * RenderPrompt
+         * @description See what a template says with these values, before anybody is asked.
+         */
+        RenderPrompt: {
+            /**
+             * Text
+             * @description {{name}} is a variable.
+             */
+            text: string;
+            /**
+             * Variables
+             * @description Values of the variables, by name.
+             */
+            variables?: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * Rendered
+         * @description What a template says; where a value is missing or unknown, `problem` says which.
+         */
+        Rendered: {
+            /** Text */
+            text: string | null;
+            /**
+             * Variables
+             * @description In the order in which they first stand.
+             */
+            variables: string[];
+            /** Problem */
+            problem: string;
         };
         /**
          * ReplyMessage
@@ -5693,6 +6727,81 @@ export interface components {
             measured: components["schemas"]["Outcome"] | null;
         };
         /**
+         * RunEvent
+         * @description What a run streams. Which fields are there depends on `type`.
+         *
+         *     `progress`: stage, done, total. `step`: name, detail. `reasoning` and `delta`: text. `answer`:
+         *     the whole text, finish, detail, usage, took, and the id under which it is kept (null where it
+         *     is not). `end`: nothing more comes. `error`: error, and nothing more comes.
+         */
+        RunEvent: {
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "progress" | "step" | "reasoning" | "delta" | "answer" | "end" | "error";
+            /**
+             * Index
+             * @description Which of the repeats.
+             * @default null
+             */
+            index?: number | null;
+            /**
+             * Stage
+             * @default null
+             */
+            stage?: string | null;
+            /**
+             * Done
+             * @default null
+             */
+            done?: number | null;
+            /**
+             * Total
+             * @default null
+             */
+            total?: number | null;
+            /**
+             * Name
+             * @default null
+             */
+            name?: string | null;
+            /**
+             * Detail
+             * @default null
+             */
+            detail?: string | null;
+            /**
+             * Text
+             * @default null
+             */
+            text?: string | null;
+            /**
+             * Finish
+             * @default null
+             */
+            finish?: string | null;
+            /** @default null */
+            usage?: components["schemas"]["PromptUsage"] | null;
+            /**
+             * Took
+             * @default null
+             */
+            took?: number | null;
+            /**
+             * Answer
+             * @default null
+             */
+            answer?: string | null;
+            /**
+             * Error
+             * @default null
+             */
+            error?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
          * RunList
          * @description Newest first.
          */
@@ -5732,6 +6841,63 @@ export interface components {
             valid_loss: number | null;
             /** Bits Per Byte */
             bits_per_byte: number | null;
+        };
+        /**
+         * RunPrompt
+         * @description Ask a model with a kept prompt, or with a text; exactly one of `prompt` and `text`.
+         */
+        RunPrompt: {
+            /**
+             * Prompt
+             * @description Id of a prompt; the answers are kept with it.
+             * @default null
+             */
+            prompt?: string | null;
+            /**
+             * Version
+             * @description Left out: the newest.
+             * @default null
+             */
+            version?: number | null;
+            /**
+             * Text
+             * @description A template that is not kept.
+             * @default null
+             */
+            text?: string | null;
+            /**
+             * Variables
+             * @description Values of the variables, by name.
+             */
+            variables?: {
+                [key: string]: string;
+            };
+            /**
+             * System
+             * @default
+             */
+            system?: string;
+            /**
+             * Model
+             * @description Left out: the default model.
+             * @default null
+             */
+            model?: string | null;
+            /** @default null */
+            technique?: components["schemas"]["TechniqueChoice"] | null;
+            /**
+             * Tools
+             * @description Of the server's, for react.
+             */
+            tools?: string[];
+            /** @default null */
+            sampling?: components["schemas"]["SamplingChoice"] | null;
+            /**
+             * Repeats
+             * @description How many answers; each has an index from 0.
+             * @default 1
+             */
+            repeats?: number;
         };
         /**
          * RunSample
@@ -6196,6 +7362,85 @@ export interface components {
             content: string | components["schemas"]["TextContent"][];
         };
         /**
+         * TechniqueChoice
+         * @description A technique that a recipe can name.
+         */
+        TechniqueChoice: {
+            /** Name */
+            name: string;
+            /** About */
+            about: string;
+            /**
+             * Options
+             * @description With their defaults; null where one is needed.
+             */
+            options: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * TechniqueList
+         * @description From cheap to dear; `tools`: those of the server that react may be given.
+         */
+        TechniqueList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["TechniqueShown"][];
+            /** Tools */
+            tools: string[];
+        };
+        /**
+         * TechniqueOption
+         * @description An option of a technique; `schema` is a JSON schema.
+         */
+        TechniqueOption: {
+            /** Name */
+            name: string;
+            /** Schema */
+            schema: {
+                [key: string]: unknown;
+            };
+            /** Needed */
+            needed: boolean;
+            /** Default */
+            default: unknown;
+            /** About */
+            about: string;
+        };
+        /**
+         * TechniqueShown
+         * @description A technique; `needs` is what it cannot work without, empty for a model alone.
+         */
+        TechniqueShown: {
+            /** Name */
+            name: string;
+            /** About */
+            about: string;
+            /** Paper */
+            paper: string;
+            /** Needs */
+            needs: string;
+            /** Options */
+            options: components["schemas"]["TechniqueOption"][];
+        };
+        /**
+         * TechniqueUsed
+         * @description A technique with the options that were given.
+         */
+        TechniqueUsed: {
+            /** Name */
+            name: string;
+            /** Options */
+            options: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * TermsShown
          * @description Terms that must be accepted before the download.
          */
@@ -6204,6 +7449,42 @@ export interface components {
             name: string;
             /** Url */
             url: string;
+        };
+        /**
+         * TestRecipe
+         * @description Ask the questions under `tests:` and look at the replies.
+         */
+        TestRecipe: {
+            /**
+             * Name
+             * @default recipe
+             */
+            name?: string;
+            /**
+             * Text
+             * @description The recipe as YAML.
+             */
+            text: string;
+        };
+        /**
+         * TestResult
+         * @description How one test of a recipe went.
+         */
+        TestResult: {
+            /**
+             * Number
+             * @description From 0, in the order of the recipe.
+             */
+            number: number;
+            /** Ask */
+            ask: string;
+            /** Reply */
+            reply: string;
+            /**
+             * Failed
+             * @description What did not hold; empty where all did.
+             */
+            failed: string[];
         };
         /**
          * TextContent
@@ -6486,6 +7767,29 @@ export interface components {
             function: components["schemas"]["FunctionDelta"];
         };
         /**
+         * ToolChoiceShown
+         * @description A tool that a recipe can name.
+         */
+        ToolChoiceShown: {
+            /** Name */
+            name: string;
+            /** About */
+            about: string;
+            /**
+             * Approval
+             * @description Where the recipe says nothing.
+             * @enum {string}
+             */
+            approval: "always" | "ask" | "never";
+            /**
+             * Reaches
+             * @description It reads this machine's own files or addresses: where people have accounts, only the recipe's file can name it.
+             */
+            reaches: boolean;
+            /** Options */
+            options: components["schemas"]["ToolOption"][];
+        };
+        /**
          * ToolDefinition
          * @description A tool; functions are the only kind.
          */
@@ -6517,6 +7821,21 @@ export interface components {
              * @default null
              */
             name?: string | null;
+        };
+        /**
+         * ToolOption
+         * @description An option of a tool.
+         */
+        ToolOption: {
+            /** Name */
+            name: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "text" | "switch";
+            /** Needed */
+            needed: boolean;
         };
         /**
          * TopLogprob
@@ -6579,6 +7898,22 @@ export interface components {
              * @description Models that read text as a whole.
              */
             encoders: string[];
+        };
+        /**
+         * TwoLanguages
+         * @description Words for people who read English or Japanese; the empty one is the other.
+         */
+        TwoLanguages: {
+            /**
+             * En
+             * @default
+             */
+            en?: string;
+            /**
+             * Ja
+             * @default
+             */
+            ja?: string;
         };
         /**
          * UnloadRequest
@@ -6756,6 +8091,8 @@ export interface operations {
             header?: {
                 /** @description Extension: a stream tells its progress in events of its own. */
                 "X-Kataribe-Events"?: "progress";
+                /** @description Extension: what the request may use, with all that it causes. At a limit the reply ends with what was found. `seconds` and `dollars` may have a point. */
+                "X-Kataribe-Limits"?: string;
             };
             path?: never;
             cookie?: never;
@@ -6883,6 +8220,8 @@ export interface operations {
             header?: {
                 /** @description Extension: a stream tells its progress in events of its own. */
                 "X-Kataribe-Events"?: "progress";
+                /** @description Extension: what the request may use, with all that it causes. At a limit the reply ends with what was found. `seconds` and `dollars` may have a point. */
+                "X-Kataribe-Limits"?: string;
             };
             path?: never;
             cookie?: never;
@@ -7010,6 +8349,8 @@ export interface operations {
             header?: {
                 /** @description Extension: a stream tells its progress in events of its own. */
                 "X-Kataribe-Events"?: "progress";
+                /** @description Extension: what the request may use, with all that it causes. At a limit the reply ends with what was found. `seconds` and `dollars` may have a point. */
+                "X-Kataribe-Limits"?: string;
             };
             path?: never;
             cookie?: never;
@@ -7137,6 +8478,8 @@ export interface operations {
             header?: {
                 /** @description Extension: a stream tells its progress in events of its own. */
                 "X-Kataribe-Events"?: "progress";
+                /** @description Extension: what the request may use, with all that it causes. At a limit the reply ends with what was found. `seconds` and `dollars` may have a point. */
+                "X-Kataribe-Limits"?: string;
             };
             path?: never;
             cookie?: never;
@@ -12500,6 +13843,76 @@ export interface operations {
             };
         };
     };
+    listCosts: {
+        parameters: {
+            query?: {
+                /** @description So many days back, today's too. */
+                days?: number;
+                /** @description What has a line of its own. */
+                by?: "day,model" | "day" | "model";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Costs"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
     listFacts: {
         parameters: {
             query?: {
@@ -15189,6 +16602,2226 @@ export interface operations {
             };
             /** @description An unexpected error; the log has its details. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listTechniques: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TechniqueList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listPrompts: {
+        parameters: {
+            query?: {
+                /** @description Those that can still come back. */
+                deleted?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    createPrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPrompt"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    renderPrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RenderPrompt"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rendered"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    getPrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    deletePrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    renamePrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromptChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    comparePromptVersions: {
+        parameters: {
+            query?: {
+                /** @description Number of a version. */
+                old?: number;
+                /** @description Number of a version. */
+                new?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptDifference"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    addPromptVersion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewVersion"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    restorePrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Empty"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listPromptAnswers: {
+        parameters: {
+            query?: {
+                version?: number | null;
+                before?: number | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptAnswerList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    linkPromptReply: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkReply"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptAnswer"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    runPrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunPrompt"];
+            };
+        };
+        responses: {
+            /** @description Server-sent events named by `type`, each with a RunEvent: `progress`, `step`, `reasoning`, `delta`, an `answer` for each repeat, then `end`; or `error`, after the first words. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A hosted model's server failed. */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listAssistants: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    getAssistant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The assistant's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantDetail"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    putAssistant: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tag of what is written over. */
+                "If-Match"?: string;
+                /** @description `*`: there is none of that name yet. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The assistant's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PutAssistant"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantDetail"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description It was changed meanwhile; nothing was written. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description If-Match or If-None-Match is missing. */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    removeAssistant: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tag of what is written over. */
+                "If-Match"?: string;
+                /** @description `*`: there is none of that name yet. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The assistant's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantRemoved"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description It was changed meanwhile; nothing was written. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description If-Match or If-None-Match is missing. */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    restoreAssistant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The assistant's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Empty"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantDetail"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description It was changed meanwhile; nothing was written. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description If-Match or If-None-Match is missing. */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    copyAssistant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The assistant's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CopyAssistant"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantDetail"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description It was changed meanwhile; nothing was written. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description If-Match or If-None-Match is missing. */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    getRecipeChoices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecipeChoices"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    checkRecipe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckRecipe"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecipeChecked"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    previewRecipe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewRecipe"];
+            };
+        };
+        responses: {
+            /** @description The reply, told as by `/v1/chat/completions` with `stream: true`. Nothing is kept. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A hosted model's server failed. */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    testRecipe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestRecipe"];
+            };
+        };
+        responses: {
+            /** @description Server-sent events, each with a TestResult as soon as it is known, then `[DONE]`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A hosted model's server failed. */
+            502: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -26,6 +26,10 @@ const MemoryPage = later(async () => (await import("../memory/MemoryPage")).Memo
 const TokenizersPage = later(
   async () => (await import("../tokenizers/TokenizersPage")).TokenizersPage,
 );
+const AssistantsPage = later(
+  async () => (await import("../assistants/AssistantsPage")).AssistantsPage,
+);
+const EditorPage = later(async () => (await import("../assistants/EditorPage")).EditorPage);
 const TrainingPage = later(async () => (await import("../training/TrainingPage")).TrainingPage);
 const RunPage = later(async () => (await import("../training/RunPage")).RunPage);
 
@@ -59,6 +63,8 @@ export function App({ talk, line, connection }: Props) {
                           <Route path="/chat/:conversation" element={<ChatPage />} />
                           <Route path="/search" element={<SearchPage />} />
                         </Route>
+                        <Route path="/assistants" element={<AssistantsPage />} />
+                        <Route path="/assistants/:assistant" element={<EditorPage />} />
                         <Route path="/models" element={<ModelsPage />} />
                         <Route path="/models/*" element={<CardPage />} />
                         <Route path="/tokenizers" element={<TokenizersPage />} />

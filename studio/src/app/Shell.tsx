@@ -5,6 +5,7 @@ import { useText } from "../i18n";
 import { JobsTray } from "../jobs/JobsTray";
 import { useSearchKey } from "../search/useSearchKey";
 import {
+  AssistantsIcon,
   BrandIcon,
   ChatIcon,
   KeysIcon,
@@ -46,6 +47,7 @@ export function Shell({ children }: { children: ReactNode }) {
         <div className="group">
           <p className="verb">{text.nav.use}</p>
           {to("/chat", text.nav.chat, <ChatIcon />)}
+          {to("/assistants", text.nav.assistants, <AssistantsIcon />)}
         </div>
         <div className="group">
           <p className="verb">{text.nav.run}</p>

@@ -20,6 +20,7 @@ from kataribe.base.lm import Request as Asked
 from kataribe.run.providers import ScriptedLM, ScriptedTokenizer
 from kataribe.run.providers.scripted import EVERYTHING, Line
 from kataribe.serve.app import create_app
+from kataribe.serve.assistants_source import AssistantsSource
 from kataribe.serve.lifecycle import Lifecycle
 from kataribe.serve.models import ModelInfo, TextTokenizer
 from kataribe.serve.ports import listen
@@ -134,6 +135,7 @@ def run_server(
     attention: AttentionSource | None = None,
     training: TrainingSource | None = None,
     tokenizers: TokenizersSource | None = None,
+    assistants: AssistantsSource | None = None,
     kinds: Mapping[str, Work] | None = None,
 ) -> Iterator[Stage]:
     """Serves `models` in a thread until the block ends, or `stop` is called.
@@ -148,7 +150,13 @@ def run_server(
         chats = Chats(store, models, models.loaded, titles=False)
         jobs = None if kinds is None else Workers(store, kinds)
         rooms = Rooms(
-            store, chats, jobs, attention=attention, training=training, tokenizers=tokenizers
+            store,
+            chats,
+            jobs,
+            attention=attention,
+            training=training,
+            tokenizers=tokenizers,
+            assistants=assistants,
         )
         stage = stack.enter_context(_serving(models, rooms, port, key))
         yield stage

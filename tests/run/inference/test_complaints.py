@@ -81,6 +81,7 @@ def test_an_escaped_backslash_is_one(vocabulary, pattern):
         {"uniqueItems": False},
         {"propertyNames": {}},
         {"propertyNames": True},
+        {"propertyNames": {"type": "string"}},
         {"unevaluatedProperties": True},
         {"unevaluatedItems": {}},
         {"dependentRequired": {}},

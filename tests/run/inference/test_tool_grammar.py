@@ -13,6 +13,7 @@ import pytest
 from kataribe.base.errors import ConstraintError, UnsupportedError
 from kataribe.base.events import TextDelta
 from kataribe.base.lm import JsonFormat, RegexFormat, TextFormat, ToolChoice, ToolSpec
+from kataribe.run.inference.argument_schemas import closed
 from kataribe.run.inference.dialects import (
     FUNCTION_GEMMA,
     GLM,
@@ -392,3 +393,50 @@ def test_text_may_begin_as_a_call_does_but_for_its_name(vocabulary):
     form = tool_format(LLAMA, TOOLS, ToolChoice(), TextFormat())
     assert accepts(vocabulary, form, '{"a": 1}')
     assert not accepts(vocabulary, form, '{"name": "other", "parameters": {}}')
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_what_a_schema_does_not_name_is_not_invented(vocabulary, name):
+    """JSON Schema leaves objects open; a function does not take what it does not name."""
+    dialect = NAMED[name]
+    inner = {"type": "object", "properties": {"x": {"type": "integer"}}}
+    free = {"type": "object"}
+    tool = ToolSpec("f", "", {"type": "object", "properties": {"a": inner, "free": free}})
+    form = tool_format(dialect, [tool], ToolChoice("required"), TextFormat())
+    for arguments, fits in (
+        ({"a": {"x": 1}}, True),
+        ({"a": {"x": 1}, "free": {"k": 1}}, True),
+        ({"a": {"x": 1, "y": 2}}, False),
+        ({"a": {"x": 1}, "b": 2}, False),
+    ):
+        assert accepts(vocabulary, form, written(dialect, [("f", arguments)])) == fits, arguments
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"allOf": [{"properties": {"a": {}}}, {"properties": {"b": {"type": "integer"}}}]},
+        {"properties": {"a": {}}, "anyOf": [{"required": ["a"]}, {"properties": {"b": {}}}]},
+        {"properties": {"c": {"$ref": "#/$defs/N", "properties": {"d": {}}}}, "$defs": {"N": {}}},
+        {"properties": {"a": {}}, "patternProperties": {"^x": {}}},
+    ],
+)
+def test_objects_that_are_said_in_parts_stay_as_they_are(schema):
+    assert closed(schema) is schema
+
+
+def test_only_objects_that_name_properties_are_closed():
+    schema = {
+        "properties": {"properties": {"items": {"properties": {"a": {}}}}, "open": {}},
+        "$defs": {
+            "N": {"properties": {"a": {}}, "additionalProperties": {"properties": {"b": {}}}}
+        },
+    }
+    found = closed(schema)
+    assert found["additionalProperties"] is False
+    inner = found["properties"]["properties"]
+    assert "additionalProperties" not in inner
+    assert inner["items"]["additionalProperties"] is False
+    assert found["properties"]["open"] == {}
+    assert found["$defs"]["N"]["additionalProperties"]["additionalProperties"] is False
+    assert "additionalProperties" not in schema, "the tool's own schema is not changed"

@@ -632,3 +632,15 @@ async def test_scripted_calls_may_stream_with_a_text_before():
     model = ScriptedLM([Reply("Look: ", calls=(Call("times", {"a": 1, "b": 2}, id="x"),)), "2"])
     _, end = await listen(agent(model, times()))
     assert text_of(end.message) == "Look: \n\n2"
+
+
+async def test_the_call_in_which_a_reply_was_cut_does_not_run():
+    """It may be well formed and yet say half of what it should, such as half a file."""
+    tool = times()
+    both = (Call("times", {"a": 6, "b": 7}), Call("times", {"a": 6, "b": 8}))
+    model = ScriptedLM([Reply(calls=both, reason="length"), "It is 42."])
+    events, end = await listen(agent(model, tool))
+    assert tool.calls == [{"a": 6, "b": 7}]
+    assert "limit of tokens" in steps(events, "refused")[0]
+    assert text_of(end.message) == "It is 42."
+    assert [part.is_error for part in model.requests[1].prompt[-1].parts] == [False, True]

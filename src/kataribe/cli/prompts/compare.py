@@ -6,14 +6,15 @@ from typing import Annotated
 
 import typer
 
-from kataribe.cli.prompts.kept import Name, User, open_shelf
+from kataribe.cli import options
+from kataribe.cli.prompts.kept import open_shelf
 
 
 def diff(
-    name: Name,
+    name: options.PromptName,
     old: Annotated[int | None, typer.Argument(help="Number of a version.")] = None,
     new: Annotated[int | None, typer.Argument(help="Number of another.")] = None,
-    user: User = None,
+    user: options.PromptOwner = None,
 ) -> None:
     """Show what changed between two versions; without numbers, between the newest two."""
     from kataribe.base.errors import InputError

@@ -6,12 +6,17 @@ from typing import Annotated
 
 import typer
 
-from kataribe.cli.prompts.kept import Name, Note, User, open_shelf
+from kataribe.cli import options
+from kataribe.cli.prompts.kept import open_shelf
 from kataribe.cli.prompts.new import File, Words, given_text
 
 
 def edit(
-    name: Name, text: Words = None, file: File = None, note: Note = "", user: User = None
+    name: options.PromptName,
+    text: Words = None,
+    file: File = None,
+    note: options.VersionNote = "",
+    user: options.PromptOwner = None,
 ) -> None:
     """Give a prompt another version; the earlier ones stay as they are.
 
@@ -29,9 +34,9 @@ def edit(
 
 
 def rename(
-    name: Name,
+    name: options.PromptName,
     to: Annotated[str, typer.Argument(metavar="NEW", help="What it is to be called.")],
-    user: User = None,
+    user: options.PromptOwner = None,
 ) -> None:
     """Give a prompt another name; versions and answers stay with it."""
     from kataribe.cli import output

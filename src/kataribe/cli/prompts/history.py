@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kataribe.cli import options
-from kataribe.cli.prompts.kept import Name, User, open_shelf, when
+from kataribe.cli.prompts.kept import open_shelf, when
 
 if TYPE_CHECKING:
     from kataribe.store.prompt_answers import Answer
 
 
 def history(
-    name: Name,
+    name: options.PromptName,
     limit: Annotated[int, typer.Option("--limit", min=1, max=1000, help="Most answers.")] = 20,
-    user: User = None,
+    user: options.PromptOwner = None,
     as_json: options.Json = False,
 ) -> None:
     """Show what a prompt, or one version of it, was answered with, newest first."""

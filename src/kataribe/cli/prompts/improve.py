@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kataribe.cli import options
-from kataribe.cli.prompts.kept import User, open_shelf
+from kataribe.cli.prompts.kept import open_shelf
 
 if TYPE_CHECKING:
     from kataribe.base.lm import LM
@@ -34,7 +34,7 @@ def improve(
     save: Annotated[
         str | None, typer.Option("--save", metavar="NAME", help="Keep what wins as this prompt.")
     ] = None,
-    user: User = None,
+    user: options.PromptOwner = None,
     local: options.Local = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,

@@ -6,22 +6,10 @@ import contextlib
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
-
-import typer
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kataribe.use.prompts.library import Library, Shown
-
-Name: TypeAlias = Annotated[
-    str, typer.Argument(metavar="NAME[@VERSION]", help="The prompt; without a version the newest.")
-]
-User: TypeAlias = Annotated[
-    str | None, typer.Option("--user", help="Whose prompts, where people have accounts.")
-]
-Note: TypeAlias = Annotated[
-    str, typer.Option("--note", help="What is new in this version, in a line.")
-]
 
 
 @dataclass(frozen=True, slots=True)

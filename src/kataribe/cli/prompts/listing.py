@@ -7,14 +7,14 @@ from typing import Annotated
 import typer
 
 from kataribe.cli import options
-from kataribe.cli.prompts.kept import User, open_shelf, told, when
+from kataribe.cli.prompts.kept import open_shelf, told, when
 
 
 def list_prompts(
     deleted: Annotated[
         bool, typer.Option("--deleted", help="Those that can still come back.")
     ] = False,
-    user: User = None,
+    user: options.PromptOwner = None,
     as_json: options.Json = False,
 ) -> None:
     """List prompts, the one that was changed last first."""

@@ -7,7 +7,8 @@ from typing import Annotated, TypeAlias
 
 import typer
 
-from kataribe.cli.prompts.kept import Note, User, open_shelf
+from kataribe.cli import options
+from kataribe.cli.prompts.kept import open_shelf
 
 Words: TypeAlias = Annotated[
     str | None, typer.Option("--text", help="What it says; {{name}} is a variable.")
@@ -21,8 +22,8 @@ def new(
     name: Annotated[str, typer.Argument(metavar="NAME", help="What it is to be called.")],
     text: Words = None,
     file: File = None,
-    note: Note = "",
-    user: User = None,
+    note: options.VersionNote = "",
+    user: options.PromptOwner = None,
 ) -> None:
     """Make a prompt: from --text, a file, what is piped in, or in your editor.
 

@@ -6,13 +6,14 @@ from typing import Annotated
 
 import typer
 
-from kataribe.cli.prompts.kept import Name, User, open_shelf
+from kataribe.cli import options
+from kataribe.cli.prompts.kept import open_shelf
 
 
 def rm(
-    name: Name,
+    name: options.PromptName,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
-    user: User = None,
+    user: options.PromptOwner = None,
 ) -> None:
     """Delete a prompt with all its versions. For ten minutes it can come back (restore)."""
     from kataribe.base.errors import InputError
@@ -41,7 +42,7 @@ def rm(
 
 def restore(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The prompt's name.")],
-    user: User = None,
+    user: options.PromptOwner = None,
 ) -> None:
     """Bring back a prompt that was deleted."""
     from kataribe.base.errors import NotFoundError

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kataribe.cli import options
-from kataribe.cli.prompts.kept import Name, User, open_shelf
+from kataribe.cli.prompts.kept import open_shelf
 
 if TYPE_CHECKING:
     from kataribe.base.lm import LM, Request
@@ -19,20 +19,11 @@ if TYPE_CHECKING:
     from kataribe.cli.way import Way
     from kataribe.store.prompt_answers import Answer
 
-Variable = Annotated[
-    list[str] | None,
-    typer.Option("--var", metavar="NAME=VALUE", help="A variable's value; repeatable."),
-]
-VariableFile = Annotated[
-    list[str] | None,
-    typer.Option("--var-file", metavar="NAME=FILE", help="A value out of a file; repeatable."),
-]
-
 
 def run(
-    name: Name,
-    var: Variable = None,
-    var_file: VariableFile = None,
+    name: options.PromptName,
+    var: options.Variables = None,
+    var_file: options.VariableFiles = None,
     model: options.Model = None,
     system: options.System = None,
     technique: options.Technique = None,
@@ -45,7 +36,7 @@ def run(
     max_tokens: options.MaxTokens = None,
     seed: options.Seed = None,
     repeat: Annotated[int, typer.Option("--repeat", min=1, max=100, help="How often.")] = 1,
-    user: User = None,
+    user: options.PromptOwner = None,
     local: options.Local = False,
     quiet: options.Quiet = False,
     as_json: options.Json = False,

@@ -7,15 +7,15 @@ from typing import Annotated
 import typer
 
 from kataribe.cli import options
-from kataribe.cli.prompts.kept import Name, User, open_shelf, told, when
+from kataribe.cli.prompts.kept import open_shelf, told, when
 
 
 def show(
-    name: Name,
+    name: options.PromptName,
     versions: Annotated[
         bool, typer.Option("--versions", help="List the versions instead.")
     ] = False,
-    user: User = None,
+    user: options.PromptOwner = None,
     as_json: options.Json = False,
 ) -> None:
     """Print a prompt as it stands.

@@ -104,6 +104,7 @@ class Account:
         trace: Id of all that one request from outside has caused, 32 hexadecimal digits.
         span: Id of the nearest recorded call from here up, 16 hexadecimal digits.
         total: Amounts by `spent`'s places.
+        heard: Steps that a recorded call inside told, until they come by here; see `steps`.
     """
 
     __slots__ = (
@@ -113,6 +114,7 @@ class Account:
         "_reported",
         "_under",
         "allowance",
+        "heard",
         "parent",
         "parent_span",
         "recorded",
@@ -135,6 +137,7 @@ class Account:
         self.trace, self.parent_span = _place_in_trace(parent, traceparent)
         self.span = os.urandom(8).hex() if recorded else self.parent_span
         self.total: list[float] = [0] * KINDS
+        self.heard: set[tuple[str, str]] | None = None
         self._reported: list[float] = [0] * KINDS
         self._inside: list[float] = [0] * KINDS
         self._under: list[float] = [0] * KINDS  # what recorded calls inside have in their spans

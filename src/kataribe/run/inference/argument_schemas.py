@@ -16,6 +16,11 @@ ANNOTATIONS = frozenset(
     | {"$schema", "$id", "$comment", "$anchor", "discriminator"}
 )
 _DEFINITIONS = frozenset({"$defs", "definitions"})
+_BY_NAME = frozenset({"properties"}) | _DEFINITIONS
+_INSIDE = frozenset({"items", "prefixItems", "additionalProperties", "anyOf", "oneOf"})
+_APART = frozenset({"$ref", "anyOf", "oneOf", "not", "if", "patternProperties", "propertyNames"})
+_APART |= {"unevaluatedProperties", "dependentSchemas"}
+_MOST_LEVELS = 64
 _TYPES = ("string", "number", "boolean", "null", "array", "object")
 _TELLING = {
     "object": {"properties", "required", "additionalProperties", "minProperties"},
@@ -61,7 +66,52 @@ def arguments_of(tool: ToolSpec) -> Mapping[str, Any]:
     empty = {"type": "object", "properties": {}, "required": []}
     if all(empty.get(key, says) == value for key, value in says.items()):
         return {"type": "object", "properties": {}, "additionalProperties": False}
-    return schema
+    return closed(schema)
+
+
+def closed(schema: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The schema without properties that it does not name, where it does not say that it has them.
+
+    JSON Schema leaves every object open; a function takes no argument that it does not name, and
+    small models invent some. Schemas that say one object in several parts (`allOf`, or `properties`
+    beside an `anyOf`) stay as they are: closing a part would shut out the other.
+    """
+    parts = list(_parts(schema, 0))
+    if any("allOf" in part or ("properties" in part and _APART & part.keys()) for part in parts):
+        return schema
+    told = _closed(schema, 0)
+    assert isinstance(told, Mapping)
+    return told
+
+
+def _closed(schema: Any, depth: int) -> Any:
+    if not isinstance(schema, Mapping) or depth > _MOST_LEVELS:
+        return schema
+    told = dict(schema)
+    for key in _BY_NAME & told.keys():
+        if isinstance(told[key], Mapping):
+            told[key] = {name: _closed(part, depth + 1) for name, part in told[key].items()}
+    for key in _INSIDE & told.keys():
+        value = told[key]
+        is_list = isinstance(value, list | tuple)
+        told[key] = [_closed(v, depth + 1) for v in value] if is_list else _closed(value, depth + 1)
+    if isinstance(told.get("properties"), Mapping) and told["properties"]:
+        told.setdefault("additionalProperties", False)
+    return told
+
+
+def _parts(schema: Any, depth: int) -> Iterator[Mapping[str, Any]]:
+    if not isinstance(schema, Mapping) or depth > _MOST_LEVELS:
+        return
+    yield schema
+    for key in _BY_NAME & schema.keys():
+        if isinstance(schema[key], Mapping):
+            for part in schema[key].values():
+                yield from _parts(part, depth + 1)
+    for key in _INSIDE & schema.keys():
+        value = schema[key]
+        for part in value if isinstance(value, list | tuple) else [value]:
+            yield from _parts(part, depth + 1)
 
 
 @dataclass(frozen=True, slots=True)

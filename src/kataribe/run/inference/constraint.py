@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Protocol
 
 import llguidance
@@ -29,6 +30,7 @@ from kataribe.base.lm import (
 )
 from kataribe.run.inference.argument_schemas import arguments_of
 from kataribe.run.inference.complaints import in_plain_words
+from kataribe.run.inference.endings import LONGEST, Endings, Homeward
 from kataribe.run.inference.equivalents import in_other_words
 from kataribe.run.inference.schema_bounds import (
     MOST_CHARACTERS,
@@ -92,14 +94,37 @@ class Vocabulary:
             )
         self._compiled: OrderedDict[tuple[str, str], Constraint] = OrderedDict()
         self._lock = threading.Lock()
+        self._tokens, self._ends = tokens, ends
         self.tokenizer = llguidance.LLTokenizer(
             llguidance.TokenizerWrapper(_Pieces(tokens, self.size, ends)),
             n_vocab=self.size,
             eos_token=ends,
         )
 
-    def compile(self, grammar: str, param: str = "response_format") -> Constraint:
+    @cached_property
+    def endings(self) -> Endings:
+        """Finds the ends of forms; made when first needed."""
+        known = range(self._tokens.vocab_size)
+        pieces = [self._tokens.token_bytes(token) for token in known]
+        return Endings(pieces + [b""] * (self.size - len(pieces)), self._ends)
+
+    def ids_of(self, text: str) -> tuple[int, ...]:
+        """A text as the model itself would write it; a control token's text is that token."""
+        ids = self._tokens.encode(text, add_bos=False)
+        if b"".join(self._tokens.token_bytes(token) for token in ids) == text.encode():
+            return tuple(ids)
+        return tuple(self.tokenizer.tokenize_str(text))
+
+    def compile(
+        self, grammar: str, param: str = "response_format", closers: Sequence[str] | None = None
+    ) -> Constraint:
         """The constraint of an llguidance grammar.
+
+        Args:
+            grammar: In the library's own JSON.
+            param: The field of the request that it came from, for errors.
+            closers: Replies are completed whatever limits them, and these texts end the free
+                texts in them (`Homeward`); None for replies that a limit may cut anywhere.
 
         Raises:
             ConstraintError: What is wrong with it; names `param` as the field it came from.
@@ -113,6 +138,8 @@ class Vocabulary:
         matcher = llguidance.LLMatcher(self.tokenizer, grammar, log_level=0, limits=_limits())
         _check(matcher, param)
         constraint = Constraint(matcher, self.size, param)
+        if closers is not None:
+            constraint.complete(self.endings, [self.ids_of(closer) for closer in closers])
         constraint.start().mask()  # what is too complex shows here, not in the middle of a reply
         with self._lock:
             self._compiled[key] = constraint
@@ -129,6 +156,25 @@ class Constraint:
         self._size = size
         self._param = param
         self._lock = threading.Lock()
+        self._endings: Endings | None = None
+        self._closers: Sequence[Sequence[int]] = ()
+        self._first: tuple[int, ...] | None = None
+
+    def complete(self, endings: Endings, closers: Sequence[Sequence[int]]) -> None:
+        """Lets no limit cut these replies; see `Vocabulary.compile`."""
+        self._endings, self._closers = endings, closers
+        self._first = endings.way(self.start(), closers, LONGEST)
+
+    @property
+    def least(self) -> int | None:
+        """Tokens of the shortest reply that was found; None where a limit may cut replies."""
+        return None if self._first is None else len(self._first)
+
+    def homeward(self, state: ConstraintState) -> Homeward | None:
+        """What brings a reply to its end; None where a limit may cut it."""
+        if self._endings is None:
+            return None
+        return Homeward(state, self._endings, self._closers, self._first)
 
     def start(self) -> ConstraintState:
         """The state of a reply that has not begun."""
@@ -159,6 +205,14 @@ class ConstraintState:
         """Takes a token that the mask allowed; `ConstraintError` for any other."""
         self._matcher.consume_token(token)
         _check(self._matcher, self._param)
+
+    def copy(self) -> ConstraintState:
+        """The same place in the form; each goes on by itself."""
+        return ConstraintState(self._matcher.deep_copy(), self._size, self._param)
+
+    def takes(self, tokens: Sequence[int]) -> bool:
+        """Whether these tokens may come next, one after the other; the state does not move."""
+        return bool(self._matcher.validate_tokens(list(tokens)) == len(tokens))
 
     @property
     def is_accepting(self) -> bool:
@@ -213,7 +267,7 @@ def _compile_tools(form: ToolGrammar, vocabulary: Vocabulary) -> Constraint:
     check_length("schemas of all tools together", form.grammar, MOST_CHARACTERS)
     try:
         return vocabulary.compile(
-            str(llguidance.LLMatcher.grammar_from_lark(form.grammar)), form.param
+            str(llguidance.LLMatcher.grammar_from_lark(form.grammar)), form.param, form.closers
         )
     except ConstraintError:
         _blame(form, vocabulary)

@@ -317,14 +317,14 @@ class Core:
         mailbox = choice.generation.mailbox
         token = choice.draw(logits[: self._vocab])
         self._drawn += 1
-        if token in choice.generation.end_ids:
+        if choice.has_ended:
             self.post.add(mailbox, Generated(choice.index, (token,), ""))
         else:
             alternatives = choice.generation.request.logprobs
             logprob = None if alternatives is None else self._logprob(logits, token, alternatives)
-            text, logprobs = choice.text.push(token, logprob)
+            text, logprobs = choice.text.push(token, logprob, may_stop=choice.may_stop)
             self.post.add(mailbox, Generated(choice.index, (token,), text, logprobs))
-        ending = choice.ending(token)
+        ending = choice.ending()
         if ending is not None:
             self._end(choice, *ending)
 

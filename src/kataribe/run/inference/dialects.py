@@ -24,6 +24,9 @@ ID_LETTERS = string.ascii_letters + string.digits
 ID_LENGTH = 9
 """Letters of a short id."""
 
+THINK, UNTHINK = "<think>", "</think>"
+"""Around what a model thinks before it answers."""
+
 NAME, ID = "$NAME", "$ID"
 """In a head: the function's name, and a short id that the model writes itself."""
 

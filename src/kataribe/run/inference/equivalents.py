@@ -62,7 +62,9 @@ def _said(schema: Any, proof: _Proof) -> Any:
 def _says_nothing(key: str, value: Any, schema: Mapping[str, Any]) -> bool:
     """Whether a keyword that the compiler does not know rules nothing out as it stands."""
     match key:
-        case "propertyNames" | "unevaluatedProperties" | "unevaluatedItems":
+        case "propertyNames":
+            return value is True or value in ({}, {"type": "string"})
+        case "unevaluatedProperties" | "unevaluatedItems":
             return value is True or value == {}
         case "dependentRequired" | "dependentSchemas" | "dependencies":
             return bool(value == {})

@@ -10,6 +10,7 @@ import numpy as np
 
 from kataribe.base.events import FinishReason, TokenLogprob
 from kataribe.run.inference.constraint import ConstraintState
+from kataribe.run.inference.endings import Homeward
 from kataribe.run.inference.mailbox import Mailbox
 from kataribe.run.inference.reply import ReplyText, TextDecoder
 from kataribe.run.inference.requests import Ended, GenerationRequest
@@ -18,11 +19,29 @@ from kataribe.run.inference.sequence import Plan, Sequence
 
 _arrivals = count()
 
+_HURRIED = "The limit of tokens was near; the reply was ended so that no call is left half said."
+
 
 class Choice:
-    """One reply: its tokens and blocks, how the next token is drawn, and its text."""
+    """One reply: its tokens and blocks, how the next token is drawn, and its text.
 
-    __slots__ = ("constraint", "generation", "index", "is_open", "sampler", "sequence", "text")
+    Attributes:
+        may_stop: The last token touched nothing that must be whole, so a stop string in it ends
+            the reply.
+    """
+
+    __slots__ = (
+        "_end",
+        "_homeward",
+        "constraint",
+        "generation",
+        "index",
+        "is_open",
+        "may_stop",
+        "sampler",
+        "sequence",
+        "text",
+    )
 
     def __init__(self, generation: Generation, index: int, sequence: Sequence) -> None:
         request = generation.request
@@ -30,6 +49,7 @@ class Choice:
         self.index = index
         self.sequence = sequence
         self.is_open = True
+        self.may_stop = True
         self.sampler = TokenSampler(
             request.sampling,
             sequence.tokens[request.source : sequence.prompt_length],
@@ -38,8 +58,11 @@ class Choice:
             end_ids=generation.end_ids,
         )
         self.constraint: ConstraintState | None = None
+        self._homeward: Homeward | None = None
+        self._end: int | None = None
         if request.constraint is not None:
             self.constraint = request.constraint.start()
+            self._homeward = request.constraint.homeward(self.constraint)
         self.text = ReplyText(generation.new_decoder(), request.stop)
 
     @property
@@ -50,23 +73,53 @@ class Choice:
     def draw(self, row: Row) -> int:
         """The next token from logits `(vocab,)`; it is appended to the sequence."""
         allowed = None if self.constraint is None else self.constraint.mask()[: row.size]
-        token = self.sampler.draw(row, allowed)
+        token = self.sampler.pick(row, allowed)
+        if self._homeward is not None:
+            token = self._homeward.taken(token, self.sequence.plan.end - len(self.sequence))
+        self.sampler.count(token)
         self.sequence.append(token)
+        was_inside = self._is_inside
+        if token in self.generation.end_ids and not was_inside:
+            self._end = token
+        elif self.constraint is not None:
+            self.constraint.advance(token)
+        self.may_stop = not (was_inside or self._is_inside)
         return token
 
-    def ending(self, token: int) -> tuple[FinishReason, str | int | None] | None:
-        """Why the reply ends with this token, which has been drawn and turned into text."""
-        if token in self.generation.end_ids:
-            return "stop", token
+    @property
+    def has_ended(self) -> bool:
+        """The last token was one that ends the reply; it has no text."""
+        return self._end is not None
+
+    @property
+    def _is_inside(self) -> bool:
+        """The reply is in the middle of what must be whole, so that no stop can end it here."""
+        return (
+            self._homeward is not None
+            and self.constraint is not None
+            and not self.constraint.is_accepting
+        )
+
+    def ending(self) -> tuple[FinishReason, str | int | None, str] | None:
+        """Why the reply ends with its last token, and the line that says more; None if not."""
+        if self._homeward is not None and self._homeward.has_changed:
+            is_over = self.has_ended or self._is_complete or self._is_full
+            return ("length", None, _HURRIED) if is_over else None
+        if self._end is not None:
+            return "stop", self._end, ""
         if self.text.stop is not None:
-            return "stop", self.text.stop
-        if self.constraint is not None:
-            self.constraint.advance(token)
-            if self.constraint.is_finished:
-                return "stop", None
-        if len(self.sequence) >= self.sequence.plan.end:
-            return "length", None
-        return None
+            return "stop", self.text.stop, ""
+        if self._is_complete:
+            return "stop", None, ""
+        return ("length", None, "") if self._is_full else None
+
+    @property
+    def _is_complete(self) -> bool:
+        return self.constraint is not None and self.constraint.is_finished
+
+    @property
+    def _is_full(self) -> bool:
+        return len(self.sequence) >= self.sequence.plan.end
 
     def ended(self, reason: FinishReason, stop: str | int | None, detail: str) -> Ended:
         """The closing event."""

@@ -34,12 +34,12 @@ from kataribe.base.messages import AudioPart, ImagePart, Message, TextPart, text
 from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.run.inference.constraint import Constraint, Vocabulary, compile_constraint
 from kataribe.run.inference.conversation import chat_ids, template_dialect
-from kataribe.run.inference.dialects import MOST_CALLS, ToolDialect
+from kataribe.run.inference.dialects import THINK, UNTHINK, ToolDialect
 from kataribe.run.inference.engine import Engine
 from kataribe.run.inference.inspection import Inspection
-from kataribe.run.inference.reply_parser import THINK, UNTHINK, ReplyParser
+from kataribe.run.inference.reply_parser import ReplyParser
 from kataribe.run.inference.requests import Ended, Generated, GenerationRequest, PromptScored
-from kataribe.run.inference.tool_grammar import tool_format
+from kataribe.run.inference.tool_grammar import Thought, check_room, form_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +68,8 @@ class LocalLM:
         context_length: Tokens of prompt and reply together.
         vocab_size: Columns of the model's logits, where they are more than the tokenizer's ids.
         defaults: Sampling that its makers recommend; fills what a request leaves open.
+        holds_calls: Replies with tools are held to their form. False only to measure what that
+            is worth (`benchmarks/calling`).
     """
 
     def __init__(
@@ -79,8 +81,10 @@ class LocalLM:
         context_length: int,
         vocab_size: int | None = None,
         defaults: Sampling | None = None,
+        holds_calls: bool = True,
     ) -> None:
         self._name = name
+        self._holds_calls = holds_calls
         self._engine = engine
         self._tokenizer = tokenizer
         self._context_length = context_length
@@ -187,8 +191,13 @@ class LocalLM:
             raise UnsupportedError(
                 "echo repeats a bare prompt; a chat has none. Use /v1/completions.", param="echo"
             )
-        dialect, constraint = self._constrain(request)
+        dialect = self._dialect_for(request)
         ids, opened = self._encode(request)
+        thinks = not raw and self._thinks and isinstance(request.response_format, TextFormat)
+        thought: Thought = "none" if not thinks else "open" if opened else "may"
+        constraint = self._constraint(request, dialect, thought)
+        if constraint is not None and constraint.least is not None:
+            check_room(request, len(ids), constraint.least, self._engine.context_length)
         echoed, unseen = self._echoed(request.prompt, ids) if request.echo else ("", 0)
         generation = GenerationRequest(
             ids=ids,
@@ -204,7 +213,6 @@ class LocalLM:
             skip_special=dialect is None,
             continues=raw or request.continue_last,
         )
-        thinks = not raw and self._thinks and isinstance(request.response_format, TextFormat)
         opened = thinks and opened
         return RequestPlan(generation, dialect, request.tools, thinks, opened, echoed, unseen)
 
@@ -225,28 +233,27 @@ class LocalLM:
             shown[first] = dataclasses.replace(shown[first], raw=bare)
         return tuple(shown)
 
-    def _constrain(self, request: Request) -> tuple[ToolDialect | None, Constraint | None]:
-        wanted = request.response_format
-        dialect = None
-        if request.tools and request.tool_choice.mode != "none":
-            dialect = self._dialect
-            if dialect is None:
-                raise UnsupportedError(
-                    f"{self._name} is a base model without a chat template, so it cannot be "
-                    "given tools.",
-                    param="tools",
-                )
-            wanted = tool_format(
-                dialect,
-                request.tools,
-                request.tool_choice,
-                wanted,
-                at_most=MOST_CALLS if request.parallel_tool_calls else 1,
-                control_token=self._tokenizer.special_id,
+    def _dialect_for(self, request: Request) -> ToolDialect | None:
+        """How the reply may call tools; None where it may not."""
+        if not request.tools or request.tool_choice.mode == "none":
+            return None
+        if self._dialect is None:
+            raise UnsupportedError(
+                f"{self._name} is a base model without a chat template, so it cannot be "
+                "given tools.",
+                param="tools",
             )
+        return self._dialect
+
+    def _constraint(
+        self, request: Request, dialect: ToolDialect | None, thought: Thought
+    ) -> Constraint | None:
+        wanted = request.response_format
+        if dialect is not None and self._holds_calls:
+            wanted = form_of(request, dialect, thought, self._tokenizer.special_id)
         if isinstance(wanted, TextFormat):
-            return dialect, None
-        return dialect, compile_constraint(wanted, self._vocabulary)
+            return None
+        return compile_constraint(wanted, self._vocabulary)
 
     def _encode(self, request: Request) -> tuple[tuple[int, ...], bool]:
         """The prompt's ids, and whether it ends inside a thought that it opened."""

@@ -49,14 +49,20 @@ class ReplyText:
         return "".join(self._parts)
 
     def push(
-        self, token: int, logprob: TokenLogprob | None
+        self, token: int, logprob: TokenLogprob | None, *, may_stop: bool = True
     ) -> tuple[str, tuple[TokenLogprob, ...]]:
-        """The text that is certain after this token, and the log-probabilities that go with it."""
+        """The text that is certain after this token, and the log-probabilities that go with it.
+
+        Where no stop string may end the reply, one in the text is text; none begins before such a
+        place and ends behind it.
+        """
         text = self._decoder.push(token)
         start = self._decoded
         self._decoded += len(text)
         if logprob is not None:
             self._waiting.append((start, self._decoded, logprob))
+        if not may_stop and self.stop is None:
+            return self._release(self._matcher.finish() + text)
         return self._release(self._matcher.push(text))
 
     def finish(self, *, cut: bool = False) -> tuple[str, tuple[TokenLogprob, ...]]:

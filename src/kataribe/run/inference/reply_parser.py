@@ -19,10 +19,14 @@ from kataribe.run.inference.argument_reader import (
     partial,
 )
 from kataribe.run.inference.argument_schemas import arguments_of
-from kataribe.run.inference.dialects import ID_LENGTH, ID_LETTERS, ToolDialect
+from kataribe.run.inference.dialects import (
+    ID_LENGTH,
+    ID_LETTERS,
+    THINK,
+    UNTHINK,
+    ToolDialect,
+)
 from kataribe.run.inference.equivalents import in_other_words
-
-THINK, UNTHINK = "<think>", "</think>"
 
 Delta = TextDelta | ReasoningDelta | ToolCallDelta
 
@@ -102,7 +106,9 @@ class ReplyParser:
 
     def _read_text(self, deltas: list[Delta], *, last: bool) -> None:
         unsaid = not any(said.strip(BLANKS) for said in self._text)
-        markers = [THINK] if self.thinks and unsaid else []
+        begun = self._held.lstrip(BLANKS)
+        may_think = begun.startswith(THINK) or THINK.startswith(begun)
+        markers = [THINK] if self.thinks and unsaid and may_think else []
         markers += self._starts()
         at, marker = _first(self._held, markers)
         before = self._held[:at].rstrip(BLANKS)

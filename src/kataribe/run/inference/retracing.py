@@ -13,7 +13,7 @@ from kataribe.base.errors import UnsupportedError
 from kataribe.base.inside import Laid, Piece, Said
 from kataribe.base.messages import ReasoningPart, TextPart, ToolCallPart
 from kataribe.make.tokens.tokenizer import Tokenizer
-from kataribe.run.inference.reply_parser import THINK, UNTHINK
+from kataribe.run.inference.dialects import THINK, UNTHINK
 
 
 def piece_of(tokenizer: Tokenizer, token_id: int) -> Piece:

@@ -62,7 +62,13 @@ class TokenSampler:
         self._drawn = 0
 
     def draw(self, logits: Row, allowed: NDArray[np.bool_] | None = None) -> int:
-        """The next token.
+        """The next token, which is counted at once; see `pick`."""
+        token = self.pick(logits, allowed)
+        self.count(token)
+        return token
+
+    def pick(self, logits: Row, allowed: NDArray[np.bool_] | None = None) -> int:
+        """What the next token should be; `count` says what it became.
 
         Args:
             logits: `(vocab,)`; left as they are.
@@ -78,10 +84,13 @@ class TokenSampler:
             _check_best(logits, float(row[token]))
         else:
             token = self._drawn_from(row, logits)
+        return token
+
+    def count(self, token: int) -> None:
+        """Takes a token as the next of the reply."""
         self._drawn += 1
         if self._penalties is not None:
             self._penalties.count(token)
-        return token
 
     def _adjusted(self, logits: Row, allowed: NDArray[np.bool_] | None) -> Row:
         too_early = self._drawn < self._min_tokens and self._end_ids.size > 0

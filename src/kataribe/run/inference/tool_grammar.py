@@ -8,12 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
-from kataribe.base.errors import ConstraintError, UnsupportedError
+from kataribe.base.errors import (
+    ConstraintError,
+    ContextLengthError,
+    InputError,
+    UnsupportedError,
+)
 from kataribe.base.lm import (
     GrammarFormat,
     JsonFormat,
+    Request,
     ResponseFormat,
     TextFormat,
     ToolChoice,
@@ -21,11 +27,15 @@ from kataribe.base.lm import (
 )
 from kataribe.run.inference.argument_grammar import ArgumentGrammar, Rules, quoted
 from kataribe.run.inference.argument_schemas import arguments_of
-from kataribe.run.inference.dialects import ID_LENGTH, MOST_CALLS, ToolDialect
+from kataribe.run.inference.dialects import ID_LENGTH, MOST_CALLS, THINK, UNTHINK, ToolDialect
 from kataribe.run.inference.equivalents import in_other_words
 from kataribe.run.inference.schema_bounds import Bounds
 
 _TEXT = r"/(.|\n)*/"
+_BLANKS = r"/[ \t\r\n]{0,8}/"
+
+Thought = Literal["none", "may", "open"]
+"""Whether a thought comes before the reply: never, perhaps, or it was opened by the prompt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +45,55 @@ class ToolGrammar(GrammarFormat):
     Attributes:
         tools: Whose parameters stand in the grammar.
         otherwise: The form of a reply that calls none, where that stands in the grammar too.
+        closers: Texts that end free texts in it.
     """
 
     param: str = field(default="tools", compare=False)
     tools: tuple[ToolSpec, ...] = ()
     otherwise: JsonFormat | None = None
+    closers: tuple[str, ...] = ()
+
+
+def form_of(
+    request: Request,
+    dialect: ToolDialect,
+    thought: Thought,
+    control_token: Callable[[str], int | None],
+) -> ResponseFormat:
+    """The constraint of a request with tools; see `tool_format`."""
+    return tool_format(
+        dialect,
+        request.tools,
+        request.tool_choice,
+        request.response_format,
+        at_most=MOST_CALLS if request.parallel_tool_calls else 1,
+        thought=thought,
+        control_token=control_token,
+    )
+
+
+def check_room(request: Request, prompt: int, least: int, context: int) -> None:
+    """Refuses what could only be cut.
+
+    Args:
+        request: With tools.
+        prompt: Tokens of the prompt.
+        least: Tokens of the shortest reply that its form allows.
+        context: Tokens that prompt and reply may have together.
+
+    Raises:
+        InputError: `max_tokens` is less.
+        ContextLengthError: The context does not leave as much.
+    """
+    wanted = request.sampling.max_tokens
+    if wanted is not None and wanted < least:
+        raise InputError(
+            f"max_tokens is {wanted}, but the shortest reply that these tools allow takes {least} "
+            "tokens. Allow more, or do not require a call.",
+            param="max_tokens",
+        )
+    if prompt + least > context:
+        raise ContextLengthError(prompt, context, reply_tokens=least)
 
 
 def tool_format(
@@ -49,12 +103,14 @@ def tool_format(
     otherwise: ResponseFormat,
     *,
     at_most: int = MOST_CALLS,
+    thought: Thought = "none",
     control_token: Callable[[str], int | None] = lambda _: None,
 ) -> ResponseFormat:
     """The constraint under which a reply that may or must call `tools` is written.
 
-    `otherwise` is the format of a reply that calls none. `control_token` gives the id of a control
-    token with that text: such a token is named in the grammar by its id, not by its letters.
+    `otherwise` is the format of a reply that calls none. A `thought` (`<think>`) may come before
+    calls and plain text only; nothing in it counts as a call. `control_token` gives the id of a
+    control token with that text: such a token is named in the grammar by its id.
 
     Raises:
         ConstraintError: A tool's schema asks for what the dialect's syntax cannot be held to.
@@ -68,11 +124,51 @@ def tool_format(
     rules = Rules(control_token, beside_json=beside is not None)
     calls = _calls(dialect, allowed, rules, min(at_most, dialect.most_calls))
     if is_free:
-        start = _optional(dialect, allowed, otherwise, rules, calls)
+        start = _optional(dialect, otherwise, rules, calls)
     else:
-        start = [f"start: {rules.literal(dialect.trigger)} {calls}"]
+        start = [f"reply: {rules.literal(dialect.trigger)} {calls}"]
+    start += _texts(dialect, allowed, thought, rules)
+    start += _thoughtful(thought, rules, is_free=is_free)
     grammar = "\n".join(["%llguidance {}", *start, *rules.lines]) + "\n"
-    return ToolGrammar(grammar, tools=tuple(allowed), otherwise=beside)
+    return ToolGrammar(
+        grammar, tools=tuple(allowed), otherwise=beside, closers=_closers(dialect, thought)
+    )
+
+
+def _texts(
+    dialect: ToolDialect, tools: Sequence[ToolSpec], thought: Thought, rules: Rules
+) -> list[str]:
+    """The terminal for a reply's words: they begin neither as a call does nor as a thought."""
+    starts = [] if dialect.trigger else dialect.starts([tool.name for tool in tools])
+    if thought == "may" and rules.token(THINK) is None:
+        starts.append(THINK)
+    other = f" & ~(/\\s*/ ({' | '.join(map(quoted, starts))}) {_TEXT})" if starts else ""
+    return [f"TEXT: {_TEXT}{other}"]
+
+
+def _thoughtful(thought: Thought, rules: Rules, *, is_free: bool) -> list[str]:
+    """The first rule: the reply, perhaps with a thought before it."""
+    if thought == "none":
+        return ["start: reply"]
+    told = f"({_TEXT}) & ~({_TEXT} {quoted(UNTHINK)} {_TEXT})"
+    if rules.token(UNTHINK) is None:
+        # Blanks belong to it, not to the words behind: the lexer would not give them back.
+        inside = rules.add(f"({told}) {quoted(UNTHINK)} {_BLANKS}", terminal=True)
+    else:
+        blanks = "" if is_free else _BLANKS
+        inside = f"{rules.add(told, terminal=True)} {rules.literal(UNTHINK)} {blanks}"
+    if thought == "open":
+        return [f"start: {inside} reply"]
+    return [f"start: reply | {_BLANKS} {rules.literal(THINK)} {inside} reply"]
+
+
+def _closers(dialect: ToolDialect, thought: Thought) -> tuple[str, ...]:
+    """Texts that end a free text: a string or what stands for one, and a thought."""
+    told = dialect.notation
+    found = ['"'] if told is None else [told.value_close, told.quote]
+    if thought != "none":
+        found.append(UNTHINK)
+    return tuple(closer for closer in found if closer)
 
 
 def _calls(dialect: ToolDialect, tools: Sequence[ToolSpec], rules: Rules, at_most: int) -> str:
@@ -112,13 +208,9 @@ def _json(schema: Mapping[str, Any], rules: Rules) -> str:
 
 
 def _optional(
-    dialect: ToolDialect,
-    tools: Sequence[ToolSpec],
-    otherwise: ResponseFormat,
-    rules: Rules,
-    calls: str,
+    dialect: ToolDialect, otherwise: ResponseFormat, rules: Rules, calls: str
 ) -> list[str]:
-    """The first rules of a reply that calls tools or does not, as the model likes."""
+    """The rules of a reply that calls tools or does not, as the model likes."""
     if isinstance(otherwise, JsonFormat):
         trigger = rules.literal(dialect.trigger)
         try:
@@ -126,7 +218,7 @@ def _optional(
         except ConstraintError as error:
             error.param = otherwise.param
             raise
-        return [f"start: {trigger} {calls} | {form}"]
+        return [f"reply: {trigger} {calls} | {form}"]
     if not isinstance(otherwise, TextFormat):
         raise UnsupportedError(
             "Tools cannot be combined with a regular expression or grammar for the reply; "
@@ -134,16 +226,11 @@ def _optional(
             param=otherwise.param,
         )
     if not dialect.trigger:
-        starts = " | ".join(quoted(start) for start in dialect.starts([t.name for t in tools]))
-        return [
-            f"start: {calls} | TEXT",
-            rf"TEXT: {_TEXT} & ~(/\s*/ ({starts}) {_TEXT})",
-        ]
+        return [f"reply: {calls} | TEXT"]
     control = rules.token(dialect.trigger)
     head = f"[lazy]: TEXT {quoted(dialect.trigger)}" if control is None else f": TEXT <[{control}]>"
     return [
-        f"start: head {calls} | tail",
+        f"reply: head {calls} | tail",
         f"head{head}",
         "tail: TEXT",
-        f"TEXT: {_TEXT}",
     ]

@@ -19,6 +19,10 @@ INTERRUPTED = (
     "This call was begun and broken off; whether it has changed anything is not known. It was not "
     "run again. See how things are before you repeat it."
 )
+CUT = (
+    "Your reply reached its limit of tokens in this call. What it says may be cut, so it was not "
+    "run. Make it again, shorter, or say it in several calls."
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,11 @@ class Turn:
             self._take(record)
 
     @property
+    def newest_call(self) -> str | None:
+        """The id of the last call of all."""
+        return next(reversed(self._calls), None)
+
+    @property
     def messages(self) -> tuple[Message, ...]:
         """All that the model is to read now; only when no call waits."""
         return (*self._asked, *self._tail)

@@ -35,7 +35,7 @@ from kataribe.use.agents.calling import (
     asking,
     failed,
 )
-from kataribe.use.agents.resuming import INTERRUPTED
+from kataribe.use.agents.resuming import CUT, INTERRUPTED
 from kataribe.use.agents.stepping import Said, Stepping, short
 from kataribe.use.agents.turn import Turn, reply_parts
 
@@ -206,6 +206,8 @@ class Working:
         turn, limits = self._turn, self._worker.limits
         if call.id in turn.begun:
             return "interrupted", failed(call, INTERRUPTED)
+        if turn.reason == "length" and call.id == turn.newest_call:
+            return "refused", failed(call, CUT)
         times = turn.repeats(call)
         if times >= limits.repeats:
             return "repeated", failed(

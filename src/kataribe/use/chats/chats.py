@@ -389,7 +389,7 @@ class Chats:
 
     async def _title(self, owner: str, id_: str, reply: str) -> None:
         with contextlib.suppress(KataribeError):  # deleted meanwhile: nothing to title
-            title = await titles.make_title(self.store, self._models, id_, reply)
+            title = await titles.make_title(self.store, self._models, owner, id_, reply)
             if title is not None:
                 async with self._changing.one(id_):
                     work = partial(titles.keep_title, owner=owner, id_=id_, title=title)

@@ -99,10 +99,8 @@ class LiveReply:
         """
         try:
             while True:
-                self._finished = None
                 async with models.lease(self.model) as lm:
-                    await self._listen(lm, self._with_answers(request))
-                end = self._finished
+                    end = await self._listen(lm, self._with_answers(request))
                 if end is None or end.reason != "approval":
                     break
                 self.flush()
@@ -182,12 +180,15 @@ class LiveReply:
                 self._units[kind] += _units(words)
                 self._untold[kind] = ""
 
-    async def _listen(self, lm: LM, request: Request) -> None:
+    async def _listen(self, lm: LM, request: Request) -> Finished | None:
+        """How it ended; None where the model ended in silence."""
+        self._finished = None
         check_abilities(lm.name, lm.capabilities, request)
         stream = lm.stream(request)
         async with aclosing(stream) as events:  # type: ignore[type-var]
             async for event in events:
                 self._hear(event)
+        return self._finished
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Progress) and self.state == "waiting":

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -13,11 +13,13 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from kataribe.base.errors import KataribeError, StorageError
+from kataribe.base.limits import Limits
 from kataribe.base.messages import Message as Turn
 from kataribe.store import conversations, journals
 from kataribe.store.database import Store
 from kataribe.store.messages import Message
 from kataribe.store.news import ConsentTold, Delta, News, StepTold
+from kataribe.store.preferences import limits_of
 from kataribe.store.tables import LIVE, messages
 from kataribe.use.chats.consent import SECONDS
 from kataribe.use.chats.hub import Hub
@@ -115,8 +117,9 @@ class Replies:
     async def _run(self, run: Run) -> None:
         saving = asyncio.create_task(self._save(run))
         try:
-            prompt = await self._store.read(lambda tx: self._prompt(tx, run))
+            prompt, limits = await self._store.read(lambda tx: self._prompt(tx, run))
             request = request_for(run.live.message, prompt, run.owner)
+            request = replace(request, context=limits.within(request.context))
             allowed = partial(self._allowed, run)
             run.ending = await run.live.write(self._models, request, allowed, self.patience)
         except KataribeError as error:
@@ -155,11 +158,11 @@ class Replies:
 
         return await self._store.read(look)
 
-    def _prompt(self, tx: Connection, run: Run) -> tuple[Turn, ...]:
+    def _prompt(self, tx: Connection, run: Run) -> tuple[tuple[Turn, ...], Limits]:
         conversation = conversations.get(tx, run.owner, run.conversation)
         question = run.live.message.parent
         assert question is not None  # a reply answers something
-        return prompt_messages(tx, conversation, question)
+        return prompt_messages(tx, conversation, question), limits_of(tx, run.owner)
 
     async def _save(self, run: Run) -> None:
         live = run.live

@@ -1,3 +1,4 @@
+import { assistants } from "./assistants";
 import { finding } from "./finding";
 import { inside } from "./inside";
 import { person } from "./person";
@@ -22,6 +23,7 @@ export const en = {
     tokenizers: "Tokenizers",
     training: "Training",
     chat: "Chat",
+    assistants: "Assistants",
     models: "Models",
     settings: "Settings",
     keys: "Keys",
@@ -75,6 +77,10 @@ export const en = {
       what: "It is not there any more",
       why: "It was deleted, or changed in another window.",
     },
+    taken: {
+      what: "Somebody has written there meanwhile",
+      why: "It was changed, deleted or made elsewhere. What you wrote is kept here; choose what holds.",
+    },
     storage: {
       what: "It could not be written down",
       why: "The disk may be full. What you wrote is kept here; make room, then try again.",
@@ -123,5 +129,6 @@ export const en = {
   ...person,
   ...inside,
   ...tokenizers,
+  ...assistants,
   ...training,
 };

@@ -1,4 +1,5 @@
 import type { Catalogue } from "../catalogue";
+import { assistants } from "./assistants";
 import { finding } from "./finding";
 import { inside } from "./inside";
 import { person } from "./person";
@@ -19,6 +20,7 @@ export const ja: Catalogue = {
     tokenizers: "トークナイザー",
     training: "学習",
     chat: "チャット",
+    assistants: "アシスタント",
     models: "モデル",
     settings: "設定",
     keys: "キー操作",
@@ -72,6 +74,10 @@ export const ja: Catalogue = {
       what: "もうありません",
       why: "削除されたか、別の画面で変更されました。",
     },
+    taken: {
+      what: "別のところで書き換えられました",
+      why: "ほかの画面か端末で、変更、削除、または作成されています。書いた内容はここに残っています。どちらを残すか選んでください。",
+    },
     storage: {
       what: "保存できませんでした",
       why: "ディスクがいっぱいかもしれません。書いた文はここに残っています。空きを作ってから、もう一度お試しください。",
@@ -120,5 +126,6 @@ export const ja: Catalogue = {
   ...person,
   ...inside,
   ...tokenizers,
+  ...assistants,
   ...training,
 };

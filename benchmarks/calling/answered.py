@@ -1,0 +1,108 @@
+"""What was answered so far, and what is wrong with the form of an answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+
+from benchmarks.calling.bfcl import Question
+from benchmarks.lines import Lines
+from kataribe.base.lm import ToolSpec
+from kataribe.run.inference.argument_schemas import arguments_of
+
+FAULTS = ("no call", "no JSON", "unknown name", "breaks the schema", "failed")
+"""What makes an answer malformed, the first that is found: nothing that can be read as a call; a
+call whose arguments are no JSON object; one of a function that was not offered; one whose arguments
+break its schema, or that names arguments which the schema does not have; no answer at all."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One reply.
+
+    Attributes:
+        arm: How it was written.
+        kind: The question's set.
+        id: The question.
+        calls: Name and arguments of each call, as they were written.
+        text: Its words.
+        reason: Why it ended.
+        prompt_tokens: Of the prompt.
+        cached_tokens: Those of them that a cache had.
+        completion_tokens: Written.
+        seconds: From the question to the end, beside others.
+        failure: Why there is none.
+    """
+
+    arm: str
+    kind: str
+    id: str
+    calls: Sequence[Sequence[str]]
+    text: str
+    reason: str
+    prompt_tokens: int
+    cached_tokens: int
+    completion_tokens: int
+    seconds: float
+    failure: str = ""
+
+
+class Rows:
+    """A file of rows; see `Lines`."""
+
+    def __init__(self, path: Path, head: Mapping[str, Any]) -> None:
+        self._lines = Lines(path, head)
+        self.path = path
+        self.rows: dict[tuple[str, str], Row] = {}
+        for value in self._lines.found:
+            row = Row(**value)
+            self.rows[row.arm, row.id] = row
+
+    def add(self, row: Row) -> None:
+        """Keeps a row, on the disk first."""
+        self._lines.write(asdict(row))
+        self.rows[row.arm, row.id] = row
+
+
+def fault(row: Row, question: Question) -> str:
+    """Which of `FAULTS` an answer has; empty for one that is well formed."""
+    if row.failure:
+        return "failed"
+    if not row.calls:
+        return "no call"
+    tools = {tool.name: tool for tool in question.tools}
+    found = {_fault(name, arguments, tools) for name, arguments in row.calls}
+    return next((each for each in FAULTS if each in found), "")
+
+
+def meant(row: Row) -> list[tuple[str, Any]]:
+    """The calls with their arguments as values; those that cannot be read are without."""
+    return [(name, _value(arguments) or {}) for name, arguments in row.calls]
+
+
+def _fault(name: str, arguments: str, tools: Mapping[str, ToolSpec]) -> str:
+    value = _value(arguments)
+    if value is None:
+        return "no JSON"
+    if name not in tools:
+        return "unknown name"
+    schema = arguments_of(tools[name])
+    try:
+        jsonschema.validate(value, schema)
+    except jsonschema.ValidationError:
+        return "breaks the schema"
+    known = schema.get("properties", {})
+    return "breaks the schema" if set(value) - set(known) else ""
+
+
+def _value(arguments: str) -> dict[str, Any] | None:
+    try:
+        value = json.loads(arguments)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
