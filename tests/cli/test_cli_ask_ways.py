@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from kataribe.base.events import Progress, Step
-from kataribe.base.lm import Capabilities
-from kataribe.base.messages import ToolResultPart, text_of
+from kataribe.base.lm import Capabilities, Request, reply
+from kataribe.base.messages import ToolResultPart, text_message, text_of
 from kataribe.base.workspace import Workspace
 from kataribe.cli import consent
+from kataribe.cli.metering import Meters
+from kataribe.cli.way import Flags, asked, way_of
 from kataribe.run.providers.scripted import Call, Reply, ScriptedLM
 from tests.cli.conftest import ScriptedSource, leave_note, serving
 
@@ -75,7 +77,9 @@ def test_documents_are_searched_for_retrieval(cli, served, tmp_path):
     file.write_text(
         "The shop opens at nine.\n\nThe cat is called Tama.\n\nBread costs two euros.\n"
     )
-    done = cli("ask", "--technique", "retrieval", "--documents", str(file), "Which shop opens early?")
+    done = cli(
+        "ask", "--technique", "retrieval", "--documents", str(file), "Which shop opens early?"
+    )
     assert done.code == 0
     asked = text_of(lm.requests[0].prompt[-1])
     assert "The shop opens at nine." in asked
@@ -242,3 +246,15 @@ def test_chat_takes_the_same(cli, served):
 def test_nobody_is_asked_where_standard_input_is_closed(monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     assert consent.decide(consent.ask_person, "files", "{}") == (False, consent.NO_TERMINAL)
+
+
+async def test_what_was_used_counts_where_the_model_has_a_meter_too():
+    inner = Meters()
+    lm = inner.lm(ScriptedLM(["I know.", "Answer."]), lambda usage: 0.001 * usage.completion_tokens)
+    way = way_of(Flags("generated-knowledge", ["statements=1"]))
+    with asked(way, lm, lambda _: None) as whom:
+        end = await reply(whom.lm, Request((text_message("user", "?"),)))
+    assert whom.spent.steps == 2
+    assert whom.spent.completion_tokens == end.usage.completion_tokens == len("I know.Answer.")
+    assert whom.spent.dollars == pytest.approx(0.014)
+    assert whom.spent.unpriced == 0
