@@ -97,7 +97,6 @@ export const assistants = {
     noTechnique: "As it is",
     techniqueWhy: "Some questions are answered better in several steps, which cost more tokens.",
     options: "Options",
-    optionsOf: (name: string) => `Options of ${name}`,
     tools: "Tools",
     toolsWhy: "What it may use by itself. What could do harm asks you first.",
     approval: "Runs",
