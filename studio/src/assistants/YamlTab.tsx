@@ -29,7 +29,7 @@ export function YamlTab({ text: recipe, problems, onText }: Props) {
     <div className="stack">
       <textarea
         ref={field}
-        className="field code yaml"
+        className="field typed yaml"
         aria-label={words.yaml}
         rows={26}
         spellCheck={false}

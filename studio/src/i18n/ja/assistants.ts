@@ -31,7 +31,7 @@ export const assistants: Pick<Catalogue, "assistants"> = {
     mend: "直す",
     mendName: (name) => `${name}を直す`,
     copy: "複製",
-    copyName: (name) => `${name}を元に作る`,
+    copyName: (name) => `${name}を複製する`,
     remove: "削除",
     removeName: (name) => `${name}を削除する`,
     deleted: (name) => `${name}を削除しました。`,
