@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from kataribe.base.errors import InputError
 from kataribe.use.assistants.book import Book
 from kataribe.use.assistants.recipe import Recipe, read_recipe
 from kataribe.use.assistants.rewriting import rewritten
@@ -89,3 +90,11 @@ def test_fields_of_ready_ones_changed_at_random(tmp_path) -> None:
                 if name in other:
                     wanted[name] = other[name]
         assert fields(rewritten(text, wanted)) == wanted
+
+
+def test_what_is_nested_without_end_is_refused() -> None:
+    deep: dict = {}
+    for _ in range(2000):
+        deep = {"a": deep}
+    with pytest.raises(InputError, match="nested too deeply"):
+        rewritten("", {"guards": deep})
