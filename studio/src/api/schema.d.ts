@@ -38,6 +38,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/responses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answer text or items */
+        post: operations["createResponse"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Continue a conversation, in Anthropic's shapes
+         * @description In the shapes of Anthropic's Messages API, errors too. The key may come as `x-api-key`. The headers `anthropic-version` and `anthropic-beta` are taken and change nothing: fields of a beta that are not described here are refused by name.
+         */
+        post: operations["createAnthropicMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/messages/count_tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Count the tokens of a conversation, in Anthropic's shapes
+         * @description Exactly those that /v1/messages would read. No model is loaded.
+         */
+        post: operations["countAnthropicTokens"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/tokenize": {
         parameters: {
             query?: never;
@@ -1201,6 +1258,24 @@ export interface components {
             beginning?: string;
         };
         /**
+         * AllowedFunctions
+         * @description Only some of the request's functions may be called.
+         */
+        AllowedFunctions: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "allowed_tools";
+            /**
+             * Mode
+             * @enum {string}
+             */
+            mode: "auto" | "required";
+            /** Tools */
+            tools: components["schemas"]["FunctionChoice"][];
+        };
+        /**
          * AllowedToolSet
          * @description Which tools, and whether one must be called.
          */
@@ -1257,6 +1332,731 @@ export interface components {
             url_citation: components["schemas"]["UrlCitation"];
         };
         /**
+         * AnnotationAdded
+         * @description One more source of the words.
+         */
+        AnnotationAdded: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /** Item Id */
+            item_id: string;
+            /** Output Index */
+            output_index: number;
+            /** Content Index */
+            content_index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.output_text.annotation.added";
+            /** Annotation Index */
+            annotation_index: number;
+            annotation: components["schemas"]["UrlAnnotation"];
+        };
+        /**
+         * AnthropicAny
+         * @description The model must call a tool.
+         */
+        AnthropicAny: {
+            /**
+             * Disable Parallel Tool Use
+             * @description true allows at most one call in a turn.
+             * @default null
+             */
+            disable_parallel_tool_use?: boolean | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "any";
+        };
+        /**
+         * AnthropicAssistantMessage
+         * @description What the model said; as the last message, the beginning of the reply.
+         */
+        AnthropicAssistantMessage: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            role: "assistant";
+            /** Content */
+            content: string | (components["schemas"]["AnthropicText"] | components["schemas"]["AnthropicThinking"] | components["schemas"]["AnthropicToolUse"])[];
+        };
+        /**
+         * AnthropicAuto
+         * @description The model may call tools.
+         */
+        AnthropicAuto: {
+            /**
+             * Disable Parallel Tool Use
+             * @description true allows at most one call in a turn.
+             * @default null
+             */
+            disable_parallel_tool_use?: boolean | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "auto";
+        };
+        /**
+         * AnthropicCacheControl
+         * @description A wish that the prompt up to here is cached.
+         */
+        AnthropicCacheControl: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "ephemeral";
+            /**
+             * Ttl
+             * @default null
+             */
+            ttl?: ("5m" | "1h") | null;
+        };
+        /**
+         * AnthropicCitation
+         * @description The words rest on this source.
+         */
+        AnthropicCitation: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "web_search_result_location";
+            /** Url */
+            url: string;
+            /** Title */
+            title: string;
+            /** Cited Text */
+            cited_text: string;
+            /**
+             * Encrypted Index
+             * @constant
+             */
+            encrypted_index: "";
+        };
+        /**
+         * AnthropicCount
+         * @description How long a prompt is.
+         */
+        AnthropicCount: {
+            /** Input Tokens */
+            input_tokens: number;
+        };
+        /**
+         * AnthropicCountRequest
+         * @description A conversation whose tokens are counted.
+         */
+        AnthropicCountRequest: {
+            /**
+             * Model
+             * @description A name that /v1/models lists.
+             */
+            model: string;
+            /** Messages */
+            messages: (components["schemas"]["AnthropicUserMessage"] | components["schemas"]["AnthropicAssistantMessage"] | components["schemas"]["AnthropicSystemMessage"])[];
+            /**
+             * System
+             * @default null
+             */
+            system?: string | components["schemas"]["AnthropicText"][] | null;
+            /**
+             * Tools
+             * @default null
+             */
+            tools?: components["schemas"]["AnthropicTool"][] | null;
+            /**
+             * Tool Choice
+             * @default null
+             */
+            tool_choice?: (components["schemas"]["AnthropicAuto"] | components["schemas"]["AnthropicAny"] | components["schemas"]["AnthropicNamed"] | components["schemas"]["AnthropicNone"]) | null;
+            /**
+             * Thinking
+             * @description For models whose chat template knows enable_thinking.
+             * @default null
+             */
+            thinking?: (components["schemas"]["AnthropicThinks"] | components["schemas"]["AnthropicThinksNot"]) | null;
+            /** @default null */
+            output_config?: components["schemas"]["AnthropicOutputConfig"] | null;
+            /**
+             * @description Does not change the answer: what can be cached is cached without being told.
+             * @default null
+             */
+            cache_control?: components["schemas"]["AnthropicCacheControl"] | null;
+        };
+        /**
+         * AnthropicError
+         * @description What went wrong.
+         */
+        AnthropicError: {
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "invalid_request_error" | "authentication_error" | "permission_error" | "not_found_error" | "request_too_large" | "rate_limit_error" | "timeout_error" | "api_error" | "overloaded_error";
+            /** Message */
+            message: string;
+            details: components["schemas"]["AnthropicErrorDetails"];
+        };
+        /**
+         * AnthropicErrorDetails
+         * @description What programs read of an error.
+         */
+        AnthropicErrorDetails: {
+            /** Error Code */
+            error_code: string;
+            /**
+             * Param
+             * @description The field that is to blame. Extension.
+             */
+            param: string | null;
+        };
+        /**
+         * AnthropicErrorResponse
+         * @description An error, as an answer and as the last event of a stream.
+         */
+        AnthropicErrorResponse: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "error";
+            error: components["schemas"]["AnthropicError"];
+            /** Request Id */
+            request_id: string;
+        };
+        /**
+         * AnthropicImage
+         * @description A picture.
+         */
+        AnthropicImage: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "image";
+            /** Source */
+            source: components["schemas"]["AnthropicImageData"] | components["schemas"]["AnthropicImageUrl"];
+            /**
+             * @description Does not change the answer: what can be cached is cached without being told.
+             * @default null
+             */
+            cache_control?: components["schemas"]["AnthropicCacheControl"] | null;
+        };
+        /**
+         * AnthropicImageData
+         * @description A picture's bytes in base64.
+         */
+        AnthropicImageData: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "base64";
+            /**
+             * Media Type
+             * @enum {string}
+             */
+            media_type: "image/jpeg" | "image/png" | "image/gif" | "image/webp";
+            /** Data */
+            data: string;
+        };
+        /**
+         * AnthropicImageUrl
+         * @description A picture's address, which a hosted model fetches.
+         */
+        AnthropicImageUrl: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "url";
+            /** Url */
+            url: string;
+        };
+        /**
+         * AnthropicJsonFormat
+         * @description JSON of a schema.
+         */
+        AnthropicJsonFormat: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "json_schema";
+            /**
+             * Schema
+             * @description Its titles and descriptions are not shown to the model: tell it in a message what the fields mean.
+             */
+            schema: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * AnthropicMessage
+         * @description The whole reply.
+         */
+        AnthropicMessage: {
+            /** Id */
+            id: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "message";
+            /**
+             * Role
+             * @constant
+             */
+            role: "assistant";
+            /** Model */
+            model: string;
+            /** Content */
+            content: (components["schemas"]["AnthropicTextBlock"] | components["schemas"]["AnthropicThinkingBlock"] | components["schemas"]["AnthropicToolUseBlock"])[];
+            /** Stop Reason */
+            stop_reason: ("end_turn" | "max_tokens" | "stop_sequence" | "tool_use" | "refusal") | null;
+            /** Stop Sequence */
+            stop_sequence: string | null;
+            stop_details: components["schemas"]["AnthropicRefusal"] | null;
+            /** @description Extension. */
+            finish_detail?: components["schemas"]["FinishDetail"] | null;
+            usage: components["schemas"]["AnthropicUsage"];
+        };
+        /**
+         * AnthropicMetadata
+         * @description About the request.
+         */
+        AnthropicMetadata: {
+            /**
+             * User Id
+             * @description Passed on; does not change the answer.
+             * @default null
+             */
+            user_id?: string | null;
+        };
+        /**
+         * AnthropicNamed
+         * @description The model must call this tool.
+         */
+        AnthropicNamed: {
+            /**
+             * Disable Parallel Tool Use
+             * @description true allows at most one call in a turn.
+             * @default null
+             */
+            disable_parallel_tool_use?: boolean | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "tool";
+            /** Name */
+            name: string;
+        };
+        /**
+         * AnthropicNone
+         * @description The model must not call tools.
+         */
+        AnthropicNone: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "none";
+        };
+        /**
+         * AnthropicOutputConfig
+         * @description What form the reply has.
+         */
+        AnthropicOutputConfig: {
+            /** @default null */
+            format?: components["schemas"]["AnthropicJsonFormat"] | null;
+            /**
+             * Effort
+             * @description Models here have no such dial; try thinking.
+             * @default null
+             */
+            effort?: null;
+        };
+        /**
+         * AnthropicOutputDetails
+         * @description Of the output's tokens.
+         */
+        AnthropicOutputDetails: {
+            /**
+             * Thinking Tokens
+             * @description Thoughts; 0 where the model does not count them.
+             */
+            thinking_tokens: number;
+        };
+        /**
+         * AnthropicRefusal
+         * @description Why a guard closed the reply.
+         */
+        AnthropicRefusal: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "refusal";
+            /** Category */
+            category: null;
+            /** Explanation */
+            explanation: string | null;
+        };
+        /**
+         * AnthropicRequest
+         * @description A conversation to continue.
+         */
+        AnthropicRequest: {
+            /**
+             * Model
+             * @description A name that /v1/models lists.
+             */
+            model: string;
+            /** Messages */
+            messages: (components["schemas"]["AnthropicUserMessage"] | components["schemas"]["AnthropicAssistantMessage"] | components["schemas"]["AnthropicSystemMessage"])[];
+            /**
+             * System
+             * @default null
+             */
+            system?: string | components["schemas"]["AnthropicText"][] | null;
+            /**
+             * Tools
+             * @default null
+             */
+            tools?: components["schemas"]["AnthropicTool"][] | null;
+            /**
+             * Tool Choice
+             * @default null
+             */
+            tool_choice?: (components["schemas"]["AnthropicAuto"] | components["schemas"]["AnthropicAny"] | components["schemas"]["AnthropicNamed"] | components["schemas"]["AnthropicNone"]) | null;
+            /**
+             * Thinking
+             * @description For models whose chat template knows enable_thinking.
+             * @default null
+             */
+            thinking?: (components["schemas"]["AnthropicThinks"] | components["schemas"]["AnthropicThinksNot"]) | null;
+            /** @default null */
+            output_config?: components["schemas"]["AnthropicOutputConfig"] | null;
+            /**
+             * @description Does not change the answer: what can be cached is cached without being told.
+             * @default null
+             */
+            cache_control?: components["schemas"]["AnthropicCacheControl"] | null;
+            /**
+             * Max Tokens
+             * @description Thoughts count, too.
+             */
+            max_tokens: number;
+            /**
+             * Stop Sequences
+             * @description Each ends the reply and is not part of it.
+             * @default null
+             */
+            stop_sequences?: string[] | null;
+            /**
+             * Temperature
+             * @default null
+             */
+            temperature?: number | null;
+            /**
+             * Top P
+             * @default null
+             */
+            top_p?: number | null;
+            /**
+             * Top K
+             * @description 0 for all tokens.
+             * @default null
+             */
+            top_k?: number | null;
+            /**
+             * Stream
+             * @default null
+             */
+            stream?: boolean | null;
+            /** @default null */
+            metadata?: components["schemas"]["AnthropicMetadata"] | null;
+            /**
+             * Service Tier
+             * @description Does not change the answer.
+             * @default null
+             */
+            service_tier?: ("auto" | "standard_only") | null;
+        };
+        /**
+         * AnthropicStreamEvent
+         * @description One event of a stream; its name is its `type`.
+         */
+        AnthropicStreamEvent: components["schemas"]["MessageStart"] | components["schemas"]["MessagePing"] | components["schemas"]["BlockStart"] | components["schemas"]["BlockDelta"] | components["schemas"]["BlockStop"] | components["schemas"]["MessageDelta"] | components["schemas"]["MessageStop"] | components["schemas"]["AnthropicErrorResponse"];
+        /**
+         * AnthropicSystemMessage
+         * @description What the model is told on the way.
+         */
+        AnthropicSystemMessage: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            role: "system";
+            /** Content */
+            content: string | components["schemas"]["AnthropicText"][];
+        };
+        /**
+         * AnthropicText
+         * @description Words.
+         */
+        AnthropicText: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "text";
+            /** Text */
+            text: string;
+            /**
+             * @description Does not change the answer: what can be cached is cached without being told.
+             * @default null
+             */
+            cache_control?: components["schemas"]["AnthropicCacheControl"] | null;
+            /**
+             * Citations
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            citations?: {
+                [key: string]: unknown;
+            }[] | null;
+        };
+        /**
+         * AnthropicTextBlock
+         * @description Words of the reply.
+         */
+        AnthropicTextBlock: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "text";
+            /** Text */
+            text: string;
+            /** Citations */
+            citations?: components["schemas"]["AnthropicCitation"][] | null;
+        };
+        /**
+         * AnthropicThinking
+         * @description What the model thought in an earlier turn.
+         */
+        AnthropicThinking: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "thinking";
+            /** Thinking */
+            thinking: string;
+            /**
+             * Signature
+             * @description Of an earlier reply; does not change the answer.
+             */
+            signature: string;
+        };
+        /**
+         * AnthropicThinkingBlock
+         * @description What the model thought; unsigned, since thoughts need no signature to come back here.
+         */
+        AnthropicThinkingBlock: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "thinking";
+            /** Thinking */
+            thinking: string;
+            /**
+             * Signature
+             * @constant
+             */
+            signature: "";
+        };
+        /**
+         * AnthropicThinks
+         * @description The model thinks before it answers, as long as it sees fit (`enable_thinking: true`).
+         */
+        AnthropicThinks: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "adaptive";
+        };
+        /**
+         * AnthropicThinksNot
+         * @description The model answers at once (`enable_thinking: false` for its chat template).
+         */
+        AnthropicThinksNot: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "disabled";
+        };
+        /**
+         * AnthropicTool
+         * @description A tool that the model may call; `input_schema` is a JSON schema of an object.
+         */
+        AnthropicTool: {
+            /** Name */
+            name: string;
+            /**
+             * Description
+             * @default null
+             */
+            description?: string | null;
+            /** Input Schema */
+            input_schema: {
+                [key: string]: unknown;
+            };
+            /**
+             * Type
+             * @default null
+             */
+            type?: "custom" | null;
+            /**
+             * Strict
+             * @description Passed on to hosted models; models here are always strict.
+             * @default null
+             */
+            strict?: boolean | null;
+            /**
+             * @description Does not change the answer: what can be cached is cached without being told.
+             * @default null
+             */
+            cache_control?: components["schemas"]["AnthropicCacheControl"] | null;
+            /**
+             * Eager Input Streaming
+             * @description Does not change the answer: arguments always come as they are written.
+             * @default null
+             */
+            eager_input_streaming?: boolean | null;
+        };
+        /**
+         * AnthropicToolResult
+         * @description What a tool answered.
+         */
+        AnthropicToolResult: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "tool_result";
+            /** Tool Use Id */
+            tool_use_id: string;
+            /**
+             * Content
+             * @default null
+             */
+            content?: string | components["schemas"]["AnthropicText"][] | null;
+            /**
+             * Is Error
+             * @default null
+             */
+            is_error?: boolean | null;
+            /**
+             * @description Does not change the answer: what can be cached is cached without being told.
+             * @default null
+             */
+            cache_control?: components["schemas"]["AnthropicCacheControl"] | null;
+        };
+        /**
+         * AnthropicToolUse
+         * @description A call that the model asked for in an earlier turn.
+         */
+        AnthropicToolUse: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "tool_use";
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Input */
+            input: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description Does not change the answer: what can be cached is cached without being told.
+             * @default null
+             */
+            cache_control?: components["schemas"]["AnthropicCacheControl"] | null;
+        };
+        /**
+         * AnthropicToolUseBlock
+         * @description A call that the model asks for.
+         */
+        AnthropicToolUseBlock: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "tool_use";
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Input */
+            input: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * AnthropicUsage
+         * @description Tokens used; the prompt's tokens are `input_tokens` and the cached ones together.
+         */
+        AnthropicUsage: {
+            /**
+             * Input Tokens
+             * @description Of the prompt, those that no cache held.
+             */
+            input_tokens: number;
+            /**
+             * Cache Read Input Tokens
+             * @description Of the prompt, those from the cache of an earlier request.
+             */
+            cache_read_input_tokens: number;
+            /**
+             * Cache Creation Input Tokens
+             * @description Writing into the cache is not counted.
+             * @constant
+             */
+            cache_creation_input_tokens: 0;
+            /** Output Tokens */
+            output_tokens: number;
+            output_tokens_details: components["schemas"]["AnthropicOutputDetails"];
+        };
+        /**
+         * AnthropicUserMessage
+         * @description What a person says or shows, after what tools answered.
+         */
+        AnthropicUserMessage: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            role: "user";
+            /** Content */
+            content: string | (components["schemas"]["AnthropicText"] | components["schemas"]["AnthropicImage"] | components["schemas"]["AnthropicToolResult"])[];
+        };
+        /**
          * ApiKey
          * @description A key, by its first letters.
          */
@@ -1303,6 +2103,50 @@ export interface components {
             used_at: number | null;
             /** Key */
             key: string;
+        };
+        /**
+         * ArgumentsDelta
+         * @description The next piece of a call's arguments.
+         */
+        ArgumentsDelta: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /** Item Id */
+            item_id: string;
+            /** Output Index */
+            output_index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.function_call_arguments.delta";
+            /** Delta */
+            delta: string;
+        };
+        /**
+         * ArgumentsDone
+         * @description All arguments of a call.
+         */
+        ArgumentsDone: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /** Item Id */
+            item_id: string;
+            /** Output Index */
+            output_index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.function_call_arguments.done";
+            /** Arguments */
+            arguments: string;
         };
         /**
          * AssistantMessage
@@ -1434,6 +2278,49 @@ export interface components {
              * @enum {string}
              */
             format: "wav" | "mp3";
+        };
+        /**
+         * BlockDelta
+         * @description A block grows.
+         */
+        BlockDelta: {
+            /** Index */
+            index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "content_block_delta";
+            /** Delta */
+            delta: components["schemas"]["TextPiece"] | components["schemas"]["ThinkingPiece"] | components["schemas"]["InputPiece"] | components["schemas"]["CitationPiece"];
+        };
+        /**
+         * BlockStart
+         * @description A block begins; nothing is in it yet.
+         */
+        BlockStart: {
+            /** Index */
+            index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "content_block_start";
+            /** Content Block */
+            content_block: components["schemas"]["AnthropicTextBlock"] | components["schemas"]["AnthropicThinkingBlock"] | components["schemas"]["AnthropicToolUseBlock"];
+        };
+        /**
+         * BlockStop
+         * @description A block is whole.
+         */
+        BlockStop: {
+            /** Index */
+            index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "content_block_stop";
         };
         /**
          * CalledFunction
@@ -1874,6 +2761,18 @@ export interface components {
             finish_detail?: components["schemas"]["FinishDetail"] | null;
         };
         /**
+         * CitationPiece
+         * @description One more source of the words.
+         */
+        CitationPiece: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "citations_delta";
+            citation: components["schemas"]["AnthropicCitation"];
+        };
+        /**
          * Classified
          * @description What one text was labelled. A tagger fills `spans`, any other model the rest.
          */
@@ -2174,6 +3073,30 @@ export interface components {
             /** Total Tokens */
             total_tokens: number;
             prompt_tokens_details: components["schemas"]["PromptTokensDetails"];
+        };
+        /**
+         * ContentPartChanged
+         * @description A part of an item begins, or is whole.
+         */
+        ContentPartChanged: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /** Item Id */
+            item_id: string;
+            /** Output Index */
+            output_index: number;
+            /** Content Index */
+            content_index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.content_part.added" | "response.content_part.done";
+            /** Part */
+            part: components["schemas"]["OutputText"] | components["schemas"]["ReasoningText"];
         };
         /**
          * Conversation
@@ -2504,6 +3427,75 @@ export interface components {
             arguments: string;
         };
         /**
+         * FunctionCallItem
+         * @description A call that the model asked for in an earlier turn.
+         */
+        FunctionCallItem: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "function_call";
+            /** Call Id */
+            call_id: string;
+            /** Name */
+            name: string;
+            /** Arguments */
+            arguments: string;
+            /**
+             * Id
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            id?: string | null;
+            /**
+             * Status
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            status?: ("in_progress" | "completed" | "incomplete") | null;
+        };
+        /**
+         * FunctionCallOutputItem
+         * @description What a function answered.
+         */
+        FunctionCallOutputItem: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "function_call_output";
+            /** Call Id */
+            call_id: string;
+            /** Output */
+            output: string | components["schemas"]["InputText"][];
+            /**
+             * Id
+             * @description Does not change the answer.
+             * @default null
+             */
+            id?: string | null;
+            /**
+             * Status
+             * @description Does not change the answer.
+             * @default null
+             */
+            status?: ("in_progress" | "completed" | "incomplete") | null;
+        };
+        /**
+         * FunctionChoice
+         * @description One of the request's functions.
+         */
+        FunctionChoice: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "function";
+            /** Name */
+            name: string;
+        };
+        /**
          * FunctionDefinition
          * @description A function that the model may call; `parameters` is a JSON schema of an object.
          */
@@ -2549,6 +3541,37 @@ export interface components {
         FunctionName: {
             /** Name */
             name: string;
+        };
+        /**
+         * FunctionTool
+         * @description A function that the model may call; functions are the only kind of tools.
+         */
+        FunctionTool: {
+            /** Name */
+            name: string;
+            /**
+             * Description
+             * @default null
+             */
+            description?: string | null;
+            /**
+             * Parameters
+             * @description Without, or without properties, the function takes no arguments.
+             * @default null
+             */
+            parameters?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Strict
+             * @default null
+             */
+            strict?: boolean | null;
+            /**
+             * Type
+             * @constant
+             */
+            type: "function";
         };
         /**
          * Health
@@ -2663,6 +3686,109 @@ export interface components {
             jobs: number;
         };
         /**
+         * IncompleteDetails
+         * @description Why the reply was cut; `finish_detail` keeps the exact reason.
+         */
+        IncompleteDetails: {
+            /**
+             * Reason
+             * @enum {string}
+             */
+            reason: "max_output_tokens" | "content_filter";
+        };
+        /**
+         * InputImage
+         * @description A picture: a data: URL, or an address that a hosted model fetches.
+         */
+        InputImage: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "input_image";
+            /** Image Url */
+            image_url: string;
+            /**
+             * Detail
+             * @default null
+             */
+            detail?: "auto" | null;
+        };
+        /**
+         * InputMessage
+         * @description What a person says or shows, or what the model is told (`system`, `developer`).
+         */
+        InputMessage: {
+            /**
+             * Type
+             * @default message
+             * @constant
+             */
+            type?: "message";
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "user" | "system" | "developer";
+            /** Content */
+            content: string | (components["schemas"]["InputText"] | components["schemas"]["InputImage"])[];
+            /**
+             * Id
+             * @description Does not change the answer.
+             * @default null
+             */
+            id?: string | null;
+            /**
+             * Status
+             * @description Does not change the answer.
+             * @default null
+             */
+            status?: ("in_progress" | "completed" | "incomplete") | null;
+        };
+        /**
+         * InputPiece
+         * @description More of the JSON text of a call's input.
+         */
+        InputPiece: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "input_json_delta";
+            /** Partial Json */
+            partial_json: string;
+        };
+        /**
+         * InputText
+         * @description Words.
+         */
+        InputText: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "input_text";
+            /** Text */
+            text: string;
+        };
+        /**
+         * InputTokensDetails
+         * @description Of the input's tokens.
+         */
+        InputTokensDetails: {
+            /**
+             * Cached Tokens
+             * @description Read from the cache of an earlier request.
+             */
+            cached_tokens: number;
+            /**
+             * Cache Write Tokens
+             * @description Writing into the cache is not counted.
+             * @constant
+             */
+            cache_write_tokens: 0;
+        };
+        /**
          * Inside
          * @description A reply from inside, computed anew by its model.
          */
@@ -2746,6 +3872,26 @@ export interface components {
              * @description Most tokens of prompt and reply that show it.
              */
             attention_tokens: number;
+        };
+        /**
+         * ItemChanged
+         * @description An item of the output begins, or is whole.
+         */
+        ItemChanged: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.output_item.added" | "response.output_item.done";
+            /** Output Index */
+            output_index: number;
+            /** Item */
+            item: components["schemas"]["OutputMessage"] | components["schemas"]["OutputReasoning"] | components["schemas"]["OutputFunctionCall"];
         };
         /**
          * Job
@@ -2853,6 +3999,41 @@ export interface components {
              */
             type: "json_schema";
             json_schema: components["schemas"]["SchemaDefinition"];
+        };
+        /**
+         * JsonSchemaTextFormat
+         * @description JSON of a schema. The reply always follows it, also without `strict`.
+         */
+        JsonSchemaTextFormat: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "json_schema";
+            /**
+             * Name
+             * @description Does not change the answer.
+             */
+            name: string;
+            /**
+             * Schema
+             * @description Its titles and descriptions are not shown to the model: tell it in the input what the fields mean.
+             */
+            schema: {
+                [key: string]: unknown;
+            };
+            /**
+             * Description
+             * @description Does not change the answer.
+             * @default null
+             */
+            description?: string | null;
+            /**
+             * Strict
+             * @description Does not change the answer: always strict.
+             * @default null
+             */
+            strict?: boolean | null;
         };
         /**
          * KeyState
@@ -3031,6 +4212,38 @@ export interface components {
             created_at: number;
         };
         /**
+         * MessageDelta
+         * @description The reply has ended; its usage is final.
+         */
+        MessageDelta: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message_delta";
+            delta: components["schemas"]["MessageEnd"];
+            usage: components["schemas"]["AnthropicUsage"];
+        };
+        /**
+         * MessageEnd
+         * @description Why the reply ended.
+         */
+        MessageEnd: {
+            /**
+             * Stop Reason
+             * @enum {string}
+             */
+            stop_reason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use" | "refusal";
+            /** Stop Sequence */
+            stop_sequence: string | null;
+            stop_details: components["schemas"]["AnthropicRefusal"] | null;
+            /**
+             * @description Extension.
+             * @default null
+             */
+            finish_detail?: components["schemas"]["FinishDetail"] | null;
+        };
+        /**
          * MessageFailure
          * @description Why a reply failed: the API's code and sentence.
          */
@@ -3055,6 +4268,17 @@ export interface components {
             data: components["schemas"]["Message"][];
         };
         /**
+         * MessagePing
+         * @description A sign of life.
+         */
+        MessagePing: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "ping";
+        };
+        /**
          * MessageProgress
          * @description What a reply waits for now; as `Progress` in the chat API. `eta`: seconds, about.
          */
@@ -3070,6 +4294,29 @@ export interface components {
             total: number | null;
             /** Eta */
             eta?: number | null;
+        };
+        /**
+         * MessageStart
+         * @description The reply begins; its usage is what is known then.
+         */
+        MessageStart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message_start";
+            message: components["schemas"]["AnthropicMessage"];
+        };
+        /**
+         * MessageStop
+         * @description The stream has ended.
+         */
+        MessageStop: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message_stop";
         };
         /**
          * MessageUsage
@@ -3302,6 +4549,157 @@ export interface components {
             bits_per_byte_high: number | null;
         };
         /**
+         * OutputFunctionCall
+         * @description A call that the model asks for: the JSON text of its arguments, as the model wrote it.
+         */
+        OutputFunctionCall: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "function_call";
+            /** Id */
+            id: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "in_progress" | "completed" | "incomplete";
+            /** Call Id */
+            call_id: string;
+            /** Name */
+            name: string;
+            /** Arguments */
+            arguments: string;
+        };
+        /**
+         * OutputMessage
+         * @description What the model says.
+         */
+        OutputMessage: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message";
+            /** Id */
+            id: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "in_progress" | "completed" | "incomplete";
+            /**
+             * Role
+             * @constant
+             */
+            role: "assistant";
+            /** Content */
+            content: components["schemas"]["OutputText"][];
+        };
+        /**
+         * OutputReasoning
+         * @description What the model thought before; never in short, so `summary` is empty.
+         */
+        OutputReasoning: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "reasoning";
+            /** Id */
+            id: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "in_progress" | "completed" | "incomplete";
+            /** Summary */
+            summary: string[];
+            /** Content */
+            content: components["schemas"]["ReasoningText"][];
+        };
+        /**
+         * OutputText
+         * @description Words of the reply; `logprobs` (natural) where they were asked for.
+         */
+        OutputText: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "output_text";
+            /** Text */
+            text: string;
+            /** Annotations */
+            annotations: components["schemas"]["UrlAnnotation"][];
+            /** Logprobs */
+            logprobs: components["schemas"]["ChatTokenLogprob"][];
+        };
+        /**
+         * OutputTextDelta
+         * @description The next piece of the words.
+         */
+        OutputTextDelta: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /** Item Id */
+            item_id: string;
+            /** Output Index */
+            output_index: number;
+            /** Content Index */
+            content_index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.output_text.delta";
+            /** Delta */
+            delta: string;
+            /** Logprobs */
+            logprobs: components["schemas"]["ChatTokenLogprob"][];
+        };
+        /**
+         * OutputTextDone
+         * @description All the words of a part.
+         */
+        OutputTextDone: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /** Item Id */
+            item_id: string;
+            /** Output Index */
+            output_index: number;
+            /** Content Index */
+            content_index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.output_text.done";
+            /** Text */
+            text: string;
+            /** Logprobs */
+            logprobs: components["schemas"]["ChatTokenLogprob"][];
+        };
+        /**
+         * OutputTokensDetails
+         * @description Of the output's tokens.
+         */
+        OutputTokensDetails: {
+            /**
+             * Reasoning Tokens
+             * @description Thoughts; 0 where the model does not count them.
+             */
+            reasoning_tokens: number;
+        };
+        /**
          * PasswordChange
          * @description A new password; ends every other session of the person.
          */
@@ -3482,6 +4880,103 @@ export interface components {
             ids: string[];
         };
         /**
+         * ReasoningItem
+         * @description What the model thought in an earlier turn; the summary counts where there is no content.
+         */
+        ReasoningItem: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "reasoning";
+            /** Summary */
+            summary: components["schemas"]["SummaryText"][];
+            /**
+             * Content
+             * @default null
+             */
+            content?: components["schemas"]["ThoughtText"][] | null;
+            /**
+             * Encrypted Content
+             * @description Nobody here can read any.
+             * @default null
+             */
+            encrypted_content?: null;
+            /**
+             * Id
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            id?: string | null;
+            /**
+             * Status
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            status?: ("in_progress" | "completed" | "incomplete") | null;
+        };
+        /**
+         * ReasoningText
+         * @description A thought.
+         */
+        ReasoningText: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "reasoning_text";
+            /** Text */
+            text: string;
+        };
+        /**
+         * ReasoningTextDelta
+         * @description The next piece of a thought.
+         */
+        ReasoningTextDelta: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /** Item Id */
+            item_id: string;
+            /** Output Index */
+            output_index: number;
+            /** Content Index */
+            content_index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.reasoning_text.delta";
+            /** Delta */
+            delta: string;
+        };
+        /**
+         * ReasoningTextDone
+         * @description A whole thought.
+         */
+        ReasoningTextDone: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /** Item Id */
+            item_id: string;
+            /** Output Index */
+            output_index: number;
+            /** Content Index */
+            content_index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.reasoning_text.done";
+            /** Text */
+            text: string;
+        };
+        /**
          * Removed
          * @description A model that is gone, and the bytes that it freed.
          */
@@ -3515,6 +5010,277 @@ export interface components {
             tool_calls?: components["schemas"]["ToolCall"][] | null;
             /** Annotations */
             annotations?: components["schemas"]["Annotation"][] | null;
+        };
+        /**
+         * ResponseChanged
+         * @description The whole response: as it begins, while nothing is said yet, and as it ends.
+         */
+        ResponseChanged: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.completed" | "response.created" | "response.failed" | "response.in_progress" | "response.incomplete";
+            response: components["schemas"]["ResponseObject"];
+        };
+        /**
+         * ResponseFailure
+         * @description Why the reply broke off.
+         */
+        ResponseFailure: {
+            /**
+             * Code
+             * @enum {string}
+             */
+            code: "server_error" | "rate_limit_exceeded" | "invalid_prompt";
+            /** Message */
+            message: string;
+            /** Param */
+            param: string | null;
+            /** Type */
+            type: string;
+        };
+        /**
+         * ResponseObject
+         * @description The answer, with the request's fields as they were understood.
+         */
+        ResponseObject: {
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @constant
+             */
+            object: "response";
+            /** Created At */
+            created_at: number;
+            /** Completed At */
+            completed_at: number | null;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "in_progress" | "completed" | "incomplete" | "failed";
+            /** Model */
+            model: string;
+            /** Output */
+            output: (components["schemas"]["OutputMessage"] | components["schemas"]["OutputReasoning"] | components["schemas"]["OutputFunctionCall"])[];
+            usage: components["schemas"]["ResponseUsage"] | null;
+            error: components["schemas"]["ResponseFailure"] | null;
+            incomplete_details: components["schemas"]["IncompleteDetails"] | null;
+            /** @description Extension. */
+            finish_detail?: components["schemas"]["FinishDetail"] | null;
+            /** Instructions */
+            instructions: string | null;
+            /** Tools */
+            tools: {
+                [key: string]: unknown;
+            }[];
+            /** Tool Choice */
+            tool_choice: string | {
+                [key: string]: unknown;
+            };
+            /** Parallel Tool Calls */
+            parallel_tool_calls: boolean;
+            /** Text */
+            text: {
+                [key: string]: unknown;
+            };
+            /** Max Output Tokens */
+            max_output_tokens: number | null;
+            /** Temperature */
+            temperature: number | null;
+            /** Top P */
+            top_p: number | null;
+            /** Top Logprobs */
+            top_logprobs: number;
+            /**
+             * Background
+             * @constant
+             */
+            background: false;
+            /**
+             * Truncation
+             * @constant
+             */
+            truncation: "disabled";
+            /** Previous Response Id */
+            previous_response_id: null;
+            /**
+             * Store
+             * @description No response is kept here.
+             * @constant
+             */
+            store: false;
+            /** Metadata */
+            metadata: {
+                [key: string]: string;
+            };
+            /** Service Tier */
+            service_tier: string | null;
+            /** Safety Identifier */
+            safety_identifier: string | null;
+            /** Prompt Cache Key */
+            prompt_cache_key: string | null;
+            /** User */
+            user: string | null;
+        };
+        /**
+         * ResponseStreamEvent
+         * @description One event of a stream; its name is its `type`.
+         */
+        ResponseStreamEvent: components["schemas"]["ResponseChanged"] | components["schemas"]["ItemChanged"] | components["schemas"]["ContentPartChanged"] | components["schemas"]["OutputTextDelta"] | components["schemas"]["OutputTextDone"] | components["schemas"]["AnnotationAdded"] | components["schemas"]["ReasoningTextDelta"] | components["schemas"]["ReasoningTextDone"] | components["schemas"]["ArgumentsDelta"] | components["schemas"]["ArgumentsDone"];
+        /**
+         * ResponseUsage
+         * @description Tokens used.
+         */
+        ResponseUsage: {
+            /** Input Tokens */
+            input_tokens: number;
+            input_tokens_details: components["schemas"]["InputTokensDetails"];
+            /** Output Tokens */
+            output_tokens: number;
+            output_tokens_details: components["schemas"]["OutputTokensDetails"];
+            /** Total Tokens */
+            total_tokens: number;
+        };
+        /**
+         * ResponsesRequest
+         * @description Text or items to answer.
+         */
+        ResponsesRequest: {
+            /**
+             * Model
+             * @description A name that /v1/models lists.
+             */
+            model: string;
+            /** Input */
+            input: string | (components["schemas"]["InputMessage"] | components["schemas"]["SaidMessage"] | components["schemas"]["FunctionCallItem"] | components["schemas"]["FunctionCallOutputItem"] | components["schemas"]["ReasoningItem"])[];
+            /**
+             * Instructions
+             * @description What the model is told before the input, as a system message.
+             * @default null
+             */
+            instructions?: string | null;
+            /**
+             * Tools
+             * @default null
+             */
+            tools?: components["schemas"]["FunctionTool"][] | null;
+            /**
+             * Tool Choice
+             * @default null
+             */
+            tool_choice?: ("none" | "auto" | "required") | (components["schemas"]["FunctionChoice"] | components["schemas"]["AllowedFunctions"]) | null;
+            /**
+             * Parallel Tool Calls
+             * @description false allows at most one call in a turn.
+             * @default null
+             */
+            parallel_tool_calls?: boolean | null;
+            /** @default null */
+            text?: components["schemas"]["TextOptions"] | null;
+            /**
+             * Max Output Tokens
+             * @description Thoughts count, too.
+             * @default null
+             */
+            max_output_tokens?: number | null;
+            /**
+             * Temperature
+             * @default null
+             */
+            temperature?: number | null;
+            /**
+             * Top P
+             * @default null
+             */
+            top_p?: number | null;
+            /**
+             * Include
+             * @default null
+             */
+            include?: "message.output_text.logprobs"[] | null;
+            /**
+             * Top Logprobs
+             * @description How many likeliest tokens beside each token, when logprobs are included.
+             * @default null
+             */
+            top_logprobs?: number | null;
+            /**
+             * Stream
+             * @default null
+             */
+            stream?: boolean | null;
+            /** @default null */
+            stream_options?: components["schemas"]["ResponsesStreamOptions"] | null;
+            /**
+             * Background
+             * @description A response is made while its client waits; only false is taken.
+             * @default null
+             */
+            background?: false | null;
+            /**
+             * Truncation
+             * @description Nothing is cut off: what is too long is an error with both counts.
+             * @default null
+             */
+            truncation?: "disabled" | null;
+            /**
+             * Metadata
+             * @description Comes back with the response; does not change the answer.
+             * @default null
+             */
+            metadata?: {
+                [key: string]: string;
+            } | null;
+            /**
+             * Store
+             * @description Does not change the answer: no response is kept here, either way.
+             * @default null
+             */
+            store?: boolean | null;
+            /**
+             * Service Tier
+             * @description Does not change the answer.
+             * @default null
+             */
+            service_tier?: string | null;
+            /**
+             * Safety Identifier
+             * @description Does not change the answer.
+             * @default null
+             */
+            safety_identifier?: string | null;
+            /**
+             * Prompt Cache Key
+             * @description Does not change the answer.
+             * @default null
+             */
+            prompt_cache_key?: string | null;
+            /**
+             * User
+             * @description Passed on; does not change the answer.
+             * @default null
+             */
+            user?: string | null;
+        };
+        /**
+         * ResponsesStreamOptions
+         * @description How a stream is told.
+         */
+        ResponsesStreamOptions: {
+            /**
+             * Include Obfuscation
+             * @description Padding against traffic analysis is not offered; only false is taken.
+             * @default null
+             */
+            include_obfuscation?: false | null;
         };
         /**
          * Run
@@ -3682,6 +5448,72 @@ export interface components {
             object?: "list";
             /** Data */
             data: components["schemas"]["RunSample"][];
+        };
+        /**
+         * SaidMessage
+         * @description What the model said in an earlier turn.
+         */
+        SaidMessage: {
+            /**
+             * Type
+             * @default message
+             * @constant
+             */
+            type?: "message";
+            /**
+             * Role
+             * @constant
+             */
+            role: "assistant";
+            /** Content */
+            content: string | components["schemas"]["SaidText"][];
+            /**
+             * Id
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            id?: string | null;
+            /**
+             * Status
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            status?: ("in_progress" | "completed" | "incomplete") | null;
+            /**
+             * Phase
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            phase?: ("commentary" | "final_answer") | null;
+        };
+        /**
+         * SaidText
+         * @description Words of an earlier reply.
+         */
+        SaidText: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "output_text";
+            /** Text */
+            text: string;
+            /**
+             * Annotations
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            annotations?: {
+                [key: string]: unknown;
+            }[] | null;
+            /**
+             * Logprobs
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            logprobs?: {
+                [key: string]: unknown;
+            }[] | null;
         };
         /**
          * Sample
@@ -4028,6 +5860,19 @@ export interface components {
             waiting: number;
         };
         /**
+         * SummaryText
+         * @description A thought in short.
+         */
+        SummaryText: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "summary_text";
+            /** Text */
+            text: string;
+        };
+        /**
          * SystemMessage
          * @description What the model is told before the conversation; `developer` means the same.
          */
@@ -4064,6 +5909,36 @@ export interface components {
             text: string;
         };
         /**
+         * TextOptions
+         * @description What form the reply's words have.
+         */
+        TextOptions: {
+            /**
+             * Format
+             * @default null
+             */
+            format?: (components["schemas"]["TextResponseFormat"] | components["schemas"]["JsonObjectResponseFormat"] | components["schemas"]["JsonSchemaTextFormat"]) | null;
+            /**
+             * Verbosity
+             * @description Models here have no such dial; say it in the instructions.
+             * @default null
+             */
+            verbosity?: null;
+        };
+        /**
+         * TextPiece
+         * @description More words.
+         */
+        TextPiece: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "text_delta";
+            /** Text */
+            text: string;
+        };
+        /**
          * TextResponseFormat
          * @description Free text.
          */
@@ -4073,6 +5948,32 @@ export interface components {
              * @enum {string}
              */
             type: "text";
+        };
+        /**
+         * ThinkingPiece
+         * @description More of a thought.
+         */
+        ThinkingPiece: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "thinking_delta";
+            /** Thinking */
+            thinking: string;
+        };
+        /**
+         * ThoughtText
+         * @description A thought.
+         */
+        ThoughtText: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "reasoning_text";
+            /** Text */
+            text: string;
         };
         /**
          * TokenShown
@@ -4382,6 +6283,25 @@ export interface components {
              * @default false
              */
             force?: boolean;
+        };
+        /**
+         * UrlAnnotation
+         * @description Characters `start_index` to `end_index` of the text rest on this source.
+         */
+        UrlAnnotation: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "url_citation";
+            /** Url */
+            url: string;
+            /** Title */
+            title: string;
+            /** Start Index */
+            start_index: number;
+            /** End Index */
+            end_index: number;
         };
         /**
          * UrlCitation
@@ -4770,6 +6690,374 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    createResponse: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Extension: a stream tells its progress in events of its own. */
+                "X-Kataribe-Events"?: "progress";
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResponsesRequest"];
+            };
+        };
+        responses: {
+            /** @description The response; with `stream: true` server-sent events, each a ResponseStreamEvent under the name of its `type`, from `response.created` to `response.completed`, `response.incomplete` or `response.failed`. Progress is told as by /v1/chat/completions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResponseObject"];
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A hosted model's server failed. */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    createAnthropicMessage: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Extension: a stream tells its progress in events of its own. */
+                "X-Kataribe-Events"?: "progress";
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnthropicRequest"];
+            };
+        };
+        responses: {
+            /** @description The reply; with `stream: true` server-sent events, each an AnthropicStreamEvent under the name of its `type`, from `message_start` to `message_stop`, or to an `error`. Progress is told as by /v1/chat/completions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicMessage"];
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description A hosted model's server failed. */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+        };
+    };
+    countAnthropicTokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnthropicCountRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicCount"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
                 };
             };
         };
