@@ -64,7 +64,7 @@ def test_all_faults_are_told_and_not_only_the_first() -> None:
         ("tests:\n  - {ask: a, matches: '['}", "tests.0.matches", 2, "no regular expression"),
         ("tests:\n  - {ask: a, matches: 'a{99999999999999999999}'}",
          "tests.0.matches", 2, "no regular expression"),
-        ("{1: 2}", "1", None, "1 is 2"),
+        ("{1: 2}", "1", 1, "Keys should be strings"),
         ("a: [", "", 1, "no YAML in line 1"),
         ("system: x\n\n  y: [", "", 3, "no YAML"),
         ("- a", "", None, "is a list"),
