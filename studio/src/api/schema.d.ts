@@ -3531,8 +3531,9 @@ export interface components {
             /**
              * Object
              * @default list
+             * @constant
              */
-            object?: string;
+            object?: "list";
             /** Data */
             data: components["schemas"]["FactShown"][];
             /**
