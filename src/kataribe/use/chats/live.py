@@ -99,8 +99,7 @@ class LiveReply:
         """
         try:
             while True:
-                async with models.lease(self.model) as lm:
-                    end = await self._listen(lm, self._with_answers(request))
+                end = await self._asked(models, self._with_answers(request))
                 if end is None or end.reason != "approval":
                     break
                 self.flush()
@@ -122,6 +121,13 @@ class LiveReply:
                 failure={"code": "reply_broke_off", "message": f"The reply broke off: {why}."},
             )
         return self.ending("done")
+
+    async def _asked(self, models: Models, request: Request) -> Finished | None:
+        """How one request ended; the model is let go then."""
+        self._finished = None
+        async with models.lease(self.model) as lm:
+            await self._listen(lm, request)
+        return self._finished
 
     def _with_answers(self, request: Request) -> Request:
         if not self.consents.rounds:
