@@ -134,7 +134,7 @@ class _Plan:
             self._left -= len(data)
             self.is_done = self._left == 0
             return data
-        pieces = []
+        pieces: list[bytes] = []
         while not self.is_done and self._step(buffer, pieces):
             pass
         return b"".join(pieces)
