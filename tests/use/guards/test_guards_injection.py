@@ -242,7 +242,7 @@ def test_most_unseen_attacks_are_found_and_few_requests_are():
     found = {language: [] for language in LANGUAGES}
     for each in attacks:
         found[each.language].append(is_attack(each.text, each.kind))
-    assert all(sum(hits) > 0.5 * len(hits) > 20 for hits in found.values()), found
+    assert all(sum(hits) > 0.75 * len(hits) > 50 for hits in found.values()), found
     alarms = [is_attack(each.text, each.kind) for each in samples(ORDINARY, "test", 1)]
     assert sum(alarms) <= 0.15 * len(alarms)
 
