@@ -49,7 +49,7 @@ PAIRED = 4.0
 DECAY_EXTRAS = 0.0
 FALSE_ALARMS = {"requests": 0.07}
 """Share of each group of tuning texts that may be taken for attacks; of ordinary text `FEW`."""
-FEW = 0.005
+FEW = 0.002
 
 
 @dataclass(frozen=True)
