@@ -151,7 +151,7 @@ class Extra:
 def extras() -> tuple[Extra, ...]:
     """What stands behind the grams in the table, in order."""
     known = classes()
-    made = [Extra(rule.name, frozenset({rule.family} - {None})) for rule in rules()]
+    made = [Extra(rule.name, frozenset([rule.family] if rule.family else [])) for rule in rules()]
     made += [Extra(name) for name in (*READINGS, "document", "smuggled", "in quotes")]
     for where in ("", ", in a document"):
         made += [_class(each, where) for each in known]
