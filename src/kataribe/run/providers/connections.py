@@ -81,12 +81,8 @@ async def one_client(address: str, patience: Patience) -> AsyncIterator[httpx.As
 def _open(address: str, patience: Patience, *, most_idle: int) -> httpx.AsyncClient:
     import httpx
 
-    from kataribe.run.providers.plain_http import PlainTransport
-
     here = is_loopback(address)
-    plain = here and address.startswith("http:")
     return httpx.AsyncClient(
-        transport=PlainTransport(most_idle) if plain else None,
         timeout=httpx.Timeout(patience.idle, connect=patience.connect, pool=None),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=most_idle),
         # A plain address needs no certificates; loading them takes longer than a local answer.
