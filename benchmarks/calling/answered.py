@@ -75,9 +75,14 @@ def fault(row: Row, question: Question) -> str:
         return "failed"
     if not row.calls:
         return "no call"
-    tools = {tool.name: tool for tool in question.tools}
-    found = {_fault(name, arguments, tools) for name, arguments in row.calls}
+    found = faults(row, question)
     return next((each for each in FAULTS if each in found), "")
+
+
+def faults(row: Row, question: Question) -> list[str]:
+    """The fault of each call of an answer; empty for a call that is well formed."""
+    tools = {tool.name: tool for tool in question.tools}
+    return [_fault(name, arguments, tools) for name, arguments in row.calls]
 
 
 def meant(row: Row) -> list[tuple[str, Any]]:

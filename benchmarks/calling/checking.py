@@ -27,7 +27,7 @@ def main() -> None:
     """Reads tasks from standard input, writes an error's kind (or "") for each."""
     # A dot in a function's name stays a dot: this is what the flag asks.
     model = types.SimpleNamespace(underscore_to_dot=False)
-    registry = defaultdict(lambda: model)
+    registry: defaultdict[str, types.SimpleNamespace] = defaultdict(lambda: model)
     _stand_in("bfcl_eval.constants.model_config", MODEL_CONFIG_MAPPING=registry)
     readers = "bfcl_eval.eval_checker.ast_eval.type_convertor"
     _stand_in(f"{readers}.java_type_converter", java_type_converter=_not_here)

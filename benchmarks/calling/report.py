@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from statistics import mean
 from typing import Any
 
-from benchmarks.calling.answered import FAULTS, Row, fault, meant
+from benchmarks.calling.answered import FAULTS, Row, fault, faults, meant
 from benchmarks.calling.bfcl import Question
 from benchmarks.inference.report import verdict as reached
 from benchmarks.sections import table
@@ -30,9 +30,10 @@ Verdict = Callable[[Question, Sequence[tuple[str, Any]]], str]
 
 @dataclass(frozen=True)
 class Judged:
-    """An answer: what is wrong with its form, and what BFCL's judge says of its calls."""
+    """An answer: what is wrong with its calls and with its form, and what BFCL's judge says."""
 
     row: Row
+    faults: Sequence[str]
     fault: str
     error: str
 
@@ -64,17 +65,24 @@ def text(
 
 def _judged(row: Row, question: Question, verdict: Verdict) -> Judged:
     found = fault(row, question)
-    return Judged(row, found, "" if found == "failed" else verdict(question, meant(row)))
+    return Judged(
+        row,
+        faults(row, question),
+        found,
+        "" if found == "failed" else verdict(question, meant(row)),
+    )
 
 
 def _forms(judged: Mapping[str, Sequence[Judged]]) -> str:
     rows = []
     for arm, answers in judged.items():
-        faults = Counter(each.fault for each in answers)
+        counts = Counter(each.fault for each in answers)
         bad = share([float(bool(each.fault)) for each in answers])
-        calls = sum(len(each.row.calls) for each in answers)
-        rows.append([ARMS[arm], str(calls), *(str(faults[name]) for name in FAULTS), _points(bad)])
-    heads = ["", "calls", *(f"answers: {name}" for name in FAULTS), "malformed, of 100 (95 %)"]
+        calls = [found for each in answers for found in each.faults]
+        told = [str(len(calls)), str(sum(map(bool, calls)))]
+        rows.append([ARMS[arm], *told, *(str(counts[name]) for name in FAULTS), _points(bad)])
+    heads = ["", "calls", "of them malformed", *(f"answers: {name}" for name in FAULTS)]
+    heads.append("malformed, of 100 (95 %)")
     return table(heads, rows)
 
 

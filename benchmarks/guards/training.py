@@ -38,18 +38,18 @@ SOME, WORST = 4, 2
 TAIL = 0.6
 """Share of an ordinary text's weight that its worst windows have."""
 RATE = 0.05
-DECAY = 1e-5
+DECAY = 0.0
 HARD = 0.2
 """Weight of requests that sound like attacks; with them all ordinary texts together have 0.5."""
-EMPHASIS = 2.0
+EMPHASIS = 3.0
 """How much larger than 1 a rule that applies is while the weights are made: what is known to be
 general learns faster than grams, which would explain the samples by heart."""
-PAIRED = 2.0
+PAIRED = 4.0
 """The same for classes of words and pairs of them, of which there are many."""
-DECAY_EXTRAS = 1e-4
+DECAY_EXTRAS = 0.0
 FALSE_ALARMS = {"requests": 0.07}
 """Share of each group of tuning texts that may be taken for attacks; of ordinary text `FEW`."""
-FEW = 0.005
+FEW = 0.002
 
 
 @dataclass(frozen=True)

@@ -14,11 +14,9 @@ import httpx
 
 from kataribe.base.events import Finished, TextDelta
 from kataribe.base.limits import Limits
-from kataribe.base.lm import LM, Context, Request
+from kataribe.base.lm import Context, Request
 from kataribe.base.messages import text_message
 from kataribe.cli.metering import Meters, writing
-from kataribe.prove.ops.limits import Limited
-from kataribe.prove.ops.spent import free
 from kataribe.prove.ops.trace_store import TraceStore
 from kataribe.run.providers import Connections, Host, HostedLM
 from kataribe.use.guards.guarded import Guarded
@@ -89,12 +87,13 @@ async def wrapped(port: int, folder: Path) -> AsyncIterator[Ask]:
     inner = meters.lm(hosted, hosted.price)
     guards, policy = guards_of(STANDARD)
     guarded = Guarded(inner, guards, policy, name="guarded")
-    lm: LM = Limited(meters.lm(guarded), Limits(steps=20, tokens=100_000, seconds=60.0), free)
-    numbers, context = itertools.count(), Context(user="somebody")
+    lm = meters.lm(guarded)
+    numbers, limits = itertools.count(), Limits(steps=20, tokens=100_000, seconds=60.0)
 
     async def ask(due: float) -> Took:
         first = None
         end: Finished | None = None
+        context = limits.within(Context(user="somebody"))
         request = Request((text_message("user", question(next(numbers))),), context=context)
         async for event in lm.stream(request):
             if first is None and isinstance(event, TextDelta):

@@ -189,6 +189,9 @@ describe("a draft", () => {
     draft = changed(draft, checked(draft.version, "text", null));
     expect(draft.fields?.system).toBe("typed");
     expect(draft.problems).toHaveLength(1);
+    // Looked at once more, as before saving, with nothing changed since.
+    draft = changed(draft, checked(draft.version, "text", null));
+    expect(draft.fields?.system).toBe("typed");
   });
 
   it("takes the form from the YAML, or none where that cannot be read", () => {

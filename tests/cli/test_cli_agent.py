@@ -99,7 +99,7 @@ def test_ctrl_c_stops_it_with_what_was_found(cli, served, kataribe_home):
 
 
 def test_tools_are_used_and_consent_is_asked_for(cli, served, tmp_path):
-    write = Call("write_file", {"path": "a.txt", "content": "hello"})
+    write = Call("write_file", {"path": "a.txt", "text": "hello"})
     script = [PLAN, Reply(calls=(write,)), "first", OK, "second", OK, "All."]
     served(script)
     files = ("--tools", "files", "--option", f"files.folder={tmp_path}")
@@ -110,7 +110,7 @@ def test_tools_are_used_and_consent_is_asked_for(cli, served, tmp_path):
 
 
 def test_with_consent_beforehand_it_is_not_asked_for(cli, served, tmp_path):
-    write = Call("write_file", {"path": "a.txt", "content": "hello"})
+    write = Call("write_file", {"path": "a.txt", "text": "hello"})
     served([PLAN, Reply(calls=(write,)), "first", OK, "second", OK, "All."])
     files = ("--tools", "files", "--option", f"files.folder={tmp_path}")
     done = cli(

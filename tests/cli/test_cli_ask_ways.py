@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 
 from kataribe.base.events import Progress, Step
-from kataribe.base.lm import Capabilities
-from kataribe.base.messages import ToolResultPart, text_of
+from kataribe.base.lm import Capabilities, Request, reply
+from kataribe.base.messages import ToolResultPart, text_message, text_of
 from kataribe.base.workspace import Workspace
 from kataribe.cli import consent
+from kataribe.cli.metering import Meters
+from kataribe.cli.way import Flags, asked, way_of
 from kataribe.run.providers.scripted import Call, Reply, ScriptedLM
 from tests.cli.conftest import ScriptedSource, leave_note, serving
 
@@ -75,7 +77,9 @@ def test_documents_are_searched_for_retrieval(cli, served, tmp_path):
     file.write_text(
         "The shop opens at nine.\n\nThe cat is called Tama.\n\nBread costs two euros.\n"
     )
-    done = cli("ask", "--technique", "retrieval", "--documents", str(file), "When does it open?")
+    done = cli(
+        "ask", "--technique", "retrieval", "--documents", str(file), "Which shop opens early?"
+    )
     assert done.code == 0
     asked = text_of(lm.requests[0].prompt[-1])
     assert "The shop opens at nine." in asked
@@ -128,7 +132,7 @@ def test_a_tool_that_harms_nobody_runs_unasked(cli, served):
     assert {spec.name for spec in lm.requests[0].tools} >= {"calculator"}
 
 
-WRITE = Call("write_file", {"path": "a.txt", "content": "hello"})
+WRITE = Call("write_file", {"path": "a.txt", "text": "hello"})
 
 
 def tools_of(folder: Path) -> tuple[str, ...]:
@@ -195,7 +199,7 @@ def test_a_model_that_calls_no_tools_acts_in_plain_text(cli, kataribe_home):
 
 
 def test_in_plain_text_consent_is_needed_too(cli, served, tmp_path):
-    given = json.dumps({"path": "a.txt", "content": "x"})
+    given = json.dumps({"path": "a.txt", "text": "x"})
     lines = [
         f"Thought: I write.\nAction: write_file\nAction Input: {given}\n",
         "Final Answer: no",
@@ -242,3 +246,15 @@ def test_chat_takes_the_same(cli, served):
 def test_nobody_is_asked_where_standard_input_is_closed(monkeypatch):
     monkeypatch.setattr(sys, "stdin", None)
     assert consent.decide(consent.ask_person, "files", "{}") == (False, consent.NO_TERMINAL)
+
+
+async def test_what_was_used_counts_where_the_model_has_a_meter_too():
+    inner = Meters()
+    lm = inner.lm(ScriptedLM(["I know.", "Answer."]), lambda usage: 0.001 * usage.completion_tokens)
+    way = way_of(Flags("generated-knowledge", ["statements=1"]))
+    with asked(way, lm, lambda _: None) as whom:
+        end = await reply(whom.lm, Request((text_message("user", "?"),)))
+    assert whom.spent.steps == 2
+    assert whom.spent.completion_tokens == end.usage.completion_tokens == len("I know.Answer.")
+    assert whom.spent.dollars == pytest.approx(0.014)
+    assert whom.spent.unpriced == 0

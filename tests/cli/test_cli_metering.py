@@ -194,7 +194,8 @@ def test_what_a_command_asks_without_a_server_is_counted_too(workspace, pico_pat
     with wiring.open_local(load_settings(model="helper"), workspace) as lm:
         ask(lm, "Tell me.")
     costs = trace_store(workspace).costs(by=("model",))
-    assert [(cost.model, cost.used.steps) for cost in costs] == [("pico", 1)]
+    assert [cost.model for cost in costs] == ["pico"]
+    assert costs[0].used.steps >= 1
 
 
 def test_costs_without_any_and_bad_words(cli, kataribe_home):

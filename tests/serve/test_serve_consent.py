@@ -14,6 +14,7 @@ import pytest
 from kataribe.run.providers import ScriptedLM
 from kataribe.run.providers.scripted import Reply
 from kataribe.serve.shapes.conversations import Message
+from kataribe.serve.sweeping import sweep_now_and_then
 from kataribe.store.ids import new_id
 from kataribe.use.agents.loop import Agent, AgentOptions
 from kataribe.use.agents.turns import MemoryTurns
@@ -162,3 +163,15 @@ async def test_a_plain_call_of_the_api_ends_cleanly_and_can_go_on(http: httpx.As
     body = {"model": "sender", "messages": [*asked, said, answer]}
     then = (await http.post("/v1/chat/completions", json=body)).json()["choices"][0]
     assert (then["message"]["content"], SENT) == ("Done.", ["ann"])
+
+
+async def test_what_is_kept_elsewhere_is_swept_along(stage: Stage):
+    loop, swept = asyncio.get_running_loop(), asyncio.Event()
+
+    def note() -> None:
+        loop.call_soon_threadsafe(swept.set)
+
+    task = asyncio.create_task(sweep_now_and_then(stage.store, (note,)))
+    async with asyncio.timeout(20):
+        await swept.wait()
+    task.cancel()

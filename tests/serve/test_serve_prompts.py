@@ -76,8 +76,9 @@ async def test_prompts_are_made_changed_compared_and_deleted(stage: Stage):
         (gone,) = (await http.get(f"{PROMPTS}?deleted=true")).json()["data"]
         assert (gone["id"], gone["deleted"]) == (id_, True)
         assert (await http.get(f"{PROMPTS}/{id_}")).status_code == 404
-        back = await http.post(f"{PROMPTS}/{id_}/restore", json={})
-        assert back.json()["summary"]["latest"] == 2
+        for _ in range(2):  # the second time there is nothing to do
+            back = await http.post(f"{PROMPTS}/{id_}/restore", json={})
+            assert back.json()["summary"]["latest"] == 2
 
 
 async def test_what_a_template_says_is_seen_beforehand(stage: Stage):
@@ -264,7 +265,7 @@ async def test_bad_runs_are_refused_before_anybody_is_asked(stage: Stage, name: 
         ("GET", "/ID/diff?old=1&new=7", None, 404, "no version 7"),
         ("GET", "/ID/answers?version=7", None, 404, "no version 7"),
         ("POST", "/ID/replies", {"message": "m" * 20, "version": 1}, 404, "no reply"),
-        ("POST", "/ID/restore", {}, 404, "no prompt"),
+        ("POST", "/nobody/restore", {}, 404, "no prompt"),
         ("GET", "/nobody", None, 404, "no prompt"),
     ],
 )

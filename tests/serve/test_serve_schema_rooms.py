@@ -32,7 +32,7 @@ from kataribe.serve import catalog, tokenizers, training
 from kataribe.serve.published import openapi_document
 from kataribe.serve.rooms import Rooms
 from kataribe.serve.settings import ServerSettings
-from kataribe.store import api_keys, attachments, conversations, messages, people, queue
+from kataribe.store import api_keys, attachments, conversations, facts, messages, people, queue
 from kataribe.store.database import Store
 from kataribe.store.ids import new_id, now
 from kataribe.store.jobs import NewJob
@@ -84,13 +84,15 @@ class Home:
             queue.put(tx, talk, Item(waits, "And then?"))
             file = attachments.keep(tx, owner, "a.txt", b"tales")
             key, _ = api_keys.make(tx, owner, "another", now())
+            facts.clear(tx, owner)  # as many as there are examples would be too many
+            fact = facts.add(tx, owner, "Likes tales.")
         job = self.rooms.jobs.add(owner, NewJob(catalog.KIND, "far", {"folder": "far"}))
         run = create_run(
             self.shelf.catalog.workspace.runs, RunInfo("tale", "pretrain", state="failed"), {}
         )
         return {
             "talk": talk, "message": said, "item": waits, "attachment": file.id, "key": key.id,
-            "job": job.id, "run": run.id, "name": "pico",
+            "job": job.id, "run": run.id, "name": "pico", "fact": fact.id,
         }  # fmt: skip
 
 

@@ -99,7 +99,7 @@ def _asked(
         finally:
             if listener.heard and not listener.is_quiet and not listener.heard.endswith("\n"):
                 say("")
-        return lm.name, finished, whom.ledger.total
+        return lm.name, finished, whom.spent
 
 
 def _emit(name: str, finished: Finished, listener: Listener, way: Way, spent: Spent) -> None:

@@ -35,7 +35,9 @@ class Meters:
 
         `price` of what asks others, or runs here, is `free`.
         """
-        return Limited(Metered(lm, self.ledger, price), NONE, price)
+        # The meter stands outside: a model that ends at a limit then ends at once, and not as a
+        # technique does, which gets a moment to make the best of what it has.
+        return Metered(Limited(lm, NONE, price), self.ledger, price)
 
     def local(self, lm: LM) -> LM:
         """The same for a model of this machine, which can do more than answer."""

@@ -17,10 +17,10 @@ from kataribe.base.events import Usage
 from kataribe.base.limits import Limits
 from kataribe.cli.acting import Acting
 from kataribe.cli.consent import Ask, Consenting, ask_person
-from kataribe.prove.ops.ledger import Ledger
+from kataribe.prove.ops.ledger import Ledger, trees
 from kataribe.prove.ops.limits import Limited
 from kataribe.prove.ops.meter import Metered
-from kataribe.prove.ops.spent import Price, free
+from kataribe.prove.ops.spent import Price, Spent, free
 from kataribe.use.agents.tools.approvals import Approval
 from kataribe.use.assistants.recipe import Named
 from kataribe.use.assistants.toolbox import kind_of, open_toolbox
@@ -132,6 +132,20 @@ class Asked:
 
     lm: LM
     ledger: Ledger
+
+    @property
+    def spent(self) -> Spent:
+        """What all calls have used until now."""
+        return spent_in(self.ledger)
+
+
+def spent_in(ledger: Ledger) -> Spent:
+    """What the calls in a ledger have used, with all that they caused.
+
+    A model that is opened here has a meter of its own, whose spans are in another ledger: so what
+    counts is what the outermost calls have used in all.
+    """
+    return sum((branch.span.total for branch in trees(ledger.spans())), Spent())
 
 
 @contextlib.contextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Annotated
 
 import sqlalchemy as sa
@@ -124,12 +124,16 @@ def _shown(tx: Connection, owner: str, found: Sequence[Fact]) -> list[FactShown]
         FactShown(
             id=fact.id,
             text=fact.text,
-            source=FactSource(id=fact.source, title=titles[fact.source])
-            if fact.source is not None and fact.source in titles
-            else None,
+            source=_source(fact.source, titles),
             assistant=fact.assistant,
             created_at=fact.created_at,
             changed_at=fact.changed_at,
         )
         for fact in found
     ]
+
+
+def _source(id_: str | None, titles: Mapping[str, str]) -> FactSource | None:
+    if id_ is None or id_ not in titles:
+        return None
+    return FactSource(id=id_, title=titles[id_])

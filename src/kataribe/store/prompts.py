@@ -139,10 +139,11 @@ def listing(tx: Connection, owner: str, *, deleted: bool = False) -> list[Prompt
 
 
 def get(tx: Connection, owner: str, id_: str, *, deleted: bool = False) -> Prompt:
-    """The prompt with that id; `NotFoundError` where the person has none."""
+    """The prompt with that id, `deleted` ones too; `NotFoundError` where the person has none."""
     query = sa.select(prompts).where(prompts.c.id == id_, prompts.c.owner == owner)
-    gone = prompts.c.deleted_at.is_not(None) if deleted else prompts.c.deleted_at.is_(None)
-    row = tx.execute(query.where(gone)).one_or_none()
+    if not deleted:
+        query = query.where(prompts.c.deleted_at.is_(None))
+    row = tx.execute(query).one_or_none()
     if row is None:
         raise NotFoundError(f"There is no prompt with the id {id_[:60]!r}.", param="prompt")
     return _prompt(row)
@@ -234,8 +235,13 @@ def delete(tx: Connection, owner: str, id_: str) -> Prompt:
 
 
 def restore(tx: Connection, owner: str, id_: str) -> Prompt:
-    """Brings a deleted one back; `InputError` where its name is another's now."""
+    """Brings a deleted one back; `InputError` where its name is another's now.
+
+    One that is not deleted stays as it is, so that asking twice does nothing twice.
+    """
     prompt = get(tx, owner, id_, deleted=True)
+    if prompt.deleted_at is None:
+        return prompt
     free_name(tx, owner, prompt.name)
     _change(tx, id_, deleted_at=None)
     return get(tx, owner, id_)

@@ -4054,8 +4054,9 @@ export interface components {
             /**
              * Object
              * @default list
+             * @constant
              */
-            object?: string;
+            object?: "list";
             /** Data */
             data: components["schemas"]["FactShown"][];
             /**

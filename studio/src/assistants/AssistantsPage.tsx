@@ -8,7 +8,7 @@ import { count } from "../i18n/format";
 import { isAbsent } from "../jobs/useJobs";
 import { Command } from "../ui/Command";
 import { Failed } from "../ui/Failed";
-import { CloseIcon, PlusIcon } from "../ui/icons";
+import { CloseIcon, InfoIcon, PlusIcon } from "../ui/icons";
 import { useComposition } from "../ui/useComposition";
 import { useFindKey } from "../ui/useFindKey";
 import { AssistantCard } from "./AssistantCard";
@@ -193,7 +193,7 @@ function Deleted({ one, onDone }: { one: AssistantShown | null; onDone: () => vo
     <div role="status" className="undone">
       {one ? (
         <div className="notice">
-          <span />
+          <InfoIcon size={18} />
           <div className="row">
             <p>
               <bdi>{words.deleted(titleOf(one, language))}</bdi>

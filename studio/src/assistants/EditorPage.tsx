@@ -145,6 +145,11 @@ function Opened({ place, start, taken, choices }: OpenedProps) {
         <header>
           <Back />
           <h1>{title || draft.name || words.fresh}</h1>
+          {draft.saved ? (
+            <p className="small soft">
+              <code translate="no">{draft.name}</code>
+            </p>
+          ) : null}
         </header>
         <SaveBar editor={editor} taken={taken} />
         <div className="sides">
@@ -245,13 +250,7 @@ function SaveBar({ editor, taken }: BarProps) {
   };
   return (
     <section className="save-bar" aria-label={words.saving}>
-      {fresh ? (
-        <NameField name={draft.name} fault={fault} onName={editor.setName} />
-      ) : (
-        <p>
-          <code translate="no">{draft.name}</code>
-        </p>
-      )}
+      {fresh ? <NameField name={draft.name} fault={fault} onName={editor.setName} /> : null}
       <div className="row">
         <button
           type="button"
@@ -299,7 +298,7 @@ function NameField({ name, fault, onName }: NameProps) {
       <label htmlFor={id}>{words.name}</label>
       <input
         id={id}
-        className="field code"
+        className="field typed"
         autoComplete="off"
         spellCheck={false}
         autoCapitalize="off"

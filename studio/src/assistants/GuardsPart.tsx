@@ -39,7 +39,7 @@ export function GuardsPart({ fields, choices, onFields }: PartProps) {
               />
               {on && guard.options.length > 0 ? (
                 <details className="tool-details">
-                  <summary className="small">{words.optionsOf(guard.name)}</summary>
+                  <summary className="small">{words.options}</summary>
                   <div className="pair">
                     <OptionFields
                       known={Object.fromEntries(guard.options.map((name) => [name, undefined]))}

@@ -7,7 +7,7 @@ import { Markdown } from "../prose/Markdown";
 import { SettingsContext } from "../settings/context";
 import { belongsToInputMethod, isSendKey } from "../ui/composing";
 import { Failed } from "../ui/Failed";
-import { SendIcon, StopIcon } from "../ui/icons";
+import { InfoIcon, SendIcon, StopIcon } from "../ui/icons";
 import { useComposition } from "../ui/useComposition";
 import { inLanguage } from "./gallery";
 import { waiting, type Answer, type Turn } from "./trial";
@@ -64,7 +64,7 @@ export function TrialPane({ current, starters }: Props) {
       )}
       {pending.length > 0 ? (
         <div className="notice" role="alert">
-          <span />
+          <InfoIcon size={18} />
           <div className="row">
             <p>{words.mayRun}</p>
             <button type="button" className="button primary" onClick={() => trial.answer(true)}>

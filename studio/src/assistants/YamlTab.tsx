@@ -29,7 +29,7 @@ export function YamlTab({ text: recipe, problems, onText }: Props) {
     <div className="stack">
       <textarea
         ref={field}
-        className="field code yaml"
+        className="field typed yaml"
         aria-label={words.yaml}
         rows={26}
         spellCheck={false}
@@ -38,20 +38,22 @@ export function YamlTab({ text: recipe, problems, onText }: Props) {
         value={recipe}
         onChange={(event) => onText(event.target.value)}
       />
-      <ul className="problems" role="status" aria-label={words.problems}>
-        {problems.map(({ place, message, line }) => (
-          <li key={place + message}>
-            {line === null ? null : (
-              <button type="button" className="button quiet" onClick={() => go(line)}>
-                {words.line(String(line))}
-              </button>
-            )}
-            <span className="fault small" lang="en" dir="auto">
-              {message}
-            </span>
-          </li>
-        ))}
-      </ul>
+      <div role="status" aria-label={words.problems}>
+        <ul className="problems">
+          {problems.map(({ place, message, line }) => (
+            <li key={place + message}>
+              {line === null ? null : (
+                <button type="button" className="button quiet" onClick={() => go(line)}>
+                  {words.line(String(line))}
+                </button>
+              )}
+              <span className="fault small" lang="en" dir="auto">
+                {message}
+              </span>
+            </li>
+          ))}
+        </ul>
+      </div>
     </div>
   );
 }

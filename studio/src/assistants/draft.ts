@@ -78,7 +78,7 @@ export function changed(draft: Draft, change: Change): Draft {
       if (change.version !== draft.version) return draft;
       const { text, fields, problems } = change.found;
       // What is typed in a field stays as it is typed, also where it does not hold.
-      if (draft.ahead === "form") return { ...draft, text, problems, ahead: null };
+      if (draft.ahead !== "yaml") return { ...draft, text, problems, ahead: null };
       return { ...draft, text, fields, problems, ahead: null };
     }
     case "saved": {

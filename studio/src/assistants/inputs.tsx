@@ -53,7 +53,7 @@ export function TextField({ label, place = "-", value, onValue, ...more }: LineP
   const wrong = useProblems(place).length > 0;
   const shared = {
     id,
-    className: more.code ? "field code" : "field",
+    className: more.code ? "field typed" : "field",
     value,
     "aria-invalid": wrong,
     "aria-describedby": `${id}-hint ${id}-faults`,

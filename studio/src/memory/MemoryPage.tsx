@@ -58,7 +58,12 @@ export function MemoryPage() {
 function Switch({ facts, acts }: { facts: Facts; acts: FactActs }) {
   const text = useText();
   const { turn } = acts;
-  const on = turn.isPending ? turn.variables : facts.on;
+  const [wanted, setWanted] = useState<boolean | null>(null); // until the server's word is here
+  const on = wanted ?? facts.on;
+  const change = (value: boolean) => {
+    setWanted(value);
+    turn.mutate(value, { onSettled: () => setWanted(null) });
+  };
   return (
     <section>
       <Choice
@@ -68,7 +73,7 @@ function Switch({ facts, acts }: { facts: Facts; acts: FactActs }) {
           ["yes", text.memory.yes],
           ["no", text.memory.no],
         ]}
-        onValue={(value) => turn.mutate(value === "yes")}
+        onValue={(value) => change(value === "yes")}
       />
       <p className="small soft">{text.memory.onWhy}</p>
       <p role="status">
@@ -80,7 +85,7 @@ function Switch({ facts, acts }: { facts: Facts; acts: FactActs }) {
         )}
       </p>
       {turn.isError ? (
-        <Failed failure={failureFrom(turn.error)} onRetry={() => turn.mutate(turn.variables)} />
+        <Failed failure={failureFrom(turn.error)} onRetry={() => change(turn.variables)} />
       ) : null}
     </section>
   );

@@ -134,7 +134,7 @@ function PasteTable({ variables, onTable }: PasteProps) {
         <label htmlFor={id}>{words.pasteLabel}</label>
         <textarea
           id={id}
-          className="field code"
+          className="field typed"
           rows={4}
           lang=""
           aria-describedby={`${id}-why`}

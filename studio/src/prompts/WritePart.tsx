@@ -101,7 +101,7 @@ function NameField({ draft, wrong }: NameProps) {
       <label htmlFor={id}>{words.name}</label>
       <input
         id={id}
-        className="field code"
+        className="field typed"
         autoComplete="off"
         spellCheck={false}
         autoCapitalize="off"

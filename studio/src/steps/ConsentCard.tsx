@@ -42,10 +42,7 @@ export function ConsentCards({ reply, name }: { reply: Message; name: string }) 
 function Until({ seconds }: { seconds: number }) {
   const text = useText();
   const language = useLanguage();
-  const when = new Date(seconds * 1000).toLocaleTimeString(language, {
-    hour: "2-digit",
-    minute: "2-digit",
-  });
+  const when = new Date(seconds * 1000).toLocaleTimeString(language, { timeStyle: "short" });
   return <p className="small soft">{text.consent.until(when)}</p>;
 }
 

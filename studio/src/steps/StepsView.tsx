@@ -29,10 +29,8 @@ export function StepsView({ reply, secret }: { reply: Message; secret: boolean }
           setWanted(!open);
         }}
       >
-        <span className="what">{text.steps.title}</span>{" "}
-        <span className="soft">
-          <OneLine reply={reply} shown={shown} />
-        </span>
+        <span className="unseen">{`${text.steps.title} · `}</span>
+        <OneLine reply={reply} shown={shown} />
       </summary>
       <ol>
         {shown.map((one) => (

@@ -14,7 +14,7 @@ from lending import Shelf, around, end, question, scripted, steps, told
 
 from kataribe.base.errors import InputError
 from kataribe.base.lm import Capabilities
-from kataribe.base.messages import text_of
+from kataribe.base.messages import ToolResultPart, text_of
 from kataribe.run.providers.scripted import Call, Reply
 from kataribe.use.agents.mcp.limits import ServerLimits
 from kataribe.use.agents.mcp.servers import Servers
@@ -80,6 +80,27 @@ async def test_the_rest_goes_on_without_a_server_that_is_not_to_be_had(tmp_path:
     assert "no license" in first
     assert "Did you mean command?" in second
     assert second.endswith("The reply goes on without its tools.")
+
+
+async def test_a_server_that_dies_in_a_reply_costs_one_call(tmp_path: Path) -> None:
+    calls = (
+        Reply(calls=(Call("t__count", {}), Call("clock__none", {}))),
+        Reply(calls=(Call("t__die", {"code": 3, "words": "out of paper"}),)),
+        Reply(calls=(Call("t__count", {}),)),
+    )
+    lm = scripted([*calls, "I counted."])
+    async with with_servers(tmp_path, lm, t=GOOD) as there:
+        events = await told({"tools": [{"name": "mcp:t", **ALWAYS}]}, there, question("?"))
+    assert text_of(end(events).message) == "I counted."
+    results = [
+        part.content
+        for message in lm.requests[-1].prompt
+        for part in message.parts
+        if isinstance(part, ToolResultPart)
+    ]
+    assert (results[0], results[-1]) == ("1", "1")  # a new process counts anew
+    assert "out of paper" in results[2]
+    assert "whether it has done anything is not known" in results[2]
 
 
 async def test_an_assistant_whose_servers_are_all_gone_still_answers(tmp_path: Path) -> None:

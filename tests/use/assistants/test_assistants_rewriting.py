@@ -6,6 +6,7 @@ import random
 
 import pytest
 
+from kataribe.base.errors import InputError
 from kataribe.use.assistants.book import Book
 from kataribe.use.assistants.recipe import Recipe, read_recipe
 from kataribe.use.assistants.rewriting import rewritten
@@ -68,7 +69,8 @@ def test_what_no_recipe_may_say_is_kept_as_it_was_typed() -> None:
     "text",
     ["{model: a, memory: true}", "a: [", "- a", "model: a\n...\n", "model: a\nmodel: b\n",
      "  model: a\n", "? model\n: a\n", "---\nmodel: a\n", "model: a\r\nmemory: true\r\n",
-     "system: |+\n  a\n\n\nmodel: a", "title: 語り部\nmodel: a\n", "\ufeffmodel: a\n"],
+     "system: |+\n  a\n\n\nmodel: a", "title: 語り部\nmodel: a\n", "\ufeffmodel: a\n",
+     "1: x\nnull: y\n", "<<: {model: a}\n"],
 )  # fmt: skip
 def test_whatever_stood_there_the_text_says_what_is_wanted(text: str) -> None:
     wanted = {"model": "b", "system": "語る。\n夜。", "memory": True}
@@ -89,3 +91,11 @@ def test_fields_of_ready_ones_changed_at_random(tmp_path) -> None:
                 if name in other:
                     wanted[name] = other[name]
         assert fields(rewritten(text, wanted)) == wanted
+
+
+def test_what_is_nested_without_end_is_refused() -> None:
+    deep: dict = {}
+    for _ in range(2000):
+        deep = {"a": deep}
+    with pytest.raises(InputError, match="nested too deeply"):
+        rewritten("", {"guards": deep})

@@ -179,14 +179,14 @@ def test_windows_cover_a_long_text(piece):
 
 
 def test_every_sentence_stands_alone_and_with_what_follows():
-    text = f"{PAGE}{ATTACK}\nThe last line has no end\nこれは一つ目の文です、長いですね。{ANGRIFF}"
+    first = "これは一つ目の文です、それなりに長いですね。"
+    text = f"{PAGE}{ATTACK}\nThe last line has no end\n{first}{ANGRIFF}"
     said = plain(text)
     windows = [said.text[start:end].strip() for start, end in spans(text, said)]
-    assert plain(ATTACK).text in windows
-    assert plain(ANGRIFF).text in windows
-    assert "the last line has no end" in windows
-    assert f"{plain(ATTACK).text} the last line has no end" in " ".join(windows)
-    assert any(each.startswith("これは一つ目") and ANGRIFF[-4:] in each for each in windows)
+    alone = [plain(each).text for each in (ATTACK, ANGRIFF, "The last line has no end", first)]
+    assert set(alone) <= set(windows)
+    assert any(f"{alone[0]} {alone[2]}" in each for each in windows)
+    assert any(alone[3] + alone[1] in each for each in windows)
     long = "no end of it " * 100
     assert all(at == 0 or long[at - 1] == " " for at, _ in spans(long, plain(long)))
 
@@ -194,7 +194,7 @@ def test_every_sentence_stands_alone_and_with_what_follows():
 def test_an_order_weighs_as_much_in_a_long_page():
     alone = worst(shipped(), ATTACK, "document")
     buried = worst(shipped(), f"{PAGE * 40}\n{ATTACK}\n{PAGE * 40}", "document")
-    assert buried.logit >= alone.logit - 0.5
+    assert buried.logit > 0.8 * alone.logit
     assert ATTACK[:40] in buried.said or buried.said in ATTACK
 
 
@@ -242,7 +242,7 @@ def test_most_unseen_attacks_are_found_and_few_requests_are():
     found = {language: [] for language in LANGUAGES}
     for each in attacks:
         found[each.language].append(is_attack(each.text, each.kind))
-    assert all(sum(hits) > 0.5 * len(hits) > 20 for hits in found.values()), found
+    assert all(sum(hits) > 0.75 * len(hits) > 50 for hits in found.values()), found
     alarms = [is_attack(each.text, each.kind) for each in samples(ORDINARY, "test", 1)]
     assert sum(alarms) <= 0.15 * len(alarms)
 

@@ -25,7 +25,7 @@ from kataribe.cli.answering import Listener, open_lm
 from kataribe.cli.consent import Consenting
 from kataribe.cli.given import check_text, piped_text
 from kataribe.cli.output import emit_json, note, say
-from kataribe.cli.way import Flags, Way, check_limits, price_of, way_of
+from kataribe.cli.way import Flags, Way, check_limits, price_of, spent_in, way_of
 from kataribe.files.atomic import write_atomic
 from kataribe.prove.ops.ledger import Ledger
 from kataribe.prove.ops.meter import Metered
@@ -201,7 +201,7 @@ def _conclude(kept: KeptRun, wish: Wish, ledger: Ledger, *, stopped: bool) -> No
         write_atomic(wish.out, text if text.endswith("\n") or not text else f"{text}\n")
         log = wish.out.with_name(f"{wish.out.name}.log")
         write_atomic(log, "".join(f"{line}\n" for line in outcome.log))
-    spent = ledger.total
+    spent = spent_in(ledger)
     if wish.as_json:
         emit_json(
             {

@@ -6,12 +6,11 @@ call has used meanwhile. Only its name is kept: its line may hold words of the a
 
 from __future__ import annotations
 
-import os
 import time
 from dataclasses import dataclass
 
 from kataribe.base.events import Step
-from kataribe.prove.ops.accounts import Account
+from kataribe.prove.ops.accounts import Account, new_id
 from kataribe.prove.ops.ledger import Ledger, Span
 from kataribe.prove.ops.spent import Spent, spent_of
 
@@ -81,7 +80,7 @@ class Steps:
         used = [now - then for now, then in zip(account.total, step.total, strict=True)]
         self._ledger.add(
             Span(
-                id=os.urandom(8).hex(),
+                id=new_id(64),
                 parent=account.span,
                 trace=account.trace,
                 name=step.name,

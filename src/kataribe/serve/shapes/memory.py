@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -36,7 +36,7 @@ class FactShown(Outgoing):
 class FactList(Outgoing):
     """All that is remembered; without a search the newest first, else the likeliest."""
 
-    object: str = "list"
+    object: Literal["list"] = "list"
     data: list[FactShown]
     on: bool = Field(description="The preference `memory`: false switches memory off.")
     total: int = Field(description="Facts in all.")

@@ -166,7 +166,7 @@ def _guards(recipe: Recipe) -> Iterator[KataribeError]:
         except KataribeError as error:
             inside = isinstance(value, dict) and error.param in value
             yield _at(f"{place}.{error.param}" if inside else place, error)
-        except TypeError as error:  # a list where a guard wants something else
+        except (TypeError, ValueError, AttributeError) as error:  # a list instead of a number
             yield InputError(f"The guard {name} cannot be made of this: {error}.", param=place)
 
 
@@ -187,7 +187,7 @@ def _patterns(recipe: Recipe) -> Iterator[KataribeError]:
     for place, pattern in found:
         try:
             re.compile(pattern)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             message = f"{place} is {pattern!r:.80}, which is no regular expression: {error}."
             yield InputError(message, param=place)
 

@@ -286,8 +286,16 @@ def written(recipe: Recipe) -> str:
 
 
 def dumped(plain: Mapping[str, Any]) -> str:
-    """Plain values as YAML; a text of several lines stands as such."""
-    return yaml.dump(dict(plain), Dumper=_Legible, allow_unicode=True, sort_keys=False, width=100)
+    """Plain values as YAML; a text of several lines stands as such.
+
+    Raises `InputError` for what is nested too deeply to be written.
+    """
+    try:
+        return yaml.dump(
+            dict(plain), Dumper=_Legible, allow_unicode=True, sort_keys=False, width=100
+        )
+    except RecursionError:
+        raise InputError("The recipe is nested too deeply to be written.") from None
 
 
 class _Legible(yaml.SafeDumper):

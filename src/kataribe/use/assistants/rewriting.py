@@ -15,6 +15,8 @@ from pydantic import ValidationError
 from kataribe.base.errors import KataribeError
 from kataribe.use.assistants.recipe import Recipe, dumped, read_node, read_plain
 
+TEXT = "tag:yaml.org,2002:str"
+
 
 def rewritten(text: str, wanted: Mapping[str, Any]) -> str:
     """The text of a recipe that says `wanted`, with as much of `text` in it as can stay.
@@ -86,7 +88,9 @@ def _blocks(text: str) -> list[tuple[str, int, int]] | None:
     starts: list[tuple[str, int]] = []
     for key, _ in node.value:
         mark = key.start_mark
-        if not isinstance(key, yaml.ScalarNode) or mark.column != 0 or key.value in dict(starts):
+        # `1:` and `null:` are keys, but no texts, and no fields.
+        is_name = isinstance(key, yaml.ScalarNode) and key.tag == TEXT
+        if not is_name or mark.column != 0 or key.value in dict(starts):
             return None
         starts.append((key.value, mark.index))
     ends = [*(start for _, start in starts[1:]), len(text)]

@@ -99,8 +99,7 @@ class LiveReply:
         """
         try:
             while True:
-                async with models.lease(self.model) as lm:
-                    end = await self._listen(lm, self._with_answers(request))
+                end = await self._asked(models, self._with_answers(request))
                 if end is None or end.reason != "approval":
                     break
                 self.flush()
@@ -122,6 +121,13 @@ class LiveReply:
                 failure={"code": "reply_broke_off", "message": f"The reply broke off: {why}."},
             )
         return self.ending("done")
+
+    async def _asked(self, models: Models, request: Request) -> Finished | None:
+        """How one request ended, None for in silence; the model is let go then."""
+        self._finished = None
+        async with models.lease(self.model) as lm:
+            await self._listen(lm, request)
+        return self._finished
 
     def _with_answers(self, request: Request) -> Request:
         if not self.consents.rounds:
@@ -180,15 +186,12 @@ class LiveReply:
                 self._units[kind] += _units(words)
                 self._untold[kind] = ""
 
-    async def _listen(self, lm: LM, request: Request) -> Finished | None:
-        """How it ended; None where the model ended in silence."""
-        self._finished = None
+    async def _listen(self, lm: LM, request: Request) -> None:
         check_abilities(lm.name, lm.capabilities, request)
         stream = lm.stream(request)
         async with aclosing(stream) as events:  # type: ignore[type-var]
             async for event in events:
                 self._hear(event)
-        return self._finished
 
     def _hear(self, event: Event) -> None:
         if isinstance(event, Progress) and self.state == "waiting":

@@ -13,8 +13,8 @@ from __future__ import annotations
 import functools
 import hashlib
 from bisect import bisect_left
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 from importlib.resources import files
 from itertools import combinations
 from typing import Any, Literal, TypeAlias
@@ -40,6 +40,8 @@ EXTRAS = 1536
 FEATURES = BUCKETS + EXTRAS
 AROUND = 200
 """How far from a window words may stand that say what the text is about, in characters."""
+PART = 600
+"""Characters of a decoded or joined part up to which the words around it tell about it, too."""
 _MULTIPLIER = np.uint32(0x01000193)
 _MIX = np.uint32(0x9E3779B1)
 
@@ -199,15 +201,20 @@ def hashed(text: str) -> tuple[NDArray[np.int64], ...]:
 
 def read(text: str, kind: Kind, without: Collection[str] = ()) -> list[Read]:
     """All readings of a text in windows. `without`: families whose rules are left out."""
-    return [_read(view, kind, without) for view in views(text)]
-
-
-def _read(view: View, kind: Kind, without: Collection[str]) -> Read:
-    said = plain(view.text)
-    noticed = _Noticed.of(view, said, kind, without)
-    places = tuple(spans(view.text, said))
-    extras = tuple(noticed.inside(start, end) for start, end in places)
-    return Read(view, said, hashed(said.text), places, extras)
+    found: list[Read] = []
+    whole: tuple[Plain, _Noticed] | None = None
+    for view in views(text):
+        said = plain(view.text)
+        noticed = _Noticed.of(view, said, kind, without)
+        if whole is None:
+            whole = said, noticed
+        elif view.end - view.start <= PART:
+            low, high = (bisect_left(whole[0].places, at) for at in (view.start, view.end))
+            noticed = replace(noticed, always=noticed.always + whole[1].around(low, high))
+        places = tuple(spans(view.text, said))
+        extras = tuple(noticed.inside(start, end) for start, end in places)
+        found.append(Read(view, said, hashed(said.text), places, extras))
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -249,29 +256,41 @@ class _Noticed:
 
     def inside(self, start: int, end: int) -> tuple[int, ...]:
         """The extras of a window."""
-        first, here, _ = _offsets()
-        known, ruled = classes(), rules()
-        found = set(self.always)
-        for rule, low, high in self.rules:
-            reach = AROUND if ruled[rule].family is None else 0
-            if low < end + reach and high > start - reach:
-                found.add(rule)
+        first = _offsets()[0]
+        found = {*self.always, *self.around(start, end)}
+        found.update(rule for rule, low, high in self.rules if low < end and high > start)
         covered = within = 0
-        from_, to = (bisect_left(self.word_starts, at) for at in (start - AROUND, end + AROUND))
-        for word in self.words[from_:to]:
-            if start <= word.start < end:
-                covered += 1
-                within += any(low <= word.start < high for low, high in self.quotes)
-            elif not known[word.number].around:
-                continue
-            found.add(here + word.number)
-            if self.document:
-                found.add(here + len(known) + word.number)
+        for word in self._words(start, end):
+            covered += 1
+            within += any(low <= word.start < high for low, high in self.quotes)
+            found.update(self._places(word))
         from_, to = (bisect_left(self.near_starts, at) for at in (start, end))
         found.update(place for _, last, place in self.near[from_:to] if last <= end)
         if 2 * within > covered:
             found.add(first + len(READINGS) + 2)
         return tuple(sorted(found))
+
+    def around(self, start: int, end: int) -> tuple[int, ...]:
+        """What stands near a window and says what the text is about."""
+        start, end = start - AROUND, end + AROUND
+        known, ruled = classes(), rules()
+        found = [
+            rule
+            for rule, low, high in self.rules
+            if ruled[rule].family is None and low < end and high > start
+        ]
+        for word in self._words(start, end):
+            if known[word.number].around:
+                found += self._places(word)
+        return tuple(found)
+
+    def _words(self, start: int, end: int) -> Sequence[Mention]:
+        from_, to = (bisect_left(self.word_starts, at) for at in (start, end))
+        return self.words[from_:to]
+
+    def _places(self, word: Mention) -> list[int]:
+        here = _offsets()[1] + word.number
+        return [here, here + len(classes())] if self.document else [here]
 
 
 def _left_out(word: Mention, without: Collection[str]) -> bool:

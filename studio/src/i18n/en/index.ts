@@ -116,6 +116,7 @@ export const en = {
     search: "Search the conversations",
     help: "Show these keys",
     stop: "Stop the reply, or close",
+    save: "Save the assistant",
     send: "Send the message",
     line: "Break the line",
     inList: "In the list of conversations",

@@ -92,7 +92,7 @@ export const steps = {
     alwaysOf: (tool: string) => `Always in this conversation: ${tool}`,
     refuseOf: (tool: string) => `Refuse: ${tool}`,
     words: "Words to the model (optional)",
-    wordsWhy: "It reads them where you refuse.",
+    wordsWhy: "The model reads them if you refuse.",
     until: (when: string) => `Without an answer it counts as refused at ${when}.`,
     cutOff:
       "The server was started again while this waited. Nothing was run. Your answer goes on from here; or ask anew below.",

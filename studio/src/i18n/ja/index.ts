@@ -113,6 +113,7 @@ export const ja: Catalogue = {
     search: "会話を検索する",
     help: "このキー操作を表示",
     stop: "返答を止める、または閉じる",
+    save: "アシスタントを保存する",
     send: "メッセージを送信",
     line: "改行",
     inList: "会話の一覧では",

@@ -116,7 +116,12 @@ JSON = {"content-type": "application/json"}
         (200, {"content-type": "text/html"}, b"<p>Hello</p>", "Unexpected content type: text/html"),
         (200, JSON, b"{", "Failed to parse JSON response"),
         (200, JSON, b" " * 20_000_000, "more than the 16,777,216 bytes that are read"),
-        (200, {**JSON, "content-encoding": "gzip"}, gzip.compress(b"{}"), "sends packed answers"),
+        (
+            200,
+            {**JSON, "content-encoding": "gzip"},
+            gzip.compress(b"{}", mtime=0),
+            "sends packed answers",
+        ),
         (302, {"location": "http://192.0.2.1/"}, b"", "not followed"),
     ],
 )

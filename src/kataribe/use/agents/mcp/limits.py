@@ -24,7 +24,7 @@ class ServerLimits:
     start: float = 60.0
     call: float = 60.0
     idle: float = 300.0
-    again: float = 15.0
+    again: float = 60.0
     message: int = 16 * 1024 * 1024
     tools: int = 500
     close: float = 2.0

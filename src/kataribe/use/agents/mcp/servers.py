@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     from kataribe.use.agents.mcp.link import Link
 
+log = logging.getLogger("kataribe.mcp")
+
 State: TypeAlias = Literal["wrong", "off", "closed", "open", "failed"]
 
 
@@ -191,6 +193,7 @@ class Servers:
         return resolved(name, listed.entry, self._environment, self.path.parent)
 
     def _note(self, name: str, target: Target, error: KataribeError, *, start: bool) -> None:
+        log.info("%s", error.message)
         self._failed[name] = _Failed(target, time.monotonic(), error.message, start)
 
     def _state(self, listed: Listed) -> ServerState:
