@@ -34,7 +34,7 @@ test-all: test  ## the tests, then those with big models, whole recipes and the 
 
 .PHONY: check
 check: install-dev  ## format, lint, types, architecture, docs freshness, then the tests
-	@$(MAKE) --no-print-directory static
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target static
 	@$(MAKE) --no-print-directory test
 
 .PHONY: bench
@@ -77,13 +77,19 @@ clean-all: clean  ## also remove the environment, node_modules and the tests' mo
 # --- internal ---------------------------------------------------------------------------------
 
 .PHONY: static
-static: .venv/.dev studio/node_modules/.installed
+static: static-python static-studio
+
+.PHONY: static-python
+static-python: .venv/.dev
 	$(PY) -m ruff format --check
 	$(PY) -m ruff check
 	$(PY) -m mypy
 	$(PY) scripts/architecture.py
 	$(PY) scripts/lock.py --check
 	$(PY) scripts/docs.py --check
+
+.PHONY: static-studio
+static-studio: studio/node_modules/.installed
 	scripts/with_node.sh npm --prefix studio run check
 
 .PHONY: install-dev

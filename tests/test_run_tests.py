@@ -34,6 +34,8 @@ def _run(folder: Path, **files: str) -> tuple[int, str]:
     for name, text in files.items():
         (folder / f"test_{name}.py").write_text(text)
     env = {key: value for key, value in os.environ.items() if not key.startswith("PYTEST_")}
+    # Other plugins take seconds to load, and a minute in all.
+    env |= {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_PLUGINS": "xdist.plugin"}
     run = subprocess.run(
         [sys.executable, str(SCRIPT)], cwd=folder, env=env, capture_output=True, text=True,
         check=False,

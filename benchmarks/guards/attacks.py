@@ -10,15 +10,25 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from time import process_time
 
-from benchmarks.guards.making import FAMILIES, ORDINARY, SEALED, Sample, descriptions, samples
+from benchmarks.guards.making import (
+    FAMILIES,
+    ORDINARY,
+    SEALED,
+    TAUGHT,
+    TAUGHT_ORDINARY,
+    Sample,
+    descriptions,
+    samples,
+)
 from benchmarks.guards.ordinary import Text, made_with, measured_on, missing
-from benchmarks.guards.training import Item, fit, item, score, with_threshold
+from benchmarks.guards.training import Item, fit, item, sampled, score, with_threshold
 from benchmarks.sections import table
 from kataribe.prove.evals.intervals import share
 from kataribe.use.guards.scoring import Weights
 
 EACH_ATTACK, EACH_REQUEST = 16, 24
 """Texts of each template for training."""
+EACH_TAUGHT = 8
 EACH_TESTED = 6
 LANGUAGES = ("en", "ja")
 RECORD = Path(__file__).parents[2] / ".cache" / "bench" / "guards.json"
@@ -43,22 +53,20 @@ def prepare(data: Path) -> Lot:
     """Reads and makes all texts, and hashes them."""
     kept = made_with(data)
     tuned = [place % 4 == 3 for place in range(len(kept))]
-    requests = samples(ORDINARY, "train", EACH_REQUEST)
-    held = _held(requests)
+    requests, held = _requests()
     ordinary = [_text(text) for text, out in zip(kept, tuned, strict=True) if not out]
-    ordinary += [_request(each) for each in requests if each.template not in held]
     tuning = [
         _text(text, group=text.language) for text, out in zip(kept, tuned, strict=True) if out
     ]
-    tuning += [_request(each) for each in requests if each.template in held]
     texts = measured_on(data)
+    made = [*samples(FAMILIES, "train", EACH_ATTACK), *samples(TAUGHT, "train", EACH_TAUGHT)]
     return Lot(
-        [
+        [  # an order may stand in either
             _attack(each if place % 2 else replace(each, kind="document"))
-            for place, each in enumerate(samples(FAMILIES, "train", EACH_ATTACK))
+            for place, each in enumerate(made)
         ],
-        ordinary,
-        tuning,
+        ordinary + [_request(each) for each in requests],
+        tuning + [_request(each) for each in held],
         [_attack(each) for each in samples(FAMILIES, "test", EACH_TESTED)],
         [_text(text) for text in texts],
         [_request(each) for each in samples(ORDINARY, "test", EACH_TESTED)],
@@ -68,10 +76,17 @@ def prepare(data: Path) -> Lot:
     )
 
 
-def _held(requests: Sequence[Sample]) -> frozenset[str]:
-    """Every fourth template of ordinary requests is for tuning."""
-    names = list(dict.fromkeys(each.template for each in requests))
-    return frozenset(names[3::4])
+def _requests() -> tuple[list[Sample], list[Sample]]:
+    """Ordinary requests for making, and for tuning: every fourth template, other fillers."""
+    both = (ORDINARY, EACH_REQUEST), (TAUGHT_ORDINARY, EACH_TAUGHT)
+    made = [each for folder, count in both for each in samples(folder, "train", count)]
+    names = list(dict.fromkeys(each.template for each in made))
+    held = frozenset(names[3::4])
+    other = [each for folder, count in both for each in samples(folder, "tune", count)]
+    return (
+        [each for each in made if each.template not in held],
+        [each for each in other if each.template in held],
+    )
 
 
 def _buried(texts: Sequence[Text]) -> Iterable[Sample]:
@@ -95,29 +110,15 @@ def _buried(texts: Sequence[Text]) -> Iterable[Sample]:
 
 
 def _text(text: Text, group: str | None = None) -> Item:
-    name = text.source if group is None else group
-    return item(text.text, text.kind, group=name, template=text.text, language=text.language)
+    return item(text.text, text.kind, text.source if group is None else group, text.language)
 
 
 def _request(each: Sample) -> Item:
-    return item(
-        each.text,
-        each.kind,
-        group="requests",
-        template=f"{each.family}: {each.template}",
-        language=each.language,
-    )
+    return sampled(each, "requests", attack=False)
 
 
 def _attack(each: Sample) -> Item:
-    return item(
-        each.text,
-        each.kind,
-        group=each.family,
-        template=each.template,
-        language=each.language,
-        spans=each.spans,
-    )
+    return sampled(each, each.family, attack=True)
 
 
 def make(lot: Lot, without: Sequence[str] = ()) -> tuple[Weights, float]:

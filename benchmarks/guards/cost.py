@@ -21,7 +21,7 @@ REPLY = {
     "en": "The model with the large frame fits people above 185 cm, and its lights are built in. ",
     "ja": "大きなフレームの車種は身長185cm以上の方に合い、ライトも内蔵されています。",
 }
-SIZES = (100, 1000, 20_000)
+SIZES = (100, 1000, 2000, 20_000)
 
 
 def report() -> str:

@@ -3,6 +3,10 @@
 A description is a text file: `about:` and `kind:` lines, then `[en]` and `[ja]` with one template a
 line. Templates and fillers at even places make the training set, those at odd places the unseen
 one, so no wording of a test was ever trained on: neither a template nor what fills its slots.
+
+What lies in `taught/` is for training only: more families, and more fillers for all of them. `kin:`
+names the measured families that a taught one resembles; it is kept out with any of them. Fillers
+in a section such as `[goal@extraction.en]` are kept out with that family, wherever they stand.
 """
 
 from __future__ import annotations
@@ -10,7 +14,7 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Literal
@@ -19,8 +23,12 @@ from benchmarks.guards.disguises import DISGUISES
 
 HERE = Path(__file__).parent
 FAMILIES, ORDINARY, SEALED = HERE / "families", HERE / "ordinary", HERE / "sealed"
+TAUGHT, TAUGHT_ORDINARY = HERE / "taught" / "families", HERE / "taught" / "ordinary"
+_MORE = {FAMILIES: TAUGHT, TAUGHT: FAMILIES, ORDINARY: TAUGHT_ORDINARY, TAUGHT_ORDINARY: ORDINARY}
+"""Where a folder's further fillers are."""
 LANGUAGES = ("en", "ja")
-Split = Literal["train", "test"]
+Split = Literal["train", "tune", "test"]
+"""`tune`: templates that are trained with, but fillers of their own; for thresholds."""
 _OTHER = {"en": "ja", "ja": "en"}
 _SLOT = re.compile(r"\{(\w+)\}")
 _VARIANT = re.compile(r"\(([^()|]*(?:\|[^()|]*)+)\)")
@@ -39,6 +47,7 @@ class Sample:
         kind: Whether a user said it or it stands in a document.
         spans: The parts that are not ordinary filling (characters from, to).
         template: What it was made from, so that measurements know what belongs together.
+        kin: Families with which it is kept out, besides its own.
     """
 
     text: str
@@ -47,6 +56,7 @@ class Sample:
     kind: Literal["user", "document"]
     spans: tuple[tuple[int, int], ...] = ()
     template: str = ""
+    kin: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -57,6 +67,7 @@ class Description:
     about: str
     kind: Literal["user", "document"]
     templates: Mapping[str, tuple[str, ...]]
+    kin: frozenset[str] = frozenset()
 
 
 @cache
@@ -69,13 +80,39 @@ def descriptions(folder: Path) -> tuple[Description, ...]:
 def _read(path: Path) -> Description:
     heads, parts = _parts(path)
     kind: Literal["user", "document"] = "document" if heads.get("kind") == "document" else "user"
-    return Description(path.stem, heads["about"], kind, parts)
+    kin = frozenset(heads.get("kin", "").split())
+    return Description(path.stem, heads["about"], kind, parts, kin)
 
 
 @cache
 def pools(folder: Path) -> Mapping[str, tuple[str, ...]]:
     """The fillers of a folder's slots, by slot and language (`goal.en`)."""
-    return _parts(folder / "pools.txt")[1]
+    path = folder / "pools.txt"
+    return _parts(path)[1] if path.exists() else {}
+
+
+@cache
+def fillers(folder: Path, name: str, language: str, split: Split) -> Sequence[tuple[str, str]]:
+    """What may fill a slot, and the family that it is kept out with (empty: none).
+
+    Every fourth taught filler is for tuning only.
+    """
+    measured = folder if folder not in (TAUGHT, TAUGHT_ORDINARY) else _MORE[folder]
+    own = half(
+        pools(measured).get(f"{name}.{language}", ()), "test" if split == "test" else "train"
+    )
+    found = [(each, "") for each in own] if split != "tune" else []
+    if split != "test" and measured in _MORE:
+        for section, taught in pools(_MORE[measured]).items():
+            slot, _, kin = section.partition(".")[0].partition("@")
+            if (slot, section.rpartition(".")[2]) == (name, language):
+                kept = [place % 4 == 3 for place in range(len(taught))]
+                found += [
+                    (each, kin)
+                    for each, held in zip(taught, kept, strict=True)
+                    if held == (split == "tune")
+                ]
+    return found or [(each, "") for each in own]
 
 
 def _parts(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
@@ -83,7 +120,7 @@ def _parts(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
     parts: dict[str, list[str]] = {}
     lines: list[str] | None = None
     for line in path.read_text(encoding="utf-8").splitlines():
-        if found := re.fullmatch(r"\[([\w.]+)\]", line):
+        if found := re.fullmatch(r"\[([\w.@]+)\]", line):
             lines = parts.setdefault(found[1], [])
         elif lines is not None and line:
             lines.append(line.replace("\\n", "\n"))
@@ -94,24 +131,34 @@ def _parts(path: Path) -> tuple[dict[str, str], dict[str, tuple[str, ...]]]:
 
 def half(items: Sequence[str], split: Split) -> Sequence[str]:
     """The training half of templates or fillers, or the unseen one."""
-    return items[0::2] if split == "train" else items[1::2]
+    return items[1::2] if split == "test" else items[0::2]
 
 
 def samples(folder: Path, split: Split | None, each: int, seed: int = 0) -> list[Sample]:
-    """`each` texts of each template of a half (None: of all templates, with unseen fillers)."""
+    """`each` texts of each template of a half (None: of all templates, with unseen fillers).
+
+    Of what is taught all templates belong to the training half.
+    """
     made: dict[str, Sample] = {}
+    whole = split is None or folder in (TAUGHT, TAUGHT_ORDINARY)
     for description in descriptions(folder):
         for language in LANGUAGES:
             templates = description.templates[language]
-            for template in templates if split is None else half(templates, split):
+            for template in templates if whole else half(templates, split or "test"):
                 draw = random.Random(f"{seed} {description.name} {template}")
                 for _ in range(each):
                     filler = _Filler(folder, language, split or "test", draw)
                     text, spans = filler.fill(template)
-                    made.setdefault(
+                    sample = Sample(
                         text,
-                        Sample(text, description.name, language, description.kind, spans, template),
+                        description.name,
+                        language,
+                        description.kind,
+                        spans,
+                        template,
+                        description.kin | filler.kin,
                     )
+                    made.setdefault(text, sample)
     return list(made.values())
 
 
@@ -122,6 +169,7 @@ class _Filler:
     split: Split
     draw: random.Random
     persona: str = ""
+    kin: set[str] = field(default_factory=set)
 
     def fill(self, template: str) -> tuple[str, tuple[tuple[int, int], ...]]:
         """The text of a template, and the parts of it that are no carrier."""
@@ -159,7 +207,8 @@ class _Filler:
 
     def pick(self, name: str, language: str) -> str:
         """A filler of this half."""
-        found = self.draw.choice(half(pools(self.folder)[f"{name}.{language}"], self.split))
+        found, kin = self.draw.choice(fillers(self.folder, name, language, self.split))
+        self.kin |= {kin} - {""}
         found = _VARIANT.sub(lambda words: self.draw.choice(words[1].split("|")), found)
         inside = language == "en" and name in ("void", "goal") and self.draw.random() < 0.4
         return found[0].lower() + found[1:] if inside else found

@@ -9,6 +9,7 @@ sets; where that folder is missing, its sources are left out and the report says
 from __future__ import annotations
 
 import ast
+import gettext
 import gzip
 import json
 import random
@@ -25,6 +26,8 @@ DATA = Path(__file__).parents[3] / "shared" / "data"
 """Where the data sets lie in a development checkout; `--data` names another place."""
 _PAGES = Path("/usr/share/man")
 _PAPERS = Path("/usr/share/doc")
+_CATALOGUES = Path("/usr/share/locale/ja/LC_MESSAGES")
+_BOOKS = Path("/usr/share/info")
 _DOCUMENTED = (ast.FunctionDef, ast.ClassDef, ast.Module)
 
 
@@ -79,6 +82,14 @@ def docstrings(sources: list[str]) -> list[str]:
     return [text for text in said if text and len(text) > 60]
 
 
+def topics() -> list[str]:
+    """Python's reference, by topic; its articles are long."""
+    path = Path(sysconfig.get_paths()["stdlib"]) / "pydoc_data" / "topics.py"
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    strings = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return [text for text in strings if isinstance(text, str) and len(text) > 500]
+
+
 def manual(language: str) -> list[str]:
     """Debian's manual pages without their markup, about."""
     folder = _PAGES / "ja" if language == "ja" else _PAGES
@@ -96,7 +107,7 @@ def manual(language: str) -> list[str]:
 def _aozora(data: Path, draw: random.Random) -> Iterator[Text]:
     works = list(lines(data / "aozora" / "aozora-train.jsonl.zst"))
     for work in draw.sample(works, 1800):
-        yield Text(piece(work["text"], draw), "ja", "aozora, train")
+        yield Text(piece(work["text"], draw, most=6000), "ja", "aozora, train")
 
 
 def _pairs(data: Path, draw: random.Random) -> Iterator[Text]:
@@ -129,6 +140,46 @@ def _stdlib(first: str, last: str, count: int) -> Source:
             yield Text(piece(draw.choice(sources), draw), "en", "code", kind)
 
     return read
+
+
+def _reference(data: Path, draw: random.Random) -> Iterator[Text]:
+    del data
+    articles = topics()
+    for _ in range(500):
+        yield Text(piece(draw.choice(articles), draw, 100, 4000), "en", "reference")
+
+
+def _printed(data: Path, draw: random.Random) -> Iterator[Text]:
+    """Books about programs and lists of their changes; measured are their manual pages."""
+    del data
+    for folder, form, count in ((_BOOKS, "*.info*.gz", 500), (_PAPERS, "*/changelog*.gz", 300)):
+        paths = sorted(path for path in folder.glob(form) if path.is_file())
+        for path in draw.sample(paths, min(60, len(paths))):
+            text = gzip.decompress(path.read_bytes()).decode("utf-8", "replace")
+            for _ in range(count // min(60, len(paths))):
+                yield Text(piece(text, draw, 100, 6000), "en", "books and changes")
+
+
+def messages() -> list[tuple[list[str], list[str]]]:
+    """What programs say, in English and in Japanese, catalogue by catalogue."""
+    found = []
+    for path in sorted(_CATALOGUES.glob("*.mo")):
+        if not path.name.startswith("iso_"):  # lists of names
+            with path.open("rb") as file:
+                said = gettext.GNUTranslations(file)._catalog  # type: ignore[attr-defined]
+            pairs = [(key, text) for key, text in said.items() if isinstance(key, str) and key]
+            found.append(([key for key, _ in pairs], [text for _, text in pairs]))
+    return [each for each in found if len(each[0]) > 20]
+
+
+def _messages(data: Path, draw: random.Random) -> Iterator[Text]:
+    del data
+    catalogues = messages()
+    for language, count in (("en", 300), ("ja", 700)):
+        for _ in range(count if catalogues else 0):
+            said = draw.choice(catalogues)[language == "ja"]
+            size, start = int(60 * 100 ** draw.random()), draw.randrange(len(said))
+            yield Text("\n".join(said[start : start + 200])[:size], language, "messages")
 
 
 def _squad(data: Path, draw: random.Random) -> Iterator[Text]:
@@ -182,11 +233,11 @@ def _debian(data: Path, draw: random.Random) -> Iterator[Text]:
         yield Text(piece(text, draw, 200, 8000), "en", "READMEs and licences")
 
 
-MADE_WITH: Mapping[str, Source] = {
-    "aozora": _aozora,
-    "enja": _pairs,
-    "gsm8k": _problems(slice(0, 3700), 500),
-    "": _stdlib("a", "m", 1400),
+MADE_WITH: Mapping[str, tuple[Source, ...]] = {
+    "aozora": (_aozora,),
+    "enja": (_pairs,),
+    "gsm8k": (_problems(slice(0, 3700), 500),),
+    "": (_stdlib("a", "m", 1400), _reference, _printed, _messages),
 }
 """Sources that the weights are made and tuned with, by the data set that they need."""
 
@@ -203,7 +254,7 @@ MEASURED_ON: Mapping[str, tuple[Source, ...]] = {
 
 def made_with(data: Path, seed: int = 1) -> list[Text]:
     """Texts for making and tuning."""
-    return _gathered({name: (source,) for name, source in MADE_WITH.items()}, data, seed)
+    return _gathered(MADE_WITH, data, seed)
 
 
 def measured_on(data: Path, seed: int = 2) -> list[Text]:

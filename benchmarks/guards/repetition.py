@@ -126,11 +126,13 @@ def loop(draw: random.Random, texts: Sequence[str]) -> tuple[str, int]:
     if not unit.strip():
         unit = "and so on, "
     kind = draw.randrange(4)
+    words = " ".join(unit.split())
     if kind == 0:
-        unit = f"- {' '.join(unit.split())}\n"
-    times = 6 + 4000 // len(unit)
-    if kind == 1 and len(unit) > 24:
-        rows = [f"{number}. {' '.join(unit.split())}\n" for number in range(1, times + 1)]
+        unit = f"- {words}\n"
+    # Long runs of one sign have few tokens; the loop must go on for more than is allowed.
+    times = 6 + (4000 if len(set(unit)) > 3 else 20_000) // len(unit)
+    if kind == 1 and len(words) > 24:
+        rows = [f"{number}. {words}\n" for number in range(1, times + 1)]
         return before + "\n" + "".join(rows), len(before) + 1 + sum(map(len, rows[:4]))
     return before + unit * times, len(before) + 4 * len(unit)
 

@@ -1,9 +1,10 @@
 """Makes the weights of the guard `injection`: logistic regression, in NumPy, on one core.
 
 An attack has many windows, and only some show it. So the first round learns from all that overlap
-what is no carrier, or from what was decoded; the second from each attack's worst window only (as
-multiple-instance learning does; Andrews et al. 2003). Gradients of all windows at once,
-with Adam (Kingma and Ba 2015): no order and no drawing, so the same texts give the same weights.
+what is no carrier, or from what was decoded; the second from the worst half of these only, and from
+the worst windows of ordinary texts (as multiple-instance learning does; Andrews et al. 2003).
+Gradients of all windows at once, with Adam (Kingma and Ba 2015): no order and no drawing, so the
+same texts give the same weights.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kataribe.use.guards.rules import rules
+from benchmarks.guards.making import Sample
 from kataribe.use.guards.scoring import (
     BUCKETS,
     FEATURES,
@@ -26,21 +27,29 @@ from kataribe.use.guards.scoring import (
     Window,
     extras,
     logit,
+    made_for,
     read,
 )
 
-STEPS = (70, 35)
-"""Of the two rounds; the second goes on from the first."""
+STEPS = (60, 40)
+"""Of the rounds; each goes on from the one before."""
+SOME, WORST = 4, 2
+"""Windows of an ordinary text that are learned from: spread over it, and its worst."""
+TAIL = 0.6
+"""Share of an ordinary text's weight that its worst windows have."""
 RATE = 0.05
-DECAY = 1e-5
+DECAY = 0.0
 HARD = 0.2
 """Weight of requests that sound like attacks; with them all ordinary texts together have 0.5."""
-EMPHASIS = 2.0
+EMPHASIS = 3.0
 """How much larger than 1 a rule that applies is while the weights are made: what is known to be
 general learns faster than grams, which would explain the samples by heart."""
-FALSE_ALARMS = {"requests": 0.01}
+PAIRED = 4.0
+"""The same for classes of words and pairs of them, of which there are many."""
+DECAY_EXTRAS = 0.0
+FALSE_ALARMS = {"requests": 0.07}
 """Share of each group of tuning texts that may be taken for attacks; of ordinary text `FEW`."""
-FEW = 0.001
+FEW = 0.002
 
 
 @dataclass(frozen=True)
@@ -53,6 +62,7 @@ class Item:
         group: The family of an attack, or the language or kind of request of ordinary text.
         template: What belongs together.
         language: Of its wording.
+        kin: Families with which it is kept out, besides its own.
     """
 
     windows: tuple[Window, ...]
@@ -60,22 +70,24 @@ class Item:
     group: str
     template: str
     language: str
+    kin: frozenset[str] = frozenset()
 
 
-def item(
-    text: str,
-    kind: Literal["user", "document"],
-    *,
-    group: str,
-    template: str = "",
-    language: str = "",
-    spans: Sequence[tuple[int, int]] | None = None,
-) -> Item:
-    """A text as the trainer takes it; `spans` are the parts that make it an attack."""
-    readings = read(text, kind)
-    windows = tuple(window for each in readings for window in each.windows if len(window.grams))
-    likely = () if spans is None else _likely(readings, spans)
-    return Item(windows, likely, group, template, language)
+def item(text: str, kind: Literal["user", "document"], group: str, language: str = "") -> Item:
+    """An ordinary text as the trainer takes it."""
+    return Item(_windows(read(text, kind)), (), group, text, language)
+
+
+def sampled(each: Sample, group: str, *, attack: bool) -> Item:
+    """A made text as the trainer takes it; its `spans` are the parts that make it an attack."""
+    readings = read(each.text, each.kind)
+    likely = _likely(readings, each.spans) if attack else ()
+    template = each.template if attack else f"{each.family}: {each.template}"
+    return Item(_windows(readings), likely, group, template, each.language, each.kin)
+
+
+def _windows(readings: Sequence[Read]) -> tuple[Window, ...]:
+    return tuple(window for each in readings for window in each.windows if len(window.grams))
 
 
 def _likely(readings: Sequence[Read], spans: Sequence[tuple[int, int]]) -> tuple[int, ...]:
@@ -107,13 +119,14 @@ class _Rows:
     def of(cls, windows: Sequence[Window], off: Collection[int]) -> _Rows:
         """`off`: extras that are left out."""
         places, values, sizes = [], [], []
+        scale = _limits()[0]
         for window in windows:
             own = [BUCKETS + each for each in window.extras if each not in off]
             grams, counts = np.unique(window.grams, return_counts=True)
             places += [grams.astype(np.int32), np.asarray(own, np.int32)]
             values += [
                 (counts / max(1, len(window.grams)) ** 0.5).astype(np.float32),
-                np.full(len(own), EMPHASIS, np.float32),
+                scale[own],
             ]
             sizes.append(len(grams) + len(own))
         size = np.asarray(sizes, np.int64)
@@ -138,35 +151,47 @@ def fit(
 
     The threshold is 0; `with_threshold` sets it.
     """
-    off = [place for place, rule in enumerate(rules()) if rule.family in without]
-    attacks = [each for each in attacks if each.group not in without]
-    shown = [[each.windows[place] for place in each.likely] for each in attacks]
+    out = frozenset(without)
+    off = [place for place, extra in enumerate(extras()) if extra.families & out]
+    attacks = [each for each in attacks if not ({each.group} | each.kin) & out]
     templates = [(each.group, each.language, each.template) for each in attacks]
     counts = Counter(templates)  # every template counts alike, however many texts it gives
     fair = [0.5 / len(counts) / counts[each] for each in templates]
     weights = None
     for steps in STEPS:
-        if weights is not None:
-            shown = [[max(each.windows, key=lambda one: logit(weights, one))] for each in attacks]
+        shown = [_shown(weights, [each.windows[at] for at in each.likely]) for each in attacks]
+        asked, parts = zip(*(_asked(weights, each) for each in ordinary), strict=True)
+        hard = np.asarray([each.group == "requests" for each in ordinary])
+        share = np.where(hard, HARD / max(1, hard.sum()), (0.5 - HARD) / max(1, (~hard).sum()))
+        weigh = [np.full(len(w), one / len(w)) for w, one in zip(shown, fair, strict=True)]
+        weigh += [one * part for part, one in zip(parts, share, strict=True)]
         positive = [window for each in shown for window in each]
-        negative = [window for each in ordinary for window in each.windows]
-        hard = np.asarray([each.group == "requests" for each in ordinary for _ in each.windows])
-        fair_negative = np.where(
-            hard, HARD / max(1, hard.sum()), (0.5 - HARD) / max(1, (~hard).sum())
-        )
-        weigh = np.concatenate(
-            [
-                *(
-                    np.full(len(each), one / len(each))
-                    for each, one in zip(shown, fair, strict=True)
-                ),
-                fair_negative,
-            ]
-        ).astype(np.float32)
-        rows = _Rows.of([*positive, *negative], off)
-        weights = _regressed(rows, len(positive), weigh, weights, steps)
+        rows = _Rows.of([*positive, *(window for each in asked for window in each)], off)
+        all_weights = np.concatenate(weigh).astype(np.float32)
+        weights = _regressed(rows, len(positive), all_weights, weights, steps)
     assert weights is not None
     return _rounded(weights)
+
+
+def _shown(weights: Weights | None, windows: list[Window]) -> list[Window]:
+    """Windows of an attack to learn from."""
+    if weights is None:
+        return windows
+    return sorted(windows, key=lambda one: -logit(weights, one))[: (len(windows) + 1) // 2]
+
+
+def _asked(weights: Weights | None, each: Item) -> tuple[list[Window], NDArray[np.float64]]:
+    """Windows of an ordinary text to learn from, and how the text's weight is shared by them.
+
+    Some are spread over all of it; then come its worst ones, which a text is judged by.
+    """
+    step = -(-len(each.windows) // SOME) or 1
+    some = list(each.windows[::step])
+    if weights is None:
+        return some, np.full(len(some), 1 / max(1, len(some)))
+    tail = sorted(each.windows, key=lambda one: -logit(weights, one))[:WORST]
+    parts = [(1 - TAIL) / max(1, len(some))] * len(some) + [TAIL / max(1, len(tail))] * len(tail)
+    return some + tail, np.asarray(parts)
 
 
 def _regressed(
@@ -174,20 +199,31 @@ def _regressed(
 ) -> Weights:
     """Weights for rows of which the first `attacks` are some."""
     said = (np.arange(len(weigh)) < attacks).astype(np.float32)
-    scale = np.ones(FEATURES, np.float32)
-    scale[BUCKETS:] = EMPHASIS
+    scale, decay, least, most = _limits()
     table = np.zeros(FEATURES, np.float32) if before is None else before.table / scale
     bias = 0.0 if before is None else before.bias
     mean, square = np.zeros(FEATURES + 1, np.float32), np.zeros(FEATURES + 1, np.float32)
     for step in range(1, steps + 1):
         errors = (1 / (1 + np.exp(-rows.logits(table, bias))) - said) * weigh
-        slope = np.append(rows.gradient(errors) + DECAY * table, errors.sum()).astype(np.float32)
+        slope = np.append(rows.gradient(errors) + decay * table, errors.sum()).astype(np.float32)
         mean = 0.9 * mean + 0.1 * slope
         square = 0.98 * square + 0.02 * slope**2
         moved = mean / (1 - 0.9**step) / (np.sqrt(square / (1 - 0.98**step)) + 1e-7)
-        table = table - np.float32(RATE) * moved[:-1]
+        table = np.clip(table - np.float32(RATE) * moved[:-1], least, most)
         bias -= RATE * float(moved[-1])
     return Weights(table * scale, bias, 0.0)
+
+
+def _limits() -> tuple[NDArray[np.float32], ...]:
+    """For each place its scale, its decay, and what it weighs at least and at most."""
+    scale, decay = np.ones(FEATURES, np.float32), np.full(FEATURES, DECAY, np.float32)
+    least, most = np.full(FEATURES, -np.inf, np.float32), np.full(FEATURES, np.inf, np.float32)
+    for place, extra in enumerate(extras(), BUCKETS):
+        bounded = extra.least > -np.inf or extra.most < np.inf
+        scale[place] = PAIRED if bounded else EMPHASIS
+        decay[place] = DECAY_EXTRAS
+        least[place], most[place] = extra.least, extra.most
+    return scale, decay, least, most
 
 
 def _rounded(weights: Weights) -> Weights:
@@ -225,5 +261,5 @@ def write(weights: Weights, path: Path) -> None:
             scale=np.float32(scale),
             bias=np.float64(weights.bias),
             threshold=np.float64(weights.threshold),
-            extras=np.asarray(extras()),
+            made_for=np.asarray(made_for()),
         )

@@ -23,6 +23,9 @@ import "./styles/models.css";
 import "./styles/jobs.css";
 import "./styles/training.css";
 import "./styles/tokenizers.css";
+import "./styles/steps.css";
+import "./styles/assistants.css";
+import "./styles/prompts.css";
 
 const connection: Connection = { key: null };
 const line = new EventLine(() => connection, browserEvents);

@@ -38,6 +38,8 @@ function message(id: string, parent: string | null, more: Partial<Message> = {})
     rating: 0,
     remark: "",
     created_at: 0,
+    steps: [],
+    consents: [],
     ...more,
   };
 }
@@ -73,6 +75,7 @@ function body(messages: Message[], head: string | null, version = 1): Conversati
     summary,
     system: "",
     sampling: {},
+    allowed: [],
     head,
     version,
     nodes,

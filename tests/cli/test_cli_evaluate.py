@@ -96,7 +96,7 @@ def test_failures_are_counted_and_a_stopped_evaluation_goes_on(cli, corpus, serv
     assert again.code == 0, again.err
     assert "going on after" in again.err
     assert asked.count("0?") == 1
-    assert "1 of 6 questions failed: The prompt has 5000" in again.err
+    assert "1 of 6 questions failed: smollm2-135m: The prompt has 5000" in again.err
     (file,) = (kataribe_home / "evals").iterdir()
     rows = [json.loads(line) for line in file.read_text().splitlines()[1:]]
     assert {(row["question"], row["kind"], row["item"]) for row in rows} == {

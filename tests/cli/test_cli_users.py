@@ -13,7 +13,10 @@ import pytest
 import sqlalchemy as sa
 
 from kataribe.base.workspace import Workspace
+from kataribe.cli.metering import trace_store
 from kataribe.cli.users import leftovers
+from kataribe.prove.ops.ledger import Span
+from kataribe.prove.ops.spent import Spent
 from kataribe.store import api_keys, jobs, people, sessions
 from kataribe.store.database import Store
 from kataribe.store.ids import now
@@ -156,6 +159,23 @@ def test_deleting_says_what_goes_and_asks(cli, add, store):
     with store.reading() as tx:
         assert not people.have_accounts(tx)
     assert cli("users", "rm", "taro", "--yes").code == 3
+
+
+def test_deleting_takes_traces_along(cli, add, store, kataribe_home):
+    add("taro")
+    with store.reading() as tx:
+        person = people.find(tx, "taro").id
+    traces = trace_store(Workspace(kataribe_home))
+    used = Spent(3, 0, 4, 1, 0.5, 0)
+    span = Span(
+        "1" * 16, None, "2" * 32, "pico", "lm", person, None, 1.7e9, 0.0, None, 1.0, used, used,
+        "stop",
+    )  # fmt: skip
+    traces.write([span])
+    assert cli("users", "rm", "taro", "--yes").code == 0
+    assert traces.traces() == ()
+    (cost,) = traces.costs(by=("user",))
+    assert (cost.user, cost.used) == ("", used)
 
 
 def test_deleting_names_the_backups_that_still_have_the_words(cli, add, store, kataribe_home):

@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -260,15 +260,15 @@ def test_what_goes_wrong_in_following_lets_the_training_keep_what_it_has(
     monkeypatch: pytest.MonkeyPatch, workspace: Workspace
 ) -> None:
     monkeypatch.setattr(training_jobs, "LOOK", 0.01)
-    real = training_jobs._steps
+    real = training_jobs.steps_to_come
     bad = iter(range(training_jobs.MOST_UNREAD - 1))
 
-    def away_for_a_moment(folder: RunFolder) -> int | None:
+    def away_for_a_moment(plan: Mapping[str, Any], last: Mapping[str, Any]) -> int | None:
         if next(bad, None) is not None:
             raise StorageError("plan.json cannot be read: Stale file handle.")
-        return real(folder)
+        return real(plan, last)
 
-    monkeypatch.setattr(training_jobs, "_steps", away_for_a_moment)
+    monkeypatch.setattr(training_jobs, "steps_to_come", away_for_a_moment)
     run, begun, work, job, reporter = follow(monkeypatch, workspace, "done", ["run", "pause"])
     assert work.run(job, reporter)["run"] == run.id
 
@@ -278,10 +278,10 @@ def test_what_goes_wrong_in_following_lets_the_training_keep_what_it_has(
         work.run(job, reporter)
     assert (begun[0].code, run.info.state) == (0, "stopped")
 
-    def broken(_: RunFolder) -> int:
+    def broken(*_: object) -> int:
         raise RuntimeError("the server's own fault")
 
-    monkeypatch.setattr(training_jobs, "_steps", broken)
+    monkeypatch.setattr(training_jobs, "steps_to_come", broken)
     run, begun, work, job, reporter = follow(monkeypatch, workspace, "stopped", ["run"])
     with pytest.raises(RuntimeError):
         work.run(job, reporter)

@@ -93,7 +93,10 @@ def test_it_answers_at_the_address_that_it_prints(server):
         time.sleep(0.05)
     assert health["status"] == "ready"
     listed = json.loads(server.get("/v1/models"))
-    assert [model["id"] for model in listed["data"]] == ["pico"]
+    first, *others = [(model["id"], model["owned_by"]) for model in listed["data"]]
+    assert first[0] == "pico"
+    assert ("translator", "assistant") in others
+    assert {owner for _, owner in others} == {"assistant"}
 
 
 def test_a_second_up_prints_the_first_ones_address(server):

@@ -11,6 +11,7 @@ import httpx
 import sqlalchemy as sa
 
 from kataribe.base.workspace import Workspace
+from kataribe.cli.prompting_here import PromptingHere
 from kataribe.cli.runs_here import RunsHere
 from kataribe.run.providers import ScriptedLM
 from kataribe.serve.app import create_app
@@ -47,6 +48,7 @@ class Stage:
             chats=chats,
             jobs=Workers(self.store, {}),
             training=RunsHere(self.workspace),
+            prompting=PromptingHere(self.store),
         )
         self.app = create_app(self.source, self.settings, rooms=self.rooms)
 

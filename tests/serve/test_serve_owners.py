@@ -20,9 +20,11 @@ from kataribe.make.training.runs import RunInfo, create_run
 from kataribe.run.providers import ScriptedLM
 from kataribe.serve.gate import DOOR, OPEN, WHO
 from kataribe.serve.published import openapi_document
-from kataribe.store import conversations, messages, tables
+from kataribe.store import conversations, messages, prompt_answers, prompts, tables
 from kataribe.store.ids import new_id, now
 from kataribe.store.messages import Message
+from kataribe.store.prompt_answers import Answer
+from kataribe.store.prompts import Wording
 from kataribe.store.sessions import LASTS
 from tests.serve.conftest import source_of
 from tests.serve.people_stage import SECRET, Stage, stage_in
@@ -39,11 +41,13 @@ OWNED = {
     "keys": "key",
     "sessions": "session",
     "runs": "run",
+    "prompts": "prompt",
+    "facts": "fact",
 }
 """What a step of an address names: which of Taro's things stands behind it."""
 
-SHARED = {"catalog", "models"}
-"""Steps whose things are everybody's: models belong to the machine."""
+SHARED = {"assistants", "catalog", "models"}
+"""Steps whose things are everybody's: models and assistants belong to the machine."""
 
 BODIES: Mapping[str, dict[str, Any]] = {
     "Send": {"text": "hello"},
@@ -137,7 +141,7 @@ def stage(tmp_path: Path) -> Iterator[Stage]:
 def things(stage: Stage) -> dict[str, str]:
     """What Taro owns, one of each kind; `taro` and `hanako` are their keys."""
     taro, hanako = stage.add("taro"), stage.add("hanako")
-    conversation, attachment, job, item, vote = (new_id() for _ in range(5))
+    conversation, attachment, job, item, vote, fact = (new_id() for _ in range(6))
     said: list[str] = []
     with stage.store.writing() as tx:
         conversations.create(tx, taro.id, conversation, title=SECRET, folder=SECRET)
@@ -148,7 +152,7 @@ def things(stage: Stage) -> dict[str, str]:
                 new_id(), conversation, parent, role, state, SECRET, model="scripted", group=group
             )
             said.append(messages.add(tx, taro.id, message).id)
-        for table, row in _rows(taro.id, conversation, said, attachment, job, item, vote):
+        for table, row in _rows(taro.id, conversation, said, attachment, job, item, vote, fact):
             tx.execute(table.insert().values(**row))
     keys = {"taro": stage.key_of(taro), "hanako": stage.key_of(hanako)}
     with stage.store.reading() as tx:
@@ -164,7 +168,9 @@ def things(stage: Stage) -> dict[str, str]:
         "session": "5" * 20,
         "group": "g" * 20,
         "winner": said[1],
+        "fact": fact,
         "run": _run(stage, taro.id),
+        "prompt": _prompt(stage, taro.id),
         **keys,
     }
 
@@ -179,8 +185,20 @@ def _run(stage: Stage, owner: str) -> str:
     return run.id
 
 
+def _prompt(stage: Stage, owner: str) -> str:
+    """A prompt of his with an answer, and a deleted one of the same name."""
+    wording = Wording(f"{SECRET} {{{{x}}}}", ("x",), SECRET)
+    answer = Answer(SECRET, SECRET, "stop", given={"x": SECRET})
+    with stage.store.writing() as tx:
+        gone = prompts.create(tx, owner, SECRET, wording)
+        prompts.delete(tx, owner, gone.id)
+        made = prompts.create(tx, owner, SECRET, wording)
+        prompt_answers.keep(tx, owner, made.id, 1, answer)
+    return made.id
+
+
 def _rows(owner: str, conversation: str, said: list[str], *ids: str) -> list[tuple[sa.Table, dict]]:
-    attachment, job, item, vote = ids
+    attachment, job, item, vote, fact = ids
     return [
         (
             tables.attachments,
@@ -227,6 +245,17 @@ def _rows(owner: str, conversation: str, said: list[str], *ids: str) -> list[tup
                 "shown": said,
                 "blind": True,
                 "created_at": now(),
+            },
+        ),
+        (
+            tables.facts,
+            {
+                "id": fact,
+                "owner": owner,
+                "text": SECRET,
+                "source": conversation,
+                "created_at": now(),
+                "changed_at": now(),
             },
         ),
         (tables.preferences, {"owner": owner, "name": "system", "value": SECRET}),
@@ -311,7 +340,7 @@ async def test_lists_hold_nothing_of_anybody_else(stage: Stage, things: dict[str
 
 async def test_the_lists_do_show_them_to_their_owner(stage: Stage, things: dict[str, str]):
     async with stage.client(things["taro"]) as http:
-        for path in ("conversations", "search?q=" + SECRET, "export", "preferences"):
+        for path in ("conversations", "search?q=" + SECRET, "export", "preferences", "prompts"):
             assert SECRET in (await http.get(STUDIO + path)).text, path
 
 
@@ -459,3 +488,19 @@ def test_bodies_are_valid_ones():
         body = call.body(things)
         assert body is None or json.dumps(body)
     assert source_of(ScriptedLM()).lms
+
+
+async def test_nobody_runs_a_prompt_of_somebody_else(stage: Stage, things: dict[str, str]):
+    before = stage.rows()
+    async with stage.client(things["hanako"]) as http:
+        body = {"prompt": things["prompt"], "variables": {"x": "y"}, "model": "scripted"}
+        answer = await http.post(f"{STUDIO}prompts/run", json=body)
+        assert (answer.status_code, SECRET in answer.text) == (404, False)
+        assert stage.rows() == before
+        own = await http.post(f"{STUDIO}prompts", json={"name": "mine", "text": "x"})
+        prompt = own.json()["summary"]["id"]
+        before = stage.rows()
+        link = {"message": things["reply"], "version": 1}
+        answer = await http.post(f"{STUDIO}prompts/{prompt}/replies", json=link)
+        assert (answer.status_code, SECRET in answer.text) == (404, False)
+        assert stage.rows() == before

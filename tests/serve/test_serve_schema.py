@@ -32,6 +32,7 @@ from kataribe.serve.models import ModelInfo, ModelSource
 from kataribe.serve.published import openapi_document
 from kataribe.serve.settings import ServerSettings
 from kataribe.serve.shapes.anthropic_replies import AnthropicStreamEvent
+from kataribe.serve.shapes.assistants import TestResult
 from kataribe.serve.shapes.replies import ChatCompletion, ChatCompletionChunk
 from kataribe.serve.shapes.responses_replies import ResponseStreamEvent
 from kataribe.serve.shapes.service import ErrorResponse
@@ -149,6 +150,10 @@ real = _schema(SOURCE, "pico").exclude(path_regex="^/studio/")  # no model answe
 
 
 NAMED = {"/v1/responses": ResponseStreamEvent, "/v1/messages": AnthropicStreamEvent}
+STUDIO = {
+    "/studio/api/recipes/preview": ChatCompletionChunk,
+    "/studio/api/recipes/test": TestResult,
+}
 LAST = {
     "response.completed",
     "response.incomplete",
@@ -176,7 +181,8 @@ def _hold_events(response: Response, path: str) -> None:
     if path in NAMED:
         _hold_named_events(response, NAMED[path])
         return
-    shape = ChatCompletionChunk if "chat" in path else Completion
+    usual = ChatCompletionChunk if "chat" in path else Completion
+    shape = STUDIO.get(path, usual)
     *events, end = response.text.split("\n\n")
     assert end == ""
     if not response.stream_cut_short:  # schemathesis reads the first events of a long one

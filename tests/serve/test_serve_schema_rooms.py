@@ -18,6 +18,7 @@ from schemathesis.core.parameters import ParameterLocation
 
 from kataribe.base.settings import Settings
 from kataribe.base.workspace import Workspace
+from kataribe.cli.assistants_here import AssistantsHere
 from kataribe.cli.catalog_shown import ShownCatalog
 from kataribe.cli.models_here import LocalModels
 from kataribe.cli.runs_here import RunsHere
@@ -31,7 +32,7 @@ from kataribe.serve import catalog, tokenizers, training
 from kataribe.serve.published import openapi_document
 from kataribe.serve.rooms import Rooms
 from kataribe.serve.settings import ServerSettings
-from kataribe.store import api_keys, attachments, conversations, messages, people, queue
+from kataribe.store import api_keys, attachments, conversations, facts, messages, people, queue
 from kataribe.store.database import Store
 from kataribe.store.ids import new_id, now
 from kataribe.store.jobs import NewJob
@@ -39,6 +40,8 @@ from kataribe.store.messages import Message
 from kataribe.store.passwords import hashed
 from kataribe.store.queue import Item
 from kataribe.store.workers import Workers
+from kataribe.use.assistants.book import Book
+from kataribe.use.assistants.compose import Around
 from kataribe.use.chats.chats import Chats
 from tests.serve.conftest import Live, live_server, source_of
 from tests.serve.test_serve_schema import LONG, QUICK, hold
@@ -81,13 +84,15 @@ class Home:
             queue.put(tx, talk, Item(waits, "And then?"))
             file = attachments.keep(tx, owner, "a.txt", b"tales")
             key, _ = api_keys.make(tx, owner, "another", now())
+            facts.clear(tx, owner)  # as many as there are examples would be too many
+            fact = facts.add(tx, owner, "Likes tales.")
         job = self.rooms.jobs.add(owner, NewJob(catalog.KIND, "far", {"folder": "far"}))
         run = create_run(
             self.shelf.catalog.workspace.runs, RunInfo("tale", "pretrain", state="failed"), {}
         )
         return {
             "talk": talk, "message": said, "item": waits, "attachment": file.id, "key": key.id,
-            "job": job.id, "run": run.id, "name": "pico",
+            "job": job.id, "run": run.id, "name": "pico", "fact": fact.id,
         }  # fmt: skip
 
 
@@ -98,6 +103,8 @@ def home(tmp_path_factory: pytest.TempPathFactory, pico_path: Path) -> Iterator[
     shelf = CatalogShelf(Catalog(workspace), setting)
     models = LocalModels(shelf, Residents(shelf, budget=shelf.budget))
     source = source_of(ScriptedLM("Tokyo."))
+    book = Book(workspace.assistants)
+    around = Around(source.lease, "scripted", workspace.assistants)
     kinds = (catalog.KIND, training.KIND, tokenizers.KIND)
     rooms = Rooms(
         store,
@@ -106,6 +113,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, pico_path: Path) -> Iterator[
         catalog=ShownCatalog(shelf.catalog, models, setting),
         training=RunsHere(workspace),
         tokenizers=TokenizersHere(workspace),
+        assistants=AssistantsHere(book, lambda: around, source.names),
     )
     with store.writing() as tx:
         person, _ = people.add(tx, "taro", hashed("correct horse battery staple"), now())

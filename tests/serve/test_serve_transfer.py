@@ -38,11 +38,11 @@ async def test_there_and_back(stage: Stage, tmp_path: Path):
         assert answer.headers["content-disposition"].startswith('attachment; filename="kataribe-')
         assert answer.headers["content-type"] == "application/json"
         again = (await http.post(IN, content=answer.content, headers=JSON)).json()
-        assert again == {"conversations": 0, "messages": 0, "skipped": 2, "jobs": 0}
+        assert again == {"conversations": 0, "messages": 0, "skipped": 2, "jobs": 0, "prompts": 0}
     with stage_in(tmp_path / "other") as other:
         async with other.client() as http:
             told = (await http.post(IN, content=answer.content, headers=JSON)).json()
-        assert told == {"conversations": 2, "messages": 3, "skipped": 0, "jobs": 0}
+        assert told == {"conversations": 2, "messages": 3, "skipped": 0, "jobs": 0, "prompts": 0}
         assert listed(other.store) == listed(stage.store)
 
 
@@ -113,7 +113,13 @@ async def test_a_body_that_comes_slowly_holds_up_no_other(stage: Stage, tmp_path
             await begun.wait()
             async with asyncio.timeout(60):
                 quick = await http.post(IN, content=raw, headers=JSON)
-            assert quick.json() == {"conversations": 1, "messages": 2, "skipped": 0, "jobs": 0}
+            assert quick.json() == {
+                "conversations": 1,
+                "messages": 2,
+                "skipped": 0,
+                "jobs": 0,
+                "prompts": 0,
+            }
             assert not slow.done()
             rest.set()
             assert (await slow).json() == {
@@ -121,4 +127,5 @@ async def test_a_body_that_comes_slowly_holds_up_no_other(stage: Stage, tmp_path
                 "messages": 0,
                 "skipped": 1,
                 "jobs": 0,
+                "prompts": 0,
             }

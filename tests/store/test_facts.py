@@ -8,8 +8,10 @@ import pytest
 import sqlalchemy as sa
 
 from kataribe.base.errors import InputError, NotFoundError
-from kataribe.store import facts, people
+from kataribe.store import facts, people, purge
+from kataribe.store.conversations import RETURNS_SECONDS
 from kataribe.store.database import Store
+from kataribe.store.ids import now
 from kataribe.store.tables import LOCAL
 from kataribe.store.tables import facts as table
 from tests.store.conftest import person
@@ -110,6 +112,34 @@ def test_what_was_deleted_is_gone_from_the_file(store: Store):
         fact = facts.add(tx, LOCAL, secret)
     with store.writing() as tx:
         facts.delete(tx, LOCAL, fact.id)
+    purge.sweep(store, at=now() + RETURNS_SECONDS + 1)
     path = store.path
     store.close()
     assert all(secret.encode() not in file.read_bytes() for file in Path(path).parent.iterdir())
+
+
+def test_what_was_deleted_can_come_back_for_a_while(store: Store):
+    with store.writing() as tx:
+        tea, dog = (facts.add(tx, LOCAL, text) for text in ("Likes tea.", "Has a dog."))
+        facts.delete(tx, LOCAL, tea.id)
+        assert facts.listing(tx, LOCAL) == [dog]
+        with pytest.raises(NotFoundError):
+            facts.edit(tx, LOCAL, tea.id, "Likes coffee.")
+        with pytest.raises(NotFoundError):
+            facts.restore(tx, "somebody", tea.id)
+        assert facts.restore(tx, LOCAL, tea.id) == tea
+        assert facts.listing(tx, LOCAL) == [dog, tea]
+        facts.delete(tx, LOCAL, tea.id)
+    purge.sweep(store, at=now() + RETURNS_SECONDS + 1)
+    with store.writing() as tx, pytest.raises(NotFoundError):
+        facts.restore(tx, LOCAL, tea.id)
+
+
+def test_the_same_fact_is_not_there_twice_after_an_undo(store: Store):
+    with store.writing() as tx:
+        old = facts.add(tx, LOCAL, "Likes tea.")
+        facts.delete(tx, LOCAL, old.id)
+        new = facts.add(tx, LOCAL, "likes TEA.", assistant="tutor")
+        assert facts.restore(tx, LOCAL, old.id) == new
+        assert facts.listing(tx, LOCAL) == [new]
+    assert new.assistant == "tutor"

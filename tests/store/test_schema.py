@@ -35,6 +35,10 @@ STEPS = {
         "abf7692d1f75adb8854697b11b835660accddd29378e37355d4252edb2d47f0c"
     ),
     "v0005_facts.py": "4ff5a89490ae65d8802ec7a7b3cdeb6cf3bfbc921538ec379154e56aea886ad6",
+    "v0006_steps_and_consents.py": (
+        "438aeb6cde3cfc48b85f35e9676e89855a2706819c15b09994312170a2d26782"
+    ),
+    "v0007_prompts.py": "581cdd6a16e9667051c1d580183e8020265aa70454511520f36f474e24fbe984",
 }
 """sha256 of each step that was published."""
 

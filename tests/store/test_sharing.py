@@ -222,6 +222,26 @@ def test_unfinished_replies_say_so(store):
     assert json.loads("".join(as_json(found, "en")))["messages"][1]["state"] == "interrupted"
 
 
+def test_what_was_done_for_a_reply_comes_along(store):
+    step = {"name": "call", "line": "send <b>{}", "content": "", "left": 0, "call": "c", "at": 1.0}
+    answer = {"approved": False, "why": "だめ <i>", "by": "person"}
+    asked = {"calls": [{"id": "c", "name": "send", "arguments": "{}"}], "answers": {"c": answer}}
+    with store.writing() as tx:
+        id_, said = talk(tx, "q", "done")
+        messages.update(tx, said[1], steps=[step | {"tokens": 0}], consents=[asked])
+    with store.reading() as tx:
+        found = branch(tx, LOCAL, id_)
+    page = "".join(as_html(found, "ja"))
+    seen = check_page(page)
+    assert "call: send <b>{}" in seen.words
+    assert any("実行を拒否" in words and "だめ <i>" in words for words in seen.words)
+    text = "".join(as_markdown(found, "en"))
+    assert "> 1. call: send \\<b\\>" in text
+    assert "Consent refused: send" in text
+    told = json.loads("".join(as_json(found, "en")))["messages"][1]
+    assert told["steps"][0]["line"] == "send <b>{}"
+
+
 def test_files_come_along(store):
     with store.writing() as tx:
         id_, said = talk(tx, "see")

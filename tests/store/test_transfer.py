@@ -23,6 +23,8 @@ from kataribe.store import (
     jobs,
     messages,
     preferences,
+    prompt_answers,
+    prompts,
     purge,
     queue,
     search,
@@ -31,12 +33,26 @@ from kataribe.store.database import Store
 from kataribe.store.ids import new_id
 from kataribe.store.jobs import Failure, Job, NewJob, Progress
 from kataribe.store.messages import Message
+from kataribe.store.prompt_answers import Answer
+from kataribe.store.prompts import Wording
 from kataribe.store.tables import LOCAL, METADATA
 from kataribe.store.transfer.arriving import Arrived, imported
 from kataribe.store.transfer.leaving import exported
 from tests.store.conftest import person, talk
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+
+
+STEP = {"name": "call", "line": "send {}", "content": "{}", "left": 0, "call": "call_1", "at": 1.5}
+STEP |= {"tokens": 7}
+ROUND = {
+    "calls": [{"id": "call_1", "name": "send", "arguments": "{}"}],
+    "answers": {"call_1": {"approved": True, "why": "", "by": "person"}},
+    "asked_at": 1.0,
+    "until": 2.0,
+    "usage": [1, 2, 0],
+    "text": "",
+}
 
 
 def saved(store: Store, path: Path, owner: str = LOCAL) -> dict[str, Any]:
@@ -68,6 +84,8 @@ def fill(store: Store, owner: str = LOCAL) -> tuple[str, list[str]]:
             first_after=0.25,
             took=1.5,
             finish="stop",
+            steps=[STEP],
+            consents=[ROUND],
         )
         messages.update(tx, said[3], state="failed", failure={"code": "x", "message": "y"})
         other = Message(new_id(), id_, said[0], "assistant", "writing", "別の", group=group)
@@ -115,6 +133,8 @@ def test_there_and_back(store, tmp_path):
     assert without_names(saved(other, tmp_path / "again.json")) == without_names(told)
     with other.reading() as tx:
         assert conversations.get(tx, LOCAL, id_).title == "題名"
+        reply = messages.get(tx, id_, said[1])
+        assert (reply.steps, reply.consents) == ([STEP], [ROUND])
         found = search.find(tx, LOCAL, "返答", kinds=["message"], limit=9)
         assert [one.ref for one in found] == [said[1]]
         assert search.find(tx, LOCAL, "題名", kinds=["title"], limit=9)
@@ -262,17 +282,50 @@ def test_the_form_before_this_one_is_read(store, tmp_path):
     fill(store)
     told = saved(store, tmp_path / "out.json")
     raw = (tmp_path / "out.json").read_bytes()
-    begin, end = raw.index(b'"version":3'), raw.rindex(b'\n],"jobs":[')
-    old = raw[:end].replace(b'"version":3', b'"version":1', 1).replace(b',"facts":[]', b"", 1)
+    begin, end = raw.index(b'"version":5'), raw.rindex(b'\n],"jobs":[')
+    old = raw[:end].replace(b'"version":5', b'"version":1', 1).replace(b',"facts":[]', b"", 1)
     old += b"\n]}\n"
     assert begin > 0
     (tmp_path / "old.json").write_bytes(old)
-    whole = {name: value for name, value in told.items() if name != "jobs"} | {"version": 1}
+    whole = {name: value for name, value in told.items() if name not in ("jobs", "prompts")}
+    whole["version"] = 1
     (tmp_path / "wide.json").write_text(json.dumps(whole, indent=2), encoding="utf-8")
-    for number, name in enumerate(("old.json", "wide.json")):
+    third = raw[: raw.rindex(b'\n],"prompts":[')].replace(b'"version":5', b'"version":4', 1)
+    (tmp_path / "third.json").write_bytes(third + b"\n]}\n")
+    for number, name in enumerate(("old.json", "wide.json", "third.json")):
         other = Store(tmp_path / f"other{number}" / "k.db")
         assert taken(other, LOCAL, tmp_path / name) == Arrived(1, 5, 0)
         other.close()
+
+
+def test_messages_without_steps_beside_others_with_them(store, tmp_path):
+    """As every version before the fourth wrote them."""
+    id_, said = fill(store)
+    told = saved(store, tmp_path / "out.json")
+    for message in told["conversations"][0]["messages"][2:]:
+        del message["steps"], message["consents"]
+    (tmp_path / "mixed.json").write_text(json.dumps(told), encoding="utf-8")
+    other = Store(tmp_path / "other" / "k.db")
+    assert taken(other, LOCAL, tmp_path / "mixed.json") == Arrived(1, 5, 0)
+    with other.reading() as tx:
+        assert messages.get(tx, id_, said[1]).steps == [STEP]
+        assert messages.get(tx, id_, said[3]).steps == []
+    other.close()
+
+
+def test_what_a_person_allowed_does_not_travel(store, tmp_path):
+    """A file may come from anybody; it must not let tools run unasked."""
+    id_, _ = fill(store)
+    with store.writing() as tx:
+        conversations.allow(tx, LOCAL, id_, "agent", ["send"])
+    told = saved(store, tmp_path / "out.json")
+    assert "allowed" not in told["conversations"][0]
+    told["conversations"][0]["allowed"] = [{"model": "agent", "tool": "send"}]
+    (tmp_path / "bad.json").write_text(json.dumps(told), encoding="utf-8")
+    other = Store(tmp_path / "other" / "k.db")
+    with pytest.raises(InputError, match="allowed"):
+        taken(other, LOCAL, tmp_path / "bad.json")
+    other.close()
 
 
 def test_others_may_write_while_messages_are_cut(store, tmp_path, monkeypatch):
@@ -435,7 +488,7 @@ FACT = {"id": "f" * 20, "text": "x", "source": None, "created_at": 1.0, "changed
 HARM = {
     "no format": ("format", ..., "format"),
     "another format": ("format", "else", "format"),
-    "newer": ("version", 4, "version 4"),
+    "newer": ("version", 6, "version 6"),
     "no version": ("version", ..., "version None"),
     "version as text": ("version", "1", "version 1"),
     "unknown field": ("extra", 1, "extra"),
@@ -499,6 +552,8 @@ HARM = {
     "file twice": ("files", lambda told: told["files"][:1] * 2, "twice"),
     "no jobs": ("jobs", ..., "jobs"),
     "job of version 1": ("version", 1, "jobs"),
+    "prompts of version 4": ("version", 4, "prompts"),
+    "no prompts": ("prompts", ..., "prompts"),
     "job id": ("jobs.0.id", "../../../../etc/passwd", "id"),
     "job kind": ("jobs.0.kind", "Down load", "kind"),
     "job title": ("jobs.0.title", "x" * 201, "title"),
@@ -614,3 +669,100 @@ def test_a_conversation_of_a_million_messages_is_refused(store, tmp_path, many, 
         file.write("]" + after + '\n],"files":[\n]}\n')
     with pytest.raises(InputError, match=words):
         taken(store, LOCAL, tmp_path / "many.json")
+
+
+def asked(store: Store, owner: str = LOCAL) -> tuple[str, str]:
+    """A prompt of two versions with two answers, one of them a reply; gives its id and that."""
+    with store.writing() as tx:
+        made = prompts.create(tx, owner, "挨拶", Wording("{{x}}と言う", ("x",), "最初"))
+        prompts.add_version(tx, owner, made.id, Wording("Say {{x}}.", ("x",)))
+        _, said = talk(tx, "Say hello.", "Hello.", owner=owner)
+        used = {"name": "zero-shot", "options": {"instruction": "簡潔に"}}
+        one = Answer("pico", "こんにちは", "stop", "", {"x": "hello"}, used, 5, 0, 3, 0.5)
+        prompt_answers.keep(tx, owner, made.id, 1, one)
+        prompt_answers.link(tx, owner, made.id, 2, said[1])
+    return made.id, said[1]
+
+
+def prompts_of(store: Store, owner: str = LOCAL) -> list[dict[str, Any]]:
+    """Everything of a person's prompts but their ids."""
+    found = []
+    with store.reading() as tx:
+        for prompt in prompts.listing(tx, owner):
+            versions = prompts.versions(tx, owner, prompt.id)
+            answers = prompt_answers.listing(tx, owner, prompt.id)
+            found.append(
+                {
+                    "prompt": replace(prompt, id=""),
+                    "versions": [replace(each, id="") for each in versions],
+                    "answers": [replace(each, id="", key=0, message=None) for each in answers],
+                    "linked": [each.message is not None for each in answers],
+                }
+            )
+    return found
+
+
+def test_prompts_come_along_with_versions_and_answers(store, tmp_path):
+    id_, reply = asked(store)
+    with store.writing() as tx:
+        gone = prompts.create(tx, LOCAL, "gone", Wording("x", ()))
+        prompts.delete(tx, LOCAL, gone.id)
+    told = saved(store, tmp_path / "out.json")
+    assert [each["name"] for each in told["prompts"]] == ["挨拶"]
+    (tmp_path / "wide.json").write_text(json.dumps(told, indent=2), encoding="utf-8")
+    elsewhere = Store(tmp_path / "other" / "k.db")
+    assert taken(elsewhere, LOCAL, tmp_path / "out.json").prompts == 1
+    assert prompts_of(elsewhere) == prompts_of(store)
+    with elsewhere.reading() as tx:
+        assert prompts.get(tx, LOCAL, id_).name == "挨拶"
+        assert prompt_answers.listing(tx, LOCAL, id_)[0].message == reply
+    for name in ("out.json", "wide.json"):  # nothing doubles
+        assert taken(elsewhere, LOCAL, tmp_path / name).prompts == 0
+    assert prompts_of(elsewhere) == prompts_of(store)
+    elsewhere.close()
+
+
+def test_prompts_of_somebody_else_come_beside_them(store, tmp_path):
+    id_, _ = asked(store)
+    saved(store, tmp_path / "out.json")
+    before = prompts_of(store)
+    with store.writing() as tx:
+        person(tx, "other")
+        prompts.create(tx, "other", "挨拶", Wording("Mine.", ()))
+    assert taken(store, "other", tmp_path / "out.json").prompts == 1
+    assert taken(store, "other", tmp_path / "out.json").prompts == 0
+    assert prompts_of(store) == before
+    with store.reading() as tx:
+        theirs = prompts.listing(tx, "other")
+        assert {each.name for each in theirs} == {"挨拶", "挨拶-2"}
+        assert id_ not in {each.id for each in theirs}
+    (came,) = [each for each in prompts_of(store, "other") if each["prompt"].name == "挨拶-2"]
+    assert came == {**before[0], "prompt": replace(before[0]["prompt"], name="挨拶-2")}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("prompts.0.name", "a b", "cannot name a prompt"),
+        ("prompts.0.id", "../../etc", "id"),
+        ("prompts.0.owner", "other", "owner"),
+        ("prompts.0.versions", [], "versions"),
+        ("prompts.0.versions.1.number", 3, "numbered"),
+        ("prompts.0.versions.0.text", "a\0b", "text"),
+        ("prompts.0.versions.0.text", "x" * 200_001, "text"),
+        ("prompts.0.versions.0.note", "x" * 201, "note"),
+        ("prompts.0.versions.0.answers.0.technique", {"name": 5}, "technique"),
+        ("prompts.0.versions.0.answers.0.given", {"x": 5}, "given"),
+        ("prompts.0.versions.0.answers.0.message", "m" * 20, "half of a reply"),
+        ("prompts", lambda told: told["prompts"] * 2, "twice"),
+    ],
+)
+def test_a_prompt_made_to_harm_is_refused(store, tmp_path, path, value, words):
+    asked(store)
+    told = changed(saved(store, tmp_path / "out.json"), path, value)
+    (tmp_path / "bad.json").write_text(json.dumps(told), encoding="utf-8")
+    other = Store(tmp_path / "other" / "k.db")
+    with pytest.raises(InputError, match=words):
+        taken(other, LOCAL, tmp_path / "bad.json")
+    assert prompts_of(other) == []
+    other.close()

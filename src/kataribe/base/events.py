@@ -108,11 +108,19 @@ class ToolCallDelta:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What a technique or an agent does now, in a word (`name`) and a line (`detail`)."""
+    """What a technique or an agent does now, in a word (`name`) and a line (`detail`).
+
+    `call` is an id that a call of a tool shares with what came of it. `content` is what the line
+    tells of, in full, where the line is shorter: a call's arguments as JSON, a result's words.
+    `tokens`: how many were read and drawn for the choice up to here; 0 where nobody says.
+    """
 
     name: str
     detail: str
     index: int = 0
+    call: str = ""
+    content: str = ""
+    tokens: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -164,7 +164,8 @@ ResponseFormat: TypeAlias = TextFormat | JsonFormat | RegexFormat | ChoiceFormat
 class Context:
     """Around a request: for whom, until when, within what. None of it changes the answer's words.
 
-    `deadline` is `time.monotonic()` seconds; `budget` is money in US dollars; `trace` is a W3C
+    `deadline` is `time.monotonic()` seconds; `budget` is money in US dollars; `steps` are calls of
+    models and `tokens` those read and drawn, with all that the request causes; `trace` is a W3C
     traceparent.
     """
 
@@ -173,6 +174,8 @@ class Context:
     deadline: float | None = None
     budget: float | None = None
     trace: str | None = None
+    steps: int | None = None
+    tokens: int | None = None
 
 
 Prompt: TypeAlias = str | tuple[int, ...] | tuple[Message, ...]
@@ -191,7 +194,9 @@ class Request:
         parallel_tool_calls: One turn may call several tools; False allows at most one call.
         response_format: What form the reply must have.
         stop: Strings that end the reply; they are not part of it.
-        seed: Makes sampling repeat exactly on the same machine and model; None draws one.
+        seed: Makes sampling repeat exactly on the same machine and model; None draws one. Where
+            what runs beside it changes how sums are rounded (PyTorch below float32), it only draws
+            alike.
         n: How many independent replies (choices).
         logprobs: None for none; else how many likeliest alternatives beside each token (0 to 20).
         echo: The prompt comes first in the reply (with its log-probabilities, when asked for);

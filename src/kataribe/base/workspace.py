@@ -55,6 +55,21 @@ class Workspace:
         return self.root / "assistants"
 
     @property
+    def agents(self) -> Path:
+        """Runs of autonomous work: a journal of each, as JSON lines."""
+        return self.root / "agents"
+
+    @property
+    def turns(self) -> Path:
+        """Turns of agents that wait for somebody's consent: one journal each."""
+        return self.root / "turns"
+
+    @property
+    def mcp(self) -> Path:
+        """`mcp.json`: the MCP servers whose tools assistants may use."""
+        return self.root / "mcp.json"
+
+    @property
     def downloads(self) -> Path:
         """Unfinished downloads, continued by the next try."""
         return self.root / "downloads"
@@ -63,6 +78,11 @@ class Workspace:
     def database(self) -> Path:
         """`kataribe.db`: conversations, people, jobs."""
         return self.root / "kataribe.db"
+
+    @property
+    def traces(self) -> Path:
+        """`traces.db`: what calls took and cost, apart, so that writing it holds up no chat."""
+        return self.root / "traces.db"
 
     @property
     def serving(self) -> Path:

@@ -4,19 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kataribe.base.errors import UnsupportedError
-from kataribe.base.events import Event
+from kataribe.base.events import Event, Usage
 from kataribe.base.lm import LM, Request
 from kataribe.base.references import parse_reference
 from kataribe.base.settings import DEFAULT_MODEL
+from kataribe.cli.metering import Meters
 from kataribe.run.providers import Connections, open_hosted, parse_hosts
+from kataribe.run.providers.hosts import find_host
+from kataribe.run.providers.prices import Priced, cost
 from kataribe.serve.models import ModelInfo, Sample
-from kataribe.use.assistants.book import Book
+from kataribe.use.assistants.book import Book, about
 from kataribe.use.assistants.compose import Around, composed
 from kataribe.use.assistants.router import ANY
 
@@ -27,7 +31,13 @@ if TYPE_CHECKING:
     from kataribe.base.workspace import Workspace
     from kataribe.cli.models_here import LocalModels, ServedTokenizer
     from kataribe.run.inference.residents import Resident
+    from kataribe.use.agents.mcp.servers import Servers
     from kataribe.use.agents.memory import Facts
+    from kataribe.use.agents.turns import Turns
+
+
+MOST_HOSTED = 256
+"""Models at hosts that are kept ready; names come from whoever asks."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +52,11 @@ class AllModels:
         book: The assistants.
         settings: For hosts and the default model.
         facts: What assistants remember about people; None where nothing is.
+        turns: Where assistants' turns wait for consent; None: as long as one request lasts.
         connections: To hosts, kept open between requests.
+        servers: MCP servers, whose tools assistants may use; None where there are none.
+        meters: Count what every model, assistant and tool uses.
+        hosted: The models at hosts that were asked last, by name, so that each is made once.
     """
 
     local: LocalModels
@@ -50,7 +64,11 @@ class AllModels:
     settings: Settings
     workspace: Workspace
     facts: Facts | None = None
+    turns: Turns | None = None
     connections: Connections = field(default_factory=Connections)
+    servers: Servers | None = None
+    meters: Meters = field(default_factory=Meters)
+    hosted: OrderedDict[str, LM] = field(default_factory=OrderedDict)
 
     def names(self) -> Sequence[ModelInfo]:
         """The models of this machine, then the assistants."""
@@ -68,23 +86,55 @@ class AllModels:
     async def lease(self, name: str) -> AsyncIterator[LM]:
         """Whoever answers to that name, for as long as the block lasts."""
         if parse_reference(name).provider is not None:
-            hosts = parse_hosts(self.settings.providers)
-            yield open_hosted(name, hosts, os.environ, connections=self.connections)
+            yield self._at_host(name)
         elif self._is_assistant(name):
-            async with composed(name, self.book.find(name).recipe(), self._around()) as lm:
-                yield lm
+            async with composed(name, self.book.find(name).recipe(), self.around()) as lm:
+                yield self.meters.lm(lm)
         else:
             async with self.local.lease(name) as lm:
-                yield lm
+                yield self.meters.local(lm)
+
+    def _at_host(self, name: str) -> LM:
+        lm = self.hosted.get(name)
+        if lm is None:
+            hosts = parse_hosts(self.settings.providers)
+            found = open_hosted(name, hosts, os.environ, connections=self.connections)
+            lm = self.hosted[name] = self.meters.lm(found, found.price)
+            while len(self.hosted) > MOST_HOSTED:
+                self.hosted.popitem(last=False)
+        self.hosted.move_to_end(name)
+        return lm
+
+    def price(self, name: str, usage: Usage) -> float | None:
+        """US dollars for that use; None where nobody knows, and for assistants, who ask others."""
+        reference = parse_reference(name)
+        if reference.provider is None:
+            return None if self._is_assistant(name) else 0.0
+        host = find_host(reference.provider, parse_hosts(self.settings.providers))
+        return cost(Priced(host.prices, host.address, reference.name), usage)
+
+    def about(self, name: str) -> str:
+        """What an assistant is for, in a line; empty for models, and where nothing is said."""
+        return about(self.book, name)
 
     def _is_assistant(self, name: str) -> bool:
         return name in self.book.all() and all(name != each.name for each in self.local.names())
 
-    def _around(self) -> Around:
+    def around(self) -> Around:
+        """What stands around assistants when they are asked."""
         usual = self.settings.model
         # An assistant that names no model cannot be its own.
         default = DEFAULT_MODEL if self._is_assistant(usual) else usual
-        return Around(self.lease, default, self.workspace.assistants, facts=self.facts)
+        return Around(
+            self.lease,
+            default,
+            self.workspace.assistants,
+            facts=self.facts,
+            turns=self.turns,
+            servers=self.servers,
+            limited=self.meters.limited,
+            metered=self.meters.tool,
+        )
 
     def tokenizer(self, name: str) -> AbstractAsyncContextManager[ServedTokenizer]:
         """The tokenizer of a model of this machine, or of the one that an assistant asks."""
@@ -105,9 +155,11 @@ class AllModels:
             return self.tokenizer(asked[0])
         return self.local.tokenizer(name)
 
-    def embedder(self, name: str) -> AbstractAsyncContextManager[Embedder]:
+    @contextlib.asynccontextmanager
+    async def embedder(self, name: str) -> AsyncIterator[Embedder]:
         """See `LocalModels.embedder`."""
-        return self.local.embedder(name)
+        async with self.local.embedder(name) as embedder:
+            yield self.meters.embedder(embedder)
 
     def classifier(self, name: str) -> AbstractAsyncContextManager[Classifier]:
         """See `LocalModels.classifier`."""

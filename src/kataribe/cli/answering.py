@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kataribe.base.errors import KataribeError
 from kataribe.base.events import Finished, Progress, ReasoningDelta, Step, TextDelta
 from kataribe.base.workspace import Workspace
-from kataribe.cli.output import Waiting, say, size
+from kataribe.cli.output import Waiting, dim, note, say, size
 from kataribe.cli.running import find_running
 
 if TYPE_CHECKING:
     from kataribe.base.lm import LM, Request
     from kataribe.base.settings import Settings
+
+LONGEST_STEP = 500
+"""Characters of a step that are shown; `--json` has it whole."""
 
 
 @contextlib.contextmanager
@@ -37,11 +41,16 @@ def open_lm(settings: Settings, *, local: bool = False) -> Iterator[LM]:
 
 
 class Listener:
-    """Shows a reply while it comes, and keeps what has come so far in `heard`."""
+    """Shows a reply while it comes, and keeps what has come so far in `heard` and `steps`.
 
-    def __init__(self, *, quiet: bool = False) -> None:
+    Steps go to standard error, a dimmed line each, unless they are not wanted.
+    """
+
+    def __init__(self, *, quiet: bool = False, steps: bool = True) -> None:
         self.heard = ""
-        self._quiet = quiet
+        self.steps: list[Step] = []
+        self.is_quiet = quiet
+        self._shows_steps = steps
 
     async def listen(self, lm: LM, request: Request) -> Finished:
         """The reply's end; its words went to standard output, unless this listener is quiet."""
@@ -59,8 +68,11 @@ class Listener:
                             waiting.show("Thinking")
                         case Progress():
                             waiting.show(describe(event))
-                        case Step(name, detail):
-                            waiting.show(f"{name}: {detail}")
+                        case Step():
+                            waiting.clear()
+                            self._take(event)
+                            if not self.heard:
+                                waiting.show(f"Waiting for {lm.name}")
                         case Finished():
                             finished = event
         finally:
@@ -71,10 +83,25 @@ class Listener:
             raise KataribeError(f"{lm.name} ended without an end; its stream broke the protocol.")
         return finished
 
+    def _take(self, step: Step) -> None:
+        self.steps.append(step)
+        if not self._shows_steps:
+            return
+        if self.heard and not self.heard.endswith("\n") and sys.stdout.isatty():
+            note("")  # the reply's line ends here, on the screen alone
+        tell_step(step)
+
     def _hear(self, text: str) -> None:
         self.heard += text
-        if not self._quiet:
+        if not self.is_quiet:
             say(text, end="")
+
+
+def tell_step(step: Step) -> None:
+    """A line on standard error, dimmed where a person looks; long ones are cut with a sign."""
+    line = f"{step.name}: {step.detail}"
+    line = line if len(line) <= LONGEST_STEP else f"{line[: LONGEST_STEP - 1]}…"
+    dim(line)
 
 
 def describe(progress: Progress) -> str:

@@ -10,13 +10,17 @@ from typing import Annotated
 
 import typer
 
-from kataribe.cli import ask, chat, classify, doctor, embed, evaluate, export, jobs, up
+from kataribe.cli import ask, chat, classify, costs, doctor, embed, evaluate, export, jobs, up
+from kataribe.cli.agent import app as agent_app
 from kataribe.cli.assistants import app as assistants_app
 from kataribe.cli.corpus import app as corpus_app
 from kataribe.cli.dataset import app as dataset_app
+from kataribe.cli.mcp import app as mcp_app
 from kataribe.cli.models import app as models_app
+from kataribe.cli.prompts import app as prompts_app
 from kataribe.cli.runs import app as runs_app
 from kataribe.cli.tokenizer import app as tokenizer_app
+from kataribe.cli.traces import app as traces_app
 from kataribe.cli.train import app as train_app
 from kataribe.cli.users import app as users_app
 
@@ -30,6 +34,8 @@ app = typer.Typer(
 app.command("up")(up.up)
 app.command("ask")(ask.ask)
 app.command("chat")(chat.chat)
+app.add_typer(agent_app.app, name="agent")
+app.add_typer(prompts_app.app, name="prompts")
 app.command("embed")(embed.embed)
 app.command("classify")(classify.classify)
 app.add_typer(models_app.app, name="models")
@@ -41,7 +47,10 @@ app.add_typer(runs_app.app, name="runs")
 app.add_typer(tokenizer_app.app, name="tokenizer")
 app.add_typer(dataset_app.app, name="dataset")
 app.add_typer(assistants_app.app, name="assistants")
+app.add_typer(mcp_app.app, name="mcp")
 app.add_typer(jobs.app, name="jobs")
+app.command("costs")(costs.costs)
+app.add_typer(traces_app.app, name="traces")
 app.add_typer(users_app.app, name="users")
 app.command("doctor")(doctor.doctor)
 

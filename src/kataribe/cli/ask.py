@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -10,6 +10,11 @@ from kataribe.cli import options
 
 if TYPE_CHECKING:
     from kataribe.base.events import Finished
+    from kataribe.base.lm import Request
+    from kataribe.base.settings import Settings
+    from kataribe.cli.answering import Listener
+    from kataribe.cli.way import Way
+    from kataribe.prove.ops.spent import Spent
 
 
 def ask(
@@ -18,6 +23,12 @@ def ask(
     ] = None,
     model: options.Model = None,
     system: options.System = None,
+    technique: options.Technique = None,
+    option: options.Options = None,
+    examples: options.Examples = None,
+    documents: options.Documents = None,
+    tools: options.Tools = None,
+    approve: options.Approve = "ask",
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     max_tokens: options.MaxTokens = None,
@@ -25,24 +36,31 @@ def ask(
     stop: Annotated[
         list[str] | None, typer.Option("--stop", help="Text that ends the reply; repeatable.")
     ] = None,
+    steps: options.Steps = None,
+    tokens: options.Tokens = None,
+    seconds: options.Seconds = None,
+    money: options.Money = None,
     local: options.Local = False,
+    quiet: options.Quiet = False,
     as_json: options.Json = False,
 ) -> None:
     """Ask one question; text that is piped in goes below it.
 
-    Uses the server of this workspace when one runs, else loads the model itself.
+    Uses the server of this workspace when one runs, else loads the model itself. With a technique
+    or tools, each step is shown as it happens, on standard error.
 
     Example: cat notes.txt | kataribe ask "Summarise this in three lines"
+    Example: kataribe ask --tools calculator,clock "How many seconds are left of this year?"
     """
-    import asyncio
-
     from kataribe.base.lm import Request, Sampling
     from kataribe.base.messages import text_message
     from kataribe.base.settings import load_settings
-    from kataribe.cli.answering import Listener, open_lm
+    from kataribe.cli.answering import Listener
     from kataribe.cli.given import check_text, prompt_text
+    from kataribe.cli.way import Flags, way_of
 
-    settings = load_settings(model=model)
+    flags = Flags(technique, option or (), examples, documents or (), tools or (), approve)
+    way = way_of(flags.within(steps, tokens, seconds, money))
     messages = [text_message("user", prompt_text(words or ()))]
     if system is not None:
         messages.insert(0, text_message("system", check_text(system, "The system text")))
@@ -52,42 +70,68 @@ def ask(
         stop=tuple(check_text(each, "The stop text") for each in stop or ()),
         seed=seed,
     )
-    listener = Listener(quiet=as_json)
-    with open_lm(settings, local=local) as lm:
-        try:
-            finished = asyncio.run(listener.listen(lm, request))
-        finally:
-            if listener.heard and not as_json:
-                _end_line(listener.heard)
-    _conclude(lm.name, finished, as_json=as_json)
-
-
-def _end_line(text: str) -> None:
-    from kataribe.cli.output import say
-
-    if not text.endswith("\n"):
-        say("")
-
-
-def _conclude(name: str, finished: Finished, *, as_json: bool) -> None:
-    from kataribe.base.messages import text_of
-    from kataribe.cli.output import emit_json, note
-
+    listener = Listener(quiet=as_json, steps=not (quiet or as_json))
+    name, finished, spent = _asked(load_settings(model=model), way, request, listener, local=local)
     if as_json:
-        usage = finished.usage
-        emit_json(
-            {
-                "model": name,
-                "text": text_of(finished.message),
-                "finish_reason": finished.reason,
-                "usage": {
-                    "prompt_tokens": usage.prompt_tokens,
-                    "cached_tokens": usage.cached_tokens,
-                    "completion_tokens": usage.completion_tokens,
-                },
-            }
-        )
-    elif finished.reason == "length":
+        _emit(name, finished, listener, way, spent)
+    else:
+        _conclude(finished)
+
+
+def _asked(
+    settings: Settings, way: Way, request: Request, listener: Listener, *, local: bool
+) -> tuple[str, Finished, Spent]:
+    """The name of who answered, the end, and what all of it used."""
+    import asyncio
+
+    from kataribe.cli.answering import open_lm
+    from kataribe.cli.encoding import CommandEmbedder
+    from kataribe.cli.output import say
+    from kataribe.cli.way import asked, price_of
+
+    price = price_of(settings)
+    with (
+        open_lm(settings, local=local) as lm,
+        asked(way, lm, price, embedder=lambda: CommandEmbedder(settings, local=local)) as whom,
+    ):
+        try:
+            finished = asyncio.run(listener.listen(whom.lm, request))
+        finally:
+            if listener.heard and not listener.is_quiet and not listener.heard.endswith("\n"):
+                say("")
+        return lm.name, finished, whom.spent
+
+
+def _emit(name: str, finished: Finished, listener: Listener, way: Way, spent: Spent) -> None:
+    from kataribe.base.messages import text_of
+    from kataribe.cli.output import emit_json
+
+    usage = finished.usage
+    told: dict[str, Any] = {
+        "model": name,
+        "text": text_of(finished.message),
+        "finish_reason": finished.reason,
+        "usage": {
+            "prompt_tokens": usage.prompt_tokens,
+            "cached_tokens": usage.cached_tokens,
+            "completion_tokens": usage.completion_tokens,
+        },
+    }
+    if not way.is_plain or listener.steps:
+        told |= {
+            "detail": finished.detail,
+            "technique": way.technique,
+            "steps": [{"name": step.name, "detail": step.detail} for step in listener.steps],
+            "model_calls": spent.steps,
+            "cost_usd": None if spent.unpriced else spent.dollars,
+        }
+    emit_json(told)
+
+
+def _conclude(finished: Finished) -> None:
+    from kataribe.cli.output import note
+
+    if finished.reason == "length" and not finished.detail:
         note(f"(cut after {finished.usage.completion_tokens} tokens; see --max-tokens)")
     elif finished.reason != "stop":
         note(f"(ended by {finished.reason}{': ' * bool(finished.detail)}{finished.detail})")

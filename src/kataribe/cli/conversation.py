@@ -13,9 +13,11 @@ from kataribe.base.errors import InputError, KataribeError
 from kataribe.base.lm import LM, Request, Sampling
 from kataribe.base.messages import Message, text_message, text_of, to_json
 from kataribe.cli.answering import Listener, open_lm
+from kataribe.cli.encoding import CommandEmbedder
 from kataribe.cli.given import check_text
 from kataribe.cli.lines import read_message
 from kataribe.cli.output import note, say
+from kataribe.cli.way import Way, asked, price_of
 
 if TYPE_CHECKING:
     from kataribe.base.settings import Settings
@@ -45,6 +47,8 @@ class Conversation:
     local: bool = False
     turns: list[Message] = field(default_factory=list)
     wanted_model: str | None = None
+    way: Way = field(default_factory=Way)
+    shows_steps: bool = True
 
     def messages(self) -> tuple[Message, ...]:
         """The system text and everything said."""
@@ -75,7 +79,18 @@ def converse(conversation: Conversation, *, plain: bool) -> None:
 
 def _session(conversation: Conversation, *, plain: bool) -> None:
     """Turns with one model, until the person leaves or wants another."""
-    with open_lm(conversation.settings, local=conversation.local) as lm:
+    settings, local = conversation.settings, conversation.local
+    price = price_of(settings)
+    with (
+        open_lm(settings, local=local) as model,
+        asked(
+            conversation.way,
+            model,
+            price,
+            embedder=lambda: CommandEmbedder(settings, local=local),
+        ) as whom,
+    ):
+        lm = whom.lm
         while conversation.wanted_model is None:
             try:
                 said = read_message("" if plain else "> ")
@@ -111,7 +126,7 @@ def _turn(conversation: Conversation, lm: LM, said: str) -> None:
 
 def _answer(conversation: Conversation, lm: LM) -> None:
     """The reply to the last turn. What cannot be answered is taken back, to be said otherwise."""
-    listener = Listener()
+    listener = Listener(steps=conversation.shows_steps)
     try:
         finished = asyncio.run(listener.listen(lm, conversation.request()))
     except KeyboardInterrupt:
@@ -130,7 +145,7 @@ def _answer(conversation: Conversation, lm: LM) -> None:
         conversation.turns.pop()
         raise
     say("")
-    if finished.reason == "length":
+    if finished.reason == "length" and not finished.detail:
         note(f"(cut after {finished.usage.completion_tokens} tokens)")
     elif finished.reason != "stop":
         note(f"(ended by {finished.reason}{': ' * bool(finished.detail)}{finished.detail})")

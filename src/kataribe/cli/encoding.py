@@ -14,7 +14,7 @@ from kataribe.cli.output import Waiting
 from kataribe.cli.running import find_running
 
 if TYPE_CHECKING:
-    from kataribe.base.encoders import EmbedKind
+    from kataribe.base.encoders import Embedding, EmbedInput, EmbedKind
     from kataribe.base.settings import Settings
     from kataribe.cli.shelf import Use
     from kataribe.run.inference.embedding.load import LoadedEncoder
@@ -51,6 +51,33 @@ def embed_texts(
     answer = call(running.url, settings.key, "POST", "/v1/embeddings", body)
     vectors = [entry["embedding"] for entry in answer["data"]]
     return vectors, answer["usage"]["prompt_tokens"]
+
+
+class CommandEmbedder:
+    """The embedder of a command, as techniques take one: it compares questions with questions."""
+
+    name = EMBEDDER
+    dimensions = 0
+    max_tokens = 0
+    kinds: tuple[EmbedKind, ...] = ()
+
+    def __init__(self, settings: Settings, *, local: bool) -> None:
+        self._settings = settings
+        self._local = local
+
+    async def embed(self, texts: Sequence[EmbedInput], kind: EmbedKind | None = None) -> Embedding:
+        """Vectors of texts; raises as `embed_texts`, and `UnsupportedError` for token ids."""
+        import numpy as np
+
+        from kataribe.base.encoders import Embedding
+
+        words = [text for text in texts if isinstance(text, str)]
+        if len(words) != len(texts):
+            raise UnsupportedError("Only texts are embedded here, and no ids of tokens.")
+        made, tokens = await asyncio.to_thread(
+            embed_texts, self._settings, self.name, words, kind, local=self._local
+        )
+        return Embedding(np.asarray(made, dtype=np.float32), tokens)
 
 
 def classify_texts(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated, TypeAlias
 
 import typer
@@ -32,4 +33,75 @@ Context: TypeAlias = Annotated[
 ]
 Threads: TypeAlias = Annotated[
     int | None, typer.Option("--threads", help="Processor threads [default: all cores].")
+]
+Technique: TypeAlias = Annotated[
+    str | None,
+    typer.Option("--technique", help="How to ask; see `kataribe prompts techniques`."),
+]
+Options: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--option",
+        metavar="KEY=VALUE",
+        help="For the technique, or as TOOL.KEY=VALUE for a tool; repeatable.",
+    ),
+]
+Examples: TypeAlias = Annotated[
+    Path | None,
+    typer.Option("--examples", help='JSON lines: {"question": "...", "answer": "..."}.'),
+]
+Documents: TypeAlias = Annotated[
+    list[Path] | None,
+    typer.Option("--documents", help="Text file for retrieval to search; repeatable."),
+]
+Tools: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--tools",
+        metavar="NAME,...",
+        help="What the model may use; see `kataribe assistants tools`.",
+    ),
+]
+Approve: TypeAlias = Annotated[
+    str,
+    typer.Option("--approve", help="Tools that need consent: ask, always or never let them run."),
+]
+Steps: TypeAlias = Annotated[
+    int | None, typer.Option("--steps", help="Most calls of models in all.")
+]
+Tokens: TypeAlias = Annotated[
+    int | None, typer.Option("--tokens", help="Most tokens in all, read and drawn.")
+]
+Seconds: TypeAlias = Annotated[float | None, typer.Option("--seconds", help="Most seconds.")]
+Money: TypeAlias = Annotated[
+    float | None, typer.Option("--money", help="Most US dollars; the model's price must be known.")
+]
+Quiet: TypeAlias = Annotated[
+    bool, typer.Option("--quiet", "-q", help="Only the answer, without its steps.")
+]
+McpFile: TypeAlias = Annotated[
+    Path | None,
+    typer.Option(
+        "--file",
+        help="A file with mcpServers, such as another program's [default: mcp.json of the "
+        "workspace].",
+        dir_okay=False,
+    ),
+]
+PromptName: TypeAlias = Annotated[
+    str, typer.Argument(metavar="NAME[@VERSION]", help="The prompt; without a version the newest.")
+]
+PromptOwner: TypeAlias = Annotated[
+    str | None, typer.Option("--user", help="Whose prompts, where people have accounts.")
+]
+VersionNote: TypeAlias = Annotated[
+    str, typer.Option("--note", help="What is new in this version, in a line.")
+]
+Variables: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--var", metavar="NAME=VALUE", help="A variable's value; repeatable."),
+]
+VariableFiles: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option("--var-file", metavar="NAME=FILE", help="A value out of a file; repeatable."),
 ]

@@ -39,6 +39,15 @@ def note(text: str) -> None:
     sys.stderr.flush()
 
 
+def dim(text: str) -> None:
+    """Writes a line of lesser weight to standard error: grey in a terminal."""
+    if sys.stderr.isatty():
+        sys.stderr.write(f"\x1b[2m{printable(text)}\x1b[0m\n")
+        sys.stderr.flush()
+    else:
+        note(text)
+
+
 def emit_json(value: Any) -> None:
     """Writes one JSON document to standard output."""
     say(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))

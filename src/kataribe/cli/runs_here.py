@@ -13,7 +13,14 @@ from kataribe.cli.run_curves import Curves
 from kataribe.cli.training_choices import asked, choices_of
 from kataribe.files.atomic import storage_error
 from kataribe.make.training.beginning import begin
-from kataribe.make.training.runs import RunFolder, RunInfo, list_runs, open_run, read_object
+from kataribe.make.training.runs import (
+    RunFolder,
+    RunInfo,
+    list_runs,
+    open_run,
+    read_object,
+    steps_to_come,
+)
 from kataribe.serve.shapes.training import (
     NewRun,
     Outcome,
@@ -148,7 +155,7 @@ def _broken(folder: RunFolder, problem: str) -> Run:
 def _shown(folder: RunFolder) -> Run:
     info, plan = folder.info, folder.plan
     last = _last(folder)
-    steps = (plan.get("loop") or {}).get("steps")
+    steps = steps_to_come(plan, last)
     prediction = plan.get("prediction")
     state, problem = _state(folder, info, planned=steps is not None)
     return Run(

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from kataribe.base.errors import KataribeError, NotFoundError, UnavailableError
 from kataribe.cli.training_process import RunProcess
 from kataribe.files.atomic import storage_error
-from kataribe.make.training.runs import RunFolder, open_run
+from kataribe.make.training.runs import RunFolder, open_run, steps_to_come
 from kataribe.store.job_work import StopWork
 
 if TYPE_CHECKING:
@@ -110,11 +110,14 @@ class TrainingJobs:
 
 def _tell(folder: RunFolder, reporter: Reporter) -> None:
     """How far it is; raises `StopWork` where it is to end."""
-    steps = _steps(folder)
+    last: dict[str, Any] = {}
+    for line in folder.recent():
+        last = line
+    steps = steps_to_come(folder.plan, last)
     if steps is None:
         reporter.progress("preparing", 0)
     else:
-        reporter.progress("training", _last_step(folder), steps, "steps")
+        reporter.progress("training", int(last.get("step", 0)), steps, "steps")
 
 
 def _end(folder: RunFolder, process: RunProcess, reporter: Reporter) -> None:
@@ -138,20 +141,7 @@ def _end(folder: RunFolder, process: RunProcess, reporter: Reporter) -> None:
 def _reached(folder: RunFolder, *, plans: bool) -> bool:
     """Whether the run is where the job wants it."""
     state = folder.info.state
-    return state == "done" or (plans and state == "waiting" and _steps(folder) is not None)
-
-
-def _steps(folder: RunFolder) -> int | None:
-    """How many the plan asks for; None while it is being made."""
-    steps = (folder.plan.get("loop") or {}).get("steps")
-    return steps if isinstance(steps, int) else None
-
-
-def _last_step(folder: RunFolder) -> int:
-    last = 0
-    for line in folder.recent():
-        last = int(line["step"])
-    return last
+    return state == "done" or (plans and state == "waiting" and "loop" in folder.plan)
 
 
 def _why(folder: RunFolder, code: int | None) -> str:

@@ -17,12 +17,16 @@ if TYPE_CHECKING:
     from kataribe.base.lm import LM
     from kataribe.base.settings import Settings
     from kataribe.base.workspace import Workspace
+    from kataribe.cli.all_models import AllModels
     from kataribe.cli.inside_here import AttentionHere
     from kataribe.cli.models_here import LocalModels
     from kataribe.run.catalog.catalog import Catalog
+    from kataribe.serve.costs_source import CostSource
     from kataribe.serve.lifecycle import Lifecycle
+    from kataribe.serve.rooms import Rooms
     from kataribe.store.database import Store
     from kataribe.store.job_work import Work
+    from kataribe.use.agents.turns import FolderTurns
 
 log = logging.getLogger("kataribe.cli")
 
@@ -47,45 +51,84 @@ def open_app(settings: Settings, workspace: Workspace) -> Iterator[FastAPI]:
     when the context that is set is longer than this model's own.
     """
     from kataribe.cli.all_models import AllModels
-    from kataribe.cli.catalog_shown import ShownCatalog
-    from kataribe.cli.opening import open_catalog
-    from kataribe.cli.runs_here import RunsHere
-    from kataribe.cli.tokenizers_here import TokenizersHere
+    from kataribe.cli.behind import local_behind
+    from kataribe.cli.metering import Meters, trace_store, writing
     from kataribe.serve.app import create_app
     from kataribe.serve.lifecycle import Lifecycle
-    from kataribe.serve.rooms import Rooms
     from kataribe.store.serving import holding
-    from kataribe.store.workers import Workers
+    from kataribe.use.agents.mcp.servers import Servers
     from kataribe.use.agents.memory import StoredFacts
+    from kataribe.use.agents.turns import FolderTurns
     from kataribe.use.assistants.book import Book
-    from kataribe.use.chats.chats import Chats
 
+    meters, traces = Meters(), trace_store(workspace)
     with (
         holding(workspace),
         open_store(workspace) as store,
+        writing(meters, traces),
         _open_models(settings, workspace) as (models, attention),
     ):
-        models.check_context(settings.model)
         cycle = Lifecycle()
         cycle.at_stop(models.stop_loading)
-        cycle.loading(f"{settings.model} is loading")
-        catalog = open_catalog(workspace)
-        book = Book(workspace.assistants)
-        everything = AllModels(models, book, settings, workspace, StoredFacts(store))
-        rooms = Rooms(
-            store,
-            Chats(store, everything, settings.model),
-            jobs=Workers(store, _kinds(workspace, catalog, store)),
-            catalog=ShownCatalog(catalog, models, settings),
-            attention=attention,
-            training=RunsHere(workspace),
-            tokenizers=TokenizersHere(workspace),
+        book, turns = Book(workspace.assistants), FolderTurns(workspace.turns)
+        everything = AllModels(
+            models,
+            book,
+            settings,
+            workspace,
+            StoredFacts(store),
+            turns,
+            servers=Servers(workspace.mcp),
+            meters=meters,
         )
+        here = {info.name for info in models.names()}
+        behind = local_behind(settings.model, book, here.__contains__)
+        if behind is not None:
+            models.check_context(behind)
+        rooms = _rooms(everything, store, turns, attention, traces)
         app = create_app(everything, server_settings(settings), cycle, rooms)
         # The first question should not have to wait for the load; who asks earlier waits for it.
-        threading.Thread(target=_warm_up, args=(models, cycle, settings.model), daemon=True).start()
+        if behind is not None:
+            cycle.loading(f"{behind} is loading")
+            threading.Thread(target=_warm_up, args=(models, cycle, behind), daemon=True).start()
         app.state.is_loading = lambda: models.is_loading
         yield app
+
+
+def _rooms(
+    everything: AllModels,
+    store: Store,
+    turns: FolderTurns,
+    attention: AttentionHere,
+    traces: CostSource,
+) -> Rooms:
+    """What the studio's own calls work with."""
+    from kataribe.cli.assistants_here import AssistantsHere
+    from kataribe.cli.catalog_shown import ShownCatalog
+    from kataribe.cli.encoding import EMBEDDER
+    from kataribe.cli.opening import open_catalog
+    from kataribe.cli.prompting_here import PromptingHere
+    from kataribe.cli.runs_here import RunsHere
+    from kataribe.cli.tokenizers_here import TokenizersHere
+    from kataribe.serve.rooms import Rooms
+    from kataribe.store.workers import Workers
+    from kataribe.use.chats.chats import Chats
+
+    workspace, settings = everything.workspace, everything.settings
+    catalog = open_catalog(workspace)
+    return Rooms(
+        store,
+        Chats(store, everything, settings.model, forget=turns.forget_call),
+        sweeps=(turns.sweep_old,),
+        jobs=Workers(store, _kinds(workspace, catalog, store)),
+        catalog=ShownCatalog(catalog, everything.local, settings),
+        attention=attention,
+        training=RunsHere(workspace),
+        tokenizers=TokenizersHere(workspace),
+        prompting=PromptingHere(store, lambda: everything.embedder(EMBEDDER), everything.price),
+        assistants=AssistantsHere(everything.book, everything.around, everything.names),
+        costs=traces,
+    )
 
 
 def _kinds(workspace: Workspace, catalog: Catalog, store: Store) -> dict[str, Work]:
@@ -120,10 +163,10 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
     """The settings' model in this process: loaded, if it is one of this machine.
 
     An assistant's models are loaded when it asks them; what assistants remember belongs to the
-    server, so nothing is remembered here.
+    server, so nothing is remembered here. What hosts and assistants use is written down.
     """
     from kataribe.base.references import parse_reference
-    from kataribe.cli.all_models import AllModels, Lent
+    from kataribe.cli.all_models import Lent
     from kataribe.cli.shelf import CatalogShelf
     from kataribe.run.catalog.catalog import Catalog
     from kataribe.use.assistants.book import Book
@@ -132,9 +175,8 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
     catalog = Catalog(workspace)
     is_here = any(model.name == name for model in catalog.installed())
     if parse_reference(name).provider is not None or (name in book.all() and not is_here):
-        inner = settings.model_copy(update={"model": DEFAULT_MODEL})
-        with _open_models(inner, workspace) as (models, _):
-            yield Lent(name, AllModels(models, book, inner, workspace))
+        with open_everything(settings, workspace) as models:
+            yield Lent(name, models)
         return
     shelf = CatalogShelf(catalog, settings)
     shelf.check_context(shelf.resolve(name))
@@ -143,6 +185,40 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
         yield model.lm
     finally:
         model.close(0.0)
+
+
+@contextlib.contextmanager
+def open_everything(settings: Settings, workspace: Workspace) -> Iterator[AllModels]:
+    """All models and assistants in this process, each loaded when it is asked; frees them.
+
+    What assistants remember belongs to the server, so nothing is remembered here. What hosts and
+    assistants use is written down.
+    """
+    from kataribe.cli.all_models import AllModels
+    from kataribe.cli.metering import Meters, trace_store, writing
+    from kataribe.run.catalog.catalog import Catalog
+    from kataribe.use.agents.mcp.servers import Servers
+    from kataribe.use.agents.turns import MemoryTurns
+    from kataribe.use.assistants.book import Book
+
+    here = {model.name for model in Catalog(workspace).installed()}
+    # What loads models knows no assistants and no hosts.
+    name = settings.model if settings.model in here else DEFAULT_MODEL
+    inner = settings.model_copy(update={"model": name})
+    meters = Meters()
+    with (
+        writing(meters, trace_store(workspace)),
+        _open_models(inner, workspace) as (models, _),
+    ):
+        yield AllModels(
+            models,
+            Book(workspace.assistants),
+            inner,
+            workspace,
+            turns=MemoryTurns(),
+            servers=Servers(workspace.mcp),
+            meters=meters,
+        )
 
 
 @contextlib.contextmanager

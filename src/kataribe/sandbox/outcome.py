@@ -48,6 +48,8 @@ class Outcome:
         detail: One line for people: which limit, how much.
         cpu_seconds: Processor time that it took.
         wall_seconds: Time by the clock.
+        begun_anew: The session had given its process up to another one, so that the variables of
+            earlier runs were gone; the files were there.
     """
 
     ended: Ending
@@ -59,6 +61,7 @@ class Outcome:
     detail: str = ""
     cpu_seconds: float = 0.0
     wall_seconds: float = 0.0
+    begun_anew: bool = False
 
     @property
     def state_is_kept(self) -> bool:

@@ -8,7 +8,7 @@ import tempfile
 import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -17,6 +17,7 @@ from kataribe.base.errors import InputError, NotFoundError, UnavailableError
 from kataribe.sandbox import bubblewrap, folder
 from kataribe.sandbox.limits import Limits
 from kataribe.sandbox.outcome import MadeFile, Outcome
+from kataribe.sandbox.places import PLACES, Places
 from kataribe.sandbox.process import Sandboxed, free_user, start
 from kataribe.sandbox.running import run_code
 
@@ -33,25 +34,28 @@ class Setup:
         packages: Installed packages that its code may import; nothing installed is there else.
         folder: Its working folder, which stays; None for one that is removed with the session.
             Root gives what is in it to another user number while the session lasts.
+        places: Bound how many sessions have a process at once; by default those of this program.
     """
 
     limits: Limits = field(default_factory=Limits)
     packages: Sequence[str] = ()
     folder: Path | None = None
+    places: Places = PLACES
 
 
 class Session:
     """A Python interpreter behind walls; one run at a time.
 
     Between runs its process is stopped. Where a limit ended the process, its variables are gone
-    (the outcome says so) and the next run starts anew; the files stay. Close it, or use it in a
-    `with` block.
+    (the outcome says so) and the next run starts anew; the files stay. So it is where another
+    session needed the place of one that was idle. Close it, or use it in a `with` block.
     """
 
     def __init__(self, setup: Setup | None = None) -> None:
         self._setup = setup or Setup()
         self._lock = threading.Lock()
         self._closed = False
+        self._gave_up = False
         self._process: Sandboxed | None = None
         self._worker: ThreadPoolExecutor | None = None
         given = self._setup.folder
@@ -87,8 +91,8 @@ class Session:
         """Runs Python and says what came of it; `stop` ends it early.
 
         What the code does wrong is in the outcome. Raises `UnsupportedError` or
-        `UnavailableError` where no walls can be put up, and `InputError` for code that is too long
-        or a folder that holds too much already.
+        `UnavailableError` where no walls can be put up, `BusyError` where too many others run, and
+        `InputError` for code that is too long or a folder that holds too much already.
         """
         if len(code) > LONGEST_CODE:
             raise InputError(
@@ -99,16 +103,9 @@ class Session:
         with self._lock:
             if self._closed:
                 raise UnavailableError("This sandbox session is closed; begin another.")
-            process, self._process = self._running(), None
-            limits = self._setup.limits
-            try:
-                outcome = run_code(process, code, limits, self._folder, stop or threading.Event())
-            except InputError:
-                self._process = process
-                raise
-            if outcome.state_is_kept:
-                self._process = process
-            return outcome
+            outcome = self._run(code, stop or threading.Event())
+            begun_anew, self._gave_up = self._gave_up, False
+            return replace(outcome, begun_anew=begun_anew)
 
     async def run_async(self, code: str) -> Outcome:
         """`run` for event loops; cancelling stops the code."""
@@ -148,6 +145,42 @@ class Session:
             elif self._uid is not None:
                 folder.give_to(self._folder, *self._owner)
 
+    def give_up(self) -> bool:
+        """Ends the process if it is idle, so that another session can have its place.
+
+        The next run begins anew and its outcome says so; the files stay.
+        """
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if self._process is None:
+                return False
+            self._process.reap()
+            self._process = None
+            self._gave_up = True
+            return True
+        finally:
+            self._lock.release()
+
+    def _run(self, code: str, stop: threading.Event) -> Outcome:
+        setup = self._setup
+        setup.places.take(self)
+        try:
+            process, self._process = self._running(), None
+            try:
+                outcome = run_code(process, code, setup.limits, self._folder, stop)
+            except InputError:  # about the code or the folder; nothing ran
+                self._process = process
+                raise
+            if outcome.state_is_kept:
+                self._process = process
+            return outcome
+        finally:
+            if self._process is None:
+                setup.places.leave(self)
+            else:
+                setup.places.rest(self)
+
     def _running(self) -> Sandboxed:
         if self._process is None:
             self._process = start(self._setup.limits, self._folder, self._setup.packages, self._uid)
@@ -157,6 +190,7 @@ class Session:
         if self._process is not None:
             self._process.reap()
             self._process = None
+        self._setup.places.leave(self)
 
 
 def run_once(

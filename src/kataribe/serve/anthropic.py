@@ -16,6 +16,7 @@ from kataribe.serve.desk import Desk
 from kataribe.serve.errors import renamed
 from kataribe.serve.exchange import Exchange
 from kataribe.serve.intake import read_body
+from kataribe.serve.limits import within
 from kataribe.serve.models import TextTokenizer
 from kataribe.serve.record import record_of
 from kataribe.serve.service import find_model
@@ -65,8 +66,8 @@ def anthropic_router(desk: Desk) -> APIRouter:
         talk = talk_of(body)
         pace = pace_of(desk.settings, http)
         record = record_of(http.scope)
-        request = anthropic_request(body, talk)
-        exchange = Exchange(desk, body.model, [request], record, talk.fields)
+        requests = await within(desk, http, [anthropic_request(body, talk)])
+        exchange = Exchange(desk, body.model, requests, record, talk.fields)
         exchange.start(http.receive)
         reply = Reply(body.model)
         if body.stream:

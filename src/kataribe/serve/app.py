@@ -19,11 +19,13 @@ from kataribe.base.errors import KataribeError
 from kataribe.serve.access import Access
 from kataribe.serve.addresses import way_out
 from kataribe.serve.anthropic import anthropic_router
+from kataribe.serve.assistants import assistants_router
 from kataribe.serve.attachments import attachments_router
 from kataribe.serve.catalog import catalog_router
 from kataribe.serve.chat import chat_router
 from kataribe.serve.completions import completions_router
 from kataribe.serve.conversations import conversations_router
+from kataribe.serve.costs import costs_router
 from kataribe.serve.desk import Desk
 from kataribe.serve.docs import docs_router
 from kataribe.serve.embeddings import embeddings_router
@@ -33,13 +35,17 @@ from kataribe.serve.gate import Gate
 from kataribe.serve.inside import inside_router
 from kataribe.serve.jobs import jobs_router, working
 from kataribe.serve.lifecycle import Lifecycle
+from kataribe.serve.mcp.door import McpDoor
+from kataribe.serve.memory import memory_router
 from kataribe.serve.messages import messages_router
 from kataribe.serve.metrics import Metrics
 from kataribe.serve.models import ModelSource
 from kataribe.serve.openapi import describe
 from kataribe.serve.people import people_router
 from kataribe.serve.preferences import preferences_router
+from kataribe.serve.prompt_runs import prompting_router
 from kataribe.serve.queue import queue_router
+from kataribe.serve.recipes import recipes_router
 from kataribe.serve.residents import residents_router
 from kataribe.serve.responses import responses_router
 from kataribe.serve.rooms import Rooms
@@ -53,6 +59,38 @@ from kataribe.serve.tokenizers import tokenizers_router
 from kataribe.serve.tokens import tokens_router
 from kataribe.serve.training import training_router
 from kataribe.serve.transfer import transfer_router
+
+ROUTERS = (
+    chat_router,
+    completions_router,
+    responses_router,
+    anthropic_router,
+    tokens_router,
+    embeddings_router,
+    service_router,
+    residents_router,
+    people_router,
+    conversations_router,
+    messages_router,
+    inside_router,
+    queue_router,
+    events_router,
+    search_router,
+    attachments_router,
+    preferences_router,
+    costs_router,
+    memory_router,
+    transfer_router,
+    sharing_router,
+    jobs_router,
+    catalog_router,
+    training_router,
+    tokenizers_router,
+    prompting_router,
+    assistants_router,
+    recipes_router,
+)
+"""What makes the routes of the API and the studio, in the order in which they are described."""
 
 
 def create_app(
@@ -83,29 +121,8 @@ def create_app(
         },
     )
     app.state.desk = desk
-    app.include_router(chat_router(desk))
-    app.include_router(completions_router(desk))
-    app.include_router(responses_router(desk))
-    app.include_router(anthropic_router(desk))
-    app.include_router(tokens_router(desk))
-    app.include_router(embeddings_router(desk))
-    app.include_router(service_router(desk))
-    app.include_router(residents_router(desk))
-    app.include_router(people_router(desk))
-    app.include_router(conversations_router(desk))
-    app.include_router(messages_router(desk))
-    app.include_router(inside_router(desk))
-    app.include_router(queue_router(desk))
-    app.include_router(events_router(desk))
-    app.include_router(search_router(desk))
-    app.include_router(attachments_router(desk))
-    app.include_router(preferences_router(desk))
-    app.include_router(transfer_router(desk))
-    app.include_router(sharing_router(desk))
-    app.include_router(jobs_router(desk))
-    app.include_router(catalog_router(desk))
-    app.include_router(training_router(desk))
-    app.include_router(tokenizers_router(desk))
+    for router in ROUTERS:
+        app.include_router(router(desk))
     app.include_router(docs_router(app))
     app.openapi = functools.cache(functools.partial(describe, app))  # type: ignore[method-assign]
     # Whatever is no route belongs to the studio; being the router's last resort it leaves a wrong
@@ -117,15 +134,19 @@ def create_app(
 
 
 @contextlib.asynccontextmanager
-async def _while_serving(_: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
+async def _while_serving(app: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
     """Around all requests: what a former process left unfinished, and what this one leaves."""
+    # Its calls need a task that outlives each of them, so it stands only while there is one.
+    door = McpDoor(desk)
+    app.router.routes.append(door.route)
     if desk.rooms is None:
         yield
+        await door.close()
         return
     chats = desk.rooms.chats
     chats.begin()
     desk.lifecycle.at_stop(chats.hub.close)  # streams of news would hold the end up
-    sweeping = asyncio.create_task(sweep_now_and_then(desk.rooms.store))
+    sweeping = asyncio.create_task(sweep_now_and_then(desk.rooms.store, desk.rooms.sweeps))
     try:
         async with contextlib.AsyncExitStack() as at_end:
             if desk.rooms.jobs is not None:
@@ -133,6 +154,7 @@ async def _while_serving(_: FastAPI, *, desk: Desk) -> AsyncIterator[None]:
             yield
     finally:
         sweeping.cancel()
+        await door.close()
         await chats.close()
 
 

@@ -16,11 +16,15 @@ from kataribe.base.events import Citation, Finished, Progress, Step, Usage
 from kataribe.serve.asking import chat_request
 from kataribe.serve.described import ASKING, asks, stream_of
 from kataribe.serve.desk import Desk
-from kataribe.serve.exchange import Exchange, Told
+from kataribe.serve.exchange import Exchange, Manner, Told
 from kataribe.serve.intake import read_body
+from kataribe.serve.limits import within
+from kataribe.serve.prompt_runs import around_of
+from kataribe.serve.prompting_source import AskedWith
+from kataribe.serve.prompts import source_of
 from kataribe.serve.record import record_of
 from kataribe.serve.settings import ServerSettings
-from kataribe.serve.shapes.chat import UNSUPPORTED, ChatCompletionRequest
+from kataribe.serve.shapes.chat import UNSUPPORTED, ChatCompletionRequest, TechniqueChoice
 from kataribe.serve.shapes.replies import ChatCompletion, ChatCompletionChunk
 from kataribe.serve.sse import Chunks, EventStream, Pace
 from kataribe.serve.telling import (
@@ -56,13 +60,33 @@ def chat_router(desk: Desk) -> APIRouter:
         body = await read_body(http, ChatCompletionRequest, unsupported=UNSUPPORTED)
         request = chat_request(body)
         pace = pace_of(desk.settings, http)
-        exchange = Exchange(desk, body.model, [request], record_of(http.scope))
+        manner = _manner(desk, body)
+        requests = await within(desk, http, [request])
+        exchange = Exchange(desk, body.model, requests, record_of(http.scope), manner=manner)
         exchange.start(http.receive)
         if body.stream:
             return await _streamed(http, body, exchange, pace)
         return await _whole(body, exchange)
 
     return router
+
+
+def _manner(desk: Desk, body: ChatCompletionRequest) -> Manner:
+    """With a technique around the model, where one is asked for; raises what is wrong with it."""
+    chosen = body.technique
+    if chosen is None:
+        return Manner()
+    if (body.n or 1) > 1:
+        raise InputError(
+            f"n is {body.n}, but a technique gives one reply at a time. Leave out n, and ask "
+            "again for another reply.",
+            param="n",
+        )
+    if isinstance(chosen, str):
+        chosen = TechniqueChoice(name=chosen)
+    source, way = source_of(desk), AskedWith(chosen.name, chosen.options)
+    source.check(way)
+    return Manner(around=around_of(source, way))
 
 
 def new_head(prefix: str, model: str) -> dict[str, Any]:
@@ -104,13 +128,14 @@ async def _streamed(
     http: HTTPRequest, body: ChatCompletionRequest, exchange: Exchange, pace: Pace
 ) -> Response:
     usage = body.stream_options is not None and bool(body.stream_options.include_usage)
-    encode = _encoder(body.model, usage=usage, logprobs=bool(body.logprobs))
+    encode = chunks_of(body.model, usage=usage, logprobs=bool(body.logprobs))
     return await EventStream(exchange, Chunks(encode), pace, record_of(http.scope)).open()
 
 
-def _encoder(
+def chunks_of(
     model: str, *, usage: bool, logprobs: bool
 ) -> Callable[[Told | None], list[dict[str, Any]]]:
+    """What makes chunks of an exchange's events."""
     head = {**new_head("chatcmpl", model), "object": "chat.completion.chunk"}
     if usage:
         head["usage"] = None  # OpenAI's chunks have the field, null until the last

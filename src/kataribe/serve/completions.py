@@ -16,6 +16,7 @@ from kataribe.serve.described import ASKING, asks, stream_of
 from kataribe.serve.desk import Desk
 from kataribe.serve.exchange import Exchange, Told
 from kataribe.serve.intake import read_body
+from kataribe.serve.limits import within
 from kataribe.serve.record import record_of
 from kataribe.serve.shapes.text import UNSUPPORTED, Completion, CompletionRequest
 from kataribe.serve.sse import Chunks, EventStream
@@ -43,6 +44,7 @@ def completions_router(desk: Desk) -> APIRouter:
     async def create_completion(http: HTTPRequest) -> Response:
         body = await read_body(http, CompletionRequest, unsupported=UNSUPPORTED)
         requests = completion_requests(body, desk.settings.max_prompts)
+        requests = await within(desk, http, requests)
         pace = pace_of(desk.settings, http)
         exchange = Exchange(desk, body.model, requests, record_of(http.scope))
         exchange.start(http.receive)

@@ -18,6 +18,7 @@ from kataribe.serve.described import failures, takes
 from kataribe.serve.desk import Desk, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.shapes import conversations as shapes
+from kataribe.serve.shapes.steps import AllowedTool
 from kataribe.serve.telling import to_bytes
 from kataribe.serve.who import owner_of
 from kataribe.store import conversations, messages, preferences, purge, queue, votes
@@ -241,6 +242,7 @@ async def shown(desk: Desk, owner: str, id_: str, tail: int = TAIL) -> Response:
         summary=talking.summary(seen.conversation),
         system=seen.conversation.system,
         sampling=dict(seen.conversation.sampling),
+        allowed=[AllowedTool(**each) for each in seen.conversation.allowed],
         head=seen.conversation.head,
         version=seen.conversation.version,
         nodes=[],

@@ -14,9 +14,11 @@ _WHY = {
     403: "A page of another site sent this.",
     404: "There is no such model.",
     408: "The body stopped coming.",
+    412: "It was changed meanwhile; nothing was written.",
     413: "The body is too long.",
     415: "The body is not JSON in UTF-8.",
     421: "The Host header is not one of this server's names.",
+    428: "If-Match or If-None-Match is missing.",
     429: "Too much is waiting; Retry-After says when to ask again.",
     431: "The headers are too long.",
     500: "An unexpected error; the log has its details.",
@@ -42,7 +44,15 @@ def takes(*shapes: type[BaseModel]) -> dict[str, Any]:
 
 
 def asks(shape: type[BaseModel]) -> dict[str, Any]:
-    """The body of a route that asks a model, and the header that its streams know."""
+    """The body of a route that asks a model, and the headers that it knows."""
+    limits = {
+        "name": "X-Kataribe-Limits",
+        "in": "header",
+        "required": False,
+        "description": "Extension: what the request may use, with all that it causes. At a limit "
+        "the reply ends with what was found. `seconds` and `dollars` may have a point.",
+        "schema": {"type": "string", "examples": ["steps=5, tokens=20000, seconds=30"]},
+    }
     header = {
         "name": "X-Kataribe-Events",
         "in": "header",
@@ -50,7 +60,7 @@ def asks(shape: type[BaseModel]) -> dict[str, Any]:
         "description": "Extension: a stream tells its progress in events of its own.",
         "schema": {"type": "string", "enum": ["progress"]},
     }
-    return {**takes(shape), "parameters": [header]}
+    return {**takes(shape), "parameters": [header, limits]}
 
 
 ASKING = failures(400, 403, 404, 413, 415, 429, 502, 503)

@@ -35,7 +35,8 @@ PIECE = 64 * 1024
 
 _WORDS = (
     "Server-sent events: `joined` (what runs in the conversation, with its words so far), "
-    "`message`, `delta`, `progress`, `queue`, `head`, `removed`, `restored` of that conversation; "
+    "`message`, `delta`, `progress`, `step`, `consent`, `queue`, `head`, `removed`, `restored` of "
+    "that conversation; "
     "`summary`, `gone` and `job` of all that the person owns."
 )
 
@@ -142,6 +143,12 @@ async def _told(desk: Desk, told: news.Told) -> bytes:
         case news.WaitsNow():
             shown = talking.progress(what.waits)
             return _frame("progress", {"id": what.id, "progress": shown and _plain(shown)})
+        case news.StepTold():
+            step = _plain(talking.step(what.step))
+            return _frame("step", {"id": what.id, "at": what.at, "step": step})
+        case news.ConsentTold():
+            asked = _plain(talking.consent(what.round))
+            return _frame("consent", {"id": what.id, "at": what.at, "round": asked})
         case news.MessageChanged():
             files = await read(lambda tx: files_of(tx, [what.message.id]))
             shown_message = talking.message(what.message, files.get(what.message.id, ()))

@@ -6,9 +6,16 @@ It runs in its own task, and ends at once when the client goes away or the serve
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
-from contextlib import aclosing, suppress
-from dataclasses import dataclass, replace
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Mapping,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
+from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self, TypeAlias
 
@@ -48,6 +55,22 @@ class Question:
     request: Request
 
 
+@dataclass(frozen=True, slots=True)
+class Manner:
+    """How a model is asked beyond its requests.
+
+    Attributes:
+        around: Puts something around the model, such as a technique.
+        heard: Hears every event before it is told on; whoever reads waits for it.
+        fields: How the caller's wire format calls what errors name otherwise, such as
+            `text.format` for `response_format`.
+    """
+
+    around: Callable[[LM], AbstractAsyncContextManager[LM]] = nullcontext
+    heard: Callable[[Event], Awaitable[None]] | None = None
+    fields: Mapping[str, str] = field(default_factory=dict)
+
+
 _Item: TypeAlias = Told | BaseException | None
 
 
@@ -55,10 +78,7 @@ class Exchange:
     """The merged events of one or more questions to one model.
 
     As a context it holds the model and the client's connection; leaving it closes the model's
-    streams, whether they ended or not.
-
-    `fields` says how the caller's wire format calls what errors name otherwise, such as
-    `text.format` for `response_format`.
+    streams, whether they ended or not. `fields` is short for a `Manner` of these fields alone.
     """
 
     def __init__(
@@ -68,9 +88,10 @@ class Exchange:
         requests: Sequence[Request],
         record: Record,
         fields: Mapping[str, str] | None = None,
+        manner: Manner | None = None,
     ) -> None:
         self.requests = tuple(requests)
-        self._fields = fields or {}
+        self._manner = manner or Manner(fields=fields or {})
         self._desk = desk
         self._name = name
         self._record = record
@@ -132,16 +153,19 @@ class Exchange:
     async def _ask(self) -> None:
         last: _Item = None
         try:
-            async with self._desk.models.lease(self._name) as lm:
+            async with (
+                self._desk.models.lease(self._name) as model,
+                self._manner.around(model) as lm,
+            ):
                 for request in self.requests:
                     check_abilities(lm.name, lm.capabilities, request)
-                await self._ask_all(lm)
+                await self._ask_all(lm, Meter(self._desk.metrics, self._record, model.name))
         except asyncio.CancelledError:
             if self._interrupt is None:
                 raise
             last = self._interrupt
         except Exception as error:  # noqa: BLE001  handed to whoever reads the events, who raises it
-            last = renamed(error, self._fields)
+            last = renamed(error, self._manner.fields)
             if not messages_of(self.requests[0]):
                 last = of_prompt(error)
         if isinstance(last, ClientGoneError):
@@ -149,8 +173,7 @@ class Exchange:
                 self._items.get_nowait()
         self._items.put_nowait(last)
 
-    async def _ask_all(self, lm: LM) -> None:
-        meter = Meter(self._desk.metrics, self._record, lm.name)
+    async def _ask_all(self, lm: LM, meter: Meter) -> None:
         room = asyncio.Semaphore(SIDE_BY_SIDE)
         try:
             async with asyncio.TaskGroup() as group:
@@ -172,6 +195,8 @@ class Exchange:
                         open_choices.discard(event.index)
                         _check_end(event)
                     meter.saw(number, event)
+                    if self._manner.heard is not None:
+                        await self._manner.heard(event)
                     await self._room.acquire()
                     self._items.put_nowait(Told(number, event))
             if open_choices:

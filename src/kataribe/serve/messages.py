@@ -14,9 +14,10 @@ from kataribe.serve.described import takes
 from kataribe.serve.desk import Desk, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.shapes import conversations as shapes
+from kataribe.serve.shapes.steps import GiveConsent
 from kataribe.serve.who import owner_of
 from kataribe.store import votes
-from kataribe.store.asking import Became, Retry, Said
+from kataribe.store.asking import Answered, Became, Retry, Said
 from kataribe.store.attachments import of_messages as files_of
 
 Message = Annotated[str, Path(max_length=32, description="Id of the message.")]
@@ -83,6 +84,21 @@ def _ending_routes(router: APIRouter, desk: Desk) -> None:
         body = await read_body(http, shapes.Stop)
         stopped = await rooms_of(desk).chats.stop(owner_of(http.scope), talk, body.reply)
         return shapes.Stopped(stopped=list(stopped))
+
+    @router.post(
+        "/messages/{message}/consent",
+        operation_id="giveConsent",
+        summary="Answer what a reply asks consent for; it goes on when all of it is answered",
+        response_model=shapes.Message,
+        responses=WRONG,
+        openapi_extra=takes(GiveConsent),
+    )
+    async def consent(http: HTTPRequest, talk: Name, message: Message) -> shapes.Message:
+        body = await read_body(http, GiveConsent)
+        answers = [Answered(each.call, each.approved, each.why) for each in body.answers]
+        chats, owner = rooms_of(desk).chats, owner_of(http.scope)
+        told = await chats.consenting.answer(owner, talk, message, answers, always=body.always)
+        return talking.message(told)
 
     @router.delete(
         "/messages/{message}",

@@ -10,17 +10,27 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 import kataribe
-from kataribe.serve.shapes import conversations, inside
+from kataribe.serve.shapes import conversations, inside, prompts
 from kataribe.serve.shapes.anthropic import AnthropicCountRequest, AnthropicRequest
 from kataribe.serve.shapes.anthropic_replies import AnthropicStreamEvent
+from kataribe.serve.shapes.assistants import (
+    CheckRecipe,
+    CopyAssistant,
+    PreviewRecipe,
+    PutAssistant,
+    TestRecipe,
+    TestResult,
+)
 from kataribe.serve.shapes.catalog import Pull
 from kataribe.serve.shapes.chat import ChatCompletionRequest
 from kataribe.serve.shapes.encoders import ClassifyRequest, EmbeddingRequest
+from kataribe.serve.shapes.memory import FactChange
 from kataribe.serve.shapes.people import NewKey, PasswordChange, PreferenceChange, SignIn
 from kataribe.serve.shapes.replies import ChatCompletionChunk
 from kataribe.serve.shapes.residents import LoadRequest, UnloadRequest
 from kataribe.serve.shapes.responses import ResponsesRequest
 from kataribe.serve.shapes.responses_replies import ResponseStreamEvent
+from kataribe.serve.shapes.steps import GiveConsent
 from kataribe.serve.shapes.text import (
     CompletionRequest,
     DetokenizeRequest,
@@ -60,16 +70,31 @@ INCOMING: tuple[type[BaseModel], ...] = (
     conversations.Vote,
     conversations.QueueChange,
     conversations.Merge,
+    GiveConsent,
+    FactChange,
     inside.Weigh,
     inside.Attend,
     NewRun,
     CutText,
     CompareTokenizers,
+    prompts.NewPrompt,
+    prompts.NewVersion,
+    prompts.PromptChange,
+    prompts.RenderPrompt,
+    prompts.LinkReply,
+    prompts.RunPrompt,
+    PutAssistant,
+    CopyAssistant,
+    CheckRecipe,
+    PreviewRecipe,
+    TestRecipe,
 )
 EVENTS: tuple[type[BaseModel], ...] = (
     ChatCompletionChunk,
     ResponseStreamEvent,
     AnthropicStreamEvent,
+    prompts.RunEvent,
+    TestResult,
 )
 
 _ABOUT = (

@@ -11,6 +11,7 @@ from kataribe.serve.described import ASKING, asks, stream_of
 from kataribe.serve.desk import Desk
 from kataribe.serve.exchange import Exchange
 from kataribe.serve.intake import read_body
+from kataribe.serve.limits import within
 from kataribe.serve.record import record_of
 from kataribe.serve.responses_asking import responses_request
 from kataribe.serve.responses_telling import Answer, ResponseStream
@@ -43,7 +44,8 @@ def responses_router(desk: Desk) -> APIRouter:
         asked = responses_request(body)
         pace = pace_of(desk.settings, http)
         record = record_of(http.scope)
-        exchange = Exchange(desk, body.model, [asked.request], record, asked.fields)
+        requests = await within(desk, http, [asked.request])
+        exchange = Exchange(desk, body.model, requests, record, asked.fields)
         exchange.start(http.receive)
         answer = Answer(body)
         if body.stream:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from kataribe.serve.shapes import conversations as shapes
+from kataribe.serve.shapes.steps import ConsentRound, ReplyStep
 
 if TYPE_CHECKING:
     from kataribe.store.attachments import Attachment
@@ -69,7 +70,19 @@ def message(
         rating=told.rating,
         remark=told.remark,
         created_at=told.created_at,
+        steps=[step(each) for each in told.steps],
+        consents=[consent(each) for each in told.consents],
     )
+
+
+def step(kept: Mapping[str, Any]) -> ReplyStep:
+    """A step of a reply."""
+    return ReplyStep(**{name: kept[name] for name in ReplyStep.model_fields})
+
+
+def consent(kept: Mapping[str, Any]) -> ConsentRound:
+    """What a reply asks its person for."""
+    return ConsentRound(**{name: kept[name] for name in ConsentRound.model_fields})
 
 
 def progress(waits: Waits | None) -> shapes.MessageProgress | None:

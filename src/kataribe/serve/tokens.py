@@ -49,7 +49,7 @@ def tokens_router(desk: Desk) -> APIRouter:
             )
         shape = TokenizeChatRequest if chat else TokenizeTextRequest
         body: TokenizeChatRequest | TokenizeTextRequest = await read_body(http, shape)
-        name = _named(desk, body.model)
+        name = model_of(desk, body.model)
         info = find_model(desk, name)
         size = len(await http.body())
         async with desk.models.tokenizer(name) as tokenizer:
@@ -67,7 +67,7 @@ def tokens_router(desk: Desk) -> APIRouter:
     )
     async def detokenize(http: HTTPRequest) -> Response:
         body = await read_body(http, DetokenizeRequest)
-        name = _named(desk, body.model)
+        name = model_of(desk, body.model)
         find_model(desk, name)
         async with desk.models.tokenizer(name) as tokenizer:
             json = await aside(len(body.tokens), _detokenize, body.tokens, tokenizer, name)
@@ -76,7 +76,8 @@ def tokens_router(desk: Desk) -> APIRouter:
     return router
 
 
-def _named(desk: Desk, name: str | None) -> str:
+def model_of(desk: Desk, name: str | None) -> str:
+    """The model, or the server's own where none is named."""
     name = name or desk.settings.default_model
     if name is None:
         raise InputError(

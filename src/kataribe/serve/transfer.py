@@ -66,6 +66,7 @@ def transfer_router(desk: Desk) -> APIRouter:
             messages=arrived.messages,
             skipped=arrived.skipped,
             jobs=arrived.jobs,
+            prompts=arrived.prompts,
         )
 
     return router

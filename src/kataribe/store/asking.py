@@ -52,6 +52,15 @@ class Retry:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """An answer to one call that needs consent; `why` are words to the model."""
+
+    call: str
+    approved: bool
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Became:
     """What became of something sent: a message with its replies, a place in the queue, nothing."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -40,6 +40,7 @@ class Conversation:
         created_at: Seconds since 1970.
         updated_at: Of the last change that a person sees.
         deleted_at: Until it is purged, it can come back; None: it is not deleted.
+        allowed: Tools that a model may use here without asking again: model and tool of each.
         running: Replies that are pending.
         waiting: Messages in the queue.
     """
@@ -58,6 +59,7 @@ class Conversation:
     created_at: float
     updated_at: float
     deleted_at: float | None
+    allowed: Sequence[Mapping[str, str]] = ()
     running: int = 0
     waiting: int = 0
 
@@ -180,13 +182,30 @@ def rename_folder(tx: Connection, owner: str, folder: str, name: str) -> tuple[C
 
 
 def change(tx: Connection, owner: str, id_: str, **changes: Any) -> Conversation:
-    """Sets what is given: title, titled_by, folder, pinned, model, system, sampling, head."""
+    """Sets what is given: title, titled_by, folder, pinned, model, system, sampling, head.
+
+    `allowed` can only lose tools: what a person allows is said where a reply asks.
+    """
     before = get(tx, owner, id_)
     _check(changes)
+    if any(each not in before.allowed for each in changes.get("allowed", ())):
+        raise InputError(
+            "allowed names a tool that is not allowed here. Tools can be taken away from it; they "
+            "are allowed where a reply asks for consent.",
+            param="allowed",
+        )
     for kind in FOUND:
         if kind in changes:
             _find_anew(tx, owner, id_, kind, getattr(before, kind), changes[kind])
     count_change(tx, id_, **changes)
+    return get(tx, owner, id_)
+
+
+def allow(tx: Connection, owner: str, id_: str, model: str, tools: Sequence[str]) -> Conversation:
+    """Lets a model use tools here without asking again."""
+    known = list(get(tx, owner, id_).allowed)
+    new = [{"model": model, "tool": tool} for tool in tools]
+    count_change(tx, id_, allowed=[*known, *(each for each in new if each not in known)])
     return get(tx, owner, id_)
 
 

@@ -13,8 +13,9 @@ import contextlib
 import json
 import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from kataribe.store.messages import Message
 
@@ -29,8 +30,14 @@ def begin(database: Path, reply: str, model: str) -> None:
         log.warning("What a running reply says cannot be kept as it is said: %s", error)
 
 
-def add(database: Path, reply: str, kind: str, at: int, words: str) -> None:
+LISTS = ("steps", "consents")
+"""Columns that are lists: of those, values are appended and not words."""
+
+
+def add(database: Path, reply: str, kind: str, at: int, words: str | Mapping[str, Any]) -> None:
     """Appends words; `at` counts the UTF-16 units of that field before them.
+
+    Of `LISTS`, a value at its place, which may be told again and counts then as it is told last.
 
     Nothing happens where the file is gone: whoever took it away did not want it to come back. A
     disk that is full leaves a hole, which the next keeping of the row closes.
@@ -39,13 +46,14 @@ def add(database: Path, reply: str, kind: str, at: int, words: str) -> None:
         _append(_place(database, reply), 0, [kind, at, words])
 
 
-def completed(database: Path, reply: Message) -> dict[str, str]:
+def completed(database: Path, reply: Message) -> dict[str, Any]:
     """The columns of a reply that has not ended, with all that was told of it."""
     said = {
         "text": bytearray(reply.text.encode("utf-16-le")),
         "reasoning": bytearray(reply.reasoning.encode("utf-16-le")),
         "model": bytearray((reply.model or "").encode("utf-16-le")),
     }
+    lists = {name: list(getattr(reply, name)) for name in LISTS}
     try:
         lines = _place(database, reply.id).read_bytes().split(b"\n")
     except OSError:
@@ -53,13 +61,18 @@ def completed(database: Path, reply: Message) -> dict[str, str]:
     for line in lines:
         try:
             kind, at, words = json.loads(line)
+            if kind in lists and isinstance(words, dict):
+                if 0 <= at <= len(lists[kind]):
+                    lists[kind][at : at + 1] = [words]
+                continue
             missing = len(said[kind]) - 2 * at
         # Cut off by the end of the process or by a full disk, damaged, or of a later version.
         except (ValueError, TypeError, KeyError):
             continue
         if missing >= 0:  # else words before these are in no file and in no row
             said[kind] += words.encode("utf-16-le")[missing:]
-    return {kind: words.decode("utf-16-le", "replace") for kind, words in said.items() if words}
+    told = {kind: words.decode("utf-16-le", "replace") for kind, words in said.items() if words}
+    return told | {name: values for name, values in lists.items() if values}
 
 
 def remove(database: Path, replies: Iterable[str]) -> None:

@@ -45,6 +45,8 @@ class Message:
     remark: str = ""
     created_at: float = 0.0
     deleted_at: float | None = None
+    steps: Sequence[Mapping[str, Any]] = ()
+    consents: Sequence[Mapping[str, Any]] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,7 @@ def add(tx: Connection, owner: str, message: Message) -> Message:
     values = {name: getattr(message, name) for name in Message.__dataclass_fields__}
     values["created_at"] = message.created_at or now()
     values["length"] = len(message.text)
+    values |= {"steps": list(message.steps), "consents": list(message.consents)}
     tx.execute(sa.insert(messages).values(**values))
     if message.state not in LIVE:  # `finish` puts in what is still written
         _find(tx, owner, message)
@@ -113,6 +116,14 @@ def finish(tx: Connection, owner: str, message: Message, **changes: Any) -> Mess
     if ended.deleted_at is None:
         _find(tx, owner, ended)
     return ended
+
+
+def reopen(tx: Connection, message: Message, **changes: Any) -> Message:
+    """A reply that had ended is written on: `finish` puts its words into the index again."""
+    for kind in ("message", "thought"):
+        search.unindex(tx, kind, message.id, getattr(message, FOUND[kind]))
+    update(tx, message.id, **changes)
+    return get(tx, message.conversation, message.id)
 
 
 def _find(tx: Connection, owner: str, message: Message) -> None:

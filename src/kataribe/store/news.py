@@ -62,6 +62,24 @@ class WaitsNow:
 
 
 @dataclass(frozen=True, slots=True)
+class StepTold:
+    """A step of a reply, in its place among all; the same place told again is told anew."""
+
+    id: str
+    at: int
+    step: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class ConsentTold:
+    """What a reply asks consent for, or how it was answered; `at`: the round's place."""
+
+    id: str
+    at: int
+    round: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class QueueChanged:
     """What waits in a conversation, in order."""
 
@@ -117,6 +135,8 @@ News: TypeAlias = (
     | MessageChanged
     | Delta
     | WaitsNow
+    | StepTold
+    | ConsentTold
     | QueueChanged
     | HeadMoved
     | Removed

@@ -11,6 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from kataribe.base.errors import InputError
+from kataribe.base.limits import NONE, Limits, limits_in
 from kataribe.store.tables import preferences
 
 MOST_NAMES = 200
@@ -18,6 +19,9 @@ MOST_NAMES = 200
 
 LARGEST = 64 * 1024
 """Bytes of one value as JSON."""
+
+LIMITS = "limits"
+"""The preference that says what each request may use: `{"steps": 20, "dollars": 0.5}`."""
 
 _NAME = re.compile(r"[a-z][a-z0-9_.]{0,63}")
 
@@ -55,8 +59,19 @@ def change(tx: Connection, owner: str, values: Mapping[str, Any]) -> dict[str, A
     return kept
 
 
+def limits_of(tx: Connection, owner: str) -> Limits:
+    """What each request of the owner may use, where that was set: the preference `limits`."""
+    query = sa.select(preferences.c.value).where(
+        preferences.c.owner == owner, preferences.c.name == LIMITS
+    )
+    found = tx.execute(query).scalar_one_or_none()
+    return limits_in(found, LIMITS) if isinstance(found, dict) else NONE
+
+
 def check(name: str, value: Any) -> None:
     """Raises `InputError` for what cannot be set."""
+    if name == LIMITS and value is not None:
+        _check_limits(value)
     if not _NAME.fullmatch(name):
         raise InputError(
             f"{name[:80]!r} is no name of a preference: 1 to 64 of a to z, digits, '_' and '.', "
@@ -69,3 +84,13 @@ def check(name: str, value: Any) -> None:
             f"The preference {name!r} has {size:,} bytes, but at most {LARGEST:,} are kept.",
             param=f"values.{name}",
         )
+
+
+def _check_limits(value: Any) -> None:
+    if not isinstance(value, dict):
+        raise InputError(
+            f"The preference {LIMITS!r} is {value!r:.80}, but it must be an object such as "
+            '{"steps": 20, "tokens": 50000, "seconds": 120, "dollars": 0.5}.',
+            param=f"values.{LIMITS}",
+        )
+    limits_in(value, f"values.{LIMITS}")

@@ -97,6 +97,8 @@ conversations = Table(
     Column("model", String(256)),  # answers when a message names none
     Column("system", Text, nullable=False, default=""),
     Column("sampling", JSON, nullable=False, default=dict),
+    # {model, tool}: tools that its person lets a model use here without asking again
+    Column("allowed", JSON, nullable=False, default=list, server_default="[]"),
     Column("head", String(32)),  # newest message of the branch that is shown
     Column("version", Integer, nullable=False, default=0),  # counts every change
     Column("created_at", Float, nullable=False),
@@ -140,6 +142,10 @@ messages = Table(
     Column("remark", Text, nullable=False, default=""),
     Column("created_at", Float, nullable=False),
     Column("deleted_at", Float),
+    # What techniques and agents did for a reply, see `use.chats.steps`; what they asked its person
+    # for, see `use.chats.consent`.
+    Column("steps", JSON, nullable=False, default=list, server_default="[]"),
+    Column("consents", JSON, nullable=False, default=list, server_default="[]"),
     Index("ix_messages_state", "conversation", "state"),
     Index("ix_messages_deleted_at", "deleted_at", sqlite_where=text("deleted_at IS NOT NULL")),
     sqlite_autoincrement=True,
@@ -269,5 +275,73 @@ facts = Table(
     Column("source", String(64)),  # the conversation in which it was said
     Column("created_at", Float, nullable=False),
     Column("changed_at", Float, nullable=False),
+    Column("assistant", String(256)),  # who was told it
+    Column("deleted_at", Float),  # until it is purged, it can come back
+    sqlite_autoincrement=True,
+)
+
+prompts = Table(
+    "prompts",
+    METADATA,
+    # Templates that a person asks with. What they say is in their versions.
+    Column("key", Integer, primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("owner", ForeignKey("people.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("name", String(64), nullable=False),
+    Column("latest", Integer, nullable=False),  # number of the newest version
+    Column("created_at", Float, nullable=False),
+    Column("changed_at", Float, nullable=False),
+    Column("deleted_at", Float),  # until it is purged, it can come back
+    Index(
+        "uq_prompts_name",
+        "owner",
+        "name",
+        unique=True,
+        sqlite_where=text("deleted_at IS NULL"),
+    ),
+    sqlite_autoincrement=True,
+)
+
+prompt_versions = Table(
+    "prompt_versions",
+    METADATA,
+    # Never changed: what has answered once must be there to look at.
+    Column("key", Integer, primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column("prompt", ForeignKey("prompts.id", ondelete="CASCADE"), nullable=False),
+    Column("number", Integer, nullable=False),  # from 1
+    Column("text", Text, nullable=False),
+    Column("variables", JSON, nullable=False),  # names, in the order in which they first stand
+    Column("note", String(200), nullable=False, default=""),
+    Column("created_at", Float, nullable=False),
+    UniqueConstraint("prompt", "number", name="uq_prompt_versions_number"),
+    sqlite_autoincrement=True,
+)
+
+prompt_answers = Table(
+    "prompt_answers",
+    METADATA,
+    # Which version has answered what.
+    Column("key", Integer, primary_key=True),
+    Column("id", String(32), nullable=False, unique=True),
+    Column(
+        "version",
+        ForeignKey("prompt_versions.id", ondelete="CASCADE"),
+        nullable=False,
+        index=True,
+    ),
+    # A reply of a conversation has its words there, and goes with it; `text` is empty then.
+    Column("message", ForeignKey("messages.id", ondelete="CASCADE"), index=True),
+    Column("model", String(256), nullable=False),
+    Column("technique", JSON),  # name, options; none: asked as it is
+    Column("given", JSON, nullable=False),  # values of the variables
+    Column("text", Text, nullable=False, default=""),
+    Column("finish", String(32), nullable=False),
+    Column("detail", Text, nullable=False, default=""),
+    Column("prompt_tokens", Integer),
+    Column("cached_tokens", Integer),
+    Column("completion_tokens", Integer),
+    Column("took", Float),  # seconds
+    Column("created_at", Float, nullable=False),
     sqlite_autoincrement=True,
 )

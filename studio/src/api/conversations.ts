@@ -31,6 +31,8 @@ export type AgainBody = Shape<"Again">;
 
 export type ChangeBody = Shape<"ConversationChange">;
 
+export type ConsentBody = Shape<"GiveConsent">;
+
 export type VoteBody = Shape<"Vote">;
 
 /** Milliseconds until what was said counts as not gone out; saying it again with its id is safe. */
@@ -79,6 +81,10 @@ export class ConversationApi {
 
   again(id: string, one: string, body: AgainBody): Promise<Accepted> {
     return this.post(message(id, one, "again"), body);
+  }
+
+  consent(id: string, one: string, body: ConsentBody): Promise<Message> {
+    return this.post(message(id, one, "consent"), body);
   }
 
   remove(id: string, one: string): Promise<ConversationBody> {

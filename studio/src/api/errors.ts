@@ -9,6 +9,7 @@ export type ErrorKind =
   | "context" // longer than the model can read
   | "model" // no such model
   | "gone" // no such conversation, message or file
+  | "taken" // somebody else has written there meanwhile
   | "refused" // the request cannot be done as asked
   | "storage" // it could not be written down
   | "server" // the server failed
@@ -62,6 +63,7 @@ export function kindOf(status: number, code: string): ErrorKind {
   if (code === "model_not_found") return "model";
   if (code === "invalid_api_key" || status === 401) return "key";
   if (code === "not_found") return "gone";
+  if (code === "changed_meanwhile") return "taken";
   if (code === "storage_error") return "storage";
   if (code === "queue_full" || status === 429) return "busy";
   if (code === "unavailable" || status === 503) return "unavailable";

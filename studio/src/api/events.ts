@@ -16,6 +16,10 @@ export interface ServerEvents {
   /** `tokens`: all that the model has written by then; 0 where it does not say. */
   delta: { id: string; kind: "text" | "reasoning"; at: number; text: string; tokens: number };
   progress: { id: string; progress: Progress | null };
+  /** A step of a reply, in its place among all; the same place may be told again. */
+  step: { id: string; at: number; step: Message["steps"][number] };
+  /** What a reply asks consent for, or how that was answered. */
+  consent: { id: string; at: number; round: Message["consents"][number] };
   queue: { conversation: string; queue: Queued[] };
   head: { conversation: string; head: string | null; version: number };
   removed: { conversation: string; ids: string[] };
@@ -42,7 +46,7 @@ export interface EventWorld {
 /** The server sends a comment every 10 s; silence much longer than that is a dead line. */
 const SILENCE = 25_000;
 /** Events of the conversation that is watched; of one that is left they are not wanted any more. */
-const OF_ONE = new Set(["joined", "message", "delta", "progress"]);
+const OF_ONE = new Set(["joined", "message", "delta", "progress", "step", "consent"]);
 const PAUSES = [250, 500, 1000, 2000, 4000];
 
 /**

@@ -38,6 +38,63 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/responses": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answer text or items */
+        post: operations["createResponse"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/messages": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Continue a conversation, in Anthropic's shapes
+         * @description In the shapes of Anthropic's Messages API, errors too. The key may come as `x-api-key`. The headers `anthropic-version` and `anthropic-beta` are taken and change nothing: fields of a beta that are not described here are refused by name.
+         */
+        post: operations["createAnthropicMessage"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/messages/count_tokens": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /**
+         * Count the tokens of a conversation, in Anthropic's shapes
+         * @description Exactly those that /v1/messages would read. No model is loaded.
+         */
+        post: operations["countAnthropicTokens"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/tokenize": {
         parameters: {
             query?: never;
@@ -485,6 +542,23 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/studio/api/conversations/{talk}/messages/{message}/consent": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Answer what a reply asks consent for; it goes on when all of it is answered */
+        post: operations["giveConsent"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/studio/api/conversations/{talk}/messages/{message}": {
         parameters: {
             query?: never;
@@ -771,6 +845,76 @@ export interface paths {
         get: operations["getStorage"];
         put?: never;
         post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/costs": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What one's own requests used, by day and model */
+        get: operations["listCosts"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/facts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What assistants remember of the person */
+        get: operations["listFacts"];
+        put?: never;
+        post?: never;
+        /** Delete all facts for good */
+        delete: operations["deleteFacts"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/facts/{fact}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        post?: never;
+        /** Delete a fact; for ten minutes it can come back */
+        delete: operations["deleteFact"];
+        options?: never;
+        head?: never;
+        /** Change what a fact says */
+        patch: operations["changeFact"];
+        trace?: never;
+    };
+    "/studio/api/facts/{fact}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring a deleted fact back */
+        post: operations["restoreFact"];
         delete?: never;
         options?: never;
         head?: never;
@@ -1155,6 +1299,317 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/studio/api/techniques": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Ways of asking, with their papers and options */
+        get: operations["listTechniques"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Prompts that the person keeps */
+        get: operations["listPrompts"];
+        put?: never;
+        /** Make a prompt */
+        post: operations["createPrompt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/render": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** See what a template says with some values */
+        post: operations["renderPrompt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A prompt with all its versions */
+        get: operations["getPrompt"];
+        put?: never;
+        post?: never;
+        /** Delete a prompt; for ten minutes it can come back. Gives the others */
+        delete: operations["deletePrompt"];
+        options?: never;
+        head?: never;
+        /** Give a prompt another name */
+        patch: operations["renamePrompt"];
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}/diff": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What changed between two versions */
+        get: operations["comparePromptVersions"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}/versions": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Give a prompt another version */
+        post: operations["addPromptVersion"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring back a prompt that was deleted */
+        post: operations["restorePrompt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}/answers": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Which version has answered what, newest first */
+        get: operations["listPromptAnswers"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/{prompt}/replies": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Note that a reply of a conversation answers a version */
+        post: operations["linkPromptReply"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/prompts/run": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask a model with a prompt */
+        post: operations["runPrompt"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/assistants": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Assistants that come along, and those of the workspace */
+        get: operations["listAssistants"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/assistants/{name}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** One assistant with its recipe; the tag comes as ETag too */
+        get: operations["getAssistant"];
+        /** Write a recipe; refuses what is wrong, and what changed meanwhile */
+        put: operations["putAssistant"];
+        post?: never;
+        /** Delete an assistant of the workspace; it can be brought back */
+        delete: operations["removeAssistant"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/assistants/{name}/restore": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Bring a deleted assistant back */
+        post: operations["restoreAssistant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/assistants/{name}/copy": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Make an assistant of one's own that begins like this one */
+        post: operations["copyAssistant"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/recipes/choices": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** What a recipe can be made of */
+        get: operations["getRecipeChoices"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/recipes/check": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** All that is wrong with a recipe that is not saved; fields become YAML */
+        post: operations["checkRecipe"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/recipes/preview": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Talk with a recipe that is not saved */
+        post: operations["previewRecipe"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/studio/api/recipes/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Ask what a recipe's tests ask, and look at the replies */
+        post: operations["testRecipe"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -1199,6 +1654,34 @@ export interface components {
              * @default
              */
             beginning?: string;
+        };
+        /**
+         * AllowedFunctions
+         * @description Only some of the request's functions may be called.
+         */
+        AllowedFunctions: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "allowed_tools";
+            /**
+             * Mode
+             * @enum {string}
+             */
+            mode: "auto" | "required";
+            /** Tools */
+            tools: components["schemas"]["FunctionChoice"][];
+        };
+        /**
+         * AllowedTool
+         * @description A tool that a model may use in this conversation without asking again.
+         */
+        AllowedTool: {
+            /** Model */
+            model: string;
+            /** Tool */
+            tool: string;
         };
         /**
          * AllowedToolSet
@@ -1257,6 +1740,731 @@ export interface components {
             url_citation: components["schemas"]["UrlCitation"];
         };
         /**
+         * AnnotationAdded
+         * @description One more source of the words.
+         */
+        AnnotationAdded: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /** Item Id */
+            item_id: string;
+            /** Output Index */
+            output_index: number;
+            /** Content Index */
+            content_index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.output_text.annotation.added";
+            /** Annotation Index */
+            annotation_index: number;
+            annotation: components["schemas"]["UrlAnnotation"];
+        };
+        /**
+         * AnthropicAny
+         * @description The model must call a tool.
+         */
+        AnthropicAny: {
+            /**
+             * Disable Parallel Tool Use
+             * @description true allows at most one call in a turn.
+             * @default null
+             */
+            disable_parallel_tool_use?: boolean | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "any";
+        };
+        /**
+         * AnthropicAssistantMessage
+         * @description What the model said; as the last message, the beginning of the reply.
+         */
+        AnthropicAssistantMessage: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            role: "assistant";
+            /** Content */
+            content: string | (components["schemas"]["AnthropicText"] | components["schemas"]["AnthropicThinking"] | components["schemas"]["AnthropicToolUse"])[];
+        };
+        /**
+         * AnthropicAuto
+         * @description The model may call tools.
+         */
+        AnthropicAuto: {
+            /**
+             * Disable Parallel Tool Use
+             * @description true allows at most one call in a turn.
+             * @default null
+             */
+            disable_parallel_tool_use?: boolean | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "auto";
+        };
+        /**
+         * AnthropicCacheControl
+         * @description A wish that the prompt up to here is cached.
+         */
+        AnthropicCacheControl: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "ephemeral";
+            /**
+             * Ttl
+             * @default null
+             */
+            ttl?: ("5m" | "1h") | null;
+        };
+        /**
+         * AnthropicCitation
+         * @description The words rest on this source.
+         */
+        AnthropicCitation: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "web_search_result_location";
+            /** Url */
+            url: string;
+            /** Title */
+            title: string;
+            /** Cited Text */
+            cited_text: string;
+            /**
+             * Encrypted Index
+             * @constant
+             */
+            encrypted_index: "";
+        };
+        /**
+         * AnthropicCount
+         * @description How long a prompt is.
+         */
+        AnthropicCount: {
+            /** Input Tokens */
+            input_tokens: number;
+        };
+        /**
+         * AnthropicCountRequest
+         * @description A conversation whose tokens are counted.
+         */
+        AnthropicCountRequest: {
+            /**
+             * Model
+             * @description A name that /v1/models lists.
+             */
+            model: string;
+            /** Messages */
+            messages: (components["schemas"]["AnthropicUserMessage"] | components["schemas"]["AnthropicAssistantMessage"] | components["schemas"]["AnthropicSystemMessage"])[];
+            /**
+             * System
+             * @default null
+             */
+            system?: string | components["schemas"]["AnthropicText"][] | null;
+            /**
+             * Tools
+             * @default null
+             */
+            tools?: components["schemas"]["AnthropicTool"][] | null;
+            /**
+             * Tool Choice
+             * @default null
+             */
+            tool_choice?: (components["schemas"]["AnthropicAuto"] | components["schemas"]["AnthropicAny"] | components["schemas"]["AnthropicNamed"] | components["schemas"]["AnthropicNone"]) | null;
+            /**
+             * Thinking
+             * @description For models whose chat template knows enable_thinking.
+             * @default null
+             */
+            thinking?: (components["schemas"]["AnthropicThinks"] | components["schemas"]["AnthropicThinksNot"]) | null;
+            /** @default null */
+            output_config?: components["schemas"]["AnthropicOutputConfig"] | null;
+            /**
+             * @description Does not change the answer: what can be cached is cached without being told.
+             * @default null
+             */
+            cache_control?: components["schemas"]["AnthropicCacheControl"] | null;
+        };
+        /**
+         * AnthropicError
+         * @description What went wrong.
+         */
+        AnthropicError: {
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "invalid_request_error" | "authentication_error" | "permission_error" | "not_found_error" | "request_too_large" | "rate_limit_error" | "timeout_error" | "api_error" | "overloaded_error";
+            /** Message */
+            message: string;
+            details: components["schemas"]["AnthropicErrorDetails"];
+        };
+        /**
+         * AnthropicErrorDetails
+         * @description What programs read of an error.
+         */
+        AnthropicErrorDetails: {
+            /** Error Code */
+            error_code: string;
+            /**
+             * Param
+             * @description The field that is to blame. Extension.
+             */
+            param: string | null;
+        };
+        /**
+         * AnthropicErrorResponse
+         * @description An error, as an answer and as the last event of a stream.
+         */
+        AnthropicErrorResponse: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "error";
+            error: components["schemas"]["AnthropicError"];
+            /** Request Id */
+            request_id: string;
+        };
+        /**
+         * AnthropicImage
+         * @description A picture.
+         */
+        AnthropicImage: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "image";
+            /** Source */
+            source: components["schemas"]["AnthropicImageData"] | components["schemas"]["AnthropicImageUrl"];
+            /**
+             * @description Does not change the answer: what can be cached is cached without being told.
+             * @default null
+             */
+            cache_control?: components["schemas"]["AnthropicCacheControl"] | null;
+        };
+        /**
+         * AnthropicImageData
+         * @description A picture's bytes in base64.
+         */
+        AnthropicImageData: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "base64";
+            /**
+             * Media Type
+             * @enum {string}
+             */
+            media_type: "image/jpeg" | "image/png" | "image/gif" | "image/webp";
+            /** Data */
+            data: string;
+        };
+        /**
+         * AnthropicImageUrl
+         * @description A picture's address, which a hosted model fetches.
+         */
+        AnthropicImageUrl: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "url";
+            /** Url */
+            url: string;
+        };
+        /**
+         * AnthropicJsonFormat
+         * @description JSON of a schema.
+         */
+        AnthropicJsonFormat: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "json_schema";
+            /**
+             * Schema
+             * @description Its titles and descriptions are not shown to the model: tell it in a message what the fields mean.
+             */
+            schema: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * AnthropicMessage
+         * @description The whole reply.
+         */
+        AnthropicMessage: {
+            /** Id */
+            id: string;
+            /**
+             * Type
+             * @constant
+             */
+            type: "message";
+            /**
+             * Role
+             * @constant
+             */
+            role: "assistant";
+            /** Model */
+            model: string;
+            /** Content */
+            content: (components["schemas"]["AnthropicTextBlock"] | components["schemas"]["AnthropicThinkingBlock"] | components["schemas"]["AnthropicToolUseBlock"])[];
+            /** Stop Reason */
+            stop_reason: ("end_turn" | "max_tokens" | "stop_sequence" | "tool_use" | "refusal") | null;
+            /** Stop Sequence */
+            stop_sequence: string | null;
+            stop_details: components["schemas"]["AnthropicRefusal"] | null;
+            /** @description Extension. */
+            finish_detail?: components["schemas"]["FinishDetail"] | null;
+            usage: components["schemas"]["AnthropicUsage"];
+        };
+        /**
+         * AnthropicMetadata
+         * @description About the request.
+         */
+        AnthropicMetadata: {
+            /**
+             * User Id
+             * @description Passed on; does not change the answer.
+             * @default null
+             */
+            user_id?: string | null;
+        };
+        /**
+         * AnthropicNamed
+         * @description The model must call this tool.
+         */
+        AnthropicNamed: {
+            /**
+             * Disable Parallel Tool Use
+             * @description true allows at most one call in a turn.
+             * @default null
+             */
+            disable_parallel_tool_use?: boolean | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "tool";
+            /** Name */
+            name: string;
+        };
+        /**
+         * AnthropicNone
+         * @description The model must not call tools.
+         */
+        AnthropicNone: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "none";
+        };
+        /**
+         * AnthropicOutputConfig
+         * @description What form the reply has.
+         */
+        AnthropicOutputConfig: {
+            /** @default null */
+            format?: components["schemas"]["AnthropicJsonFormat"] | null;
+            /**
+             * Effort
+             * @description Models here have no such dial; try thinking.
+             * @default null
+             */
+            effort?: null;
+        };
+        /**
+         * AnthropicOutputDetails
+         * @description Of the output's tokens.
+         */
+        AnthropicOutputDetails: {
+            /**
+             * Thinking Tokens
+             * @description Thoughts; 0 where the model does not count them.
+             */
+            thinking_tokens: number;
+        };
+        /**
+         * AnthropicRefusal
+         * @description Why a guard closed the reply.
+         */
+        AnthropicRefusal: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "refusal";
+            /** Category */
+            category: null;
+            /** Explanation */
+            explanation: string | null;
+        };
+        /**
+         * AnthropicRequest
+         * @description A conversation to continue.
+         */
+        AnthropicRequest: {
+            /**
+             * Model
+             * @description A name that /v1/models lists.
+             */
+            model: string;
+            /** Messages */
+            messages: (components["schemas"]["AnthropicUserMessage"] | components["schemas"]["AnthropicAssistantMessage"] | components["schemas"]["AnthropicSystemMessage"])[];
+            /**
+             * System
+             * @default null
+             */
+            system?: string | components["schemas"]["AnthropicText"][] | null;
+            /**
+             * Tools
+             * @default null
+             */
+            tools?: components["schemas"]["AnthropicTool"][] | null;
+            /**
+             * Tool Choice
+             * @default null
+             */
+            tool_choice?: (components["schemas"]["AnthropicAuto"] | components["schemas"]["AnthropicAny"] | components["schemas"]["AnthropicNamed"] | components["schemas"]["AnthropicNone"]) | null;
+            /**
+             * Thinking
+             * @description For models whose chat template knows enable_thinking.
+             * @default null
+             */
+            thinking?: (components["schemas"]["AnthropicThinks"] | components["schemas"]["AnthropicThinksNot"]) | null;
+            /** @default null */
+            output_config?: components["schemas"]["AnthropicOutputConfig"] | null;
+            /**
+             * @description Does not change the answer: what can be cached is cached without being told.
+             * @default null
+             */
+            cache_control?: components["schemas"]["AnthropicCacheControl"] | null;
+            /**
+             * Max Tokens
+             * @description Thoughts count, too.
+             */
+            max_tokens: number;
+            /**
+             * Stop Sequences
+             * @description Each ends the reply and is not part of it.
+             * @default null
+             */
+            stop_sequences?: string[] | null;
+            /**
+             * Temperature
+             * @default null
+             */
+            temperature?: number | null;
+            /**
+             * Top P
+             * @default null
+             */
+            top_p?: number | null;
+            /**
+             * Top K
+             * @description 0 for all tokens.
+             * @default null
+             */
+            top_k?: number | null;
+            /**
+             * Stream
+             * @default null
+             */
+            stream?: boolean | null;
+            /** @default null */
+            metadata?: components["schemas"]["AnthropicMetadata"] | null;
+            /**
+             * Service Tier
+             * @description Does not change the answer.
+             * @default null
+             */
+            service_tier?: ("auto" | "standard_only") | null;
+        };
+        /**
+         * AnthropicStreamEvent
+         * @description One event of a stream; its name is its `type`.
+         */
+        AnthropicStreamEvent: components["schemas"]["MessageStart"] | components["schemas"]["MessagePing"] | components["schemas"]["BlockStart"] | components["schemas"]["BlockDelta"] | components["schemas"]["BlockStop"] | components["schemas"]["MessageDelta"] | components["schemas"]["MessageStop"] | components["schemas"]["AnthropicErrorResponse"];
+        /**
+         * AnthropicSystemMessage
+         * @description What the model is told on the way.
+         */
+        AnthropicSystemMessage: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            role: "system";
+            /** Content */
+            content: string | components["schemas"]["AnthropicText"][];
+        };
+        /**
+         * AnthropicText
+         * @description Words.
+         */
+        AnthropicText: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "text";
+            /** Text */
+            text: string;
+            /**
+             * @description Does not change the answer: what can be cached is cached without being told.
+             * @default null
+             */
+            cache_control?: components["schemas"]["AnthropicCacheControl"] | null;
+            /**
+             * Citations
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            citations?: {
+                [key: string]: unknown;
+            }[] | null;
+        };
+        /**
+         * AnthropicTextBlock
+         * @description Words of the reply.
+         */
+        AnthropicTextBlock: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "text";
+            /** Text */
+            text: string;
+            /** Citations */
+            citations?: components["schemas"]["AnthropicCitation"][] | null;
+        };
+        /**
+         * AnthropicThinking
+         * @description What the model thought in an earlier turn.
+         */
+        AnthropicThinking: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "thinking";
+            /** Thinking */
+            thinking: string;
+            /**
+             * Signature
+             * @description Of an earlier reply; does not change the answer.
+             */
+            signature: string;
+        };
+        /**
+         * AnthropicThinkingBlock
+         * @description What the model thought; unsigned, since thoughts need no signature to come back here.
+         */
+        AnthropicThinkingBlock: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "thinking";
+            /** Thinking */
+            thinking: string;
+            /**
+             * Signature
+             * @constant
+             */
+            signature: "";
+        };
+        /**
+         * AnthropicThinks
+         * @description The model thinks before it answers, as long as it sees fit (`enable_thinking: true`).
+         */
+        AnthropicThinks: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "adaptive";
+        };
+        /**
+         * AnthropicThinksNot
+         * @description The model answers at once (`enable_thinking: false` for its chat template).
+         */
+        AnthropicThinksNot: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "disabled";
+        };
+        /**
+         * AnthropicTool
+         * @description A tool that the model may call; `input_schema` is a JSON schema of an object.
+         */
+        AnthropicTool: {
+            /** Name */
+            name: string;
+            /**
+             * Description
+             * @default null
+             */
+            description?: string | null;
+            /** Input Schema */
+            input_schema: {
+                [key: string]: unknown;
+            };
+            /**
+             * Type
+             * @default null
+             */
+            type?: "custom" | null;
+            /**
+             * Strict
+             * @description Passed on to hosted models; models here are always strict.
+             * @default null
+             */
+            strict?: boolean | null;
+            /**
+             * @description Does not change the answer: what can be cached is cached without being told.
+             * @default null
+             */
+            cache_control?: components["schemas"]["AnthropicCacheControl"] | null;
+            /**
+             * Eager Input Streaming
+             * @description Does not change the answer: arguments always come as they are written.
+             * @default null
+             */
+            eager_input_streaming?: boolean | null;
+        };
+        /**
+         * AnthropicToolResult
+         * @description What a tool answered.
+         */
+        AnthropicToolResult: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "tool_result";
+            /** Tool Use Id */
+            tool_use_id: string;
+            /**
+             * Content
+             * @default null
+             */
+            content?: string | components["schemas"]["AnthropicText"][] | null;
+            /**
+             * Is Error
+             * @default null
+             */
+            is_error?: boolean | null;
+            /**
+             * @description Does not change the answer: what can be cached is cached without being told.
+             * @default null
+             */
+            cache_control?: components["schemas"]["AnthropicCacheControl"] | null;
+        };
+        /**
+         * AnthropicToolUse
+         * @description A call that the model asked for in an earlier turn.
+         */
+        AnthropicToolUse: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "tool_use";
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Input */
+            input: {
+                [key: string]: unknown;
+            };
+            /**
+             * @description Does not change the answer: what can be cached is cached without being told.
+             * @default null
+             */
+            cache_control?: components["schemas"]["AnthropicCacheControl"] | null;
+        };
+        /**
+         * AnthropicToolUseBlock
+         * @description A call that the model asks for.
+         */
+        AnthropicToolUseBlock: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "tool_use";
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Input */
+            input: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * AnthropicUsage
+         * @description Tokens used; the prompt's tokens are `input_tokens` and the cached ones together.
+         */
+        AnthropicUsage: {
+            /**
+             * Input Tokens
+             * @description Of the prompt, those that no cache held.
+             */
+            input_tokens: number;
+            /**
+             * Cache Read Input Tokens
+             * @description Of the prompt, those from the cache of an earlier request.
+             */
+            cache_read_input_tokens: number;
+            /**
+             * Cache Creation Input Tokens
+             * @description Writing into the cache is not counted.
+             * @constant
+             */
+            cache_creation_input_tokens: 0;
+            /** Output Tokens */
+            output_tokens: number;
+            output_tokens_details: components["schemas"]["AnthropicOutputDetails"];
+        };
+        /**
+         * AnthropicUserMessage
+         * @description What a person says or shows, after what tools answered.
+         */
+        AnthropicUserMessage: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            role: "user";
+            /** Content */
+            content: string | (components["schemas"]["AnthropicText"] | components["schemas"]["AnthropicImage"] | components["schemas"]["AnthropicToolResult"])[];
+        };
+        /**
          * ApiKey
          * @description A key, by its first letters.
          */
@@ -1303,6 +2511,85 @@ export interface components {
             used_at: number | null;
             /** Key */
             key: string;
+        };
+        /**
+         * ArgumentsDelta
+         * @description The next piece of a call's arguments.
+         */
+        ArgumentsDelta: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /** Item Id */
+            item_id: string;
+            /** Output Index */
+            output_index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.function_call_arguments.delta";
+            /** Delta */
+            delta: string;
+        };
+        /**
+         * ArgumentsDone
+         * @description All arguments of a call.
+         */
+        ArgumentsDone: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /** Item Id */
+            item_id: string;
+            /** Output Index */
+            output_index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.function_call_arguments.done";
+            /** Arguments */
+            arguments: string;
+        };
+        /**
+         * AssistantDetail
+         * @description One assistant with its recipe.
+         */
+        AssistantDetail: {
+            assistant: components["schemas"]["AssistantShown"];
+            /**
+             * Text
+             * @description The recipe as YAML.
+             */
+            text: string;
+            /** @description Null where the recipe cannot be read. */
+            fields: components["schemas"]["RecipeFields"] | null;
+            /** Problems */
+            problems: components["schemas"]["RecipeProblem"][];
+        };
+        /**
+         * AssistantList
+         * @description By name, own ones in the place of those that they hide.
+         */
+        AssistantList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["AssistantShown"][];
+            /**
+             * Default Model
+             * @description Of those that name none.
+             */
+            default_model: string;
         };
         /**
          * AssistantMessage
@@ -1353,6 +2640,66 @@ export interface components {
              * @default null
              */
             tool_calls?: components["schemas"]["SentToolCall"][] | null;
+        };
+        /**
+         * AssistantRemoved
+         * @description Which assistant was deleted; it can be brought back for a week.
+         */
+        AssistantRemoved: {
+            /** Name */
+            name: string;
+        };
+        /**
+         * AssistantShown
+         * @description One assistant, as a list shows it.
+         */
+        AssistantShown: {
+            /**
+             * Name
+             * @description By which it is asked, like a model.
+             */
+            name: string;
+            /**
+             * Own
+             * @description Of the workspace; otherwise it comes with Kataribe.
+             */
+            own: boolean;
+            /**
+             * Hides
+             * @description One that comes with Kataribe has the same name.
+             */
+            hides: boolean;
+            /**
+             * Tag
+             * @description Changes with its text; sent back as If-Match.
+             */
+            tag: string;
+            title: components["schemas"]["TwoLanguages"];
+            about: components["schemas"]["TwoLanguages"];
+            /**
+             * Models
+             * @description Empty for the server's default model.
+             */
+            models: string[];
+            /** Router */
+            router: boolean;
+            /** Technique */
+            technique: string | null;
+            /** Tools */
+            tools: string[];
+            /** Memory */
+            memory: boolean;
+            /** Guards */
+            guards: string[];
+            /** Starters */
+            starters: components["schemas"]["TwoLanguages"][];
+            /**
+             * Tests
+             * @description How many it has.
+             */
+            tests: number;
+            /** @description Why it cannot be asked, where it cannot. */
+            problem: components["schemas"]["RecipeProblem"] | null;
         };
         /**
          * Attached
@@ -1434,6 +2781,64 @@ export interface components {
              * @enum {string}
              */
             format: "wav" | "mp3";
+        };
+        /**
+         * BlockDelta
+         * @description A block grows.
+         */
+        BlockDelta: {
+            /** Index */
+            index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "content_block_delta";
+            /** Delta */
+            delta: components["schemas"]["TextPiece"] | components["schemas"]["ThinkingPiece"] | components["schemas"]["InputPiece"] | components["schemas"]["CitationPiece"];
+        };
+        /**
+         * BlockStart
+         * @description A block begins; nothing is in it yet.
+         */
+        BlockStart: {
+            /** Index */
+            index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "content_block_start";
+            /** Content Block */
+            content_block: components["schemas"]["AnthropicTextBlock"] | components["schemas"]["AnthropicThinkingBlock"] | components["schemas"]["AnthropicToolUseBlock"];
+        };
+        /**
+         * BlockStop
+         * @description A block is whole.
+         */
+        BlockStop: {
+            /** Index */
+            index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "content_block_stop";
+        };
+        /**
+         * CallToAllow
+         * @description A call that a model wants to make.
+         */
+        CallToAllow: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /**
+             * Arguments
+             * @description JSON as the model wrote it.
+             */
+            arguments: string;
         };
         /**
          * CalledFunction
@@ -1755,6 +3160,12 @@ export interface components {
                 [key: string]: unknown;
             } | null;
             /**
+             * Technique
+             * @description Extension: how the model is asked, by name (`chain-of-thought`) or as {"name": ..., "options": {...}}; /studio/api/techniques lists them. One reply at a time.
+             * @default null
+             */
+            technique?: string | components["schemas"]["TechniqueChoice"] | null;
+            /**
              * Continue Final Message
              * @description Extension: go on from the last message, which is the assistant's.
              * @default null
@@ -1859,6 +3270,32 @@ export interface components {
             top_logprobs: components["schemas"]["TopLogprob"][];
         };
         /**
+         * CheckRecipe
+         * @description Look at a recipe without saving it.
+         *
+         *     With `fields`, as a form has them, the text is first made to say them; what a form leaves alone
+         *     stays in it as it was typed.
+         */
+        CheckRecipe: {
+            /**
+             * Name
+             * @default recipe
+             */
+            name?: string;
+            /**
+             * Text
+             * @description The recipe as YAML.
+             */
+            text: string;
+            /**
+             * Fields
+             * @default null
+             */
+            fields?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
          * ChunkChoice
          * @description What is new in one of the n replies.
          */
@@ -1872,6 +3309,18 @@ export interface components {
             finish_reason: ("stop" | "length" | "tool_calls" | "content_filter") | null;
             /** @default null */
             finish_detail?: components["schemas"]["FinishDetail"] | null;
+        };
+        /**
+         * CitationPiece
+         * @description One more source of the words.
+         */
+        CitationPiece: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "citations_delta";
+            citation: components["schemas"]["AnthropicCitation"];
         };
         /**
          * Classified
@@ -2176,6 +3625,87 @@ export interface components {
             prompt_tokens_details: components["schemas"]["PromptTokensDetails"];
         };
         /**
+         * ConsentAnswer
+         * @description An answer to one call.
+         */
+        ConsentAnswer: {
+            /** Call */
+            call: string;
+            /** Approved */
+            approved: boolean;
+            /**
+             * Why
+             * @description Words to the model.
+             * @default
+             */
+            why?: string;
+        };
+        /**
+         * ConsentGiven
+         * @description How a call was answered.
+         */
+        ConsentGiven: {
+            /** Approved */
+            approved: boolean;
+            /**
+             * Why
+             * @description What the person said to the model beside it.
+             */
+            why: string;
+            /**
+             * By
+             * @description always: allowed in this conversation before; time: nobody answered.
+             * @enum {string}
+             */
+            by: "person" | "always" | "time";
+        };
+        /**
+         * ConsentRound
+         * @description Calls that needed consent at one time. Those without an answer still wait.
+         */
+        ConsentRound: {
+            /** Calls */
+            calls: components["schemas"]["CallToAllow"][];
+            /**
+             * Answers
+             * @description By the call's id.
+             */
+            answers: {
+                [key: string]: components["schemas"]["ConsentGiven"];
+            };
+            /** Asked At */
+            asked_at: number;
+            /**
+             * Until
+             * @description Then what is not answered counts as refused.
+             */
+            until: number;
+        };
+        /**
+         * ContentPartChanged
+         * @description A part of an item begins, or is whole.
+         */
+        ContentPartChanged: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /** Item Id */
+            item_id: string;
+            /** Output Index */
+            output_index: number;
+            /** Content Index */
+            content_index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.content_part.added" | "response.content_part.done";
+            /** Part */
+            part: components["schemas"]["OutputText"] | components["schemas"]["ReasoningText"];
+        };
+        /**
          * Conversation
          * @description A conversation: its tree without words, and in full the newest messages of its branch.
          */
@@ -2187,6 +3717,11 @@ export interface components {
             sampling: {
                 [key: string]: unknown;
             };
+            /**
+             * Allowed
+             * @description Tools that are not asked for here again.
+             */
+            allowed: components["schemas"]["AllowedTool"][];
             /** Head */
             head: string | null;
             /** Version */
@@ -2247,6 +3782,12 @@ export interface components {
             /** @default null */
             sampling?: components["schemas"]["SamplingChoice"] | null;
             /**
+             * Allowed
+             * @description Tools can only be taken away here.
+             * @default null
+             */
+            allowed?: components["schemas"]["KeptTool"][] | null;
+            /**
              * Head
              * @description The branch through this message, to its newest.
              * @default null
@@ -2273,6 +3814,74 @@ export interface components {
              * @description Pass as `after` for more; null at the end.
              */
             next: string | null;
+        };
+        /**
+         * CopyAssistant
+         * @description Make one of one's own that begins like this one.
+         */
+        CopyAssistant: {
+            /** To */
+            to: string;
+        };
+        /**
+         * CostShown
+         * @description What was used on a day, by a model or altogether.
+         */
+        CostShown: {
+            /**
+             * Day
+             * @description Of the server's calendar; null where all days are one.
+             */
+            day: string | null;
+            /**
+             * Model
+             * @description Who answered; null where all models are one.
+             */
+            model: string | null;
+            /**
+             * Prompt Tokens
+             * @description Tokens read.
+             */
+            prompt_tokens: number;
+            /**
+             * Cached Tokens
+             * @description So many of them came from a cache.
+             */
+            cached_tokens: number;
+            /**
+             * Completion Tokens
+             * @description Tokens drawn.
+             */
+            completion_tokens: number;
+            /**
+             * Calls
+             * @description Calls of models.
+             */
+            calls: number;
+            /**
+             * Dollars
+             * @description US dollars, as far as prices are known.
+             */
+            dollars: number;
+            /**
+             * Unpriced
+             * @description Calls whose price nobody knows; `dollars` is then a least.
+             */
+            unpriced: number;
+        };
+        /**
+         * Costs
+         * @description What the person's requests used, the newest day first.
+         */
+        Costs: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["CostShown"][];
         };
         /**
          * CutText
@@ -2430,6 +4039,82 @@ export interface components {
             error: components["schemas"]["ErrorDetail"];
         };
         /**
+         * FactChange
+         * @description What a fact says instead.
+         */
+        FactChange: {
+            /** Text */
+            text: string;
+        };
+        /**
+         * FactList
+         * @description All that is remembered; without a search the newest first, else the likeliest.
+         */
+        FactList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["FactShown"][];
+            /**
+             * On
+             * @description The preference `memory`: false switches memory off.
+             */
+            on: boolean;
+            /**
+             * Total
+             * @description Facts in all.
+             */
+            total: number;
+            /**
+             * Most
+             * @description As many are kept at most.
+             */
+            most: number;
+        };
+        /**
+         * FactShown
+         * @description Something that assistants remember.
+         */
+        FactShown: {
+            /** Id */
+            id: string;
+            /** Text */
+            text: string;
+            /** @description Null where it is gone, or was never known. */
+            source: components["schemas"]["FactSource"] | null;
+            /**
+             * Assistant
+             * @description Who was told it.
+             */
+            assistant: string | null;
+            /** Created At */
+            created_at: number;
+            /** Changed At */
+            changed_at: number;
+        };
+        /**
+         * FactSource
+         * @description The conversation in which a fact was said.
+         */
+        FactSource: {
+            /** Id */
+            id: string;
+            /** Title */
+            title: string;
+        };
+        /**
+         * FactsGone
+         * @description How many were deleted for good.
+         */
+        FactsGone: {
+            /** Deleted */
+            deleted: number;
+        };
+        /**
          * FinishDetail
          * @description Why a reply ended, where OpenAI's four reasons do not say it.
          */
@@ -2504,6 +4189,75 @@ export interface components {
             arguments: string;
         };
         /**
+         * FunctionCallItem
+         * @description A call that the model asked for in an earlier turn.
+         */
+        FunctionCallItem: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "function_call";
+            /** Call Id */
+            call_id: string;
+            /** Name */
+            name: string;
+            /** Arguments */
+            arguments: string;
+            /**
+             * Id
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            id?: string | null;
+            /**
+             * Status
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            status?: ("in_progress" | "completed" | "incomplete") | null;
+        };
+        /**
+         * FunctionCallOutputItem
+         * @description What a function answered.
+         */
+        FunctionCallOutputItem: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "function_call_output";
+            /** Call Id */
+            call_id: string;
+            /** Output */
+            output: string | components["schemas"]["InputText"][];
+            /**
+             * Id
+             * @description Does not change the answer.
+             * @default null
+             */
+            id?: string | null;
+            /**
+             * Status
+             * @description Does not change the answer.
+             * @default null
+             */
+            status?: ("in_progress" | "completed" | "incomplete") | null;
+        };
+        /**
+         * FunctionChoice
+         * @description One of the request's functions.
+         */
+        FunctionChoice: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "function";
+            /** Name */
+            name: string;
+        };
+        /**
          * FunctionDefinition
          * @description A function that the model may call; `parameters` is a JSON schema of an object.
          */
@@ -2549,6 +4303,73 @@ export interface components {
         FunctionName: {
             /** Name */
             name: string;
+        };
+        /**
+         * FunctionTool
+         * @description A function that the model may call; functions are the only kind of tools.
+         */
+        FunctionTool: {
+            /** Name */
+            name: string;
+            /**
+             * Description
+             * @default null
+             */
+            description?: string | null;
+            /**
+             * Parameters
+             * @description Without, or without properties, the function takes no arguments.
+             * @default null
+             */
+            parameters?: {
+                [key: string]: unknown;
+            } | null;
+            /**
+             * Strict
+             * @default null
+             */
+            strict?: boolean | null;
+            /**
+             * Type
+             * @constant
+             */
+            type: "function";
+        };
+        /**
+         * GiveConsent
+         * @description Answers to calls that wait. A reply that a restart cut off goes on with the last of them.
+         */
+        GiveConsent: {
+            /** Answers */
+            answers?: components["schemas"]["ConsentAnswer"][];
+            /**
+             * Always
+             * @description The tools of allowed calls are not asked for here again.
+             * @default false
+             */
+            always?: boolean;
+        };
+        /**
+         * GuardChoice
+         * @description A guard that a recipe can switch on.
+         */
+        GuardChoice: {
+            /** Name */
+            name: string;
+            /** About */
+            about: string;
+            /**
+             * Side
+             * @enum {string}
+             */
+            side: "in" | "out";
+            /**
+             * Standard
+             * @description `standard: true` switches it on.
+             */
+            standard: boolean;
+            /** Options */
+            options: string[];
         };
         /**
          * Health
@@ -2661,6 +4482,111 @@ export interface components {
              * @description Jobs, as a record: none of them goes on here.
              */
             jobs: number;
+            /** Prompts */
+            prompts: number;
+        };
+        /**
+         * IncompleteDetails
+         * @description Why the reply was cut; `finish_detail` keeps the exact reason.
+         */
+        IncompleteDetails: {
+            /**
+             * Reason
+             * @enum {string}
+             */
+            reason: "max_output_tokens" | "content_filter";
+        };
+        /**
+         * InputImage
+         * @description A picture: a data: URL, or an address that a hosted model fetches.
+         */
+        InputImage: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "input_image";
+            /** Image Url */
+            image_url: string;
+            /**
+             * Detail
+             * @default null
+             */
+            detail?: "auto" | null;
+        };
+        /**
+         * InputMessage
+         * @description What a person says or shows, or what the model is told (`system`, `developer`).
+         */
+        InputMessage: {
+            /**
+             * Type
+             * @default message
+             * @constant
+             */
+            type?: "message";
+            /**
+             * Role
+             * @enum {string}
+             */
+            role: "user" | "system" | "developer";
+            /** Content */
+            content: string | (components["schemas"]["InputText"] | components["schemas"]["InputImage"])[];
+            /**
+             * Id
+             * @description Does not change the answer.
+             * @default null
+             */
+            id?: string | null;
+            /**
+             * Status
+             * @description Does not change the answer.
+             * @default null
+             */
+            status?: ("in_progress" | "completed" | "incomplete") | null;
+        };
+        /**
+         * InputPiece
+         * @description More of the JSON text of a call's input.
+         */
+        InputPiece: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "input_json_delta";
+            /** Partial Json */
+            partial_json: string;
+        };
+        /**
+         * InputText
+         * @description Words.
+         */
+        InputText: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "input_text";
+            /** Text */
+            text: string;
+        };
+        /**
+         * InputTokensDetails
+         * @description Of the input's tokens.
+         */
+        InputTokensDetails: {
+            /**
+             * Cached Tokens
+             * @description Read from the cache of an earlier request.
+             */
+            cached_tokens: number;
+            /**
+             * Cache Write Tokens
+             * @description Writing into the cache is not counted.
+             * @constant
+             */
+            cache_write_tokens: 0;
         };
         /**
          * Inside
@@ -2746,6 +4672,26 @@ export interface components {
              * @description Most tokens of prompt and reply that show it.
              */
             attention_tokens: number;
+        };
+        /**
+         * ItemChanged
+         * @description An item of the output begins, or is whole.
+         */
+        ItemChanged: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.output_item.added" | "response.output_item.done";
+            /** Output Index */
+            output_index: number;
+            /** Item */
+            item: components["schemas"]["OutputMessage"] | components["schemas"]["OutputReasoning"] | components["schemas"]["OutputFunctionCall"];
         };
         /**
          * Job
@@ -2855,6 +4801,51 @@ export interface components {
             json_schema: components["schemas"]["SchemaDefinition"];
         };
         /**
+         * JsonSchemaTextFormat
+         * @description JSON of a schema. The reply always follows it, also without `strict`.
+         */
+        JsonSchemaTextFormat: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "json_schema";
+            /**
+             * Name
+             * @description Does not change the answer.
+             */
+            name: string;
+            /**
+             * Schema
+             * @description Its titles and descriptions are not shown to the model: tell it in the input what the fields mean.
+             */
+            schema: {
+                [key: string]: unknown;
+            };
+            /**
+             * Description
+             * @description Does not change the answer.
+             * @default null
+             */
+            description?: string | null;
+            /**
+             * Strict
+             * @description Does not change the answer: always strict.
+             * @default null
+             */
+            strict?: boolean | null;
+        };
+        /**
+         * KeptTool
+         * @description A tool that stays allowed.
+         */
+        KeptTool: {
+            /** Model */
+            model: string;
+            /** Tool */
+            tool: string;
+        };
+        /**
          * KeyState
          * @description A key of a hosted model in the environment: whether it is set, never what it is.
          */
@@ -2863,6 +4854,19 @@ export interface components {
             name: string;
             /** Set */
             set: boolean;
+        };
+        /**
+         * LinkReply
+         * @description A reply of a conversation that answers a version of the prompt.
+         */
+        LinkReply: {
+            /**
+             * Message
+             * @description Chosen by the client.
+             */
+            message: string;
+            /** Version */
+            version: number;
         };
         /**
          * LoadRequest
@@ -3029,6 +5033,48 @@ export interface components {
             remark: string;
             /** Created At */
             created_at: number;
+            /**
+             * Steps
+             * @description What was done for the reply, in order.
+             */
+            steps: components["schemas"]["ReplyStep"][];
+            /**
+             * Consents
+             * @description What it asked its person for, in order. Calls of the last one without an answer wait, while the reply is pending or `interrupted`.
+             */
+            consents: components["schemas"]["ConsentRound"][];
+        };
+        /**
+         * MessageDelta
+         * @description The reply has ended; its usage is final.
+         */
+        MessageDelta: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message_delta";
+            delta: components["schemas"]["MessageEnd"];
+            usage: components["schemas"]["AnthropicUsage"];
+        };
+        /**
+         * MessageEnd
+         * @description Why the reply ended.
+         */
+        MessageEnd: {
+            /**
+             * Stop Reason
+             * @enum {string}
+             */
+            stop_reason: "end_turn" | "max_tokens" | "stop_sequence" | "tool_use" | "refusal";
+            /** Stop Sequence */
+            stop_sequence: string | null;
+            stop_details: components["schemas"]["AnthropicRefusal"] | null;
+            /**
+             * @description Extension.
+             * @default null
+             */
+            finish_detail?: components["schemas"]["FinishDetail"] | null;
         };
         /**
          * MessageFailure
@@ -3055,6 +5101,17 @@ export interface components {
             data: components["schemas"]["Message"][];
         };
         /**
+         * MessagePing
+         * @description A sign of life.
+         */
+        MessagePing: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "ping";
+        };
+        /**
          * MessageProgress
          * @description What a reply waits for now; as `Progress` in the chat API. `eta`: seconds, about.
          */
@@ -3070,6 +5127,29 @@ export interface components {
             total: number | null;
             /** Eta */
             eta?: number | null;
+        };
+        /**
+         * MessageStart
+         * @description The reply begins; its usage is what is known then.
+         */
+        MessageStart: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message_start";
+            message: components["schemas"]["AnthropicMessage"];
+        };
+        /**
+         * MessageStop
+         * @description The stream has ended.
+         */
+        MessageStop: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message_stop";
         };
         /**
          * MessageUsage
@@ -3118,6 +5198,16 @@ export interface components {
             use: "write" | "embed" | "classify";
         };
         /**
+         * ModelChoice
+         * @description Who can answer.
+         */
+        ModelChoice: {
+            /** Name */
+            name: string;
+            /** Assistant */
+            assistant: boolean;
+        };
+        /**
          * ModelList
          * @description Every model.
          */
@@ -3130,6 +5220,20 @@ export interface components {
             object?: "list";
             /** Data */
             data: components["schemas"]["Model"][];
+        };
+        /**
+         * NamedPart
+         * @description A technique or a tool.
+         */
+        NamedPart: {
+            /** Name */
+            name: string;
+            /** Options */
+            options?: {
+                [key: string]: unknown;
+            };
+            /** Approval */
+            approval?: ("always" | "ask" | "never") | null;
         };
         /**
          * NamedTool
@@ -3177,6 +5281,24 @@ export interface components {
         NewKey: {
             /** Name */
             name: string;
+        };
+        /**
+         * NewPrompt
+         * @description Make a prompt; its text is version 1.
+         */
+        NewPrompt: {
+            /** Name */
+            name: string;
+            /**
+             * Text
+             * @description {{name}} is a variable.
+             */
+            text: string;
+            /**
+             * Note
+             * @default
+             */
+            note?: string;
         };
         /**
          * NewRun
@@ -3259,6 +5381,22 @@ export interface components {
             start?: boolean;
         };
         /**
+         * NewVersion
+         * @description What a prompt says from now on; the newest version's own words make no new one.
+         */
+        NewVersion: {
+            /**
+             * Text
+             * @description {{name}} is a variable.
+             */
+            text: string;
+            /**
+             * Note
+             * @default
+             */
+            note?: string;
+        };
+        /**
          * Node
          * @description A message's place in the tree; `length` in characters.
          */
@@ -3300,6 +5438,157 @@ export interface components {
              * @description Upper end of the interval.
              */
             bits_per_byte_high: number | null;
+        };
+        /**
+         * OutputFunctionCall
+         * @description A call that the model asks for: the JSON text of its arguments, as the model wrote it.
+         */
+        OutputFunctionCall: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "function_call";
+            /** Id */
+            id: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "in_progress" | "completed" | "incomplete";
+            /** Call Id */
+            call_id: string;
+            /** Name */
+            name: string;
+            /** Arguments */
+            arguments: string;
+        };
+        /**
+         * OutputMessage
+         * @description What the model says.
+         */
+        OutputMessage: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "message";
+            /** Id */
+            id: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "in_progress" | "completed" | "incomplete";
+            /**
+             * Role
+             * @constant
+             */
+            role: "assistant";
+            /** Content */
+            content: components["schemas"]["OutputText"][];
+        };
+        /**
+         * OutputReasoning
+         * @description What the model thought before; never in short, so `summary` is empty.
+         */
+        OutputReasoning: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "reasoning";
+            /** Id */
+            id: string;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "in_progress" | "completed" | "incomplete";
+            /** Summary */
+            summary: string[];
+            /** Content */
+            content: components["schemas"]["ReasoningText"][];
+        };
+        /**
+         * OutputText
+         * @description Words of the reply; `logprobs` (natural) where they were asked for.
+         */
+        OutputText: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "output_text";
+            /** Text */
+            text: string;
+            /** Annotations */
+            annotations: components["schemas"]["UrlAnnotation"][];
+            /** Logprobs */
+            logprobs: components["schemas"]["ChatTokenLogprob"][];
+        };
+        /**
+         * OutputTextDelta
+         * @description The next piece of the words.
+         */
+        OutputTextDelta: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /** Item Id */
+            item_id: string;
+            /** Output Index */
+            output_index: number;
+            /** Content Index */
+            content_index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.output_text.delta";
+            /** Delta */
+            delta: string;
+            /** Logprobs */
+            logprobs: components["schemas"]["ChatTokenLogprob"][];
+        };
+        /**
+         * OutputTextDone
+         * @description All the words of a part.
+         */
+        OutputTextDone: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /** Item Id */
+            item_id: string;
+            /** Output Index */
+            output_index: number;
+            /** Content Index */
+            content_index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.output_text.done";
+            /** Text */
+            text: string;
+            /** Logprobs */
+            logprobs: components["schemas"]["ChatTokenLogprob"][];
+        };
+        /**
+         * OutputTokensDetails
+         * @description Of the output's tokens.
+         */
+        OutputTokensDetails: {
+            /**
+             * Reasoning Tokens
+             * @description Thoughts; 0 where the model does not count them.
+             */
+            reasoning_tokens: number;
         };
         /**
          * PasswordChange
@@ -3393,6 +5682,151 @@ export interface components {
             };
         };
         /**
+         * PreviewRecipe
+         * @description Talk with a recipe that is not saved; nothing of it is kept.
+         */
+        PreviewRecipe: {
+            /**
+             * Name
+             * @default recipe
+             */
+            name?: string;
+            /**
+             * Text
+             * @description The recipe as YAML.
+             */
+            text: string;
+            /** Messages */
+            messages: (components["schemas"]["SystemMessage"] | components["schemas"]["UserMessage"] | components["schemas"]["AssistantMessage"] | components["schemas"]["ToolMessage"])[];
+        };
+        /**
+         * PromptAnswer
+         * @description Something that a version was answered with.
+         */
+        PromptAnswer: {
+            /**
+             * Key
+             * @description Pass that of the last answer as `before` for more.
+             */
+            key: number;
+            /** Id */
+            id: string;
+            /** Version */
+            version: number;
+            /** Model */
+            model: string;
+            technique: components["schemas"]["TechniqueUsed"] | null;
+            /** Variables */
+            variables: {
+                [key: string]: string;
+            };
+            /** Text */
+            text: string;
+            /** Finish */
+            finish: string;
+            /** Detail */
+            detail: string;
+            usage: components["schemas"]["PromptUsage"];
+            /**
+             * Took
+             * @description Seconds.
+             */
+            took: number | null;
+            /**
+             * Message
+             * @description The reply of a conversation that it is.
+             */
+            message: string | null;
+            /**
+             * Conversation
+             * @description In which it stands.
+             */
+            conversation: string | null;
+            /** Created At */
+            created_at: number;
+        };
+        /**
+         * PromptAnswerList
+         * @description Newest first.
+         */
+        PromptAnswerList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["PromptAnswer"][];
+        };
+        /**
+         * PromptChange
+         * @description Another name; versions and answers stay.
+         */
+        PromptChange: {
+            /** Name */
+            name: string;
+        };
+        /**
+         * PromptDifference
+         * @description What changed between two versions: a unified diff, empty where they say the same.
+         */
+        PromptDifference: {
+            /** Old */
+            old: number;
+            /** New */
+            new: number;
+            /** Diff */
+            diff: string;
+        };
+        /**
+         * PromptList
+         * @description The one that was changed last first.
+         */
+        PromptList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["PromptSummary"][];
+        };
+        /**
+         * PromptShown
+         * @description A prompt with all versions, the first one first.
+         */
+        PromptShown: {
+            summary: components["schemas"]["PromptSummary"];
+            /** Versions */
+            versions: components["schemas"]["PromptVersion"][];
+        };
+        /**
+         * PromptSummary
+         * @description A prompt in the list, with its newest version.
+         */
+        PromptSummary: {
+            /** Id */
+            id: string;
+            /** Name */
+            name: string;
+            /** Latest */
+            latest: number;
+            /** Text */
+            text: string;
+            /** Variables */
+            variables: string[];
+            /** Note */
+            note: string;
+            /** Created At */
+            created_at: number;
+            /** Changed At */
+            changed_at: number;
+            /** Deleted */
+            deleted: boolean;
+        };
+        /**
          * PromptTokensDetails
          * @description Of the prompt's tokens.
          */
@@ -3402,6 +5836,39 @@ export interface components {
              * @description Read from the cache of an earlier request.
              */
             cached_tokens: number;
+        };
+        /**
+         * PromptUsage
+         * @description Tokens of an answer, with all inner calls.
+         */
+        PromptUsage: {
+            /** Prompt */
+            prompt: number | null;
+            /** Cached */
+            cached: number | null;
+            /** Completion */
+            completion: number | null;
+        };
+        /**
+         * PromptVersion
+         * @description What a prompt says, or once said.
+         */
+        PromptVersion: {
+            /** Number */
+            number: number;
+            /** Text */
+            text: string;
+            /** Variables */
+            variables: string[];
+            /** Note */
+            note: string;
+            /**
+             * Answers
+             * @description How many are kept.
+             */
+            answers: number;
+            /** Created At */
+            created_at: number;
         };
         /**
          * Pull
@@ -3421,6 +5888,17 @@ export interface components {
              * @default null
              */
             name?: string | null;
+        };
+        /**
+         * PutAssistant
+         * @description Write a recipe under a name.
+         */
+        PutAssistant: {
+            /**
+             * Text
+             * @description The recipe as YAML.
+             */
+            text: string;
         };
         /**
          * QueueChange
@@ -3482,6 +5960,304 @@ export interface components {
             ids: string[];
         };
         /**
+         * ReasoningItem
+         * @description What the model thought in an earlier turn; the summary counts where there is no content.
+         */
+        ReasoningItem: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "reasoning";
+            /** Summary */
+            summary: components["schemas"]["SummaryText"][];
+            /**
+             * Content
+             * @default null
+             */
+            content?: components["schemas"]["ThoughtText"][] | null;
+            /**
+             * Encrypted Content
+             * @description Nobody here can read any.
+             * @default null
+             */
+            encrypted_content?: null;
+            /**
+             * Id
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            id?: string | null;
+            /**
+             * Status
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            status?: ("in_progress" | "completed" | "incomplete") | null;
+        };
+        /**
+         * ReasoningText
+         * @description A thought.
+         */
+        ReasoningText: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "reasoning_text";
+            /** Text */
+            text: string;
+        };
+        /**
+         * ReasoningTextDelta
+         * @description The next piece of a thought.
+         */
+        ReasoningTextDelta: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /** Item Id */
+            item_id: string;
+            /** Output Index */
+            output_index: number;
+            /** Content Index */
+            content_index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.reasoning_text.delta";
+            /** Delta */
+            delta: string;
+        };
+        /**
+         * ReasoningTextDone
+         * @description A whole thought.
+         */
+        ReasoningTextDone: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /** Item Id */
+            item_id: string;
+            /** Output Index */
+            output_index: number;
+            /** Content Index */
+            content_index: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.reasoning_text.done";
+            /** Text */
+            text: string;
+        };
+        /**
+         * RecipeChecked
+         * @description What a recipe says that is not saved, and all that is wrong with it.
+         */
+        RecipeChecked: {
+            /** Text */
+            text: string;
+            fields: components["schemas"]["RecipeFields"] | null;
+            /** Problems */
+            problems: components["schemas"]["RecipeProblem"][];
+        };
+        /**
+         * RecipeChoices
+         * @description What a recipe can be made of.
+         */
+        RecipeChoices: {
+            /** Tools */
+            tools: components["schemas"]["ToolChoiceShown"][];
+            /** Techniques */
+            techniques: components["schemas"]["TechniqueChoice"][];
+            /** Guards */
+            guards: components["schemas"]["GuardChoice"][];
+            /** Models */
+            models: components["schemas"]["ModelChoice"][];
+            /** Default Model */
+            default_model: string;
+        };
+        /**
+         * RecipeFields
+         * @description What a recipe says, all fields filled in.
+         */
+        RecipeFields: {
+            title?: components["schemas"]["TwoLanguages"];
+            about?: components["schemas"]["TwoLanguages"];
+            /**
+             * Model
+             * @description Empty for the server's default model.
+             * @default
+             */
+            model?: string;
+            router?: components["schemas"]["RecipeRouter"] | null;
+            /**
+             * System
+             * @default
+             */
+            system?: string;
+            technique?: components["schemas"]["NamedPart"] | null;
+            /** Tools */
+            tools?: components["schemas"]["NamedPart"][];
+            /**
+             * Approval
+             * @default ask
+             * @enum {string}
+             */
+            approval?: "always" | "ask" | "never";
+            /**
+             * Memory
+             * @default false
+             */
+            memory?: boolean;
+            /** Guards */
+            guards?: {
+                [key: string]: unknown;
+            };
+            sampling?: components["schemas"]["RecipeSampling"];
+            limits?: components["schemas"]["RecipeLimits"];
+            /** Starters */
+            starters?: components["schemas"]["TwoLanguages"][];
+            /** Tests */
+            tests?: components["schemas"]["RecipeTest"][];
+        };
+        /**
+         * RecipeLimits
+         * @description What one reply may use.
+         */
+        RecipeLimits: {
+            /** Steps */
+            steps?: number | null;
+            /** Tokens */
+            tokens?: number | null;
+            /** Seconds */
+            seconds?: number | null;
+            /** Dollars */
+            dollars?: number | null;
+        };
+        /**
+         * RecipeProblem
+         * @description Something wrong with a recipe.
+         */
+        RecipeProblem: {
+            /**
+             * Place
+             * @description As in `sampling.temprature`; empty for the whole.
+             */
+            place: string;
+            /** Message */
+            message: string;
+            /**
+             * Line
+             * @description Of the YAML, from 1; null where it stands nowhere.
+             */
+            line: number | null;
+        };
+        /**
+         * RecipeRouter
+         * @description Several models, one of which is chosen for each request.
+         */
+        RecipeRouter: {
+            /** Default */
+            default: string;
+            /** Rules */
+            rules?: components["schemas"]["RecipeRule"][];
+            /**
+             * Learned
+             * @default
+             */
+            learned?: string;
+            /**
+             * Sure
+             * @default 0.6
+             */
+            sure?: number;
+        };
+        /**
+         * RecipeRule
+         * @description When a router's request goes to a model.
+         */
+        RecipeRule: {
+            /** Model */
+            model: string;
+            /** Words */
+            words?: string[];
+            /**
+             * Pattern
+             * @default
+             */
+            pattern?: string;
+            /**
+             * Language
+             * @default
+             */
+            language?: string;
+            /** Longer */
+            longer?: number | null;
+            /** Images */
+            images?: boolean | null;
+            /** Tools */
+            tools?: boolean | null;
+        };
+        /**
+         * RecipeSampling
+         * @description How tokens are drawn where the request says nothing.
+         */
+        RecipeSampling: {
+            /** Temperature */
+            temperature?: number | null;
+            /** Top P */
+            top_p?: number | null;
+            /** Top K */
+            top_k?: number | null;
+            /**
+             * Min P
+             * @default 0
+             */
+            min_p?: number;
+            /** Repetition Penalty */
+            repetition_penalty?: number | null;
+            /**
+             * Presence Penalty
+             * @default 0
+             */
+            presence_penalty?: number;
+            /**
+             * Frequency Penalty
+             * @default 0
+             */
+            frequency_penalty?: number;
+            /** Max Tokens */
+            max_tokens?: number | null;
+        };
+        /**
+         * RecipeTest
+         * @description A question, and what must hold of the reply.
+         */
+        RecipeTest: {
+            /** Ask */
+            ask: string;
+            /** Contains */
+            contains?: string[];
+            /** Lacks */
+            lacks?: string[];
+            /**
+             * Matches
+             * @default
+             */
+            matches?: string;
+            /** Json Of */
+            json_of?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
          * Removed
          * @description A model that is gone, and the bytes that it freed.
          */
@@ -3490,6 +6266,39 @@ export interface components {
             name: string;
             /** Freed */
             freed: number;
+        };
+        /**
+         * RenderPrompt
+         * @description See what a template says with these values, before anybody is asked.
+         */
+        RenderPrompt: {
+            /**
+             * Text
+             * @description {{name}} is a variable.
+             */
+            text: string;
+            /**
+             * Variables
+             * @description Values of the variables, by name.
+             */
+            variables?: {
+                [key: string]: string;
+            };
+        };
+        /**
+         * Rendered
+         * @description What a template says; where a value is missing or unknown, `problem` says which.
+         */
+        Rendered: {
+            /** Text */
+            text: string | null;
+            /**
+             * Variables
+             * @description In the order in which they first stand.
+             */
+            variables: string[];
+            /** Problem */
+            problem: string;
         };
         /**
          * ReplyMessage
@@ -3515,6 +6324,315 @@ export interface components {
             tool_calls?: components["schemas"]["ToolCall"][] | null;
             /** Annotations */
             annotations?: components["schemas"]["Annotation"][] | null;
+        };
+        /**
+         * ReplyStep
+         * @description What a technique, an agent, a router or a guard did for a reply.
+         */
+        ReplyStep: {
+            /**
+             * Name
+             * @description A word, such as `thought`, `call`, `result` or `guard`.
+             */
+            name: string;
+            /** Line */
+            line: string;
+            /**
+             * Content
+             * @description The whole, where the line is shorter: text, or JSON.
+             */
+            content: string;
+            /**
+             * Left
+             * @description Characters of the content that are not kept.
+             */
+            left: number;
+            /**
+             * Call
+             * @description Shared by a call and what came of it; else empty.
+             */
+            call: string;
+            /**
+             * At
+             * @description Seconds since asking.
+             */
+            at: number;
+            /**
+             * Tokens
+             * @description Read and drawn up to here; 0 where nobody says.
+             */
+            tokens: number;
+        };
+        /**
+         * ResponseChanged
+         * @description The whole response: as it begins, while nothing is said yet, and as it ends.
+         */
+        ResponseChanged: {
+            /**
+             * Sequence Number
+             * @description Counts the events of a stream from 0.
+             */
+            sequence_number: number;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "response.completed" | "response.created" | "response.failed" | "response.in_progress" | "response.incomplete";
+            response: components["schemas"]["ResponseObject"];
+        };
+        /**
+         * ResponseFailure
+         * @description Why the reply broke off.
+         */
+        ResponseFailure: {
+            /**
+             * Code
+             * @enum {string}
+             */
+            code: "server_error" | "rate_limit_exceeded" | "invalid_prompt";
+            /** Message */
+            message: string;
+            /** Param */
+            param: string | null;
+            /** Type */
+            type: string;
+        };
+        /**
+         * ResponseObject
+         * @description The answer, with the request's fields as they were understood.
+         */
+        ResponseObject: {
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @constant
+             */
+            object: "response";
+            /** Created At */
+            created_at: number;
+            /** Completed At */
+            completed_at: number | null;
+            /**
+             * Status
+             * @enum {string}
+             */
+            status: "in_progress" | "completed" | "incomplete" | "failed";
+            /** Model */
+            model: string;
+            /** Output */
+            output: (components["schemas"]["OutputMessage"] | components["schemas"]["OutputReasoning"] | components["schemas"]["OutputFunctionCall"])[];
+            usage: components["schemas"]["ResponseUsage"] | null;
+            error: components["schemas"]["ResponseFailure"] | null;
+            incomplete_details: components["schemas"]["IncompleteDetails"] | null;
+            /** @description Extension. */
+            finish_detail?: components["schemas"]["FinishDetail"] | null;
+            /** Instructions */
+            instructions: string | null;
+            /** Tools */
+            tools: {
+                [key: string]: unknown;
+            }[];
+            /** Tool Choice */
+            tool_choice: string | {
+                [key: string]: unknown;
+            };
+            /** Parallel Tool Calls */
+            parallel_tool_calls: boolean;
+            /** Text */
+            text: {
+                [key: string]: unknown;
+            };
+            /** Max Output Tokens */
+            max_output_tokens: number | null;
+            /** Temperature */
+            temperature: number | null;
+            /** Top P */
+            top_p: number | null;
+            /** Top Logprobs */
+            top_logprobs: number;
+            /**
+             * Background
+             * @constant
+             */
+            background: false;
+            /**
+             * Truncation
+             * @constant
+             */
+            truncation: "disabled";
+            /** Previous Response Id */
+            previous_response_id: null;
+            /**
+             * Store
+             * @description No response is kept here.
+             * @constant
+             */
+            store: false;
+            /** Metadata */
+            metadata: {
+                [key: string]: string;
+            };
+            /** Service Tier */
+            service_tier: string | null;
+            /** Safety Identifier */
+            safety_identifier: string | null;
+            /** Prompt Cache Key */
+            prompt_cache_key: string | null;
+            /** User */
+            user: string | null;
+        };
+        /**
+         * ResponseStreamEvent
+         * @description One event of a stream; its name is its `type`.
+         */
+        ResponseStreamEvent: components["schemas"]["ResponseChanged"] | components["schemas"]["ItemChanged"] | components["schemas"]["ContentPartChanged"] | components["schemas"]["OutputTextDelta"] | components["schemas"]["OutputTextDone"] | components["schemas"]["AnnotationAdded"] | components["schemas"]["ReasoningTextDelta"] | components["schemas"]["ReasoningTextDone"] | components["schemas"]["ArgumentsDelta"] | components["schemas"]["ArgumentsDone"];
+        /**
+         * ResponseUsage
+         * @description Tokens used.
+         */
+        ResponseUsage: {
+            /** Input Tokens */
+            input_tokens: number;
+            input_tokens_details: components["schemas"]["InputTokensDetails"];
+            /** Output Tokens */
+            output_tokens: number;
+            output_tokens_details: components["schemas"]["OutputTokensDetails"];
+            /** Total Tokens */
+            total_tokens: number;
+        };
+        /**
+         * ResponsesRequest
+         * @description Text or items to answer.
+         */
+        ResponsesRequest: {
+            /**
+             * Model
+             * @description A name that /v1/models lists.
+             */
+            model: string;
+            /** Input */
+            input: string | (components["schemas"]["InputMessage"] | components["schemas"]["SaidMessage"] | components["schemas"]["FunctionCallItem"] | components["schemas"]["FunctionCallOutputItem"] | components["schemas"]["ReasoningItem"])[];
+            /**
+             * Instructions
+             * @description What the model is told before the input, as a system message.
+             * @default null
+             */
+            instructions?: string | null;
+            /**
+             * Tools
+             * @default null
+             */
+            tools?: components["schemas"]["FunctionTool"][] | null;
+            /**
+             * Tool Choice
+             * @default null
+             */
+            tool_choice?: ("none" | "auto" | "required") | (components["schemas"]["FunctionChoice"] | components["schemas"]["AllowedFunctions"]) | null;
+            /**
+             * Parallel Tool Calls
+             * @description false allows at most one call in a turn.
+             * @default null
+             */
+            parallel_tool_calls?: boolean | null;
+            /** @default null */
+            text?: components["schemas"]["TextOptions"] | null;
+            /**
+             * Max Output Tokens
+             * @description Thoughts count, too.
+             * @default null
+             */
+            max_output_tokens?: number | null;
+            /**
+             * Temperature
+             * @default null
+             */
+            temperature?: number | null;
+            /**
+             * Top P
+             * @default null
+             */
+            top_p?: number | null;
+            /**
+             * Include
+             * @default null
+             */
+            include?: "message.output_text.logprobs"[] | null;
+            /**
+             * Top Logprobs
+             * @description How many likeliest tokens beside each token, when logprobs are included.
+             * @default null
+             */
+            top_logprobs?: number | null;
+            /**
+             * Stream
+             * @default null
+             */
+            stream?: boolean | null;
+            /** @default null */
+            stream_options?: components["schemas"]["ResponsesStreamOptions"] | null;
+            /**
+             * Background
+             * @description A response is made while its client waits; only false is taken.
+             * @default null
+             */
+            background?: false | null;
+            /**
+             * Truncation
+             * @description Nothing is cut off: what is too long is an error with both counts.
+             * @default null
+             */
+            truncation?: "disabled" | null;
+            /**
+             * Metadata
+             * @description Comes back with the response; does not change the answer.
+             * @default null
+             */
+            metadata?: {
+                [key: string]: string;
+            } | null;
+            /**
+             * Store
+             * @description Does not change the answer: no response is kept here, either way.
+             * @default null
+             */
+            store?: boolean | null;
+            /**
+             * Service Tier
+             * @description Does not change the answer.
+             * @default null
+             */
+            service_tier?: string | null;
+            /**
+             * Safety Identifier
+             * @description Does not change the answer.
+             * @default null
+             */
+            safety_identifier?: string | null;
+            /**
+             * Prompt Cache Key
+             * @description Does not change the answer.
+             * @default null
+             */
+            prompt_cache_key?: string | null;
+            /**
+             * User
+             * @description Passed on; does not change the answer.
+             * @default null
+             */
+            user?: string | null;
+        };
+        /**
+         * ResponsesStreamOptions
+         * @description How a stream is told.
+         */
+        ResponsesStreamOptions: {
+            /**
+             * Include Obfuscation
+             * @description Padding against traffic analysis is not offered; only false is taken.
+             * @default null
+             */
+            include_obfuscation?: false | null;
         };
         /**
          * Run
@@ -3617,6 +6735,103 @@ export interface components {
             measured: components["schemas"]["Outcome"] | null;
         };
         /**
+         * RunEvent
+         * @description What a run streams. Which fields are there depends on `type`.
+         *
+         *     `progress`: stage, done, total. `step`: name, detail, and as in `ReplyStep` content, call and
+         *     tokens. `reasoning` and `delta`: text. `answer`: the whole text, finish, detail, usage, took,
+         *     dollars, and the id under which it is kept (null where it is not). `end`: nothing more comes.
+         *     `error`: error, and nothing more comes.
+         */
+        RunEvent: {
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "progress" | "step" | "reasoning" | "delta" | "answer" | "end" | "error";
+            /**
+             * Index
+             * @description Which of the repeats.
+             * @default null
+             */
+            index?: number | null;
+            /**
+             * Stage
+             * @default null
+             */
+            stage?: string | null;
+            /**
+             * Done
+             * @default null
+             */
+            done?: number | null;
+            /**
+             * Total
+             * @default null
+             */
+            total?: number | null;
+            /**
+             * Name
+             * @default null
+             */
+            name?: string | null;
+            /**
+             * Detail
+             * @default null
+             */
+            detail?: string | null;
+            /**
+             * Content
+             * @default null
+             */
+            content?: string | null;
+            /**
+             * Call
+             * @default null
+             */
+            call?: string | null;
+            /**
+             * Tokens
+             * @default null
+             */
+            tokens?: number | null;
+            /**
+             * Text
+             * @default null
+             */
+            text?: string | null;
+            /**
+             * Finish
+             * @default null
+             */
+            finish?: string | null;
+            /** @default null */
+            usage?: components["schemas"]["PromptUsage"] | null;
+            /**
+             * Took
+             * @default null
+             */
+            took?: number | null;
+            /**
+             * Dollars
+             * @description US dollars; null where no price is known.
+             * @default null
+             */
+            dollars?: number | null;
+            /**
+             * Answer
+             * @default null
+             */
+            answer?: string | null;
+            /**
+             * Error
+             * @default null
+             */
+            error?: {
+                [key: string]: unknown;
+            } | null;
+        };
+        /**
          * RunList
          * @description Newest first.
          */
@@ -3658,6 +6873,63 @@ export interface components {
             bits_per_byte: number | null;
         };
         /**
+         * RunPrompt
+         * @description Ask a model with a kept prompt, or with a text; exactly one of `prompt` and `text`.
+         */
+        RunPrompt: {
+            /**
+             * Prompt
+             * @description Id of a prompt; the answers are kept with it.
+             * @default null
+             */
+            prompt?: string | null;
+            /**
+             * Version
+             * @description Left out: the newest.
+             * @default null
+             */
+            version?: number | null;
+            /**
+             * Text
+             * @description A template that is not kept.
+             * @default null
+             */
+            text?: string | null;
+            /**
+             * Variables
+             * @description Values of the variables, by name.
+             */
+            variables?: {
+                [key: string]: string;
+            };
+            /**
+             * System
+             * @default
+             */
+            system?: string;
+            /**
+             * Model
+             * @description Left out: the default model.
+             * @default null
+             */
+            model?: string | null;
+            /** @default null */
+            technique?: components["schemas"]["TechniqueChoice"] | null;
+            /**
+             * Tools
+             * @description Of the server's, for react.
+             */
+            tools?: string[];
+            /** @default null */
+            sampling?: components["schemas"]["SamplingChoice"] | null;
+            /**
+             * Repeats
+             * @description How many answers; each has an index from 0.
+             * @default 1
+             */
+            repeats?: number;
+        };
+        /**
          * RunSample
          * @description What the model said when it was so far.
          */
@@ -3682,6 +6954,72 @@ export interface components {
             object?: "list";
             /** Data */
             data: components["schemas"]["RunSample"][];
+        };
+        /**
+         * SaidMessage
+         * @description What the model said in an earlier turn.
+         */
+        SaidMessage: {
+            /**
+             * Type
+             * @default message
+             * @constant
+             */
+            type?: "message";
+            /**
+             * Role
+             * @constant
+             */
+            role: "assistant";
+            /** Content */
+            content: string | components["schemas"]["SaidText"][];
+            /**
+             * Id
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            id?: string | null;
+            /**
+             * Status
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            status?: ("in_progress" | "completed" | "incomplete") | null;
+            /**
+             * Phase
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            phase?: ("commentary" | "final_answer") | null;
+        };
+        /**
+         * SaidText
+         * @description Words of an earlier reply.
+         */
+        SaidText: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "output_text";
+            /** Text */
+            text: string;
+            /**
+             * Annotations
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            annotations?: {
+                [key: string]: unknown;
+            }[] | null;
+            /**
+             * Logprobs
+             * @description Of an earlier reply; does not change the answer.
+             * @default null
+             */
+            logprobs?: {
+                [key: string]: unknown;
+            }[] | null;
         };
         /**
          * Sample
@@ -4028,6 +7366,19 @@ export interface components {
             waiting: number;
         };
         /**
+         * SummaryText
+         * @description A thought in short.
+         */
+        SummaryText: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "summary_text";
+            /** Text */
+            text: string;
+        };
+        /**
          * SystemMessage
          * @description What the model is told before the conversation; `developer` means the same.
          */
@@ -4041,6 +7392,85 @@ export interface components {
             content: string | components["schemas"]["TextContent"][];
         };
         /**
+         * TechniqueChoice
+         * @description A technique that a recipe can name.
+         */
+        TechniqueChoice: {
+            /** Name */
+            name: string;
+            /** About */
+            about: string;
+            /**
+             * Options
+             * @description With their defaults; null where one is needed.
+             */
+            options: {
+                [key: string]: unknown;
+            };
+        };
+        /**
+         * TechniqueList
+         * @description From cheap to dear; `tools`: those of the server that react may be given.
+         */
+        TechniqueList: {
+            /**
+             * Object
+             * @default list
+             * @constant
+             */
+            object?: "list";
+            /** Data */
+            data: components["schemas"]["TechniqueShown"][];
+            /** Tools */
+            tools: string[];
+        };
+        /**
+         * TechniqueOption
+         * @description An option of a technique; `schema` is a JSON schema.
+         */
+        TechniqueOption: {
+            /** Name */
+            name: string;
+            /** Schema */
+            schema: {
+                [key: string]: unknown;
+            };
+            /** Needed */
+            needed: boolean;
+            /** Default */
+            default: unknown;
+            /** About */
+            about: string;
+        };
+        /**
+         * TechniqueShown
+         * @description A technique; `needs` is what it cannot work without, empty for a model alone.
+         */
+        TechniqueShown: {
+            /** Name */
+            name: string;
+            /** About */
+            about: string;
+            /** Paper */
+            paper: string;
+            /** Needs */
+            needs: string;
+            /** Options */
+            options: components["schemas"]["TechniqueOption"][];
+        };
+        /**
+         * TechniqueUsed
+         * @description A technique with the options that were given.
+         */
+        TechniqueUsed: {
+            /** Name */
+            name: string;
+            /** Options */
+            options: {
+                [key: string]: unknown;
+            };
+        };
+        /**
          * TermsShown
          * @description Terms that must be accepted before the download.
          */
@@ -4049,6 +7479,42 @@ export interface components {
             name: string;
             /** Url */
             url: string;
+        };
+        /**
+         * TestRecipe
+         * @description Ask the questions under `tests:` and look at the replies.
+         */
+        TestRecipe: {
+            /**
+             * Name
+             * @default recipe
+             */
+            name?: string;
+            /**
+             * Text
+             * @description The recipe as YAML.
+             */
+            text: string;
+        };
+        /**
+         * TestResult
+         * @description How one test of a recipe went.
+         */
+        TestResult: {
+            /**
+             * Number
+             * @description From 0, in the order of the recipe.
+             */
+            number: number;
+            /** Ask */
+            ask: string;
+            /** Reply */
+            reply: string;
+            /**
+             * Failed
+             * @description What did not hold; empty where all did.
+             */
+            failed: string[];
         };
         /**
          * TextContent
@@ -4064,6 +7530,36 @@ export interface components {
             text: string;
         };
         /**
+         * TextOptions
+         * @description What form the reply's words have.
+         */
+        TextOptions: {
+            /**
+             * Format
+             * @default null
+             */
+            format?: (components["schemas"]["TextResponseFormat"] | components["schemas"]["JsonObjectResponseFormat"] | components["schemas"]["JsonSchemaTextFormat"]) | null;
+            /**
+             * Verbosity
+             * @description Models here have no such dial; say it in the instructions.
+             * @default null
+             */
+            verbosity?: null;
+        };
+        /**
+         * TextPiece
+         * @description More words.
+         */
+        TextPiece: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "text_delta";
+            /** Text */
+            text: string;
+        };
+        /**
          * TextResponseFormat
          * @description Free text.
          */
@@ -4073,6 +7569,32 @@ export interface components {
              * @enum {string}
              */
             type: "text";
+        };
+        /**
+         * ThinkingPiece
+         * @description More of a thought.
+         */
+        ThinkingPiece: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "thinking_delta";
+            /** Thinking */
+            thinking: string;
+        };
+        /**
+         * ThoughtText
+         * @description A thought.
+         */
+        ThoughtText: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "reasoning_text";
+            /** Text */
+            text: string;
         };
         /**
          * TokenShown
@@ -4275,6 +7797,29 @@ export interface components {
             function: components["schemas"]["FunctionDelta"];
         };
         /**
+         * ToolChoiceShown
+         * @description A tool that a recipe can name.
+         */
+        ToolChoiceShown: {
+            /** Name */
+            name: string;
+            /** About */
+            about: string;
+            /**
+             * Approval
+             * @description Where the recipe says nothing.
+             * @enum {string}
+             */
+            approval: "always" | "ask" | "never";
+            /**
+             * Reaches
+             * @description It reads this machine's own files or addresses: where people have accounts, only the recipe's file can name it.
+             */
+            reaches: boolean;
+            /** Options */
+            options: components["schemas"]["ToolOption"][];
+        };
+        /**
          * ToolDefinition
          * @description A tool; functions are the only kind.
          */
@@ -4306,6 +7851,21 @@ export interface components {
              * @default null
              */
             name?: string | null;
+        };
+        /**
+         * ToolOption
+         * @description An option of a tool.
+         */
+        ToolOption: {
+            /** Name */
+            name: string;
+            /**
+             * Kind
+             * @enum {string}
+             */
+            kind: "text" | "switch";
+            /** Needed */
+            needed: boolean;
         };
         /**
          * TopLogprob
@@ -4370,6 +7930,22 @@ export interface components {
             encoders: string[];
         };
         /**
+         * TwoLanguages
+         * @description Words for people who read English or Japanese; the empty one is the other.
+         */
+        TwoLanguages: {
+            /**
+             * En
+             * @default
+             */
+            en?: string;
+            /**
+             * Ja
+             * @default
+             */
+            ja?: string;
+        };
+        /**
          * UnloadRequest
          * @description Let a model go.
          */
@@ -4382,6 +7958,25 @@ export interface components {
              * @default false
              */
             force?: boolean;
+        };
+        /**
+         * UrlAnnotation
+         * @description Characters `start_index` to `end_index` of the text rest on this source.
+         */
+        UrlAnnotation: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "url_citation";
+            /** Url */
+            url: string;
+            /** Title */
+            title: string;
+            /** Start Index */
+            start_index: number;
+            /** End Index */
+            end_index: number;
         };
         /**
          * UrlCitation
@@ -4526,6 +8121,8 @@ export interface operations {
             header?: {
                 /** @description Extension: a stream tells its progress in events of its own. */
                 "X-Kataribe-Events"?: "progress";
+                /** @description Extension: what the request may use, with all that it causes. At a limit the reply ends with what was found. `seconds` and `dollars` may have a point. */
+                "X-Kataribe-Limits"?: string;
             };
             path?: never;
             cookie?: never;
@@ -4653,6 +8250,8 @@ export interface operations {
             header?: {
                 /** @description Extension: a stream tells its progress in events of its own. */
                 "X-Kataribe-Events"?: "progress";
+                /** @description Extension: what the request may use, with all that it causes. At a limit the reply ends with what was found. `seconds` and `dollars` may have a point. */
+                "X-Kataribe-Limits"?: string;
             };
             path?: never;
             cookie?: never;
@@ -4770,6 +8369,378 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    createResponse: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Extension: a stream tells its progress in events of its own. */
+                "X-Kataribe-Events"?: "progress";
+                /** @description Extension: what the request may use, with all that it causes. At a limit the reply ends with what was found. `seconds` and `dollars` may have a point. */
+                "X-Kataribe-Limits"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["ResponsesRequest"];
+            };
+        };
+        responses: {
+            /** @description The response; with `stream: true` server-sent events, each a ResponseStreamEvent under the name of its `type`, from `response.created` to `response.completed`, `response.incomplete` or `response.failed`. Progress is told as by /v1/chat/completions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResponseObject"];
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A hosted model's server failed. */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    createAnthropicMessage: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description Extension: a stream tells its progress in events of its own. */
+                "X-Kataribe-Events"?: "progress";
+                /** @description Extension: what the request may use, with all that it causes. At a limit the reply ends with what was found. `seconds` and `dollars` may have a point. */
+                "X-Kataribe-Limits"?: string;
+            };
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnthropicRequest"];
+            };
+        };
+        responses: {
+            /** @description The reply; with `stream: true` server-sent events, each an AnthropicStreamEvent under the name of its `type`, from `message_start` to `message_stop`, or to an `error`. Progress is told as by /v1/chat/completions. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicMessage"];
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description A hosted model's server failed. */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+        };
+    };
+    countAnthropicTokens: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["AnthropicCountRequest"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicCount"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AnthropicErrorResponse"];
                 };
             };
         };
@@ -7744,6 +11715,125 @@ export interface operations {
             };
         };
     };
+    giveConsent: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the conversation. */
+                talk: string;
+                /** @description Id of the message. */
+                message: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["GiveConsent"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Message"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
     deleteMessage: {
         parameters: {
             query?: never;
@@ -9197,7 +13287,7 @@ export interface operations {
         };
         requestBody?: never;
         responses: {
-            /** @description Server-sent events: `joined` (what runs in the conversation, with its words so far), `message`, `delta`, `progress`, `queue`, `head`, `removed`, `restored` of that conversation; `summary`, `gone` and `job` of all that the person owns. */
+            /** @description Server-sent events: `joined` (what runs in the conversation, with its words so far), `message`, `delta`, `progress`, `step`, `consent`, `queue`, `head`, `removed`, `restored` of that conversation; `summary`, `gone` and `job` of all that the person owns. */
             200: {
                 headers: {
                     [name: string]: unknown;
@@ -9774,6 +13864,589 @@ export interface operations {
             };
             /** @description An unexpected error; the log has its details. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listCosts: {
+        parameters: {
+            query?: {
+                /** @description So many days back, today's too. */
+                days?: number;
+                /** @description What has a line of its own. */
+                by?: "day,model" | "day" | "model";
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Costs"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listFacts: {
+        parameters: {
+            query?: {
+                q?: string;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    deleteFacts: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactsGone"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    deleteFact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the fact. */
+                fact: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            204: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content?: never;
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    changeFact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the fact. */
+                fact: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["FactChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    restoreFact: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the fact. */
+                fact: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Empty"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["FactShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -11959,6 +16632,2226 @@ export interface operations {
             };
             /** @description An unexpected error; the log has its details. */
             500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listTechniques: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["TechniqueList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listPrompts: {
+        parameters: {
+            query?: {
+                /** @description Those that can still come back. */
+                deleted?: boolean;
+            };
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    createPrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewPrompt"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    renderPrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RenderPrompt"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Rendered"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    getPrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    deletePrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    renamePrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PromptChange"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    comparePromptVersions: {
+        parameters: {
+            query?: {
+                /** @description Number of a version. */
+                old?: number;
+                /** @description Number of a version. */
+                new?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptDifference"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    addPromptVersion: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["NewVersion"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    restorePrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Empty"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptShown"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listPromptAnswers: {
+        parameters: {
+            query?: {
+                version?: number | null;
+                before?: number | null;
+                limit?: number;
+            };
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptAnswerList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    linkPromptReply: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the prompt. */
+                prompt: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["LinkReply"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["PromptAnswer"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    runPrompt: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["RunPrompt"];
+            };
+        };
+        responses: {
+            /** @description Server-sent events named by `type`, each with a RunEvent: `progress`, `step`, `reasoning`, `delta`, an `answer` for each repeat, then `end`; or `error`, after the first words. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A hosted model's server failed. */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listAssistants: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantList"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    getAssistant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The assistant's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantDetail"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    putAssistant: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tag of what is written over. */
+                "If-Match"?: string;
+                /** @description `*`: there is none of that name yet. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The assistant's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PutAssistant"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantDetail"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description It was changed meanwhile; nothing was written. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description If-Match or If-None-Match is missing. */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    removeAssistant: {
+        parameters: {
+            query?: never;
+            header?: {
+                /** @description The tag of what is written over. */
+                "If-Match"?: string;
+                /** @description `*`: there is none of that name yet. */
+                "If-None-Match"?: string;
+            };
+            path: {
+                /** @description The assistant's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantRemoved"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description It was changed meanwhile; nothing was written. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description If-Match or If-None-Match is missing. */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    restoreAssistant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The assistant's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["Empty"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantDetail"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description It was changed meanwhile; nothing was written. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description If-Match or If-None-Match is missing. */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    copyAssistant: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description The assistant's name. */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CopyAssistant"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["AssistantDetail"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description It was changed meanwhile; nothing was written. */
+            412: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description If-Match or If-None-Match is missing. */
+            428: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    getRecipeChoices: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecipeChoices"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    checkRecipe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["CheckRecipe"];
+            };
+        };
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["RecipeChecked"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    previewRecipe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["PreviewRecipe"];
+            };
+        };
+        responses: {
+            /** @description The reply, told as by `/v1/chat/completions` with `stream: true`. Nothing is kept. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A hosted model's server failed. */
+            502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    testRecipe: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody: {
+            content: {
+                "application/json": components["schemas"]["TestRecipe"];
+            };
+        };
+        responses: {
+            /** @description Server-sent events, each with a TestResult as soon as it is known, then `[DONE]`. */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/event-stream": string;
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is too long. */
+            413: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The body is not JSON in UTF-8. */
+            415: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description Too much is waiting; Retry-After says when to ask again. */
+            429: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A hosted model's server failed. */
+            502: {
                 headers: {
                     [name: string]: unknown;
                 };

@@ -22,9 +22,16 @@ const ModelsPage = later(async () => (await import("../models/ModelsPage")).Mode
 const CardPage = later(async () => (await import("../models/CardPage")).CardPage);
 const JobsPage = later(async () => (await import("../jobs/JobsPage")).JobsPage);
 const JobPage = later(async () => (await import("../jobs/JobPage")).JobPage);
+const MemoryPage = later(async () => (await import("../memory/MemoryPage")).MemoryPage);
 const TokenizersPage = later(
   async () => (await import("../tokenizers/TokenizersPage")).TokenizersPage,
 );
+const AssistantsPage = later(
+  async () => (await import("../assistants/AssistantsPage")).AssistantsPage,
+);
+const EditorPage = later(async () => (await import("../assistants/EditorPage")).EditorPage);
+const PromptsPage = later(async () => (await import("../prompts/PromptsPage")).PromptsPage);
+const PromptPage = later(async () => (await import("../prompts/PromptPage")).PromptPage);
 const TrainingPage = later(async () => (await import("../training/TrainingPage")).TrainingPage);
 const RunPage = later(async () => (await import("../training/RunPage")).RunPage);
 
@@ -58,6 +65,10 @@ export function App({ talk, line, connection }: Props) {
                           <Route path="/chat/:conversation" element={<ChatPage />} />
                           <Route path="/search" element={<SearchPage />} />
                         </Route>
+                        <Route path="/assistants" element={<AssistantsPage />} />
+                        <Route path="/assistants/:assistant" element={<EditorPage />} />
+                        <Route path="/prompts" element={<PromptsPage />} />
+                        <Route path="/prompts/:prompt" element={<PromptPage />} />
                         <Route path="/models" element={<ModelsPage />} />
                         <Route path="/models/*" element={<CardPage />} />
                         <Route path="/tokenizers" element={<TokenizersPage />} />
@@ -65,6 +76,7 @@ export function App({ talk, line, connection }: Props) {
                         <Route path="/training/:run" element={<RunPage />} />
                         <Route path="/jobs" element={<JobsPage />} />
                         <Route path="/jobs/:job" element={<JobPage />} />
+                        <Route path="/memory" element={<MemoryPage />} />
                         <Route path="/settings" element={<SettingsPage />} />
                         <Route path="*" element={<MissingPage />} />
                       </Routes>

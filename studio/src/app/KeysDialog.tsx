@@ -38,6 +38,7 @@ export function KeysDialog({ dialog }: { dialog: Dialog }) {
     [enterSends ? ["Enter"] : ["Ctrl", "Enter"], text.keys.send],
     [enterSends ? ["Shift", "Enter"] : ["Enter"], text.keys.line],
     [["Esc"], text.keys.stop],
+    [["Ctrl", "S"], text.keys.save],
     [["?"], text.keys.help],
   ];
   const inList: Pair[] = [

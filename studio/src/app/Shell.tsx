@@ -5,10 +5,12 @@ import { useText } from "../i18n";
 import { JobsTray } from "../jobs/JobsTray";
 import { useSearchKey } from "../search/useSearchKey";
 import {
+  AssistantsIcon,
   BrandIcon,
   ChatIcon,
   KeysIcon,
   ModelsIcon,
+  PromptsIcon,
   SettingsIcon,
   TokenizersIcon,
   TrainingIcon,
@@ -46,6 +48,8 @@ export function Shell({ children }: { children: ReactNode }) {
         <div className="group">
           <p className="verb">{text.nav.use}</p>
           {to("/chat", text.nav.chat, <ChatIcon />)}
+          {to("/assistants", text.nav.assistants, <AssistantsIcon />)}
+          {to("/prompts", text.nav.prompts, <PromptsIcon />)}
         </div>
         <div className="group">
           <p className="verb">{text.nav.run}</p>

@@ -3,6 +3,7 @@ import { useEffect, useRef } from "react";
 import { isLive, type Message } from "../conversation/types";
 import { useLanguage, useText } from "../i18n";
 import type { Catalogue } from "../i18n/catalogue";
+import { waitingOf } from "../steps/arrange";
 import { ending } from "./ending";
 import { nextSentences, spoken } from "./sentences";
 import { progressLine } from "./Waiting";
@@ -63,6 +64,11 @@ export function Announcer({ reply, expected }: Props) {
       if (progress && progress.stage !== place.current.stage) {
         place.current.stage = progress.stage;
         return say(progressLine(text, language, progress));
+      }
+      const [asks] = latest.current ? waitingOf(latest.current) : [];
+      if (asks && asks.id !== place.current.stage) {
+        place.current.stage = asks.id;
+        return say(text.consent.announced(asks.name));
       }
       const next = nextSentences(words(), place.current.upTo);
       if (next === "") return;

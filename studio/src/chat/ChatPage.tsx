@@ -11,6 +11,7 @@ import {
 import { useLocation, useParams } from "react-router";
 
 import { isSmallDefault } from "../api/models";
+import { useAssistantOf } from "../assistants/useAssistants";
 import { useConversation, useMessage, useTalk } from "../conversation/context";
 import type { Id, Message, Shown } from "../conversation/types";
 import { useText } from "../i18n";
@@ -45,6 +46,7 @@ function Chat({ id }: { id: Id | null }) {
   const { change } = use(SettingsContext);
   const asking = useAsking(shown?.summary?.model ?? newest?.model ?? null);
   const { how, model, models, query } = asking;
+  const assistant = useAssistantOf(id === null ? model : null, models);
   const [compare, setCompare] = useCompare();
   const together = useTogether(how, compare.others, models);
   const [draft, setDraft] = useDraft(id);
@@ -99,7 +101,12 @@ function Chat({ id }: { id: Id | null }) {
                 query.isPending ? (
                   <AskingForModels />
                 ) : (
-                  <EmptyChat onAsk={how ? ask : null} small={isSmall(model)} notice={notice} />
+                  <EmptyChat
+                    onAsk={how ? ask : null}
+                    small={isSmall(model)}
+                    assistant={assistant}
+                    notice={notice}
+                  />
                 )
               }
             />

@@ -1,7 +1,9 @@
 import { useEffect, useState, type ReactNode } from "react";
 import { Link } from "react-router";
 
+import type { AssistantShown } from "../api/assistants";
 import { DEFAULT_MODEL } from "../api/models";
+import { inLanguage, titleOf } from "../assistants/gallery";
 import { useLanguage, useText } from "../i18n";
 import { Command } from "../ui/Command";
 import { InfoIcon } from "../ui/icons";
@@ -10,36 +12,67 @@ interface EmptyProps {
   onAsk: ((text: string) => void) | null;
   /** Whether the small default answers, which is asked in English only. */
   small: boolean;
+  /** The assistant that answers, which has words and questions of its own; null for a model. */
+  assistant: AssistantShown | null;
   /** What is to be known of the model; for Japanese readers it comes before anything to try. */
   notice: ReactNode;
 }
 
 /** Before the first message: what this is for, and something to try that works. */
-export function EmptyChat({ onAsk, small, notice }: EmptyProps) {
+export function EmptyChat({ onAsk, small, assistant, notice }: EmptyProps) {
   const text = useText();
-  const japanese = useLanguage() === "ja";
+  const language = useLanguage();
+  const japanese = language === "ja";
+  const starters = (assistant?.starters ?? []).map((one) => inLanguage(one, language));
+  if (assistant) {
+    return (
+      <section className="empty">
+        <p className="teach" lang="">
+          {inLanguage(assistant.about, language) || titleOf(assistant, language)}
+        </p>
+        {starters.length > 0 ? <h2 className="small soft">{text.assistants.begin}</h2> : null}
+        <Prompts prompts={starters} lang="" onAsk={onAsk} />
+      </section>
+    );
+  }
   return (
     <section className="empty">
       <p className="teach">{text.chat.teach}</p>
       {japanese ? notice : null}
       <h2 className="small soft">{small ? text.chat.examplesSmall : text.chat.examples}</h2>
-      <ul>
-        {(small ? text.chat.promptsSmall : text.chat.prompts).map((prompt) => (
-          <li key={prompt}>
-            <button
-              type="button"
-              className="button example"
-              {...(small ? { lang: "en" } : {})}
-              disabled={!onAsk}
-              onClick={() => onAsk?.(prompt)}
-            >
-              {prompt}
-            </button>
-          </li>
-        ))}
-      </ul>
+      <Prompts
+        prompts={small ? text.chat.promptsSmall : text.chat.prompts}
+        lang={small ? "en" : undefined}
+        onAsk={onAsk}
+      />
       {japanese ? null : notice}
     </section>
+  );
+}
+
+interface PromptsProps {
+  prompts: readonly string[];
+  lang: string | undefined;
+  onAsk: EmptyProps["onAsk"];
+}
+
+function Prompts({ prompts, lang, onAsk }: PromptsProps) {
+  return (
+    <ul>
+      {prompts.map((prompt) => (
+        <li key={prompt}>
+          <button
+            type="button"
+            className="button example"
+            lang={lang}
+            disabled={!onAsk}
+            onClick={() => onAsk?.(prompt)}
+          >
+            {prompt}
+          </button>
+        </li>
+      ))}
+    </ul>
   );
 }
 

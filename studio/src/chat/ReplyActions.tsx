@@ -129,7 +129,8 @@ function OtherModels({ reply }: { reply: Message }) {
 }
 
 function canGoOn(reply: Message): boolean {
-  if (reply.text === "") return false;
+  // Agents and techniques begin anew: words alone are not where they were.
+  if (reply.text === "" || reply.steps.length > 0 || reply.consents.length > 0) return false;
   if (reply.state === "done") return reply.finish === "length";
   return true;
 }

@@ -5,6 +5,9 @@ import { useTalk } from "../conversation/context";
 import { isLive, type Message } from "../conversation/types";
 import { useText } from "../i18n";
 import { Markdown } from "../prose/Markdown";
+import { ConsentCards } from "../steps/ConsentCard";
+import { StepsView } from "../steps/StepsView";
+import { waitingOf } from "../steps/arrange";
 import { Failed } from "../ui/Failed";
 import { InfoIcon } from "../ui/icons";
 import { Branches } from "./Branches";
@@ -42,7 +45,7 @@ export const ReplyView = memo(function ReplyView({ reply, last, branches, alias 
           {name}
         </h2>
         {/* Up here: below the words, it would be pushed down by each line. */}
-        {live ? <WritingNow reply={reply} /> : null}
+        {live && waitingOf(reply).length === 0 ? <WritingNow reply={reply} /> : null}
       </header>
       {reply.reasoning === "" ? null : (
         <details className="reasoning">
@@ -52,8 +55,12 @@ export const ReplyView = memo(function ReplyView({ reply, last, branches, alias 
           </p>
         </details>
       )}
-      {reply.state === "waiting" ? <Waiting reply={reply} /> : null}
+      <StepsView reply={reply} secret={alias !== undefined} />
+      {reply.state === "waiting" && waitingOf(reply).length === 0 ? (
+        <Waiting reply={reply} />
+      ) : null}
       {reply.text === "" ? null : <Markdown text={reply.text} />}
+      <ConsentCards reply={reply} name={name} />
       <Ending reply={reply} last={last} />
       <TroubleAt message={reply.id} />
       {live ? null : (

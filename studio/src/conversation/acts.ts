@@ -1,4 +1,4 @@
-import type { AgainBody, ConversationBody, SamplingBody } from "../api/conversations";
+import type { AgainBody, ConsentBody, ConversationBody, SamplingBody } from "../api/conversations";
 import type { ErrorKind, Failure } from "../api/errors";
 import { steadyNow } from "./clock";
 import { failureIn, type Chats } from "./chats";
@@ -235,6 +235,19 @@ export class Acts {
     return this.attempt(id, message, async () => {
       const { replies, version } = await this.chats.api.again(id, message, body);
       await this.answered(id, replies, replies[0], version);
+    });
+  }
+
+  /** Answers what a reply asks consent for; without answers, one that was cut off goes on. */
+  consent(
+    id: Id,
+    reply: Id,
+    answers: NonNullable<ConsentBody["answers"]>,
+    always: boolean,
+  ): Promise<boolean> {
+    return this.attempt(id, reply, async () => {
+      const { api } = this.chats;
+      this.chats.place(id, await api.consent(id, reply, { answers, always }));
     });
   }
 

@@ -49,6 +49,12 @@ export class Chats {
       else this.wrote(id);
     });
     line.on("progress", ({ id, progress }) => this.shelf.progress(id, progress));
+    line.on("step", ({ id, at, step }) => {
+      if (this.shelf.listed(id, "steps", at, step) === "gap") this.want([id]);
+    });
+    line.on("consent", ({ id, at, round }) => {
+      if (this.shelf.listed(id, "consents", at, round) === "gap") this.want([id]);
+    });
     line.on("queue", ({ conversation, queue }) =>
       this.change(conversation, (shown) => settle({ ...shown, queue })),
     );

@@ -64,6 +64,23 @@ export class Shelf {
     return "done";
   }
 
+  /** Puts a step, or a round of consent, in its place among the reply's; "gap" as in `write`. */
+  listed<K extends "steps" | "consents">(
+    id: Id,
+    kind: K,
+    at: number,
+    one: Message[K][number],
+  ): "done" | "gap" {
+    const here = this.messages.get(id);
+    if (!here) return "gap";
+    if (!isLive(here)) return "done";
+    if (at > here[kind].length) return "gap";
+    const all = [...here[kind].slice(0, at), one, ...here[kind].slice(at + 1)];
+    this.messages.set(id, { ...here, progress: null, [kind]: all });
+    this.tell(id);
+    return "done";
+  }
+
   progress(id: Id, progress: Progress | null): void {
     const here = this.messages.get(id);
     if (here?.state !== "waiting") return;
@@ -86,8 +103,14 @@ export class Shelf {
 
 /** Whether `told` is older than what is here: an answer may be overtaken by the event stream. */
 function isBehind(told: Message, here: Message): boolean {
+  // A reply that was cut off lives again when it is answered: what was answered tells the order.
+  const answers = (message: Message) =>
+    message.consents.reduce((sum, { answers }) => sum + 1 + Object.keys(answers).length, 0);
+  if (answers(told) !== answers(here)) return answers(told) < answers(here);
+  if (here.state === "interrupted" && isLive(told) && here.consents.length > 0) return false;
   if (!isLive(told)) return false;
   if (!isLive(here)) return true;
+  if (told.steps.length < here.steps.length) return true;
   const length = (message: Message) => message.text.length + message.reasoning.length;
   return length(told) < length(here);
 }

@@ -1,15 +1,14 @@
-import { useEffect, useRef } from "react";
+import { useRef } from "react";
 import { useLocation, useSearchParams } from "react-router";
 
 import { DEFAULT_MODEL } from "../api/models";
 import { failureFrom } from "../api/useModels";
 import { useLanguage, useText } from "../i18n";
 import { bytes } from "../i18n/format";
-import { belongsToInputMethod } from "../ui/composing";
 import { Command } from "../ui/Command";
 import { Failed } from "../ui/Failed";
 import { CheckIcon } from "../ui/icons";
-import { hasModifier, isTyping } from "../ui/keys";
+import { useFindKey } from "../ui/useFindKey";
 import { Elsewhere } from "./Elsewhere";
 import { matches, NOTHING_CHOSEN, readFilter, writeFilter } from "./filter";
 import { Filters } from "./Filters";
@@ -22,7 +21,7 @@ export function ModelsPage() {
   const { entries, absent, fresh, error, refetch } = useEntries();
   const [address, setAddress] = useSearchParams();
   const search = useRef<HTMLInputElement>(null);
-  useSearchKey(search);
+  useFindKey(search);
   const filter = readFilter(address);
   const shown = entries?.filter((entry) => matches(entry, filter)) ?? [];
   const change = (part: Partial<typeof filter>) =>
@@ -92,19 +91,4 @@ function Deleted() {
       {text.models.remove.done(state.deleted, bytes(language, state.freed))}
     </p>
   );
-}
-
-/** `/` goes to the search field. */
-function useSearchKey(search: React.RefObject<HTMLInputElement | null>) {
-  useEffect(() => {
-    const onKey = (event: KeyboardEvent) => {
-      if (event.key !== "/" || event.defaultPrevented || belongsToInputMethod(event)) return;
-      if (isTyping(event.target) || hasModifier(event)) return;
-      if (document.querySelector("dialog[open]")) return; // keys belong to it
-      event.preventDefault();
-      search.current?.focus();
-    };
-    window.addEventListener("keydown", onKey);
-    return () => window.removeEventListener("keydown", onKey);
-  }, [search]);
 }

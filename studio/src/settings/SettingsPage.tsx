@@ -7,6 +7,7 @@ import { Failed } from "../ui/Failed";
 import { Choice } from "./Choice";
 import { SettingsContext } from "./context";
 import { DataSection } from "./DataSection";
+import { MemorySection } from "../memory/MemorySection";
 import { KeySection } from "./KeySection";
 import { NewChatSection } from "./NewChatSection";
 import { SamplingSection } from "./SamplingSection";
@@ -26,6 +27,7 @@ export function SettingsPage() {
         <NewChatSection />
         <SamplingSection />
         <PeopleParts otherwise={<KeySection />} />
+        <MemorySection />
         <DataSection />
       </div>
     </div>

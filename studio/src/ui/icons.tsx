@@ -24,6 +24,15 @@ function icon(paths: ReactNode) {
 
 export const BrandIcon = icon(<path d="M3.5 5h13M3.5 10h13M3.5 15h7.5" strokeWidth="2" />);
 export const ChatIcon = icon(<path d="M3 4.5h14v9.5H9l-4 3v-3H3z" />);
+export const AssistantsIcon = icon(
+  <>
+    <circle cx="10" cy="6.5" r="3.5" />
+    <path d="M3.5 17c.6-3.6 3-5.5 6.5-5.5s5.9 1.9 6.5 5.5" />
+  </>,
+);
+export const PromptsIcon = icon(
+  <path d="M7 3.5c-2 0-2 1-2 3s0 3-2 3.5c2 .5 2 1.5 2 3.5s0 3 2 3M13 3.5c2 0 2 1 2 3s0 3 2 3.5c-2 .5-2 1.5-2 3.5s0 3-2 3" />,
+);
 export const ModelsIcon = icon(<path d="M10 2.5 17 6v8l-7 3.5L3 14V6zM3 6l7 3.5L17 6M10 9.5v8" />);
 export const TokenizersIcon = icon(
   <path d="M2.5 7.5h4v5h-4zM8.5 7.5h2.5v5H8.5zM13 7.5h4.5v5H13z" />,

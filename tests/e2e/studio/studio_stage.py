@@ -13,13 +13,15 @@ from tempfile import TemporaryDirectory
 from playwright.sync_api import Browser, CDPSession, ConsoleMessage, Locator, Page, Request, expect
 
 from kataribe.base.errors import NotFoundError
-from kataribe.base.events import Event
+from kataribe.base.events import Event, Usage
 from kataribe.base.inside import AttentionSource
 from kataribe.base.lm import LM, Capabilities
 from kataribe.base.lm import Request as Asked
+from kataribe.cli.prompting_here import PromptingHere
 from kataribe.run.providers import ScriptedLM, ScriptedTokenizer
 from kataribe.run.providers.scripted import EVERYTHING, Line
 from kataribe.serve.app import create_app
+from kataribe.serve.assistants_source import AssistantsSource
 from kataribe.serve.lifecycle import Lifecycle
 from kataribe.serve.models import ModelInfo, TextTokenizer
 from kataribe.serve.ports import listen
@@ -114,6 +116,11 @@ class HeldLM:
                 told += 1
 
 
+def priced(model: str, usage: Usage) -> float | None:
+    """US dollars: the small model is free, the others' price is a thousandth a token drawn."""
+    return 0.0 if model == SMALL else usage.completion_tokens / 1000
+
+
 @dataclass
 class Stage:
     """A running server."""
@@ -134,6 +141,7 @@ def run_server(
     attention: AttentionSource | None = None,
     training: TrainingSource | None = None,
     tokenizers: TokenizersSource | None = None,
+    assistants: AssistantsSource | None = None,
     kinds: Mapping[str, Work] | None = None,
 ) -> Iterator[Stage]:
     """Serves `models` in a thread until the block ends, or `stop` is called.
@@ -148,7 +156,14 @@ def run_server(
         chats = Chats(store, models, models.loaded, titles=False)
         jobs = None if kinds is None else Workers(store, kinds)
         rooms = Rooms(
-            store, chats, jobs, attention=attention, training=training, tokenizers=tokenizers
+            store,
+            chats,
+            jobs,
+            attention=attention,
+            training=training,
+            tokenizers=tokenizers,
+            assistants=assistants,
+            prompting=PromptingHere(store, price=priced),
         )
         stage = stack.enter_context(_serving(models, rooms, port, key))
         yield stage

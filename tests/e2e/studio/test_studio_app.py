@@ -14,7 +14,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from studio_stage import Models, Stage, Studio, Watch, field_of, finished, ready, run_server, say
 
-PAGES = ("/chat", "/search?q=x", "/models", "/jobs", "/settings", "/sign-in", "/nowhere")
+PAGES = ("/chat", "/search?q=x", "/models", "/jobs", "/memory", "/settings", "/sign-in", "/nowhere")
 
 BREACHES = (
     "window.breaches = []; document.addEventListener('securitypolicyviolation',"

@@ -89,7 +89,15 @@ def test_nothing_serious_for_axe_and_nothing_sticks_out(
     assert serious(page) == [], "the chat"
     assert _overflow(page) == []
     _look_at_the_list(page, phone)
-    for path in ("/search?q=123", "/models", "/jobs", "/settings", "/sign-in", "/nowhere"):
+    for path in (
+        "/search?q=123",
+        "/models",
+        "/jobs",
+        "/memory",
+        "/settings",
+        "/sign-in",
+        "/nowhere",
+    ):
         page.goto(studio.stage.address + path)
         expect(page.locator("h1")).to_be_visible()
         if path == "/settings":
@@ -128,6 +136,7 @@ def test_every_page_speaks_its_language_only(studio: Studio, models: Models, loc
         "/search?q=zz",
         "/models",
         "/jobs",
+        "/memory",
         "/settings",
         "/sign-in",
         "/nowhere",

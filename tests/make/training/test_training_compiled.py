@@ -21,7 +21,7 @@ from tests.make.training.toys import tiny_config
 
 @pytest.mark.skipif(shutil.which("g++") is None, reason="PyTorch's compiler needs a C++ compiler")
 @pytest.mark.filterwarnings("ignore")  # of the compiler's own parts about each other
-@pytest.mark.parametrize("recompute", [False, True])
+@pytest.mark.parametrize("recompute", [False, pytest.param(True, marks=pytest.mark.slow)])
 def test_a_compiled_model_has_the_loss_and_gradients_of_the_plain_one(
     monkeypatch: pytest.MonkeyPatch, *, recompute: bool
 ) -> None:

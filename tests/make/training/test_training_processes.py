@@ -84,6 +84,16 @@ def test_two_processes_train_as_one_does(tmp_path: Path, parallel: str, optimise
     assert ended.progress.step == 6  # a checkpoint of two goes on in one
 
 
+def test_one_clock_tells_all_of_them_when_to_end(tmp_path: Path) -> None:
+    config = loop(steps=2, seconds=1.5, eval_every=0, checkpoint_every=0)
+    run = new_run(tmp_path, config)
+    together(run)
+    ended = run.plan["loop"]
+    assert ended["seconds"] is None
+    assert [line["step"] for line in run.metrics()] == list(range(1, ended["steps"] + 1))
+    assert rows_of(run, 0).keys() == rows_of(run, 1).keys()
+
+
 def longer(run: RunFolder, config: LoopConfig) -> RunFolder:
     more = dataclasses.replace(config, steps=6)
     write_json(run.path / "plan.json", {"loop": dataclasses.asdict(more)})

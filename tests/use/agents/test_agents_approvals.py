@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import random
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,7 +26,15 @@ from kataribe.run.providers.scripted import Reply, ScriptedLM
 from kataribe.use.agents.approvals import Answer, answer_of, approve, refuse
 from kataribe.use.agents.calling import Approval
 from kataribe.use.agents.loop import Agent, AgentOptions
-from kataribe.use.agents.turns import FolderTurns, MemoryTurns, Turns, call_id, new_turn, turn_of
+from kataribe.use.agents.turns import (
+    KEPT_SECONDS,
+    FolderTurns,
+    MemoryTurns,
+    Turns,
+    call_id,
+    new_turn,
+    turn_of,
+)
 from tests.use.agents.parts import (
     QUESTION,
     Plain,
@@ -408,3 +418,18 @@ async def test_random_turns_run_each_consented_call_once():
 
 
 WIDE = replace(ScriptedLM().capabilities, context_length=10**6)
+
+
+def test_turns_that_nobody_goes_on_with_are_swept_after_a_week(tmp_path: Path):
+    turns = FolderTurns(tmp_path)
+    old, new = new_turn(), new_turn()
+    for turn in (old, new):
+        with turns.open(turn, new=True):
+            pass
+    week_ago = time.time() - KEPT_SECONDS - 60
+    os.utime(tmp_path / f"{old}.jsonl", (week_ago, week_ago))
+    turns.sweep_old()
+    assert [file.stem for file in tmp_path.glob("*.jsonl")] == [new]
+    turns.forget_call("call_of_somebody_else")
+    turns.forget_call(call_id(new, 3))
+    assert list(tmp_path.glob("*.jsonl")) == []

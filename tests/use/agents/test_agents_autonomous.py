@@ -231,9 +231,39 @@ async def test_tokens_end_a_run_with_what_was_found():
     events, end, outcome = await worked(lm)
     assert end.reason == "budget"
     assert "of at most 2,500 tokens" in end.detail
-    assert text_of(end.message) == f"one\n{first}"
+    found = text_of(end.message)
+    assert found.startswith("one\nthe first part the first part")
+    assert len(found) < len(first)  # the reply at the task was held to what was left, too
     assert outcome.reason == "budget"
     assert steps(events, "limit")
+
+
+async def test_steps_end_a_run_wherever_it_is():
+    worker = [calls(("times", {"a": 1, "b": 2})), calls(("times", {"a": 2, "b": 2})), "2 and 4"]
+    for most in range(1, 7):
+        options = AutonomousOptions(steps=most)
+        lm = autonomous([plan("one", "two"), OK], [*worker, "two"], TIMES(), options=options)
+        journal = MemoryJournal()
+        async for event in lm.work(GOAL, journal):
+            last = event
+        assert last.reason == "budget"
+        assert f"All of {most} steps are used" in last.detail
+        assert Run(journal).calls == most
+
+
+async def test_a_run_that_a_limit_has_ended_goes_on_with_more():
+    planner = [plan("one", "two"), OK, OK, "whole"]
+    lm = autonomous(planner, ["first", "second"], options=AutonomousOptions(steps=3))
+    journal = MemoryJournal()
+    cut = [event async for event in lm.work(GOAL, journal)][-1]
+    assert (cut.reason, text_of(cut.message)) == ("budget", "one\nfirst")
+    again = [event async for event in lm.resume(journal)][-1]
+    assert again.reason == "budget"  # nothing more may be used, and nothing was
+    lm._options = AutonomousOptions()
+    end = [event async for event in lm.resume(journal)][-1]
+    assert (end.reason, text_of(end.message)) == ("stop", "whole")
+    assert Run(journal).calls == 6
+    assert "it goes on" in Run(journal).outcome().log
 
 
 async def test_time_ends_a_run_with_what_was_found():

@@ -218,6 +218,18 @@ def test_what_a_summary_has_is_not_said_again():
     assert "Mori" not in left_out(text, "Mori paid 400 to Acme.", 100, len)
 
 
+def test_japanese_numbers_stand_behind_letters():
+    said = left_out("会議は2026年3月4日に、鈴木さんと8人で。版は第3章、合計1,250円。", "", 400, len)
+    for number in ("2026年3月4日", "8人", "1,250円", "3"):
+        assert number in said.partition("Also mentioned: ")[2].split("; "), said
+    assert "2026" not in left_out("契約は2026年に終わる。", "契約は2026年に終わる。", 400, len)
+
+
+def test_words_behind_a_number_are_no_unit():
+    said = left_out("Pay 4711 of 9000 within 12 kg at 7.5 km.", "", 400, len)
+    assert said.partition(": ")[2].split("; ") == ["Pay", "4711", "9000", "12 kg", "7.5 km"]
+
+
 def test_what_does_not_fit_is_counted():
     text = " ".join(f"and {n * 1111}" for n in range(1, 200))
     said = left_out(text, "", 80, len)

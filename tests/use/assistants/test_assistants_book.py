@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import threading
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -92,3 +94,74 @@ def test_a_broken_file_of_somebody_is_told_when_it_is_asked_for(tmp_path: Path) 
     with pytest.raises(InputError, match=r"broken\.yaml has sytem"):
         book.find("broken").recipe()
     book.write("other", "model: broken")  # only what it says itself is looked at
+
+
+def test_nothing_is_written_over_unseen(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    first = book.replace("mine", "system: First.\n", None)
+    second = book.replace("mine", "system: Second.\n", first.tag)
+    for over in (None, first.tag, "0" * 24):
+        with pytest.raises(InputError, match="nothing was written") as raised:
+            book.replace("mine", "system: Third.\n", over)
+        assert raised.value.code == "changed_meanwhile"
+    assert book.find("mine").text == "system: Second.\n"
+    assert second.tag != first.tag
+    ready = book.find("translator")
+    assert book.replace("translator", "system: Mine.\n", ready.tag).own
+    with pytest.raises(InputError, match="deleted meanwhile"):
+        book.replace("gone", "system: x\n", first.tag)
+
+
+def test_of_two_who_write_at_once_one_is_refused(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    tag = book.write("mine", "system: Before.\n").tag
+    start, ended = threading.Barrier(4), []
+
+    def write(number: int) -> None:
+        start.wait()
+        try:
+            book.replace("mine", f"system: '{number}'\n", tag)
+            ended.append(number)
+        except InputError:
+            pass
+
+    threads = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (winner,) = ended
+    assert book.find("mine").recipe().system == str(winner)
+
+
+def test_what_is_put_away_comes_back(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    kept = book.write("translator", "system: Mine.\n")
+    with pytest.raises(InputError, match="changed meanwhile"):
+        book.put_away("translator", "0" * 24)
+    book.put_away("translator", kept.tag)
+    shipped = book.find("translator")
+    assert not shipped.own
+    with pytest.raises(InputError, match="comes with Kataribe"):
+        book.put_away("translator", shipped.tag)
+    other = book.write("translator", "system: Other.\n")
+    with pytest.raises(InputError, match="another assistant translator by now"):
+        book.bring_back("translator")
+    book.remove("translator")
+    assert book.bring_back("translator").text == kept.text
+    book.remove("translator")
+    with pytest.raises(NotFoundError, match="No deleted assistant"):
+        book.bring_back("translator")
+    with pytest.raises(InputError, match="cannot name"):
+        book.bring_back("../translator")
+    assert other.tag != kept.tag
+
+
+def test_what_was_put_away_long_ago_is_gone(tmp_path: Path) -> None:
+    book = Book(tmp_path)
+    book.put_away("old", book.write("old", "system: x\n").tag)
+    old = tmp_path / ".deleted" / "old.yaml"
+    os.utime(old, (1, 1))
+    book.put_away("new", book.write("new", "system: x\n").tag)
+    assert [path.name for path in old.parent.iterdir()] == ["new.yaml"]
+    assert "old" not in book.all()

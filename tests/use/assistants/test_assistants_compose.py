@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,14 @@ from lending import Shelf, around, end, question, scripted, steps, told
 from kataribe.base.errors import InputError, NotFoundError, UnsupportedError
 from kataribe.base.events import TextDelta
 from kataribe.base.lm import Capabilities, Request, Sampling
-from kataribe.base.messages import text_message, text_of
+from kataribe.base.messages import ToolCallPart, text_message, text_of
 from kataribe.run.providers.scripted import Call, Reply
+from kataribe.store import facts
+from kataribe.store.database import Store
+from kataribe.store.tables import LOCAL
+from kataribe.use.agents.approvals import approve
+from kataribe.use.agents.memory import StoredFacts
+from kataribe.use.agents.turns import FolderTurns
 from kataribe.use.assistants.compose import composed
 from kataribe.use.assistants.recipe import Check, Limit, recipe_of
 from kataribe.use.assistants.testing import run_checks, what_failed
@@ -185,3 +192,32 @@ async def test_a_check_that_fails_to_answer_is_a_failed_check() -> None:
     assert [bool(one.failed) for one in found] == [False, True, True]
     assert found[1].failed == ("Not today.",)
     assert "content_filter" in found[2].failed[0]
+
+
+async def test_consent_that_comes_with_a_later_loan_goes_on(tmp_path: Path) -> None:
+    """The model is let go while a person thinks; guards and system text stand around both times."""
+    (tmp_path / "a.txt").write_text("secret", encoding="utf-8")
+    lm = scripted([Reply(calls=(Call("read_file", {"path": "a.txt"}),)), "It says: secret."])
+    tool = {"name": "files", "options": {"folder": str(tmp_path)}}
+    recipe = {"tools": [tool], "system": "Be brief.", "guards": {"standard": True}}
+    there = around(Shelf(plain=lm), tmp_path, turns=FolderTurns(tmp_path / "turns"))
+    asked = question("What is in it?")
+    waits = end(await told(recipe, there, asked))
+    assert waits.reason == "approval"
+    (call,) = [part for part in waits.message.parts if isinstance(part, ToolCallPart)]
+    then = replace(asked, prompt=(*asked.prompt, waits.message, approve(call)))
+    assert text_of(end(await told(recipe, there, then)).message) == "It says: secret."
+    assert len(lm.requests) == 2
+
+
+async def test_a_fact_says_which_assistant_was_told_it(tmp_path: Path) -> None:
+    store = Store(tmp_path / "k.db")
+    lm = scripted([Reply(calls=(Call("remember", {"fact": "Likes tea."}),)), "Noted."])
+    there = around(Shelf(plain=lm), tmp_path, facts=StoredFacts(store))
+    recipe = recipe_of({"memory": True}, "x")
+    async with composed("tutor", recipe, there) as assistant:
+        assert [event async for event in assistant.stream(question("I like tea."))]
+    with store.reading() as tx:
+        (fact,) = facts.listing(tx, LOCAL)
+    assert (fact.text, fact.assistant) == ("Likes tea.", "tutor")
+    store.close()

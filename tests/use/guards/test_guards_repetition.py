@@ -81,6 +81,48 @@ def test_the_stop_is_where_the_definition_says():
         assert slow <= fast <= slow + 16, (before, unit)
 
 
+def test_loops_of_every_shape_end_within_64_tokens_of_their_third_repeat():
+    """Rulers inside, few letters, numbers before lines: what a stop once came late or never for."""
+    draw = random.Random(5)
+    print("seed 5")
+    alphabets = (
+        "ab ",
+        " -|=",
+        "0123456789,. ",
+        "#=-\n ab",
+        "01\n .)",
+        "あいうえお。\n",
+        "    x=1\n",
+    )
+    for number in range(100):
+        signs = draw.choice(alphabets)
+        runs = (draw.choice(signs) * draw.choice((1, 1, 7, 30)) for _ in range(60))
+        unit = "".join(runs)[: int(2 * 200 ** draw.random())].rstrip() + "x"
+        before = "".join(draw.choices("abcdefghij ", k=draw.randint(40, 300)))
+        words = " ".join(unit.split())
+        if number % 3 == 0 and len(words) > 24:
+            rows = [f"{n}. {words}\n" for n in range(1, 9)]
+            text, third = before + "\n" + "".join(rows), len(before) + 1 + sum(map(len, rows[:4]))
+        else:
+            text, third = before + unit * (6 + 90 // len(unit)), len(before) + 4 * len(unit)
+        found = stopped_at(text, tokens=lambda at: at)
+        assert found is not None, unit
+        assert found <= third + 64, unit
+
+
+def test_the_same_number_again_and_again_is_a_loop_however_short():
+    text = "1. Yes\n" * 60
+    assert stopped_at(text, tokens=lambda at: at) is not None
+    assert stopped_at("".join(f"{n}. Yes\n" for n in range(1, 400))) is not None
+
+
+def test_looking_back_takes_no_longer_for_regular_text():
+    finder = LoopFinder(allowance=10**9)
+    for _ in range(40):
+        finder.push("| --- | -- | ---- " * 3 + "a" * 40 + str(_))
+        assert 0 <= finder._back <= 4 * 4096
+
+
 def test_random_text_is_no_loop():
     draw = random.Random(4)
     print("seed 4")
@@ -148,7 +190,7 @@ def test_memory_stays_small():
     draw = random.Random(7)
     for _ in range(100):
         finder.push("".join(draw.choices("abcdefghij ", k=1000)))
-    assert len(finder._text) <= 3 * LONGEST + 1
+    assert len(finder._text) == len(finder._at) <= 3 * LONGEST + 1024
     finder = LoopFinder()
     for _ in range(30):
         finder.push("".join(draw.choices("0123456789", k=100)))

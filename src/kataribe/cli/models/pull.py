@@ -65,16 +65,22 @@ def _fetch(catalog: Catalog, source: str, name: str | None, *, accept_terms: boo
 
 
 def ensure_default(settings: Settings, workspace: Workspace) -> None:
-    """Fetches the model that answers when none is named, unless it is here.
+    """Fetches the model that answers when none is named, unless it is here or at a host.
 
-    Without a network the server starts all the same when there is any other model.
+    Where an assistant answers, it is the model that this one asks. Without a network the server
+    starts all the same when there is any other model.
     """
     from kataribe.base.errors import DownloadError
+    from kataribe.cli.behind import local_behind
     from kataribe.cli.opening import open_catalog
     from kataribe.cli.output import note
+    from kataribe.use.assistants.book import Book
 
     catalog = open_catalog(workspace)
-    name = catalog.resolve(settings.model)
+    behind = local_behind(settings.model, Book(workspace.assistants), catalog.is_installed)
+    if behind is None:
+        return
+    name = catalog.resolve(behind)
     if catalog.is_installed(name):
         return
     try:

@@ -30,6 +30,7 @@ def list_runs(as_json: options.Json = False) -> None:
 def summary(run: RunFolder) -> dict[str, Any]:
     """What the list says of a run; a broken folder says its problem."""
     from kataribe.base.errors import KataribeError
+    from kataribe.make.training.runs import steps_to_come
 
     last: dict[str, Any] = {}
     try:
@@ -46,7 +47,7 @@ def summary(run: RunFolder) -> dict[str, Any]:
         "problem": info.problem,
         "created_at": info.created_at,
         "model": info.model,
-        "steps": plan.get("loop", {}).get("steps"),
+        "steps": steps_to_come(plan, last),
         **{
             name: last.get(name)
             for name in (

@@ -58,7 +58,7 @@ def carry_on(workspace: Workspace, run: RunFolder, *, as_json: bool) -> None:
             note(f"Run {run.id}")
             for words in expectation(plan):
                 note(words)
-        line.begin(plan["loop"]["steps"])
+        line.begin(plan)
 
     with line:
         ended, result = carry(

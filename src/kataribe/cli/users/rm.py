@@ -18,6 +18,8 @@ def rm(
     import sys
 
     from kataribe.base.errors import InputError
+    from kataribe.base.workspace import Workspace
+    from kataribe.cli.metering import trace_store
     from kataribe.cli.output import note, say
     from kataribe.cli.users.leftovers import discard_jobs
     from kataribe.store import people, purge
@@ -41,6 +43,7 @@ def rm(
         for failure in discard_jobs(store, person.id):
             note(f"What a job left may still be here. {failure}")
         purge.remove_account(store, person.id)
+        trace_store(Workspace.locate()).forget(person.id)
         purge.scrub(store)
         left = backups(store.path)
     say(f"{person.shown} is deleted, with {told(gone)}.")

@@ -149,13 +149,15 @@ class LoopConfig:
     """Everything that the loop asks for besides a model and an objective.
 
     Attributes:
-        steps: Changes of the weights.
+        steps: Changes of the weights. Where `seconds` is set, a guess until time has told.
         batch_rows: Rows that one change is made from, of all processes together.
         seed: Decides first weights, the order of the data and samples. Two runs with the same
             settings on the same machine are equal bit for bit.
         optimisation: How the weights change.
         work: How the work is done.
         watching: What is looked at and kept.
+        seconds: How long the run is to take. It begins to lower its rates when the rest of its
+            time is what that takes; how many steps there will be is known then.
     """
 
     steps: int
@@ -164,11 +166,32 @@ class LoopConfig:
     optimisation: Optimisation = field(default_factory=Optimisation)
     work: Work = field(default_factory=Work)
     watching: Watching = field(default_factory=Watching)
+    seconds: float | None = None
 
     def __post_init__(self) -> None:
+        if self.seconds is not None:
+            self._check_seconds()
         whole("steps", self.steps, least=1)
         whole("batch_rows", self.batch_rows, least=1)
         whole("seed", self.seed, least=0, most=2**63 - 1)
+
+    @property
+    def known_steps(self) -> int | None:
+        """How many steps there are; None while time has not told."""
+        return self.steps if self.seconds is None else None
+
+    def ends_at(self, step: int) -> bool:
+        """Whether so many steps are all."""
+        return self.seconds is None and step >= self.steps
+
+    def _check_seconds(self) -> None:
+        number("seconds", self.seconds, above=0.0)
+        if self.optimisation.schedule == "cosine":
+            raise InputError(
+                "schedule is cosine, which needs to know its last step from the first. Say how "
+                "many steps there are, or take wsd, which can end when its time is over.",
+                param="seconds",
+            )
 
     @classmethod
     def from_values(cls, values: Mapping[str, Any]) -> LoopConfig:
@@ -182,6 +205,7 @@ class LoopConfig:
             optimisation=Optimisation(**values["optimisation"]),
             work=Work(**values["work"]),
             watching=Watching(**watching),
+            seconds=values.get("seconds"),  # plans of before there was one have none
         )
 
 

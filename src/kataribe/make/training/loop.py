@@ -18,7 +18,7 @@ from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.objective import Objective, Share, StepData
 from kataribe.make.training.optimisers import Optimisers
 from kataribe.make.training.processes import quiet, rank, ranks, summed
-from kataribe.make.training.schedules import share_at
+from kataribe.make.training.schedules import settled, share_at
 from kataribe.make.training.trainee import Trainee
 
 
@@ -55,6 +55,7 @@ class Training:
         config: How long and how.
         record: Where it is written down.
         wants_stop: Asked after every step.
+        settled: Given the settings anew when time has told how many steps there are.
     """
 
     trainee: Trainee
@@ -63,6 +64,7 @@ class Training:
     config: LoopConfig
     record: Record
     wants_stop: Callable[[], bool]
+    settled: Callable[[LoopConfig], None] = lambda config: None  # noqa: ARG005
 
 
 def train(
@@ -79,16 +81,18 @@ def train(
             checkpoint is from before.
         StorageError: The disk is full; the checkpoints before are as they were.
     """
-    config, watching = training.config, training.config.watching
+    watching = training.config.watching
     share = Share(0, 1, micro_rows) if alone else Share(rank(), ranks(), micro_rows)
     clock = _Clock(progress)
     pending: list[dict[str, float | Tensor]] = []
     stopping = False
-    while progress.step < config.steps and not stopping:
+    while not (stopping or training.config.ends_at(progress.step)):
         figures, tokens, stopping = learn(training, progress.step, share)
         progress = clock.after(progress, tokens)
         pending.append({**_counts(progress), **figures, "tokens_per_second": clock.speed})
-        last = stopping or progress.step == config.steps
+        if training.config.seconds is not None:
+            training = _told_by_time(training, progress, share)
+        last = stopping or training.config.ends_at(progress.step)
         looks = last or _due(progress.step, watching.eval_every)
         saves = last or _due(progress.step, watching.checkpoint_every)
         if looks or saves or len(pending) >= watching.log_every:
@@ -109,6 +113,16 @@ def train(
     return progress
 
 
+def _told_by_time(training: Training, progress: Progress, share: Share) -> Training:
+    """With the last step settled, if the first process's clock tells it by now."""
+    gone = summed(progress.seconds if share.rank == 0 else 0.0, among=share.ranks)[0]
+    config = settled(training.config, progress.step, gone)
+    if config is training.config:
+        return training
+    training.settled(config)
+    return dataclasses.replace(training, config=config)
+
+
 def learn(
     training: Training, step: int, share: Share
 ) -> tuple[dict[str, float | Tensor], int, bool]:
@@ -125,7 +139,7 @@ def learn(
         )
     loss = backward(module, data, share.ranks / taught)
     norm = _clip(training.trainee, config.optimisation.clip)
-    rate = training.optimiser.step(share_at(step, config.steps, config.optimisation))
+    rate = training.optimiser.step(share_at(step, config.known_steps, config.optimisation))
     if share.ranks > 1:
         loss = torch.tensor(summed(float(loss), among=share.ranks)[0] / share.ranks)
     return {"loss": loss, "lr": rate, "grad_norm": norm}, int(tokens), bool(stop)

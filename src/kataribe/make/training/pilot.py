@@ -78,8 +78,9 @@ def fly(
     )
     work = dataclasses.replace(loop.work, compile="off")
     config = dataclasses.replace(
-        loop, steps=steps, batch_rows=rows, optimisation=optimisation, watching=quiet, work=work
-    )
+        loop, steps=steps, batch_rows=rows, optimisation=optimisation, watching=quiet, work=work,
+        seconds=None,
+    )  # fmt: skip
     objective = RowsObjective(
         RowsData(
             StreamRows(data, "train", context), rows, loop.seed, StreamRows(data, "valid", context),

@@ -114,6 +114,8 @@ def predict(
     cost = measure(choice.model, loop, first_pass(rows, loop, text.context), text.data.path)
     if seconds is not None:
         loop = fitted(loop, cost, text, seconds, given)
+        if loop.optimisation.schedule != "cosine":  # which has to know its last step
+            loop = dataclasses.replace(loop, seconds=seconds - last_look(loop, cost, text))
     tokens = loop.steps * loop.batch_rows * text.context
     expected = expected_seconds(loop, cost, text)
     bits = _bits(choice.model, loop, text, say)  # a pilot leaves its traces in memory
@@ -151,14 +153,25 @@ def seconds_of(loop: LoopConfig, cost: Cost, *, held_rows: int, said_tokens: int
         said_tokens: Tokens of all prompts' samples, each time.
     """
     watching = loop.watching
-    usual = min(held_rows, watching.eval_rows or held_rows)
-    last = min(held_rows, final_rows(watching.eval_rows) or held_rows)
-    looked = (_times(loop.steps, watching.eval_every) - 1) * usual + last
+    usual, more = _rows_of_looks(loop, held_rows)
+    looked = _times(loop.steps, watching.eval_every) * usual + more
     said = _times(loop.steps, watching.sample_every) * said_tokens if watching.sample_every else 0
     # The clock stops before the last checkpoint is written.
     saves = _times(loop.steps, watching.checkpoint_every) - 1
     step = cost.step(loop.batch_rows) + STEP_SECONDS
     return loop.steps * step + looked * cost.looked + said * cost.said + saves * cost.saved
+
+
+def last_look(loop: LoopConfig, cost: Cost, text: Text) -> float:
+    """Seconds that the last look takes beyond what any takes."""
+    return _rows_of_looks(loop, text.held_rows)[1] * cost.looked
+
+
+def _rows_of_looks(loop: LoopConfig, held_rows: int) -> tuple[int, int]:
+    """Rows of a look, and how many more the last one takes."""
+    rows = loop.watching.eval_rows
+    usual = min(held_rows, rows or held_rows)
+    return usual, min(held_rows, final_rows(rows) or held_rows) - usual
 
 
 def final_rows(rows: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from torch import Tensor
@@ -15,7 +15,7 @@ from kataribe.make.model.decoder import Decoder
 from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.make.training.checkpoints import Progress, prune, save_checkpoint
 from kataribe.make.training.config import LoopConfig
-from kataribe.make.training.runs import RunFolder, read_lines
+from kataribe.make.training.runs import RunFolder, read_lines, write_json
 from kataribe.make.training.sampling import Prompt, draw_samples
 from kataribe.make.training.trackers import Tracker, open_trackers
 from kataribe.make.training.trainee import Trainee
@@ -51,7 +51,8 @@ class RunRecord:
         trainee: Whose weights are kept.
         config: The loop's.
         words: For samples; None for models that write none.
-        tell: Called with every line of figures, for a person who watches.
+        tell: Called with every line of figures, for a person who watches; and `steps`, as soon as
+            it is known how many there will be.
     """
 
     def __init__(
@@ -81,6 +82,15 @@ class RunRecord:
             self._run.path, self._run.plan, self._config.watching.trackers, progress.step
         )
 
+    def settled(self, config: LoopConfig) -> None:
+        """Time has told how many steps there are: so says the plan from now on.
+
+        Whoever goes on with the run takes as many, and so comes to the same end.
+        """
+        self._config = config
+        write_json(self._run.path / "plan.json", {**self._run.plan, "loop": asdict(config)})
+        log.info("the time has room for %d steps", config.steps)
+
     def close(self) -> None:
         """Nothing more comes."""
         for tracker in self._trackers:
@@ -99,7 +109,8 @@ class RunRecord:
             shown = ", ".join(f"{name} {figures[name]:.4f}" for name in _JUDGED if name in figures)
             log.info("step %d: loss %.4f, %s", step, figures["loss"], shown)
         if self._tell is not None:
-            self._tell(figures)
+            known = self._config.known_steps
+            self._tell(figures if known is None else {**figures, "steps": known})
 
     def sample(self, step: int) -> None:
         """See `Record`."""

@@ -79,7 +79,8 @@ class RowsObjective:
     ) -> None:
         self._data, self._loss, self._name = data, loss, name
         self._whole, self._right = whole, right
-        self._step, self._steps = 0, 0
+        self._step = 0
+        self._steps: int | None = None
         self._batches(Share())  # raises for data shorter than one batch
 
     @property
@@ -87,8 +88,8 @@ class RowsObjective:
         """See `Objective`."""
         return self._name
 
-    def ends_after(self, steps: int) -> None:
-        """Says how many steps the run has: the look after the last takes many more rows."""
+    def ends_after(self, steps: int | None) -> None:
+        """Says how many steps the run has, if it is known: the last look takes many more rows."""
         self._steps = steps
 
     def data(self, step: int, share: Share) -> StepData:

@@ -206,6 +206,25 @@ def open_run(path: Path) -> RunFolder:
     return run
 
 
+def steps_to_come(plan: Mapping[str, Any], last: Mapping[str, Any]) -> int | None:
+    """How many steps a run has in all; None while it is not planned.
+
+    Where time decides and has not yet told, as many as it has room for at the pace so far.
+
+    Args:
+        plan: plan.json.
+        last: The latest figures of metrics.jsonl.
+    """
+    loop = plan.get("loop") or {}
+    steps, seconds = loop.get("steps"), loop.get("seconds")
+    if not isinstance(steps, int):
+        return None
+    step, gone = last.get("step"), last.get("time")
+    if not seconds or not step or not gone:
+        return steps
+    return max(int(step), round(float(step * seconds / gone)))
+
+
 def find_run(root: Path, name: str) -> RunFolder:
     """The run with this id, or the latest with this name or beginning of an id.
 

@@ -110,11 +110,20 @@ def train_held(
         torch.cuda.set_device(device)
     forget_most(device)
     if isinstance(setup.objective, RowsObjective):
-        setup.objective.ends_after(config.steps)
+        setup.objective.ends_after(config.known_steps)
     with memory_explained(micro_rows(setup) * setup.row_tokens, setup.row_tokens):
         progress, trainee, optimiser = _take_up(run, setup)
     record = RunRecord(run, trainee, config, words=setup.words, tell=tell)
     stop = Stop(run.stop_file)
+
+    def settled(told: LoopConfig) -> None:
+        nonlocal config
+        config = told
+        if isinstance(setup.objective, RowsObjective):
+            setup.objective.ends_after(told.steps)
+        if rank() == 0:
+            record.settled(told)
+
     written: Record = record if rank() == 0 else NoRecord()
     if summed(float(rank() == 0 and run.stop_file.exists()))[0]:
         stop.why = "a stop file"
@@ -122,10 +131,10 @@ def train_held(
         if rank() == 0:
             record.begin(progress)
             log.info(
-                "step %d of %d: training on %s, %d processes",
-                progress.step, config.steps, device, ranks(),
+                "step %d of %s%d: training on %s, %d processes",
+                progress.step, "about " if config.seconds else "", config.steps, device, ranks(),
             )  # fmt: skip
-        training = Training(trainee, setup.objective, optimiser, config, written, stop)
+        training = Training(trainee, setup.objective, optimiser, config, written, stop, settled)
         try:
             with (
                 memory_explained(micro_rows(setup) * setup.row_tokens, setup.row_tokens),
@@ -137,7 +146,7 @@ def train_held(
             record.close()
     trainee.gather()
     wait()
-    unfinished = progress.step < config.steps
+    unfinished = not config.ends_at(progress.step)
     return Ended(progress, (stop.why or "another process") if unfinished else "", trainee.plain)
 
 

@@ -12,7 +12,7 @@ accounted for.
 from __future__ import annotations
 
 import contextvars
-import os
+import random
 import re
 from collections.abc import Callable, Iterator
 from typing import Literal
@@ -104,6 +104,7 @@ class Account:
         trace: Id of all that one request from outside has caused, 32 hexadecimal digits.
         span: Id of the nearest recorded call from here up, 16 hexadecimal digits.
         total: Amounts by `spent`'s places.
+        heard: Steps that a recorded call inside told, until they come by here; see `steps`.
     """
 
     __slots__ = (
@@ -113,6 +114,7 @@ class Account:
         "_reported",
         "_under",
         "allowance",
+        "heard",
         "parent",
         "parent_span",
         "recorded",
@@ -133,8 +135,9 @@ class Account:
         self.allowance = allowance
         self.recorded = recorded
         self.trace, self.parent_span = _place_in_trace(parent, traceparent)
-        self.span = os.urandom(8).hex() if recorded else self.parent_span
+        self.span = new_id(64) if recorded else self.parent_span
         self.total: list[float] = [0] * KINDS
+        self.heard: set[tuple[str, str]] | None = None
         self._reported: list[float] = [0] * KINDS
         self._inside: list[float] = [0] * KINDS
         self._under: list[float] = [0] * KINDS  # what recorded calls inside have in their spans
@@ -234,7 +237,15 @@ def _place_in_trace(parent: Account | None, traceparent: str | None) -> tuple[st
     if parent is not None:
         return parent.trace, parent.span
     found = _TRACEPARENT.fullmatch(traceparent) if traceparent else None
-    return (found[1], found[2]) if found else (os.urandom(16).hex(), None)
+    return (found[1], found[2]) if found else (new_id(128), None)
+
+
+_ids = random.Random()
+
+
+def new_id(bits: int) -> str:
+    """A random id of so many bits, in hexadecimal digits."""
+    return f"{_ids.getrandbits(bits):0{bits // 4}x}"
 
 
 def _add(to: list[float], amounts: list[float]) -> None:

@@ -6,10 +6,12 @@ import threading
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple, TypeAlias
 
 from kataribe.base.errors import InputError
 from kataribe.prove.ops.spent import Spent
+
+Kind: TypeAlias = Literal["lm", "tool", "step", "guard"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class Span:
         parent: The span that caused it; None for what came from outside.
         trace: Id of all that one request from outside has caused, 32 hexadecimal digits.
         name: The model, technique, agent or tool.
-        kind: What was called.
+        kind: What it is: a call of an `LM` or of a tool, a step of a technique or an agent, or
+            what a guard saw.
         user: For whom.
         conversation: In which conversation.
         began: Seconds since 1970, for showing.
@@ -41,7 +44,7 @@ class Span:
     parent: str | None
     trace: str
     name: str
-    kind: Literal["lm", "tool"]
+    kind: Kind
     user: str | None
     conversation: str | None
     began: float
@@ -63,6 +66,23 @@ class Branch:
     inner: tuple[Branch, ...]
 
 
+HOUR = 3600
+NOTHING = Spent()
+
+
+class Bill(NamedTuple):
+    """When (an hour's beginning, seconds since 1970), for whom and by whom something was used."""
+
+    hour: int
+    user: str | None
+    name: str
+
+    @classmethod
+    def of(cls, span: Span) -> Bill:
+        """Where a span's amounts belong."""
+        return cls(int(span.began // HOUR) * HOUR, span.user, span.name)
+
+
 class Ledger:
     """Spans in memory. The oldest go when it is full; `total` goes on counting all.
 
@@ -77,6 +97,7 @@ class Ledger:
         self._lock = threading.Lock()
         self._total = Spent()
         self._dropped = 0
+        self._lost: dict[Bill, Spent] = {}
 
     @property
     def total(self) -> Spent:
@@ -93,8 +114,11 @@ class Ledger:
         with self._lock:
             self._total += span.own
             if len(self._spans) >= self.most:
-                self._spans.popleft()
+                gone = self._spans.popleft()
                 self._dropped += 1
+                key = Bill.of(gone)
+                if gone.own != NOTHING and (key in self._lost or len(self._lost) < self.most):
+                    self._lost[key] = self._lost.get(key, NOTHING) + gone.own
             self._spans.append(span)
 
     def spans(self) -> tuple[Span, ...]:
@@ -108,6 +132,12 @@ class Ledger:
             spans = tuple(self._spans)
             self._spans.clear()
         return spans
+
+    def drain_lost(self) -> dict[Bill, Spent]:
+        """Takes out what dropped spans had used: the spans are lost, the money is not."""
+        with self._lock:
+            lost, self._lost = self._lost, {}
+        return lost
 
 
 def trees(spans: Sequence[Span]) -> tuple[Branch, ...]:
@@ -126,10 +156,10 @@ def lines(branches: Sequence[Branch], depth: int = 0) -> Iterator[str]:
         span = branch.span
         about = "" if span.exact else "about "
         first = "" if span.first is None else f", first after {span.first:.2f} s"
-        yield (
-            f"{'  ' * depth}{span.name}: {_amounts(span.total, about)}, "
-            f"{span.whole:.2f} s{first}, {span.error or span.reason}"
-        )
+        kind = "" if span.kind == "lm" else f"{span.kind} "
+        used = f"{_amounts(span.total, about)}, " if span.total != NOTHING else ""
+        end = f", {span.error or span.reason}" if span.kind in ("lm", "tool") else ""
+        yield f"{'  ' * depth}{kind}{span.name}: {used}{span.whole:.2f} s{first}{end}"
         yield from lines(branch.inner, depth + 1)
 
 

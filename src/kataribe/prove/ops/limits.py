@@ -12,10 +12,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from typing import TypeVar
 
-from kataribe.base.errors import InputError, KataribeError, UnsupportedError
+from kataribe.base.errors import KataribeError, UnsupportedError
 from kataribe.base.events import (
     Event,
     Finished,
@@ -24,6 +25,7 @@ from kataribe.base.events import (
     ToolCallDelta,
     Usage,
 )
+from kataribe.base.limits import Limits
 from kataribe.base.lm import LM, Capabilities, Request
 from kataribe.base.messages import Message, Part, ReasoningPart, TextPart
 from kataribe.prove.ops.accounts import Account, Allowance, current
@@ -31,40 +33,15 @@ from kataribe.prove.ops.meter import close
 from kataribe.prove.ops.spent import DOLLARS, STEPS, UNPRICED, Price
 from kataribe.prove.ops.tally import Tally
 
+_Number = TypeVar("_Number", int, float)
+
 GRACE = 0.1
 """Seconds that what is inside has to end by itself when a limit is reached, before it is cut; a
 call inside another has less, so that it ends first."""
 
 
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """What one request may use, with everything that it causes; None for no limit.
-
-    Attributes:
-        steps: Calls of models.
-        tokens: Tokens read and drawn.
-        seconds: From the request's beginning. The request's own deadline holds beside it.
-        dollars: Money. The request's own budget holds beside it.
-    """
-
-    steps: int | None = None
-    tokens: int | None = None
-    seconds: float | None = None
-    dollars: float | None = None
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "tokens", "seconds", "dollars"):
-            value = getattr(self, name)
-            least = 0 if name == "dollars" else 1 if name in ("steps", "tokens") else 1e-3
-            if value is not None and not value >= least:  # also refuses NaN
-                raise InputError(
-                    f"A limit of {value} {name} leaves nothing; give at least {least:g}, or none.",
-                    param=name,
-                )
-
-
 class Limited:
-    """Holds each request, and everything that it causes, to limits.
+    """Holds each request, and everything that it causes, to limits: these and its own.
 
     `price` is as for the meter; where money is limited and it knows no price, the request is
     refused, because nobody could hold it to that.
@@ -129,7 +106,8 @@ class Limited:
         if limits.seconds is not None:
             deadline = _least(deadline, time.monotonic() + limits.seconds)
         dollars = _least(limits.dollars, context.budget)
-        allowance = Allowance(limits.steps, limits.tokens, dollars, deadline)
+        steps, tokens = _least(limits.steps, context.steps), _least(limits.tokens, context.tokens)
+        allowance = Allowance(steps, tokens, dollars, deadline)
         if deadline != context.deadline:
             allowance.late = f"A limit of {limits.seconds:g} s: the time is over."
         return allowance
@@ -288,12 +266,14 @@ def _found(said: Sequence[TextDelta | ReasoningDelta]) -> Iterator[Part]:
 
 
 def _told(request: Request, shared: Sequence[Account]) -> Request:
-    """The request with the time and money that are left, for those inside who can keep to them."""
+    """The request with the time and money that are left, for those inside who can keep to them.
+
+    Steps and tokens are counted here, for all inside together.
+    """
     deadline = _least(*(node.allowance.deadline for node in shared if node.allowance))
     dollars, context = _dollars(shared), request.context
-    if (deadline, dollars) == (context.deadline, context.budget):
-        return request
-    return replace(request, context=replace(context, deadline=deadline, budget=dollars))
+    told = replace(context, deadline=deadline, budget=dollars, steps=None, tokens=None)
+    return request if told == context else replace(request, context=told)
 
 
 def _dollars(shared: Sequence[Account]) -> float | None:
@@ -306,5 +286,5 @@ def _dollars(shared: Sequence[Account]) -> float | None:
     return _least(*(max(0.0, each) for each in left))
 
 
-def _least(*values: float | None) -> float | None:
+def _least(*values: _Number | None) -> _Number | None:
     return min((value for value in values if value is not None), default=None)

@@ -9,11 +9,12 @@ from dataclasses import replace
 from typing import Any
 
 from kataribe.base.errors import KataribeError
-from kataribe.base.events import Event
+from kataribe.base.events import Event, Step
 from kataribe.base.lm import LM, Capabilities, Request, Tool, ToolSpec
 from kataribe.prove.ops.accounts import Account, current
 from kataribe.prove.ops.ledger import Ledger, Span
 from kataribe.prove.ops.spent import Price, spent_of
+from kataribe.prove.ops.steps import Steps
 from kataribe.prove.ops.tally import Tally
 
 
@@ -46,6 +47,7 @@ class Metered:
         context = request.context
         account = Account(current.get(), traceparent=context.trace)
         tally = Tally(account, request, self._price)
+        steps: Steps | None = None
         request = replace(request, context=replace(context, trace=account.traceparent))
         events: AsyncIterator[Event] | None = None
         error: BaseException | None = None
@@ -64,7 +66,11 @@ class Metered:
                     break
                 finally:
                     current.set(outside)
-                tally.note(event)
+                if type(event) is Step:
+                    steps = steps or Steps(account, self._ledger)
+                    steps.saw(event)
+                else:
+                    tally.note(event)
                 yield event
         except BaseException as raised:
             error = raised
@@ -74,6 +80,8 @@ class Metered:
                 await close(events, account)
             finally:
                 tally.end()
+                if steps is not None:
+                    steps.end()
                 self._ledger.add(_span(tally, request, self.name, began, error))
 
 
@@ -133,8 +141,8 @@ class MeteredTool:
                     whole=time.perf_counter() - start,
                     own=own,
                     total=spent_of(account.total),
-                    reason=_reason("stop", error),
-                    error=_code(error),
+                    reason=reason_of("stop", error),
+                    error=code_of(error),
                 )
             )
 
@@ -158,19 +166,21 @@ def _span(
         whole=tally.whole,
         own=own,
         total=spent_of(account.total),
-        reason=_reason(tally.reasons.get(0, "closed"), None if tally.exact else error),
-        error=None if tally.exact else _code(error),
+        reason=reason_of(tally.reasons.get(0, "closed"), None if tally.exact else error),
+        error=None if tally.exact else code_of(error),
         exact=tally.exact,
     )
 
 
-def _reason(reason: str, error: BaseException | None) -> str:
+def reason_of(reason: str, error: BaseException | None) -> str:
+    """How a call ended: its own reason, `closed` or `error`."""
     if error is None:
         return reason
     return "closed" if isinstance(error, GeneratorExit | asyncio.CancelledError) else "error"
 
 
-def _code(error: BaseException | None) -> str | None:
+def code_of(error: BaseException | None) -> str | None:
+    """The code of an error that ended a call; None where whoever asked only went away."""
     if error is None or isinstance(error, GeneratorExit | asyncio.CancelledError):
         return None
     return error.code if isinstance(error, KataribeError) else type(error).__name__

@@ -229,8 +229,10 @@ class Tally:
         """
         for node in self.account.upwards():
             if node.allowance is not None and node.allowance.dollars is not None:
-                read, drawn = self._price(Usage(1000, 0)), self._price(Usage(0, 1000))
-                return (read or 0.0) / 1000, (drawn or 0.0) / 1000
+                read, both = self._price(Usage(1000, 0)), self._price(Usage(1000, 1000))
+                if read is None or both is None:
+                    return 0.0, 0.0
+                return read / 1000, (both - read) / 1000  # nobody prices a prompt of no tokens
         return None
 
 

@@ -33,6 +33,7 @@ from kataribe.base.messages import (
     ToolResultPart,
 )
 from kataribe.run.providers.gathering import Gathering, shared_usage
+from kataribe.run.providers.progress import progress_in
 from kataribe.run.providers.sse import ServerEvent
 from kataribe.run.providers.wires import (
     Asked,
@@ -102,7 +103,7 @@ def write(asked: Asked) -> Letter:
         body["continue_final_message"] = True
         if "add_generation_prompt" in asked.manner.adds:  # vLLM wants both said
             body["add_generation_prompt"] = False
-    return Letter("/chat/completions", body)
+    return Letter("/chat/completions", body, asked.manner.headers)
 
 
 def headers(key: str | None) -> Mapping[str, str]:
@@ -271,6 +272,8 @@ class ChatReader:
             self.done = True
             return ()
         chunk = parsed(event, self._name)
+        if event.event.startswith("kataribe."):
+            return progress_in(event.event, chunk)
         if chunk.get("usage"):
             self._usage = usage_of(chunk["usage"])
         said: list[Event] = []

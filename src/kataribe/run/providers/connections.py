@@ -81,13 +81,14 @@ async def one_client(address: str, patience: Patience) -> AsyncIterator[httpx.As
 def _open(address: str, patience: Patience, *, most_idle: int) -> httpx.AsyncClient:
     import httpx
 
+    here = is_loopback(address)
     return httpx.AsyncClient(
         timeout=httpx.Timeout(patience.idle, connect=patience.connect, pool=None),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=most_idle),
         # A plain address needs no certificates; loading them takes longer than a local answer.
         verify=_trusted() if address.startswith("https:") else False,
         # Proxies of the environment are for other machines.
-        trust_env=not is_loopback(address),
+        trust_env=not here,
         follow_redirects=False,
     )
 

@@ -12,7 +12,7 @@ from contextlib import aclosing
 from kataribe.base.abilities import check_abilities
 from kataribe.base.errors import InputError, KataribeError, NotFoundError, ProviderError
 from kataribe.base.events import Event, Finished, Usage
-from kataribe.base.lm import LM, Capabilities, Request
+from kataribe.base.lm import Capabilities, Request
 from kataribe.base.references import parse_reference
 from kataribe.run.providers import (
     anthropic_wire,
@@ -57,7 +57,7 @@ def open_hosted(
     *,
     patience: Patience = PATIENCE,
     connections: Connections | None = None,
-) -> LM:
+) -> HostedLM:
     """The model that `NAME:model` means, at one of `hosts` (`parse_hosts` gives them).
 
     Raises `NotFoundError` for an unknown host, with near names, and `AccessError` for a missing
@@ -152,11 +152,12 @@ class HostedLM:
         if len(usages) > 1 and "n" in self.carries:
             said = sum(usage.completion_tokens for usage in usages)
             usages = [dataclasses.replace(usages[0], completion_tokens=said)]
-        costs = [self._cost(usage) for usage in usages]
+        costs = [self.price(usage) for usage in usages]
         known = [cost for cost in costs if cost is not None]
         return sum(known) if known and len(known) == len(costs) else None
 
-    def _cost(self, usage: Usage) -> float | None:
+    def price(self, usage: Usage) -> float | None:
+        """US dollars for the tokens of one call; None where nobody knows."""
         return prices.cost(self._priced, usage)
 
     async def stream(self, request: Request) -> AsyncGenerator[Event]:

@@ -11,6 +11,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 from kataribe.base.errors import AccessError, NotFoundError, SettingsError
+from kataribe.run.providers.progress import WANTED
 from kataribe.run.providers.wires import Manner, fields
 
 WireName: TypeAlias = Literal["chat", "responses", "anthropic", "gemini"]
@@ -69,7 +70,8 @@ KATARIBE = Manner(
     adds=fields(
         "top_k min_p repetition_penalty min_tokens ignore_eos template continue_last regex choice "
         "grammar reasoning allowed_tools"
-    )
+    ),
+    headers=WANTED,
 )
 VLLM = Manner(
     adds=fields(

@@ -32,11 +32,13 @@ class Manner:
         adds: Fields beyond OpenAI's that it honours, by their name in `asked_fields`.
         lacks: Fields of OpenAI's that it would take and ignore.
         names: What it calls a field, where the name is another one than ours.
+        headers: Sent with every request.
     """
 
     adds: frozenset[str] = frozenset()
     lacks: frozenset[str] = frozenset()
     names: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -126,6 +126,13 @@ ResponseFormatOption: TypeAlias = Annotated[
 ]
 
 
+class TechniqueChoice(Incoming):
+    """A technique with options."""
+
+    name: str = Field(min_length=1, max_length=64)
+    options: dict[str, Any] = Field(default_factory=dict, max_length=100)
+
+
 class ChatCompletionRequest(Sampled):
     """A conversation to continue."""
 
@@ -134,6 +141,7 @@ class ChatCompletionRequest(Sampled):
         '...}} or {"type": "allowed_tools", "allowed_tools": {"mode": ..., "tools": [...]}}',
         "response_format": '{"type": "text"}, {"type": "json_object"} or '
         '{"type": "json_schema", "json_schema": {"name": ..., "schema": ...}}',
+        "technique": 'a name such as "chain-of-thought", or {"name": ..., "options": {...}}',
     }
 
     messages: list[ChatMessage] = Field(min_length=1)
@@ -149,6 +157,11 @@ class ChatCompletionRequest(Sampled):
     response_format: ResponseFormatOption | None = None
     chat_template_kwargs: dict[str, Any] | None = Field(
         None, description="Extension: variables for the chat template, such as enable_thinking."
+    )
+    technique: str | TechniqueChoice | None = Field(
+        None,
+        description="Extension: how the model is asked, by name (`chain-of-thought`) or as "
+        '{"name": ..., "options": {...}}; /studio/api/techniques lists them. One reply at a time.',
     )
     continue_final_message: bool | None = Field(
         None, description="Extension: go on from the last message, which is the assistant's."

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
+from kataribe.serve.shapes.steps import AllowedTool, ConsentRound, KeptTool, ReplyStep
 from kataribe.serve.shapes.strict import Count, Incoming, Outgoing, Positive, Seed, Thumb
 
 Id = Annotated[str, Field(pattern=r"^[0-9a-z]{16,32}$", description="Chosen by the client.")]
@@ -45,6 +46,9 @@ class ConversationChange(Incoming):
     model: ModelName | None = None
     system: str | None = None
     sampling: SamplingChoice | None = None
+    allowed: list[KeptTool] | None = Field(
+        None, max_length=1000, description="Tools can only be taken away here."
+    )
     head: Id | None = Field(None, description="The branch through this message, to its newest.")
 
 
@@ -188,6 +192,11 @@ class Message(Outgoing):
     rating: int
     remark: str
     created_at: float
+    steps: list[ReplyStep] = Field(description="What was done for the reply, in order.")
+    consents: list[ConsentRound] = Field(
+        description="What it asked its person for, in order. Calls of the last one without an "
+        "answer wait, while the reply is pending or `interrupted`."
+    )
 
 
 class Node(Outgoing):
@@ -231,6 +240,7 @@ class Conversation(Outgoing):
     summary: Summary
     system: str
     sampling: dict[str, Any]
+    allowed: list[AllowedTool] = Field(description="Tools that are not asked for here again.")
     head: str | None
     version: int
     nodes: list[Node] = Field(description="Oldest first.")
@@ -305,6 +315,7 @@ class Imported(Outgoing):
     messages: int
     skipped: int = Field(description="Conversations that were here already.")
     jobs: int = Field(description="Jobs, as a record: none of them goes on here.")
+    prompts: int
 
 
 class QueueList(Outgoing):

@@ -16,7 +16,15 @@ from markdown_it.token import Token
 from markdown_it.utils import OptionsDict
 
 from kataribe.store.messages import Message
-from kataribe.store.sharing.branch import WORDS, Branch, File, Language, shown_time, title_of
+from kataribe.store.sharing.branch import (
+    WORDS,
+    Branch,
+    File,
+    Language,
+    shown_time,
+    steps_of,
+    title_of,
+)
 
 LONGEST_RENDERED = 20_000
 """Characters of a message that is shown as Markdown; a longer one is shown as it was written.
@@ -81,7 +89,7 @@ def as_html(branch: Branch, language: Language) -> Iterator[str]:
     for message in branch.messages:
         room -= len(message.text)
         files = branch.files.get(message.id, ())
-        yield from _message(message, files, words, rendered=room >= 0)
+        yield from _message(message, files, language, rendered=room >= 0)
     yield f"<footer>{words['made']}</footer>\n</main>\n</body>\n</html>\n"
 
 
@@ -94,8 +102,9 @@ def _plain(text: str) -> str:
 
 
 def _message(
-    message: Message, files: Sequence[File], words: Mapping[str, str], *, rendered: bool
+    message: Message, files: Sequence[File], language: Language, *, rendered: bool
 ) -> Iterator[str]:
+    words = WORDS[language]
     who = words[message.role]
     if message.role == "assistant" and message.model:
         who += f" ({escape(message.model)})"
@@ -103,6 +112,9 @@ def _message(
     yield f'<article class="{message.role}">\n<h2>{who} {when}</h2>\n'
     for file in files:
         yield from _file(file, words)
+    if steps := steps_of(message, language):
+        listed = "".join(f"<li>{escape(each)}</li>" for each in steps)
+        yield f"<details><summary>{words['steps']}</summary><ol>{listed}</ol></details>\n"
     if message.reasoning:
         reasoning = f"<summary>{words['reasoning']}</summary>{_plain(message.reasoning)}"
         yield f"<details>{reasoning}</details>\n"

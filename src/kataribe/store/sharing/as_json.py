@@ -41,6 +41,7 @@ def _message(message: Message, files: tuple[File, ...]) -> dict[str, Any]:
     }
     if message.role == "assistant":
         told |= {"reasoning": message.reasoning, "model": message.model}
+        told |= {"steps": list(message.steps), "consents": list(message.consents)}
     told["attachments"] = [_file(file) for file in files]
     return told
 

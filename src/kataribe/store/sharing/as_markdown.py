@@ -6,7 +6,15 @@ import re
 from collections.abc import Iterator, Mapping
 
 from kataribe.store.messages import Message
-from kataribe.store.sharing.branch import WORDS, Branch, File, Language, shown_time, title_of
+from kataribe.store.sharing.branch import (
+    WORDS,
+    Branch,
+    File,
+    Language,
+    shown_time,
+    steps_of,
+    title_of,
+)
 
 _FENCE = re.compile(r" {0,3}(`{3,}|~{3,})(.*)")
 _CODE = re.compile(r"(?<!`)(`+)(?!`)((?:(?!\n\n)[\s\S]){1,2000}?)(?<!`)\1(?!`)")
@@ -87,6 +95,9 @@ def _message(message: Message, files: tuple[File, ...], language: Language) -> I
     yield f"\n## {who}, {shown_time(message.created_at)}\n\n"
     for file in files:
         yield from _file(file, words)
+    if steps := steps_of(message, language):
+        listed = "".join(f"> {number}. {escaped(each)}\n" for number, each in enumerate(steps, 1))
+        yield f"> **{words['steps']}**\n>\n{listed}\n"
     if message.reasoning:
         quoted = contained(message.reasoning).replace("\n", "\n> ")
         yield f"> **{words['reasoning']}**\n>\n> {quoted}\n\n"

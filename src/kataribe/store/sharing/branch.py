@@ -48,6 +48,9 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "assistant": "Reply",
         "system": "System text",
         "reasoning": "Reasoning",
+        "steps": "Steps",
+        "allowed": "Consent given",
+        "refused": "Consent refused",
         "model": "Model",
         "began": "Began",
         "file": "Attachment",
@@ -65,6 +68,9 @@ WORDS: Mapping[Language, Mapping[str, str]] = {
         "assistant": "返答",
         "system": "システム文",
         "reasoning": "思考",
+        "steps": "途中の手順",
+        "allowed": "実行を許可",
+        "refused": "実行を拒否",
         "model": "モデル",
         "began": "開始",
         "file": "添付ファイル",
@@ -99,6 +105,20 @@ def title_of(branch: Branch, language: Language) -> str:
     """The title in one line."""
     title = re.sub(r"\s+", " ", branch.conversation.title).strip()
     return title or WORDS[language]["untitled"]
+
+
+def steps_of(message: Message, language: Language) -> list[str]:
+    """What was done for a reply, and what its person allowed: a line each."""
+    words = WORDS[language]
+    lines = [f"{each['name']}: {each['line']}" for each in message.steps if each["name"] != "tree"]
+    for round_ in message.consents:
+        for call in round_["calls"]:
+            answer = round_["answers"].get(call["id"])
+            if answer is not None:
+                said = words["allowed" if answer["approved"] else "refused"]
+                why = f" ({answer['why']})" if answer["why"] else ""
+                lines.append(f"{said}: {call['name']} {call['arguments']}{why}")
+    return [re.sub(r"\s+", " ", line).strip() for line in lines]
 
 
 def shown_time(at: float) -> str:

@@ -12,13 +12,14 @@ from sqlalchemy import Connection
 
 from kataribe.base.errors import InputError
 from kataribe.store import attachments as files
-from kataribe.store import facts, preferences, search
+from kataribe.store import facts, preferences, prompt_answers, prompts, search
 from kataribe.store.conversations import FOUND
 from kataribe.store.database import Store
 from kataribe.store.facts import Fact
 from kataribe.store.ids import now
 from kataribe.store.jobs import OPEN
 from kataribe.store.messages import FOUND as SAID
+from kataribe.store.prompt_answers import Answer
 from kataribe.store.search import Cut
 from kataribe.store.tables import (
     attachments,
@@ -30,8 +31,16 @@ from kataribe.store.tables import (
     seen_sends,
     votes,
 )
-from kataribe.store.transfer.document import Beginning, Conversation, File, Job
-from kataribe.store.transfer.reading import check, file_data, parts
+from kataribe.store.tables import prompts as prompts_table
+from kataribe.store.transfer.document import (
+    Beginning,
+    Conversation,
+    File,
+    Job,
+    Prompt,
+    PromptAnswer,
+)
+from kataribe.store.transfer.reading import check, check_prompt, file_data, parts
 
 AT_A_TIME = 500
 """Ids in one query."""
@@ -47,6 +56,7 @@ class Arrived:
     messages: int
     skipped: int
     jobs: int = 0
+    prompts: int = 0
 
 
 def imported(store: Store, owner: str, file: BinaryIO) -> Arrived:
@@ -60,7 +70,7 @@ def imported(store: Store, owner: str, file: BinaryIO) -> Arrived:
     Raises `InputError` for a file that is no export, damaged, or hostile.
     """
     _check_all(file)
-    came = said = skipped = works = 0
+    came = said = skipped = works = kept = 0
     for part in parts(file):
         if isinstance(part, Beginning):
             with store.writing() as tx:
@@ -80,11 +90,14 @@ def imported(store: Store, owner: str, file: BinaryIO) -> Arrived:
         elif isinstance(part, Job):
             with store.writing() as tx:
                 works += _keep_job(tx, owner, part)
+        elif isinstance(part, Prompt):
+            with store.writing() as tx:
+                kept += _keep_prompt(tx, owner, part)
         else:
             data = file_data(part)
             with store.writing() as tx:
                 _attach(tx, owner, part, data)
-    return Arrived(came, said, skipped, works)
+    return Arrived(came, said, skipped, works, kept)
 
 
 def _check_all(file: BinaryIO) -> None:
@@ -111,10 +124,13 @@ def _check_all(file: BinaryIO) -> None:
                     param="body",
                     code="invalid_import",
                 )
-        elif isinstance(part, Job):
+        elif isinstance(part, Job | Prompt):
             if part.id in ids:
                 raise _twice(part.id)
             ids.add(part.id)
+            if isinstance(part, Prompt):
+                check_prompt(part)
+                prompts.check_name(part.name)
 
 
 def _twice(id_: str) -> InputError:
@@ -165,6 +181,8 @@ def _add(
         for message in talk.messages[start : start + AT_A_TIME]:
             told = message.model_dump(exclude_unset=True)
             told |= {"id": ids[message.id], "conversation": id_, "length": len(message.text)}
+            # Older files have none; rows that go in together must have the same columns.
+            told = {"steps": [], "consents": [], **told}
             rows.append(told | {"parent": message.parent and ids[message.parent]})
         tx.execute(sa.insert(messages), rows)
     for (ref, kind), cut in words.items():
@@ -256,6 +274,62 @@ def _keep_job(tx: Connection, owner: str, job: Job) -> bool:
     for start in range(0, len(log), AT_A_TIME):
         tx.execute(sa.insert(job_log), log[start : start + AT_A_TIME])
     return True
+
+
+def _keep_prompt(tx: Connection, owner: str, prompt: Prompt) -> bool:
+    """Keeps a prompt with its versions and answers, unless the owner has it."""
+    owners = sa.select(prompts_table.c.owner, prompts_table.c.deleted_at)
+    row = tx.execute(owners.where(prompts_table.c.id == prompt.id)).one_or_none()
+    id_ = prompt.id
+    if row is not None:
+        if row.owner == owner and row.deleted_at is None:
+            return False
+        id_ = _derived(owner, prompt.id)  # somebody else's, or on its way out
+        if tx.scalar(sa.select(1).where(prompts_table.c.id == id_)):
+            return False
+    name = _free_prompt_name(tx, owner, prompt.name)
+    times = {"created_at": prompt.created_at, "changed_at": prompt.changed_at}
+    latest = len(prompt.versions)
+    tx.execute(
+        sa.insert(prompts_table).values(id=id_, owner=owner, name=name, latest=latest, **times)
+    )
+    for version in prompt.versions:
+        # Under ids of their own: the file's may be somebody else's.
+        told = version.model_dump(exclude={"answers"}) | {"id": _derived(id_, version.id)}
+        prompts.insert_version(tx, id_, prompts.Version(**told))
+        for answer in version.answers:
+            reply = _reply_here(tx, owner, answer)
+            if answer.message is not None and reply is None:
+                continue  # it answered in a conversation that did not come along
+            told = answer.model_dump(exclude={"conversation"})
+            told |= {"id": _derived(id_, answer.id), "message": reply}
+            prompt_answers.insert(tx, _derived(id_, version.id), Answer(**told))
+    return True
+
+
+def _free_prompt_name(tx: Connection, owner: str, name: str) -> str:
+    """The name, or the first one after it that the owner has no prompt of."""
+    kept = prompts.normal_name(name)
+    number = 1
+    while prompts.named(tx, owner, kept) is not None:
+        number += 1
+        kept = f"{prompts.normal_name(name)[: prompts.LONGEST_NAME - 6]}-{number}"
+    return kept
+
+
+def _reply_here(tx: Connection, owner: str, answer: PromptAnswer) -> str | None:
+    """The owner's reply that an answer is, under the id that it has here."""
+    if answer.message is None or answer.conversation is None:
+        return None
+    for conversation in (_derived(owner, answer.conversation), answer.conversation):
+        mine = conversations.c.id == conversation, conversations.c.owner == owner
+        if not tx.scalar(sa.select(1).where(*mine)):
+            continue
+        for message in (answer.message, _derived(conversation, answer.message)):
+            here = messages.c.id == message, messages.c.conversation == conversation
+            if tx.scalar(sa.select(1).where(*here)):
+                return message
+    return None
 
 
 def _top(tx: Connection) -> int:

@@ -1,9 +1,9 @@
 """The file that carries a person's things: one JSON document, one line for each conversation.
 
 Line 1 begins the document and holds preferences and facts, every line after it holds one
-conversation, then one attachment, then one job, and the last one closes it. So it can be written
-and read line by line, however large it is, and any JSON reader takes it whole, too. What was
-deleted is not in it, nor sessions and keys: they belong to the machine.
+conversation, then one attachment, then one job, then one prompt, and the last one closes it. So it
+can be written and read line by line, however large it is, and any JSON reader takes it whole, too.
+What was deleted is not in it, nor sessions and keys: they belong to the machine.
 """
 
 from __future__ import annotations
@@ -23,11 +23,18 @@ from pydantic import (
 from kataribe.store.facts import LONGEST, MOST
 from kataribe.store.job_log import Level
 from kataribe.store.jobs import JobState
+from kataribe.store.prompt_answers import MOST as MOST_ANSWERS
+from kataribe.store.prompts import LONGEST as LONGEST_PROMPT
+from kataribe.store.prompts import LONGEST_NAME, LONGEST_NOTE, MOST_VERSIONS
 
 FORMAT = "kataribe-export"
-VERSION = 3
-READABLE = (1, 2, 3)
-"""Versions that are understood; 1 had no jobs, and 1 and 2 no facts."""
+VERSION = 5
+READABLE = (1, 2, 3, 4, 5)
+"""Versions that are understood; 1 had no jobs, 1 and 2 no facts, those before 4 no steps, and those
+before 5 no prompts."""
+
+MOST_STEPS = 2_001
+"""Steps of one message, with the one that counts the others."""
 
 MOST_MESSAGES = 100_000
 """Messages of one conversation."""
@@ -98,6 +105,45 @@ class Failure(Strict):
     message: Words
 
 
+class Step(Strict):
+    """What a technique or an agent did for a reply."""
+
+    name: Short
+    line: Short
+    content: Words
+    left: Whole
+    call: Short
+    at: Seconds
+    tokens: Whole
+
+
+class WaitingCall(Strict):
+    """A call that needed consent."""
+
+    id: Short
+    name: Short
+    arguments: Words
+
+
+class Consent(Strict):
+    """A person's answer to a call."""
+
+    approved: bool
+    why: Words
+    by: Literal["person", "always", "time"]
+
+
+class Round(Strict):
+    """What a reply asked its person for. It is a record: nothing that comes in runs a tool."""
+
+    calls: Annotated[list[WaitingCall], Field(max_length=1000)]
+    answers: dict[Short, Consent]
+    asked_at: When
+    until: When
+    usage: Annotated[list[Whole], Field(min_length=3, max_length=3)]
+    text: Words
+
+
 class Message(Strict):
     """A message; see the table for its fields."""
 
@@ -121,6 +167,8 @@ class Message(Strict):
     rating: Literal[-1, 0, 1]
     remark: Words
     created_at: When
+    steps: Annotated[list[Step], Field(max_length=MOST_STEPS), FailFast()] = []
+    consents: Annotated[list[Round], Field(max_length=1000), FailFast()] = []
 
 
 class Waiting(Strict):
@@ -204,6 +252,51 @@ class Job(Strict):
     log: Annotated[list[LogLine], FailFast()]
 
 
+class PromptAnswer(Strict):
+    """What a version was answered with; `conversation`: where the reply is that it is."""
+
+    id: Id
+    conversation: Id | None
+    message: Id | None
+    model: Short
+    technique: dict[str, JsonValue] | None
+    given: dict[Short, Words]
+    text: Words
+    finish: Short
+    detail: Words
+    prompt_tokens: Whole | None
+    cached_tokens: Whole | None
+    completion_tokens: Whole | None
+    took: Seconds | None
+    created_at: When
+
+
+class PromptVersion(Strict):
+    """A version of a prompt, with its answers, oldest first."""
+
+    id: Id
+    number: Annotated[int, Field(ge=1, le=MOST_VERSIONS)]
+    text: Annotated[
+        str, StringConstraints(min_length=1, max_length=LONGEST_PROMPT, pattern=r"^[^\x00]*$")
+    ]
+    variables: list[Short]
+    note: Annotated[str, StringConstraints(max_length=LONGEST_NOTE, pattern=r"^[^\x00]*$")]
+    created_at: When
+    answers: Annotated[list[PromptAnswer], Field(max_length=MOST_ANSWERS), FailFast()]
+
+
+class Prompt(Strict):
+    """A prompt with all versions, numbered from 1 without a gap."""
+
+    id: Id
+    name: Annotated[str, StringConstraints(min_length=1, max_length=LONGEST_NAME)]
+    created_at: When
+    changed_at: When
+    versions: Annotated[
+        list[PromptVersion], Field(min_length=1, max_length=MOST_VERSIONS), FailFast()
+    ]
+
+
 class Fact(Strict):
     """What models were told to remember of the person."""
 
@@ -214,6 +307,7 @@ class Fact(Strict):
     source: Short | None
     created_at: When
     changed_at: When
+    assistant: Short | None = None
 
 
 class Beginning(Strict):

@@ -13,7 +13,8 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 import kataribe
-from kataribe.store import facts, preferences
+from kataribe.base.errors import NotFoundError
+from kataribe.store import facts, preferences, prompts
 from kataribe.store.database import Store
 from kataribe.store.ids import now
 from kataribe.store.tables import (
@@ -23,6 +24,7 @@ from kataribe.store.tables import (
     job_log,
     jobs,
     messages,
+    prompt_answers,
     queued,
     votes,
 )
@@ -48,6 +50,7 @@ def exported(store: Store, owner: str) -> Iterator[bytes]:
         talks = list(ids)
         own = sa.select(jobs.c.id).where(jobs.c.owner == owner).order_by(jobs.c.key)
         works = list(tx.execute(own).scalars())
+        kept = [prompt.id for prompt in reversed(prompts.listing(tx, owner))]
     begin = {"format": FORMAT, "version": VERSION, "made_at": now()}
     begin |= {"made_by": f"Kataribe {kataribe.__version__}", "preferences": set_, "facts": known}
     yield _bytes(_json(begin)[:-1])
@@ -55,6 +58,8 @@ def exported(store: Store, owner: str) -> Iterator[bytes]:
     files = ((id_, *file) for id_ in talks for file in _files_of(store, id_))
     yield from _listed('\n],"files":[', _each(store, _file, files))
     yield from _listed('\n],"jobs":[', _each(store, _job, [(id_,) for id_ in works]))
+    lines = _each(store, partial(_prompt, owner=owner), [(id_,) for id_ in kept])
+    yield from _listed('\n],"prompts":[', lines)
     yield b"\n]}\n"
 
 
@@ -146,6 +151,43 @@ def _job(tx: Connection, id_: str) -> str:
     log = [dict(line._mapping) for line in tx.execute(lines.order_by(job_log.c.key))]
     # A loss that was no number is one in its result, and in no JSON.
     return _json(json.loads(_json({**row._mapping, "log": log}), parse_constant=lambda _: None))
+
+
+def _prompt(tx: Connection, id_: str, owner: str) -> str:
+    """One prompt with its versions and answers; "" where it was deleted meanwhile."""
+    try:
+        prompt = prompts.get(tx, owner, id_)
+    except NotFoundError:
+        return ""
+    told = {"id": id_, "name": prompt.name}
+    versions = [
+        {**_fields(document.PromptVersion, each), "answers": _answers(tx, each.id)}
+        for each in prompts.versions(tx, owner, id_)
+    ]
+    times = {"created_at": prompt.created_at, "changed_at": prompt.changed_at}
+    return _json({**told, **times, "versions": versions})
+
+
+def _answers(tx: Connection, version: str) -> list[dict[str, Any]]:
+    shape = document.PromptAnswer
+    fields = [prompt_answers.c[name] for name in shape.model_fields if name != "conversation"]
+    query = (
+        sa.select(*fields, conversations.c.id.label("conversation"))
+        .outerjoin(messages, messages.c.id == prompt_answers.c.message)
+        .outerjoin(conversations, conversations.c.id == messages.c.conversation)
+        .where(
+            prompt_answers.c.version == version,
+            # What was deleted is not in the file, and what hangs on it neither.
+            messages.c.deleted_at.is_(None),
+            conversations.c.deleted_at.is_(None),
+        )
+        .order_by(prompt_answers.c.key)
+    )
+    return [dict(row._mapping) for row in tx.execute(query)]
+
+
+def _fields(shape: type[document.Strict], of: Any) -> dict[str, Any]:
+    return {name: getattr(of, name) for name in shape.model_fields if hasattr(of, name)}
 
 
 def _bytes(text: str) -> bytes:

@@ -23,6 +23,7 @@ from kataribe.store.transfer.document import (
     Conversation,
     File,
     Job,
+    Prompt,
     Strict,
 )
 
@@ -35,13 +36,14 @@ MOST_SIGNS = 10_000_000
 """Texts, commas and, four times each, brackets of one line: what they become in memory is many
 times as long as they are. A conversation of `MOST_MESSAGES` has about seven millions."""
 
-Part = Beginning | Conversation | File | Job
+Part = Beginning | Conversation | File | Job | Prompt
 
 _TEXT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 
 _CONVERSATIONS = b',"conversations":['
 _FILES = b'],"files":['
 _JOBS = b'],"jobs":['
+_PROMPTS = b'],"prompts":['
 
 
 def parts(file: BinaryIO) -> Iterator[Part]:
@@ -69,8 +71,8 @@ def file_data(file: File) -> bytes:
 
 def _by_lines(file: BinaryIO) -> Iterator[Part]:
     place = "the first line"
-    section: type[Conversation | File | Job] = Conversation
-    last: type[Strict] = Job
+    section: type[Conversation | File | Job | Prompt] = Conversation
+    last: type[Strict] = Prompt
     closed = False
     for number, line in enumerate(iter(lambda: file.readline(LONGEST_LINE + 1), b""), 1):
         line = line.strip()
@@ -79,15 +81,17 @@ def _by_lines(file: BinaryIO) -> Iterator[Part]:
             raise _wrong(place, f"it has more than {LONGEST_LINE:,} bytes")
         if number == 1:
             begin = _beginning(_json(line.removesuffix(_CONVERSATIONS) + b"}", place))
-            last = File if begin.version == 1 else Job
+            last = File if begin.version == 1 else Job if begin.version < 5 else Prompt
             yield begin
         elif closed:
             if line:
                 raise _wrong(place, "nothing may follow the end")
         elif line == _FILES and section is Conversation:
             section = File
-        elif line == _JOBS and section is File and last is Job:
+        elif line == _JOBS and section is File and last is not File:
             section = Job
+        elif line == _PROMPTS and section is Job and last is Prompt:
+            section = Prompt
         elif line == b"]}" and section is last:
             closed = True
         else:
@@ -110,11 +114,14 @@ def _whole(file: BinaryIO) -> Iterator[Part]:
     if not isinstance(told, dict):
         raise _wrong("the document", "it is no JSON object")
     talks, files = told.pop("conversations", None), told.pop("files", None)
-    works = [] if told.get("version") == 1 else told.pop("jobs", None)
+    version = told.get("version")
+    works = [] if version == 1 else told.pop("jobs", None)
+    kept = [] if version in (1, 2, 3, 4) else told.pop("prompts", None)
     yield _beginning(told)
     yield from _each("conversations", Conversation, talks)
     yield from _each("files", File, files)
     yield from _each("jobs", Job, works)
+    yield from _each("prompts", Prompt, kept)
 
 
 def _each(name: str, shape: type[Shape], told: Any) -> Iterator[Shape]:
@@ -207,3 +214,25 @@ def check(conversation: Conversation) -> None:
     waiting = [item.id for item in conversation.queue]
     if len(set(waiting) | above) < len(waiting) + len(above):
         raise _wrong(place, "an id in its queue is there twice")
+
+
+def check_prompt(prompt: Prompt) -> None:
+    """Raises `InputError` where versions are not numbered from 1 on, or ids stand twice."""
+    place = f"the prompt {prompt.id}"
+    if [each.number for each in prompt.versions] != list(range(1, len(prompt.versions) + 1)):
+        raise _wrong(place, "its versions are not numbered 1, 2, 3 and so on")
+    ids = [each.id for each in prompt.versions]
+    ids += [answer.id for each in prompt.versions for answer in each.answers]
+    if len(set(ids)) < len(ids):
+        raise _wrong(place, "an id in it is there twice")
+    for each in prompt.versions:
+        for answer in each.answers:
+            if (answer.message is None) != (answer.conversation is None):
+                raise _wrong(place, f"the answer {answer.id} names half of a reply")
+            used = answer.technique
+            if used is not None and not (
+                used.keys() == {"name", "options"}
+                and isinstance(used["name"], str)
+                and isinstance(used["options"], dict)
+            ):
+                raise _wrong(place, f"the answer {answer.id} has a technique without name")

@@ -26,7 +26,7 @@ from kataribe.use.agents.resuming import Going, going_on
 from kataribe.use.agents.run_state import Run, Task, TurnJournal
 from kataribe.use.agents.stepping import short
 from kataribe.use.agents.structured import Asked, Filled, ask_for, with_words
-from kataribe.use.agents.turn import reply_parts, subtracted
+from kataribe.use.agents.turn import Turn, reply_parts, subtracted
 from kataribe.use.agents.turns import MemoryTurns, Turns
 from kataribe.use.agents.working import Price
 
@@ -43,6 +43,7 @@ class AutonomousOptions:
         tasks: Most tasks of a list.
         attempts: At one task, before it is given up.
         revisions: How often the list may be written anew.
+        steps: Of a run, over all of its requests: a plan, a check, each reply at a task.
         tokens: Read and drawn by all models of a run together, over all of its requests.
         seconds: From a request's beginning, beside its own deadline.
         dollars: By `price`, over all of a run's requests, beside a request's own budget.
@@ -54,6 +55,7 @@ class AutonomousOptions:
     tasks: int = 12
     attempts: int = 2
     revisions: int = 2
+    steps: int | None = None
     tokens: int | None = None
     seconds: float | None = None
     dollars: float | None = None
@@ -61,7 +63,7 @@ class AutonomousOptions:
     runs: Turns = field(default_factory=MemoryTurns)
 
     def __post_init__(self) -> None:
-        for name in ("tasks", "attempts", "tokens", "seconds", "dollars"):
+        for name in ("tasks", "attempts", "steps", "tokens", "seconds", "dollars"):
             value = getattr(self, name)
             if value is not None and not value > 0:
                 raise InputError(f"{name} is {value}, but must be above 0.", param=name)
@@ -130,10 +132,15 @@ class Autonomous:
                 yield event
 
     async def resume(self, journal: Journal) -> AsyncGenerator[Event, None]:
-        """Goes on with a run after a crash; `InputError` for a journal without a goal."""
+        """Goes on with a run after a crash, or one that a limit has ended.
+
+        Raises `InputError` for a journal without a goal.
+        """
         run = Run(journal)
         if not run.id:
             raise InputError("This journal has no goal in it; begin a run with it instead.")
+        if run.deliverable is not None and run.deliverable["reason"] in ("budget", "deadline"):
+            await run.write("reopened")
         async with aclosing(self.work(Request(run.messages), journal)) as events:
             async for event in events:
                 yield event
@@ -281,7 +288,8 @@ class _Work:
         if self._going is not None and records and records[0]["id"] == self._going.turn:
             request = replace(request, prompt=self._request.prompt)  # it brings the answers
         turn = run.id + secrets.token_hex((20 - RUN_DIGITS) // 2)
-        async with aclosing(self._worker.work(request, journal, turn)) as events:
+        worker = self._worker.within(**self._left(Turn(journal)))
+        async with aclosing(worker.work(request, journal, turn)) as events:
             async for event in events:
                 if isinstance(event, Finished):
                     await self._did(task, number, event)
@@ -362,17 +370,30 @@ class _Work:
         given_up = sum(task.state == "given up" for task in run.tasks)
         return f"{done} tasks done, {given_up} given up, {run.revisions} revisions of the list."
 
+    def _left(self, turn: Turn) -> dict[str, int | None]:
+        """What an attempt may use in all: what is left of the run, and what it has used already."""
+        most, run = self._options, self._run
+        steps = None if most.steps is None else max(1, most.steps - run.calls) + turn.steps
+        tokens = None if most.tokens is None else max(1, most.tokens - _tokens(run)) + _tokens(turn)
+        return {"steps": steps, "tokens": tokens}
+
     def _spent(self) -> tuple[FinishReason, str] | None:
-        options, usage = self._options, self._run.usage
+        options, run = self._options, self._run
         deadline = self._context.deadline
         if deadline is not None and time.monotonic() >= deadline:
             return "deadline", f"The time for the request is over: {self._tally()}"
-        tokens = usage.prompt_tokens + usage.completion_tokens
+        if options.steps is not None and run.calls >= options.steps:
+            return "budget", f"All of {options.steps} steps are used: {self._tally()}"
+        tokens = _tokens(run)
         if options.tokens is not None and tokens >= options.tokens:
             return "budget", f"{tokens:,} of at most {options.tokens:,} tokens: {self._tally()}"
         most = [each for each in (options.dollars, self._context.budget) if each is not None]
         if most and options.price is not None:
-            spent = options.price(usage) or 0.0
+            spent = options.price(run.usage) or 0.0
             if spent >= min(most):
                 return "budget", f"${spent:.6g} of at most ${min(most):.6g}: {self._tally()}"
         return None
+
+
+def _tokens(used: Run | Turn) -> int:
+    return used.usage.prompt_tokens + used.usage.completion_tokens

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -35,10 +35,10 @@ class Journal(Protocol):
 
 
 class MemoryJournal:
-    """A journal that ends with the process."""
+    """A journal that ends with the process; it may begin with records from elsewhere."""
 
-    def __init__(self) -> None:
-        self._records: list[Record] = []
+    def __init__(self, records: Iterable[Record] = ()) -> None:
+        self._records = list(records)
 
     def records(self) -> tuple[Record, ...]:
         """All that was appended, oldest first."""

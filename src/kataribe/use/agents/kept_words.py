@@ -6,8 +6,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 
-_NUMBER = r"(?<![\w.])[$€£¥]?\d[\d.,:/-]*\d(?:\s?(?:%|円|年|月|日|[a-zA-Zμ°]{1,4}\b))?"
-_DIGIT = r"(?<![\w.])\d%?(?![\w.])"
+# Japanese puts no space before a number, and its letters are \w like any others.
+_LATIN = r"[^\W\u3040-\u30ff\u3400-\u9fff々〆]"
+_ALONE = rf"(?<!{_LATIN})(?<![.])"
+_COUNTER = r"(?:%|[円年月日時分秒人件個台回本枚億万千百])"
+_UNIT = r"\s?(?:[kcmnμµ]?[mgsBVWAlL]|[kMGT]i?B|km|kg|h|min|°[CF]?)\b"
+_MEASURE = rf"(?:{_COUNTER}{{1,2}}|{_UNIT})"
+_NUMBER = rf"{_ALONE}[$€£¥]?(?:\d[\d.,:/-]*\d{_MEASURE}?|\d{_MEASURE})(?:\d+{_COUNTER})*"
+_DIGIT = rf"{_ALONE}(?<!\d[,:/-])\d(?!{_LATIN}|{_MEASURE}|[.,:/-]\d)"
 _ADDRESS = r"https?://\S+|[\w.+-]+@[\w-]+\.[\w.]+|(?:/[\w.-]+){2,}"
 _NAME = r"\b[A-Z][\w'-]+(?: [A-Z][\w'-]+)*"
 _KATAKANA = r"[\u30a1-\u30fa\u30fc]{3,}"

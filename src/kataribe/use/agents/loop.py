@@ -9,6 +9,7 @@ when a request comes again, nor when the turn goes on after a crash.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
@@ -90,6 +91,18 @@ class Agent:
     def capabilities(self) -> Capabilities:
         """Its model's, without what several steps cannot give."""
         return replace(self._worker.lm.capabilities, logprobs=False, raw_prompt=False)
+
+    def within(self, *, steps: int | None = None, tokens: int | None = None) -> Agent:
+        """The same agent, whose turns may use no more than this either; None for no limit."""
+        own = self._worker.limits
+        limits = replace(
+            own,
+            steps=own.steps if steps is None else min(own.steps, steps),
+            tokens=_least(own.tokens, tokens),
+        )
+        other = copy.copy(self)
+        other._worker = replace(self._worker, limits=limits)
+        return other
 
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
         """Answers, or goes on with the turn whose calls the newest messages answer."""
@@ -179,6 +192,10 @@ class Agent:
                 "itself. Give yours another name.",
                 param="tools",
             )
+
+
+def _least(*limits: int | None) -> int | None:
+    return min((each for each in limits if each is not None), default=None)
 
 
 def _is_theirs(journal: Journal, request: Request) -> bool:

@@ -10,12 +10,14 @@ from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
+from sqlalchemy import Connection
+
 from kataribe.base.abilities import messages_of
 from kataribe.base.errors import InputError
 from kataribe.base.events import Event
 from kataribe.base.lm import LM, Capabilities, Request, ToolSpec
 from kataribe.base.messages import Message, TextPart, text_of
-from kataribe.store import facts
+from kataribe.store import facts, preferences
 from kataribe.store.database import Store
 from kataribe.store.facts import Fact
 from kataribe.store.tables import LOCAL
@@ -33,7 +35,9 @@ KNOWN = (
 class Facts(Protocol):
     """Whatever keeps facts; each call is for one owner, who never sees another's."""
 
-    async def add(self, owner: str, text: str, source: str | None = None) -> Fact:
+    async def add(
+        self, owner: str, text: str, source: str | None = None, assistant: str | None = None
+    ) -> Fact:
         """Keeps one; raises `InputError` for what cannot be kept."""
         ...
 
@@ -50,27 +54,50 @@ class Facts(Protocol):
         ...
 
     async def delete(self, owner: str, id_: str) -> None:
-        """Deletes one for good; raises `NotFoundError`."""
+        """Deletes one; raises `NotFoundError`."""
         ...
 
 
+SWITCH = "memory"
+"""The preference by which a person switches memory off: false."""
+
+
 class StoredFacts:
-    """Facts in the database."""
+    """Facts in the database, as models have them.
+
+    Where a person has switched memory off, nothing is known of that person, and keeping anything
+    is refused; what was known before stays, and can still be edited and deleted.
+    """
 
     def __init__(self, store: Store) -> None:
         self._store = store
 
-    async def add(self, owner: str, text: str, source: str | None = None) -> Fact:
+    async def add(
+        self, owner: str, text: str, source: str | None = None, assistant: str | None = None
+    ) -> Fact:
         """See `Facts.add`."""
-        return await self._store.write(lambda tx: facts.add(tx, owner, text, source))
+
+        def work(tx: Connection) -> Fact:
+            if not is_on(tx, owner):
+                raise InputError(
+                    "The user has switched memory off, so nothing was kept. Do not try again.",
+                    param="memory",
+                )
+            return facts.add(tx, owner, text, source, assistant)
+
+        return await self._store.write(work)
 
     async def listing(self, owner: str) -> Sequence[Fact]:
         """See `Facts.listing`."""
-        return await self._store.read(lambda tx: facts.listing(tx, owner))
+        return await self._store.read(
+            lambda tx: facts.listing(tx, owner) if is_on(tx, owner) else []
+        )
 
     async def find(self, owner: str, query: str, most: int) -> Sequence[Fact]:
         """See `Facts.find`."""
-        return await self._store.read(lambda tx: facts.find(tx, owner, query, most))
+        return await self._store.read(
+            lambda tx: facts.find(tx, owner, query, most) if is_on(tx, owner) else []
+        )
 
     async def edit(self, owner: str, id_: str, text: str) -> Fact:
         """See `Facts.edit`."""
@@ -81,11 +108,17 @@ class StoredFacts:
         await self._store.write(lambda tx: facts.delete(tx, owner, id_))
 
 
-class Remember:
-    """A tool that keeps a fact of whoever the agent answers."""
+def is_on(tx: Connection, owner: str) -> bool:
+    """Whether models may remember anything of a person; they may until that is switched off."""
+    return preferences.read(tx, owner).get(SWITCH) is not False
 
-    def __init__(self, kept: Facts) -> None:
+
+class Remember:
+    """A tool that keeps a fact of whoever the agent answers; `assistant` is noted beside it."""
+
+    def __init__(self, kept: Facts, assistant: str | None = None) -> None:
         self._facts = kept
+        self._assistant = assistant
 
     @property
     def spec(self) -> ToolSpec:
@@ -102,7 +135,7 @@ class Remember:
         context = asking.get()
         text = _text(arguments, "fact")
         source = context.conversation if context else None
-        fact = await self._facts.add(_owner(), text, source)
+        fact = await self._facts.add(_owner(), text, source, self._assistant)
         return f"Remembered ({fact.id}): {fact.text}"
 
 

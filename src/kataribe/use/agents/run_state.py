@@ -10,6 +10,7 @@ Records:
     verdict      task, ok, why                 the check of it; `task` is settled by ok, or given up
     given_up     task, why                     no further attempt
     deliverable  text, reason, detail          the end
+    reopened                                   a limit had ended it, and it goes on
 """
 
 from __future__ import annotations
@@ -75,6 +76,7 @@ class Run:
         self.needs_revision = False
         self.revisions = 0
         self.usage = Usage(0, 0)
+        self.calls = 0  # of models
         self.deliverable: Record | None = None
         self._log: list[str] = []
         for record in journal.records():
@@ -109,11 +111,13 @@ class Run:
                 self.id, self.user = record["id"], record["user"]
                 self.messages = tuple(from_json(each) for each in record["messages"])
             case "asked":
+                self.calls += 1
                 self.usage = added(self.usage, _usage(record["usage"]))
             case "plan":
                 self._take_plan(record)
             case "turn":
                 if record["record"]["kind"] == "reply":
+                    self.calls += 1
                     self.usage = added(self.usage, _usage(record["record"]["usage"]))
                 self._note_call(record["record"])
             case "did":
@@ -135,6 +139,9 @@ class Run:
             case "deliverable":
                 self.deliverable = record
                 self._log.append(f"end: {record['reason']} {record['detail']}".rstrip())
+            case "reopened":
+                self.deliverable = None
+                self._log.append("it goes on")
 
     def _take_plan(self, record: Record) -> None:
         kept = [task for task in self.tasks if task.state != "waiting"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import re
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -13,6 +14,9 @@ from typing import Protocol
 
 from kataribe.base.errors import BusyError
 from kataribe.use.agents.journal import Journal, MemoryJournal, open_journal
+
+KEPT_SECONDS = 7 * 24 * 3600.0
+"""How long a turn in a folder waits for whoever goes on with it."""
 
 _CALL = re.compile(r"call_([0-9a-f]{20})_[0-9]+")
 
@@ -105,6 +109,16 @@ class FolderTurns:
         """See `Turns.forget`."""
         (self._folder / f"{turn}.jsonl").unlink(missing_ok=True)
         (self._folder / f"{turn}.jsonl.lock").unlink(missing_ok=True)
+
+    def forget_call(self, call: str) -> None:
+        """Forgets the turn that a call belongs to; ids of others are passed over."""
+        turn = turn_of(call)
+        if turn is not None:
+            self.forget(turn)
+
+    def sweep_old(self) -> None:
+        """Forgets turns that nobody has gone on with for `KEPT_SECONDS`."""
+        self.sweep(time.time() - KEPT_SECONDS)
 
     def sweep(self, before: float) -> int:
         """Forgets turns whose files were last written before then (seconds since 1970)."""

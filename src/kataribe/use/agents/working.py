@@ -152,10 +152,11 @@ class Working:
     async def _step(self, closing: tuple[FinishReason, str] | None) -> AsyncGenerator[Event, None]:
         turn, limits = self._turn, self._worker.limits
         if closing is not None:
-            yield Step("limit", closing[1])
+            yield Step("limit", closing[1], tokens=self._tokens())
             await turn.write("note", text=LAST_STEP)
         elif turn.steps:
-            yield Step("step", f"{turn.steps + 1} of at most {limits.steps}")
+            told = f"{turn.steps + 1} of at most {limits.steps}"
+            yield Step("step", told, tokens=self._tokens())
         left = None if limits.tokens is None else max(1, limits.tokens - self._tokens())
         may_call = closing is None
         step = Stepping(turn, self._said, theirs=self._theirs, most=left, may_call=may_call)
@@ -191,7 +192,7 @@ class Working:
             refusal = self._refusal(call, number)
             if refusal is not None:
                 name, result = refusal
-                yield Step(name, short(f"{call.name}: {result.content}"))
+                yield self._came(name, call, result)
                 await self._turn.result(result, told=name == "repeated")
             elif self._may_run(call):
                 run.append(call)
@@ -238,7 +239,8 @@ class Working:
     async def _run(self, calls: Sequence[ToolCallPart]) -> AsyncGenerator[Event, None]:
         """Runs calls side by side; results are told as they come, and kept in any case."""
         for call in calls:
-            yield Step("call", short(f"{call.name} {call.arguments}"))
+            line = short(f"{call.name} {call.arguments}")
+            yield Step("call", line, 0, call.id, call.arguments, self._tokens())
         tasks = {asyncio.create_task(self._one(call)): call for call in calls}
         try:
             left = set(tasks)
@@ -250,7 +252,7 @@ class Working:
                 for task in done:
                     result = task.result()
                     name = "failed" if result.is_error else "result"
-                    yield Step(name, short(f"{tasks[task].name}: {result.content}"))
+                    yield self._came(name, tasks[task], result)
                 if left and not done:
                     self._said.cut = "deadline", _time_over([tasks[task].name for task in left])
                     break
@@ -260,6 +262,10 @@ class Working:
             await asyncio.gather(*tasks, return_exceptions=True)
         for call in [call for call in calls if call.id in self._turn.waiting]:
             await self._turn.result(failed(call, f"{call.name} was stopped: the time was over."))
+
+    def _came(self, name: str, call: ToolCallPart, result: ToolResultPart) -> Step:
+        line = short(f"{call.name}: {result.content}")
+        return Step(name, line, 0, call.id, result.content, self._tokens())
 
     async def _one(self, call: ToolCallPart) -> ToolResultPart:
         asking.set(self._request.context)  # this task's own

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import difflib
+import hashlib
 import os
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -16,6 +19,8 @@ from kataribe.base.references import check_local_name
 from kataribe.use.assistants.recipe import Recipe, read_recipe
 
 ENDING = ".yaml"
+AWAY_SECONDS = 7 * 24 * 3600.0
+"""How long a deleted recipe can be brought back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +39,11 @@ class Kept:
     own: bool
     path: Path | None = None
 
+    @property
+    def tag(self) -> str:
+        """Of its text: another text has another tag."""
+        return hashlib.sha256(self.text.encode("utf-8", "replace")).hexdigest()[:24]
+
     def recipe(self) -> Recipe:
         """What it says; raises as `read_recipe` does."""
         return read_recipe(self.text, str(self.path or f"the recipe {self.name}"))
@@ -47,6 +57,7 @@ class Book:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._changing = threading.Lock()
 
     def all(self) -> Mapping[str, Kept]:
         """By name, in alphabetical order; nothing is read but their text."""
@@ -57,6 +68,10 @@ class Book:
                     name = check_local_name(path.name.removesuffix(ENDING))
                     found[name] = Kept(name, path.read_text("utf-8"), own=True, path=path)
         return dict(sorted(found.items()))
+
+    def shipped(self) -> frozenset[str]:
+        """Names of those that come with Kataribe, hidden ones too."""
+        return frozenset(kept.name for kept in _shipped())
 
     def find(self, name: str) -> Kept:
         """The recipe of that name; `NotFoundError` suggests near ones."""
@@ -90,6 +105,74 @@ class Book:
         except OSError as error:
             raise StorageError(f"{path} cannot be written: {error}.") from error
         return Kept(name, text, own=True, path=path)
+
+    def replace(self, name: str, text: str, over: str | None) -> Kept:
+        """Writes over what has the tag `over`, or where there is nothing of that name (None).
+
+        Raises what `write` does, and an `InputError` of code `changed_meanwhile` where there is
+        something else by now: nobody's work is written over unseen.
+        """
+        with self._changing:
+            self._check_tag(name, over)
+            return self.write(name, text)
+
+    def put_away(self, name: str, over: str) -> None:
+        """Removes one of one's own so that `bring_back` finds it; raises as `replace` does."""
+        with self._changing:
+            kept = self._check_tag(name, over)
+            if kept is None or kept.path is None:
+                self.remove(name)  # which says why it cannot be
+                return
+            away = self._away(name)
+            try:
+                away.parent.mkdir(exist_ok=True)
+                kept.path.replace(away)
+                os.utime(away)
+                for old in away.parent.glob(f"*{ENDING}"):
+                    if time.time() - old.stat().st_mtime > AWAY_SECONDS:
+                        old.unlink()
+            except OSError as error:
+                raise StorageError(f"{kept.path} cannot be deleted: {error}.") from error
+
+    def bring_back(self, name: str) -> Kept:
+        """Undoes `put_away`; `NotFoundError` where nothing of that name was put away lately."""
+        with self._changing:
+            away, path = self._away(name), self._folder / f"{name}{ENDING}"
+            if path.exists():
+                raise InputError(
+                    f"There is another assistant {name} by now. Rename or delete that one first.",
+                    param="name",
+                    code="changed_meanwhile",
+                )
+            try:
+                away.replace(path)
+                return Kept(name, path.read_text("utf-8"), own=True, path=path)
+            except FileNotFoundError:
+                raise NotFoundError(
+                    f"No deleted assistant {name!r:.80} is kept. It may be there again already.",
+                    param="name",
+                ) from None
+            except OSError as error:
+                raise StorageError(f"{path} cannot be written: {error}.") from error
+
+    def _away(self, name: str) -> Path:
+        return self._folder / ".deleted" / f"{check_local_name(name)}{ENDING}"
+
+    def _check_tag(self, name: str, over: str | None) -> Kept | None:
+        kept = self.all().get(check_local_name(name))
+        if (kept.tag if kept else None) == over:
+            return kept
+        if kept is None:
+            what = "was deleted meanwhile. Save it under its name as a new one"
+        elif over is None:
+            what = "is there already. Choose another name, or open that one"
+        else:
+            what = "was changed meanwhile, here or in another window. Open it again"
+        raise InputError(
+            f"The assistant {name} {what}; nothing was written.",
+            param="name",
+            code="changed_meanwhile",
+        )
 
     def remove(self, name: str) -> None:
         """Deletes one of one's own; a shipped one of that name is there again then."""
@@ -126,6 +209,15 @@ class Book:
                     "places.",
                     param="model",
                 )
+
+
+def about(book: Book, name: str) -> str:
+    """What an assistant is for, in English where there is any; empty where nothing is said."""
+    kept = book.all().get(name)
+    try:
+        return "" if kept is None else kept.recipe().about.in_language("en")
+    except KataribeError:  # told when it is asked
+        return ""
 
 
 def _ways(start: str, next_of: object) -> Iterator[tuple[str, ...]]:

@@ -11,9 +11,10 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kataribe.base.encoders import Embedder
-from kataribe.base.errors import InputError, NotFoundError, SettingsError
+from kataribe.base.errors import InputError, KataribeError, NotFoundError, SettingsError
 from kataribe.base.lm import LM, Tool
 from kataribe.base.messages import ToolCallPart
 from kataribe.use.agents.calling import Approval
@@ -25,11 +26,15 @@ from kataribe.use.agents.working import AgentLimits
 from kataribe.use.assistants.instructed import Instructed
 from kataribe.use.assistants.learned import load_learned
 from kataribe.use.assistants.recipe import Limit, Recipe
+from kataribe.use.assistants.remote import Announced, Reached, reach
 from kataribe.use.assistants.router import Lend, Router
 from kataribe.use.assistants.toolbox import open_toolbox
 from kataribe.use.guards.guarded import Guarded
 from kataribe.use.guards.settings import STANDARD, guards_of
 from kataribe.use.prompts.registry import Parts, technique
+
+if TYPE_CHECKING:
+    from kataribe.use.agents.mcp.servers import Servers
 
 MEMORY_TOKENS = 400
 """Most of a system text that facts about a person may take."""
@@ -47,6 +52,8 @@ class Around:
         embedder: For choosing examples by what they mean.
         turns: Where turns wait that need somebody's consent.
         limited: Holds an `LM` to limits; None where nobody counts.
+        servers: MCP servers, whose tools recipes may name; None where there are none.
+        metered: Counts a tool's calls; None where nobody does.
     """
 
     lend: Lend
@@ -56,6 +63,8 @@ class Around:
     embedder: Embedder | None = None
     turns: Turns | None = None
     limited: Callable[[LM, Limit], LM] | None = None
+    servers: Servers | None = None
+    metered: Callable[[Tool], Tool] | None = None
 
 
 @asynccontextmanager
@@ -66,17 +75,26 @@ async def composed(name: str, recipe: Recipe, around: Around) -> AsyncIterator[L
     guard's range), always with the assistant's name before it, and what lending a model raises.
     """
     with ExitStack() as stack:
+        try:
+            reached = await reach(recipe.tools, around.servers, stack)
+        except (InputError, NotFoundError) as error:
+            raise _of(name, error) from error
         if recipe.router is not None:
-            yield _finished(name, _router(name, recipe, around), recipe, around, stack)
+            lm = _router(name, recipe, around)
+            yield _finished(name, lm, recipe, around, (stack, reached))
             return
         async with around.lend(recipe.model or around.default) as lm:
-            yield _finished(name, lm, recipe, around, stack)
+            yield _finished(name, lm, recipe, around, (stack, reached))
 
 
-def _finished(name: str, lm: LM, recipe: Recipe, around: Around, stack: ExitStack) -> LM:
+def _finished(
+    name: str, lm: LM, recipe: Recipe, around: Around, outside: tuple[ExitStack, Reached]
+) -> LM:
     try:
         lm = Instructed(lm, recipe.system, recipe.sampling.sampling())
-        lm = _acting(lm, recipe, around, stack)
+        lm = _acting(name, lm, recipe, around, outside)
+        if outside[1].problems:
+            lm = Announced(lm, outside[1].problems)
         if around.limited is not None and recipe.limits != Limit():
             lm = around.limited(lm, recipe.limits)
         chosen = dict(recipe.guards)
@@ -85,7 +103,11 @@ def _finished(name: str, lm: LM, recipe: Recipe, around: Around, stack: ExitStac
         guards, policy = guards_of(chosen, judge=lm)
         return Guarded(lm, guards, policy, name=name)
     except (InputError, NotFoundError, SettingsError) as error:
-        raise InputError(f"The assistant {name}: {error.message}", param=error.param) from error
+        raise _of(name, error) from error
+
+
+def _of(name: str, error: KataribeError) -> InputError:
+    return InputError(f"The assistant {name}: {error.message}", param=error.param)
 
 
 def _router(name: str, recipe: Recipe, around: Around) -> LM:
@@ -101,16 +123,21 @@ def _router(name: str, recipe: Recipe, around: Around) -> LM:
     return Router(name, recipe.router, around.lend, learned=learned)
 
 
-def _acting(lm: LM, recipe: Recipe, around: Around, stack: ExitStack) -> LM:
-    box = open_toolbox(recipe.tools, recipe.approval, stack)
+def _acting(
+    name: str, lm: LM, recipe: Recipe, around: Around, outside: tuple[ExitStack, Reached]
+) -> LM:
+    stack, reached = outside
+    box = open_toolbox(recipe.tools, recipe.approval, stack, reached.tools)
     tools: tuple[Tool, ...] = box.tools
     words: dict[str, Approval] = dict(box.approvals.tools)
     if recipe.memory and around.facts is not None:
         lm = Remembering(lm, around.facts, _roughly, MEMORY_TOKENS)
-        memory = (Remember(around.facts), Recall(around.facts))
+        memory = (Remember(around.facts, name), Recall(around.facts))
         words |= dict.fromkeys((tool.spec.name for tool in memory), "always")
         if lm.capabilities.tools:
             tools = (*tools, *memory)
+    if around.metered is not None:
+        tools = tuple(around.metered(tool) for tool in tools)
     named = recipe.technique
     if named is not None and named.name.replace("_", "-") != "react":
         if box.tools:
@@ -120,7 +147,7 @@ def _acting(lm: LM, recipe: Recipe, around: Around, stack: ExitStack) -> LM:
             )
         return technique(named.name, lm, named.options, Parts(embedder=around.embedder))
     if not tools:
-        if named is not None:
+        if named is not None and not reached.problems:
             raise InputError("the technique react acts with tools; name some.", param="tools")
         return lm
     if named is None and lm.capabilities.tools:

@@ -13,13 +13,14 @@ it is plain data, so that a page can edit it and a file can be shared.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic_core import ErrorDetails
 
-from kataribe.base.errors import FormatError, InputError
+from kataribe.base.errors import FormatError, InputError, KataribeError
 from kataribe.base.lm import Sampling
 
 LONGEST = 1 << 18
@@ -241,42 +242,93 @@ def read_recipe(text: str, where: str) -> Recipe:
     Raises `FormatError` for what is no YAML, and `InputError` naming the field (with near names),
     its value and what it may be.
     """
+    return recipe_of(read_plain(text, where), where)
+
+
+def read_plain(text: str, where: str) -> Any:
+    """The plain values of a file's text; raises `FormatError` for what is no YAML."""
+    value = _loaded(text, where, _value)
+    return {} if value is None else value
+
+
+def read_node(text: str, where: str) -> yaml.Node | None:
+    """The same with the places where everything stands; None for an empty text."""
+    found: yaml.Node | None = _loaded(text, where, _node)
+    return found
+
+
+def recipe_of(value: Any, where: str) -> Recipe:
+    """The recipe that plain values make; raises as `read_recipe` does."""
+    for fault in faults_of(value, where):
+        raise fault
+    return Recipe.model_validate(dict(value))
+
+
+def faults_of(value: Any, where: str) -> tuple[KataribeError, ...]:
+    """All that `recipe_of` would refuse, each with its place as `param`."""
+    if not isinstance(value, Mapping):
+        kind = type(value).__name__
+        return (FormatError(f"{where} is a {kind}, but a recipe has fields such as `model:`."),)
+    try:
+        recipe = Recipe.model_validate(dict(value))
+        recipe.sampling.sampling()
+    except ValidationError as error:
+        return tuple(_explained(each, where) for each in error.errors(include_url=False))
+    except InputError as error:
+        place = f"sampling.{error.param}" if error.param in Drawn.model_fields else "sampling"
+        return (InputError(f"{where}: sampling: {error.message}", param=place),)
+    return ()
+
+
+def written(recipe: Recipe) -> str:
+    """The recipe as a file's text; `read_recipe` gives an equal one back."""
+    return dumped(recipe.model_dump(mode="json", exclude_defaults=True))
+
+
+def dumped(plain: Mapping[str, Any]) -> str:
+    """Plain values as YAML; a text of several lines stands as such.
+
+    Raises `InputError` for what is nested too deeply to be written.
+    """
+    try:
+        return yaml.dump(
+            dict(plain), Dumper=_Legible, allow_unicode=True, sort_keys=False, width=100
+        )
+    except RecursionError:
+        raise InputError("The recipe is nested too deeply to be written.") from None
+
+
+class _Legible(yaml.SafeDumper):
+    """Writes a text of several lines as it is read, below `|`."""
+
+    def represent_scalar(self, tag: str, value: Any, style: str | None = None) -> yaml.ScalarNode:
+        if isinstance(value, str) and "\n" in value:
+            style = "|"
+        return super().represent_scalar(tag, value, style)
+
+
+def _loaded(text: str, where: str, load: Callable[[str], Any]) -> Any:
     if len(text.encode("utf-8", "replace")) > LONGEST:
         raise FormatError(f"{where} has more than {LONGEST} bytes; a recipe is a short text.")
     try:
-        value = yaml.load(text, _Plain)  # noqa: S506 - a safe loader
+        return load(text)
     except (yaml.YAMLError, RecursionError, ValueError) as error:
         place = getattr(error, "problem_mark", None)
         line = f" in line {place.line + 1}" if place is not None else ""
         problem = getattr(error, "problem", None) or type(error).__name__
         raise FormatError(f"{where} is no YAML{line}: {problem}.") from error
-    return recipe_of({} if value is None else value, where)
 
 
-def recipe_of(value: Any, where: str) -> Recipe:
-    """The recipe that plain values make; raises as `read_recipe` does."""
-    if not isinstance(value, Mapping):
-        raise FormatError(
-            f"{where} is a {type(value).__name__}, but a recipe has fields such as `model:`."
-        )
-    try:
-        recipe = Recipe.model_validate(dict(value))
-        recipe.sampling.sampling()
-    except ValidationError as error:
-        raise _explained(error, where) from None
-    except InputError as error:
-        raise InputError(f"{where}: sampling: {error.message}", param="sampling") from None
-    return recipe
+def _value(text: str) -> Any:
+    return yaml.load(text, _Plain)  # noqa: S506 - a safe loader
 
 
-def written(recipe: Recipe) -> str:
-    """The recipe as a file's text; `read_recipe` gives an equal one back."""
-    plain = recipe.model_dump(mode="json", exclude_defaults=True)
-    return yaml.safe_dump(plain, allow_unicode=True, sort_keys=False, width=100)
+def _node(text: str) -> yaml.Node | None:
+    node: yaml.Node | None = yaml.compose(text, _Plain)
+    return node
 
 
-def _explained(error: ValidationError, where: str) -> InputError:
-    first = error.errors(include_url=False)[0]
+def _explained(first: ErrorDetails, where: str) -> InputError:
     place = [step for step in first["loc"] if not str(step).startswith("function-")]
     path = ".".join(str(step) for step in place)
     if first["type"] == "extra_forbidden":

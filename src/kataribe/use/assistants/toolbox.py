@@ -12,6 +12,7 @@ from typing import Any
 
 from kataribe.base.errors import InputError, NotFoundError
 from kataribe.base.lm import Tool
+from kataribe.use.agents.mcp.names import PREFIX
 from kataribe.use.agents.tools.approvals import Approval, Approvals
 from kataribe.use.agents.tools.calculator import calculate
 from kataribe.use.agents.tools.clock import clock_tools
@@ -33,12 +34,14 @@ class Kind:
         line: What it does.
         approval: Where neither recipe nor user says another: `always` for what harms nobody.
         make: Makes it; what must be closed goes onto the stack.
+        reaches: It reads this machine's own files, or an address that the recipe chooses.
     """
 
     name: str
     line: str
     approval: Approval
     make: Callable[..., Sequence[Tool]]
+    reaches: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,19 +52,29 @@ class Toolbox:
     approvals: Approvals
 
 
-def open_toolbox(named: Iterable[Named], default: Approval, stack: ExitStack) -> Toolbox:
+def open_toolbox(
+    named: Iterable[Named],
+    default: Approval,
+    stack: ExitStack,
+    remote: Mapping[str, Sequence[Tool]] | None = None,
+) -> Toolbox:
     """The tools that a recipe names; `stack` closes what they hold.
 
     A tool's approval is what the recipe says for it; else its own where that is `always`; else
-    `default`. Raises `NotFoundError` for an unknown tool and `InputError` for an unknown option,
-    both with near names, and for two tools of one name.
+    `default`. `remote` has the tools of MCP servers, by what the recipe calls them (see
+    `remote.reach`). Raises `NotFoundError` for an unknown tool and `InputError` for an unknown
+    option, both with near names, and for two tools of one name.
     """
     tools: list[Tool] = []
     words: dict[str, Approval] = {}
     for each in named:
-        kind = kind_of(each.name)
-        made = kind.make(stack, **_options(kind, each.options))
-        word: Approval = each.approval or ("always" if kind.approval == "always" else default)
+        word: Approval = each.approval or default
+        if remote is not None and each.name in remote:
+            made = remote[each.name]
+        else:
+            kind = kind_of(each.name)
+            made = kind.make(stack, **_options(kind, each.options))
+            word = each.approval or ("always" if kind.approval == "always" else default)
         for tool in made:
             if tool.spec.name in words:
                 raise InputError(f"The tool {tool.spec.name} is named twice.", param="tools")
@@ -70,21 +83,55 @@ def open_toolbox(named: Iterable[Named], default: Approval, stack: ExitStack) ->
     return Toolbox(tuple(tools), Approvals(default, words))
 
 
+def check_tool(named: Named) -> None:
+    """Raises what `open_toolbox` would of a name and its options, and makes nothing."""
+    _options(kind_of(named.name), named.options)
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """An option of a tool: its name, `text` or `switch`, and whether it must be given."""
+
+    name: str
+    kind: str
+    needed: bool
+
+
+def options_of(kind: Kind) -> tuple[Option, ...]:
+    """The options that a tool takes."""
+    return tuple(
+        Option(
+            name,
+            "switch" if str(parameter.annotation) == "bool" else "text",
+            parameter.default is inspect.Parameter.empty,
+        )
+        for name, parameter in _parameters(kind).items()
+    )
+
+
 def kind_of(name: str) -> Kind:
     """The tool of that name; `NotFoundError` suggests near ones."""
     if name in KINDS:
         return KINDS[name]
+    if name.startswith(PREFIX):
+        raise NotFoundError(
+            f"The tool {name!r:.80} is an MCP server's, and there are none here.", param="tools"
+        )
     near = difflib.get_close_matches(name, KINDS, n=1)
     hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(KINDS)}."
     raise NotFoundError(f"There is no tool {name!r:.80}. {hint}", param="tools")
 
 
-def _options(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
-    known = {
+def _parameters(kind: Kind) -> dict[str, inspect.Parameter]:
+    return {
         name: parameter
         for name, parameter in inspect.signature(kind.make).parameters.items()
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY
     }
+
+
+def _options(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
+    known = _parameters(kind)
     for name in given:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
@@ -145,9 +192,10 @@ KINDS: Mapping[str, Kind] = {
         Kind("units", "converts units", "always", _units),
         Kind("python", "runs Python in a process without rights or network", "ask", _python),
         Kind("files", "lists, reads and searches the files of a folder, and writes them where "
-             "`write` is true", "ask", _files),
+             "`write` is true", "ask", _files, reaches=True),
         Kind("web-page", "fetches a public web page as text", "ask", _fetch),
-        Kind("web-search", "searches the web through the SearXNG at `address`", "ask", _search),
+        Kind("web-search", "searches the web through the SearXNG at `address`", "ask", _search,
+             reaches=True),
     )
 }  # fmt: skip
 """Every tool that a recipe can name."""

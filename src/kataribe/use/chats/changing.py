@@ -7,13 +7,14 @@ import logging
 from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from weakref import WeakValueDictionary
 
 from sqlalchemy import Connection
 
 from kataribe.base.errors import KataribeError, NotFoundError, StorageError
-from kataribe.store import journals
+from kataribe.store import journals, messages
+from kataribe.store.asking import Became
 from kataribe.store.database import Store
 from kataribe.store.news import MessageChanged
 from kataribe.use.chats import turns
@@ -32,7 +33,8 @@ RETRY_SECONDS = 3.0
 class Changing:
     """The order of changes, and the replies that still have to be kept; in one event loop.
 
-    `may_go_on` tells of a conversation whether its queue may go on by itself.
+    `may_go_on` tells of a conversation whether its queue may go on by itself; `forget` is called
+    with ids of calls that wait for nobody's consent any more.
     """
 
     def __init__(
@@ -41,11 +43,13 @@ class Changing:
         hub: Hub,
         tell: Callable[[str, Turn], None],
         may_go_on: Callable[[str], bool],
+        forget: Callable[[str], None] | None = None,
     ) -> None:
         self._store = store
         self._hub = hub
         self._tell = tell
         self._may_go_on = may_go_on
+        self._forget = forget
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -90,8 +94,32 @@ class Changing:
                 self._tell_unkept(owner, id_, endings, error)
                 self.later(self._keep(owner, id_, endings, go_on=go_on))
             raise
-        journals.remove(self._store.path, endings)
+        self._let_go(endings)
         return done
+
+    def _let_go(self, endings: Mapping[str, Ended]) -> None:
+        """Removes what was kept beside the database for replies that have ended."""
+        journals.remove(self._store.path, endings)
+        for ending in endings.values():
+            # One that the process's end cut off can still be answered.
+            if self._forget is None or ending.state == "interrupted":
+                continue
+            for round_ in ending.fields.get("consents", ())[:1]:
+                for call in round_["calls"][:1]:
+                    self._forget(call["id"])
+
+    async def became(self, turn: Turn) -> Became:
+        """What became of something that was sent."""
+        waits = any(turn.became in (item.id, *item.sources) for item in turn.queue)
+        replies = await self._store.read(lambda tx: turns.replies_to(tx, turn.became))
+        state: Literal["sent", "queued", "withdrawn"] = "queued" if waits else "sent"
+        if state == "sent" and not replies and not await self._is_message(turn):
+            state = "withdrawn"
+        return Became(turn.became, state, replies, turn.conversation.version)
+
+    async def _is_message(self, turn: Turn) -> bool:
+        id_, ids = turn.conversation.id, [turn.became]
+        return bool(await self._store.read(lambda tx: messages.read(tx, id_, ids)))
 
     def _tell_unkept(
         self, owner: str, id_: str, endings: Mapping[str, Ended], error: KataribeError
@@ -122,7 +150,7 @@ class Changing:
                     journals.remove(self._store.path, endings)  # deleted meanwhile
                     return
                 else:
-                    journals.remove(self._store.path, endings)
+                    self._let_go(endings)
                     self._tell(owner, turn)
                     return
             await asyncio.sleep(RETRY_SECONDS)

@@ -36,6 +36,7 @@ from kataribe.store.news import (
 from kataribe.store.queue import Item
 from kataribe.use.chats import titles, turns
 from kataribe.use.chats.changing import Changing
+from kataribe.use.chats.consenting import Consenting
 from kataribe.use.chats.given import Given, given_for
 from kataribe.use.chats.hub import Hub, Listener
 from kataribe.use.chats.running import Replies, Run
@@ -53,16 +54,27 @@ class Chats:
         models: Who answers.
         default: Name of the model for conversations that name none.
         titles: Whether models title conversations.
+        forget: Called with the id of a call that had waited for consent, when its reply has ended.
     """
 
-    def __init__(self, store: Store, models: Models, default: str, *, titles: bool = True) -> None:
+    def __init__(
+        self,
+        store: Store,
+        models: Models,
+        default: str,
+        *,
+        titles: bool = True,
+        forget: Callable[[str], None] | None = None,
+    ) -> None:
         self.store = store
         self.hub = Hub()
         self._models = models
         self._default = default
         self._makes_titles = titles
-        self._changing = Changing(store, self.hub, self._carry_out, self._goes_on)
+        self._changing = Changing(store, self.hub, self._carry_out, self._goes_on, forget)
         self._replies = Replies(store, models, self.hub, self._on_end)
+        with_ = store, self.hub, self._changing, self._replies
+        self.consenting = Consenting(*with_, self._carry_out, self._check_open)
         self._holding: set[str] = set()  # something failed there, or was stopped by hand
         self._closing = False
 
@@ -84,7 +96,7 @@ class Chats:
             work = partial(turns.say, owner=owner, id_=id_, said=said, stopped=stopped)
             turn = await self._changing.step(owner, id_, stopped, work)
             self._carry_out(owner, turn)
-            return await self._became(turn)
+            return await self._changing.became(turn)
 
     async def again(self, owner: str, id_: str, retry: Retry) -> Became:
         """Another reply to a question."""
@@ -92,7 +104,7 @@ class Chats:
         async with self._changing.one(id_):
             turn = await self.store.write(partial(turns.again, owner=owner, id_=id_, retry=retry))
             self._carry_out(owner, turn)
-            return await self._became(turn)
+            return await self._changing.became(turn)
 
     async def stop(self, owner: str, id_: str, reply: str | None = None) -> tuple[str, ...]:
         """Stops replies by hand, keeps their words; what waits goes on waiting."""
@@ -371,25 +383,13 @@ class Chats:
         for reply in turn.replies:
             self._replies.start(owner, reply, reply.model or self._default)
 
-    async def _became(self, turn: Turn) -> Became:
-        waits = any(turn.became in (item.id, *item.sources) for item in turn.queue)
-        replies = await self.store.read(lambda tx: turns.replies_to(tx, turn.became))
-        state: Literal["sent", "queued", "withdrawn"] = "queued" if waits else "sent"
-        if state == "sent" and not replies and not await self._is_message(turn):
-            state = "withdrawn"
-        return Became(turn.became, state, replies, turn.conversation.version)
-
-    async def _is_message(self, turn: Turn) -> bool:
-        id_, ids = turn.conversation.id, [turn.became]
-        return bool(await self.store.read(lambda tx: messages.read(tx, id_, ids)))
-
     def _look(self, tx: Connection, owner: str, id_: str) -> Joined:
         conversation = conversations.get(tx, owner, id_)
         return Joined(conversation, queue.waiting(tx, id_), messages.live(tx, id_), {})
 
     async def _title(self, owner: str, id_: str, reply: str) -> None:
         with contextlib.suppress(KataribeError):  # deleted meanwhile: nothing to title
-            title = await titles.make_title(self.store, self._models, id_, reply)
+            title = await titles.make_title(self.store, self._models, owner, id_, reply)
             if title is not None:
                 async with self._changing.one(id_):
                     work = partial(titles.keep_title, owner=owner, id_=id_, title=title)

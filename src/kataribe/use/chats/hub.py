@@ -89,6 +89,11 @@ def _bytes(told: Told | None) -> int:
         case news.MessageChanged(message):
             asked = (value for value in message.asked.values() if isinstance(value, str))
             words = (message.text, message.reasoning, message.detail, message.remark, *asked)
+            words += tuple(each.get("content", "") for each in message.steps)
+        case news.StepTold(step=step):
+            words = (step["line"], step["content"])
+        case news.ConsentTold(round=round_):
+            words = tuple(call["arguments"] for call in round_["calls"])
         case news.Listed(conversation):
             words = (conversation.title, conversation.system)
         case news.Removed(ids) | news.Restored(ids):

@@ -5,21 +5,35 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
-from kataribe.base.abilities import check_abilities
+from kataribe.base.abilities import check_abilities, messages_of
 from kataribe.base.errors import KataribeError
-from kataribe.base.events import Event, Finished, Progress, ReasoningDelta, TextDelta, Usage
+from kataribe.base.events import (
+    Event,
+    Finished,
+    Progress,
+    ReasoningDelta,
+    Step,
+    TextDelta,
+    Usage,
+)
 from kataribe.base.lm import LM, Context, Request, Sampling
 from kataribe.base.messages import Message as Turn
 from kataribe.base.messages import text_message
 from kataribe.store.messages import Message
-from kataribe.store.news import Delta, News, Waits, WaitsNow
+from kataribe.store.news import ConsentTold, Delta, News, StepTold, Waits, WaitsNow
+from kataribe.use.chats.consent import Consents, as_messages
+from kataribe.use.chats.steps import Steps
 from kataribe.use.chats.values import Ended, Models
 
 log = logging.getLogger("kataribe.chats")
+
+Allowed = Callable[[str], Awaitable[frozenset[str]]]
+"""Tools of a model that the person has allowed in a conversation for good."""
 
 FRAME = 0.025
 """Seconds in which pieces are joined before pages are told: 40 times a second is a smooth line."""
@@ -52,6 +66,11 @@ class LiveReply:
         self._units = {"text": _units(self.text), "reasoning": _units(self.reasoning)}
         self._timer: asyncio.TimerHandle | None = None
         self._finished: Finished | None = None
+        self.steps = Steps(message.steps, _whole)
+        self.consents = Consents(message.consents, _whole, self._tell_consent)
+        self.changes = 0
+        self._offset = max((step["at"] for step in message.steps), default=0.0)
+        self._breaks = bool(message.consents)  # the next words begin a paragraph
 
     def snapshot(self) -> Message:
         """The message with the words that pages have been told."""
@@ -65,14 +84,29 @@ class LiveReply:
                 "state": self.state,
                 "first_after": self._first,
                 "took": self._last,
+                "steps": tuple(self.steps.all),
+                "consents": tuple(self.consents.rounds),
             }
         )
 
-    async def write(self, models: Models, prompt: tuple[Turn, ...], owner: str) -> Ended:
-        """Has the model answer; gives how it ended. Cancelling stops the model at once."""
+    async def write(
+        self, models: Models, request: Request, allowed: Allowed, patience: float
+    ) -> Ended:
+        """Has the model answer; gives how it ended. Cancelling stops the model at once.
+
+        Where it asks for consent, its person is waited for, at most `patience` seconds, without
+        holding the model; then it goes on.
+        """
         try:
-            async with models.lease(self.model) as lm:
-                await self._listen(lm, _request(self.message, prompt, owner))
+            while True:
+                end = await self._asked(models, self._with_answers(request))
+                if end is None or end.reason != "approval":
+                    break
+                self.flush()
+                if not self.consents.ask(end, await allowed(self.model), patience):
+                    break
+                await self.consents.wait()
+                self._breaks = True
         except KataribeError as error:
             return self.ending("failed", failure={"code": error.code, "message": error.message})
         if self._finished is None:
@@ -88,12 +122,25 @@ class LiveReply:
             )
         return self.ending("done")
 
+    async def _asked(self, models: Models, request: Request) -> Finished | None:
+        """How one request ended, None for in silence; the model is let go then."""
+        self._finished = None
+        async with models.lease(self.model) as lm:
+            await self._listen(lm, request)
+        return self._finished
+
+    def _with_answers(self, request: Request) -> Request:
+        if not self.consents.rounds:
+            return request
+        messages = (*messages_of(request), *as_messages(self.consents.rounds))
+        return replace(request, prompt=messages)
+
     def ending(self, state: Any, failure: Mapping[str, str] | None = None) -> Ended:
         """How it ended, with all that is known of it by now."""
         self.flush()
         told = None if failure is None else {k: _whole(words) for k, words in failure.items()}
         end = self._finished
-        usage: Usage | None = None if end is None else end.usage
+        usage = self._usage(end)
         return Ended(
             state,
             {
@@ -108,8 +155,23 @@ class LiveReply:
                 "completion_tokens": usage and usage.completion_tokens,
                 "first_after": self._first,
                 "took": self._last,
+                "steps": list(self.steps.all),
+                "consents": list(self.consents.rounds),
             },
             self.message,
+        )
+
+    def _usage(self, end: Finished | None) -> Usage | None:
+        """What all requests of the reply used; None where its last one did not say."""
+        if end is None:
+            return None
+        before = self.consents.usage
+        if end.reason == "approval":  # it is in the rounds
+            return before
+        return Usage(
+            before.prompt_tokens + end.usage.prompt_tokens,
+            before.completion_tokens + end.usage.completion_tokens,
+            before.cached_tokens + end.usage.cached_tokens,
         )
 
     def flush(self) -> None:
@@ -140,8 +202,27 @@ class LiveReply:
         elif isinstance(event, ReasoningDelta) and event.text:
             self._tokens = max(self._tokens, event.tokens)
             self._write("reasoning", event.text)
+        elif isinstance(event, Step):
+            self._step(event)
         elif isinstance(event, Finished):
             self._finished = event
+
+    def _step(self, event: Step) -> None:
+        self.flush()  # words before a step are told before it
+        if self.waits is not None:
+            self.waits = None
+            self._tell(WaitsNow(self.message.id, None))
+        at = self._offset + time.monotonic() - self._began
+        place, told = self.steps.add(event, at)
+        self.changes += 1
+        self._tell(StepTold(self.message.id, place, told))
+
+    def _tell_consent(self, place: int) -> None:
+        self.changes += 1
+        if self.waits is not None:
+            self.waits = None
+            self._tell(WaitsNow(self.message.id, None))
+        self._tell(ConsentTold(self.message.id, place, self.consents.rounds[place]))
 
     def _wait(self, event: Progress) -> None:
         now = time.monotonic()
@@ -155,6 +236,10 @@ class LiveReply:
         self._tell(WaitsNow(self.message.id, self.waits))
 
     def _write(self, kind: str, words: str) -> None:
+        if kind == "text" and self._breaks:
+            self._breaks = False
+            if self.text and not self.text.endswith("\n"):
+                words = f"\n\n{words}"
         words, self._half[kind] = _cut(self._half[kind] + words)
         if not words:
             return
@@ -177,10 +262,13 @@ class LiveReply:
         self.flush()
 
 
-def _request(message: Message, prompt: tuple[Turn, ...], owner: str) -> Request:
+def request_for(message: Message, prompt: tuple[Turn, ...], owner: str) -> Request:
+    """What a reply's model is asked."""
     asked = dict(message.asked.get("sampling") or {})
     seed = asked.pop("seed", None)
-    begun = (text_message("assistant", message.text),) if message.text else ()
+    # Behind rounds of consent the model itself knows what it has said.
+    goes_on = message.text and not message.consents
+    begun = (text_message("assistant", message.text),) if goes_on else ()
     return Request(
         (*prompt, *begun),
         sampling=Sampling(**asked),

@@ -4,22 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
+from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from kataribe.base.errors import KataribeError, StorageError
+from kataribe.base.limits import Limits
 from kataribe.base.messages import Message as Turn
 from kataribe.store import conversations, journals
 from kataribe.store.database import Store
 from kataribe.store.messages import Message
-from kataribe.store.news import Delta, News
+from kataribe.store.news import ConsentTold, Delta, News, StepTold
+from kataribe.store.preferences import limits_of
 from kataribe.store.tables import LIVE, messages
+from kataribe.use.chats.consent import SECONDS
 from kataribe.use.chats.hub import Hub
-from kataribe.use.chats.live import LiveReply
+from kataribe.use.chats.live import LiveReply, request_for
 from kataribe.use.chats.prompt import prompt_messages
 from kataribe.use.chats.values import Ended, Models
 
@@ -47,7 +51,10 @@ class Replies:
     """The running replies by their ids; in one event loop.
 
     `on_end` is awaited with a run that ended by itself; one that was stopped is not told.
+    `patience`: seconds that a reply waits for consent.
     """
+
+    patience = SECONDS
 
     def __init__(
         self, store: Store, models: Models, hub: Hub, on_end: Callable[[Run], Awaitable[None]]
@@ -72,6 +79,10 @@ class Replies:
         """Words are in their file before anybody sees them: what was seen is not lost."""
         if isinstance(news, Delta):
             journals.add(self._store.path, news.id, news.kind, news.at, news.text)
+        elif isinstance(news, StepTold):
+            journals.add(self._store.path, news.id, "steps", news.at, news.step)
+        elif isinstance(news, ConsentTold):
+            journals.add(self._store.path, news.id, "consents", news.at, news.round)
         self._hub.tell(owner, id_, news)
 
     def get(self, reply: str) -> Run | None:
@@ -106,8 +117,11 @@ class Replies:
     async def _run(self, run: Run) -> None:
         saving = asyncio.create_task(self._save(run))
         try:
-            prompt = await self._store.read(lambda tx: self._prompt(tx, run))
-            run.ending = await run.live.write(self._models, prompt, run.owner)
+            prompt, limits = await self._store.read(lambda tx: self._prompt(tx, run))
+            request = request_for(run.live.message, prompt, run.owner)
+            request = replace(request, context=limits.within(request.context))
+            allowed = partial(self._allowed, run)
+            run.ending = await run.live.write(self._models, request, allowed, self.patience)
         except KataribeError as error:
             failure = {"code": error.code, "message": error.message}
             run.ending = run.live.ending("failed", failure)
@@ -137,22 +151,30 @@ class Replies:
     async def _tell_end(self, run: Run) -> None:
         await self._on_end(run)
 
-    def _prompt(self, tx: Connection, run: Run) -> tuple[Turn, ...]:
+    async def _allowed(self, run: Run, model: str) -> frozenset[str]:
+        def look(tx: Connection) -> frozenset[str]:
+            allowed = conversations.get(tx, run.owner, run.conversation).allowed
+            return frozenset(each["tool"] for each in allowed if each["model"] == model)
+
+        return await self._store.read(look)
+
+    def _prompt(self, tx: Connection, run: Run) -> tuple[tuple[Turn, ...], Limits]:
         conversation = conversations.get(tx, run.owner, run.conversation)
         question = run.live.message.parent
         assert question is not None  # a reply answers something
-        return prompt_messages(tx, conversation, question)
+        return prompt_messages(tx, conversation, question), limits_of(tx, run.owner)
 
     async def _save(self, run: Run) -> None:
         live = run.live
-        kept = (live.text, live.reasoning)
+        kept = (live.text, live.reasoning, 0)
         while True:
             await asyncio.sleep(SAVE_SECONDS)
-            now = (live.text, live.reasoning)
+            now = (live.text, live.reasoning, live.changes)
             if now == kept:
                 continue
+            more = _more(live) if now[2] != kept[2] else {}
             try:
-                there = await self._store.write(partial(_keep, live=live, words=now))
+                there = await self._store.write(partial(_keep, live=live, words=now[:2], more=more))
                 kept = now
             except StorageError as error:
                 log.warning("A running reply could not be kept just now: %s", error)
@@ -164,7 +186,12 @@ class Replies:
                 return
 
 
-def _keep(tx: Connection, live: LiveReply, words: tuple[str, str]) -> bool:
+def _more(live: LiveReply) -> dict[str, Any]:
+    """Steps and consents; long, so they are written only where something is new."""
+    return {"steps": list(live.steps.all), "consents": list(live.consents.rounds)}
+
+
+def _keep(tx: Connection, live: LiveReply, words: tuple[str, str], more: Mapping[str, Any]) -> bool:
     """Keeps the words so far; False where the reply is gone."""
     text, reasoning = words
     done = tx.execute(
@@ -176,6 +203,7 @@ def _keep(tx: Connection, live: LiveReply, words: tuple[str, str]) -> bool:
             reasoning=reasoning,
             state=live.state,
             model=live.model,
+            **more,
         )
     )
     return bool(done.rowcount)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from kataribe.base.abilities import check_abilities
 from kataribe.base.errors import KataribeError
-from kataribe.base.lm import Request, Sampling, reply
+from kataribe.base.lm import Context, Request, Sampling, reply
 from kataribe.base.messages import Role, text_message, text_of
 from kataribe.store import conversations, messages
 from kataribe.store.conversations import Conversation
@@ -42,7 +42,9 @@ def first_words(question: str) -> str:
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1].rstrip()}…"
 
 
-async def make_title(store: Store, models: Models, conversation: str, reply: str) -> str | None:
+async def make_title(
+    store: Store, models: Models, owner: str, conversation: str, reply: str
+) -> str | None:
     """A title for the question of a reply, by the model that answered it."""
 
     def look(tx: Connection) -> tuple[str, str | None]:
@@ -51,10 +53,13 @@ async def make_title(store: Store, models: Models, conversation: str, reply: str
         return messages.get(tx, conversation, answer.parent).text, answer.model
 
     question, model = await store.read(look)
-    return None if model is None else await title_of(models, model, question)
+    context = Context(user=owner, conversation=conversation)
+    return None if model is None else await title_of(models, model, question, context)
 
 
-async def title_of(models: Models, model: str, question: str) -> str | None:
+async def title_of(
+    models: Models, model: str, question: str, context: Context | None = None
+) -> str | None:
     """A title by the model; None where it made none that can be shown."""
     shown = [
         text_message(role, words)
@@ -63,7 +68,8 @@ async def title_of(models: Models, model: str, question: str) -> str | None:
     ]
     asked = text_message("user", question[:_PART])
     sampling = Sampling(temperature=0.0, max_tokens=24)
-    request = Request((text_message("system", ASKING), *shown, asked), sampling, stop=("\n",))
+    prompt = (text_message("system", ASKING), *shown, asked)
+    request = Request(prompt, sampling, stop=("\n",), context=context or Context())
     try:
         async with models.lease(model) as lm:
             check_abilities(lm.name, lm.capabilities, request)

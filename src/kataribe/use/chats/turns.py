@@ -19,12 +19,13 @@ from sqlalchemy import Connection
 
 from kataribe.base.errors import InputError, NotFoundError
 from kataribe.store import conversations, journals, messages, queue, tables
-from kataribe.store.asking import Retry, Said
+from kataribe.store.asking import Answered, Retry, Said
 from kataribe.store.attachments import in_queues, make_findable
 from kataribe.store.conversations import Conversation
 from kataribe.store.ids import check_id, new_id
 from kataribe.store.messages import Message
 from kataribe.store.queue import Item
+from kataribe.use.chats.consent import answered, waiting_in
 from kataribe.use.chats.titles import first_words
 from kataribe.use.chats.values import Ended
 
@@ -127,6 +128,47 @@ def again(tx: Connection, owner: str, id_: str, retry: Retry) -> Turn:
     queue.note(tx, id_, retry.id, retry.id)
     conversations.touch(tx, id_, added.id)
     return _turn(tx, owner, id_, (added,), (added,), retry.id)
+
+
+def resumed(
+    tx: Connection,
+    owner: str,
+    id_: str,
+    reply: str,
+    answers: Sequence[Answered],
+    *,
+    always: bool = False,
+) -> Turn:
+    """Answers to what a reply had asked when the process ended; with all of them it goes on."""
+    conversations.get(tx, owner, id_)
+    message = messages.get(tx, id_, reply)
+    if message.state != "interrupted" or not message.consents:
+        raise InputError(
+            "This reply does not wait for consent any more: it was answered in another window, "
+            "its time was over, or it was stopped.",
+            param="message",
+            code="not_waiting",
+        )
+    if messages.live(tx, id_):
+        raise InputError(
+            "Another reply is being written here. Wait until it ends, or stop it, and answer then.",
+            param="message",
+            code="reply_pending",
+        )
+    names = {call.id: call.name for call in waiting_in(message.consents)}
+    rounds = answered(message.consents, answers)
+    if always:
+        tools = sorted({names[each.call] for each in answers if each.approved})
+        conversations.allow(tx, owner, id_, message.model or "", tools)
+        rest = [Answered(c.id, approved=True) for c in waiting_in(rounds) if c.name in tools]
+        rounds = answered(rounds, rest, by="always")
+    if waiting_in(rounds):
+        messages.update(tx, reply, consents=rounds)
+        conversations.touch(tx, id_)
+        return _turn(tx, owner, id_, (messages.get(tx, id_, reply),), (), reply)
+    goes_on = messages.reopen(tx, message, consents=rounds, state="waiting", finish=None)
+    conversations.touch(tx, id_)
+    return _turn(tx, owner, id_, (goes_on,), (goes_on,), reply)
 
 
 def ended(

@@ -2,8 +2,9 @@
 
 Compatibility forms become plain ones (NFKC, Unicode Annex 15), letters small, katakana hiragana;
 invisible characters and marks on letters go, tag characters (which spell invisible ASCII) become
-what they spell, letters of other scripts that look Latin become Latin where the text is Latin
-(after Unicode Technical Standard 39), and white space is one space.
+what they spell, small capitals and letters in boxes and on flags become plain ones, letters of
+other scripts that look Latin become Latin where the text is Latin (after Unicode Technical
+Standard 39), and white space is one space.
 """
 
 from __future__ import annotations
@@ -23,6 +24,9 @@ _LOOK_ALIKE = str.maketrans(
     "аеорсухіјѕԁһкмтвнгɡαεορυχικνητζԛԝѵ",
     "aeopcyxijsdhkmtbhrgaeopuxiknntzqwv",
 )
+_SMALL_CAPITALS = str.maketrans("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnoprstuvwyz")
+_BOXED = (0x1F130, 0x1F150, 0x1F170, 0x1F1E6)
+"""Where alphabets of boxed, circled and flag letters begin that have no compatibility form."""
 _KATAKANA = {code: code - 0x60 for code in range(ord("ァ"), ord("ヶ") + 1)}
 _INVISIBLE = frozenset({"Cf", "Mn", "Me", "Cc", "Co"})
 _SPACES = " \t\n\r\x0b\x0c\x85\u3000\u2028\u2029"
@@ -88,10 +92,13 @@ def plain_character(cluster: str) -> str:
         return chr(code - 0xE0000).lower()
     if cluster in _SPACES:
         return " "
+    for first in _BOXED:
+        if first <= code < first + 26:
+            return chr(code - first + ord("a"))
     made = unicodedata.normalize("NFKC", cluster).lower()
     if _LATIN.match(unicodedata.normalize("NFD", made)):
         made = unicodedata.normalize("NFD", made)  # its marks go; those of kana stay in them
-    made = made.translate(_KATAKANA)
+    made = made.translate(_KATAKANA).translate(_SMALL_CAPITALS)
     return "".join(
         each for each in made if each in _SPACES or unicodedata.category(each) not in _INVISIBLE
     )

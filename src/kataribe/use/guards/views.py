@@ -15,6 +15,9 @@ from urllib.parse import unquote
 Reading: TypeAlias = Literal["as written", "decoded", "hidden", "put together"]
 
 _BASE64 = re.compile(r"(?<![\w+/])[A-Za-z0-9+/_-]{16,}={0,2}(?![\w+/])")
+_BASE32 = re.compile(r"(?<![\w+/])[A-Z2-7]{24,}={0,6}(?![\w+/=])")
+_SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]{8,}")
+"""Variation selectors, of which each stands for a byte when there are so many of them."""
 _HEX = re.compile(r"(?<!\w)(?:(?:0x|\\x)?[0-9a-fA-F]{2}[ ,:]?){10,}(?!\w)")
 _BINARY = re.compile(r"(?<!\w)(?:[01]{8}[ ,]?){8,}(?!\w)")
 _PERCENT = re.compile(r"(?:[\w.~-]{0,20}%[0-9A-Fa-f]{2}){6,}[\w.~%-]*")
@@ -41,8 +44,10 @@ _QUOTED = re.compile(r"\"([^\"\n]{1,200})\"|'([^'\n]{1,200})'|「([^」\n]{1,200
 _SPACED = re.compile(r"(?:(?<!\w)\w[ .\-_*|·]{1,3}){6,}\w(?!\w)")
 _BARS = re.compile(r"(?:[^|\n]{1,24}\s?\|\s?){4,}[^|\n]{1,24}")
 _DOTTED = re.compile(r"(?:\w[.\-_*]){3,}\w")
-_LEET = re.compile(r"\b(?=\w*[a-zA-Z])(?=\w*[013457])[a-zA-Z013457]{3,}\b")
-_LEET_LETTERS = str.maketrans("013457", "oieast")
+_LEET = re.compile(
+    r"(?<!\w)(?=[\w@$!]*[a-zA-Z])(?=[\w@$!]*[\d@$])[a-zA-Z013457@$!]{2,}[a-zA-Z013457@$](?!\w)"
+)
+_LEET_LETTERS = str.maketrans("013457@$!", "oieastasi")
 _WORDS = re.compile(
     r"\b(?:the|and|you|your|all|to|of|is|in|that|what|rules|instructions|ignore|print|tell)\b",
     re.IGNORECASE,
@@ -83,6 +88,8 @@ def views(text: str) -> Iterator[View]:
 def _decoded(text: str) -> Iterator[View]:
     ways: tuple[tuple[str, re.Pattern[str], Callable[[str], str | None]], ...] = (
         ("base64", _BASE64, _from_base64),
+        ("base32", _BASE32, _from_base32),
+        ("selectors", _SELECTORS, _from_selectors),
         ("hex", _HEX, _from_hex),
         ("binary", _BINARY, _from_binary),
         ("URL escapes", _PERCENT, unquote),
@@ -105,6 +112,23 @@ def _from_base64(piece: str) -> str | None:
     try:
         return base64.b64decode(body + "=" * (-len(body) % 4)).decode()
     except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def _from_base32(piece: str) -> str | None:
+    body = piece.rstrip("=")
+    try:
+        return base64.b32decode(body + "=" * (-len(body) % 8)).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return None
+
+
+def _from_selectors(piece: str) -> str | None:
+    codes = (ord(each) for each in piece)
+    values = (code - 0xFE00 if code < 0xFE10 else code - 0xE0100 + 16 for code in codes)
+    try:
+        return bytes(values).decode()
+    except UnicodeDecodeError:
         return None
 
 
@@ -148,9 +172,10 @@ def _turned(text: str) -> Iterator[View]:
     if len(text) > 4000:
         return
     usual = len(_WORDS.findall(text))
-    for how, said in (("rot13", codecs.encode(text, "rot13")), ("reversed", text[::-1])):
-        if len(_WORDS.findall(said)) > max(2, usual):
-            yield View("decoded", how, said, 0, len(text))
+    if 40 * usual < len(text):  # else most of it is English as it stands
+        for how, said in (("rot13", codecs.encode(text, "rot13")), ("reversed", text[::-1])):
+            if len(_WORDS.findall(said)) > max(2, usual):
+                yield View("decoded", how, said, 0, len(text))
     if len(_JAPANESE.findall(text[::-1])) > max(1, len(_JAPANESE.findall(text))):
         yield View("decoded", "reversed", text[::-1], 0, len(text))
 
@@ -163,7 +188,7 @@ def _joined(text: str) -> Iterator[View]:
     quoted = [next(part for part in found if part) for found in _QUOTED.findall(text)]
     if 2 <= len(quoted) <= 60:
         yield View("put together", "pieces", "".join(quoted), 0, len(text))
-    if found := _BARS.search(text):
+    if text.count("|") > 3 and (found := _BARS.search(text)):
         wide = " " if found[0].isascii() else ""
         said = re.sub(r"\s?\|\s?", wide, found[0])
         yield View("put together", "pieces", said, found.start(), found.end())

@@ -101,9 +101,18 @@ class Work:
         """The words of the user's last turn."""
         return self.turn.question
 
-    async def step(self, name: str, detail: str) -> None:
-        """Tells what is done now; `detail` becomes one line, and loses no word."""
-        await self._send(Step(name, one_line(detail), self._index))
+    async def step(self, name: str, detail: str, call: str = "") -> None:
+        """Tells what is done now; `detail` becomes one line, and loses no word.
+
+        `call`: an id that a call of a tool shares with what came of it.
+        """
+        line = one_line(detail)
+        content = "" if line == detail else detail
+        await self._send(Step(name, line, self._index, call, content, self._tokens))
+
+    @property
+    def _tokens(self) -> int:
+        return self.usage.prompt_tokens + self.usage.completion_tokens
 
     def keep(self, line: str, text: str) -> None:
         """Notes what was found so far.
@@ -186,7 +195,8 @@ class Work:
                     case Citation():
                         citations.append(event)
                     case Step():
-                        await self._send(replace(event, index=self._index))
+                        tokens = event.tokens and self._tokens + event.tokens
+                        await self._send(replace(event, index=self._index, tokens=tokens))
                     case Progress() if self._running == 1:  # of several, bars would jump
                         await self._send(replace(event, index=self._index))
                     case TextDelta() if heard is not None:

@@ -85,7 +85,7 @@ class ReAct(Technique):
                 case Unclear():
                     observation = work.wording.react_reminder
                 case Act():
-                    observation = await self._act(work, turn)
+                    observation = await self._act(work, turn, f"act_{number}")
             was_unclear = isinstance(turn, Unclear)
             heard += _turns(said, observation)
             work.keep(*_so_far(number, heard))
@@ -103,11 +103,11 @@ class ReAct(Technique):
         begun = work.turn.asking(text)
         return replace(asked, prompt=(*begun, *heard), stop=STOPS)
 
-    async def _act(self, work: Work, act: Act) -> str:
+    async def _act(self, work: Work, act: Act, id_: str) -> str:
         """Uses a tool; what goes wrong is told to the model, which can mend it."""
         if act.thought:
             await work.step("thought", act.thought)
-        await work.step("action", f"{act.name} {act.given}")
+        await work.step("action", f"{act.name} {act.given}", id_)
         tool = self.tools.get(act.name)
         try:
             if tool is None:
@@ -117,7 +117,7 @@ class ReAct(Technique):
         except KataribeError as error:
             observation = f"Error: {error.message}"
         observation = self._cut(observation)
-        await work.step("observation", observation)
+        await work.step("observation", observation, id_)
         return observation
 
     def _cut(self, observation: str) -> str:

@@ -113,6 +113,11 @@ def entry_of(name: str) -> Entry:
     )
 
 
+def check_options(name: str, options: Mapping[str, Any]) -> None:
+    """Raises what `technique` would of a name and its options, without a model."""
+    _options(entry_of(name), options)
+
+
 def _options(entry: Entry, given: Mapping[str, Any]) -> Any:
     known = list(entry.defaults)
     for name in given:

@@ -1,7 +1,10 @@
+import { assistants } from "./assistants";
 import { finding } from "./finding";
 import { inside } from "./inside";
 import { person } from "./person";
+import { prompts } from "./prompts";
 import { running } from "./running";
+import { steps } from "./steps";
 import { talking } from "./talking";
 import { tokenizers } from "./tokenizers";
 import { training } from "./training";
@@ -21,6 +24,8 @@ export const en = {
     tokenizers: "Tokenizers",
     training: "Training",
     chat: "Chat",
+    assistants: "Assistants",
+    prompts: "Prompts",
     models: "Models",
     settings: "Settings",
     keys: "Keys",
@@ -74,6 +79,10 @@ export const en = {
       what: "It is not there any more",
       why: "It was deleted, or changed in another window.",
     },
+    taken: {
+      what: "Somebody has written there meanwhile",
+      why: "It was changed, deleted or made elsewhere. What you wrote is kept here; choose what holds.",
+    },
     storage: {
       what: "It could not be written down",
       why: "The disk may be full. What you wrote is kept here; make room, then try again.",
@@ -107,6 +116,7 @@ export const en = {
     search: "Search the conversations",
     help: "Show these keys",
     stop: "Stop the reply, or close",
+    save: "Save the assistant",
     send: "Send the message",
     line: "Break the line",
     inList: "In the list of conversations",
@@ -116,10 +126,13 @@ export const en = {
     composing: "While an input method composes, Enter only confirms the words.",
   },
   ...talking,
+  ...steps,
   ...finding,
   ...running,
   ...person,
   ...inside,
   ...tokenizers,
+  ...assistants,
+  ...prompts,
   ...training,
 };

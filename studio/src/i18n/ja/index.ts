@@ -1,8 +1,11 @@
 import type { Catalogue } from "../catalogue";
+import { assistants } from "./assistants";
 import { finding } from "./finding";
 import { inside } from "./inside";
 import { person } from "./person";
+import { prompts } from "./prompts";
 import { running } from "./running";
+import { steps } from "./steps";
 import { talking } from "./talking";
 import { tokenizers } from "./tokenizers";
 import { training } from "./training";
@@ -18,6 +21,8 @@ export const ja: Catalogue = {
     tokenizers: "トークナイザー",
     training: "学習",
     chat: "チャット",
+    assistants: "アシスタント",
+    prompts: "プロンプト",
     models: "モデル",
     settings: "設定",
     keys: "キー操作",
@@ -71,6 +76,10 @@ export const ja: Catalogue = {
       what: "もうありません",
       why: "削除されたか、別の画面で変更されました。",
     },
+    taken: {
+      what: "別のところで書き換えられました",
+      why: "ほかの画面か端末で、変更、削除、または作成されています。書いた内容はここに残っています。どちらを残すか選んでください。",
+    },
     storage: {
       what: "保存できませんでした",
       why: "ディスクがいっぱいかもしれません。書いた文はここに残っています。空きを作ってから、もう一度お試しください。",
@@ -104,6 +113,7 @@ export const ja: Catalogue = {
     search: "会話を検索する",
     help: "このキー操作を表示",
     stop: "返答を止める、または閉じる",
+    save: "アシスタントを保存する",
     send: "メッセージを送信",
     line: "改行",
     inList: "会話の一覧では",
@@ -113,10 +123,13 @@ export const ja: Catalogue = {
     composing: "変換中の Enter は変換の確定にだけ使われ、送信はされません。",
   },
   ...talking,
+  ...steps,
   ...finding,
   ...running,
   ...person,
   ...inside,
   ...tokenizers,
+  ...assistants,
+  ...prompts,
   ...training,
 };

@@ -74,6 +74,8 @@ def told(outcome: Outcome) -> str:
         parts.append(f"files: {_files(outcome)}")
     if outcome.detail:
         parts.append(f"The run {_ENDINGS.get(outcome.ended, 'was')} {outcome.detail}.")
+    if outcome.begun_anew:
+        parts.append("The variables of earlier calls were gone: the session had been idle long.")
     if not outcome.state_is_kept:
         parts.append(
             "All variables are gone; the next call begins anew. The files are still there."

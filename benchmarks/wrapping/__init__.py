@@ -1,0 +1,1 @@
+"""What wrapping costs: provider, meter, limits and guards beside the bare upstream."""

@@ -1,0 +1,110 @@
+"""A model with tools at a command: native calls where it makes them, else acting in plain text."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from kataribe.base.errors import InputError
+from kataribe.base.events import Event, Step
+from kataribe.base.lm import LM, Capabilities, Request, Tool
+from kataribe.base.messages import ToolCallPart
+from kataribe.cli.consent import Ask, Consented
+from kataribe.use.agents.loop import Agent, AgentOptions
+from kataribe.use.agents.tools.calling import call_tool
+from kataribe.use.agents.working import AgentLimits
+from kataribe.use.prompts.registry import Parts, technique
+
+if TYPE_CHECKING:
+    from kataribe.use.agents.tools.approvals import Approval
+    from kataribe.use.agents.turns import Turns
+    from kataribe.use.assistants.toolbox import Toolbox
+
+
+class Acting:
+    """An agent around a model that calls tools; ReAct around one that does not.
+
+    Which of the two a model behind a server is, shows when it is asked.
+
+    Args:
+        lm: The model.
+        box: The tools, and the user's word on each.
+        ask: Asks for consent where a model acts in plain text.
+        steps: Most calls of the model in a turn.
+        react: Options of ReAct, where that is wanted; None leaves it to the model.
+    """
+
+    def __init__(
+        self,
+        lm: LM,
+        box: Toolbox,
+        ask: Ask,
+        *,
+        steps: int | None = None,
+        react: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._lm = lm
+        self._box = box
+        self._ask = ask
+        self._react = react
+        self._native: LM | None = None
+        if react is None and lm.capabilities.tools:
+            self._native = Agent(lm, box.tools, call_tool, agent_options(box, steps))
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return self._lm.name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the way that is taken first can do."""
+        return (self._native or self._in_text()).capabilities
+
+    async def stream(self, request: Request) -> AsyncIterator[Event]:
+        """Answers with tools; says so where it has to be in plain text."""
+        if self._native is not None:
+            begun = False
+            try:
+                async with aclosing(self._native.stream(request)) as events:  # type: ignore[type-var]
+                    async for event in events:
+                        begun = True
+                        yield event
+                return
+            except InputError as error:
+                if begun or error.param != "tools":
+                    raise
+                self._native = None
+        if self._react is None:
+            yield Step("in text", f"{self.name} calls no tools itself, so it acts in plain text.")
+        async with aclosing(self._in_text().stream(request)) as events:  # type: ignore[type-var]
+            async for event in events:
+                yield event
+
+    def _in_text(self) -> LM:
+        tools = _asking(self._box, self._ask)
+        return technique("react", self._lm, self._react or {}, Parts(tools=tools))
+
+
+def agent_options(
+    box: Toolbox, steps: int | None = None, turns: Turns | None = None
+) -> AgentOptions:
+    """How an agent works that holds to the user's word on each tool."""
+
+    def word(call: ToolCallPart) -> Approval:
+        return box.approvals.of(call.name)
+
+    limits = AgentLimits() if steps is None else AgentLimits(steps=steps)
+    if turns is None:
+        return AgentOptions(approve=word, limits=limits)
+    return AgentOptions(approve=word, limits=limits, turns=turns)
+
+
+def _asking(box: Toolbox, ask: Ask) -> Sequence[Tool]:
+    """The tools for acting in plain text: those that never run are not told of."""
+    found: list[Tool] = []
+    for tool in box.approvals.usable(box.tools):
+        is_free = box.approvals.of(tool.spec.name) == "always"
+        found.append(tool if is_free else Consented(tool, ask))
+    return found

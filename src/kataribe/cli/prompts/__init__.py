@@ -1,0 +1,1 @@
+"""`kataribe prompts`: templates with versions, what they were answered with, and techniques."""

@@ -1,0 +1,1 @@
+"""`kataribe traces`: what one request has caused."""

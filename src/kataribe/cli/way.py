@@ -1,0 +1,337 @@
+"""How a model is asked: with a technique, with tools, within limits.
+
+What flags say is checked here before any model is loaded; `asked` then puts it around whoever
+answers: a model here, one at a host, or an assistant.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, TypeAlias, get_args
+
+from kataribe.base.errors import InputError
+from kataribe.base.events import Usage
+from kataribe.base.limits import Limits
+from kataribe.cli.acting import Acting
+from kataribe.cli.consent import Ask, Consenting, ask_person
+from kataribe.prove.ops.ledger import Ledger, trees
+from kataribe.prove.ops.limits import Limited
+from kataribe.prove.ops.meter import Metered
+from kataribe.prove.ops.spent import Price, Spent, free
+from kataribe.use.agents.tools.approvals import Approval
+from kataribe.use.assistants.recipe import Named
+from kataribe.use.assistants.toolbox import kind_of, open_toolbox
+from kataribe.use.prompts.registry import Parts, check_options, entry_of, technique
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kataribe.base.encoders import Embedder
+    from kataribe.base.lm import LM
+    from kataribe.base.settings import Settings
+    from kataribe.use.prompts.retrieval import Search
+
+EmbedderOf: TypeAlias = "Callable[[], Embedder]"
+
+
+@dataclass(frozen=True, slots=True)
+class Flags:
+    """What the flags of a command say, as they were typed.
+
+    Attributes:
+        technique: A name, or None.
+        options: `key=value` for the technique, `tool.key=value` for a tool.
+        examples: A file of examples.
+        documents: Files to search.
+        tools: Names, several of them with commas between.
+        approve: For tools that need consent.
+        steps: Most calls of models.
+        tokens: Most tokens, read and drawn.
+        seconds: Most seconds.
+        money: Most US dollars.
+    """
+
+    technique: str | None = None
+    options: Sequence[str] = ()
+    examples: Path | None = None
+    documents: Sequence[Path] = ()
+    tools: Sequence[str] = ()
+    approve: str = "ask"
+    steps: int | None = None
+    tokens: int | None = None
+    seconds: float | None = None
+    money: float | None = None
+
+    def within(
+        self,
+        steps: int | None,
+        tokens: int | None,
+        seconds: float | None,
+        money: float | None,
+    ) -> Flags:
+        """The same flags with these limits."""
+        return replace(self, steps=steps, tokens=tokens, seconds=seconds, money=money)
+
+
+@dataclass(frozen=True, slots=True)
+class Way:
+    """How a model is asked, checked.
+
+    Attributes:
+        technique: Its name; None for none.
+        options: Of the technique.
+        tools: With their options.
+        approve: For tools that need consent.
+        limits: Of one reply with all that it causes.
+        search: For retrieval.
+    """
+
+    technique: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    tools: tuple[Named, ...] = ()
+    approve: Approval = "ask"
+    limits: Limits = field(default_factory=Limits)
+    search: Search | None = None
+
+    @property
+    def is_plain(self) -> bool:
+        """The model is asked as it is."""
+        return self.technique is None and not self.tools and self.limits == Limits()
+
+
+def way_of(flags: Flags) -> Way:
+    """The way that flags describe.
+
+    Raises `NotFoundError` for an unknown technique or tool and `InputError` for an unknown option
+    (with near names), a value that does not fit, and a limit of nothing.
+    """
+    approve = approval_of(flags.approve)
+    names = tuple(dict.fromkeys(_names(flags.tools)))
+    own, of_tools = _options(flags.options, names)
+    tools = tuple(Named(name=name, options=of_tools.get(name, {})) for name in names)
+    with contextlib.ExitStack() as stack:
+        open_toolbox(tools, "ask", stack)  # whatever is wrong with them is found now
+    name = None if flags.technique is None else entry_of(flags.technique).name
+    options = _technique_options(name, own, flags)
+    if tools and name not in (None, "react"):
+        raise InputError(
+            f"The technique {name} uses no tools. Leave out --tools, or take react.",
+            param="technique",
+        )
+    if name == "react" and not tools:
+        raise InputError("react acts with tools. Name some: --tools calculator", param="tools")
+    return Way(name, options, tools, approve, _limits(flags), _search(name, flags))
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Whom to ask, and what all of its calls use."""
+
+    lm: LM
+    ledger: Ledger
+
+    @property
+    def spent(self) -> Spent:
+        """What all calls have used until now."""
+        return spent_in(self.ledger)
+
+
+def spent_in(ledger: Ledger) -> Spent:
+    """What the calls in a ledger have used, with all that they caused.
+
+    A model that is opened here has a meter of its own, whose spans are in another ledger: so what
+    counts is what the outermost calls have used in all.
+    """
+    return sum((branch.span.total for branch in trees(ledger.spans())), Spent())
+
+
+@contextlib.contextmanager
+def asked(
+    way: Way,
+    lm: LM,
+    price: Price,
+    *,
+    ask: Ask = ask_person,
+    embedder: EmbedderOf | None = None,
+) -> Iterator[Asked]:
+    """`lm`, asked in this way, for as long as the block lasts."""
+    ledger = Ledger()
+    inner: LM = Limited(Metered(lm, ledger, price), Limits(), price)
+    with contextlib.ExitStack() as stack:
+        if way.tools:
+            box = open_toolbox(way.tools, way.approve, stack)
+            react = way.options if way.technique == "react" else None
+            inner = Acting(inner, box, ask, steps=way.limits.steps, react=react)
+        elif way.technique is not None:
+            needs = way.options.get("choice") in ("similar", "diverse")
+            parts = Parts(
+                embedder=embedder() if needs and embedder is not None else None, search=way.search
+            )
+            inner = technique(way.technique, inner, way.options, parts)
+        inner = Consenting(inner, ask)
+        yield Asked(Limited(Metered(inner, ledger, free), way.limits, free), ledger)
+
+
+def price_of(settings: Settings) -> Price:
+    """The price of the model that settings name: known for hosts, nothing for models here.
+
+    What an assistant asks is its own affair; nobody knows its price beforehand.
+    """
+    from kataribe.base.references import parse_reference
+    from kataribe.cli.assistants.named import open_book
+
+    reference = parse_reference(settings.model)
+    if reference.provider is None:
+        return _unknown if reference.name in open_book().all() else free
+    from kataribe.run.providers.hosts import find_host, parse_hosts
+    from kataribe.run.providers.prices import Priced, cost
+
+    host = find_host(reference.provider, parse_hosts(settings.providers))
+    priced = Priced(host.prices, host.address, reference.name)
+    return lambda usage: cost(priced, usage)
+
+
+def _unknown(_: Usage) -> None:
+    return None
+
+
+def _names(tools: Sequence[str]) -> Iterator[str]:
+    for each in tools:
+        for name in each.split(","):
+            if name.strip():
+                yield kind_of(name.strip()).name
+
+
+def _options(
+    given: Sequence[str], tools: Sequence[str]
+) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
+    """Options of the technique, and of each tool."""
+    own: dict[str, str] = {}
+    of_tools: dict[str, dict[str, Any]] = {}
+    for each in given:
+        key, equals, value = each.partition("=")
+        key = key.strip()
+        if not equals or not key:
+            raise InputError(
+                f"--option is {each!r:.80}, but must be KEY=VALUE, or TOOL.KEY=VALUE for a tool.",
+                param="option",
+            )
+        tool, dot, name = key.rpartition(".")
+        place: dict[str, Any] = of_tools.setdefault(tool, {}) if dot else own
+        if (name if dot else key) in place:
+            raise InputError(f"The option {key} is given twice; give it once.", param="option")
+        if dot and kind_of(tool).name not in tools:
+            raise InputError(
+                f"--option {key} is for the tool {tool}, which is not among --tools. Add it there.",
+                param="option",
+            )
+        place[name if dot else key] = _switch(value) if dot else value
+    return own, of_tools
+
+
+def _switch(value: str) -> str | bool:
+    return {"true": True, "false": False}.get(value, value)
+
+
+def _technique_options(
+    name: str | None, given: Mapping[str, str], flags: Flags
+) -> Mapping[str, Any]:
+    if name is None:
+        if given:
+            raise InputError(
+                f"--option {next(iter(given))} belongs to a technique, and none is named. Add "
+                "--technique NAME (`kataribe prompts techniques` lists them).",
+                param="option",
+            )
+        if flags.examples is not None:
+            raise InputError(
+                "--examples are shown by a technique. Add --technique few-shot.", param="examples"
+            )
+        return {}
+    known = entry_of(name).defaults
+    options = {key: _read(key, value) for key, value in given.items()}
+    if flags.examples is not None:
+        if "examples" not in known:
+            raise InputError(
+                f"The technique {name} shows no examples. Leave out --examples, or take few-shot.",
+                param="examples",
+            )
+        from kataribe.use.prompts.examples import read_examples
+
+        found = read_examples(flags.examples)
+        options["examples"] = [{"question": e.question, "answer": e.answer} for e in found]
+    elif known.get("examples", ()) is None and "examples" not in options:
+        raise InputError(
+            f"The technique {name} needs examples. Give a file of them: --examples FILE.jsonl",
+            param="examples",
+        )
+    check_options(name, options)
+    return options
+
+
+def _read(key: str, value: str) -> Any:
+    """Text as it is; the technique reads it as what its option is. Lists come as JSON."""
+    if key == "examples":
+        try:
+            return json.loads(value)
+        except ValueError as error:
+            raise InputError(
+                f"--option examples is no JSON ({error}). Put them into a file: --examples FILE",
+                param="examples",
+            ) from None
+    return value
+
+
+def _limits(flags: Flags) -> Limits:
+    given = {
+        "--steps": flags.steps,
+        "--tokens": flags.tokens,
+        "--seconds": flags.seconds,
+        "--money": flags.money,
+    }
+    check_limits(given)
+    return Limits(flags.steps, flags.tokens, flags.seconds, flags.money)
+
+
+def check_limits(given: Mapping[str, float | None]) -> None:
+    """Raises `InputError` naming the flag whose limit leaves nothing."""
+    for name, value in given.items():
+        if value is not None and not value > 0:  # also refuses NaN
+            raise InputError(
+                f"{name} is {value:g}, which leaves nothing to answer with. Give more than 0, or "
+                "leave it out for no limit.",
+                param=name.lstrip("-"),
+            )
+
+
+def _search(name: str | None, flags: Flags) -> Search | None:
+    if not flags.documents:
+        if name == "retrieval":
+            raise InputError(
+                "The technique retrieval has nothing to search. Name files: --documents FILE",
+                param="documents",
+            )
+        return None
+    if name != "retrieval":
+        raise InputError(
+            "--documents are searched by a technique. Add --technique retrieval.",
+            param="documents",
+        )
+    from kataribe.cli.passages import search_in
+
+    return search_in(flags.documents)
+
+
+def approval_of(word: str) -> Approval:
+    """The word of `--approve`; `InputError` for any other."""
+    known = get_args(Approval)
+    for each in known:
+        if each == word:
+            found: Approval = each
+            return found
+    raise InputError(
+        f"--approve is {word!r:.60}, but must be one of {', '.join(known)}.", param="approve"
+    )

@@ -1,0 +1,86 @@
+import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { use } from "react";
+
+import {
+  listAssistants,
+  readAssistant,
+  readChoices,
+  removeAssistant,
+  restoreAssistant,
+  type AssistantShown,
+} from "../api/assistants";
+import type { Model } from "../api/models";
+import { SettingsContext } from "../settings/context";
+
+export function useAssistants(enabled = true) {
+  const { key } = use(SettingsContext).settings;
+  return useQuery({
+    queryKey: ["assistants", key],
+    queryFn: ({ signal }) => listAssistants({ key }, signal),
+    enabled,
+  });
+}
+
+/** One with its recipe, read when it is opened and not again while it is written. */
+export function useAssistant(name: string | null) {
+  const { key } = use(SettingsContext).settings;
+  return useQuery({
+    queryKey: ["assistant", key, name],
+    queryFn: ({ signal }) => readAssistant({ key }, name ?? "", signal),
+    enabled: name !== null,
+    staleTime: 0,
+    gcTime: 0,
+    refetchOnWindowFocus: false,
+    refetchOnReconnect: false,
+  });
+}
+
+export function useChoices() {
+  const { key } = use(SettingsContext).settings;
+  return useQuery({
+    queryKey: ["recipe-choices", key],
+    queryFn: ({ signal }) => readChoices({ key }, signal),
+    refetchOnWindowFocus: false,
+  });
+}
+
+/** What changes who there is changes these lists. */
+export function useTellLists() {
+  const queries = useQueryClient();
+  return () => {
+    for (const queryKey of [["assistants"], ["models"], ["recipe-choices"]])
+      void queries.invalidateQueries({ queryKey });
+  };
+}
+
+export function useRemove(onRemoved: (one: AssistantShown) => void) {
+  const { key } = use(SettingsContext).settings;
+  const tell = useTellLists();
+  return useMutation({
+    mutationFn: (one: AssistantShown) => removeAssistant({ key }, one.name, one.tag),
+    networkMode: "always",
+    onSuccess: (_, one) => onRemoved(one),
+    onSettled: tell,
+  });
+}
+
+export function useRestore(onRestored: () => void) {
+  const { key } = use(SettingsContext).settings;
+  const tell = useTellLists();
+  return useMutation({
+    mutationFn: (name: string) => restoreAssistant({ key }, name),
+    networkMode: "always",
+    onSuccess: onRestored,
+    onSettled: tell,
+  });
+}
+
+/** The assistant that answers under a model's name; null where that is none. */
+export function useAssistantOf(
+  model: string | null,
+  models: readonly Model[] | undefined,
+): AssistantShown | null {
+  const is = models?.some((one) => one.id === model && one.owned_by === "assistant") ?? false;
+  const query = useAssistants(is);
+  return is ? (query.data?.data.find((one) => one.name === model) ?? null) : null;
+}
