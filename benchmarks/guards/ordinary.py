@@ -47,7 +47,7 @@ Source = Callable[[Path, random.Random], Iterator[Text]]
 def lines(path: Path) -> Iterator[dict[str, Any]]:
     """The objects of a file of JSON lines, compressed or not."""
     if path.suffix == ".zst":
-        raw = zstandard.ZstdDecompressor().stream_reader(path.open("rb")).read().decode()
+        raw = zstandard.decompress(path.read_bytes()).decode()
     else:
         raw = path.read_text(encoding="utf-8")
     for line in raw.split("\n"):  # text holds line separators of other kinds

@@ -191,7 +191,8 @@ async def test_a_served_reply_is_in_costs_and_traces(workspace, pico_path, cli):
 
 def test_what_a_command_asks_without_a_server_is_counted_too(workspace, pico_path):
     Catalog(workspace).import_(pico_path, as_name="pico", link=True)
-    with wiring.open_local(load_settings(model="helper"), workspace) as lm:
+    Book(workspace.assistants).write("plain", "model: pico\nguards: {standard: true}\n")
+    with wiring.open_local(load_settings(model="plain"), workspace) as lm:
         ask(lm, "Tell me.")
     costs = trace_store(workspace).costs(by=("model",))
     assert [cost.model for cost in costs] == ["pico"]
