@@ -274,7 +274,7 @@ function stage() {
   const queue = new BenchQueue(
     async function* (body, signal) {
       const items: (RunEvent | Error | null)[] = [];
-      let wake = () => undefined as void;
+      let wake: () => void = () => undefined;
       const put = (item: RunEvent | Error | null) => {
         items.push(item);
         wake();

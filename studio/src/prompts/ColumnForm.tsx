@@ -136,9 +136,9 @@ function WayOptions({ column, techniques, onColumn }: OptionProps) {
           known={known}
           values={column.options}
           onValue={(name, value) => {
-            const options = { ...column.options, [name]: value };
-            if (value === null || value === "") delete options[name];
-            onColumn({ options });
+            const rest = Object.entries(column.options).filter(([other]) => other !== name);
+            const own = value === undefined ? [] : [[name, value] as const];
+            onColumn({ options: Object.fromEntries([...rest, ...own]) });
           }}
         />
       </div>
