@@ -187,7 +187,7 @@ def _with_tag(extra: dict[str, Any]) -> dict[str, Any]:
             "in": "header",
             "required": False,
             "description": words,
-            "schema": {"type": "string", "maxLength": 200},
+            "schema": {"type": "string"},
         }
         for name, words in (
             ("If-Match", "The tag of what is written over."),

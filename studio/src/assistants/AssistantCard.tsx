@@ -137,6 +137,7 @@ function Starters({ assistant }: { assistant: AssistantShown }) {
             type="button"
             className="button example"
             lang=""
+            translate="no" // what is sent, in whatever language
             onClick={() => {
               change({ model: assistant.name });
               drafts.write(null, one);

@@ -45,6 +45,7 @@ export function TrialPane({ current, starters }: Props) {
               type="button"
               className="button example"
               lang=""
+              translate="no"
               onClick={() => trial.send(one)}
             >
               {one}

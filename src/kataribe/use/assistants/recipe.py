@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -324,8 +324,7 @@ def _value(text: str) -> Any:
 
 
 def _node(text: str) -> yaml.Node | None:
-    node: yaml.Node | None = yaml.compose(text, _Plain)
-    return node
+    return cast("yaml.Node | None", yaml.compose(text, _Plain))
 
 
 def _explained(first: ErrorDetails, where: str) -> InputError:
