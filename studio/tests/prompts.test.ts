@@ -27,11 +27,12 @@ import {
 import { isName, isUnsaved } from "../src/prompts/draft";
 import { AT_ONCE, BenchQueue } from "../src/prompts/queue";
 import { cellsOf, freshRow, MOST_ROWS, pasted, withPasted } from "../src/prompts/rows";
-import { faultOf, rendered, variablesOf } from "../src/prompts/template";
+import { faultOf, valueOf, variablesOf } from "../src/prompts/template";
 
 describe("a template", () => {
   it("names its variables once, in order, in any script", () => {
     expect(variablesOf("{{b}} {{ a }} {{b}} {{名前}} {{_x1}}")).toEqual(["b", "a", "名前", "_x1"]);
+    expect(valueOf({}, "constructor")).toBe(undefined);
     expect(variablesOf("\\{{no}} {one} {{1st}} {{a b}} {{}}")).toEqual([]);
   });
 
@@ -39,11 +40,6 @@ describe("a template", () => {
     expect(faultOf("fine {{a}} \\{{ }} }")).toBeNull();
     expect(faultOf("one\ntwo {{1st}}")).toEqual({ line: 2, piece: "{{1st}}" });
     expect(faultOf("open {{ only")).toEqual({ line: 1, piece: "{{" });
-  });
-
-  it("is filled once: a value is never read as a template", () => {
-    expect(rendered("{{a}} \\{{ {{b}}", { a: "{{b}}", b: "2" })).toBe("{{b}} {{ 2");
-    expect(rendered("{{constructor}}", {})).toBe("");
   });
 });
 

@@ -184,7 +184,7 @@ function Ending({ answer }: { answer: Answer }) {
   if (dollars !== null)
     parts.push(dollars === 0 ? words.free : words.money(short(language, dollars)));
   return (
-    <p className="small soft numbers" role="status">
+    <p className="small soft numbers">
       {parts.join(" · ")}
       {finish === "" || finish === "stop" ? null : (
         <>

@@ -27,15 +27,6 @@ export function faultOf(text: string): { line: number; piece: string } | null {
   return null;
 }
 
-/** The text with its variables replaced; one without a value is empty. */
-export function rendered(text: string, values: Readonly<Record<string, string>>): string {
-  return text.replace(PIECE, (piece: string, inside: string | undefined) => {
-    if (piece.startsWith("\\")) return "{{";
-    const name = nameIn(inside);
-    return name === null ? piece : (valueOf(values, name) ?? "");
-  });
-}
-
 /** A value of one's own: a variable may be called `constructor`. */
 export function valueOf(
   values: Readonly<Record<string, string>>,
