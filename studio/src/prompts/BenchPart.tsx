@@ -168,7 +168,7 @@ function Side({ setup, rows, bench, can, forms }: GridProps) {
   const { columns } = setup;
   return (
     <div className="bench-box">
-      <table className="bench-table">
+      <table className="bench-table" style={{ minWidth: `${9 + 18 * columns.length}rem` }}>
         <thead>
           <tr>
             <th scope="col">{words.inputColumn}</th>

@@ -42,7 +42,7 @@ export function WritePart({ draft, shown, taken, variables }: Props) {
         <textarea
           id={`${id}-text`}
           className="field words"
-          rows={6}
+          rows={4}
           lang=""
           dir="auto"
           value={draft.text}

@@ -57,11 +57,14 @@ export function pasted(
   const head = (lines[0] ?? []).map((cell) => cell.trim());
   const named = head.length > 0 && head.every((cell) => variables.includes(cell));
   const names = named ? head : variables.slice(first);
-  return lines
-    .slice(named ? 1 : 0)
-    .map((line) =>
-      Object.fromEntries(names.flatMap((name, at) => (at < line.length ? [[name, line[at]]] : []))),
-    );
+  return lines.slice(named ? 1 : 0).map((line) => {
+    const values: Record<string, string> = {};
+    names.forEach((name, at) => {
+      const value = line[at];
+      if (value !== undefined) values[name] = value;
+    });
+    return values;
+  });
 }
 
 let made = 0;
