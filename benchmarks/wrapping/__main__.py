@@ -41,13 +41,12 @@ EACH = 200
 def upstream(first: float, gap: float, pieces: int) -> Iterator[int]:
     """The upstream's port, as long as the block lasts."""
     command = [sys.executable, "-m", "benchmarks.wrapping.upstream", str(first), str(gap)]
-    process = subprocess.Popen([*command, str(pieces)], stdout=subprocess.PIPE, text=True)
-    try:
-        assert process.stdout is not None
-        yield int(process.stdout.readline())
-    finally:
-        process.terminate()
-        process.wait()
+    with subprocess.Popen([*command, str(pieces)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            yield int(process.stdout.readline())
+        finally:
+            process.terminate()
 
 
 async def one_round(port: int, rate: float, seconds: float, number: int) -> dict[str, Any]:
