@@ -237,7 +237,7 @@ def test_hardly_any_text(text):
 
 
 def test_most_unseen_attacks_are_found_and_few_requests_are():
-    """The benchmark measures this in full: 79 % at its threshold; here a part of it stands watch."""
+    """The benchmark measures this in full (79 %); here a small part of it stands watch."""
     attacks = samples(FAMILIES, "test", 1)
     found = {language: [] for language in LANGUAGES}
     for each in attacks:

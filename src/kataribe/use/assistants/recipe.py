@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import Any, Literal, cast
+from typing import Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -324,7 +324,7 @@ def _value(text: str) -> Any:
 
 
 def _node(text: str) -> yaml.Node | None:
-    return cast("yaml.Node | None", yaml.compose(text, _Plain))
+    return yaml.compose(text, _Plain)
 
 
 def _explained(first: ErrorDetails, where: str) -> InputError:
