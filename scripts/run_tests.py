@@ -1,8 +1,7 @@
-"""`python scripts/run_tests.py [pytest's options]`: the tests, three files at a time.
+"""`python scripts/run_tests.py [pytest's options]`: the tests, two files at a time.
 
-Many of them wait for browsers, servers and processes that are killed, so there is one file more at
-a time than the two cores that are the least; and a machine may lend its cores to others at any
-moment. So a few tests (`FEW`) that fail are run again, alone, and have to
+Many of them wait for browsers, servers and processes that are killed, on cores that a machine may
+lend to others at any moment. So a few tests (`FEW`) that fail are run again, alone, and have to
 pass `AGAIN` times in a row; what they are is the last thing said, because a test that fails now
 and then shows a fault, of its own or of the program. Anything else that fails, fails at once.
 """
@@ -25,7 +24,7 @@ AGAIN = 3
 
 def main(options: list[str]) -> int:
     """The exit code."""
-    code = pytest("-n", "3", *BY_FILE, *SLOWEST, "--cache-clear", *options)
+    code = pytest("-n", "2", *BY_FILE, *SLOWEST, "--cache-clear", *options)
     failed = sorted(json.loads(FAILED.read_text())) if code == TESTS_FAILED else []
     if not 0 < len(failed) <= FEW:
         return code
