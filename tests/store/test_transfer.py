@@ -695,7 +695,10 @@ def prompts_of(store: Store, owner: str = LOCAL) -> list[dict[str, Any]]:
                 {
                     "prompt": replace(prompt, id=""),
                     "versions": [replace(each, id="") for each in versions],
-                    "answers": [replace(each, id="", key=0, message=None) for each in answers],
+                    "answers": [
+                        replace(each, id="", key=0, message=None, conversation=None)
+                        for each in answers
+                    ],
                     "linked": [each.message is not None for each in answers],
                 }
             )

@@ -290,6 +290,9 @@ class BrokenState:
     def start(self):
         return self
 
+    def homeward(self, state):
+        return None
+
     def mask(self):
         raise IndexError("list index out of range")
 

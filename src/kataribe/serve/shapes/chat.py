@@ -158,7 +158,7 @@ class ChatCompletionRequest(Sampled):
     chat_template_kwargs: dict[str, Any] | None = Field(
         None, description="Extension: variables for the chat template, such as enable_thinking."
     )
-    technique: str | TechniqueChoice | None = Field(
+    technique: Annotated[str, Field(min_length=1, max_length=64)] | TechniqueChoice | None = Field(
         None,
         description="Extension: how the model is asked, by name (`chain-of-thought`) or as "
         '{"name": ..., "options": {...}}; /studio/api/techniques lists them. One reply at a time.',
