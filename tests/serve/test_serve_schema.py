@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import math
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -26,6 +29,7 @@ from kataribe.base.lm import LM
 from kataribe.cli.models_here import ServedTokenizer
 from kataribe.run.inference.load import LoadOptions, LocalModel, load_local
 from kataribe.run.providers import Call, Reply, ScriptedLM
+from kataribe.serve import shapes
 from kataribe.serve.app import create_app
 from kataribe.serve.errors import is_anthropic
 from kataribe.serve.models import ModelInfo, ModelSource
@@ -226,6 +230,17 @@ def hold(case: schemathesis.Case, **sending: Any) -> None:
     case.validate_response(response, excluded_checks=excluded)
     if case.meta.generation.mode is GenerationMode.POSITIVE and response.status_code == 400:
         assert not response.json()["error"]["message"].startswith(("Field", "Unknown field"))
+
+
+def test_no_two_shapes_share_a_name():
+    """The document tells shapes apart by their names alone: of two, one would be told as both."""
+    names = Counter(
+        node.name
+        for file in Path(shapes.__path__[0]).glob("*.py")
+        for node in ast.parse(file.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert [name for name, count in names.items() if count > 1] == []
 
 
 @schema.parametrize()

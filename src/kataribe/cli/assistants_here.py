@@ -18,7 +18,7 @@ from kataribe.serve.shapes.assistants import (
     RecipeChoices,
     RecipeFields,
     RecipeProblem,
-    TechniqueChoice,
+    TechniqueOffered,
     TestResult,
     ToolChoiceShown,
     ToolOption,
@@ -88,7 +88,7 @@ class AssistantsHere:
         return RecipeChoices(
             tools=_tools(),
             techniques=[
-                TechniqueChoice(name=entry.name, about=entry.line, options=dict(entry.defaults))
+                TechniqueOffered(name=entry.name, about=entry.line, options=dict(entry.defaults))
                 for entry in TECHNIQUES.values()
             ],
             guards=[

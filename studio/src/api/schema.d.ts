@@ -6075,7 +6075,7 @@ export interface components {
             /** Tools */
             tools: components["schemas"]["ToolChoiceShown"][];
             /** Techniques */
-            techniques: components["schemas"]["TechniqueChoice"][];
+            techniques: components["schemas"]["TechniqueOffered"][];
             /** Guards */
             guards: components["schemas"]["GuardChoice"][];
             /** Models */
@@ -7393,18 +7393,13 @@ export interface components {
         };
         /**
          * TechniqueChoice
-         * @description A technique that a recipe can name.
+         * @description A technique with options.
          */
         TechniqueChoice: {
             /** Name */
             name: string;
-            /** About */
-            about: string;
-            /**
-             * Options
-             * @description With their defaults; null where one is needed.
-             */
-            options: {
+            /** Options */
+            options?: {
                 [key: string]: unknown;
             };
         };
@@ -7423,6 +7418,23 @@ export interface components {
             data: components["schemas"]["TechniqueShown"][];
             /** Tools */
             tools: string[];
+        };
+        /**
+         * TechniqueOffered
+         * @description A technique that a recipe can name.
+         */
+        TechniqueOffered: {
+            /** Name */
+            name: string;
+            /** About */
+            about: string;
+            /**
+             * Options
+             * @description With their defaults; null where one is needed.
+             */
+            options: {
+                [key: string]: unknown;
+            };
         };
         /**
          * TechniqueOption

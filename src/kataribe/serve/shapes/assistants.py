@@ -236,7 +236,7 @@ class ToolChoiceShown(Outgoing):
     options: list[ToolOption]
 
 
-class TechniqueChoice(Outgoing):
+class TechniqueOffered(Outgoing):
     """A technique that a recipe can name."""
 
     name: str
@@ -265,7 +265,7 @@ class RecipeChoices(Outgoing):
     """What a recipe can be made of."""
 
     tools: list[ToolChoiceShown]
-    techniques: list[TechniqueChoice]
+    techniques: list[TechniqueOffered]
     guards: list[GuardChoice]
     models: list[ModelChoice]
     default_model: str
