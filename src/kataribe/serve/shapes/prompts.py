@@ -8,7 +8,7 @@ from pydantic import Field
 
 from kataribe.serve.shapes.chat import TechniqueChoice
 from kataribe.serve.shapes.conversations import Id, ModelName, SamplingChoice
-from kataribe.serve.shapes.strict import Incoming, Outgoing, Positive
+from kataribe.serve.shapes.strict import Incoming, Outgoing, Positive, Repeats
 
 PromptName = Annotated[str, Field(min_length=1, max_length=64)]
 PromptText = Annotated[
@@ -18,7 +18,6 @@ VersionNote = Annotated[str, Field(max_length=200)]
 Values = Annotated[
     dict[str, str], Field(max_length=500, description="Values of the variables, by name.")
 ]
-Repeats = Annotated[int, Field(ge=1, le=16)]
 
 
 class NewPrompt(Incoming):

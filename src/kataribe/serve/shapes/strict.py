@@ -48,6 +48,7 @@ Count = Annotated[int, Field(ge=0, lt=2**31), _Whole]
 Positive = Annotated[int, Field(ge=1, lt=2**31), _Whole]
 Choices = Annotated[int, Field(ge=1, le=128), _Whole]
 Ranks = Annotated[int, Field(ge=0, le=20), _Whole]
+Repeats = Annotated[int, Field(ge=1, le=16), _Whole]
 Thumb = Annotated[int, Field(ge=-1, le=1), _Whole]  # a Literal would take `false` for 0
 Seed = Annotated[int, Field(ge=-(2**63), lt=2**63), _Whole]
 Bias = Annotated[float, Field(ge=-100, le=100)]
