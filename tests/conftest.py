@@ -90,6 +90,7 @@ def pytest_configure(config: pytest.Config) -> None:
     # Read by torch at import, also in child processes. With two workers side by side, more threads
     # than cores wait for each other.
     _patch.setenv("OMP_NUM_THREADS", "1" if "PYTEST_XDIST_WORKER" in os.environ else "2")
+    _patch.setenv("GOMP_SPINCOUNT", "0")  # threads that wait leave their core to the other worker
     _patch.setenv("TOKENIZERS_PARALLELISM", "false")  # else it warns whenever a test forks
     _patch.setenv("HF_HUB_DISABLE_TELEMETRY", "1")
     _block_network(_patch)

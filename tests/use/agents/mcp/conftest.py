@@ -32,12 +32,15 @@ def servers_of(tmp_path: Path) -> Callable[..., Servers]:
 
 
 @pytest.fixture(autouse=True)
-def nothing_is_left() -> Iterator[None]:
-    """Every process that a test began has ended."""
-    before = set(psutil.Process().children(recursive=True))
-    yield
-    left = set(psutil.Process().children(recursive=True)) - before
-    _, alive = psutil.wait_procs(left, timeout=3)
+def begun() -> Iterator[Callable[[], list[psutil.Process]]]:
+    """The processes that this test began and that run; every one of them has ended after it."""
+    before = set(psutil.Process().children(recursive=True))  # what other tests of this worker keep
+
+    def running() -> list[psutil.Process]:
+        return [one for one in psutil.Process().children(recursive=True) if one not in before]
+
+    yield running
+    _, alive = psutil.wait_procs(running(), timeout=3)
     for process in alive:
         process.kill()
     assert not alive

@@ -31,6 +31,7 @@ from kataribe.use.agents.mcp.tool import RemoteTool
 from kataribe.use.agents.tools.calling import call_tool
 
 Make = Callable[..., Servers]
+Begun = Callable[[], list[psutil.Process]]
 
 
 async def tools(servers: Servers, name: str = "t") -> dict[str, RemoteTool]:
@@ -51,18 +52,14 @@ async def refused(tool: RemoteTool, **arguments: Any) -> str:
     return raised.value.message
 
 
-def children() -> list[psutil.Process]:
-    return psutil.Process().children(recursive=True)
-
-
 async def test_a_servers_tools_are_ours(
-    servers_of: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    servers_of: Make, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, begun: Begun
 ) -> None:
     monkeypatch.setenv("SOME_TOKEN", "s3cret-token")
     monkeypatch.setenv("NOT_FOR_SERVERS", "mine")
     servers = servers_of(t=sdk(env={"TOKEN": "${SOME_TOKEN}"}))
     assert [state.state for state in servers.states()] == ["closed"]
-    assert not children()
+    assert not begun()
     async with closing(servers):
         found = await tools(servers)
         assert found["add"].spec.name == "t__add"
@@ -140,16 +137,16 @@ async def test_a_late_answer_is_not_waited_for(servers_of: Make) -> None:
 
 
 async def test_a_server_that_hangs_is_opened_anew(
-    servers_of: Make, monkeypatch: pytest.MonkeyPatch
+    servers_of: Make, monkeypatch: pytest.MonkeyPatch, begun: Begun
 ) -> None:
     monkeypatch.setattr(link, "_ALIVE", 0.3)
     servers = servers_of(t=raw("stuck", timeout=0.5))
     found = await tools(servers)
-    (first,) = children()
+    (first,) = begun()
     assert "did not answer echo within 0.5 s" in await refused(found["echo"])
     assert "'t' hangs" in await refused(found["echo"])
     assert "did not answer echo" in await refused(found["echo"])
-    assert first not in children()
+    assert first not in begun()
     await servers.close()
 
 
@@ -246,16 +243,20 @@ def test_whose_answer_is_too_long_is_read_from_its_ends(tmp_path: Path) -> None:
     asyncio.run(run())
 
 
-async def test_one_that_will_not_end_is_ended_with_what_it_began(servers_of: Make) -> None:
+async def test_one_that_will_not_end_is_ended_with_what_it_began(
+    servers_of: Make, begun: Begun
+) -> None:
     servers = servers_of(t=raw("stubborn"))
     await tools(servers)
-    assert len(children()) == 2
+    assert len(begun()) == 2
     await servers.close()
-    _, alive = psutil.wait_procs(children(), timeout=2)
+    _, alive = psutil.wait_procs(begun(), timeout=2)
     assert not alive
 
 
-async def test_a_session_that_nobody_uses_ends_unless_it_is_held(servers_of: Make) -> None:
+async def test_a_session_that_nobody_uses_ends_unless_it_is_held(
+    servers_of: Make, begun: Begun
+) -> None:
     servers = servers_of(replace(QUICK, idle=0.3), t=raw("none"))
     await tools(servers)
     with servers.held(["t"]):
@@ -263,22 +264,22 @@ async def test_a_session_that_nobody_uses_ends_unless_it_is_held(servers_of: Mak
         assert [state.state for state in servers.states()] == ["open"]
     await asyncio.sleep(1.5)
     assert [state.state for state in servers.states()] == ["closed"]
-    assert not children()
+    assert not begun()
     assert await (await tools(servers))["echo"].call({}) == "{}"
     await servers.close()
 
 
-async def test_the_file_may_change_at_any_time(servers_of: Make) -> None:
+async def test_the_file_may_change_at_any_time(servers_of: Make, begun: Begun) -> None:
     servers = servers_of(t=raw("none"), u=raw("none"))
     await tools(servers)
-    (first,) = children()
+    (first,) = begun()
     entry = raw("pages")
     servers.path.write_text(json.dumps({"mcpServers": {"t": entry}}), encoding="utf-8")
     assert len(await servers.tools("t")) == 3
     with pytest.raises(NotFoundError, match=r"There is no MCP server 'u'\. There are t"):
         await servers.tools("u")
     psutil.wait_procs([first], timeout=3)
-    assert first not in children()
+    assert first not in begun()
     await servers.close()
 
 
@@ -294,7 +295,7 @@ async def test_a_call_that_is_given_up_leaves_the_rest_in_peace(servers_of: Make
     await servers.close()
 
 
-def test_each_event_loop_has_sessions_of_its_own(servers_of: Make) -> None:
+def test_each_event_loop_has_sessions_of_its_own(servers_of: Make, begun: Begun) -> None:
     servers = servers_of(t=raw("none"))
 
     async def once() -> str:
@@ -302,8 +303,8 @@ def test_each_event_loop_has_sessions_of_its_own(servers_of: Make) -> None:
 
     for _ in range(2):
         assert asyncio.run(once()) == '{"n": 1}'  # the loop's end ends the session, too
-        psutil.wait_procs(children(), timeout=3)
-        assert not children()
+        psutil.wait_procs(begun(), timeout=3)
+        assert not begun()
         assert [state.state for state in servers.states()] == ["closed"]
 
 
