@@ -110,6 +110,9 @@ def _index(secret: str) -> _Index:
 
 def _run_before(letters: str, end: int) -> str | None:
     """The shortest run of letters before `end` that weighs enough."""
+    narrow = letters[max(0, end - _GRAM) : end]
+    if narrow.isascii():  # each of them weighs one
+        return narrow if len(narrow) == _GRAM else None
     weight, start = 0, end
     while start and weight < _GRAM:
         start -= 1
