@@ -54,7 +54,7 @@ async def test_calls_begin_when_they_are_due_however_slow_others_are():
 
 
 async def test_what_comes_faster_than_it_is_answered_is_broken_off_and_said():
-    async def never(due: float) -> Took:  # noqa: ARG001
+    async def never(due: float) -> Took:
         await asyncio.sleep(60)
         return Took(0.0, 0.0)
 

@@ -29,7 +29,7 @@ from kataribe.base.messages import (
     text_of,
 )
 from kataribe.run.providers.scripted import Call, Reply, ScriptedLM
-from kataribe.use.guards.guard import ALL, NOTHING, Cleared, Sighting, Verdict
+from kataribe.use.guards.guard import ALL, Cleared, Sighting, Verdict
 from kataribe.use.guards.guarded import Guarded, Policy
 from kataribe.use.guards.masking import Personal
 from kataribe.use.guards.repetition import Repetition
@@ -362,72 +362,3 @@ async def test_limits_of_the_request_still_hold():
 async def test_errors_of_the_model_pass():
     with pytest.raises(KataribeError, match="no such"):
         await events_of(Guarded(ScriptedLM(ProviderError("no such")), [Bad()]), asked())
-
-
-class Plain:
-    """A model whose stream is an iterator that can be closed, and no generator."""
-
-    def __init__(self, inner):
-        self.inner, self.closed = inner, 0
-
-    name = property(lambda self: self.inner.name)
-    capabilities = property(lambda self: self.inner.capabilities)
-
-    def stream(self, request):
-        events = self.inner.stream(request)
-        outer = self
-
-        class Events:
-            def __aiter__(self):
-                return self
-
-            async def __anext__(self):
-                return await anext(events)
-
-            async def aclose(self):
-                outer.closed += 1
-                await events.aclose()
-
-        return Events()
-
-
-async def test_an_iterator_goes_through_as_a_generator_does_and_is_closed():
-    reply = Reply("One, two, three, four.")
-    plain = Plain(ScriptedLM(reply))
-    guards = [Repetition()]
-    found = await events_of(Guarded(plain, guards), asked())
-    assert found == await events_of(Guarded(ScriptedLM(reply), guards), asked())
-    assert plain.closed == 1
-    async with aclosing(Guarded(plain, guards).stream(asked())) as events:
-        await anext(events)
-    assert plain.closed == 2
-
-
-@dataclass(frozen=True)
-class Silent:
-    """Sees nothing; `shared` says so with the verdict that all share, else with one of its own."""
-
-    shared: bool
-    name: str = "silent"
-    about: str = "Sees nothing."
-    holds: str = "nothing"
-    reads_reasoning: bool = True
-
-    def watch(self, request):  # noqa: ARG002
-        return self
-
-    def push(self, text, tokens):  # noqa: ARG002
-        return NOTHING if self.shared else Verdict()
-
-    def finish(self, reason, *, calls):  # noqa: ARG002
-        return NOTHING if self.shared else Verdict()
-
-
-async def test_the_shared_verdict_means_what_a_fresh_one_means():
-    reply = Reply("Some words, and more of them.", reasoning="First a thought.")
-    found = [
-        await events_of(Guarded(ScriptedLM(reply), [Silent(shared)]), asked())
-        for shared in (True, False)
-    ]
-    assert found[0] == found[1]
-    assert Verdict() == NOTHING
