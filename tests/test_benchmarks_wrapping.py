@@ -11,7 +11,7 @@ from benchmarks.wrapping import report
 from benchmarks.wrapping.__main__ import memory, one_round, upstream
 from benchmarks.wrapping.asked import Took, bare, wrapped
 from benchmarks.wrapping.figures import added, slope
-from benchmarks.wrapping.load import closed_loop, open_loop
+from benchmarks.wrapping.load import OverloadedError, closed_loop, open_loop
 from kataribe.prove.ops.trace_store import TraceStore
 
 
@@ -53,6 +53,56 @@ async def test_calls_begin_when_they_are_due_however_slow_others_are():
     assert all(each.whole >= 0.2 for each in took)
 
 
+async def test_what_comes_faster_than_it_is_answered_is_broken_off_and_said():
+    async def never(due: float) -> Took:
+        await asyncio.sleep(60)
+        return Took(0.0, 0.0)
+
+    with pytest.raises(OverloadedError, match="7 calls ran at once at 500 a second"):
+        await open_loop(never, 500.0, 5.0, seed=1, most=7)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+def figures(first: float, wrapped_: float, calls: int = 100) -> dict:
+    """A round in which each bare call took so long, and each wrapped one."""
+    return {
+        how: {"first": [took] * calls, "whole": [took * 2] * calls}
+        for how, took in (("bare", first), ("wrapped", wrapped_))
+    }
+
+
+def reported(**runs) -> str:
+    told = {"rate": 50.0, "first": 0.0, "gap": 0.0, "pieces": 8}
+    machine = {"processor": "p", "cores": 2}
+    return report.text({"run": told, "begun": "now", "machine": machine, "runs": runs})
+
+
+def test_the_highest_rate_held_is_told_with_the_one_of_the_latencies():
+    fine, slow = [figures(0.02, 0.021)] * 3, [figures(0.02, 0.04)] * 3
+    rates = [
+        {"rate": 75.0, "rounds": fine, "overloaded": ""},
+        {"rate": 100.0, "rounds": slow, "overloaded": ""},
+        {"rate": 150.0, "rounds": fine[:1], "overloaded": "500 calls ran at once"},
+    ]
+    text = reported(latency=fine, rate=rates)
+    assert "| p99 to the end | 40.00 | 42.00 | 2.00 (2.00 to 2.00) | 8 | yes |" in text
+    assert "| 75 | 1.00 (1.00 to 1.00) | 2.00 (2.00 to 2.00) | yes |" in text
+    assert "| 100 | 20.00 (20.00 to 20.00) | 40.00 (40.00 to 40.00) | no |" in text
+    assert "| 150 |  |  | no: 500 calls ran at once |" in text
+    assert "Highest rate held (at most 8 ms added at p99): 75 calls a second." in text
+    assert "at p99): 50 calls a second." in reported(latency=fine, rate=rates[1:])
+    assert "No rate was held" in reported(latency=slow, rate=rates[1:])
+
+
+def test_memory_that_grows_is_told_from_memory_that_does_not():
+    calls = list(range(2_200, 20_001, 200))
+    level = {"calls": calls, "bytes": [10**8 + call % 1_400 for call in calls]}
+    rising = {"calls": calls, "bytes": [10**8 + 3 * call for call in calls]}
+    flat, grown = (line for line in reported(memory=[level, rising]).split("\n") if "Mem" in line)
+    assert "(95 % interval): it does not grow." in flat
+    assert "3.00 (3.00 to 3.00) kB more for 1,000 calls (95 % interval): it grows." in grown
+
+
 async def test_both_ways_read_the_same_reply_and_spans_are_written(tmp_path):
     with upstream(0.0, 0.0, 12) as port:
         async with bare(port) as plain, wrapped(port, tmp_path) as ours:
@@ -79,7 +129,7 @@ async def test_a_small_run_gives_a_report():
         "machine": {"processor": "p", "cores": 2},
         "runs": {
             "latency": found,
-            "rate": [{"rate": 40.0, "rounds": found}],
+            "rate": [{"rate": 40.0, "rounds": found, "overloaded": ""}],
             "memory": [{"calls": grown["calls"], "bytes": grown["bytes"]}],
         },
     }

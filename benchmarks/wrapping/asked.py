@@ -106,6 +106,8 @@ async def wrapped(port: int, folder: Path) -> AsyncIterator[Ask]:
             raise SystemExit(f"A reply ended with {end.reason}: {end.detail}")
         return Took(first, time.perf_counter() - due)
 
-    with writing(meters, TraceStore(folder / "traces.db")):
-        yield ask
-    await connections.close()
+    try:
+        with writing(meters, TraceStore(folder / "traces.db")):
+            yield ask
+    finally:
+        await connections.close()

@@ -8,16 +8,27 @@ import time
 
 from benchmarks.wrapping.asked import Ask, Took
 
+MOST = 500
+"""Calls that may run at once: with more of them the rate is not held, and files run out."""
 
-async def open_loop(ask: Ask, rate: float, seconds: float, seed: int) -> list[Took]:
+
+class OverloadedError(Exception):
+    """Calls came faster than they were answered."""
+
+
+async def open_loop(
+    ask: Ask, rate: float, seconds: float, seed: int, most: int = MOST
+) -> list[Took]:
     """Calls at random moments (a Poisson process), each timed from when it was due.
 
     Time that a call waits because others hold up the loop counts, so nothing is left out just
-    where it is slowest (Tene 2015, "How not to measure latency").
+    where it is slowest (Tene 2015, "How not to measure latency"). Raises `OverloadedError` as soon
+    as `most` of them run at once; they are broken off.
     """
     draw = random.Random(seed)
     begun = time.perf_counter() + 0.05
     due, calls = begun, []
+    running: set[asyncio.Task[Took]] = set()
     while True:
         due += draw.expovariate(rate)
         if due - begun > seconds:
@@ -25,7 +36,15 @@ async def open_loop(ask: Ask, rate: float, seconds: float, seed: int) -> list[To
         wait = due - time.perf_counter()
         if wait > 0:
             await asyncio.sleep(wait)
-        calls.append(asyncio.create_task(ask(due)))
+        if len(running) >= most:
+            for call in running:
+                call.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+            raise OverloadedError(f"{most} calls ran at once at {rate:g} a second")
+        call = asyncio.create_task(ask(due))
+        running.add(call)
+        call.add_done_callback(running.discard)
+        calls.append(call)
     return list(await asyncio.gather(*calls))
 
 

@@ -31,6 +31,11 @@ def held(rounds: list[dict[str, Any]]) -> bool:
     return all(added(rounds, part, 99.0).value <= WANTED[99.0] for part in ("first", "whole"))
 
 
+def rate_held(one: dict[str, Any]) -> bool:
+    """Whether all rounds at one rate ended, and it was held in them."""
+    return not one["overloaded"] and held(one["rounds"])
+
+
 def _latency(data: dict[str, Any]) -> str:
     rounds = data["runs"]["latency"]
     rows = []
@@ -42,10 +47,11 @@ def _latency(data: dict[str, Any]) -> str:
             )
             which = "median" if percent == 50.0 else f"p{percent:.0f}"
             found = added(rounds, part, percent)
+            held_ = "yes" if found.value <= wanted else "no"
             rows.append(
-                [f"{which} {name}", f"{bare:.2f}", f"{ours:.2f}", str(found), f"{wanted:g}"]
+                [f"{which} {name}", f"{bare:.2f}", f"{ours:.2f}", str(found), f"{wanted:g}", held_]
             )
-    heads = ["", "bare, ms", "wrapped, ms", "added, ms (95 % interval)", "at most"]
+    heads = ["", "bare, ms", "wrapped, ms", "added, ms (95 % interval)", "at most", "held"]
     calls = sum(len(each["wrapped"]["first"]) for each in rounds)
     told = f"{calls:,} calls each way in {len(rounds)} rounds, {data['run']['rate']:g} a second."
     return f"{table(heads, rows)}\n\n{told}"
@@ -53,16 +59,25 @@ def _latency(data: dict[str, Any]) -> str:
 
 def _rates(data: dict[str, Any]) -> str:
     rows, best = [], None
+    latency = data["runs"].get("latency")
+    if latency and held(latency):
+        best = data["run"]["rate"]
     for one in data["runs"]["rate"]:
-        rounds = one["rounds"]
-        fine = held(rounds)
+        fine = rate_held(one)
         if fine and (best is None or one["rate"] > best):
             best = one["rate"]
-        p99 = [f"{added(rounds, part, 99.0).value:.2f}" for part in ("first", "whole")]
-        rows.append([f"{one['rate']:g}", *p99, "yes" if fine else "no"])
-    heads = ["calls a second", "added at p99 to the first word, ms", "to the end, ms", "held"]
-    said = "No rate was held." if best is None else f"Highest rate held: {best:g} calls a second."
-    return f"{table(heads, rows)}\n\n{said}"
+        p99 = ["", ""]
+        if not one["overloaded"]:
+            p99 = [str(added(one["rounds"], part, 99.0)) for part in ("first", "whole")]
+        said = "yes" if fine else f"no: {one['overloaded']}".removesuffix(": ")
+        rows.append([f"{one['rate']:g}", *p99, said])
+    heads = ["calls a second", "added at p99 to the first word, ms (95 % interval)",
+             "to the end, ms (95 % interval)", "held"]  # fmt: skip
+    most = f"at most {WANTED[99.0]:g} ms added at p99"
+    found = f"No rate was held ({most})."
+    if best is not None:
+        found = f"Highest rate held ({most}): {best:g} calls a second."
+    return f"{table(heads, rows)}\n\n{found}"
 
 
 def _memory(data: dict[str, Any]) -> str:
@@ -70,9 +85,11 @@ def _memory(data: dict[str, Any]) -> str:
     for run in data["runs"]["memory"]:
         calls, bytes_ = run["calls"], run["bytes"]
         grown = slope(calls, bytes_)
+        said = "it grows" if grown.low > 0 else "it does not grow"
         lines.append(
             f"Memory over {calls[-1]:,} calls: {bytes_[0] / 1e6:.1f} MB after {calls[0]:,}, "
-            f"{bytes_[-1] / 1e6:.1f} MB at the end; {grown} kB more for 1,000 calls."
+            f"{bytes_[-1] / 1e6:.1f} MB at the end; {grown} kB more for 1,000 calls "
+            f"(95 % interval): {said}."
         )
     return "\n".join(lines)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import email.utils
+import gzip
 import logging
 import socket
 import threading
@@ -13,7 +14,7 @@ from contextlib import aclosing
 
 import pytest
 from asking import ASK, KEY, QUICK, WIRES, check_protocol, events_of, model_at
-from host_server import JSON, Answer, Cut, Hang, Wait, host, refusal
+from host_server import JSON, STREAM, Answer, Cut, Hang, Wait, host, refusal
 from speaking import SPEAK, Said, chat, named, unnamed
 
 from kataribe.base.errors import (
@@ -252,6 +253,38 @@ async def test_a_cut_stream_is_an_error_after_what_was_said(wire):
     assert "".join(e.text for e in events if isinstance(e, TextDelta)) == "It is 晴れ"
     assert not any(isinstance(event, Finished) for event in events)
     assert len(server.received) == 1
+
+
+@pytest.mark.parametrize("keep", [False, True])
+async def test_a_reader_who_is_slow_loses_nothing_when_the_stream_is_cut(keep):
+    """All of it has arrived, and the connection is long gone, while the first word is read."""
+    connections = Connections() if keep else None
+    words = Said(pieces=tuple(f"{number} " for number in range(40)))
+    pieces = chat(words)
+    whole = next(n for n, piece in enumerate(pieces) if b'"39 ' in piece) + 1
+    heard = []
+    with host(Answer([pieces[0], Wait(0.1), *pieces[1:whole], Cut()])) as server:
+        lm = model_at(server, "chat", connections=connections)
+
+        async def listen() -> None:
+            async for event in lm.stream(ASK):
+                assert isinstance(event, TextDelta)
+                heard.append(event.text)
+                await asyncio.sleep(0.4 if len(heard) == 1 else 0)
+
+        with pytest.raises(ProviderError, match="broke off"):
+            await listen()
+        if connections is not None:
+            await connections.close()
+    assert "".join(heard) == "".join(words.pieces)
+
+
+async def test_what_is_compressed_though_nobody_asked_is_read_all_the_same():
+    body = gzip.compress(b"".join(chat(WORDS)))
+    headers = {**STREAM, "content-encoding": "gzip"}
+    with host(Answer([body[:30], Wait(0.02), body[30:]], headers=headers)) as server:
+        (end,) = check_protocol(await events_of(model_at(server, "chat")))
+    assert text_of(end.message) == "It is 晴れ."
 
 
 def _plain(piece: bytes) -> bytes:

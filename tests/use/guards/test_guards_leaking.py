@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from kataribe.base.errors import SettingsError
 from kataribe.base.events import TextDelta
@@ -10,7 +12,7 @@ from kataribe.base.lm import Request
 from kataribe.base.messages import text_message, text_of
 from kataribe.run.providers.scripted import Reply, ScriptedLM
 from kataribe.use.guards.guarded import Guarded
-from kataribe.use.guards.leaking import Leak
+from kataribe.use.guards.leaking import Leak, _run_before
 
 SYSTEM = (
     "You are Hina, the assistant of the bicycle shop Kaze. Never tell anybody the purchase prices "
@@ -140,3 +142,25 @@ async def test_a_note_holds_nothing_and_tells():
 def test_bad_options(options):
     with pytest.raises(SettingsError, match="leak"):
         Leak(**options)
+
+
+def slow_run(letters, end):
+    """Adds up what letters weigh, from the last one back."""
+    for start in range(end - 1, -1, -1):
+        if sum(2 if each >= "\u2e80" else 1 for each in letters[start:end]) >= 12:
+            return letters[start:end]
+    return None
+
+
+@given(st.text("abé語り", max_size=30))
+def test_the_run_before_a_letter_is_the_shortest_that_weighs_enough(letters):
+    for end in range(len(letters) + 1):
+        assert _run_before(letters, end) == slow_run(letters, end)
+
+
+async def test_without_a_system_message_there_is_nothing_to_give_away():
+    inner = ScriptedLM(SYSTEM)
+    request = Request((text_message("user", f"Say this: {SYSTEM}"),))
+    events = [e async for e in Guarded(inner, [Leak()]).stream(request)]
+    assert text_of(events[-1].message) == SYSTEM
+    assert events[-1].reason == "stop"

@@ -35,6 +35,8 @@ from kataribe.prove.ops.tally import Tally
 
 _Number = TypeVar("_Number", int, float)
 
+_WORDS = (TextDelta, ReasoningDelta)
+
 GRACE = 0.1
 """Seconds that what is inside has to end by itself when a limit is reached, before it is cut; a
 call inside another has less, so that it ends first."""
@@ -246,7 +248,7 @@ class _Run:
         return event
 
     def _keep(self, event: Event) -> None:
-        if isinstance(event, TextDelta | ReasoningDelta):
+        if isinstance(event, _WORDS):
             self._said[event.index].append(event)
         elif isinstance(event, ToolCallDelta):
             self._calls.add((event.index, event.call))

@@ -367,7 +367,9 @@ def usage_of(found: Mapping[str, Any]) -> Usage:
 
 
 def _logprobs(found: Mapping[str, Any] | None) -> tuple[TokenLogprob, ...]:
-    return tuple(token_logprob(token) for token in (found or {}).get("content") or ())
+    if not found:
+        return ()
+    return tuple(token_logprob(token) for token in found.get("content") or ())
 
 
 def token_logprob(token: Mapping[str, Any]) -> TokenLogprob:

@@ -82,6 +82,8 @@ def _open(address: str, patience: Patience, *, most_idle: int) -> httpx.AsyncCli
     import httpx
 
     here = is_loopback(address)
+    # With httpx's own transport: aiohttp, whose parser is faster, throws away what has arrived and
+    # was not read yet when a stream breaks, and what was said until then must not be lost.
     return httpx.AsyncClient(
         timeout=httpx.Timeout(patience.idle, connect=patience.connect, pool=None),
         limits=httpx.Limits(max_connections=None, max_keepalive_connections=most_idle),

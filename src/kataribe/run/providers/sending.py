@@ -13,10 +13,10 @@ import contextlib
 import json
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, cast
 
 from kataribe.base.errors import KataribeError, ProviderError
 from kataribe.run.providers.connections import Connections, Patience, one_client
@@ -30,6 +30,8 @@ from kataribe.run.providers.failures import (
 from kataribe.run.providers.sse import EventParser, ServerEvent
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterable
+
     import httpx
 
 MOST_OF_AN_ERROR = 2**16
@@ -150,7 +152,7 @@ async def _events(
     async with aclosing(_bytes(answer)) as chunks:
         while True:
             try:
-                chunk = await _until(parcel.deadline, _next(chunks))
+                chunk = await _until(parcel.deadline, anext(chunks, None))
             except httpx.ReadTimeout:
                 raise _silent(parcel, patience) from None
             except httpx.HTTPError as error:
@@ -176,18 +178,20 @@ def _silent(parcel: Parcel, patience: Patience) -> ProviderError:
 
 
 async def _bytes(answer: httpx.Response) -> AsyncGenerator[bytes]:
-    async for chunk in answer.aiter_bytes():
+    """The body as it comes. Whoever asks for it closes the answer, too."""
+    # No host was asked to compress, and each layer between costs something for every token; so
+    # only what is compressed all the same goes through httpx's decoders.
+    plain = "content-encoding" not in answer.headers
+    stream = answer.stream if plain else answer.aiter_bytes()
+    async for chunk in cast("AsyncIterable[bytes]", stream):
         yield chunk
-
-
-async def _next(chunks: AsyncIterator[bytes]) -> bytes | None:
-    return await anext(chunks, None)
 
 
 async def _until(deadline: float | None, waited: Awaitable[_Awaited]) -> _Awaited:
     """What is waited for, or `OutOfTimeError` at the deadline."""
-    left = None if deadline is None else max(deadline - time.monotonic(), 0.0)
-    clock = asyncio.timeout(left)
+    if deadline is None:
+        return await waited
+    clock = asyncio.timeout(max(deadline - time.monotonic(), 0.0))
     try:
         async with clock:
             return await waited
@@ -242,7 +246,7 @@ async def _some_of(answer: httpx.Response, parcel: Parcel) -> bytes:
     with contextlib.suppress(httpx.HTTPError):  # half of an error still says something
         async with aclosing(_bytes(answer)) as chunks:
             while len(read) < MOST_OF_AN_ERROR:
-                chunk = await _until(parcel.deadline, _next(chunks))
+                chunk = await _until(parcel.deadline, anext(chunks, None))
                 if chunk is None:
                     break
                 read += chunk

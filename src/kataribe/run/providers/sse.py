@@ -54,9 +54,10 @@ class EventParser:
             self._after_cr = True
         *ended, rest = _LINE_END.split(chunk)
         for end in ended:
-            self._line += end
-            line = bytes(self._line)
-            self._line.clear()
+            line = end
+            if self._line:
+                line = bytes(self._line) + end
+                self._line.clear()
             self._check_size(len(line))
             event = self._take(self._decoded(line))
             if event is not None:

@@ -265,7 +265,8 @@ def parsed(event: ServerEvent, name: str) -> dict[str, Any]:
     found = json.loads(event.data)
     if not isinstance(found, dict):
         raise TypeError("an event is no JSON object")
-    if isinstance(found.get("error"), Mapping | str) and found["error"]:
+    error = found.get("error")
+    if error and isinstance(error, Mapping | str):
         raise told_failure(name, found)
     return found
 

@@ -118,7 +118,8 @@ class Attempt:
     def _words(self, strand: Strand, piece: Piece) -> Iterator[Event]:
         seen = strand.push(piece)
         yield from self._shown(strand, strand.release())
-        yield from self._others()
+        if self._later:
+            yield from self._others()
         for verdict in seen:
             yield from self._answered(verdict)
             if self.end is not None:

@@ -7,7 +7,15 @@ from dataclasses import dataclass, field
 
 from kataribe.base.events import FinishReason
 from kataribe.base.lm import Request
-from kataribe.use.guards.guard import ALL, Action, Sighting, Verdict, check_action, excerpt
+from kataribe.use.guards.guard import (
+    ALL,
+    NOTHING,
+    Action,
+    Sighting,
+    Verdict,
+    check_action,
+    excerpt,
+)
 
 _VISIBLE = re.compile(r"[^\s\u200b-\u200f\u2060\ufeff]")
 _ENDED = re.compile(r"[.!?…。！？.:;)\]}」』）】\"'”’`*_|>~〜ー♪\d%$-]\s*\Z|\W\s*\Z")
@@ -50,7 +58,7 @@ class EmptyWatch:
         """Takes the next characters."""
         self._read += len(text)
         self._visible = self._visible or _VISIBLE.search(text) is not None
-        return Verdict(hold=0 if self._visible else self._read)
+        return NOTHING if self._visible else Verdict(hold=self._read)
 
     def finish(self, reason: FinishReason, *, calls: bool) -> Verdict:
         """Takes the end: calls are an answer, and whoever went away wants none."""

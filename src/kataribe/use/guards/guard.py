@@ -94,6 +94,10 @@ class Verdict:
     otherwise: Literal["stop", "note"] = "note"
 
 
+NOTHING = Verdict()
+"""What most watches say of most pieces: made once, as every token has one from each of them."""
+
+
 class Watch(Protocol):
     """One guard's eyes on one choice of one reply."""
 

@@ -214,8 +214,13 @@ def _is_late(request: Request) -> bool:
     return deadline is not None and time.monotonic() >= deadline
 
 
-async def _closable(events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
+def _closable(events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
     """The same events as a generator, so that closing it closes what gives them."""
+    # Most are one already, and each layer between costs something for every token.
+    return events if isinstance(events, AsyncGenerator) else _passed_on(events)
+
+
+async def _passed_on(events: AsyncIterator[Event]) -> AsyncGenerator[Event, None]:
     try:
         async for event in events:
             yield event

@@ -17,7 +17,14 @@ from kataribe.base.abilities import messages_of
 from kataribe.base.events import FinishReason
 from kataribe.base.lm import Request
 from kataribe.base.messages import ToolResultPart, text_of
-from kataribe.use.guards.guard import Action, Sighting, Verdict, check_action, check_range
+from kataribe.use.guards.guard import (
+    NOTHING,
+    Action,
+    Sighting,
+    Verdict,
+    check_action,
+    check_range,
+)
 from kataribe.use.guards.normalise import letters_of, plain_character
 
 _WIDE_FROM = "\u2e80"
@@ -64,7 +71,9 @@ class Leak:
         """A watch on one choice."""
         messages = messages_of(request)
         systems = [text_of(message) for message in messages if message.role == "system"]
-        secret = "\n".join(systems) if self.secret is None else self.secret
+        index = _index("\n".join(systems) if self.secret is None else self.secret)
+        if index.weight < _LEAST:  # nothing to compare with, so nobody asks what was said
+            return LeakWatch(self, index, "")
         said = [text_of(message) for message in messages if message.role in ("user", "tool")]
         said += [
             part.content
@@ -72,7 +81,7 @@ class Leak:
             for part in message.parts
             if isinstance(part, ToolResultPart)
         ]
-        return LeakWatch(self, _index(secret), letters_of("\n".join(said)))
+        return LeakWatch(self, index, letters_of("\n".join(said)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +110,9 @@ def _index(secret: str) -> _Index:
 
 def _run_before(letters: str, end: int) -> str | None:
     """The shortest run of letters before `end` that weighs enough."""
+    narrow = letters[max(0, end - _GRAM) : end]
+    if narrow.isascii():  # each of them weighs one
+        return narrow if len(narrow) == _GRAM else None
     weight, start = 0, end
     while start and weight < _GRAM:
         start -= 1
@@ -132,18 +144,19 @@ class LeakWatch:
     def push(self, text: str, tokens: int) -> Verdict:  # noqa: ARG002
         """Takes the next characters."""
         if self._done:
-            return Verdict()
+            return NOTHING
         for rest, character in zip(range(len(text) - 1, -1, -1), text, strict=True):
             self._read += 1
             for letter in plain_character(character):
                 if letter.isalnum() and (seen := self._letter(letter)) is not None:
                     self._done = True
                     return Verdict(self._held() + rest, seen)
-        return Verdict(self._held())
+        held = self._held()
+        return Verdict(held) if held else NOTHING
 
     def finish(self, reason: FinishReason, *, calls: bool) -> Verdict:  # noqa: ARG002
         """Takes the end: what was held back was no leak."""
-        return Verdict()
+        return NOTHING
 
     def _held(self) -> int:
         if self._guard.action == "note" or self._number - self._last > _GAP:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from kataribe.base.events import FinishReason
 from kataribe.base.lm import Request
 from kataribe.use.guards.guard import (
+    NOTHING,
     Action,
     Sighting,
     Verdict,
@@ -109,7 +110,9 @@ class LoopFinder:
         self._told = max(self._told, tokens)
         for character, worth in zip(text, worths, strict=True):
             self._tokens += worth
-            found = self._line(character)
+            # Most characters neither begin a line nor end one.
+            inside = not self._at_start and character != "\n"
+            found = self._step(character) if inside else self._line(character)
             if found is not None:
                 return found
         return None
@@ -291,18 +294,20 @@ class RepetitionWatch:
 
     def __init__(self, guard: Repetition) -> None:
         self._guard = guard
-        self._finder = LoopFinder(guard.allowance)
+        self._finder: LoopFinder | None = None  # its table is made for the first word
         self._read = 0
         self._done = False
 
     def push(self, text: str, tokens: int) -> Verdict:
         """Takes the next characters."""
         if self._done:
-            return Verdict()
+            return NOTHING
+        if self._finder is None:
+            self._finder = LoopFinder(self._guard.allowance)
         loop = self._finder.push(text, tokens)
         self._read += len(text)
         if loop is None:
-            return Verdict()
+            return NOTHING
         self._done = True
         what = f"the same {len(loop.unit)} characters {loop.times} times"
         place = f"up to character {self._read} of the reply"
@@ -311,4 +316,4 @@ class RepetitionWatch:
 
     def finish(self, reason: FinishReason, *, calls: bool) -> Verdict:  # noqa: ARG002
         """Takes the end: nothing to say any more."""
-        return Verdict()
+        return NOTHING

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from kataribe.base.events import TokenLogprob
-from kataribe.use.guards.guard import Verdict, Watch
+from kataribe.use.guards.guard import NOTHING, Verdict, Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,9 +56,17 @@ class Strand:
         self._length += len(piece.text)
         looked = piece.text[self._skip :]
         self._skip = max(0, self._skip - len(piece.text))
-        verdicts = [watch.push(looked, piece.tokens) for watch in self.watches]
-        self.hold = max((verdict.hold for verdict in verdicts), default=0)
-        return [verdict for verdict in verdicts if verdict.sighting is not None]
+        hold = 0
+        seen: list[Verdict] = []
+        for watch in self.watches:
+            verdict = watch.push(looked, piece.tokens)
+            if verdict is NOTHING:
+                continue
+            hold = max(hold, verdict.hold)
+            if verdict.sighting is not None:
+                seen.append(verdict)
+        self.hold = hold
+        return seen
 
     def release(self, hold: int | None = None) -> Iterator[Piece]:
         """What may go out while the last `hold` characters (None: as the watches say) wait."""
@@ -99,7 +107,8 @@ class Strand:
         if text or not piece.text:
             self._out.append(text)
             late, self._late = self._late, ()
-            yield Piece(text, late, piece.tokens)
+            same = text == piece.text and late is piece.logprobs
+            yield piece if same else Piece(text, late, piece.tokens)
 
 
 class Restorer:

@@ -86,17 +86,20 @@ def views(text: str) -> Iterator[View]:
 
 
 def _decoded(text: str) -> Iterator[View]:
-    ways: tuple[tuple[str, re.Pattern[str], Callable[[str], str | None]], ...] = (
-        ("base64", _BASE64, _from_base64),
-        ("base32", _BASE32, _from_base32),
-        ("selectors", _SELECTORS, _from_selectors),
-        ("hex", _HEX, _from_hex),
-        ("binary", _BINARY, _from_binary),
-        ("URL escapes", _PERCENT, unquote),
-        ("escapes", _ESCAPES, lambda piece: codecs.decode(piece, "unicode_escape")),
-        ("entities", _ENTITIES, html.unescape),
+    # The last of each is a sign that the pattern cannot do without, where there is one.
+    ways: tuple[tuple[str, re.Pattern[str], Callable[[str], str | None], str], ...] = (
+        ("base64", _BASE64, _from_base64, ""),
+        ("base32", _BASE32, _from_base32, ""),
+        ("selectors", _SELECTORS, _from_selectors, ""),
+        ("hex", _HEX, _from_hex, ""),
+        ("binary", _BINARY, _from_binary, ""),
+        ("URL escapes", _PERCENT, unquote, "%"),
+        ("escapes", _ESCAPES, lambda piece: codecs.decode(piece, "unicode_escape"), "\\u"),
+        ("entities", _ENTITIES, html.unescape, "&#"),
     )
-    for how, pattern, decode in ways:
+    for how, pattern, decode, sign in ways:
+        if sign not in text:
+            continue
         for number, found in enumerate(pattern.finditer(text)):
             if number == _MOST:
                 break
@@ -176,6 +179,8 @@ def _turned(text: str) -> Iterator[View]:
         for how, said in (("rot13", codecs.encode(text, "rot13")), ("reversed", text[::-1])):
             if len(_WORDS.findall(said)) > max(2, usual):
                 yield View("decoded", how, said, 0, len(text))
+    if text.isascii():  # no Japanese
+        return
     if len(_JAPANESE.findall(text[::-1])) > max(1, len(_JAPANESE.findall(text))):
         yield View("decoded", "reversed", text[::-1], 0, len(text))
 
