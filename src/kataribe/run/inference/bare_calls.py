@@ -118,7 +118,8 @@ def first_call(text: str, names: Sequence[str]) -> tuple[BareCall | None, bool]:
         text: The reply so far, without thoughts.
         names: Of the tools, in quotes.
     """
-    found, may_grow = None, False
+    found: BareCall | None = None
+    may_grow = False
     for block in BLOCKS:
         call, may_come = _call(text, block, block.openings, names)
         found, may_grow = found or call, may_grow or may_come
