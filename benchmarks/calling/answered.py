@@ -72,9 +72,9 @@ class Rows:
 def generous(row: Row) -> Row:
     """The answer with calls that stand in its words without the marks of the model's template.
 
-    Qwen2.5-Coder writes its calls as JSON in a code block, though its template shows it other
-    marks. An application gets a text then; whoever means well can still see the call. So both
-    readings are told, and holding is compared with the better one.
+    An application gets such a call where the reply begins with it (`run.inference.bare_calls`);
+    elsewhere among the words it gets a text, and only who means well can still see the call. So
+    both readings are told, and holding is compared with the better one.
     """
     return row if row.calls or row.failure else replace(row, calls=tuple(_in_words(row.text)))
 

@@ -66,6 +66,14 @@ class ToolDialect:
         """Text before the first call."""
         return self.trigger + self.lead
 
+    @property
+    def reads_bare(self) -> bool:
+        """A reply may also begin with a call as JSON without the dialect's marks (`bare_calls`).
+
+        Models that were taught a trigger around JSON objects often leave the trigger out.
+        """
+        return bool(self.trigger) and self.head.startswith(f'{{"name": "{NAME}"')
+
     def new_id(self) -> str:
         """An id for a new call."""
         if self.short_ids:

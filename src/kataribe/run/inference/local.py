@@ -39,19 +39,21 @@ from kataribe.run.inference.engine import Engine
 from kataribe.run.inference.inspection import Inspection
 from kataribe.run.inference.reply_parser import ReplyParser
 from kataribe.run.inference.requests import Ended, Generated, GenerationRequest, PromptScored
-from kataribe.run.inference.tool_grammar import Thought, check_room, form_of
+from kataribe.run.inference.tool_grammar import Thought, bare_tools, check_room, form_of
 
 
 @dataclass(frozen=True, slots=True)
 class RequestPlan:
     """A request made ready for the engine, and how its reply is to be read.
 
-    Of an echoed text, the first `unseen` tokens are no part: the tokenizer put them in front.
+    The tools in `bare` may be called without the dialect's marks. Of an echoed text, the first
+    `unseen` tokens are no part: the tokenizer put them in front.
     """
 
     generation: GenerationRequest
     dialect: ToolDialect | None
     tools: tuple[ToolSpec, ...]
+    bare: tuple[ToolSpec, ...]
     thinks: bool
     thinking: bool
     echoed: str
@@ -214,7 +216,8 @@ class LocalLM:
             continues=raw or request.continue_last,
         )
         opened = thinks and opened
-        return RequestPlan(generation, dialect, request.tools, thinks, opened, echoed, unseen)
+        bare = bare_tools(request)
+        return RequestPlan(generation, dialect, request.tools, bare, thinks, opened, echoed, unseen)
 
     def _echoed(self, prompt: Prompt, ids: tuple[int, ...]) -> tuple[str, int]:
         """The prompt's words as they were sent, and how many ids in front are none of them."""
@@ -304,7 +307,9 @@ class _Choice:
 
     def __post_init__(self) -> None:
         plan = self.plan
-        self.parser = ReplyParser(self.index, plan.dialect, plan.tools, plan.thinks, plan.thinking)
+        self.parser = ReplyParser(
+            self.index, plan.dialect, plan.tools, plan.thinks, plan.thinking, plan.bare
+        )
 
     def echo(self, scores: tuple[TokenLogprob, ...]) -> TextDelta:
         """The prompt as the first delta, with its log-probabilities."""

@@ -19,6 +19,14 @@ from kataribe.run.inference.argument_reader import (
     partial,
 )
 from kataribe.run.inference.argument_schemas import arguments_of
+from kataribe.run.inference.bare_calls import (
+    BareCall,
+    Block,
+    closing_end,
+    first_call,
+    in_quotes,
+    next_call,
+)
 from kataribe.run.inference.dialects import (
     ID_LENGTH,
     ID_LETTERS,
@@ -41,6 +49,8 @@ class ReplyParser:
         tools: What may be called; whatever names nothing of it is text.
         thinks: The model marks its thoughts with `<think>`.
         thinking: The prompt already opened a thought.
+        bare: Which of the tools the reply may begin to call without the dialect's marks
+            (`bare_calls`), in dialects that allow it; None for all of them.
     """
 
     index: int
@@ -48,6 +58,7 @@ class ReplyParser:
     tools: tuple[ToolSpec, ...] = ()
     thinks: bool = False
     thinking: bool = False
+    bare: tuple[ToolSpec, ...] | None = None
     calls: list[ToolCallPart] = field(default_factory=list)
     _held: str = ""
     _state: str = "text"
@@ -58,8 +69,13 @@ class ReplyParser:
     _is_plain: bool = False
     _marker: str = ""
     _due: str = ""
+    _block: Block | None = None
+    _bare: dict[str, ToolSpec] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        if self.dialect is not None and self.dialect.reads_bare:
+            named = self.tools if self.bare is None else self.bare
+            self._bare = {in_quotes(tool.name): tool for tool in named}
         if self.thinking:
             self._enter("thought")
 
@@ -99,12 +115,21 @@ class ReplyParser:
                     self._read_head(deltas, last=last)
                 case "arguments":
                     self._read_arguments(deltas, last=last)
+                case "after" if self._block is not None:
+                    self._read_after_bare(deltas, self._block, last=last)
                 case _:
                     self._read_after_call(last=last)
             if not self._held or (self._state, len(self._held)) == before:
                 return deltas
 
     def _read_text(self, deltas: list[Delta], *, last: bool) -> None:
+        if self._bare and not self._text and not self.calls:
+            call, may_come = first_call(self._held, tuple(self._bare))
+            if call is not None:
+                self._begin_bare(deltas, call)
+                return
+            if may_come and not last:
+                return
         unsaid = not any(said.strip(BLANKS) for said in self._text)
         begun = self._held.lstrip(BLANKS)
         may_think = begun.startswith(THINK) or THINK.startswith(begun)
@@ -154,10 +179,20 @@ class ReplyParser:
             self._state = "text"
             return
         end, tool, told_id = best
+        self._block = None
+        self._begin(deltas, tool, told_id, text[end:])
+
+    def _begin_bare(self, deltas: list[Delta], call: BareCall) -> None:
+        self._block = call.block
+        self._begin(deltas, self._bare[call.name], "", self._held[call.end :])
+
+    def _begin(self, deltas: list[Delta], tool: ToolSpec, told_id: str, held: str) -> None:
+        """Goes on with the arguments of a call."""
+        assert self.dialect is not None
         call = ToolCallPart(told_id or self.dialect.new_id(), tool.name, "")
         self.calls.append(call)
         self._reader = argument_reader(self.dialect.notation, in_other_words(arguments_of(tool)))
-        self._enter("arguments", text[end:])
+        self._enter("arguments", held)
         deltas.append(ToolCallDelta(len(self.calls) - 1, "", call.id, call.name, self.index))
 
     def _read_arguments(self, deltas: list[Delta], *, last: bool) -> None:
@@ -190,6 +225,16 @@ class ReplyParser:
             self._enter("text", rest[len(found) :])
         else:
             self._enter("text", "" if closing.startswith(rest) else rest.removeprefix(told.tail))
+
+    def _read_after_bare(self, deltas: list[Delta], block: Block, *, last: bool) -> None:
+        """Skips what stands after a call without marks, up to the next call or the words."""
+        call, may_come = next_call(self._held, block, tuple(self._bare))
+        if call is not None:
+            self._begin_bare(deltas, call)
+            return
+        end, may_grow = closing_end(self._held, block)
+        if last or not (may_come or may_grow):
+            self._enter("text", "" if may_grow else self._held[end:])
 
     def _starts(self) -> list[str]:
         """Texts that may begin calls here."""

@@ -27,6 +27,15 @@ from kataribe.base.lm import (
 )
 from kataribe.run.inference.argument_grammar import ArgumentGrammar, Rules, quoted
 from kataribe.run.inference.argument_schemas import arguments_of
+from kataribe.run.inference.bare_calls import (
+    BLOCKS,
+    Block,
+    arguments_pattern,
+    between_pattern,
+    closing_pattern,
+    in_quotes,
+    opening_pattern,
+)
 from kataribe.run.inference.dialects import ID_LENGTH, MOST_CALLS, THINK, UNTHINK, ToolDialect
 from kataribe.run.inference.equivalents import in_other_words
 from kataribe.run.inference.schema_bounds import Bounds
@@ -96,6 +105,16 @@ def check_room(request: Request, prompt: int, least: int, context: int) -> None:
         raise ContextLengthError(prompt, context, reply_tokens=least)
 
 
+def bare_tools(request: Request) -> tuple[ToolSpec, ...]:
+    """The tools that a reply may call as JSON without its dialect's marks (`bare_calls`).
+
+    None where a schema for the reply stands beside them: such JSON is the reply then.
+    """
+    if not isinstance(request.response_format, TextFormat):
+        return ()
+    return tuple(_allowed(request.tools, request.tool_choice))
+
+
 def tool_format(
     dialect: ToolDialect,
     tools: Sequence[ToolSpec],
@@ -110,24 +129,28 @@ def tool_format(
 
     `otherwise` is the format of a reply that calls none. A `thought` (`<think>`) may come before
     calls and plain text only; nothing in it counts as a call. `control_token` gives the id of a
-    control token with that text: such a token is named in the grammar by its id.
+    control token with that text: such a token is named in the grammar by its id. Where the model
+    may answer in words, it may also call without its dialect's marks (`bare_calls`).
 
     Raises:
         ConstraintError: A tool's schema asks for what the dialect's syntax cannot be held to.
         UnsupportedError: The other format cannot stand beside tools.
     """
-    allowed = [tool for tool in tools if not choice.names or tool.name in choice.names]
+    allowed = _allowed(tools, choice)
     if choice.mode == "none" or not allowed:
         return otherwise
     is_free = choice.mode not in ("required", "function")
     beside = otherwise if is_free and isinstance(otherwise, JsonFormat) else None
     rules = Rules(control_token, beside_json=beside is not None)
-    calls = _calls(dialect, allowed, rules, min(at_most, dialect.most_calls))
+    at_most = min(at_most, dialect.most_calls)
+    calls = _calls(dialect, allowed, rules, at_most)
+    may_be_bare = is_free and beside is None and dialect.reads_bare
     if is_free:
-        start = _optional(dialect, otherwise, rules, calls)
+        bare = [_bare(block, allowed, rules, at_most) for block in BLOCKS if may_be_bare]
+        start = _optional(dialect, otherwise, rules, calls, bare)
     else:
         start = [f"reply: {rules.literal(dialect.trigger)} {calls}"]
-    start += _texts(dialect, allowed, thought, rules)
+    start += _texts(dialect, allowed, thought, rules, may_be_bare=may_be_bare)
     start += _thoughtful(thought, rules, is_free=is_free)
     grammar = "\n".join(["%llguidance {}", *start, *rules.lines]) + "\n"
     return ToolGrammar(
@@ -135,14 +158,27 @@ def tool_format(
     )
 
 
+def _allowed(tools: Sequence[ToolSpec], choice: ToolChoice) -> list[ToolSpec]:
+    return [tool for tool in tools if not choice.names or tool.name in choice.names]
+
+
 def _texts(
-    dialect: ToolDialect, tools: Sequence[ToolSpec], thought: Thought, rules: Rules
+    dialect: ToolDialect,
+    tools: Sequence[ToolSpec],
+    thought: Thought,
+    rules: Rules,
+    *,
+    may_be_bare: bool,
 ) -> list[str]:
     """The terminal for a reply's words: they begin neither as a call does nor as a thought."""
     starts = [] if dialect.trigger else dialect.starts([tool.name for tool in tools])
     if thought == "may" and rules.token(THINK) is None:
         starts.append(THINK)
     other = f" & ~(/\\s*/ ({' | '.join(map(quoted, starts))}) {_TEXT})" if starts else ""
+    if may_be_bare:
+        openings = " | ".join(f"/{opening_pattern(block)}/" for block in BLOCKS)
+        names = " | ".join(quoted(in_quotes(tool.name)) for tool in tools)
+        other += f" & ~(({openings}) ({names}) {_TEXT})"
     return [f"TEXT: {_TEXT}{other}"]
 
 
@@ -195,6 +231,25 @@ def _call(dialect: ToolDialect, tool: ToolSpec, rules: Rules, lead: str) -> str:
     return rules.add(" ".join([*head, arguments, rules.literal(dialect.tail)]))
 
 
+def _bare(block: Block, tools: Sequence[ToolSpec], rules: Rules, at_most: int) -> str:
+    """Calls without the dialect's marks, from the beginning of the reply to its end."""
+    opening = rules.add(f"/{opening_pattern(block)}/", terminal=True)
+    between = rules.add(f"/{between_pattern(block)}/", terminal=True)
+    closing = rules.add(f"/{closing_pattern(block)}/", terminal=True)
+    told = rules.add(f"/{arguments_pattern()}/", terminal=True)
+    firsts, others = [], []
+    for tool in tools:
+        name = quoted(in_quotes(tool.name))
+        # One terminal up to the name, at whose end this stops being a text.
+        head = rules.add(f"{opening} {name}", terminal=True)
+        rest = rules.add(f"{told} {_json(arguments_of(tool), rules)}")
+        firsts.append(f"{head} {rest}")
+        others.append(f"{name} {rest}")
+    first, other = (rules.add(" | ".join(ways)) for ways in (firsts, others))
+    more = f" ({between} {other}){{0,{at_most - 1}}}" if at_most > 1 else ""
+    return rules.add(f"{first}{more} {closing}")
+
+
 def _arguments(dialect: ToolDialect, schema: Mapping[str, Any], rules: Rules) -> str:
     if dialect.notation is None:
         return _json(schema, rules)
@@ -208,9 +263,16 @@ def _json(schema: Mapping[str, Any], rules: Rules) -> str:
 
 
 def _optional(
-    dialect: ToolDialect, otherwise: ResponseFormat, rules: Rules, calls: str
+    dialect: ToolDialect,
+    otherwise: ResponseFormat,
+    rules: Rules,
+    calls: str,
+    bare: Sequence[str],
 ) -> list[str]:
-    """The rules of a reply that calls tools or does not, as the model likes."""
+    """The rules of a reply that calls tools or does not, as the model likes.
+
+    `bare` are the rules of calls without the dialect's marks.
+    """
     if isinstance(otherwise, JsonFormat):
         trigger = rules.literal(dialect.trigger)
         try:
@@ -230,7 +292,7 @@ def _optional(
     control = rules.token(dialect.trigger)
     head = f"[lazy]: TEXT {quoted(dialect.trigger)}" if control is None else f": TEXT <[{control}]>"
     return [
-        f"reply: head {calls} | tail",
+        f"reply: {' | '.join([f'head {calls}', 'tail', *bare])}",
         f"head{head}",
         "tail: TEXT",
     ]
