@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import difflib
 import re
 import shlex
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from kataribe.base.errors import (
+    FormatError,
     InputError,
     KataribeError,
     NotFoundError,
@@ -52,11 +54,13 @@ class McpHere:
 
     async def all(self) -> Sequence[McpServerShown]:
         """See `McpSource`."""
-        return await asyncio.to_thread(self._all)
+        with _as_asked():
+            return await asyncio.to_thread(self._all)
 
     async def one(self, name: str) -> McpServerDetail:
         """See `McpSource`."""
-        shown = await asyncio.to_thread(self._one, name)
+        with _as_asked():
+            shown = await asyncio.to_thread(self._one, name)
         return McpServerDetail(server=shown, tools=_tools(self._servers.known(name)))
 
     async def check(self, name: str) -> McpServerDetail:
@@ -78,7 +82,9 @@ class McpHere:
         """See `McpSource`."""
         began = time.monotonic()
         try:
-            chosen = _named(await self._servers.tools(name), name, tool)
+            with _as_asked():
+                tools = await self._servers.tools(name)
+            chosen = _named(tools, name, tool)
             words, failed = await chosen.call(arguments), False
         except (ProviderError, SettingsError) as error:
             words, failed = error.message, True
@@ -94,13 +100,15 @@ class McpHere:
         path = self._servers.path
         entry = entry_of(wanted.name, _entry(wanted), path.name)
         async with self._writing:
-            await asyncio.to_thread(add_server, path, wanted.name, entry)
+            with _as_asked():
+                await asyncio.to_thread(add_server, path, wanted.name, entry)
         return await self.one(wanted.name)
 
     async def remove(self, name: str) -> None:
         """See `McpSource`."""
         async with self._writing:
-            removed = await asyncio.to_thread(remove_server, self._servers.path, name)
+            with _as_asked():
+                removed = await asyncio.to_thread(remove_server, self._servers.path, name)
         self._servers.drop(name)
         self._removed.pop(name, None)
         self._removed[name] = removed
@@ -116,7 +124,8 @@ class McpHere:
                 param="server",
             )
         async with self._writing:
-            await asyncio.to_thread(restore_server, self._servers.path, self._removed[name])
+            with _as_asked():
+                await asyncio.to_thread(restore_server, self._servers.path, self._removed[name])
         self._removed.pop(name, None)
         return await self.one(name)
 
@@ -139,6 +148,15 @@ class McpHere:
             env=[] if entry is None else list(entry.env),
             headers=[] if entry is None else list(entry.headers),
         )
+
+
+@contextlib.contextmanager
+def _as_asked() -> Iterator[None]:
+    """A file that a person wrote wrong is theirs to mend, and no fault of the server."""
+    try:
+        yield
+    except FormatError as error:
+        raise InputError(error.message, code=error.code) from error
 
 
 def _tools(tools: Sequence[RemoteTool]) -> list[McpToolShown]:
