@@ -88,7 +88,7 @@ export function AddForm({ mayAdd, isFirst, acts }: Props) {
           </button>
         </div>
         {add.isError ? <Failed failure={failureFrom(add.error)} onRetry={send} /> : null}
-        <p role="status">{add.isSuccess ? words.added(add.data.server.name) : ""}</p>
+        <p role="status">{add.isSuccess ? words.added : ""}</p>
       </form>
     </section>
   );

@@ -4,6 +4,8 @@ import { Command } from "../ui/Command";
 /** What other programs write into their own file of servers. */
 const ENTRY = '{"mcpServers": {"kataribe": {"command": "kataribe", "args": ["mcp", "serve"]}}}';
 
+const HEADER = "Authorization: Bearer KEY";
+
 /** How others ask the models and assistants of this Kataribe over MCP. */
 export function HerePart({ needsKey }: { needsKey: boolean }) {
   const text = useText();
@@ -16,7 +18,7 @@ export function HerePart({ needsKey }: { needsKey: boolean }) {
       <Command command={`${location.origin}/mcp`} />
       {needsKey ? (
         <p className="small soft">
-          {words.hereKey} <code>Authorization: Bearer KEY</code>
+          {words.hereKey} <code>{HEADER}</code>
         </p>
       ) : null}
       <h3>{words.hereProgram}</h3>

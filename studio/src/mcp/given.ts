@@ -1,7 +1,7 @@
 /** What a person typed as a tool's arguments. */
 export type Given =
   | { arguments: Record<string, unknown> }
-  | { fault: "json"; why: string }
+  | { fault: "json" }
   | { fault: "object" }
   | { fault: "missing"; names: string[] };
 
@@ -12,8 +12,8 @@ export function readGiven(typed: string, schema: Schema): Given {
   let value: unknown;
   try {
     value = typed.trim() === "" ? {} : JSON.parse(typed);
-  } catch (error) {
-    return { fault: "json", why: (error as Error).message };
+  } catch {
+    return { fault: "json" };
   }
   if (typeof value !== "object" || value === null || Array.isArray(value))
     return { fault: "object" };

@@ -64,7 +64,7 @@ export const mcp = {
     bearer: "Variable with the token",
     bearerWhy: "The name of the environment variable. Its value is sent as the token.",
     addDo: "Add the server",
-    added: (server: string) => `Added: ${server}. Check it to see its tools.`,
+    added: "The server is added. Check it to see its tools.",
     mayNotAdd:
       "A server is a program on this machine. As people have accounts here, only whoever runs Kataribe adds one, in a terminal:",
     here: "Ask this Kataribe over MCP",

@@ -66,7 +66,7 @@ export const mcp: Pick<Catalogue, "mcp"> = {
     bearer: "トークンの入った変数",
     bearerWhy: "環境変数の名前です。その値がトークンとして送られます。",
     addDo: "サーバーを追加",
-    added: (server) => `追加しました：${server}。確認すると、ツールが表示されます。`,
+    added: "サーバーを追加しました。確認すると、ツールが表示されます。",
     mayNotAdd:
       "サーバーはこのマシンで動くプログラムです。ここにはアカウントがあるので、追加できるのは Kataribe を動かしている人だけです。端末で次のように追加します。",
     here: "MCP でこの Kataribe を使う",
