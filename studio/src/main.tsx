@@ -26,6 +26,7 @@ import "./styles/tokenizers.css";
 import "./styles/steps.css";
 import "./styles/assistants.css";
 import "./styles/prompts.css";
+import "./styles/mcp.css";
 
 const connection: Connection = { key: null };
 const line = new EventLine(() => connection, browserEvents);

@@ -46,8 +46,8 @@ OWNED = {
 }
 """What a step of an address names: which of Taro's things stands behind it."""
 
-SHARED = {"assistants", "catalog", "models"}
-"""Steps whose things are everybody's: models and assistants belong to the machine."""
+SHARED = {"assistants", "catalog", "mcp", "models"}
+"""Steps whose things are everybody's: models, assistants and servers belong to the machine."""
 
 BODIES: Mapping[str, dict[str, Any]] = {
     "Send": {"text": "hello"},

@@ -106,6 +106,7 @@ def _rooms(
     from kataribe.cli.assistants_here import AssistantsHere
     from kataribe.cli.catalog_shown import ShownCatalog
     from kataribe.cli.encoding import EMBEDDER
+    from kataribe.cli.mcp_here import McpHere
     from kataribe.cli.opening import open_catalog
     from kataribe.cli.prompting_here import PromptingHere
     from kataribe.cli.runs_here import RunsHere
@@ -128,6 +129,7 @@ def _rooms(
         prompting=PromptingHere(store, lambda: everything.embedder(EMBEDDER), everything.price),
         assistants=AssistantsHere(everything.book, everything.around, everything.names),
         costs=traces,
+        mcp=None if everything.servers is None else McpHere(everything.servers),
     )
 
 

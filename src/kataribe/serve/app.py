@@ -36,6 +36,7 @@ from kataribe.serve.inside import inside_router
 from kataribe.serve.jobs import jobs_router, working
 from kataribe.serve.lifecycle import Lifecycle
 from kataribe.serve.mcp.door import McpDoor
+from kataribe.serve.mcp_servers import mcp_servers_router
 from kataribe.serve.memory import memory_router
 from kataribe.serve.messages import messages_router
 from kataribe.serve.metrics import Metrics
@@ -89,6 +90,7 @@ ROUTERS = (
     prompting_router,
     assistants_router,
     recipes_router,
+    mcp_servers_router,
 )
 """What makes the routes of the API and the studio, in the order in which they are described."""
 

@@ -24,6 +24,7 @@ from kataribe.serve.shapes.assistants import (
 from kataribe.serve.shapes.catalog import Pull
 from kataribe.serve.shapes.chat import ChatCompletionRequest
 from kataribe.serve.shapes.encoders import ClassifyRequest, EmbeddingRequest
+from kataribe.serve.shapes.mcp import CallMcpTool, NewMcpServer
 from kataribe.serve.shapes.memory import FactChange
 from kataribe.serve.shapes.people import NewKey, PasswordChange, PreferenceChange, SignIn
 from kataribe.serve.shapes.replies import ChatCompletionChunk
@@ -88,6 +89,8 @@ INCOMING: tuple[type[BaseModel], ...] = (
     CheckRecipe,
     PreviewRecipe,
     TestRecipe,
+    NewMcpServer,
+    CallMcpTool,
 )
 EVENTS: tuple[type[BaseModel], ...] = (
     ChatCompletionChunk,

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from kataribe.serve.assistants_source import AssistantsSource
     from kataribe.serve.catalog_source import CatalogSource
     from kataribe.serve.costs_source import CostSource
+    from kataribe.serve.mcp_source import McpSource
     from kataribe.serve.prompting_source import PromptingSource
     from kataribe.serve.tokenizers_source import TokenizersSource
     from kataribe.serve.training_source import TrainingSource
@@ -36,6 +37,7 @@ class Rooms:
         sweeps: Called every minute in a thread, to remove what is kept elsewhere and is over.
         assistants: The assistants, where the server has any.
         costs: What was used, where the server adds it up.
+        mcp: The MCP servers whose tools assistants use, where the server knows any.
     """
 
     store: Store
@@ -49,3 +51,4 @@ class Rooms:
     sweeps: tuple[Callable[[], None], ...] = ()
     assistants: AssistantsSource | None = None
     costs: CostSource | None = None
+    mcp: McpSource | None = None

@@ -23,6 +23,7 @@ const CardPage = later(async () => (await import("../models/CardPage")).CardPage
 const JobsPage = later(async () => (await import("../jobs/JobsPage")).JobsPage);
 const JobPage = later(async () => (await import("../jobs/JobPage")).JobPage);
 const MemoryPage = later(async () => (await import("../memory/MemoryPage")).MemoryPage);
+const McpPage = later(async () => (await import("../mcp/McpPage")).McpPage);
 const TokenizersPage = later(
   async () => (await import("../tokenizers/TokenizersPage")).TokenizersPage,
 );
@@ -77,6 +78,7 @@ export function App({ talk, line, connection }: Props) {
                         <Route path="/jobs" element={<JobsPage />} />
                         <Route path="/jobs/:job" element={<JobPage />} />
                         <Route path="/memory" element={<MemoryPage />} />
+                        <Route path="/mcp-servers" element={<McpPage />} />
                         <Route path="/settings" element={<SettingsPage />} />
                         <Route path="*" element={<MissingPage />} />
                       </Routes>

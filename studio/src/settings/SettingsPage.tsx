@@ -7,6 +7,7 @@ import { Failed } from "../ui/Failed";
 import { Choice } from "./Choice";
 import { SettingsContext } from "./context";
 import { DataSection } from "./DataSection";
+import { McpSection } from "../mcp/McpSection";
 import { MemorySection } from "../memory/MemorySection";
 import { KeySection } from "./KeySection";
 import { NewChatSection } from "./NewChatSection";
@@ -28,6 +29,7 @@ export function SettingsPage() {
         <SamplingSection />
         <PeopleParts otherwise={<KeySection />} />
         <MemorySection />
+        <McpSection />
         <DataSection />
       </div>
     </div>

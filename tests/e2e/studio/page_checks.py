@@ -8,7 +8,7 @@ from playwright.sync_api import Locator, Page
 
 KNOWN = frozenset({
     "Kataribe", "English", "Enter", "Ctrl", "Shift", "Esc", "Top", "Min", "tests",
-    "Markdown", "JSON", "CSV", "PNG", "API", "Python", "Hugging", "Face", "pypi",
+    "Markdown", "JSON", "CSV", "PNG", "API", "MCP", "Python", "Hugging", "Face", "pypi",
     "smollm", "storyteller", "qwen", "coder", "日本語",
 })  # fmt: skip
 """Words that stand on pages of either language."""

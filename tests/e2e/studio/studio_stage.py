@@ -23,6 +23,7 @@ from kataribe.run.providers.scripted import EVERYTHING, Line
 from kataribe.serve.app import create_app
 from kataribe.serve.assistants_source import AssistantsSource
 from kataribe.serve.lifecycle import Lifecycle
+from kataribe.serve.mcp_source import McpSource
 from kataribe.serve.models import ModelInfo, TextTokenizer
 from kataribe.serve.ports import listen
 from kataribe.serve.rooms import Rooms
@@ -142,6 +143,7 @@ def run_server(
     training: TrainingSource | None = None,
     tokenizers: TokenizersSource | None = None,
     assistants: AssistantsSource | None = None,
+    mcp: McpSource | None = None,
     kinds: Mapping[str, Work] | None = None,
 ) -> Iterator[Stage]:
     """Serves `models` in a thread until the block ends, or `stop` is called.
@@ -163,6 +165,7 @@ def run_server(
             training=training,
             tokenizers=tokenizers,
             assistants=assistants,
+            mcp=mcp,
             prompting=PromptingHere(store, price=priced),
         )
         stage = stack.enter_context(_serving(models, rooms, port, key))

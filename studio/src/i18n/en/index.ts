@@ -1,6 +1,7 @@
 import { assistants } from "./assistants";
 import { finding } from "./finding";
 import { inside } from "./inside";
+import { mcp } from "./mcp";
 import { person } from "./person";
 import { prompts } from "./prompts";
 import { running } from "./running";
@@ -127,6 +128,7 @@ export const en = {
   },
   ...talking,
   ...steps,
+  ...mcp,
   ...finding,
   ...running,
   ...person,

@@ -2,6 +2,7 @@ import type { Catalogue } from "../catalogue";
 import { assistants } from "./assistants";
 import { finding } from "./finding";
 import { inside } from "./inside";
+import { mcp } from "./mcp";
 import { person } from "./person";
 import { prompts } from "./prompts";
 import { running } from "./running";
@@ -124,6 +125,7 @@ export const ja: Catalogue = {
   },
   ...talking,
   ...steps,
+  ...mcp,
   ...finding,
   ...running,
   ...person,

@@ -16,6 +16,7 @@ from kataribe.use.agents.mcp.entries import (
     entry_of,
     read_servers,
     remove_server,
+    restore_server,
 )
 from kataribe.use.agents.mcp.names import LONGEST, exposed_name, split_reference
 from kataribe.use.agents.mcp.variables import HIDDEN, resolved
@@ -211,3 +212,21 @@ def test_references_are_split_at_the_server_that_is_known() -> None:
     assert split_reference("c/x/y", known) == ("c", "x/y")
     assert split_reference("gone/x", known) == ("gone", "x")
     assert split_reference("gone", known) == ("gone", None)
+
+
+def test_a_removed_server_comes_back_to_its_place(tmp_path: Path) -> None:
+    servers = {"a": {"command": "a"}, "wrong": {"comand": 1}, "z": {"command": "z"}}
+    path = written(tmp_path / "mcp.json", servers, theme="dark")
+    before = path.read_text(encoding="utf-8")
+    for name in servers:
+        removed = remove_server(path, name)
+        assert name not in read_servers(path)
+        assert "comand" not in repr(removed)
+        restore_server(path, removed)
+        assert list(read_servers(path)) == list(servers)
+    assert json.loads(path.read_text(encoding="utf-8")) == json.loads(before)
+    with pytest.raises(InputError, match="already"):
+        restore_server(path, removed)
+    path.unlink()
+    restore_server(path, removed)  # the file is gone meanwhile: it is made anew
+    assert list(read_servers(path)) == [removed.name]

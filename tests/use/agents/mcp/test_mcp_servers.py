@@ -343,3 +343,48 @@ async def test_errors_of_arguments_are_input_errors(servers_of: Make) -> None:
     with pytest.raises(InputError, match="'b' is a required property"):
         await found["add"].call({"a": 1})
     await servers.close()
+
+
+async def test_a_check_tries_again_at_once_and_sees_new_tools(servers_of: Make) -> None:
+    patient = replace(QUICK, again=600.0)
+    servers = servers_of(patient, t={"command": "no-such-program-here"})
+    async with closing(servers):
+        for _ in range(2):
+            with pytest.raises(ProviderError) as raised:
+                await servers.check("t")
+            assert "tried again after" not in raised.value.message
+        with pytest.raises(ProviderError, match="tried again after"):
+            await servers.tools("t")
+        assert servers.known("t") == ()
+        servers = servers_of(patient, t=sdk())
+        async with closing(servers):
+            found = await servers.check("t")
+            assert servers.known("t") == found
+            assert [tool.listed for tool in await servers.check("t")] == [
+                tool.listed for tool in found
+            ]
+
+
+async def test_a_check_ends_a_session_that_does_not_answer(servers_of: Make) -> None:
+    servers = servers_of(replace(QUICK, call=0.5), t=sdk(timeout=0.2))
+    async with closing(servers):
+        found = await tools(servers)
+        await refused(found["hang"], seconds=3, blocking=True)
+        with pytest.raises(ProviderError, match="does not list its tools"):
+            await servers.check("t")
+        assert servers.states()[0].state == "failed"
+
+
+async def test_a_dropped_server_ends_and_is_forgotten(servers_of: Make) -> None:
+    servers = servers_of(t=sdk())
+    async with closing(servers):
+        await servers.tools("t")
+        assert children()
+        servers.drop("t")
+        assert servers.known("t") == ()
+        for _ in range(500):
+            if not children():
+                break
+            await asyncio.sleep(0.02)
+        assert children() == []
+        servers.drop("nobody")

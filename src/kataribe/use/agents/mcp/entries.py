@@ -124,6 +124,21 @@ class Listed:
     problem: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Removed:
+    """A server that was taken out.
+
+    Attributes:
+        name: What it was called.
+        value: What the file said of it, right or wrong.
+        place: How many servers stood before it.
+    """
+
+    name: str
+    value: Any = field(repr=False)
+    place: int
+
+
 def read_servers(path: Path) -> dict[str, Listed]:
     """The servers of a file by name, in its order; none where there is no file.
 
@@ -143,23 +158,40 @@ def add_server(path: Path, name: str, entry: Entry) -> None:
     whole = _read(path)
     servers = _servers(whole, path)
     if name in servers:
-        raise InputError(
-            f"{path} has a server {name!r} already. Take another name, or remove that one: "
-            f"kataribe mcp rm {name}",
-            param="name",
-        )
+        raise _taken(path, name)
     said = entry.model_dump(mode="json", exclude_defaults=True)
     _write(path, {**whole, SERVERS: {**servers, name: said}})
 
 
-def remove_server(path: Path, name: str) -> None:
+def remove_server(path: Path, name: str) -> Removed:
     """Takes a server out of the file; raises `NotFoundError`, with near names."""
     whole = _read(path)
     servers = dict(_servers(whole, path))
     if name not in servers:
         raise unknown_server(name, servers, str(path))
+    removed = Removed(name, servers[name], list(servers).index(name))
     del servers[name]
     _write(path, {**whole, SERVERS: servers})
+    return removed
+
+
+def restore_server(path: Path, removed: Removed) -> None:
+    """Puts a server back where it was, whatever it says; `InputError` where its name is taken."""
+    whole = _read(path)
+    servers = _servers(whole, path)
+    if removed.name in servers:
+        raise _taken(path, removed.name)
+    rows = list(servers.items())
+    rows.insert(removed.place, (removed.name, removed.value))
+    _write(path, {**whole, SERVERS: dict(rows)})
+
+
+def _taken(path: Path, name: str) -> InputError:
+    return InputError(
+        f"{path} has a server {name!r} already. Take another name, or remove that one: "
+        f"kataribe mcp rm {name}",
+        param="name",
+    )
 
 
 def unknown_server(name: str, known: Mapping[str, Any], where: str) -> NotFoundError:

@@ -88,6 +88,25 @@ class Link:
             raise self._failure(f"did not start within {self._limits.start:g} s", said)
         raise self._failure("cannot be used", await self._last_words())
 
+    async def refresh(self) -> None:
+        """Has an open session list its tools anew. Raises `ProviderError`, and ends it then."""
+        client = await self.open()
+        assert self._task is not None
+        asking = asyncio.ensure_future(self._tools_of(client))
+        await _first(asking, self._task, seconds=self._limits.call)
+        if asking.done() and not asking.cancelled() and asking.exception() is None:
+            self.listed = asking.result()
+            self.last_used = time.monotonic()
+            return
+        late = not asking.done() and not self._task.done()
+        self.leave()
+        if not asking.done():
+            asking.cancel()
+            await asyncio.wait([asking], timeout=_GRACE)
+        error = None if asking.cancelled() or not asking.done() else asking.exception()
+        why = f"not within {self._limits.call:g} s" if late else reason(error)
+        raise self._failure("does not list its tools", self._with_refusal(why))
+
     async def call(
         self, tool: str, arguments: Mapping[str, Any], progress: ProgressFnT | None = None
     ) -> CallToolResult:

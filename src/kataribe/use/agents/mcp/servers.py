@@ -113,6 +113,33 @@ class Servers:
             self._tools[name] = remote_tools(name, link.listed, self.call)
         return self._tools[name]
 
+    def known(self, name: str) -> tuple[RemoteTool, ...]:
+        """The tools of a server as it listed them last; starts nothing."""
+        return self._tools.get(name, ())
+
+    async def check(self, name: str) -> tuple[RemoteTool, ...]:
+        """The tools that a server lists now; raises as `tools` does.
+
+        One that did not start is tried again however short ago that was, and the session of one
+        that is open but does not answer is ended.
+        """
+        self._failed.pop(name, None)
+        link = await self._open(name)
+        try:
+            await link.refresh()
+        except ProviderError as error:
+            self._note(name, link.target, error, start=False)
+            raise
+        return await self.tools(name)
+
+    def drop(self, name: str) -> None:
+        """Ends a server's session as soon as no call runs in it, and forgets what it said."""
+        link = self._links.pop(name, None)
+        if link is not None:
+            link.leave()
+        self._tools.pop(name, None)
+        self._failed.pop(name, None)
+
     async def call(
         self,
         name: str,
