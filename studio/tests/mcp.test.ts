@@ -46,9 +46,9 @@ describe("arguments of a tool", () => {
     expect(readGiven("{", {})).toEqual({ fault: "json" });
     for (const typed of ["[]", "3", "null", '"x"'])
       expect(readGiven(typed, {}), typed).toEqual({ fault: "object" });
-    expect(readGiven('{"path": "", "toString": 1}', { required: ["path", "toString", "x"] })).toEqual(
-      { fault: "missing", names: ["x"] },
-    );
+    expect(
+      readGiven('{"path": "", "toString": 1}', { required: ["path", "toString", "x"] }),
+    ).toEqual({ fault: "missing", names: ["x"] });
     expect(readGiven("{}", { required: ["toString"] })).toEqual({
       fault: "missing",
       names: ["toString"],

@@ -24,8 +24,7 @@ function OnePage({ verb }: { verb: Verb }) {
   return (
     <NavLink className="to" to={place.address}>
       <Icon />
-      <span>{text.nav[verb.name]}</span>{" "}
-      <span className="unseen">{text.nav[place.name]}</span>
+      <span>{text.nav[verb.name]}</span> <span className="unseen">{text.nav[place.name]}</span>
     </NavLink>
   );
 }

@@ -8,7 +8,8 @@ import { count } from "../i18n/format";
 import { isAbsent } from "../jobs/useJobs";
 import { Command } from "../ui/Command";
 import { Failed } from "../ui/Failed";
-import { CloseIcon, InfoIcon, PlusIcon } from "../ui/icons";
+import { PlusIcon } from "../ui/icons";
+import { Removed } from "../ui/Removed";
 import { useComposition } from "../ui/useComposition";
 import { useFindKey } from "../ui/useFindKey";
 import { AssistantCard } from "./AssistantCard";
@@ -70,6 +71,7 @@ function Gallery({ assistants, usual }: GalleryProps) {
   const own = assistants.some((one) => one.own);
   const [deleted, setDeleted] = useState<AssistantShown | null>(null);
   const remove = useRemove(setDeleted);
+  const restore = useRestore(() => setDeleted(null));
   return (
     <>
       <Filters
@@ -78,11 +80,16 @@ function Gallery({ assistants, usual }: GalleryProps) {
         shown={words.shown(count(language, shown.length), count(language, assistants.length))}
         onChange={change}
       />
-      <Deleted one={deleted} onDone={() => setDeleted(null)} />
+      <Removed
+        said={deleted === null ? null : words.deleted(titleOf(deleted, language))}
+        failure={restore.error ? failureFrom(restore.error) : null}
+        onUndo={() => deleted && restore.mutate(deleted.name)}
+        onDismiss={() => setDeleted(null)}
+      />
       {remove.error ? (
         <Failed failure={failureFrom(remove.error)} onRetry={null}>
           <button type="button" className="button" onClick={() => remove.reset()}>
-            {words.dismiss}
+            {text.notice.dismiss}
           </button>
         </Failed>
       ) : null}
@@ -180,50 +187,5 @@ function Filters({ filter, search, shown, onChange }: FilterProps) {
         {shown}
       </p>
     </search>
-  );
-}
-
-/** What was deleted last, and the way back. */
-function Deleted({ one, onDone }: { one: AssistantShown | null; onDone: () => void }) {
-  const text = useText();
-  const language = useLanguage();
-  const words = text.assistants;
-  const restore = useRestore(onDone);
-  return (
-    <div role="status" className="undone">
-      {one ? (
-        <div className="notice">
-          <InfoIcon size={18} />
-          <div className="row">
-            <p>
-              <bdi>{words.deleted(titleOf(one, language))}</bdi>
-            </p>
-            <button
-              type="button"
-              className="button"
-              autoFocus
-              onClick={() => restore.mutate(one.name)}
-            >
-              {words.undo}
-            </button>
-            <button
-              type="button"
-              className="button quiet square"
-              aria-label={words.dismiss}
-              title={words.dismiss}
-              onClick={onDone}
-            >
-              <CloseIcon size={16} />
-            </button>
-          </div>
-        </div>
-      ) : null}
-      {restore.error ? (
-        <Failed
-          failure={failureFrom(restore.error)}
-          onRetry={one ? () => restore.mutate(one.name) : null}
-        />
-      ) : null}
-    </div>
   );
 }

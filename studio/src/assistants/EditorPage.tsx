@@ -1,15 +1,16 @@
 import { useEffect, useId, useMemo, useState } from "react";
-import { Link, useLocation, useNavigate, useParams, useSearchParams } from "react-router";
+import { useLocation, useNavigate, useParams, useSearchParams } from "react-router";
 
 import type { AssistantDetail, RecipeChoices } from "../api/assistants";
 import type { Failure } from "../api/errors";
 import { failureFrom } from "../api/useModels";
 import { useLanguage, useText } from "../i18n";
-import { isAbsent } from "../jobs/useJobs";
 import { ChatButton } from "../models/ModelTable";
+import { BackLink } from "../ui/BackLink";
 import { belongsToInputMethod } from "../ui/composing";
 import { Failed } from "../ui/Failed";
-import { CheckIcon, InfoIcon, LeftIcon, WarnIcon } from "../ui/icons";
+import { CheckIcon, InfoIcon, WarnIcon } from "../ui/icons";
+import { Unopened } from "../ui/Unopened";
 import { useComposition } from "../ui/useComposition";
 import { begun, opened, type Draft } from "./draft";
 import { placed } from "./fields";
@@ -34,6 +35,7 @@ const SAVES = "Ctrl+S";
 
 /** A recipe: written on the one side, tried on the other. Its address says which. */
 export function EditorPage() {
+  const words = useText().assistants;
   const { assistant } = useParams();
   const name = assistant === NEW || assistant === undefined ? null : assistant;
   const like = useSearchParams()[0].get("like");
@@ -49,7 +51,16 @@ export function EditorPage() {
     if (name === null) void list.refetch();
   };
   if (error || !ready || !choices.data)
-    return <Unopened name={name} error={error ?? null} onRetry={again} />;
+    return (
+      <Unopened
+        back={<Back />}
+        name={name}
+        missing={error !== null && failureFrom(error).kind === "gone"}
+        error={error}
+        words={words}
+        onRetry={again}
+      />
+    );
   const taken = (list.data?.data ?? []).map((one) => one.name);
   const start = startOf(name, query.data ?? null, taken);
   const place = name ?? `${NEW}/${like ?? ""}`;
@@ -61,48 +72,8 @@ function startOf(name: string | null, found: AssistantDetail | null, taken: stri
   return begun(found ? freeName(found.assistant.name, taken) : "", found);
 }
 
-interface UnopenedProps {
-  name: string | null;
-  error: Error | null;
-  onRetry: () => void;
-}
-
-function Unopened({ name, error, onRetry }: UnopenedProps) {
-  const text = useText();
-  const words = text.assistants;
-  const missing = error !== null && failureFrom(error).kind === "gone";
-  return (
-    <div className="page" tabIndex={-1}>
-      <title>{`${name ?? words.fresh} · ${text.product}`}</title>
-      <div className="column broad">
-        <header>
-          <Back />
-          <h1 translate={missing ? undefined : "no"}>{missing ? words.missing : (name ?? "")}</h1>
-        </header>
-        {missing ? (
-          <p>{words.missingWhy}</p>
-        ) : isAbsent(error) ? (
-          <p>{words.unavailable}</p>
-        ) : error ? (
-          <Failed failure={failureFrom(error)} onRetry={onRetry} />
-        ) : (
-          <p role="status">{words.loading}</p>
-        )}
-      </div>
-    </div>
-  );
-}
-
 function Back() {
-  const text = useText();
-  return (
-    <p className="small">
-      <Link className="back" to="/assistants">
-        <LeftIcon size={16} />
-        {text.assistants.back}
-      </Link>
-    </p>
-  );
+  return <BackLink to="/assistants" words={useText().assistants.back} />;
 }
 
 interface OpenedProps {

@@ -1,4 +1,4 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { use } from "react";
 
 import {
@@ -10,6 +10,7 @@ import {
   type AssistantShown,
 } from "../api/assistants";
 import type { Model } from "../api/models";
+import { useChange } from "../api/useChange";
 import { SettingsContext } from "../settings/context";
 
 export function useAssistants(enabled = true) {
@@ -45,34 +46,18 @@ export function useChoices() {
 }
 
 /** What changes who there is changes these lists. */
-export function useTellLists() {
-  const queries = useQueryClient();
-  return () => {
-    for (const queryKey of [["assistants"], ["models"], ["recipe-choices"]])
-      void queries.invalidateQueries({ queryKey });
-  };
-}
+export const LISTS = ["assistants", "models", "recipe-choices"];
 
 export function useRemove(onRemoved: (one: AssistantShown) => void) {
-  const { key } = use(SettingsContext).settings;
-  const tell = useTellLists();
-  return useMutation({
-    mutationFn: (one: AssistantShown) => removeAssistant({ key }, one.name, one.tag),
-    networkMode: "always",
-    onSuccess: (_, one) => onRemoved(one),
-    onSettled: tell,
-  });
+  return useChange(
+    (to, one: AssistantShown) => removeAssistant(to, one.name, one.tag),
+    LISTS,
+    (_, one) => onRemoved(one),
+  );
 }
 
 export function useRestore(onRestored: () => void) {
-  const { key } = use(SettingsContext).settings;
-  const tell = useTellLists();
-  return useMutation({
-    mutationFn: (name: string) => restoreAssistant({ key }, name),
-    networkMode: "always",
-    onSuccess: onRestored,
-    onSettled: tell,
-  });
+  return useChange(restoreAssistant, LISTS, onRestored);
 }
 
 /** The assistant that answers under a model's name; null where that is none. */

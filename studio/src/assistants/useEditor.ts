@@ -8,12 +8,13 @@ import {
   type RecipeChecked,
 } from "../api/assistants";
 import { ApiError, type Failure } from "../api/errors";
+import { useTell } from "../api/useChange";
 import { failureFrom } from "../api/useModels";
 import { SettingsContext } from "../settings/context";
 import { changed, forget, isUnsaved, keep, kept, opened, type Draft } from "./draft";
 import type { Fields } from "./fields";
 import { isName } from "./gallery";
-import { useTellLists } from "./useAssistants";
+import { LISTS } from "./useAssistants";
 
 /** Milliseconds without a change until the server looks: slower than fast typing. */
 const PAUSE = 350;
@@ -31,7 +32,7 @@ export function useEditor(
   onSaved: (one: AssistantDetail) => void,
 ) {
   const { key } = use(SettingsContext).settings;
-  const tell = useTellLists();
+  const tell = useTell(LISTS);
   const [draft, dispatch] = useReducer(changed, start, (clean) => kept(place) ?? clean);
   const [trouble, setTrouble] = useState<Failure | null>(null);
   const [saving, setSaving] = useState<Saving>(first);
@@ -74,7 +75,7 @@ export function useEditor(
       const detail = await putAssistant({ key }, { name, text }, over);
       dispatch({ type: "saved", detail });
       forget(place);
-      tell();
+      void tell();
       setSaving("saved");
       onSaved(detail);
     } catch (error) {

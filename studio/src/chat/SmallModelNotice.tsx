@@ -54,8 +54,8 @@ export function SmallModelNotice({ model, models, writesJapanese, compact, ...mo
       <button
         type="button"
         className="button quiet square close"
-        aria-label={text.small.dismiss}
-        title={text.small.dismiss}
+        aria-label={text.notice.dismiss}
+        title={text.notice.dismiss}
         onClick={() => {
           change({ dismissed: [...settings.dismissed, name] });
           more.onDone();

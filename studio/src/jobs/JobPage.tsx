@@ -1,14 +1,14 @@
 import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { use, useEffect, useLayoutEffect, useRef, useState } from "react";
-import { Link, useNavigate, useParams } from "react-router";
+import { useNavigate, useParams } from "react-router";
 
 import { readJob, readJobLog, type Job, type JobLog, type LogLine } from "../api/jobs";
 import { failureFrom } from "../api/useModels";
 import { useLanguage, useText } from "../i18n";
 import { count } from "../i18n/format";
 import { SettingsContext } from "../settings/context";
+import { BackLink } from "../ui/BackLink";
 import { Failed } from "../ui/Failed";
-import { LeftIcon } from "../ui/icons";
 import { isMoving } from "./job";
 import { JobRow } from "./JobRow";
 import { isAbsent, useJobs } from "./useJobs";
@@ -24,12 +24,7 @@ export function JobPage() {
       <title>{`${job?.title ?? text.jobs.title} · ${text.product}`}</title>
       <div className="column">
         <header>
-          <p className="small">
-            <Link className="back" to="/jobs">
-              <LeftIcon size={16} />
-              {text.jobs.all}
-            </Link>
-          </p>
+          <BackLink to="/jobs" words={text.jobs.all} />
           <h1 {...(job ? { translate: "no" as const } : {})}>
             {job?.title ?? (isAbsent(error) ? text.jobs.missing : text.jobs.title)}
           </h1>

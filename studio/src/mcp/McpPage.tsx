@@ -6,7 +6,7 @@ import { failureFrom } from "../api/useModels";
 import { useLanguage, useText } from "../i18n";
 import { count } from "../i18n/format";
 import { Failed } from "../ui/Failed";
-import { CloseIcon } from "../ui/icons";
+import { Removed } from "../ui/Removed";
 import { AddForm } from "./AddForm";
 import { HerePart } from "./HerePart";
 import { ServerRow } from "./ServerRow";
@@ -61,23 +61,13 @@ function Listed({ servers, acts }: { servers: McpServers; acts: McpActs }) {
       <h2 ref={heading} tabIndex={-1} className="small soft">
         {words.count(count(language, servers.data.length))}
       </h2>
-      <div role="status">
-        {gone === null ? null : (
-          <Gone
-            name={gone}
-            onUndo={() => {
-              restore.mutate(gone, { onSuccess: () => setGone(null) });
-              toList();
-            }}
-            onDismiss={() => {
-              setGone(null);
-              toList();
-            }}
-          />
-        )}
-      </div>
+      <Removed
+        said={gone === null ? null : words.removed(gone)}
+        failure={restore.error ? failureFrom(restore.error) : null}
+        onUndo={() => gone !== null && restore.mutate(gone, { onSuccess: () => setGone(null) })}
+        onDismiss={() => setGone(null)}
+      />
       {remove.isError ? <Failed failure={failureFrom(remove.error)} onRetry={null} /> : null}
-      {restore.isError ? <Failed failure={failureFrom(restore.error)} onRetry={null} /> : null}
       {servers.data.length === 0 ? (
         <div className="stack">
           <p>
@@ -102,35 +92,5 @@ function Listed({ servers, acts }: { servers: McpServers; acts: McpActs }) {
         ))}
       </ul>
     </section>
-  );
-}
-
-interface GoneProps {
-  name: string;
-  onUndo: () => void;
-  onDismiss: () => void;
-}
-
-function Gone({ name, onUndo, onDismiss }: GoneProps) {
-  const text = useText();
-  const words = text.mcp;
-  return (
-    <div className="row">
-      <p>
-        <bdi translate="no">{words.removed(name)}</bdi>
-      </p>
-      <button type="button" className="button" onClick={onUndo}>
-        {words.undo}
-      </button>
-      <button
-        type="button"
-        className="button quiet square"
-        aria-label={words.dismiss}
-        title={words.dismiss}
-        onClick={onDismiss}
-      >
-        <CloseIcon size={16} />
-      </button>
-    </div>
   );
 }

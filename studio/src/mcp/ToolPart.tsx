@@ -53,8 +53,7 @@ function Try({ server, tool }: { server: string; tool: McpTool }) {
   const run = () => {
     const given = readGiven(typed, tool.parameters);
     setFault(faultOf(text, given));
-    if ("arguments" in given)
-      trying.start({ server, tool: tool.name, arguments: given.arguments });
+    if ("arguments" in given) trying.start({ server, tool: tool.name, arguments: given.arguments });
   };
   return (
     <form

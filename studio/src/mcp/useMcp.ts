@@ -1,4 +1,4 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery, useQueryClient } from "@tanstack/react-query";
 import { use, useEffect, useRef, useState } from "react";
 
 import type { Failure } from "../api/errors";
@@ -11,9 +11,9 @@ import {
   removeMcpServer,
   restoreMcpServer,
   type McpDetail,
-  type NewMcpServer,
   type ToolCall,
 } from "../api/mcp";
+import { useChange } from "../api/useChange";
 import { failureFrom } from "../api/useModels";
 import { SettingsContext } from "../settings/context";
 
@@ -38,19 +38,13 @@ export function useMcpServer(name: string) {
   });
 }
 
-/** Changes of the file; after each the list is read anew. */
+/** Changes of the file. */
 export function useMcpActs() {
-  const queries = useQueryClient();
-  const { key } = use(SettingsContext).settings;
-  const onSettled = () => {
-    void queries.invalidateQueries({ queryKey: [ONE] });
-    return queries.invalidateQueries({ queryKey: [LIST] });
-  };
-  const how = { networkMode: "always", onSettled } as const;
+  const lists = [ONE, LIST];
   return {
-    add: useMutation({ mutationFn: (body: NewMcpServer) => addMcpServer({ key }, body), ...how }),
-    remove: useMutation({ mutationFn: (name: string) => removeMcpServer({ key }, name), ...how }),
-    restore: useMutation({ mutationFn: (name: string) => restoreMcpServer({ key }, name), ...how }),
+    add: useChange(addMcpServer, lists),
+    remove: useChange(removeMcpServer, lists),
+    restore: useChange(restoreMcpServer, lists),
   };
 }
 

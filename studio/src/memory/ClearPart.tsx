@@ -26,10 +26,14 @@ export function ClearPart({ total, acts }: { total: number; acts: FactActs }) {
         {clear.isSuccess && total === 0 ? text.memory.cleared(count(language, clear.data)) : ""}
       </p>
       {clear.isError ? (
-        <Failed failure={failureFrom(clear.error)} onRetry={() => clear.mutate()} />
+        <Failed failure={failureFrom(clear.error)} onRetry={() => clear.mutate(undefined)} />
       ) : null}
       {asking ? (
-        <Ask total={total} onClose={() => setAsking(false)} onClear={() => clear.mutate()} />
+        <Ask
+          total={total}
+          onClose={() => setAsking(false)}
+          onClear={() => clear.mutate(undefined)}
+        />
       ) : null}
     </section>
   );

@@ -7,7 +7,8 @@ import { useLanguage, useText } from "../i18n";
 import { count } from "../i18n/format";
 import { Choice } from "../settings/Choice";
 import { Failed } from "../ui/Failed";
-import { CloseIcon, InfoIcon } from "../ui/icons";
+import { InfoIcon } from "../ui/icons";
+import { Removed } from "../ui/Removed";
 import { useComposition } from "../ui/useComposition";
 import { ClearPart } from "./ClearPart";
 import { FactRow, named } from "./FactRow";
@@ -143,39 +144,13 @@ function Listed({ facts, words, acts }: ListedProps) {
           ? text.memory.count(count(language, facts.total), count(language, facts.most))
           : text.memory.found(count(language, facts.data.length))}
       </h2>
-      <div role="status">
-        {gone ? (
-          <div className="row">
-            <p>
-              <bdi>{text.memory.deleted(named(gone))}</bdi>
-            </p>
-            <button
-              type="button"
-              className="button"
-              onClick={() => {
-                restore.mutate(gone, { onSuccess: () => setGone(null) });
-                list.current?.focus();
-              }}
-            >
-              {text.memory.undo}
-            </button>
-            <button
-              type="button"
-              className="button quiet square"
-              aria-label={text.memory.dismiss}
-              title={text.memory.dismiss}
-              onClick={() => {
-                setGone(null);
-                list.current?.focus();
-              }}
-            >
-              <CloseIcon size={16} />
-            </button>
-          </div>
-        ) : null}
-      </div>
+      <Removed
+        said={gone === null ? null : text.memory.deleted(named(gone))}
+        failure={restore.error ? failureFrom(restore.error) : null}
+        onUndo={() => gone && restore.mutate(gone, { onSuccess: () => setGone(null) })}
+        onDismiss={() => setGone(null)}
+      />
       {remove.isError ? <Failed failure={failureFrom(remove.error)} onRetry={null} /> : null}
-      {restore.isError ? <Failed failure={failureFrom(restore.error)} onRetry={null} /> : null}
       {facts.total === 0 ? <Nothing /> : null}
       {facts.total > 0 && facts.data.length === 0 ? <p>{text.memory.nothingFound}</p> : null}
       <ul className="facts">

@@ -1,4 +1,4 @@
-import { keepPreviousData, useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { keepPreviousData, useQuery } from "@tanstack/react-query";
 import { use } from "react";
 
 import {
@@ -10,6 +10,7 @@ import {
   type Fact,
 } from "../api/memory";
 import { changePreferences } from "../api/preferences";
+import { useChange } from "../api/useChange";
 import { SettingsContext } from "../settings/context";
 
 /** The preference by which a person switches memory off; the server's name for it. */
@@ -26,24 +27,23 @@ export function useFacts(words: string) {
   });
 }
 
-/** What can be done with what is remembered; after each the list is read anew. */
+/** What changes with what is remembered. */
+const LISTS = ["facts"];
+
+/** What can be done with what is remembered. */
 export function useFactActs() {
-  const queries = useQueryClient();
-  const { key } = use(SettingsContext).settings;
-  const onSettled = () => queries.invalidateQueries({ queryKey: ["facts"] });
-  const how = { networkMode: "always", onSettled } as const;
   return {
-    change: useMutation({
-      mutationFn: ({ id, text }: Pick<Fact, "id" | "text">) => changeFact({ key }, id, text),
-      ...how,
-    }),
-    remove: useMutation({ mutationFn: ({ id }: Fact) => deleteFact({ key }, id), ...how }),
-    restore: useMutation({ mutationFn: ({ id }: Fact) => restoreFact({ key }, id), ...how }),
-    clear: useMutation({ mutationFn: () => clearFacts({ key }), ...how }),
-    turn: useMutation({
-      mutationFn: (on: boolean) => changePreferences({ key }, { [SWITCH]: on ? null : false }),
-      ...how,
-    }),
+    change: useChange(
+      (to, { id, text }: Pick<Fact, "id" | "text">) => changeFact(to, id, text),
+      LISTS,
+    ),
+    remove: useChange((to, { id }: Fact) => deleteFact(to, id), LISTS),
+    restore: useChange((to, { id }: Fact) => restoreFact(to, id), LISTS),
+    clear: useChange<undefined, number>(clearFacts, LISTS),
+    turn: useChange(
+      (to, on: boolean) => changePreferences(to, { [SWITCH]: on ? null : false }),
+      LISTS,
+    ),
   };
 }
 

@@ -1,4 +1,4 @@
-import { Link, useParams } from "react-router";
+import { useParams } from "react-router";
 
 import type { CatalogCard } from "../api/catalog";
 import { failureFrom } from "../api/useModels";
@@ -7,8 +7,9 @@ import { bytes, count } from "../i18n/format";
 import { wordFor } from "../jobs/words";
 import { isAbsent } from "../jobs/useJobs";
 import { CopyButton } from "../ui/CopyButton";
+import { BackLink } from "../ui/BackLink";
 import { Failed } from "../ui/Failed";
-import { LeftIcon, WarnIcon } from "../ui/icons";
+import { WarnIcon } from "../ui/icons";
 import { DeletePart } from "./DeletePart";
 import { canChat, canWrite, sizeOf, type Entry } from "./entries";
 import { FetchPart } from "./FetchPart";
@@ -35,12 +36,7 @@ export function CardPage() {
       <title>{`${name} · ${text.product}`}</title>
       <div className="column card">
         <header>
-          <p className="small">
-            <Link className="back" to="/models">
-              <LeftIcon size={16} />
-              {text.models.card.back}
-            </Link>
-          </p>
+          <BackLink to="/models" words={text.models.card.back} />
           {missing ? (
             <h1>{text.models.card.missing}</h1>
           ) : (

@@ -1,14 +1,13 @@
 import { useEffect, useState } from "react";
-import { Link, useParams, useSearchParams } from "react-router";
+import { useParams, useSearchParams } from "react-router";
 
 import type { PromptShown } from "../api/prompts";
 import { pickModel } from "../api/models";
-import { failureFrom, useModels } from "../api/useModels";
+import { useModels } from "../api/useModels";
 import { Tabs } from "../assistants/Tabs";
 import { useText } from "../i18n";
-import { isAbsent } from "../jobs/useJobs";
-import { Failed } from "../ui/Failed";
-import { LeftIcon } from "../ui/icons";
+import { BackLink } from "../ui/BackLink";
+import { Unopened } from "../ui/Unopened";
 import { AnswersPart } from "./AnswersPart";
 import { BenchPart } from "./BenchPart";
 import { keepSetup, keptSetup, NEW } from "./draft";
@@ -22,6 +21,7 @@ import { WritePart } from "./WritePart";
 
 /** A prompt: written, tried side by side, its versions, and what they were answered with. */
 export function PromptPage() {
+  const words = useText().prompts;
   const { prompt } = useParams();
   const name = prompt === NEW || prompt === undefined ? null : prompt;
   const example = useSearchParams()[0].get("like") === "example";
@@ -40,7 +40,16 @@ export function PromptPage() {
       void models.refetch();
       if (id !== null) void query.refetch();
     };
-    return <Unopened name={name} gone={gone} error={error ?? null} onRetry={again} />;
+    return (
+      <Unopened
+        back={<Back />}
+        name={name}
+        missing={gone}
+        error={error}
+        words={words}
+        onRetry={again}
+      />
+    );
   }
   const usual = pickModel(models.data, []) ?? "";
   return (
@@ -55,48 +64,8 @@ export function PromptPage() {
   );
 }
 
-interface UnopenedProps {
-  name: string | null;
-  gone: boolean;
-  error: Error | null;
-  onRetry: () => void;
-}
-
-function Unopened({ name, gone, error, onRetry }: UnopenedProps) {
-  const text = useText();
-  const words = text.prompts;
-  return (
-    <div className="page" tabIndex={-1}>
-      <title>{`${name ?? words.fresh} · ${text.product}`}</title>
-      <div className="column broad">
-        <header>
-          <Back />
-          <h1 translate={gone ? undefined : "no"}>{gone ? words.missing : (name ?? "")}</h1>
-        </header>
-        {gone ? (
-          <p>{words.missingWhy}</p>
-        ) : isAbsent(error) ? (
-          <p>{words.unavailable}</p>
-        ) : error ? (
-          <Failed failure={failureFrom(error)} onRetry={onRetry} />
-        ) : (
-          <p role="status">{words.loading}</p>
-        )}
-      </div>
-    </div>
-  );
-}
-
 function Back() {
-  const words = useText().prompts;
-  return (
-    <p className="small">
-      <Link className="back" to="/prompts">
-        <LeftIcon size={16} />
-        {words.back}
-      </Link>
-    </p>
-  );
+  return <BackLink to="/prompts" words={useText().prompts.back} />;
 }
 
 const VIEWS = ["write", "versions", "answers"] as const;

@@ -9,7 +9,8 @@ import { isAbsent } from "../jobs/useJobs";
 import { moment } from "../people/time";
 import { Command } from "../ui/Command";
 import { Failed } from "../ui/Failed";
-import { CloseIcon, PlusIcon } from "../ui/icons";
+import { PlusIcon } from "../ui/icons";
+import { Removed } from "../ui/Removed";
 import { useComposition } from "../ui/useComposition";
 import { useFindKey } from "../ui/useFindKey";
 import { usePrompts, useRemove, useRestore } from "./usePrompts";
@@ -62,6 +63,7 @@ function List({ prompts }: { prompts: readonly PromptSummary[] }) {
   const shown = prompts.filter((one) => matches(one, search.trim()));
   const [deleted, setDeleted] = useState<PromptSummary | null>(null);
   const remove = useRemove(setDeleted);
+  const restore = useRestore(() => setDeleted(null));
   return (
     <>
       {prompts.length > 0 ? (
@@ -71,11 +73,16 @@ function List({ prompts }: { prompts: readonly PromptSummary[] }) {
           onSearch={(q) => setAddress(q === "" ? {} : { q }, { replace: true })}
         />
       ) : null}
-      <Deleted one={deleted} onDone={() => setDeleted(null)} />
+      <Removed
+        said={deleted === null ? null : words.deleted(deleted.name)}
+        failure={restore.error ? failureFrom(restore.error) : null}
+        onUndo={() => deleted && restore.mutate(deleted.id)}
+        onDismiss={() => setDeleted(null)}
+      />
       {remove.error ? (
         <Failed failure={failureFrom(remove.error)} onRetry={null}>
           <button type="button" className="button" onClick={() => remove.reset()}>
-            {words.dismiss}
+            {text.notice.dismiss}
           </button>
         </Failed>
       ) : null}
@@ -178,48 +185,5 @@ function Search({ search, shown, onSearch }: SearchProps) {
         {shown}
       </p>
     </search>
-  );
-}
-
-/** What was deleted last, and the way back. */
-function Deleted({ one, onDone }: { one: PromptSummary | null; onDone: () => void }) {
-  const words = useText().prompts;
-  const restore = useRestore(onDone);
-  return (
-    <div role="status" className="undone">
-      {one ? (
-        <div className="notice">
-          <span />
-          <div className="row">
-            <p>
-              <bdi>{words.deleted(one.name)}</bdi>
-            </p>
-            <button
-              type="button"
-              className="button"
-              autoFocus
-              onClick={() => restore.mutate(one.id)}
-            >
-              {words.undo}
-            </button>
-            <button
-              type="button"
-              className="button quiet square"
-              aria-label={words.dismiss}
-              title={words.dismiss}
-              onClick={onDone}
-            >
-              <CloseIcon size={16} />
-            </button>
-          </div>
-        </div>
-      ) : null}
-      {restore.error ? (
-        <Failed
-          failure={failureFrom(restore.error)}
-          onRetry={one ? () => restore.mutate(one.id) : null}
-        />
-      ) : null}
-    </div>
   );
 }

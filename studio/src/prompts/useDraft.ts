@@ -9,13 +9,14 @@ import {
   type PromptShown,
   type PromptSummary,
 } from "../api/prompts";
+import { useTell } from "../api/useChange";
 import { failureFrom } from "../api/useModels";
 import { SettingsContext } from "../settings/context";
 import type { Setup } from "./bench";
 import { isUnsaved, keepDraft, keepSetup, keptDraft, NEW, opened, type Draft } from "./draft";
 import { EXAMPLE } from "./example";
 import { useQueryClient } from "@tanstack/react-query";
-import { useTellLists } from "./usePrompts";
+import { LISTS } from "./usePrompts";
 
 const EMPTY: Draft = { name: "", text: "", note: "" };
 
@@ -29,7 +30,7 @@ export function useDraft(shown: PromptShown | null, example: boolean, setup: Set
   const [trouble, setTrouble] = useState<Failure | null>(null);
   const navigate = useNavigate();
   const queries = useQueryClient();
-  const tell = useTellLists();
+  const tell = useTell(LISTS);
   const unsaved = isUnsaved(draft, shown);
   useEffect(() => keepDraft(place, unsaved ? draft : null), [place, draft, unsaved]);
 
@@ -59,7 +60,7 @@ export function useDraft(shown: PromptShown | null, example: boolean, setup: Set
       setSaving("saved");
       if (name !== shown?.summary.name)
         void navigate(`/prompts/${encodeURIComponent(name)}`, { replace: true });
-      tell();
+      void tell();
     } catch (error) {
       setSaving("idle");
       setTrouble(failureFrom(error as Error));

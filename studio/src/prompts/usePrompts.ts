@@ -1,4 +1,4 @@
-import { useMutation, useQuery, useQueryClient } from "@tanstack/react-query";
+import { useQuery } from "@tanstack/react-query";
 import { use } from "react";
 
 import {
@@ -11,6 +11,7 @@ import {
   restorePrompt,
   type PromptSummary,
 } from "../api/prompts";
+import { useChange } from "../api/useChange";
 import { SettingsContext } from "../settings/context";
 
 export function usePrompts() {
@@ -60,32 +61,16 @@ export function useAnswers(id: string | null, version: number | null, limit: num
 }
 
 /** What changes prompts changes these lists. */
-export function useTellLists() {
-  const queries = useQueryClient();
-  return () => {
-    for (const queryKey of [["prompts"], ["prompt"], ["prompt-answers"]])
-      void queries.invalidateQueries({ queryKey });
-  };
-}
+export const LISTS = ["prompts", "prompt", "prompt-answers"];
 
 export function useRemove(onRemoved: (one: PromptSummary) => void) {
-  const { key } = use(SettingsContext).settings;
-  const tell = useTellLists();
-  return useMutation({
-    mutationFn: (one: PromptSummary) => removePrompt({ key }, one.id),
-    networkMode: "always",
-    onSuccess: (_, one) => onRemoved(one),
-    onSettled: tell,
-  });
+  return useChange(
+    (to, one: PromptSummary) => removePrompt(to, one.id),
+    LISTS,
+    (_, one) => onRemoved(one),
+  );
 }
 
 export function useRestore(onRestored: () => void) {
-  const { key } = use(SettingsContext).settings;
-  const tell = useTellLists();
-  return useMutation({
-    mutationFn: (id: string) => restorePrompt({ key }, id),
-    networkMode: "always",
-    onSuccess: onRestored,
-    onSettled: tell,
-  });
+  return useChange(restorePrompt, LISTS, onRestored);
 }

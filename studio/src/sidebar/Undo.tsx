@@ -43,8 +43,8 @@ function Deleted({ one, acts }: { one: Summary; acts: Acts }) {
       <button
         type="button"
         className="button quiet square"
-        aria-label={text.sidebar.dismiss}
-        title={text.sidebar.dismiss}
+        aria-label={text.notice.dismiss}
+        title={text.notice.dismiss}
         onClick={acts.forget}
       >
         <CloseIcon size={16} />

@@ -1,5 +1,5 @@
 import { useMemo } from "react";
-import { Link, useNavigate, useParams } from "react-router";
+import { useNavigate, useParams } from "react-router";
 
 import type { Run, RunDetail } from "../api/training";
 import { failureFrom } from "../api/useModels";
@@ -7,8 +7,8 @@ import { useLanguage, useText } from "../i18n";
 import { compact, count } from "../i18n/format";
 import { isAbsent } from "../jobs/useJobs";
 import { moment, wordFor } from "../jobs/words";
+import { BackLink } from "../ui/BackLink";
 import { Failed } from "../ui/Failed";
-import { LeftIcon } from "../ui/icons";
 import { Charts } from "./Charts";
 import { Outcomes } from "./Outcomes";
 import { Planning } from "./Planning";
@@ -28,12 +28,7 @@ export function RunPage() {
       <title>{`${detail?.run.name ?? text.training.title} · ${text.product}`}</title>
       <div className="column broad">
         <header>
-          <p className="small">
-            <Link className="back" to="/training">
-              <LeftIcon size={16} />
-              {text.training.all}
-            </Link>
-          </p>
+          <BackLink to="/training" words={text.training.all} />
           <h1 {...(detail ? { translate: "no" as const } : {})}>
             {detail?.run.name ?? (gone ? text.training.missing : text.training.title)}
           </h1>

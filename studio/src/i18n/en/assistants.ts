@@ -33,8 +33,6 @@ export const assistants = {
     remove: "Delete",
     removeName: (name: string) => `Delete ${name}`,
     deleted: (name: string) => `${name} was deleted.`,
-    undo: "Undo",
-    dismiss: "Close",
     memoryShort: "Memory",
     remembers: "on",
     begin: "Begin with",

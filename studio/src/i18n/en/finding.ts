@@ -39,7 +39,6 @@ export const finding = {
     keep: "Keep it",
     wasDeleted: (title: string) => `“${title}” was deleted.`,
     undo: "Bring it back",
-    dismiss: "Close this notice",
   },
   search: {
     title: "Search",

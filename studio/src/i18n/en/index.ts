@@ -41,6 +41,10 @@ export const en = {
     crashedWhy: "This is a fault in the studio. What you typed is kept in this browser.",
     reload: "Load the page again",
   },
+  notice: {
+    undo: "Undo",
+    dismiss: "Close this notice",
+  },
   error: {
     said: "The server said:",
     wait: (s: string) => `Try again in ${s} s`,

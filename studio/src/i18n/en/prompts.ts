@@ -19,8 +19,6 @@ export const prompts = {
     remove: "Delete",
     removeName: (name: string) => `Delete ${name}`,
     deleted: (name: string) => `${name} was deleted.`,
-    undo: "Undo",
-    dismiss: "Close",
 
     back: "Prompts",
     missing: "There is no such prompt",

@@ -134,8 +134,6 @@ export const steps = {
     delete: "Delete",
     deleteOf: (fact: string) => `Delete: ${fact}`,
     deleted: (fact: string) => `Deleted: ${fact}`,
-    undo: "Undo",
-    dismiss: "Close this notice",
     more: (n: string) => `Show ${n} more`,
     clear: "Delete everything",
     clearAsk: (n: string) => `Delete all that is remembered (${n})?`,

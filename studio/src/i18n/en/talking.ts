@@ -180,6 +180,5 @@ export const talking = {
     here: (name: string) => `${name} is already here and speaks some Japanese.`,
     use: (name: string) => `Use ${name}`,
     page: (name: string) => `${name} on the models page`,
-    dismiss: "Close this notice",
   },
 };

@@ -35,8 +35,6 @@ export const assistants: Pick<Catalogue, "assistants"> = {
     remove: "削除",
     removeName: (name) => `${name}を削除する`,
     deleted: (name) => `${name}を削除しました。`,
-    undo: "元に戻す",
-    dismiss: "閉じる",
     memoryShort: "記憶",
     remembers: "あり",
     begin: "はじめの質問",

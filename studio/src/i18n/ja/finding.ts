@@ -41,7 +41,6 @@ export const finding: Pick<Catalogue, "sidebar" | "search" | "prose"> = {
     keep: "残す",
     wasDeleted: (title) => `「${title}」を削除しました。`,
     undo: "元に戻す",
-    dismiss: "この知らせを閉じる",
   },
   search: {
     title: "検索",

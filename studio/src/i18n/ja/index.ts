@@ -38,6 +38,10 @@ export const ja: Catalogue = {
     crashedWhy: "Kataribe の画面の不具合です。入力した文はこのブラウザーに残っています。",
     reload: "ページを読み込み直す",
   },
+  notice: {
+    undo: "元に戻す",
+    dismiss: "このお知らせを閉じる",
+  },
   error: {
     said: "サーバーの説明：",
     wait: (s) => `あと ${s} 秒で再試行できます`,

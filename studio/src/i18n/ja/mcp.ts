@@ -34,8 +34,6 @@ export const mcp: Pick<Catalogue, "mcp"> = {
     remove: "取り除く",
     removeOf: (server) => `取り除く：${server}`,
     removed: (server) => `取り除きました：${server}`,
-    undo: "元に戻す",
-    dismiss: "この知らせを閉じる",
     called: "モデルから見た名前：",
     schema: "引数のスキーマ",
     try: "試す",

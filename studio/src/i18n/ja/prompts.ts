@@ -21,8 +21,6 @@ export const prompts: Pick<Catalogue, "prompts"> = {
     remove: "削除",
     removeName: (name) => `${name}を削除する`,
     deleted: (name) => `${name}を削除しました。`,
-    undo: "元に戻す",
-    dismiss: "閉じる",
 
     back: "プロンプト",
     missing: "このプロンプトはありません",

@@ -136,8 +136,6 @@ export const steps: Pick<Catalogue, "steps" | "consent" | "memory"> = {
     delete: "削除",
     deleteOf: (fact) => `削除：${fact}`,
     deleted: (fact) => `削除しました：${fact}`,
-    undo: "元に戻す",
-    dismiss: "このお知らせを閉じる",
     more: (n) => `あと ${n} 件を表示`,
     clear: "すべて削除",
     clearAsk: (n) => `覚えている内容をすべて削除しますか（${n} 件）`,

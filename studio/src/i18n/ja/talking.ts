@@ -190,6 +190,5 @@ export const talking: Pick<
     here: (name) => `ある程度は日本語を話せる ${name} は、すでに取得済みです。`,
     use: (name) => `${name} を使う`,
     page: (name) => `モデルのページで ${name} を見る`,
-    dismiss: "このお知らせを閉じる",
   },
 };
