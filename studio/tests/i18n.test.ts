@@ -67,9 +67,9 @@ describe("the catalogue", () => {
         (has(`words = text\\.${section};`) && has(`words\\.${last}\\b`))
       );
     };
-    // Asked for by a name that comes from the server: text.error[kind], text.finish[reason].
+    // Asked for by a name that comes from the server (text.error[kind]), or by a piece of two pages.
     const computed =
-      /^(error\.\w+\.|nav\.(use|run|make|chat|assistants|prompts|models|tokenizers|training)$|mcp\.states\.|finish\.|wait\.|jobs\.(kinds|states|stages|units|why|levels)\.|models\.(verdicts|tasks|purposes|fit|filters\.sizes|try)\.|branches\.(reply|question)\.|assistants\.(draws|approvals|progress)\.|steps\.(kinds|state|allowedBy)\.|training\.(objectives|learns|states|measures|units|form\.(sources|fields))\.)/;
+      /^(error\.\w+\.|nav\.(use|run|make|chat|assistants|prompts|models|tokenizers|training)$|mcp\.states\.|finish\.|wait\.|jobs\.(kinds|states|stages|units|why|levels)\.|models\.(verdicts|tasks|purposes|fit|filters\.sizes|try)\.|branches\.(reply|question)\.|(assistants|prompts)\.missing(Why)?$|assistants\.(draws|approvals|progress)\.|steps\.(kinds|state|allowedBy)\.|training\.(objectives|learns|states|measures|units|form\.(sources|fields))\.)/;
     for (const place of english.keys()) {
       const name = place.replace(/\.\d+$/, "");
       if (!computed.test(name))
