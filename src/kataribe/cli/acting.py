@@ -50,7 +50,8 @@ class Acting:
         self._react = react
         self._native: LM | None = None
         if react is None and lm.capabilities.tools:
-            self._native = Agent(lm, box.tools, call_tool, agent_options(box, steps))
+            tools = box.approvals.usable(box.tools)  # of what never runs no model is told
+            self._native = Agent(lm, tools, call_tool, agent_options(box, steps))
 
     @property
     def name(self) -> str:

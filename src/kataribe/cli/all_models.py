@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from kataribe.use.agents.mcp.servers import Servers
     from kataribe.use.agents.memory import Facts
     from kataribe.use.agents.turns import Turns
+    from kataribe.use.assistants.recipe import Recipe
 
 
 MOST_HOSTED = 256
@@ -88,11 +89,22 @@ class AllModels:
         if parse_reference(name).provider is not None:
             yield self._at_host(name)
         elif self._is_assistant(name):
-            async with composed(name, self.book.find(name).recipe(), self.around()) as lm:
+            around = self.around()
+            async with composed(name, self._recipe(name, around), around) as lm:
                 yield self.meters.lm(lm)
         else:
             async with self.local.lease(name) as lm:
                 yield self.meters.local(lm)
+
+    def _recipe(self, name: str, around: Around) -> Recipe:
+        """An assistant's; `InputError` where it would ask itself.
+
+        Files that were put into the folder by hand have met no other check of that.
+        """
+        recipe = self.book.find(name).recipe()
+        models = {info.name for info in self.local.names()}
+        self.book.check_circle(name, recipe, default=around.default, models=models)
+        return recipe
 
     def _at_host(self, name: str) -> LM:
         lm = self.hosted.get(name)
@@ -145,7 +157,8 @@ class AllModels:
                 param="model",
             )
         if self._is_assistant(name):
-            asked = self.book.find(name).recipe().models() or (self.settings.model,)
+            around = self.around()
+            asked = self._recipe(name, around).models() or (around.default,)
             if len(asked) > 1:
                 raise UnsupportedError(
                     f"{name} asks one of {', '.join(asked)}, and each has a tokenizer of its own. "

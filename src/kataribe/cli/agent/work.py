@@ -146,7 +146,7 @@ def _autonomous(
         model = Metered(lm, ledger, price)
         yield Autonomous(
             model,
-            Agent(model, box.tools, call_tool, agent_options(box)),
+            Agent(model, box.approvals.usable(box.tools), call_tool, agent_options(box)),
             AutonomousOptions(
                 tasks=wish.tasks,
                 steps=limits.steps,

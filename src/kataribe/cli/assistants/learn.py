@@ -39,5 +39,9 @@ def learn(
     say(str(path))
     note(f"{len(found)} examples, {', '.join(choice.models)}; right on {share:.0%} of those that "
          "were kept out in turn.")  # fmt: skip
+    more = [model for model in choice.models if model not in recipe.router.models()]
+    if more:
+        note(f"The router names no {', '.join(more)}: put `among: [{', '.join(more)}]` under "
+             "`router:`, or it will not answer.")  # fmt: skip
     if recipe.router.learned != path.name:
         note(f"The recipe does not use it yet: put `learned: {path.name}` under `router:`.")

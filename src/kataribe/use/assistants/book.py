@@ -9,7 +9,7 @@ import os
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
@@ -188,25 +188,36 @@ class Book:
         except OSError as error:
             raise StorageError(f"{kept.path} cannot be deleted: {error}.") from error
 
-    def check_circle(self, name: str, recipe: Recipe) -> None:
-        """Raises `InputError`, naming the way round, where assistants ask each other for ever."""
+    def check_circle(
+        self, name: str, recipe: Recipe, *, default: str = "", models: Collection[str] = ()
+    ) -> None:
+        """Raises `InputError`, naming the way round, where assistants ask each other for ever.
+
+        Args:
+            name: Of the recipe.
+            recipe: As it is, or is to be.
+            default: Who answers for recipes that name nobody; empty where that is no assistant.
+            models: Names that models have, which go before assistants of these names.
+        """
         known = self.all()
+        usual = (default,) if default else ()
 
         def asked_by(each: str) -> tuple[str, ...]:
             if each == name:
-                return recipe.models()
-            if each not in known:
+                return recipe.models() or usual
+            if each not in known or each in models:
                 return ()
             try:
-                return known[each].recipe().models()
+                return known[each].recipe().models() or usual
             except KataribeError:  # told when that one is asked
                 return ()
 
         for way in _ways(name, asked_by):
-            if way[-1] == name:
+            if way[-1] in way[:-1]:
+                round_ = way[way.index(way[-1]) :]
                 raise InputError(
-                    f"{name} would ask itself: {' -> '.join(way)}. Name a model at one of these "
-                    "places.",
+                    f"{way[-1]} would ask itself: {' -> '.join(round_)}. Name a model at one of "
+                    "these places.",
                     param="model",
                 )
 

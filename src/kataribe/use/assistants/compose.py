@@ -1,8 +1,9 @@
 """A recipe becomes an `LM`, for as long as a block lasts.
 
 From the inside out: the model, lent for the block (or a router, which lends when it has chosen);
-what it is told and how it draws; facts about the person; an agent's loop or a technique; guards
-around all of it.
+what it is told and how it draws; facts about the person; an agent's loop or a technique, with
+guards inside where it acts (see `guards.inside`); the other guards around all of it; and the limits
+around those, since what is asked again, and what a judge is asked, counts too.
 """
 
 from __future__ import annotations
@@ -20,16 +21,18 @@ from kataribe.base.messages import ToolCallPart
 from kataribe.use.agents.calling import Approval
 from kataribe.use.agents.loop import Agent, AgentOptions
 from kataribe.use.agents.memory import Facts, Recall, Remember, Remembering
-from kataribe.use.agents.tools.calling import call_tool
 from kataribe.use.agents.turns import MemoryTurns, Turns
 from kataribe.use.agents.working import AgentLimits
 from kataribe.use.assistants.instructed import Instructed
 from kataribe.use.assistants.learned import load_learned
 from kataribe.use.assistants.recipe import Limit, Recipe
 from kataribe.use.assistants.remote import Announced, Reached, reach
+from kataribe.use.assistants.replying import Acting, Looked, Replying, calling
 from kataribe.use.assistants.router import Lend, Router
 from kataribe.use.assistants.toolbox import open_toolbox
-from kataribe.use.guards.guarded import Guarded
+from kataribe.use.guards.guard import Guard
+from kataribe.use.guards.guarded import Guarded, Policy
+from kataribe.use.guards.inside import Inside, placed
 from kataribe.use.guards.settings import STANDARD, guards_of
 from kataribe.use.prompts.registry import Parts, technique
 
@@ -79,31 +82,65 @@ async def composed(name: str, recipe: Recipe, around: Around) -> AsyncIterator[L
             reached = await reach(recipe.tools, around.servers, stack)
         except (InputError, NotFoundError) as error:
             raise _of(name, error) from error
-        if recipe.router is not None:
-            lm = _router(name, recipe, around)
-            yield _finished(name, lm, recipe, around, (stack, reached))
+        if recipe.router is None:
+            async with around.lend(recipe.model or around.default) as lm:
+                yield _finished(name, (lm, lm), recipe, around, (stack, reached))
             return
-        async with around.lend(recipe.model or around.default) as lm:
-            yield _finished(name, lm, recipe, around, (stack, reached))
+        lm = _router(name, recipe, around)
+        async with _judge(recipe, around) as judge:
+            yield _finished(name, (lm, judge), recipe, around, (stack, reached))
+
+
+@asynccontextmanager
+async def _judge(recipe: Recipe, around: Around) -> AsyncIterator[LM | None]:
+    """Who judges beside a router: its default model, lent only where somebody is to judge."""
+    said = recipe.guards.get("injection")
+    if recipe.router is None or not isinstance(said, Mapping) or not said.get("judge"):
+        yield None
+        return
+    async with around.lend(recipe.router.default) as lm:
+        yield lm
 
 
 def _finished(
-    name: str, lm: LM, recipe: Recipe, around: Around, outside: tuple[ExitStack, Reached]
+    name: str,
+    models: tuple[LM, LM | None],
+    recipe: Recipe,
+    around: Around,
+    outside: tuple[ExitStack, Reached],
 ) -> LM:
+    model, judge = models
     try:
-        lm = Instructed(lm, recipe.system, recipe.sampling.sampling())
-        lm = _acting(name, lm, recipe, around, outside)
+        instructed = Instructed(model, recipe.system, recipe.sampling.sampling())
+        acting = _acting(name, instructed, recipe, around, outside)
+        guards, policy = _guards(recipe, judge)
+        lm, guards = _inside(instructed, acting, guards, policy)
         if outside[1].problems:
             lm = Announced(lm, outside[1].problems)
+        lm = Guarded(lm, guards, policy, name=name, shown=instructed.instructed)
         if around.limited is not None and recipe.limits != Limit():
             lm = around.limited(lm, recipe.limits)
-        chosen = dict(recipe.guards)
-        if chosen.pop("standard", False):
-            chosen = {**STANDARD, **chosen}
-        guards, policy = guards_of(chosen, judge=lm)
-        return Guarded(lm, guards, policy, name=name)
     except (InputError, NotFoundError, SettingsError) as error:
         raise _of(name, error) from error
+    return lm
+
+
+def _guards(recipe: Recipe, judge: LM | None) -> tuple[tuple[Guard, ...], Policy]:
+    chosen = dict(recipe.guards)
+    if chosen.pop("standard", False):
+        chosen = {**STANDARD, **chosen}
+    return guards_of(chosen, judge=judge)
+
+
+def _inside(
+    lm: Instructed, acting: Acting, guards: tuple[Guard, ...], policy: Policy
+) -> tuple[LM, tuple[Guard, ...]]:
+    """What answers, with the guards that stand in it; and those that are left."""
+    if acting.own:
+        places = placed(guards, policy, calls=acting.calls)
+        if places.at_model or places.at_tools:
+            return Replying(lm, acting, places), places.around
+    return acting.make(lm, None), guards
 
 
 def _of(name: str, error: KataribeError) -> InputError:
@@ -120,22 +157,30 @@ def _router(name: str, recipe: Recipe, around: Around) -> LM:
             param="router.learned",
         )
     learned = load_learned(around.folder / file) if file else None
+    more = set(learned.models) - set(recipe.router.models()) if learned is not None else ()
+    if more:
+        names = ", ".join(sorted(more))
+        raise InputError(
+            f"The assistant {name}: {file} chooses {names} too, which its router does not name. "
+            f"Put among: [{names}] under router, or learn again without.",
+            param="router.among",
+        )
     return Router(name, recipe.router, around.lend, learned=learned)
 
 
 def _acting(
     name: str, lm: LM, recipe: Recipe, around: Around, outside: tuple[ExitStack, Reached]
-) -> LM:
+) -> Acting:
+    """What is made over the model: an agent, a technique, or nothing but what is remembered."""
     stack, reached = outside
     box = open_toolbox(recipe.tools, recipe.approval, stack, reached.tools)
-    tools: tuple[Tool, ...] = box.tools
+    tools = box.approvals.usable(box.tools)  # of what never runs no model is told
     words: dict[str, Approval] = dict(box.approvals.tools)
-    if recipe.memory and around.facts is not None:
-        lm = Remembering(lm, around.facts, _roughly, MEMORY_TOKENS)
+    remembers = _remembering(recipe, around)
+    if recipe.memory and around.facts is not None and lm.capabilities.tools:
         memory = (Remember(around.facts, name), Recall(around.facts))
         words |= dict.fromkeys((tool.spec.name for tool in memory), "always")
-        if lm.capabilities.tools:
-            tools = (*tools, *memory)
+        tools = (*tools, *memory)
     if around.metered is not None:
         tools = tuple(around.metered(tool) for tool in tools)
     named = recipe.technique
@@ -145,16 +190,38 @@ def _acting(
                 f"the technique {named.name} uses no tools. Leave out the tools, or take react.",
                 param="technique",
             )
-        return technique(named.name, lm, named.options, Parts(embedder=around.embedder))
+        parts = Parts(embedder=around.embedder)
+        return Acting(lambda lm, _: technique(named.name, remembers(lm), named.options, parts))
     if not tools:
         if named is not None and not reached.problems:
-            raise InputError("the technique react acts with tools; name some.", param="tools")
-        return lm
+            never = "; all of these have approval: never" if box.tools else ""
+            raise InputError(
+                f"the technique react acts with tools; name some{never}.", param="tools"
+            )
+        return Acting(lambda lm, _: remembers(lm))
+    own = frozenset(tool.spec.name for tool in tools)
     if named is None and lm.capabilities.tools:
-        return Agent(lm, tools, call_tool, _options(recipe, around, words))
-    return technique(
-        "react", lm, named.options if named else {}, Parts(tools=_unasked(tools, words))
-    )
+        options = _options(recipe, around, words)
+        return Acting(
+            lambda lm, inside: Agent(remembers(lm), tools, calling(inside), options),
+            own,
+            calls=True,
+        )
+    free, given = _unasked(tools, words), named.options if named else {}
+
+    def in_text(lm: LM, inside: Inside | None) -> LM:
+        acts = free if inside is None else tuple(Looked(tool, inside) for tool in free)
+        return technique("react", remembers(lm), given, Parts(tools=acts))
+
+    return Acting(in_text, own)
+
+
+def _remembering(recipe: Recipe, around: Around) -> Callable[[LM], LM]:
+    """What tells a model facts about the person, where the recipe wants that."""
+    facts = around.facts
+    if not recipe.memory or facts is None:
+        return lambda lm: lm
+    return lambda lm: Remembering(lm, facts, _roughly, MEMORY_TOKENS)
 
 
 def _options(recipe: Recipe, around: Around, words: Mapping[str, Approval]) -> AgentOptions:

@@ -35,13 +35,17 @@ class Instructed:
         """What that can do."""
         return self._lm.capabilities
 
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
-        """Answers with both in mind."""
+    def instructed(self, request: Request) -> Request:
+        """A request as the model gets it."""
         sampling = filled(request.sampling, self._sampling)
         prompt, messages = request.prompt, messages_of(request)
         if self._system and messages:
             prompt = told(messages, self._system)
-        request = dataclasses.replace(request, prompt=prompt, sampling=sampling)
+        return dataclasses.replace(request, prompt=prompt, sampling=sampling)
+
+    async def stream(self, request: Request) -> AsyncIterator[Event]:
+        """Answers with both in mind."""
+        request = self.instructed(request)
         async with aclosing(self._lm.stream(request)) as events:  # type: ignore[type-var]
             async for event in events:
                 yield event

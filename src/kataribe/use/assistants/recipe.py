@@ -140,23 +140,27 @@ class Route(_Strict):
     Attributes:
         default: Where everything else goes.
         rules: See there.
-        learned: A file beside the recipe that `kataribe assistants learn` made.
+        learned: A file beside the recipe that `kataribe assistants learn` made. It may choose any
+            model that stands here.
+        among: Further models that it may choose, which no rule names.
         sure: How likely the learned choice must be to be taken.
     """
 
     default: str = Field(min_length=1)
     rules: tuple[Rule, ...] = ()
     learned: str = ""
+    among: tuple[str, ...] = ()
     sure: float = Field(default=0.6, ge=0, le=1)
 
     @model_validator(mode="before")
     @classmethod
     def _from_lists(cls, value: Any) -> Any:
-        return _tuples(value, "rules")
+        return _tuples(value, "rules", "among")
 
     def models(self) -> tuple[str, ...]:
         """All that are named, each once."""
-        return tuple(dict.fromkeys((*(rule.model for rule in self.rules), self.default)))
+        ruled = (rule.model for rule in self.rules)
+        return tuple(dict.fromkeys((*ruled, *self.among, self.default)))
 
 
 class Check(_Strict):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal, TypeAlias
 
@@ -44,13 +44,38 @@ class Told:
     details: list[str] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a try answers.
+
+    Attributes:
+        request: As the model gets it.
+        shown: As guards on what goes out are shown it.
+        restore: Placeholders in it, and their values.
+        values: The same for calls of the tools in `own`.
+        own: Names of tools that run inside on the model's calls, and not at the caller's.
+    """
+
+    request: Request
+    shown: Request
+    restore: Mapping[str, str]
+    values: Mapping[str, str] = field(default_factory=dict)
+    own: Collection[str] = ()
+
+    def in_call(self, tool: str) -> dict[str, str]:
+        """What is put back in the arguments of a tool's call, which are JSON."""
+        restore = self.values if tool in self.own else self.restore
+        return {key: json.dumps(value)[1:-1] for key, value in restore.items()}
+
+
 class Attempt:
     """One try at one choice.
 
+    A try in which a tool ran is not asked again, because it would run twice.
+
     Args:
         guards: Those that look at what goes out.
-        request: What the model was asked.
-        restore: Placeholders in the request, and their values.
+        asked: What the model was asked.
         index: The choice that the caller knows.
         retries: How often it may be asked again after this try.
 
@@ -63,8 +88,7 @@ class Attempt:
     def __init__(
         self,
         guards: Sequence[OutGuard],
-        request: Request,
-        restore: Mapping[str, str],
+        asked: Asked,
         *,
         index: int,
         retries: int,
@@ -74,14 +98,15 @@ class Attempt:
         self.hint: tuple[Message, ...] = ()
         self.told = told or Told()
         self.index = index
-        self._request = request
+        self._asked = asked
         self._retries = retries
+        self._acted = False
+        request, shown, restore = asked.request, asked.shown, asked.restore
         skip = len(request.prompt) if request.echo and isinstance(request.prompt, str) else 0
-        self._text = Strand([guard.watch(request) for guard in guards], restore, skip)
+        self._text = Strand([guard.watch(shown) for guard in guards], restore, skip)
         self._thought = Strand(
-            [guard.watch(request) for guard in guards if guard.reads_reasoning], restore
+            [guard.watch(shown) for guard in guards if guard.reads_reasoning], restore
         )
-        self._restore = {key: json.dumps(value)[1:-1] for key, value in restore.items()}
         self._calls: dict[int, tuple[str, str, list[str], Restorer]] = {}
         self._later: list[ToolCallDelta | Citation] = []
         self._tokens = 0
@@ -107,7 +132,8 @@ class Attempt:
                 if stage == "reading":
                     self._read = max(self._read, total or 0)
                 yield replace(event, index=self.index)
-            case Step():
+            case Step(call=call):
+                self._acted = self._acted or bool(call)
                 yield replace(event, index=self.index)
 
     def broken_off(self) -> Iterator[Event]:
@@ -130,7 +156,8 @@ class Attempt:
         seen = verdict.sighting
         if seen is None:
             return
-        if seen.action == "retry" and (self._retries < 1 or self._text.said or self._calls):
+        again = self._retries > 0 and not (self._text.said or self._calls or self._acted)
+        if seen.action == "retry" and not again:
             seen = replace(seen, action=verdict.otherwise)
         yield Step("guard", seen.line, self.index)
         if seen.action == "stop":
@@ -206,7 +233,7 @@ class Attempt:
             if not isinstance(part, ToolCallPart):
                 rest.append(part)
             elif part.id not in told:  # a call that no delta carried
-                restorer = Restorer(self._restore)
+                restorer = Restorer(self._asked.in_call(part.name))
                 arguments = restorer.push(part.arguments) + restorer.finish()
                 rest.append(replace(part, arguments=arguments))
         return Message("assistant", (*words, *rest))
@@ -232,7 +259,7 @@ class Attempt:
 
     def _call(self, event: ToolCallDelta) -> ToolCallDelta:
         if event.call not in self._calls:
-            restorer = Restorer(self._restore)
+            restorer = Restorer(self._asked.in_call(event.name or ""))
             self._calls[event.call] = (event.id or "", event.name or "", [], restorer)
         pieces = self._calls[event.call][2]
         pieces.append(self._calls[event.call][3].push(event.arguments))
@@ -242,7 +269,7 @@ class Attempt:
         """What a closed stream used: as far as the model said it, else four bytes to a token."""
         wrote = self._text.heard + self._thought.heard
         return Usage(
-            self._read or (_bytes_of(self._request) + 3) // 4,
+            self._read or (_bytes_of(self._asked.request) + 3) // 4,
             self._tokens or (len(wrote.encode()) + 3) // 4,
         )
 

@@ -64,11 +64,23 @@ class Cleared:
         sightings: What was seen. One that is refused ends the request.
         restore: Placeholders in the request, and what takes their place in the reply again.
         usage: Tokens that looking took (a judge's).
+        values: All placeholders with what they stand for, put back in the reply or not: tools that
+            run on the model's calls are given these.
     """
 
     request: Request
     sightings: tuple[Sighting, ...] = ()
     restore: Mapping[str, str] = field(default_factory=dict)
+    usage: Usage = field(default_factory=lambda: Usage(0, 0))
+    values: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ClearedText:
+    """A text as it goes on, what was seen in it, and what a judge used."""
+
+    text: str
+    sightings: tuple[Sighting, ...] = ()
     usage: Usage = field(default_factory=lambda: Usage(0, 0))
 
 
@@ -126,6 +138,24 @@ class InGuard(Protocol):
 
     async def look(self, request: Request) -> Cleared:
         """Looks at a request; raises from `KataribeError`'s tree."""
+        ...
+
+
+@runtime_checkable
+class DocumentGuard(Protocol):
+    """Looks also at texts that come in on the way to a reply: what a tool says, a passage."""
+
+    async def document(self, text: str, place: str) -> ClearedText:
+        """Looks at one of them; a sighting that is refused ends the reply."""
+        ...
+
+
+@runtime_checkable
+class Following(Protocol):
+    """Looks at whatever a model is sent, so it stands at the model where several calls are made."""
+
+    def follow(self) -> InGuard:
+        """The same for all requests that one reply causes: nothing is read or told of twice."""
         ...
 
 

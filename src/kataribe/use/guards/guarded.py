@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterator,
+    Sequence,
+)
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
@@ -13,7 +20,7 @@ from kataribe.base.errors import KataribeError, SettingsError, UnsupportedError
 from kataribe.base.events import Event, Finished, Step, TextDelta, Usage
 from kataribe.base.lm import LM, Capabilities, Request
 from kataribe.base.messages import Message, TextPart
-from kataribe.use.guards.attempt import Attempt, total
+from kataribe.use.guards.attempt import Asked, Attempt, total
 from kataribe.use.guards.guard import Cleared, Guard, InGuard, OutGuard, Sighting
 
 
@@ -39,6 +46,22 @@ class Policy:
             )
 
 
+@dataclass(slots=True)
+class Within:
+    """The reply that calls of a guarded model are steps of, where something around it acts.
+
+    Attributes:
+        shown: What the whole reply answers: guards on what goes out judge by it, since a step's own
+            request ends with results of tools and notes to the model.
+        own: Names of tools that run on the model's calls: their arguments have no placeholders.
+        retries: How often the model may still be asked again in this reply.
+    """
+
+    shown: Request
+    own: Collection[str]
+    retries: int
+
+
 @dataclass(frozen=True, slots=True)
 class _Looked:
     """What all guards made of a request."""
@@ -54,13 +77,16 @@ class Guarded:
     as long as a guard needs (each says how long in `holds`). A stop closes the inner stream at
     once; of several choices, when the last one has ended. Tokens of tries that were thrown away
     count in the usage; those of a stream that was closed are estimated where the model had not
-    said them (four bytes to a token).
+    said them (four bytes to a token). What ran tools is never asked again.
 
     Args:
         lm: What answers.
         guards: In the order in which they look; no name twice.
         policy: What is switched off, and what happens.
         name: The name it is asked for by; None for that of `lm`.
+        shown: What guards on what goes out are shown of a request, where `lm` adds a system text
+            that they are to know; None for the request itself.
+        within: The reply that its calls are steps of; None where each is a reply of its own.
 
     Raises `SettingsError` for two guards of one name, and for an unknown name to switch off.
     """
@@ -72,8 +98,12 @@ class Guarded:
         policy: Policy | None = None,
         *,
         name: str | None = None,
+        shown: Callable[[Request], Request] | None = None,
+        within: Within | None = None,
     ) -> None:
         self._lm = lm
+        self._shown = shown
+        self._within = within
         self._policy = policy or Policy()
         self._name = name
         _check_names([guard.name for guard in guards], self._policy.off)
@@ -105,18 +135,19 @@ class Guarded:
             for event in self._refusal(request, looked):
                 yield event
             return
-        if request.score_only or not (self._out or cleared.restore or cleared.usage != Usage(0, 0)):
+        if request.score_only or not self._reads_along(cleared):
             async with aclosing(_closable(self._lm.stream(cleared.request))) as events:
                 async for event in events:
                     yield event
             return
-        attempts = [self._attempt(cleared, index) for index in range(request.n)]
+        asked = self._asked(cleared)
+        attempts = [self._attempt(asked, index) for index in range(request.n)]
         attempts[0].told.usage = cleared.usage
         async with aclosing(self._tried(cleared.request, attempts)) as events:
             async for event in events:
                 yield event
         for attempt in attempts:
-            async with aclosing(self._again(cleared, attempt)) as events:
+            async with aclosing(self._again(asked, attempt)) as events:
                 async for event in events:
                     yield event
 
@@ -136,6 +167,7 @@ class Guarded:
                 cleared.sightings + next_.sightings,
                 {**cleared.restore, **next_.restore},
                 total(cleared.usage, next_.usage),
+                {**cleared.values, **next_.values},
             )
             refused = tuple(seen for seen in next_.sightings if seen.action == "refuse")
             if refused:
@@ -152,9 +184,22 @@ class Guarded:
             usage = Usage(0, 0) if index else looked.cleared.usage
             yield Finished(message, usage, "content_filter", index, detail=detail)
 
-    def _attempt(self, cleared: Cleared, index: int) -> Attempt:
-        retries = 0 if _is_late(cleared.request) else self._policy.retries
-        return Attempt(self._out, cleared.request, cleared.restore, index=index, retries=retries)
+    def _reads_along(self, cleared: Cleared) -> bool:
+        """Whether events may have to change on their way out."""
+        own = self._within is not None and self._within.own and cleared.values
+        return bool(self._out or cleared.restore or own or cleared.usage != Usage(0, 0))
+
+    def _asked(self, cleared: Cleared) -> Asked:
+        request, within = cleared.request, self._within
+        if within is not None:
+            return Asked(request, within.shown, cleared.restore, cleared.values, within.own)
+        shown = request if self._shown is None else self._shown(request)
+        return Asked(request, shown, cleared.restore)
+
+    def _attempt(self, asked: Asked, index: int) -> Attempt:
+        left = self._policy.retries if self._within is None else self._within.retries
+        retries = 0 if _is_late(asked.request) else left
+        return Attempt(self._out, asked, index=index, retries=retries)
 
     async def _tried(
         self, request: Request, attempts: Sequence[Attempt]
@@ -178,19 +223,20 @@ class Guarded:
                         yield each
                 raise
 
-    async def _again(self, cleared: Cleared, attempt: Attempt) -> AsyncGenerator[Event, None]:
+    async def _again(self, asked: Asked, attempt: Attempt) -> AsyncGenerator[Event, None]:
         """Asks one choice again until it is done or the retries are spent."""
         left = self._policy.retries
         while attempt.end == "retry":
             left -= 1
-            request = _asked_again(cleared.request, attempt)
-            late = _is_late(request)
+            if self._within is not None:
+                self._within.retries -= 1
+                left = self._within.retries
+            request = _asked_again(asked.request, attempt)
             attempt = Attempt(
                 self._out,
-                request,
-                cleared.restore,
+                replace(asked, request=request),
                 index=attempt.index,
-                retries=0 if late else left,
+                retries=0 if _is_late(request) else left,
                 told=attempt.told,
             )
             async with aclosing(self._tried(request, [attempt])) as events:

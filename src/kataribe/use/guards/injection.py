@@ -17,6 +17,7 @@ from kataribe.use.guards.attempt import total
 from kataribe.use.guards.guard import (
     Action,
     Cleared,
+    ClearedText,
     Sighting,
     check_action,
     check_range,
@@ -41,7 +42,7 @@ class Injection:
 
     Attributes:
         user: What happens to an attack in the user's last turn: `refuse`, `mask` or `note`.
-        documents: The same in a tool's result; `mask` takes the order out and goes on.
+        documents: The same in what a tool says; `mask` takes the order out and goes on.
         earlier: The same in earlier turns of the user, where a refused attack may still stand.
         system: The system message is read as a document, too (retrieved text may stand in it).
         sensitivity: Added to every score: logits, -10 to 10; more finds more and errs more.
@@ -96,9 +97,13 @@ class Injection:
         looked = await self._text(text, kind, action, "the text")
         return looked.text, looked.sightings
 
+    async def document(self, text: str, place: str) -> ClearedText:
+        """See `DocumentGuard`."""
+        return await self._text(text, "document", self.documents, place)
+
     async def _parts(
         self, message: Message, at: int, *, newest: bool
-    ) -> AsyncIterator[tuple[Part, Looked | None]]:
+    ) -> AsyncIterator[tuple[Part, ClearedText | None]]:
         """Each part of a message, as it goes on, with what was seen in it."""
         for part in message.parts:
             place = f"message {at + 1}, {message.role}"
@@ -117,9 +122,9 @@ class Injection:
             else:
                 yield part, None
 
-    async def _text(self, text: str, kind: Kind, action: Action, place: str) -> Looked:
+    async def _text(self, text: str, kind: Kind, action: Action, place: str) -> ClearedText:
         """Masks until nothing is found any more; else the first finding is enough."""
-        looked = Looked(text)
+        looked = ClearedText(text)
         for turn in range(_TURNS + 1):
             found = await self.memory.worst(looked.text, kind)
             guilty, usage, by = await self._judged(looked.text, found)
@@ -159,15 +164,6 @@ class Injection:
         if guilty is None:
             return over >= 0, usage, f"{by}; the judge was not clear"
         return guilty, usage, f"{by}; the judge says so"
-
-
-@dataclass(frozen=True, slots=True)
-class Looked:
-    """A text as it goes on, what was seen in it, and what a judge used."""
-
-    text: str
-    sightings: tuple[Sighting, ...] = ()
-    usage: Usage = field(default_factory=lambda: Usage(0, 0))
 
 
 class Memory:

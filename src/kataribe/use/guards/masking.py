@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 
 from kataribe.base.errors import SettingsError
 from kataribe.base.lm import Request
@@ -15,8 +16,11 @@ from kataribe.base.messages import (
     ToolCallPart,
     ToolResultPart,
 )
-from kataribe.use.guards.guard import Action, Cleared, Sighting, check_action
-from kataribe.use.guards.personal import KINDS, Kind, find
+from kataribe.use.guards.guard import Action, Cleared, InGuard, Sighting, check_action
+from kataribe.use.guards.personal import KINDS, Found, Kind, find
+
+Find: TypeAlias = Callable[[str], Sequence[Found]]
+"""Personal data in a text, as `personal.find` gives it."""
 
 _NAMES: Mapping[Kind, str] = {
     "email": "an e-mail address",
@@ -34,12 +38,12 @@ class Personal:
 
     Placeholders are numbered in the order in which their values come up in the conversation. Each
     request brings the whole conversation, so the same value has the same placeholder in every turn
-    and nothing has to be kept anywhere.
+    and nothing has to be kept anywhere. Tools of an assistant's own are given the values.
 
     Attributes:
         action: `mask`, `refuse` or `note`.
-        restore: Placeholders in the reply, and in the arguments of its tool calls, become what
-            they stand for. At most the length of one placeholder is held back for it.
+        restore: Placeholders in the reply, and in the arguments of its calls of the caller's tools,
+            become what they stand for. At most the length of one placeholder is held back for it.
         kinds: What is looked for.
         system: In system messages, too.
     """
@@ -65,7 +69,15 @@ class Personal:
 
     async def look(self, request: Request) -> Cleared:
         """Looks at all messages but the system's (and at those, if told)."""
-        masker = _Masker(self, _texts(request))
+        return self.cleared(request, lambda text: find(text, self.kinds))
+
+    def follow(self) -> InGuard:
+        """See `Following`."""
+        return _Followed(self)
+
+    def cleared(self, request: Request, find_in: Find) -> Cleared:
+        """The request with placeholders where `find_in` finds something."""
+        masker = _Masker(self, _given(request), find_in)
         if isinstance(request.prompt, str):
             masked = masker.masked(request.prompt, "the prompt")
             request = replace(request, prompt=masked) if self.action == "mask" else request
@@ -75,17 +87,50 @@ class Personal:
             request = replace(request, prompt=changed) if self.action == "mask" else request
         back = {key: value for value, key in masker.placeholders.items()}
         restore = back if self.restore and self.action == "mask" else {}
-        return Cleared(request, tuple(masker.sightings), restore)
+        values = back if self.action == "mask" else {}
+        return Cleared(request, tuple(masker.sightings), restore, values=values)
+
+
+class _Followed:
+    """The guard for the requests of one reply, each of which brings the one before again."""
+
+    def __init__(self, guard: Personal) -> None:
+        self._guard = guard
+        self._found: dict[str, Sequence[Found]] = {}
+        self._told: set[tuple[str, str]] = set()
+
+    @property
+    def name(self) -> str:
+        return self._guard.name
+
+    @property
+    def about(self) -> str:
+        return self._guard.about
+
+    async def look(self, request: Request) -> Cleared:
+        cleared = self._guard.cleared(request, self._find)
+        if self._guard.action == "refuse":  # what is refused stays so
+            return cleared
+        new = tuple(s for s in cleared.sightings if (s.what, s.excerpt) not in self._told)
+        self._told |= {(seen.what, seen.excerpt) for seen in new}
+        return replace(cleared, sightings=new)
+
+    def _find(self, text: str) -> Sequence[Found]:
+        found = self._found.get(text)
+        if found is None:
+            found = self._found[text] = find(text, self._guard.kinds)
+        return found
 
 
 class _Masker:
     """One request's placeholders."""
 
-    def __init__(self, guard: Personal, given: str) -> None:
+    def __init__(self, guard: Personal, given: str, find_in: Find) -> None:
         self.placeholders: dict[str, str] = {}
         self.sightings: list[Sighting] = []
         self._guard = guard
         self._given = given
+        self._find = find_in
         self._counts: dict[Kind, int] = {}
 
     def message(self, message: Message, at: int) -> Message:
@@ -109,7 +154,7 @@ class _Masker:
     def masked(self, text: str, place: str) -> str:
         """The text with placeholders; each value that is new is a sighting."""
         out, at = [], 0
-        for found in find(text, self._guard.kinds):
+        for found in self._find(text):
             value = text[found.start : found.end]
             if value not in self.placeholders:
                 self.placeholders[value] = self._name(found.kind)
@@ -127,7 +172,7 @@ class _Masker:
         return "".join((*out, text[at:]))
 
     def _name(self, kind: Kind) -> str:
-        """The next placeholder of a kind that nobody has written himself."""
+        """The next placeholder of a kind that no user, tool or operator has written."""
         while True:
             self._counts[kind] = self._counts.get(kind, 0) + 1
             name = f"[{kind.upper()}_{self._counts[kind]}]"
@@ -135,11 +180,12 @@ class _Masker:
                 return name
 
 
-def _texts(request: Request) -> str:
+def _given(request: Request) -> str:
+    """What others than the model wrote; its own words may hold placeholders of earlier turns."""
     if isinstance(request.prompt, str):
         return request.prompt
     messages = (part for part in request.prompt if isinstance(part, Message))
-    parts = (part for message in messages for part in message.parts)
+    parts = (part for each in messages if each.role != "assistant" for part in each.parts)
     return "\n".join(
         part.content if isinstance(part, ToolResultPart) else part.text
         for part in parts
