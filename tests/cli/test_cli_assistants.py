@@ -134,6 +134,7 @@ def test_a_router_learns_from_a_file(cli, kataribe_home, tmp_path):
     assert done.code == 0
     assert "14 examples, sums, zoo; right on 100%" in done.err
     assert "put `learned: router.learned.json`" in done.err
+    assert "put `among: [zoo]`" in done.err
     assert (kataribe_home / "assistants" / "router.learned.json").exists()
     done = cli("assistants", "learn", "translator", str(file))
     assert done.code == 2

@@ -113,7 +113,11 @@ async def test_what_was_learned_decides_where_it_is_sure(tmp_path: Path) -> None
         calculator=scripted("42.", name="calculator"), zoologist=scripted("In the sea.", name="z"),
         plain=scripted("Hm.", name="plain"),
     )  # fmt: skip
-    recipe = {"router": {"default": "plain", "learned": "learned.json", "sure": 0.7}}
+    route = {"default": "plain", "learned": "learned.json", "sure": 0.7}
+    recipe = {"router": {**route, "among": ["calculator", "zoologist"]}}
+    with pytest.raises(InputError, match=r"chooses zoologist too.*among: \[zoologist\]"):
+        rules = [{"model": "calculator", "words": ["+"]}]
+        await told({"router": {**route, "rules": rules}}, around(there, tmp_path), question("?"))
     events = await told(recipe, around(there, tmp_path), question("Where do whales sleep?"))
     assert text_of(end(events).message) == "In the sea."
     assert "zoologist (learned from examples" in steps(events, "route")[0]

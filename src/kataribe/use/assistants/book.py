@@ -213,11 +213,10 @@ class Book:
                 return ()
 
         for way in _ways(name, asked_by):
-            if way[-1] in way[:-1]:
-                round_ = way[way.index(way[-1]) :]
+            if way[-1] == name:
                 raise InputError(
-                    f"{way[-1]} would ask itself: {' -> '.join(round_)}. Name a model at one of "
-                    "these places.",
+                    f"{name} would ask itself: {' -> '.join(way)}. Name a model at one of these "
+                    "places.",
                     param="model",
                 )
 
