@@ -14,8 +14,8 @@ from kataribe.base.errors import InputError
 from kataribe.base.lm import Capabilities, Request, Tool, ToolSpec
 from kataribe.base.messages import ToolCallPart, ToolResultPart, text_message, text_of
 from kataribe.run.providers.scripted import Call, Reply
-from kataribe.use.guards.inside import WITHHELD
 from kataribe.use.guards.injection import REMOVED
+from kataribe.use.guards.inside import WITHHELD
 from kataribe.use.guards.judge import ASKING
 
 NO_TOOLS = Capabilities(context_length=8192)
@@ -321,8 +321,8 @@ async def test_tools_that_never_run_are_told_of_to_no_model(folder: Path) -> Non
     lm = scripted("Hello.", capabilities=NO_TOOLS)
     await told({"tools": [never]}, around(Shelf(plain=lm), folder), question("?"))
     assert text_of(lm.requests[0].prompt[0]) == "?"
+    there = around(Shelf(plain=lm), folder)
     with pytest.raises(InputError, match="approval: never"):
-        there = around(Shelf(plain=lm), folder)
         await told({"tools": [never], "technique": "react"}, there, question("?"))
 
 

@@ -115,9 +115,9 @@ async def test_what_was_learned_decides_where_it_is_sure(tmp_path: Path) -> None
     )  # fmt: skip
     route = {"default": "plain", "learned": "learned.json", "sure": 0.7}
     recipe = {"router": {**route, "among": ["calculator", "zoologist"]}}
+    rules = {"router": {**route, "rules": [{"model": "calculator", "words": ["+"]}]}}
     with pytest.raises(InputError, match=r"chooses zoologist too.*among: \[zoologist\]"):
-        rules = [{"model": "calculator", "words": ["+"]}]
-        await told({"router": {**route, "rules": rules}}, around(there, tmp_path), question("?"))
+        await told(rules, around(there, tmp_path), question("?"))
     events = await told(recipe, around(there, tmp_path), question("Where do whales sleep?"))
     assert text_of(end(events).message) == "In the sea."
     assert "zoologist (learned from examples" in steps(events, "route")[0]
