@@ -6437,6 +6437,8 @@ export interface components {
              * @default
              */
             learned?: string;
+            /** Among */
+            among?: string[];
             /**
              * Sure
              * @default 0.6

@@ -58,6 +58,7 @@ class RecipeRouter(Outgoing):
     default: str
     rules: list[RecipeRule] = Field(default_factory=list)
     learned: str = ""
+    among: list[str] = Field(default_factory=list)
     sure: float = 0.6
 
 
