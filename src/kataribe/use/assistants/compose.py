@@ -95,7 +95,8 @@ async def composed(name: str, recipe: Recipe, around: Around) -> AsyncIterator[L
 async def _judge(recipe: Recipe, around: Around) -> AsyncIterator[LM | None]:
     """Who judges beside a router: its default model, lent only where somebody is to judge."""
     said = recipe.guards.get("injection")
-    if recipe.router is None or not isinstance(said, Mapping) or not said.get("judge"):
+    judges = isinstance(said, Mapping) and said.get("judge", False) is not False
+    if recipe.router is None or not judges:
         yield None
         return
     async with around.lend(recipe.router.default) as lm:
@@ -117,7 +118,8 @@ def _finished(
         lm, guards = _inside(instructed, acting, guards, policy)
         if outside[1].problems:
             lm = Announced(lm, outside[1].problems)
-        lm = Guarded(lm, guards, policy, name=name, shown=instructed.instructed)
+        shown = instructed.instructed if recipe.system.strip() else None
+        lm = Guarded(lm, guards, policy, name=name, shown=shown)
         if around.limited is not None and recipe.limits != Limit():
             lm = around.limited(lm, recipe.limits)
     except (InputError, NotFoundError, SettingsError) as error:

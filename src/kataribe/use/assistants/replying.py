@@ -23,7 +23,7 @@ from kataribe.use.agents.tools.answers import MOST_CHARACTERS, as_text, cut_answ
 from kataribe.use.agents.tools.calling import call_tool
 from kataribe.use.assistants.instructed import Instructed
 from kataribe.use.guards.attempt import total
-from kataribe.use.guards.inside import Inside, Places
+from kataribe.use.guards.inside import WITHHELD, Inside, Places
 
 Make: TypeAlias = Callable[[LM, Inside | None], LM]
 """What acts, over a model; with an `Inside`, its tools' words pass there."""
@@ -144,6 +144,8 @@ class Looked:
     async def call(self, arguments: Mapping[str, Any]) -> str:
         """What the tool says, as far as the model may read it; its errors too."""
         name = self.spec.name
+        if self._inside.refused:
+            return WITHHELD
         try:
             answer = await self._tool.call(self._inside.restored(arguments))
         except KataribeError as error:
@@ -161,6 +163,8 @@ def calling(inside: Inside | None) -> CallTool:
         return call_tool
 
     async def call_and_look(tools: Sequence[Tool], call: ToolCallPart) -> ToolResultPart:
+        if inside.refused:
+            return ToolResultPart(call.id, WITHHELD, is_error=True)
         result = await call_tool(tools, call)
         content = await inside.document(result.content, f"what {call.name} said")
         return replace(result, content=content)

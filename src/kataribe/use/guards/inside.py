@@ -21,6 +21,7 @@ from typing import Any
 
 from kataribe.base.events import Event, Finished, Usage
 from kataribe.base.lm import LM, Capabilities, Request
+from kataribe.base.messages import Message
 from kataribe.use.guards.attempt import total
 from kataribe.use.guards.guard import (
     Cleared,
@@ -118,7 +119,10 @@ class Inside:
         return self._lm.capabilities
 
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
-        """One call of the model."""
+        """One call of the model; none any more once the reply is refused."""
+        if self.refused:
+            yield Finished(Message("assistant", ()), Usage(0, 0), "content_filter")
+            return
         async with aclosing(self._guarded.stream(request)) as events:
             async for event in events:
                 if isinstance(event, Finished):
@@ -127,6 +131,8 @@ class Inside:
 
     async def document(self, text: str, place: str) -> str:
         """What a tool says, as the model may read it; words that came before are not read again."""
+        if self.refused:
+            return WITHHELD
         if text in self._known:
             return self._known[text]
         clear = text
