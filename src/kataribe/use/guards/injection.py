@@ -191,6 +191,10 @@ class Memory:
 
 def _sentence(text: str, found: Finding) -> tuple[int, int]:
     """The sentences or lines that a finding lies in."""
-    before = [each.end() for each in _BOUNDARY.finditer(text, 0, found.start)]
+    said = text[found.start : found.end]
+    begin = found.start + len(said) - len(said.lstrip())
+    # A full stop is one by the white space behind it, so the search goes on to there.
+    ends = (each.end() for each in _BOUNDARY.finditer(text, 0, begin + 1))
+    before = [end for end in ends if end <= begin]
     after = _BOUNDARY.search(text, max(found.end - 1, found.start))
     return (before[-1] if before else 0), (after.end() if after else len(text))
