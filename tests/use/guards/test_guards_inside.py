@@ -89,7 +89,8 @@ async def test_several_texts_at_once_do_not_mix():
     within = inside(ScriptedLM(), Injection())
     pages = [f"{OPENS} ({n})\n{POISON if n % 2 else CLOSES}" for n in range(20)]
     clear = await asyncio.gather(*(within.document(page, str(n)) for n, page in enumerate(pages)))
-    assert [text.startswith(f"{OPENS} ({n})") for n, text in enumerate(clear)] == [True] * 20
+    assert [OPENS in text for text in clear] == [True] * 20
+    assert [f"({n})" in clear[n] for n in range(0, 20, 2)] == [True] * 10
     assert [POISON in text for text in clear] == [False] * 20
     assert len(within.news()) == 10
 

@@ -197,4 +197,6 @@ def _sentence(text: str, found: Finding) -> tuple[int, int]:
     ends = (each.end() for each in _BOUNDARY.finditer(text, 0, begin + 1))
     before = [end for end in ends if end <= begin]
     after = _BOUNDARY.search(text, max(found.end - 1, found.start))
-    return (before[-1] if before else 0), (after.end() if after else len(text))
+    start = before[-1] if before else 0
+    start += len(text[start:begin]) - len(text[start:begin].lstrip())
+    return start, (after.end() if after else len(text))
