@@ -101,7 +101,7 @@ class Inside:
         self._known: dict[str, str] = {}
         self._news: list[Sighting] = []
         self._values: dict[str, str] = {}
-        guards = [
+        guards: list[Guard] = [
             _Eyes(guard.follow(), self) if isinstance(guard, Following) else guard
             for guard in places.at_model
         ]
