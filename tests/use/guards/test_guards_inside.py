@@ -43,7 +43,7 @@ def steps(events):
 
 def inside(lm, *guards, own=(), retries=1):
     policy = Policy(retries=retries)
-    return Inside(lm, placed(guards, policy, calls=True), asked("Hello"), own)
+    return Inside(lm, placed(guards, policy), asked("Hello"), own)
 
 
 ALL = (
@@ -57,16 +57,26 @@ def names(guards):
 
 
 def test_each_guard_has_its_place():
-    places = placed(ALL, Policy(), calls=True)
-    assert names(places.at_model) == ["personal", "empty", "cut", "schema"]
-    around = ["injection", "repetition", "cut", "language", "leak", "schema"]
-    assert names(places.around) == around
-    assert places.around[-1].action == "stop"
+    places = placed(ALL, Policy())
+    assert names(places.hiding) == ["personal"]
+    assert names(places.asking) == ["empty", "cut", "schema"]
+    assert names(places.around) == ["injection", "repetition", "cut", "language", "leak"]
     assert names(places.at_tools) == ["injection"]
-    in_text = placed(ALL, Policy(), calls=False)
-    assert names(in_text.at_model) == ["personal"]
-    assert names(in_text.around) == [each for each in names(ALL) if each != "personal"]
-    assert in_text.around[-1].action == "retry"
+
+
+async def test_who_may_ask_again_stands_where_no_tool_runs_twice():
+    lm = ScriptedLM(["", '{"a": 1}', "no JSON", "{}", "First this: {}"])
+    within = inside(lm, Empty(), Schema({"type": "object"}), retries=9)
+    calling, writing = within.model(calls=True), within.model(calls=False)
+    assert text_of((await events_of(calling, asked("?")))[-1].message) == '{"a": 1}'
+    assert text_of((await events_of(writing, asked("?")))[-1].message) == "no JSON"
+    whole = within.whole(lm, calls=True)  # words of all steps together are told, not asked again
+    assert (await events_of(whole, asked("?")))[-1].reason == "stop"
+    assert (await events_of(whole, asked("?")))[-1].detail.startswith("schema")
+    assert len(lm.requests) == 5
+    lm = ScriptedLM(["", "{}"])
+    assert text_of((await events_of(within.whole(lm, calls=False), asked("?")))[-1].message) == "{}"
+    assert inside(lm).whole(lm, calls=True) is lm
 
 
 async def test_a_text_is_looked_at_once_and_told_of_once():
@@ -98,7 +108,7 @@ async def test_several_texts_at_once_do_not_mix():
 async def test_values_are_put_back_at_any_depth():
     lm = ScriptedLM(lambda request: "Fine.")
     within = inside(lm, Personal())
-    await events_of(within, asked("Write to a@example.com and b@example.com."))
+    await events_of(within.model(calls=True), asked("Write to a@example.com and b@example.com."))
     given = {"to": ["[EMAIL_1]", {"cc": "x [EMAIL_2] y"}], "n": 1, "none": None}
     back = {"to": ["a@example.com", {"cc": "x b@example.com y"}], "n": 1, "none": None}
     assert within.restored(given) == back
@@ -144,7 +154,7 @@ async def test_calls_of_own_tools_have_values_and_others_have_not():
     arguments = {"to": "[EMAIL_1]"}
     reply = Reply("To [EMAIL_1]", calls=(Call("mine", arguments), Call("yours", arguments)))
     within = inside(ScriptedLM(reply), Personal(), own=("mine",))
-    last = (await events_of(within, asked("I am a@example.com.")))[-1]
+    last = (await events_of(within.model(calls=True), asked("I am a@example.com.")))[-1]
     calls = {p.name: p.arguments for p in last.message.parts if isinstance(p, ToolCallPart)}
     assert calls == {"mine": '{"to": "a@example.com"}', "yours": '{"to": "[EMAIL_1]"}'}
     assert text_of(last.message) == "To [EMAIL_1]"
@@ -153,8 +163,8 @@ async def test_calls_of_own_tools_have_values_and_others_have_not():
 async def test_retries_are_one_budget_for_all_calls_of_a_reply():
     lm = ScriptedLM(["", "one", "", "never"])
     within = inside(lm, Empty())
-    assert text_of((await events_of(within, asked("?")))[-1].message) == "one"
-    events = await events_of(within, asked("??"))
+    assert text_of((await events_of(within.model(calls=True), asked("?")))[-1].message) == "one"
+    events = await events_of(within.model(calls=True), asked("??"))
     assert len(lm.requests) == 3
     assert steps(events)[0].startswith("empty noted")
     assert within.used.prompt_tokens == sum(len(text_of(r.prompt[0])) + 1 for r in lm.requests)

@@ -25,9 +25,9 @@ from kataribe.use.agents.turns import MemoryTurns, Turns
 from kataribe.use.agents.working import AgentLimits
 from kataribe.use.assistants.instructed import Instructed
 from kataribe.use.assistants.learned import load_learned
-from kataribe.use.assistants.recipe import Limit, Recipe
+from kataribe.use.assistants.recipe import Limit, Named, Recipe
 from kataribe.use.assistants.remote import Announced, Reached, reach
-from kataribe.use.assistants.replying import Acting, Looked, Replying, calling
+from kataribe.use.assistants.replying import Acting, Looked, Make, Replying, calling
 from kataribe.use.assistants.router import Lend, Router
 from kataribe.use.assistants.toolbox import open_toolbox
 from kataribe.use.guards.guard import Guard
@@ -139,8 +139,8 @@ def _inside(
 ) -> tuple[LM, tuple[Guard, ...]]:
     """What answers, with the guards that stand in it; and those that are left."""
     if acting.own:
-        places = placed(guards, policy, calls=acting.calls)
-        if places.at_model or places.at_tools:
+        places = placed(guards, policy)
+        if places.hiding or places.asking or places.at_tools:
             return Replying(lm, acting, places), places.around
     return acting.make(lm, None), guards
 
@@ -203,19 +203,34 @@ def _acting(
         return Acting(lambda lm, _: remembers(lm))
     own = frozenset(tool.spec.name for tool in tools)
     if named is None and lm.capabilities.tools:
-        options = _options(recipe, around, words)
-        return Acting(
-            lambda lm, inside: Agent(remembers(lm), tools, calling(inside), options),
-            own,
-            calls=True,
-        )
-    free, given = _unasked(tools, words), named.options if named else {}
+        return Acting(_native(tools, _options(recipe, around, words), remembers), own)
+    return Acting(_in_text(_unasked(tools, words), named, remembers), own)
 
-    def in_text(lm: LM, inside: Inside | None) -> LM:
-        acts = free if inside is None else tuple(Looked(tool, inside) for tool in free)
-        return technique("react", remembers(lm), given, Parts(tools=acts))
 
-    return Acting(in_text, own)
+def _native(tools: Sequence[Tool], options: AgentOptions, remembers: Callable[[LM], LM]) -> Make:
+    """An agent, whose model calls tools itself."""
+
+    def make(lm: LM, inside: Inside | None) -> LM:
+        model = lm if inside is None else inside.model(calls=True)
+        agent = Agent(remembers(model), tools, calling(inside), options)
+        return agent if inside is None else inside.whole(agent, calls=True)
+
+    return make
+
+
+def _in_text(tools: Sequence[Tool], named: Named | None, remembers: Callable[[LM], LM]) -> Make:
+    """ReAct, for a model that acts in plain text."""
+    options = named.options if named else {}
+
+    def make(lm: LM, inside: Inside | None) -> LM:
+        if inside is None:
+            return technique("react", remembers(lm), options, Parts(tools=tools))
+        looked = tuple(Looked(tool, inside) for tool in tools)
+        model = remembers(inside.model(calls=False))
+        acting = technique("react", model, options, Parts(tools=looked))
+        return inside.whole(acting, calls=False)
+
+    return make
 
 
 def _remembering(recipe: Recipe, around: Around) -> Callable[[LM], LM]:

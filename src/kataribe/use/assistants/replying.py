@@ -26,7 +26,7 @@ from kataribe.use.guards.attempt import total
 from kataribe.use.guards.inside import WITHHELD, Inside, Places
 
 Make: TypeAlias = Callable[[LM, Inside | None], LM]
-"""What acts, over a model; with an `Inside`, its tools' words pass there."""
+"""What acts, over a model, or within a reply: then over the model there, whose tools it has heard."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,12 +36,10 @@ class Acting:
     Attributes:
         make: See there.
         own: Names of its tools; none where it does not act.
-        calls: Its model calls them itself.
     """
 
     make: Make
     own: frozenset[str] = frozenset()
-    calls: bool = False
 
 
 class Replying:
@@ -72,7 +70,7 @@ class Replying:
         shown = self._lm.instructed(request)
         inside = Inside(self._lm, self._places, shown, self._acting.own)
         said = [_Said() for _ in range(request.n)]
-        lm = self._acting.make(inside, inside)
+        lm = self._acting.make(self._lm, inside)
         async with aclosing(lm.stream(request)) as events:  # type: ignore[type-var]
             async for event in events:
                 for seen in inside.news():

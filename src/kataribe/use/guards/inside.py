@@ -9,7 +9,8 @@ the model and the tools. So some guards have their place further in:
 - What hides things from the model stands at the model (`Following`), and the tools that its calls
   run are given the real values.
 - What may ask again stands at the model where that calls tools, so that only its last call is made
-  again; around the whole it would run tools twice.
+  again; around the whole it would run tools twice. Where a model acts in plain text, it stands
+  around the whole, and asks again only as long as no tool has run.
 """
 
 from __future__ import annotations
@@ -45,40 +46,37 @@ class Places:
 
     Attributes:
         around: Around the whole, in their order.
-        at_model: At its model.
+        hiding: At its model.
+        asking: What may ask again: where that runs no tool twice.
         at_tools: At what its tools say.
         policy: Of all of them.
     """
 
     around: tuple[Guard, ...]
-    at_model: tuple[Guard, ...]
+    hiding: tuple[Following, ...]
+    asking: tuple[OutGuard, ...]
     at_tools: tuple[DocumentGuard, ...]
     policy: Policy
 
 
-def placed(guards: Sequence[Guard], policy: Policy, *, calls: bool) -> Places:
-    """The places of guards; `calls`: its model calls tools itself.
-
-    Where it acts in plain text, what the model writes in between is no reply yet, so guards on
-    what goes out read the whole alone.
-    """
+def placed(guards: Sequence[Guard], policy: Policy) -> Places:
+    """The places of guards."""
     around: list[Guard] = []
-    at_model: list[Guard] = []
+    hiding: list[Following] = []
+    asking: list[OutGuard] = []
     for guard in guards:
         if isinstance(guard, Following):
-            at_model.append(guard)
-        elif calls and isinstance(guard, OutGuard) and getattr(guard, "action", "") == "retry":
-            at_model.append(guard)
-            if isinstance(guard, Schema):  # words before the last step's can break the whole
-                around.append(replace(guard, action=guard.otherwise))
+            hiding.append(guard)
+        elif isinstance(guard, OutGuard) and getattr(guard, "action", "") == "retry":
+            asking.append(guard)
         else:
             around.append(guard)
     at_tools = tuple(guard for guard in guards if isinstance(guard, DocumentGuard))
-    return Places(tuple(around), tuple(at_model), at_tools, policy)
+    return Places(tuple(around), tuple(hiding), tuple(asking), at_tools, policy)
 
 
 class Inside:
-    """The model of something that acts, as it is within one reply.
+    """One reply of something that acts, as its guards see it.
 
     Args:
         lm: The model.
@@ -97,37 +95,32 @@ class Inside:
         self.looking = Usage(0, 0)
         self.used = Usage(0, 0)
         self._lm = lm
-        self._at_tools = places.at_tools
+        self._places = places
         self._known: dict[str, str] = {}
         self._news: list[Sighting] = []
         self._values: dict[str, str] = {}
-        guards: list[Guard] = [
-            _Eyes(guard.follow(), self) if isinstance(guard, Following) else guard
-            for guard in places.at_model
-        ]
-        within = Within(shown, own, places.policy.retries)
-        self._guarded = Guarded(lm, guards, places.policy, within=within)
+        self._eyes = tuple(_Eyes(guard.follow(), self) for guard in places.hiding)
+        self._within = Within(shown, own, places.policy.retries)
 
-    @property
-    def name(self) -> str:
-        """The model's name."""
-        return self._lm.name
+    def model(self, *, calls: bool) -> LM:
+        """The model for what acts; `calls`: it is given tools and calls them itself.
 
-    @property
-    def capabilities(self) -> Capabilities:
-        """What the model can do."""
-        return self._lm.capabilities
+        Then each of its replies is a step of which it may be asked for another. Where it acts in
+        plain text, what it writes in between is no reply yet.
+        """
+        guards = (*self._eyes, *(self._places.asking if calls else ()))
+        return _Model(Guarded(self._lm, guards, self._places.policy, within=self._within), self)
 
-    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
-        """One call of the model; none any more once the reply is refused."""
-        if self.refused:
-            yield Finished(Message("assistant", ()), Usage(0, 0), "content_filter")
-            return
-        async with aclosing(self._guarded.stream(request)) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    self.used = total(self.used, event.usage)
-                yield event
+    def whole(self, lm: LM, *, calls: bool) -> LM:
+        """What acts, with the guards that still have to read all of its words."""
+        guards = self._places.asking
+        if calls:  # words before those of the last step can break the whole
+            schemas = (guard for guard in guards if isinstance(guard, Schema))
+            guards = tuple(replace(guard, action=guard.otherwise) for guard in schemas)
+        if not guards:
+            return lm
+        shown = self._within.shown
+        return Guarded(lm, guards, self._places.policy, shown=lambda _: shown)
 
     async def document(self, text: str, place: str) -> str:
         """What a tool says, as the model may read it; words that came before are not read again."""
@@ -136,7 +129,7 @@ class Inside:
         if text in self._known:
             return self._known[text]
         clear = text
-        for guard in self._at_tools:
+        for guard in self._places.at_tools:
             looked = await guard.document(clear, place)
             clear = looked.text
             self.looking = total(self.looking, looked.usage)
@@ -169,6 +162,33 @@ class Inside:
         """Takes in what a guard at the model made of a request."""
         self._values |= cleared.values
         self.refused = self.refused or tuple(s for s in cleared.sightings if s.action == "refuse")
+
+
+class _Model:
+    """The model, until the reply is refused."""
+
+    def __init__(self, guarded: Guarded, inside: Inside) -> None:
+        self._guarded = guarded
+        self._inside = inside
+
+    @property
+    def name(self) -> str:
+        return self._guarded.name
+
+    @property
+    def capabilities(self) -> Capabilities:
+        return self._guarded.capabilities
+
+    async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
+        inside = self._inside
+        if inside.refused:
+            yield Finished(Message("assistant", ()), Usage(0, 0), "content_filter")
+            return
+        async with aclosing(self._guarded.stream(request)) as events:
+            async for event in events:
+                if isinstance(event, Finished):
+                    inside.used = total(inside.used, event.usage)
+                yield event
 
 
 class _Eyes:
