@@ -26,7 +26,7 @@ from kataribe.use.guards.attempt import total
 from kataribe.use.guards.inside import WITHHELD, Inside, Places
 
 Make: TypeAlias = Callable[[LM, Inside | None], LM]
-"""What acts, over a model, or within a reply: then over the model there, whose tools it has heard."""
+"""What acts: over a model, or within a reply over the model there."""
 
 
 @dataclass(frozen=True, slots=True)
