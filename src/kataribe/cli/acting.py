@@ -10,9 +10,9 @@ from kataribe.base.errors import InputError
 from kataribe.base.events import Event, Step
 from kataribe.base.lm import LM, Capabilities, Request, Tool
 from kataribe.base.messages import ToolCallPart
+from kataribe.base.tool_calls import call_tool
 from kataribe.cli.consent import Ask, Consented
 from kataribe.use.agents.loop import Agent, AgentOptions
-from kataribe.use.agents.tools.calling import call_tool
 from kataribe.use.agents.working import AgentLimits
 from kataribe.use.prompts.registry import Parts, technique
 

@@ -17,6 +17,7 @@ from kataribe.base.events import Event, Usage
 from kataribe.base.lm import LM, Capabilities, Request
 from kataribe.base.messages import text_message
 from kataribe.base.settings import load_settings
+from kataribe.base.tool_calls import call_tool
 from kataribe.base.workspace import Workspace
 from kataribe.cli import exits
 from kataribe.cli.acting import agent_options
@@ -31,7 +32,6 @@ from kataribe.prove.ops.ledger import Ledger
 from kataribe.prove.ops.meter import Metered
 from kataribe.use.agents.autonomous import Autonomous, AutonomousOptions
 from kataribe.use.agents.loop import Agent
-from kataribe.use.agents.tools.calling import call_tool
 from kataribe.use.agents.turns import FolderTurns
 from kataribe.use.assistants.toolbox import open_toolbox
 

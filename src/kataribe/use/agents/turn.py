@@ -31,8 +31,8 @@ from kataribe.base.messages import (
     text_message,
     to_json,
 )
+from kataribe.base.tool_calls import same_call
 from kataribe.use.agents.approvals import Answer
-from kataribe.use.agents.calling import same_call
 from kataribe.use.agents.journal import Journal, Record
 from kataribe.use.agents.turns import call_id
 

@@ -27,14 +27,8 @@ from kataribe.base.messages import (
     ToolResultPart,
     text_of,
 )
-from kataribe.use.agents.calling import (
-    Approve,
-    CallLimits,
-    ToolRunner,
-    always,
-    asking,
-    failed,
-)
+from kataribe.base.tool_calls import CallLimits, failed, not_again
+from kataribe.use.agents.calling import Approve, ToolRunner, always
 from kataribe.use.agents.resuming import CUT, INTERRUPTED
 from kataribe.use.agents.stepping import Said, Stepping, short
 from kataribe.use.agents.turn import Turn, reply_parts
@@ -210,14 +204,10 @@ class Working:
             return "refused", failed(call, CUT)
         times = turn.repeats(call)
         if times >= limits.repeats:
-            return "repeated", failed(
-                call,
-                f"You have made this call {times} times with the same result, so it was not run "
-                "again. Use the result that you have, call something else, or answer.",
-            )
+            return "repeated", not_again(call, times)
         objection = self._worker.runner.objection(call)
         if objection is not None:
-            return "refused", failed(call, objection)
+            return "refused", objection
         if number >= limits.calls.most:
             return "refused", failed(
                 call,
@@ -268,9 +258,8 @@ class Working:
         return Step(name, line, 0, call.id, result.content, self._tokens())
 
     async def _one(self, call: ToolCallPart) -> ToolResultPart:
-        asking.set(self._request.context)  # this task's own
         await self._turn.write("begun", call=call.id)
-        result = await self._worker.runner.run(call)
+        result = await self._worker.runner.run(call, self._request.context)
         await self._turn.result(result)
         return result
 

@@ -17,10 +17,10 @@ from kataribe.base.encoders import Embedder
 from kataribe.base.errors import InputError, KataribeError, NotFoundError, SettingsError
 from kataribe.base.lm import LM, Tool
 from kataribe.base.messages import ToolCallPart
-from kataribe.use.agents.calling import Approval
+from kataribe.base.tool_calls import call_tool
 from kataribe.use.agents.loop import Agent, AgentOptions
 from kataribe.use.agents.memory import Facts, Recall, Remember, Remembering
-from kataribe.use.agents.tools.calling import call_tool
+from kataribe.use.agents.tools.approvals import Approval
 from kataribe.use.agents.turns import MemoryTurns, Turns
 from kataribe.use.agents.working import AgentLimits
 from kataribe.use.assistants.instructed import Instructed

@@ -17,7 +17,7 @@ from pydantic.fields import FieldInfo
 
 from kataribe.base.errors import BusyError, InputError, KataribeError
 from kataribe.base.lm import ToolSpec
-from kataribe.use.agents.tools.answers import as_text
+from kataribe.base.tool_answers import as_text
 
 MOST_LEFT_RUNNING = 8
 """Threads of one tool that were given up and still run; a thread cannot be stopped from outside."""
