@@ -18,6 +18,10 @@ from kataribe.base.tool_answers import MOST_CHARACTERS, as_text, cut_answer
 
 LONGEST_ARGUMENTS = 1 << 20
 """Characters of the arguments of one call."""
+MOST_REPEATS = 3
+"""How often the same call may have the same result before it is not made again."""
+MOST_TOLD = 2
+"""How often a model is told that it repeats a call before it must answer."""
 _GRACE_SECONDS = 1.0
 _LONGEST_ERROR = 2000
 
@@ -118,6 +122,23 @@ def same_call(call: ToolCallPart) -> str:
     except (ValueError, RecursionError):
         written = call.arguments
     return f"{call.name} {written}"
+
+
+class Repeats:
+    """How often in a row calls have had the same result."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, tuple[str, int]] = {}
+
+    def times(self, call: ToolCallPart) -> int:
+        """How often this call, however its JSON is written, has had the result it had last."""
+        return self._found.get(same_call(call), ("", 0))[1]
+
+    def note(self, call: ToolCallPart, result: ToolResultPart) -> None:
+        """Counts what came of a call that was made."""
+        before, times = self._found.get(same_call(call), (None, 0))
+        times = times + 1 if before == result.content else 1
+        self._found[same_call(call)] = result.content, times
 
 
 def not_again(call: ToolCallPart, times: int) -> ToolResultPart:

@@ -27,7 +27,7 @@ from kataribe.base.messages import (
     ToolResultPart,
     text_of,
 )
-from kataribe.base.tool_calls import CallLimits, failed, not_again
+from kataribe.base.tool_calls import MOST_REPEATS, MOST_TOLD, CallLimits, failed, not_again
 from kataribe.use.agents.calling import Approve, ToolRunner, always
 from kataribe.use.agents.resuming import CUT, INTERRUPTED
 from kataribe.use.agents.stepping import Said, Stepping, short
@@ -60,8 +60,8 @@ class AgentLimits:
     tokens: int | None = None
     seconds: float | None = None
     dollars: float | None = None
-    repeats: int = 3
-    told: int = 2
+    repeats: int = MOST_REPEATS
+    told: int = MOST_TOLD
     calls: CallLimits = field(default_factory=CallLimits)
 
     def __post_init__(self) -> None:
@@ -293,7 +293,7 @@ class Working:
         if limits.tokens is not None and self._tokens() >= limits.tokens:
             return "budget", f"{self._tokens():,} of at most {limits.tokens:,} tokens are used."
         most = self._most_dollars()
-        if most is not None and self._dollars() > most:
+        if most is not None and self._dollars() >= most:
             return "budget", f"${self._dollars():.6g} of at most ${most:.6g} is spent."
         return None
 
