@@ -30,8 +30,9 @@ from kataribe.cli.way import Flags, Way, check_limits, price_of, spent_in, way_o
 from kataribe.files.atomic import write_atomic
 from kataribe.prove.ops.ledger import Ledger
 from kataribe.prove.ops.meter import Metered
-from kataribe.use.agents.autonomous import Autonomous, AutonomousOptions
+from kataribe.use.agents.autonomous import Autonomous
 from kataribe.use.agents.loop import Agent
+from kataribe.use.agents.run_limits import AutonomousOptions
 from kataribe.use.agents.turns import FolderTurns
 from kataribe.use.assistants.toolbox import open_toolbox
 

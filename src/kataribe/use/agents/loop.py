@@ -26,7 +26,6 @@ from kataribe.use.agents.turn import Turn
 from kataribe.use.agents.turns import MemoryTurns, Turns, new_turn
 from kataribe.use.agents.working import AgentLimits, Price, Worker, Working, shown_again
 
-
 _Number = TypeVar("_Number", int, float)
 
 

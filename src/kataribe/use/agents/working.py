@@ -293,7 +293,7 @@ class Working:
         if limits.tokens is not None and self._tokens() >= limits.tokens:
             return "budget", f"{self._tokens():,} of at most {limits.tokens:,} tokens are used."
         most = self._most_dollars()
-        if most is not None and self._dollars() >= most:
+        if most is not None and self._dollars() >= most and self._dollars():
             return "budget", f"${self._dollars():.6g} of at most ${most:.6g} is spent."
         return None
 

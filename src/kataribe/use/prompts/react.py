@@ -31,6 +31,7 @@ from kataribe.base.tool_calls import (
 from kataribe.use.prompts.calls import Work
 from kataribe.use.prompts.ranges import within
 from kataribe.use.prompts.react_format import (
+    OBSERVATION,
     STOPS,
     Act,
     Final,
@@ -248,7 +249,7 @@ class _Answer:
 def _turns(written: str, observation: str) -> list[Message]:
     return [
         text_message("assistant", written or "Thought:"),
-        text_message("user", f"Observation: {observation}"),
+        text_message("user", f"{OBSERVATION} {observation}"),
     ]
 
 

@@ -22,7 +22,10 @@ from kataribe.base.errors import InputError
 from kataribe.base.lm import ToolSpec
 from kataribe.use.prompts.json_in_text import last_json
 
-STOPS = ("Observation:", "Observation：")
+OBSERVATION = "Observation:"
+"""What begins the words of a tool."""
+
+STOPS = (OBSERVATION, "Observation：")
 """Where a turn is cut: what follows is the tool's to say, and models like to invent it."""
 
 _BEGIN = r"^[ \t>*_#]*"
