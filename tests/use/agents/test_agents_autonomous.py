@@ -25,9 +25,9 @@ from kataribe.base.tool_calls import call_tool
 from kataribe.run.providers.scripted import ScriptedLM
 from kataribe.use.agents.approvals import approve, refuse
 from kataribe.use.agents.autonomous import Autonomous
-from kataribe.use.agents.run_limits import AutonomousOptions
 from kataribe.use.agents.journal import MemoryJournal, open_journal
 from kataribe.use.agents.loop import Agent, AgentOptions
+from kataribe.use.agents.run_limits import AutonomousOptions
 from kataribe.use.agents.run_state import Outcome, Run
 from kataribe.use.agents.turns import FolderTurns
 from tests.use.agents import autonomous_child

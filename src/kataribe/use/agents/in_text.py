@@ -2,10 +2,10 @@
 
 Yao et al. 2023, "ReAct: synergizing reasoning and acting in language models".
 
-An `LM` around an `LM`: a request with tools becomes words that show them, with the calls and results
-so far as actions and observations; an action that the model then writes comes out as a call. So an
-agent around it is the same agent as around any other model: its limits, consent, journal and
-working memory know nothing of it.
+An `LM` around an `LM`: a request with tools becomes words that show them, with the calls so far and
+what they gave as actions and observations; an action that the model then writes comes out as a
+call. So an agent around it is the same agent as around any other model: its limits, consent,
+journal and working memory know nothing of it.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ from kataribe.use.prompts.react_format import (
     Unclear,
     acts_in,
     arguments_of,
+    before_observation,
     read_turn,
     tools_shown,
 )
@@ -153,7 +154,7 @@ def _told(request: Request, end: Finished) -> list[Event]:
     """The events of a reply that was written in ReAct's form."""
     said = text_of(end.message)
     thought = "".join(p.text for p in end.message.parts if isinstance(p, ReasoningPart))
-    text = said.strip()
+    text = before_observation(said)
     calls: tuple[ToolCallPart, ...] = ()
     match read_turn(said):
         case Final(before, final):
@@ -201,7 +202,7 @@ def _wording(request: Request) -> Wording:
 
 
 def _in_words(request: Request, wording: Wording) -> Request:
-    """The request without tools: they stand in the newest question, and what they gave behind it."""
+    """The request without tools: the newest question shows them, and what they gave is words."""
     messages = messages_of(request)
     turn = last_turn(messages, "a model that calls tools in text")
     if request.tools and _may_call(request):

@@ -1,7 +1,7 @@
 """A recipe becomes an `LM`, for as long as a block lasts.
 
-From the inside out: the model, lent for the block (or a router, which lends when it has chosen);
-what it is told and how it draws; facts about the person; an agent's loop or a technique; guards
+From the inside out: the model, lent for the block (or a router, which lends when it has chosen),
+with its working memory; what it is told and how it draws; facts about the person; an agent's loop or a technique; guards
 around all of it.
 """
 
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,8 +18,11 @@ from kataribe.base.errors import InputError, KataribeError, NotFoundError, Setti
 from kataribe.base.lm import LM, Tool
 from kataribe.base.messages import ToolCallPart
 from kataribe.base.tool_calls import call_tool
+from kataribe.use.agents.compaction import Compacting
+from kataribe.use.agents.counting import rough_count
 from kataribe.use.agents.loop import Agent, AgentOptions
 from kataribe.use.agents.memory import Facts, Recall, Remember, Remembering
+from kataribe.use.agents.summaries import Summaries
 from kataribe.use.agents.tools.approvals import Approval
 from kataribe.use.agents.turns import MemoryTurns, Turns
 from kataribe.use.agents.working import AgentLimits
@@ -54,6 +57,7 @@ class Around:
         limited: Holds an `LM` to limits; None where nobody counts.
         servers: MCP servers, whose tools recipes may name; None where there are none.
         metered: Counts a tool's calls; None where nobody does.
+        summaries: What working memory remembers from one request to the next.
     """
 
     lend: Lend
@@ -65,6 +69,7 @@ class Around:
     limited: Callable[[LM, Limit], LM] | None = None
     servers: Servers | None = None
     metered: Callable[[Tool], Tool] | None = None
+    summaries: Summaries = field(default_factory=Summaries)
 
 
 @asynccontextmanager
@@ -91,6 +96,7 @@ def _finished(
     name: str, lm: LM, recipe: Recipe, around: Around, outside: tuple[ExitStack, Reached]
 ) -> LM:
     try:
+        lm = Compacting(lm, rough_count, summaries=around.summaries)
         lm = Instructed(lm, recipe.system, recipe.sampling.sampling())
         lm = _acting(name, lm, recipe, around, outside)
         if outside[1].problems:

@@ -226,7 +226,9 @@ def test_who_is_asked():
         Approvals(tools={"add": "sometimes"})  # type: ignore[dict-item]
 
 
-@pytest.mark.parametrize("given", [{"seconds": 0}, {"seconds": 10**9}, {"characters": 1}, {"at_once": 0}, {"most": 0}])
+@pytest.mark.parametrize(
+    "given", [{"seconds": 0}, {"seconds": 10**9}, {"characters": 1}, {"at_once": 0}, {"most": 0}]
+)
 def test_limits_that_make_no_sense(given):
     with pytest.raises(InputError):
         CallLimits(**given)
