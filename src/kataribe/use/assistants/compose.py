@@ -1,8 +1,8 @@
 """A recipe becomes an `LM`, for as long as a block lasts.
 
 From the inside out: the model, lent for the block (or a router, which lends when it has chosen),
-with its working memory; what it is told and how it draws; facts about the person; an agent's loop or a technique; guards
-around all of it.
+with its working memory; what it is told and how it draws; facts about the person; an agent's loop
+or a technique; guards around all of it.
 """
 
 from __future__ import annotations
