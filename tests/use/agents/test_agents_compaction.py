@@ -22,7 +22,8 @@ from kataribe.base.messages import (
 from kataribe.base.tool_calls import call_tool
 from kataribe.run.providers.scripted import Reply, ScriptedLM
 from kataribe.run.providers.scripted_tokens import ScriptedTokenizer
-from kataribe.use.agents.compaction import BEGIN, Compacting, CompactionOptions
+from kataribe.use.agents.compaction import Compacting, CompactionOptions
+from kataribe.use.agents.cutting import BEGIN
 from kataribe.use.agents.kept_words import left_out
 from kataribe.use.agents.loop import Agent, AgentOptions
 from kataribe.use.agents.working import AgentLimits

@@ -21,27 +21,21 @@ from kataribe.base.abilities import messages_of
 from kataribe.base.easing import Eased
 from kataribe.base.errors import ContextLengthError, InputError
 from kataribe.base.events import Event, Finished, FinishReason, Step, Usage
-from kataribe.base.lm import LM, Capabilities, Request, Sampling, reply
+from kataribe.base.lm import LM, Capabilities, Prompt, Request, Sampling, reply
 from kataribe.base.messages import (
     Message,
-    TextPart,
-    ToolCallPart,
-    ToolResultPart,
     text_message,
     text_of,
     to_json,
 )
 from kataribe.use.agents.counting import rough_tools
+from kataribe.use.agents.cutting import BEGIN, Cut, is_question, line_of, shortened, task_in
 from kataribe.use.agents.kept_words import left_out
-from kataribe.use.agents.memory import with_system
 from kataribe.use.agents.summaries import Summaries
 from kataribe.use.agents.turn import added
-from kataribe.use.prompts.react_format import STOPS
 
 Count = Callable[[Sequence[Message]], int]
 """Tokens of messages as the model reads them."""
-
-BEGIN = "Summary of the conversation before what follows:"
 
 ORDER = (
     "Sum up the conversation below for whoever goes on with it and cannot read it. Keep every "
@@ -56,6 +50,12 @@ PIECE = 0.5
 
 MORE = 1.05
 """Counted beyond what was too little, since further messages may hold more tokens a byte."""
+
+LESS = 0.9
+"""So much of messages that a model found too long, without more words, is taken for its context."""
+
+MOST_REFUSED = 12
+"""How often a model may refuse messages as too long, made shorter each time, for one request."""
 
 _OVER: frozenset[FinishReason] = frozenset({"deadline", "budget", "cancelled", "error"})
 """Ends of a summary after which the reply would end in the same way."""
@@ -95,14 +95,7 @@ class _Summed:
     told: Step | None = None
     spent: Usage = field(default_factory=lambda: Usage(0, 0))
     cut: Finished | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """Messages before `at` are summed up, but for the system's and the one at `task`."""
-
-    at: int
-    task: int | None
+    refused: int = 0
 
 
 class Compacting:
@@ -128,8 +121,6 @@ class Compacting:
         self._count_exactly = count
         self._options = options or CompactionOptions()
         self._summariser = summariser or lm
-        context = self._summariser.capabilities.context_length
-        self._summary = min(self._options.summary, max(1, context // SHARE))
         self._summaries = summaries or Summaries()
 
     @property
@@ -148,9 +139,13 @@ class Compacting:
         Where a limit ends the summing up, that is the end of the reply.
         """
         spent = Usage(0, 0)
-        for is_again in (False, True):
+        refused: list[Prompt] = []
+        problem: InputError | None = None
+        while True:
             summed = _Summed()
-            asked = await self._shortened(request, summed)
+            asked = await self._shorter(request, summed)
+            if problem is not None and asked.prompt in refused:
+                raise problem  # it cannot be made shorter
             if summed.told is not None:
                 yield summed.told
             spent = added(spent, summed.spent)
@@ -168,14 +163,17 @@ class Compacting:
                     yield event
                 return
             except InputError as error:
-                if begun or is_again or not self._learn(error, asked):
+                is_last = begun or len(refused) >= MOST_REFUSED
+                if is_last or not self._learn(error, asked, self._lm):
                     raise
+                problem = error
+                refused.append(asked.prompt)
             finally:
                 aclose = getattr(events, "aclose", None)
                 if aclose is not None:
                     await aclose()
 
-    async def _shortened(self, request: Request, summed: _Summed) -> Request:
+    async def _shorter(self, request: Request, summed: _Summed) -> Request:
         """The request with a summary, where it needs one and can have one."""
         messages = messages_of(request)
         if not messages or self._count(messages) <= self._room(request):
@@ -187,8 +185,8 @@ class Compacting:
         if cut is None:
             return request
         if not await self._sum_up(messages, cut, request, summed):
-            return await self._shortened(request, summed)  # everything is longer than was thought
-        shorter = _shortened(messages, cut, summed.text)
+            return await self._shorter(request, summed)  # everything is longer than was thought
+        shorter = shortened(messages, cut, summed.text)
         before, after = self._count(messages), self._count(shorter)
         if summed.cut is None:
             summed.told = Step(
@@ -198,18 +196,31 @@ class Compacting:
             )
         return replace(request, prompt=shorter)
 
-    def _learn(self, error: InputError, asked: Request) -> bool:
-        """Counts higher from now on, where a model found messages too long that seemed to fit."""
+    def _learn(self, error: InputError, asked: Request, lm: LM) -> bool:
+        """Takes in that a model found messages too long that seemed to fit; False: it did not.
+
+        Where it says how long they are, they are counted higher from then on. Where it says
+        nothing (a server whose context nobody knows), its context is taken to be shorter.
+        """
         messages = messages_of(asked)
         if error.code != ContextLengthError.code or not messages:
             return False
-        context = self._lm.capabilities.context_length
-        told = error.prompt_tokens if isinstance(error, ContextLengthError) else context
         thought = self._count(messages) + self._tools(asked)
-        if told <= thought:
+        if not isinstance(error, ContextLengthError):
+            self._summaries.contexts[lm.name] = int(thought * LESS)
+            return True
+        if error.prompt_tokens <= thought:
             return False
-        self._summaries.scales[self.name] = self._scale * MORE * told / thought
+        self._summaries.scales[self.name] = self._scale * MORE * error.prompt_tokens / thought
         return True
+
+    def _context(self, lm: LM) -> int:
+        known = lm.capabilities.context_length
+        return min(known, self._summaries.contexts.get(lm.name, known))
+
+    @property
+    def _summary(self) -> int:
+        return min(self._options.summary, max(1, self._context(self._summariser) // SHARE))
 
     @property
     def _scale(self) -> float:
@@ -222,7 +233,7 @@ class Compacting:
         return int(rough_tools(request.tools) * self._scale)
 
     def _room(self, request: Request) -> int:
-        context = self._lm.capabilities.context_length
+        context = self._context(self._lm)
         wanted = request.sampling.max_tokens or 0
         most = min(int(self._options.fill * context), context - wanted)
         return max(1, most - self._tools(request))
@@ -233,16 +244,16 @@ class Compacting:
         for at in range(len(messages), 0, -1):
             summary = self._summaries.find(digests[at])
             if summary is not None:
-                shorter = _shortened(messages, _Cut(at, _task(messages, at)), summary)
+                shorter = shortened(messages, Cut(at, task_in(messages, at)), summary)
                 return shorter if self._count(shorter) <= self._room(request) else None
         return None
 
-    def _where(self, messages: Sequence[Message], room: int) -> _Cut | None:
+    def _where(self, messages: Sequence[Message], room: int) -> Cut | None:
         """The least that must be summed up; None where nothing can be."""
-        asked = [at for at, message in enumerate(messages) if _is_question(message)]
+        asked = [at for at, message in enumerate(messages) if is_question(message)]
         system = 1 if messages[0].role == "system" else 0
         for at in asked[-self._options.turns :]:
-            cut = _Cut(at, None)
+            cut = Cut(at, None)
             if at > system and self._fits(messages, cut, room):
                 return cut
         if not asked:
@@ -251,19 +262,19 @@ class Compacting:
         # What was done since the newest question: a result stays with its call.
         starts = [n for n in range(task + 2, len(messages)) if messages[n].role == "assistant"]
         if not starts:
-            return _Cut(task, None) if task > system else None
+            return Cut(task, None) if task > system else None
         first = bisect.bisect_left(
-            starts, x=True, key=lambda at: self._fits(messages, _Cut(at, task), room)
+            starts, x=True, key=lambda at: self._fits(messages, Cut(at, task), room)
         )
         # Where nothing fits, as much as can be; what is left is refused with its length.
-        return _Cut(starts[min(first, len(starts) - 1)], task)
+        return Cut(starts[min(first, len(starts) - 1)], task)
 
-    def _fits(self, messages: Sequence[Message], cut: _Cut, room: int) -> bool:
-        left = self._count(_shortened(messages, cut, ""))
+    def _fits(self, messages: Sequence[Message], cut: Cut, room: int) -> bool:
+        left = self._count(shortened(messages, cut, ""))
         return left + 2 * self._summary <= room
 
     async def _sum_up(
-        self, messages: Sequence[Message], cut: _Cut, request: Request, summed: _Summed
+        self, messages: Sequence[Message], cut: Cut, request: Request, summed: _Summed
     ) -> bool:
         """A summary of what is cut, beginning from the newest one that is remembered.
 
@@ -279,14 +290,17 @@ class Compacting:
                 break
         old = messages[start : cut.at]
         summariser = Eased(self._summariser, ("temperature",))
-        for piece in self._pieces([_line(message) for message in old]):
+        for piece in self._pieces([line_of(message) for message in old]):
             question = self._question(summed.text, piece, request)
             try:
                 ended = await reply(summariser, question)
             except InputError as error:
-                if self._learn(error, question):
-                    return False
-                raise
+                summed.refused += 1
+                if summed.refused > MOST_REFUSED or not self._learn(
+                    error, question, self._summariser
+                ):
+                    raise
+                return False
             summed.spent = added(summed.spent, ended.usage)
             if ended.reason in _OVER:
                 summed.cut = ended  # half a summary is none
@@ -325,7 +339,7 @@ class Compacting:
 
     def _pieces(self, lines: Sequence[str]) -> list[str]:
         """The lines in pieces that the summing model can read, long lines cut into several."""
-        context = self._summariser.capabilities.context_length
+        context = self._context(self._summariser)
         # Beside a piece stand the order, the summary before it with what was added to it, and room
         # for the new one.
         beside = self._size(ORDER + BEGIN) + 3 * self._summary
@@ -350,38 +364,9 @@ class Compacting:
         return [*pieces, piece] if piece else pieces
 
 
-def _shortened(messages: Sequence[Message], cut: _Cut, summary: str) -> tuple[Message, ...]:
-    system = tuple(messages[:1]) if messages[0].role == "system" else ()
-    task = () if cut.task is None else (messages[cut.task],)
-    return (*with_system(system, f"{BEGIN}\n{summary}"), *task, *messages[cut.at :])
-
-
-def _task(messages: Sequence[Message], at: int) -> int | None:
-    """The user's newest message, where a summary up to `at` would swallow it."""
-    asked = max((n for n, message in enumerate(messages) if _is_question(message)), default=-1)
-    return asked if 0 <= asked < at else None
-
-
-def _is_question(message: Message) -> bool:
-    """Whether the user said it; a tool's words in plain text come in the user's name."""
-    return message.role == "user" and not text_of(message).startswith(STOPS)
-
-
 def _ended(request: Request, end: Finished, spent: Usage) -> Iterator[Event]:
     """The end of every choice of a request that was not even begun."""
     for index in range(request.n):
         used = Usage(0, 0) if index else spent
         message = Message("assistant", ())
         yield Finished(message, used, end.reason, index, detail=end.detail)
-
-
-def _line(message: Message) -> str:
-    parts: list[str] = []
-    for part in message.parts:
-        if isinstance(part, TextPart):
-            parts.append(part.text)
-        elif isinstance(part, ToolCallPart):
-            parts.append(f"[calls {part.name} {part.arguments}]")
-        elif isinstance(part, ToolResultPart):
-            parts.append(f"[{'error' if part.is_error else 'result'}: {part.content}]")
-    return f"{message.role}: {' '.join(parts)}"

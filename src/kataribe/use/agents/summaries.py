@@ -16,6 +16,8 @@ class Summaries:
         self._kept: OrderedDict[str, str] = OrderedDict()
         self.scales: dict[str, float] = {}
         """By model: how many tokens it counts for one that was thought to be."""
+        self.contexts: dict[str, int] = {}
+        """By model: the tokens that its context seems to hold, where nobody says that."""
 
     def find(self, digest: str) -> str | None:
         """The summary of the messages with this digest."""
