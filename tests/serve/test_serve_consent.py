@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from kataribe.base.tool_calls import call_tool
 from kataribe.run.providers import ScriptedLM
 from kataribe.run.providers.scripted import Reply
 from kataribe.serve.shapes.conversations import Message
@@ -19,7 +20,7 @@ from kataribe.store.ids import new_id
 from kataribe.use.agents.loop import Agent, AgentOptions
 from kataribe.use.agents.turns import MemoryTurns
 from tests.serve.people_stage import Stage, stage_in
-from tests.use.agents.parts import Plain, call_tool, calls
+from tests.use.agents.parts import Plain, calls
 
 BASE = "/studio/api/conversations"
 SENT: list[str] = []

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from kataribe.base.errors import UnsupportedError
-from kataribe.base.lm import Capabilities, Request, TextFormat
+from kataribe.base.lm import LEAVABLE, Capabilities, Request, TextFormat
 from kataribe.base.messages import AudioPart, ImagePart, Message
 
 
@@ -27,6 +29,12 @@ def check_abilities(name: str, able: Capabilities, request: Request) -> None:
             f"{name} cannot hold its reply to a form. Leave out response_format.",
             param="response_format",
         )
+    for field in sorted(able.lacks):
+        if is_asked(request, field):
+            raise UnsupportedError(
+                f"{name} takes no {field}. Leave {field} out, or ask a model that has it.",
+                param=field,
+            )
     messages = messages_of(request)
     if not messages and not able.raw_prompt:
         raise UnsupportedError(
@@ -43,6 +51,30 @@ def messages_of(request: Request) -> tuple[Message, ...]:
     if isinstance(request.prompt, str):
         return ()
     return tuple(part for part in request.prompt if isinstance(part, Message))
+
+
+def is_asked(request: Request, field: str) -> bool:
+    """Whether a request asks for one of `LEAVABLE`."""
+    match field:
+        case "stop":
+            return bool(request.stop)
+        case "seed":
+            return request.seed is not None
+        case "temperature":
+            return request.sampling.temperature is not None
+    raise ValueError(f"{field} is none of {', '.join(sorted(LEAVABLE))}.")
+
+
+def without(request: Request, field: str) -> Request:
+    """The request that does not ask for one of `LEAVABLE`."""
+    match field:
+        case "stop":
+            return replace(request, stop=())
+        case "seed":
+            return replace(request, seed=None)
+        case "temperature":
+            return replace(request, sampling=replace(request.sampling, temperature=None))
+    raise ValueError(f"{field} is none of {', '.join(sorted(LEAVABLE))}.")
 
 
 def _check_part(name: str, able: Capabilities, part: object, param: str) -> None:

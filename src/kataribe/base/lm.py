@@ -19,6 +19,10 @@ LEAST_REPETITION_PENALTY = 0.01
 """Logits are divided by it, and what is far smaller makes infinities of sound ones."""
 
 
+LEAVABLE = frozenset({"stop", "seed", "temperature"})
+"""Fields of a request without which a model still does what it is asked (see `base.easing`)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Capabilities:
     """What a model can do. A request for anything else is refused with `UnsupportedError`.
@@ -32,6 +36,7 @@ class Capabilities:
         structured_output: Its reply can be held to a JSON schema, regular expression or grammar.
         raw_prompt: It continues a bare text or token ids, without a chat template.
         location: Where it runs: on this machine, or on somebody else's.
+        lacks: Those of `LEAVABLE` that it takes no word of; a request with one is refused.
     """
 
     context_length: int
@@ -42,6 +47,7 @@ class Capabilities:
     structured_output: bool = False
     raw_prompt: bool = False
     location: Literal["local", "hosted"] = "local"
+    lacks: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

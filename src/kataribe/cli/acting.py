@@ -10,10 +10,12 @@ from kataribe.base.errors import InputError
 from kataribe.base.events import Event, Step
 from kataribe.base.lm import LM, Capabilities, Request, Tool
 from kataribe.base.messages import ToolCallPart
+from kataribe.base.tool_calls import call_tool
 from kataribe.cli.consent import Ask, Consented
+from kataribe.use.agents.compaction import Compacting
+from kataribe.use.agents.counting import rough_count
 from kataribe.use.agents.loop import Agent, AgentOptions
-from kataribe.use.agents.tools.calling import call_tool
-from kataribe.use.agents.working import AgentLimits
+from kataribe.use.agents.working import AgentLimits, Price
 from kataribe.use.prompts.registry import Parts, technique
 
 if TYPE_CHECKING:
@@ -44,7 +46,7 @@ class Acting:
         steps: int | None = None,
         react: Mapping[str, Any] | None = None,
     ) -> None:
-        self._lm = lm
+        self._lm = lm = Compacting(lm, rough_count)
         self._box = box
         self._ask = ask
         self._react = react
@@ -89,7 +91,10 @@ class Acting:
 
 
 def agent_options(
-    box: Toolbox, steps: int | None = None, turns: Turns | None = None
+    box: Toolbox,
+    steps: int | None = None,
+    turns: Turns | None = None,
+    price: Price | None = None,
 ) -> AgentOptions:
     """How an agent works that holds to the user's word on each tool."""
 
@@ -98,8 +103,8 @@ def agent_options(
 
     limits = AgentLimits() if steps is None else AgentLimits(steps=steps)
     if turns is None:
-        return AgentOptions(approve=word, limits=limits)
-    return AgentOptions(approve=word, limits=limits, turns=turns)
+        return AgentOptions(approve=word, limits=limits, price=price)
+    return AgentOptions(approve=word, limits=limits, price=price, turns=turns)
 
 
 def _asking(box: Toolbox, ask: Ask) -> Sequence[Tool]:

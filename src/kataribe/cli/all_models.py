@@ -20,6 +20,7 @@ from kataribe.run.providers import Connections, open_hosted, parse_hosts
 from kataribe.run.providers.hosts import find_host
 from kataribe.run.providers.prices import Priced, cost
 from kataribe.serve.models import ModelInfo, Sample
+from kataribe.use.agents.summaries import Summaries
 from kataribe.use.assistants.book import Book, about
 from kataribe.use.assistants.compose import Around, composed
 from kataribe.use.assistants.router import ANY
@@ -70,6 +71,7 @@ class AllModels:
     servers: Servers | None = None
     meters: Meters = field(default_factory=Meters)
     hosted: OrderedDict[str, LM] = field(default_factory=OrderedDict)
+    summaries: Summaries = field(default_factory=Summaries)
 
     def names(self) -> Sequence[ModelInfo]:
         """The models of this machine, then the assistants."""
@@ -146,6 +148,7 @@ class AllModels:
             servers=self.servers,
             limited=self.meters.limited,
             metered=self.meters.tool,
+            summaries=self.summaries,
         )
 
     def tokenizer(self, name: str) -> AbstractAsyncContextManager[ServedTokenizer]:

@@ -32,13 +32,13 @@ from studio_stage import (
 from kataribe.base.lm import LM, ToolSpec
 from kataribe.base.lm import Request as Asked
 from kataribe.base.messages import Message, ToolCallPart
+from kataribe.base.tool_calls import call_tool
 from kataribe.run.providers import ScriptedLM
 from kataribe.run.providers.scripted import Call, Line, Reply
 from kataribe.store import facts
 from kataribe.store.tables import LOCAL
-from kataribe.use.agents.calling import Approval
 from kataribe.use.agents.loop import Agent, AgentOptions
-from kataribe.use.agents.tools.calling import call_tool
+from kataribe.use.agents.tools.approvals import Approval
 from kataribe.use.agents.turns import FolderTurns, MemoryTurns, Turns
 from kataribe.use.prompts.tree_of_thoughts import TreeOfThoughts, TreeOfThoughtsOptions
 

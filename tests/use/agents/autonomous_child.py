@@ -16,11 +16,12 @@ from pathlib import Path
 from kataribe.base.events import Finished
 from kataribe.base.lm import Capabilities, Request
 from kataribe.base.messages import Message, ToolResultPart, text_message, text_of
+from kataribe.base.tool_calls import call_tool
 from kataribe.run.providers.scripted import Call, Line, Reply, ScriptedLM
 from kataribe.use.agents.autonomous import Autonomous
 from kataribe.use.agents.journal import open_journal
 from kataribe.use.agents.loop import Agent
-from tests.use.agents.parts import Plain, call_tool
+from tests.use.agents.parts import Plain
 
 TASKS = 3
 WIDE = Capabilities(10**6, tools=True, structured_output=True)

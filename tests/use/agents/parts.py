@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
-from kataribe.base.errors import KataribeError
 from kataribe.base.events import Event, Finished, Step, TextDelta, ToolCallDelta
-from kataribe.base.lm import LM, Request, Tool, ToolSpec
+from kataribe.base.lm import LM, Request, ToolSpec
 from kataribe.base.messages import (
     Message,
     ToolCallPart,
@@ -49,15 +47,6 @@ class Plain:
             raise
         finally:
             self.running -= 1
-
-
-async def call_tool(tools: Sequence[Tool], call: ToolCallPart) -> ToolResultPart:
-    """The plainest runner of tools that keeps to the seam."""
-    tool = next(tool for tool in tools if tool.spec.name == call.name)
-    try:
-        return ToolResultPart(call.id, await tool.call(json.loads(call.arguments)))
-    except KataribeError as error:
-        return ToolResultPart(call.id, error.message, is_error=True)
 
 
 def times() -> Plain:

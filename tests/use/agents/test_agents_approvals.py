@@ -22,10 +22,11 @@ from kataribe.base.messages import (
     text_of,
     to_json,
 )
+from kataribe.base.tool_calls import call_tool
 from kataribe.run.providers.scripted import Reply, ScriptedLM
 from kataribe.use.agents.approvals import Answer, answer_of, approve, refuse
-from kataribe.use.agents.calling import Approval
 from kataribe.use.agents.loop import Agent, AgentOptions
+from kataribe.use.agents.tools.approvals import Approval
 from kataribe.use.agents.turns import (
     KEPT_SECONDS,
     FolderTurns,
@@ -38,7 +39,6 @@ from kataribe.use.agents.turns import (
 from tests.use.agents.parts import (
     QUESTION,
     Plain,
-    call_tool,
     calls,
     calls_of,
     going_on,

@@ -21,17 +21,18 @@ from kataribe.base.errors import InputError, NotFoundError, ProviderError, Unsup
 from kataribe.base.events import Finished
 from kataribe.base.lm import Capabilities, Context, JsonFormat, Request, Sampling, ToolSpec, reply
 from kataribe.base.messages import Message, TextPart, text_message, text_of
+from kataribe.base.tool_calls import call_tool
 from kataribe.run.providers.scripted import ScriptedLM
 from kataribe.use.agents.approvals import approve, refuse
-from kataribe.use.agents.autonomous import Autonomous, AutonomousOptions
+from kataribe.use.agents.autonomous import Autonomous
 from kataribe.use.agents.journal import MemoryJournal, open_journal
 from kataribe.use.agents.loop import Agent, AgentOptions
+from kataribe.use.agents.run_limits import AutonomousOptions
 from kataribe.use.agents.run_state import Outcome, Run
 from kataribe.use.agents.turns import FolderTurns
 from tests.use.agents import autonomous_child
 from tests.use.agents.parts import (
     Plain,
-    call_tool,
     calls,
     calls_of,
     going_on,

@@ -19,13 +19,15 @@ from kataribe.base.messages import (
     text_message,
     text_of,
 )
+from kataribe.base.tool_calls import call_tool
 from kataribe.run.providers.scripted import Reply, ScriptedLM
 from kataribe.run.providers.scripted_tokens import ScriptedTokenizer
-from kataribe.use.agents.compaction import BEGIN, Compacting, CompactionOptions
+from kataribe.use.agents.compaction import Compacting, CompactionOptions
+from kataribe.use.agents.cutting import BEGIN
 from kataribe.use.agents.kept_words import left_out
 from kataribe.use.agents.loop import Agent, AgentOptions
 from kataribe.use.agents.working import AgentLimits
-from tests.use.agents.parts import Plain, call_tool, calls, listen, steps
+from tests.use.agents.parts import Plain, calls, listen, steps
 
 CONTEXT = 2000
 SMALL = Capabilities(CONTEXT, tools=True, raw_prompt=True)

@@ -22,14 +22,13 @@ from kataribe.base.lm import (
     reply,
 )
 from kataribe.base.messages import Message, ToolCallPart, ToolResultPart, text_message, text_of
+from kataribe.base.tool_calls import CallLimits, asking, call_tool
 from kataribe.run.providers.scripted import Call, Reply, ScriptedLM
-from kataribe.use.agents.calling import CallLimits, asking
 from kataribe.use.agents.loop import Agent, AgentOptions
 from kataribe.use.agents.working import AgentLimits
 from tests.use.agents.parts import (
     QUESTION,
     Plain,
-    call_tool,
     calls,
     calls_of,
     going_on,
@@ -303,10 +302,10 @@ async def test_a_tool_that_does_not_exist_is_said_to_the_model():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ('{"a": 6, "b"', "no valid JSON"),
-        ("[1, 2]", "no JSON object"),
-        ("42", "no JSON object"),
-        ("[" * 100_000, "nested too deeply"),
+        ('{"a": 6, "b"', "no JSON: "),
+        ("[1, 2]", "a JSON list, but must be an object"),
+        ("42", "a JSON number, but must be an object"),
+        ("[" * 100_000, "cannot be read"),
     ],
 )
 async def test_malformed_arguments_are_fed_back(arguments, words):
@@ -327,7 +326,7 @@ async def test_malformed_arguments_are_fed_back(arguments, words):
 async def test_empty_arguments_are_an_empty_object():
     model = ScriptedLM([calls(("now", "")), "Noon."])
 
-    async def call(tools, made: ToolCallPart) -> ToolResultPart:
+    async def call(tools, made: ToolCallPart, limits: CallLimits) -> ToolResultPart:
         return ToolResultPart(made.id, "12:00")
 
     await listen(Agent(model, [Plain("now", lambda: "12:00")], call))
@@ -338,7 +337,7 @@ async def test_a_tool_that_raises_is_a_result():
     def fail() -> str:
         raise ProviderError("The server is down.")
 
-    async def bare(tools, call: ToolCallPart) -> ToolResultPart:
+    async def bare(tools, call: ToolCallPart, limits: CallLimits) -> ToolResultPart:
         return ToolResultPart(call.id, await tools[0].call({}))  # lets errors through
 
     model = ScriptedLM([calls(("fail", {})), "It is down."])
@@ -361,7 +360,7 @@ async def test_a_tool_that_hangs_is_stopped():
     _, end = await listen(agent(model, tool, times(), limits=limits))
     hung, fine = results(model.requests[1])
     assert hung.is_error
-    assert "0.02 seconds" in hung.content
+    assert "within 0.02 s and was given up" in hung.content
     assert (fine.content, tool.stopped, text_of(end.message)) == ("42", 1, "42.")
 
 
@@ -372,8 +371,8 @@ async def test_a_huge_or_binary_result_is_cut_and_said():
     await listen(agent(model, Plain("big", lambda: big), binary))
     first, second = results(model.requests[1])
     assert len(first.content) < 21_000
-    assert "of 50,000,000 characters are left out" in first.content
-    assert second.content == "a\ufffdb?c"
+    assert "of 50,000,000 characters left out" in first.content
+    assert "binary data, 5 characters" in second.content
 
 
 WIDE = replace(ScriptedLM().capabilities, context_length=10**6)

@@ -12,12 +12,13 @@ import sqlalchemy as sa
 from kataribe.base.errors import InputError
 from kataribe.base.lm import Context, Request
 from kataribe.base.messages import text_message, text_of
+from kataribe.base.tool_calls import call_tool
 from kataribe.run.providers.scripted import Reply, ScriptedLM
 from kataribe.store.database import Store
 from kataribe.store.tables import LOCAL, people
 from kataribe.use.agents.loop import Agent
 from kataribe.use.agents.memory import KNOWN, Facts, Recall, Remember, Remembering, StoredFacts
-from tests.use.agents.parts import QUESTION, call_tool, calls, listen, results
+from tests.use.agents.parts import QUESTION, calls, listen, results
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import pytest
 
 from kataribe.base.errors import InputError, KataribeError, NotFoundError
 from kataribe.base.messages import ToolCallPart
+from kataribe.base.tool_calls import call_tool
 from kataribe.run.providers.scripted import Reply, ScriptedLM
 from kataribe.store import conversations, messages, search
 from kataribe.store.asking import Answered, Said
@@ -20,12 +21,12 @@ from kataribe.store.ids import new_id
 from kataribe.store.messages import Message
 from kataribe.store.news import ConsentTold, MessageChanged
 from kataribe.store.tables import LOCAL
-from kataribe.use.agents.calling import Approval
 from kataribe.use.agents.loop import Agent, AgentOptions
+from kataribe.use.agents.tools.approvals import Approval
 from kataribe.use.agents.turns import FolderTurns
 from kataribe.use.chats.chats import Chats
 from kataribe.use.chats.consent import TOO_LATE, as_messages, waiting_in
-from tests.use.agents.parts import Plain, call_tool, calls, listen, results
+from tests.use.agents.parts import Plain, calls, listen, results
 from tests.use.chats.conftest import Models, Talk, begin
 
 ANN = ("send", {"to": "ann"})

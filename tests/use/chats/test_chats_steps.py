@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kataribe.base.events import Step
+from kataribe.base.tool_calls import call_tool
 from kataribe.run.providers import ScriptedLM
 from kataribe.run.providers.scripted import Reply
 from kataribe.store import messages
@@ -22,7 +23,7 @@ from kataribe.use.chats import running, steps
 from kataribe.use.chats.chats import Chats
 from kataribe.use.chats.steps import Steps
 from kataribe.use.prompts.tree_of_thoughts import TreeOfThoughts, TreeOfThoughtsOptions
-from tests.use.agents.parts import Plain, call_tool, calls
+from tests.use.agents.parts import Plain, calls
 from tests.use.chats.conftest import Models, Talk
 
 LONG = "word " * 200

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from technique_events import Metered, events_of, question, words
 
@@ -10,6 +12,7 @@ from kataribe.base.lm import LM, Request
 from kataribe.base.messages import text_of
 from kataribe.prove.evals.intervals import paired_share_difference, share
 from kataribe.run.providers import Reply, ScriptedLM
+from kataribe.run.providers.scripted import EVERYTHING
 from kataribe.use.prompts.automatic import (
     AutomaticOptions,
     Judging,
@@ -184,3 +187,21 @@ def test_too_few_examples():
 )
 def test_guesses_are_cleaned(guess, instruction):
     assert cleaned(guess) == instruction
+
+
+async def test_a_model_without_seed_and_temperature_is_searched_for_all_the_same():
+    inner = model(["Use capital letters.", "Repeat it."])
+    inner._capabilities = replace(EVERYTHING, lacks=frozenset({"seed", "temperature"}))
+    heard: list[tuple[str, str]] = []
+    found = await find_instruction(
+        inner,
+        EXAMPLES,
+        JUDGING,
+        AutomaticOptions(candidates=2, shown=2, at_once=1),
+        told=lambda name, line: heard.append((name, line)),
+    )
+    assert found.instruction == "Use capital letters."
+    assert {(each.seed, each.sampling.temperature) for each in inner.requests} == {(None, None)}
+    left_out = [line for name, line in heard if name == "left out"]
+    assert len(left_out) == 2
+    assert "scripted takes no seed" in left_out[0]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import time
 
 import pytest
@@ -22,12 +23,15 @@ from kataribe.base.errors import InputError, ProviderError
 from kataribe.base.events import TextDelta
 from kataribe.base.lm import Context, ToolSpec
 from kataribe.base.messages import text_of
+from kataribe.base.tool_calls import CallLimits, asking
 from kataribe.run.providers import Reply, ScriptedLM
+from kataribe.run.providers.scripted import EVERYTHING
 from kataribe.use.prompts.react import ReAct, ReActOptions
 from kataribe.use.prompts.react_format import (
     Act,
     Final,
     Unclear,
+    acts_in,
     arguments_of,
     read_turn,
     tools_shown,
@@ -50,6 +54,19 @@ class Told:
         if isinstance(self.answer, Exception):
             raise self.answer
         return self.answer
+
+
+class Hanging(Told):
+    """A tool that never answers; it says when it was stopped."""
+
+    cancelled = False
+
+    async def call(self, arguments):
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            self.cancelled = True
+            raise
 
 
 async def test_it_acts_observes_and_answers():
@@ -113,7 +130,92 @@ async def test_a_long_observation_is_cut_and_says_so():
     inner = ScriptedLM(["Action: look", FINAL])
     lm = ReAct(inner, [Told("x" * 5000)], ReActOptions(most_characters=100))
     await events_of(lm)
-    assert asked(inner)[1] == f"Observation: {'x' * 100}\n[4900 more characters are left out]"
+    told = asked(inner)[1]
+    assert told.startswith(f"Observation: {'x' * 75}\n[4,900 of 5,000 characters left out here.")
+    assert told.endswith(f"]\n{'x' * 25}")
+
+
+async def test_binary_is_not_shown():
+    inner = ScriptedLM(["Action: look", FINAL])
+    await events_of(ReAct(inner, [Told("PNG\0\1\2" * 100)]))
+    assert "binary data, 600 characters" in asked(inner)[1]
+
+
+async def test_a_tool_that_hangs_is_given_up_and_the_model_goes_on():
+    hanging = Hanging("", "wait")
+    inner = ScriptedLM(["Action: wait", FINAL])
+    lm = ReAct(inner, [hanging], limits=CallLimits(seconds=0.05))
+    events = await events_of(lm)
+    assert "wait did not answer within 0.05 s" in asked(inner)[1]
+    assert hanging.cancelled
+    assert (words(events), end(events).reason) == ("It is 42, surely.", "stop")
+
+
+async def test_a_tool_that_breaks_in_its_own_way_is_told_of():
+    inner = ScriptedLM(["Action: look", FINAL])
+    await events_of(ReAct(inner, [Told(ZeroDivisionError("by nothing"))]))
+    assert asked(inner)[1] == "Observation: Error: look failed with ZeroDivisionError: by nothing"
+
+
+async def test_the_same_call_again_and_again_is_told_then_ended():
+    tool = Multiply()
+    inner = ScriptedLM([ACT] * 5 + ["Final Answer: 42, I think."])
+    events = await events_of(ReAct(inner, [tool], ReActOptions(most_steps=20)))
+    assert len(tool.calls) == 3
+    assert "made this call 3 times with the same result" in asked(inner)[4]
+    assert "No tool can be used any more." in asked(inner)[5]
+    assert (words(events), end(events).reason) == ("42, I think.", "repetition")
+    assert "same call again and again" in end(events).detail
+
+
+async def test_calls_that_bring_something_new_may_go_on():
+    told = Told("")
+    numbers = iter(range(100))
+
+    async def call(arguments):
+        told.calls.append(arguments)
+        return f"line {next(numbers)}"
+
+    told.call = call
+    inner = ScriptedLM(["Action: look"] * 7 + [FINAL])
+    assert end(await events_of(ReAct(inner, [told]))).reason == "stop"
+    assert len(told.calls) == 7
+
+
+async def test_actions_that_follow_each_other_are_done_side_by_side():
+    tool, look = Multiply(), Told("a hill")
+    both = f"{ACT}Action: look\nAction Input: {{}}\nThought: It is 41.\nAction: multiply"
+    inner = ScriptedLM([both, FINAL])
+    events = await events_of(ReAct(inner, [tool, look]))
+    assert (len(tool.calls), len(look.calls)) == (1, 1)
+    assert asked(inner)[1] == "Observation: \n1. multiply: 42\n2. look: a hill"
+    written = text_of(inner.requests[1].prompt[1])
+    assert written == f"{ACT}Action: look\nAction Input: {{}}"  # not what goes by no result
+    assert len(steps(events, "action")) == 2
+
+
+async def test_tools_learn_for_whom_they_run():
+    seen = []
+
+    class Who(Told):
+        async def call(self, arguments):
+            seen.append(asking.get())
+            return "you"
+
+    for name in ("ann", "bob"):
+        lm = ReAct(ScriptedLM(["Action: look", FINAL]), [Who("")])
+        await events_of(lm, question(context=Context(user=name)))
+    assert [context.user for context in seen] == ["ann", "bob"]
+    assert asking.get() is None
+
+
+async def test_a_model_that_takes_no_stop_strings_is_asked_without():
+    able = dataclasses.replace(EVERYTHING, lacks=frozenset({"stop"}))
+    inner = ScriptedLM([f"{ACT}Observation: 41\nFinal Answer: 41", FINAL], capabilities=able)
+    events = await events_of(ReAct(inner, [Multiply()]))
+    assert words(events) == "It is 42, surely."
+    assert [request.stop for request in inner.requests] == [(), ()]
+    assert asked(inner)[1] == "Observation: 42"
 
 
 async def test_the_limit_on_steps_ends_with_what_was_found():
@@ -153,16 +255,6 @@ async def test_silence_goes_on_to_the_limit():
 
 
 async def test_a_tool_that_hangs_ends_at_the_deadline_with_what_was_found():
-    class Hanging(Told):
-        cancelled = False
-
-        async def call(self, arguments):
-            try:
-                await asyncio.sleep(60)
-            except asyncio.CancelledError:
-                self.cancelled = True
-                raise
-
     hanging = Hanging("", "wait")
     inner = ScriptedLM([ACT, "Action: wait"])
     context = Context(deadline=time.monotonic() + 1.0)
@@ -205,6 +297,26 @@ async def test_an_error_of_the_model_passes_after_what_was_found_was_told():
 )
 def test_turns_are_read(text, turn):
     assert read_turn(text) == turn
+
+
+@pytest.mark.parametrize(
+    ("text", "names", "written"),
+    [
+        ("Action: a\nAction Input: 1\nAction: b\nAction Input: 2", ["a 1", "b 2"], None),
+        ("Action: a[1]\nAction: b[2]\n", ["a 1", "b 2"], "Action: a[1]\nAction: b[2]"),
+        ("Action: a\nAction: b\nAction Input: 2", ["a ", "b 2"], None),
+        (
+            "Action: a\nAction Input: 1\nThought: 5.\nAction: b",
+            ["a 1"],
+            "Action: a\nAction Input: 1",
+        ),
+        ("Action: a\nFinal Answer: 4\nAction: b", ["a "], "Action: a"),
+    ],
+)
+def test_actions_that_are_asked_for_together(text, names, written):
+    acts, read = acts_in(text)
+    assert [f"{act.name} {act.given}" for act in acts] == names
+    assert read == (text if written is None else written)
 
 
 CITY = {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]}

@@ -14,6 +14,7 @@ from kataribe.base.events import Citation
 from kataribe.base.lm import Context, JsonFormat, Request, Sampling
 from kataribe.base.messages import text_message, text_of
 from kataribe.run.providers import Reply, ScriptedLM
+from kataribe.run.providers.scripted import EVERYTHING
 from kataribe.use.prompts.answers import Answer
 from kataribe.use.prompts.chaining import Chaining, ChainingOptions, steps_of
 from kataribe.use.prompts.generated_knowledge import (
@@ -51,6 +52,45 @@ async def test_the_answer_with_most_votes_wins_and_its_first_path_is_the_reply()
     assert steps(events, "path")[1] == "2 of 5: 42. So. Answer: $42.00"
     assert steps(events, "path")[2] == "3 of 5: no answer. No idea"
     assert steps(events, "vote") == ["42: 2, 41: 1, 7: 1, without an answer: 1; confidence 40%"]
+
+
+NO_SAMPLING = dataclasses.replace(EVERYTHING, lacks=frozenset({"temperature", "seed"}))
+
+
+async def test_a_model_that_takes_no_temperature_is_asked_without_and_that_is_said_once():
+    inner = ScriptedLM("Answer: 42", capabilities=NO_SAMPLING)
+    events = await events_of(SelfConsistency(inner, SelfConsistencyOptions(paths=3)))
+    assert [request.sampling.temperature for request in inner.requests] == [None] * 3
+    assert steps(events, "left out") == ["scripted takes no temperature, so it was asked without."]
+    assert words(events) == "Answer: 42"
+
+
+async def test_a_temperature_that_the_person_asks_for_is_refused_by_name():
+    inner = ScriptedLM("Answer: 42", capabilities=NO_SAMPLING)
+    lm = SelfConsistency(inner, SelfConsistencyOptions(paths=3))
+    for request in (question(sampling=Sampling(temperature=0.9)), question(seed=3)):
+        with pytest.raises(UnsupportedError, match="takes no"):
+            await events_of(lm, request)
+    assert inner.requests == []
+
+
+async def test_a_host_that_refuses_a_temperature_only_when_asked_is_asked_again():
+    def script(request):
+        if request.sampling.temperature is not None:
+            return InputError("Unsupported value: 'temperature'.", param="temperature")
+        return "Answer: 42"
+
+    inner = ScriptedLM(script)
+    events = await events_of(SelfConsistency(inner, SelfConsistencyOptions(paths=2, at_once=1)))
+    assert words(events) == "Answer: 42"
+    assert len(steps(events, "left out")) == 1
+
+
+async def test_thoughts_and_their_judge_do_without_a_temperature():
+    inner = ScriptedLM("Step.\nScore: 8", capabilities=NO_SAMPLING)
+    lm = TreeOfThoughts(inner, TreeOfThoughtsOptions(depth=1))
+    assert end(await events_of(lm)).reason == "stop"
+    assert {request.sampling.temperature for request in inner.requests} == {None}
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,11 @@ import typer
 
 from kataribe.base.errors import InputError, NotFoundError, UnsupportedError
 from kataribe.base.events import Event, Usage
+from kataribe.base.limits import Limits
 from kataribe.base.lm import LM, Capabilities, Request
 from kataribe.base.messages import text_message
 from kataribe.base.settings import load_settings
+from kataribe.base.tool_calls import call_tool
 from kataribe.base.workspace import Workspace
 from kataribe.cli import exits
 from kataribe.cli.acting import agent_options
@@ -28,10 +30,14 @@ from kataribe.cli.output import emit_json, note, say
 from kataribe.cli.way import Flags, Way, check_limits, price_of, spent_in, way_of
 from kataribe.files.atomic import write_atomic
 from kataribe.prove.ops.ledger import Ledger
+from kataribe.prove.ops.limits import Limited
 from kataribe.prove.ops.meter import Metered
-from kataribe.use.agents.autonomous import Autonomous, AutonomousOptions
+from kataribe.use.agents.autonomous import Autonomous
+from kataribe.use.agents.compaction import Compacting
+from kataribe.use.agents.counting import rough_count
+from kataribe.use.agents.in_text import InText
 from kataribe.use.agents.loop import Agent
-from kataribe.use.agents.tools.calling import call_tool
+from kataribe.use.agents.run_limits import AutonomousOptions
 from kataribe.use.agents.turns import FolderTurns
 from kataribe.use.assistants.toolbox import open_toolbox
 
@@ -143,10 +149,17 @@ def _autonomous(
         open_lm(settings, local=wish.local) as lm,
     ):
         box = open_toolbox(way.tools, way.approve, stack)
-        model = Metered(lm, ledger, price)
+        # Held to the money that is left in the middle of a reply, too.
+        model = Limited(Metered(lm, ledger, price), Limits(), price)
+        worker = Compacting(InText(model), rough_count)
         yield Autonomous(
-            model,
-            Agent(model, box.approvals.usable(box.tools), call_tool, agent_options(box)),
+            Compacting(model, rough_count),
+            Agent(
+                worker,
+                box.approvals.usable(box.tools),
+                call_tool,
+                agent_options(box, price=price),
+            ),
             AutonomousOptions(
                 tasks=wish.tasks,
                 steps=limits.steps,

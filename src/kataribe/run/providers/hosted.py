@@ -12,7 +12,7 @@ from contextlib import aclosing
 from kataribe.base.abilities import check_abilities
 from kataribe.base.errors import InputError, KataribeError, NotFoundError, ProviderError
 from kataribe.base.events import Event, Finished, Usage
-from kataribe.base.lm import Capabilities, Request
+from kataribe.base.lm import LEAVABLE, Capabilities, Request
 from kataribe.base.references import parse_reference
 from kataribe.run.providers import (
     anthropic_wire,
@@ -140,6 +140,7 @@ class HostedLM:
             logprobs="logprobs" in able,
             structured_output="json_schema" in able,
             location="hosted",
+            lacks=LEAVABLE - able,
         )
 
     def cost(self, choices: Sequence[Finished]) -> float | None:

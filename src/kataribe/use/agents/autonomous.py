@@ -9,13 +9,12 @@ finished step, and no call of a tool that was done is repeated.
 from __future__ import annotations
 
 import secrets
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from kataribe.base.abilities import check_abilities, messages_of
-from kataribe.base.errors import InputError, NotFoundError, UnsupportedError
+from kataribe.base.errors import InputError, KataribeError, NotFoundError, UnsupportedError
 from kataribe.base.events import Event, Finished, FinishReason, Step, TextDelta, ToolCallDelta
 from kataribe.base.lm import LM, Capabilities, Request, Sampling, TextFormat
 from kataribe.base.messages import Message, ToolCallPart, text_of, to_json
@@ -23,56 +22,14 @@ from kataribe.use.agents import orders
 from kataribe.use.agents.journal import Journal
 from kataribe.use.agents.loop import Agent
 from kataribe.use.agents.resuming import Going, going_on
+from kataribe.use.agents.run_limits import AutonomousOptions, RunLimits
 from kataribe.use.agents.run_state import Run, Task, TurnJournal
 from kataribe.use.agents.stepping import short
 from kataribe.use.agents.structured import Asked, Filled, ask_for, with_words
 from kataribe.use.agents.turn import Turn, reply_parts, subtracted
-from kataribe.use.agents.turns import MemoryTurns, Turns
-from kataribe.use.agents.working import Price
 
 RUN_DIGITS = 12
 """Hexadecimal digits of a run's id: the ids of its turns begin with it."""
-
-
-@dataclass(frozen=True, slots=True)
-class AutonomousOptions:
-    """How a run works; None for no limit.
-
-    Attributes:
-        name: The name it is asked for by.
-        tasks: Most tasks of a list.
-        attempts: At one task, before it is given up.
-        revisions: How often the list may be written anew.
-        steps: Of a run, over all of its requests: a plan, a check, each reply at a task.
-        tokens: Read and drawn by all models of a run together, over all of its requests.
-        seconds: From a request's beginning, beside its own deadline.
-        dollars: By `price`, over all of a run's requests, beside a request's own budget.
-        price: Of the models.
-        runs: Where the journals of runs are kept.
-    """
-
-    name: str = "autonomous"
-    tasks: int = 12
-    attempts: int = 2
-    revisions: int = 2
-    steps: int | None = None
-    tokens: int | None = None
-    seconds: float | None = None
-    dollars: float | None = None
-    price: Price | None = None
-    runs: Turns = field(default_factory=MemoryTurns)
-
-    def __post_init__(self) -> None:
-        for name in ("tasks", "attempts", "steps", "tokens", "seconds", "dollars"):
-            value = getattr(self, name)
-            if value is not None and not value > 0:
-                raise InputError(f"{name} is {value}, but must be above 0.", param=name)
-        if self.dollars is not None and self.price is None:
-            raise InputError(
-                f"A limit of ${self.dollars:g} needs the price of the models. Give it, or limit "
-                "tokens.",
-                param="price",
-            )
 
 
 class Autonomous:
@@ -139,7 +96,7 @@ class Autonomous:
         run = Run(journal)
         if not run.id:
             raise InputError("This journal has no goal in it; begin a run with it instead.")
-        if run.deliverable is not None and run.deliverable["reason"] in ("budget", "deadline"):
+        if run.deliverable is not None and run.deliverable["reason"] in _CUT:
             await run.write("reopened")
         async with aclosing(self.work(Request(run.messages), journal)) as events:
             async for event in events:
@@ -172,6 +129,10 @@ class Autonomous:
             )
 
 
+_CUT: frozenset[FinishReason] = frozenset({"deadline", "budget", "cancelled", "error"})
+"""Ends of the deliverable's writing after which it is not whole."""
+
+
 class _Work:
     """Works on a run for one request."""
 
@@ -193,11 +154,8 @@ class _Work:
         self._before = run.usage
         self._waiting: list[ToolCallPart] = []
         self._held: tuple[FinishReason, str] | None = None  # somebody else has to act
-        deadline = request.context.deadline
-        if options.seconds is not None:
-            end = time.monotonic() + options.seconds
-            deadline = end if deadline is None else min(end, deadline)
-        self._context = replace(request.context, deadline=deadline)
+        self._cut: tuple[FinishReason, str] | None = None  # a limit ended the planning model
+        self._limits = RunLimits(options, run, request.context)
 
     async def events(self) -> AsyncGenerator[Event, None]:
         """All events, the end last."""
@@ -214,15 +172,16 @@ class _Work:
             reason, detail = run.deliverable["reason"], run.deliverable["detail"]
             whole = run.deliverable["text"]
             if whole != text:  # found without a model, or in an earlier request
-                yield TextDelta(whole)
-                text = whole
+                rest = whole.removeprefix(text)
+                yield TextDelta(rest)
+                text += rest
         message = Message("assistant", reply_parts("", text, self._waiting))
         yield Finished(message, subtracted(run.usage, self._before), reason, detail=detail)
 
     async def _next(self) -> AsyncGenerator[Event, None]:
         """One step of the run."""
         run, options = self._run, self._options
-        over = self._spent()
+        over = self._limits.spent() or self._cut
         if over is not None:
             yield Step("limit", over[1])
             await self._deliver(orders.found_words(run.tasks), *over)
@@ -241,6 +200,8 @@ class _Work:
 
     async def _plan(self) -> AsyncGenerator[Event, None]:
         asked = await self._ask("plan", orders.Plan, orders.plan_order(self._options.tasks))
+        if self._cut is not None:
+            return
         if asked.value is None:
             # A model that makes no list still can do the work as one task.
             goal = text_of(self._run.messages[-1])[:500]
@@ -255,6 +216,8 @@ class _Work:
         run = self._run
         order = orders.revise_order(run.tasks, self._options.tasks)
         asked = await self._ask("revise", orders.Plan, order)
+        if self._cut is not None:
+            return
         waiting = [task for task in run.tasks if task.state == "waiting"]
         if asked.value is None:
             tasks = [{"title": t.title, "done_when": t.done_when} for t in waiting]
@@ -288,7 +251,10 @@ class _Work:
         if self._going is not None and records and records[0]["id"] == self._going.turn:
             request = replace(request, prompt=self._request.prompt)  # it brings the answers
         turn = run.id + secrets.token_hex((20 - RUN_DIGITS) // 2)
-        worker = self._worker.within(**self._left(Turn(journal)))
+        left = self._limits.left(Turn(journal))
+        worker = self._worker.within(steps=left.steps, tokens=left.tokens, dollars=left.dollars)
+        if left.dollars is not None:
+            request = replace(request, context=replace(request.context, budget=left.dollars))
         async with aclosing(worker.work(request, journal, turn)) as events:
             async for event in events:
                 if isinstance(event, Finished):
@@ -311,6 +277,8 @@ class _Work:
 
     async def _verify(self, task: Task) -> AsyncGenerator[Event, None]:
         asked = await self._ask("check", orders.Verdict, orders.check_order(task))
+        if self._cut is not None:
+            return  # it is checked when the run goes on
         if asked.value is None:
             ok, why = True, "Nobody checked it: the planning model gave no verdict."
         else:
@@ -321,7 +289,7 @@ class _Work:
     async def _write(self) -> AsyncGenerator[Event, None]:
         """The deliverable, as the planning model says it."""
         run = self._run
-        yield Step("deliver", f"{self._tally()}")
+        yield Step("deliver", f"{self._limits.tally()}")
         request = self._asking(orders.deliver_order(run.tasks))
         request = replace(
             request,
@@ -337,14 +305,27 @@ class _Work:
                     end = event
                 elif isinstance(event, TextDelta):
                     yield replace(event, tokens=0)
+                elif isinstance(event, Step):
+                    yield event
         finally:
             aclose = getattr(events, "aclose", None)
             if aclose is not None:
                 await aclose()
-        if end is not None:
-            await run.spend("deliver", end.usage)
-            detail = end.detail or self._tally()
-            await self._deliver(text_of(end.message), end.reason, detail)
+        if end is None:
+            raise KataribeError(
+                f"{self._planner.name} sent no end of the deliverable; its stream broke off. "
+                f"Nothing is lost: resume the run {run.id}, which has only this left to do."
+            )
+        await run.spend("deliver", end.usage)
+        text, detail = text_of(end.message), end.detail or self._limits.tally()
+        found = orders.found_words(run.tasks)
+        if found and (end.reason in _CUT or not text.strip()):
+            what = "is not whole" if text.strip() else "was not written"
+            detail = f"The deliverable {what} ({end.reason}); what the tasks gave stands instead."
+            detail = f"{detail} {end.detail}".rstrip()
+            yield Step("found", detail)
+            text = f"{text}\n\n{found}" if text.strip() else found
+        await self._deliver(text, end.reason, detail)
 
     async def _deliver(self, text: str, reason: FinishReason, detail: str) -> None:
         await self._run.write("deliverable", text=text, reason=reason, detail=detail)
@@ -352,6 +333,9 @@ class _Work:
     async def _ask(self, what: str, form: type[Filled], order: str) -> Asked[Filled]:
         asked = await ask_for(self._planner, form, self._asking(order))
         await self._run.spend(what, asked.usage)
+        if asked.cut is not None:
+            reason, detail = asked.cut
+            self._cut = reason, f"{detail} {self._limits.tally()}".lstrip()
         return asked
 
     def _asking(self, order: str) -> Request:
@@ -361,39 +345,5 @@ class _Work:
             sampling=Sampling(temperature=self._request.sampling.temperature),
             response_format=TextFormat(),
             stop=(),
-            context=self._context,
+            context=self._limits.asking(),
         )
-
-    def _tally(self) -> str:
-        run = self._run
-        done = sum(task.state == "done" for task in run.tasks)
-        given_up = sum(task.state == "given up" for task in run.tasks)
-        return f"{done} tasks done, {given_up} given up, {run.revisions} revisions of the list."
-
-    def _left(self, turn: Turn) -> dict[str, int | None]:
-        """What an attempt may use in all: what is left of the run, and what it has used already."""
-        most, run = self._options, self._run
-        steps = None if most.steps is None else max(1, most.steps - run.calls) + turn.steps
-        tokens = None if most.tokens is None else max(1, most.tokens - _tokens(run)) + _tokens(turn)
-        return {"steps": steps, "tokens": tokens}
-
-    def _spent(self) -> tuple[FinishReason, str] | None:
-        options, run = self._options, self._run
-        deadline = self._context.deadline
-        if deadline is not None and time.monotonic() >= deadline:
-            return "deadline", f"The time for the request is over: {self._tally()}"
-        if options.steps is not None and run.calls >= options.steps:
-            return "budget", f"All of {options.steps} steps are used: {self._tally()}"
-        tokens = _tokens(run)
-        if options.tokens is not None and tokens >= options.tokens:
-            return "budget", f"{tokens:,} of at most {options.tokens:,} tokens: {self._tally()}"
-        most = [each for each in (options.dollars, self._context.budget) if each is not None]
-        if most and options.price is not None:
-            spent = options.price(run.usage) or 0.0
-            if spent >= min(most):
-                return "budget", f"${spent:.6g} of at most ${min(most):.6g}: {self._tally()}"
-        return None
-
-
-def _tokens(used: Run | Turn) -> int:
-    return used.usage.prompt_tokens + used.usage.completion_tokens

@@ -4,6 +4,9 @@ The system text and the newest turns stay word for word, and so does the user's 
 whatever was done since. A call of a tool is never parted from its result. The model that sums up is
 told to keep names, numbers and open tasks, and what it has left out of these is added from the
 words themselves. All of it is said in a step; the conversation as the user has it is not touched.
+
+How full the context is, may only be known roughly. Where a model refuses messages as too long that
+were thought to fit, their tokens are counted higher from then on, and it is asked once more.
 """
 
 from __future__ import annotations
@@ -11,31 +14,28 @@ from __future__ import annotations
 import bisect
 import hashlib
 import json
-from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 
 from kataribe.base.abilities import messages_of
-from kataribe.base.errors import InputError
-from kataribe.base.events import Event, Finished, Step, Usage
-from kataribe.base.lm import LM, Capabilities, Request, Sampling, reply
+from kataribe.base.easing import Eased
+from kataribe.base.errors import ContextLengthError, InputError
+from kataribe.base.events import Event, Finished, FinishReason, Step, Usage
+from kataribe.base.lm import LM, Capabilities, Prompt, Request, Sampling, reply
 from kataribe.base.messages import (
     Message,
-    TextPart,
-    ToolCallPart,
-    ToolResultPart,
     text_message,
     text_of,
     to_json,
 )
+from kataribe.use.agents.counting import rough_tools
+from kataribe.use.agents.cutting import BEGIN, Cut, is_question, line_of, shortened, task_in
 from kataribe.use.agents.kept_words import left_out
-from kataribe.use.agents.memory import with_system
+from kataribe.use.agents.summaries import Summaries
 from kataribe.use.agents.turn import added
 
 Count = Callable[[Sequence[Message]], int]
 """Tokens of messages as the model reads them."""
-
-BEGIN = "Summary of the conversation before what follows:"
 
 ORDER = (
     "Sum up the conversation below for whoever goes on with it and cannot read it. Keep every "
@@ -47,6 +47,18 @@ ORDER = (
 PIECE = 0.5
 """Most of the summing model's context that one piece of a long conversation may have."""
 
+
+MORE = 1.05
+"""Counted beyond what was too little, since further messages may hold more tokens a byte."""
+
+LESS = 0.9
+"""So much of messages that a model found too long, without more words, is taken for its context."""
+
+MOST_REFUSED = 12
+"""How often a model may refuse messages as too long, made shorter each time, for one request."""
+
+_OVER: frozenset[FinishReason] = frozenset({"deadline", "budget", "cancelled", "error"})
+"""Ends of a summary after which the reply would end in the same way."""
 
 SHARE = 10
 """A summary has at most one such part of the summing model's context."""
@@ -61,28 +73,29 @@ class CompactionOptions:
         turns: Newest turns of the user that stay word for word, fewer where they do not fit.
         summary: Most tokens of the summary, and of what is added to it; never more than a tenth of
             the context of the model that writes it.
-        most: Summaries that are remembered, so that the next request need not sum up again.
     """
 
     fill: float = 0.75
     turns: int = 3
     summary: int = 400
-    most: int = 64
 
     def __post_init__(self) -> None:
         if not 0 < self.fill <= 1:
             raise InputError(f"fill is {self.fill}, but must be above 0 and at most 1.")
-        for name in ("turns", "summary", "most"):
+        for name in ("turns", "summary"):
             if getattr(self, name) < 1:
                 raise InputError(f"{name} is {getattr(self, name)}, but must be at least 1.")
 
 
-@dataclass(frozen=True, slots=True)
-class _Cut:
-    """Messages before `at` are summed up, but for the system's and the one at `task`."""
+@dataclass(slots=True)
+class _Summed:
+    """What came of summing up: `told` says so; `cut` is the end of a call that a limit ended."""
 
-    at: int
-    task: int | None
+    text: str = ""
+    told: Step | None = None
+    spent: Usage = field(default_factory=lambda: Usage(0, 0))
+    cut: Finished | None = None
+    refused: int = 0
 
 
 class Compacting:
@@ -93,6 +106,7 @@ class Compacting:
         count: Tokens of messages.
         options: When and how.
         summariser: Who sums up; None for `lm` itself.
+        summaries: What is remembered beyond this object.
     """
 
     def __init__(
@@ -101,14 +115,13 @@ class Compacting:
         count: Count,
         options: CompactionOptions | None = None,
         summariser: LM | None = None,
+        summaries: Summaries | None = None,
     ) -> None:
         self._lm = lm
-        self._count = count
+        self._count_exactly = count
         self._options = options or CompactionOptions()
         self._summariser = summariser or lm
-        context = self._summariser.capabilities.context_length
-        self._summary = min(self._options.summary, max(1, context // SHARE))
-        self._summaries: OrderedDict[str, str] = OrderedDict()
+        self._summaries = summaries or Summaries()
 
     @property
     def name(self) -> str:
@@ -121,57 +134,126 @@ class Compacting:
         return self._lm.capabilities
 
     async def stream(self, request: Request) -> AsyncGenerator[Event, None]:
-        """Answers, after summing up where that is needed; the end's usage counts that too."""
+        """Answers, after summing up where that is needed; the end's usage counts that too.
+
+        Where a limit ends the summing up, that is the end of the reply.
+        """
         spent = Usage(0, 0)
+        refused: list[Prompt] = []
+        problem: InputError | None = None
+        while True:
+            summed = _Summed()
+            asked = await self._shorter(request, summed)
+            if problem is not None and asked.prompt in refused:
+                raise problem  # it cannot be made shorter
+            if summed.told is not None:
+                yield summed.told
+            spent = added(spent, summed.spent)
+            if summed.cut is not None:
+                for event in _ended(request, summed.cut, spent):
+                    yield event
+                return
+            begun = False
+            events = self._lm.stream(asked)
+            try:
+                async for event in events:
+                    begun = True
+                    if isinstance(event, Finished) and event.index == 0:
+                        event = replace(event, usage=added(event.usage, spent))
+                    yield event
+                return
+            except InputError as error:
+                is_last = begun or len(refused) >= MOST_REFUSED
+                if is_last or not self._learn(error, asked, self._lm):
+                    raise
+                problem = error
+                refused.append(asked.prompt)
+            finally:
+                aclose = getattr(events, "aclose", None)
+                if aclose is not None:
+                    await aclose()
+
+    async def _shorter(self, request: Request, summed: _Summed) -> Request:
+        """The request with a summary, where it needs one and can have one."""
         messages = messages_of(request)
-        if messages and self._count(messages) > self._room(request):
-            shorter = self._known(messages, request)
-            if shorter is None:
-                cut = self._where(messages, self._room(request))
-                if cut is not None:
-                    summary, spent = await self._sum_up(messages, cut, request)
-                    shorter = _shortened(messages, cut, summary)
-                    before, after = self._count(messages), self._count(shorter)
-                    yield Step(
-                        "compacted",
-                        f"{cut.at} older messages became a summary: {before:,} tokens before, "
-                        f"{after:,} now.",
-                    )
-            if shorter is not None:
-                request = replace(request, prompt=shorter)
-        events = self._lm.stream(request)
-        try:
-            async for event in events:
-                if isinstance(event, Finished) and event.index == 0:
-                    event = replace(event, usage=added(event.usage, spent))
-                yield event
-        finally:
-            aclose = getattr(events, "aclose", None)
-            if aclose is not None:
-                await aclose()
+        if not messages or self._count(messages) <= self._room(request):
+            return request
+        known = self._known(messages, request)
+        if known is not None:
+            return replace(request, prompt=known)
+        cut = self._where(messages, self._room(request))
+        if cut is None:
+            return request
+        if not await self._sum_up(messages, cut, request, summed):
+            return await self._shorter(request, summed)  # everything is longer than was thought
+        shorter = shortened(messages, cut, summed.text)
+        before, after = self._count(messages), self._count(shorter)
+        if summed.cut is None:
+            summed.told = Step(
+                "compacted",
+                f"{cut.at} older messages became a summary: {before:,} tokens before, "
+                f"{after:,} now.",
+            )
+        return replace(request, prompt=shorter)
+
+    def _learn(self, error: InputError, asked: Request, lm: LM) -> bool:
+        """Takes in that a model found messages too long that seemed to fit; False: it did not.
+
+        Where it says how long they are, they are counted higher from then on. Where it says
+        nothing (a server whose context nobody knows), its context is taken to be shorter.
+        """
+        messages = messages_of(asked)
+        if error.code != ContextLengthError.code or not messages:
+            return False
+        thought = self._count(messages) + self._tools(asked)
+        if not isinstance(error, ContextLengthError):
+            self._summaries.contexts[lm.name] = int(thought * LESS)
+            return True
+        if error.prompt_tokens <= thought:
+            return False
+        self._summaries.scales[self.name] = self._scale * MORE * error.prompt_tokens / thought
+        return True
+
+    def _context(self, lm: LM) -> int:
+        known = lm.capabilities.context_length
+        return min(known, self._summaries.contexts.get(lm.name, known))
+
+    @property
+    def _summary(self) -> int:
+        return min(self._options.summary, max(1, self._context(self._summariser) // SHARE))
+
+    @property
+    def _scale(self) -> float:
+        return self._summaries.scales.get(self.name, 1.0)
+
+    def _count(self, messages: Sequence[Message]) -> int:
+        return int(self._count_exactly(messages) * self._scale)
+
+    def _tools(self, request: Request) -> int:
+        return int(rough_tools(request.tools) * self._scale)
 
     def _room(self, request: Request) -> int:
-        context = self._lm.capabilities.context_length
+        context = self._context(self._lm)
         wanted = request.sampling.max_tokens or 0
-        return min(int(self._options.fill * context), max(1, context - wanted))
+        most = min(int(self._options.fill * context), context - wanted)
+        return max(1, most - self._tools(request))
 
     def _known(self, messages: Sequence[Message], request: Request) -> tuple[Message, ...] | None:
         """The messages behind the longest summary that is remembered of them, where that fits."""
-        digests = _digests(messages)
+        digests = self._digests(messages, request)
         for at in range(len(messages), 0, -1):
-            summary = self._summaries.get(digests[at])
+            summary = self._summaries.find(digests[at])
             if summary is not None:
-                self._summaries.move_to_end(digests[at])
-                shorter = _shortened(messages, _Cut(at, _task(messages, at)), summary)
+                shorter = shortened(messages, Cut(at, task_in(messages, at)), summary)
                 return shorter if self._count(shorter) <= self._room(request) else None
         return None
 
-    def _where(self, messages: Sequence[Message], room: int) -> _Cut | None:
+    def _where(self, messages: Sequence[Message], room: int) -> Cut | None:
         """The least that must be summed up; None where nothing can be."""
-        asked = [at for at, message in enumerate(messages) if message.role == "user"]
+        asked = [at for at, message in enumerate(messages) if is_question(message)]
         system = 1 if messages[0].role == "system" else 0
         for at in asked[-self._options.turns :]:
-            cut = _Cut(at, None)
+            cut = Cut(at, None)
             if at > system and self._fits(messages, cut, room):
                 return cut
         if not asked:
@@ -180,39 +262,54 @@ class Compacting:
         # What was done since the newest question: a result stays with its call.
         starts = [n for n in range(task + 2, len(messages)) if messages[n].role == "assistant"]
         if not starts:
-            return _Cut(task, None) if task > system else None
+            return Cut(task, None) if task > system else None
         first = bisect.bisect_left(
-            starts, x=True, key=lambda at: self._fits(messages, _Cut(at, task), room)
+            starts, x=True, key=lambda at: self._fits(messages, Cut(at, task), room)
         )
         # Where nothing fits, as much as can be; what is left is refused with its length.
-        return _Cut(starts[min(first, len(starts) - 1)], task)
+        return Cut(starts[min(first, len(starts) - 1)], task)
 
-    def _fits(self, messages: Sequence[Message], cut: _Cut, room: int) -> bool:
-        left = self._count(_shortened(messages, cut, ""))
+    def _fits(self, messages: Sequence[Message], cut: Cut, room: int) -> bool:
+        left = self._count(shortened(messages, cut, ""))
         return left + 2 * self._summary <= room
 
     async def _sum_up(
-        self, messages: Sequence[Message], cut: _Cut, request: Request
-    ) -> tuple[str, Usage]:
-        """A summary of what is cut, beginning from the newest one that is remembered."""
-        digests = _digests(messages)
-        start, summary = 1 if messages[0].role == "system" else 0, ""
+        self, messages: Sequence[Message], cut: Cut, request: Request, summed: _Summed
+    ) -> bool:
+        """A summary of what is cut, beginning from the newest one that is remembered.
+
+        False where its model has shown that messages are to be counted higher.
+        """
+        summed.text = ""
+        digests = self._digests(messages, request)
+        start = 1 if messages[0].role == "system" else 0
         for at in range(cut.at, start, -1):
-            if digests[at] in self._summaries:
-                start, summary = at, self._summaries[digests[at]]
+            known = self._summaries.find(digests[at])
+            if known is not None:
+                start, summed.text = at, known
                 break
-        spent = Usage(0, 0)
         old = messages[start : cut.at]
-        for piece in self._pieces([_line(message) for message in old]):
-            ended = await reply(self._summariser, self._question(summary, piece, request))
-            spent = added(spent, ended.usage)
+        summariser = Eased(self._summariser, ("temperature",))
+        for piece in self._pieces([line_of(message) for message in old]):
+            question = self._question(summed.text, piece, request)
+            try:
+                ended = await reply(summariser, question)
+            except InputError as error:
+                summed.refused += 1
+                if summed.refused > MOST_REFUSED or not self._learn(
+                    error, question, self._summariser
+                ):
+                    raise
+                return False
+            summed.spent = added(summed.spent, ended.usage)
+            if ended.reason in _OVER:
+                summed.cut = ended  # half a summary is none
+                return True
             said = text_of(ended.message).strip()
-            kept = left_out(f"{summary}\n{piece}", said, self._summary, self._size)
-            summary = "\n".join(part for part in (said, kept) if part)
-        self._summaries[digests[cut.at]] = summary
-        while len(self._summaries) > self._options.most:
-            self._summaries.popitem(last=False)
-        return summary, spent
+            kept = left_out(f"{summed.text}\n{piece}", said, self._summary, self._size)
+            summed.text = "\n".join(part for part in (said, kept) if part)
+        self._summaries.keep(digests[cut.at], summed.text)
+        return True
 
     def _question(self, summary: str, piece: str, request: Request) -> Request:
         before = f"{BEGIN}\n{summary}\n\n" if summary else ""
@@ -223,12 +320,26 @@ class Compacting:
             context=request.context,
         )
 
+    def _digests(self, messages: Sequence[Message], request: Request) -> list[str]:
+        """At place n: what the first n messages are recognised by, for whom and by whom they are.
+
+        A system text is in no summary, and may say other things in the next request (facts about
+        the person), so it does not count.
+        """
+        begin = json.dumps([self._summariser.name, request.context.user])
+        digests = [hashlib.sha256(begin.encode()).hexdigest()]
+        for at, message in enumerate(messages):
+            told = json.dumps(to_json(message), sort_keys=True)
+            digest = hashlib.sha256(f"{digests[-1]}\n{told}".encode()).hexdigest()
+            digests.append(digests[-1] if at == 0 and message.role == "system" else digest)
+        return digests
+
     def _size(self, text: str) -> int:
         return self._count([text_message("user", text)])
 
     def _pieces(self, lines: Sequence[str]) -> list[str]:
         """The lines in pieces that the summing model can read, long lines cut into several."""
-        context = self._summariser.capabilities.context_length
+        context = self._context(self._summariser)
         # Beside a piece stand the order, the summary before it with what was added to it, and room
         # for the new one.
         beside = self._size(ORDER + BEGIN) + 3 * self._summary
@@ -253,34 +364,9 @@ class Compacting:
         return [*pieces, piece] if piece else pieces
 
 
-def _shortened(messages: Sequence[Message], cut: _Cut, summary: str) -> tuple[Message, ...]:
-    system = tuple(messages[:1]) if messages[0].role == "system" else ()
-    task = () if cut.task is None else (messages[cut.task],)
-    return (*with_system(system, f"{BEGIN}\n{summary}"), *task, *messages[cut.at :])
-
-
-def _task(messages: Sequence[Message], at: int) -> int | None:
-    """The user's newest message, where a summary up to `at` would swallow it."""
-    asked = max((n for n, message in enumerate(messages) if message.role == "user"), default=-1)
-    return asked if 0 <= asked < at else None
-
-
-def _digests(messages: Sequence[Message]) -> list[str]:
-    """At place n: what the first n messages are recognised by."""
-    digests = [""]
-    for message in messages:
-        told = json.dumps(to_json(message), sort_keys=True)
-        digests.append(hashlib.sha256(f"{digests[-1]}\n{told}".encode()).hexdigest())
-    return digests
-
-
-def _line(message: Message) -> str:
-    parts: list[str] = []
-    for part in message.parts:
-        if isinstance(part, TextPart):
-            parts.append(part.text)
-        elif isinstance(part, ToolCallPart):
-            parts.append(f"[calls {part.name} {part.arguments}]")
-        elif isinstance(part, ToolResultPart):
-            parts.append(f"[{'error' if part.is_error else 'result'}: {part.content}]")
-    return f"{message.role}: {' '.join(parts)}"
+def _ended(request: Request, end: Finished, spent: Usage) -> Iterator[Event]:
+    """The end of every choice of a request that was not even begun."""
+    for index in range(request.n):
+        used = Usage(0, 0) if index else spent
+        message = Message("assistant", ())
+        yield Finished(message, used, end.reason, index, detail=end.detail)

@@ -13,6 +13,7 @@ import copy
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
 from kataribe.base.abilities import check_abilities, messages_of
 from kataribe.base.errors import InputError, UnsupportedError
@@ -24,6 +25,8 @@ from kataribe.use.agents.resuming import Going, as_unknown, going_on, take_answe
 from kataribe.use.agents.turn import Turn
 from kataribe.use.agents.turns import MemoryTurns, Turns, new_turn
 from kataribe.use.agents.working import AgentLimits, Price, Worker, Working, shown_again
+
+_Number = TypeVar("_Number", int, float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +52,7 @@ class Agent:
     """A model with tools of its own.
 
     Args:
-        lm: A model that calls tools; raises `UnsupportedError` for one that cannot.
+        lm: A model; where there are tools, raises `UnsupportedError` for one that calls none.
         tools: Its own tools.
         call: What runs one of them.
         options: See there.
@@ -59,10 +62,10 @@ class Agent:
         self, lm: LM, tools: Sequence[Tool], call: CallTool, options: AgentOptions | None = None
     ) -> None:
         self._options = options = options or AgentOptions()
-        if not lm.capabilities.tools:
+        if tools and not lm.capabilities.tools:
             raise UnsupportedError(
                 f"{lm.name} cannot call tools, so it cannot be an agent's model. Ask a model that "
-                "can, or let it reason in text (ReAct).",
+                "can, or have it call them in text (InText, ReAct).",
                 param="tools",
             )
         names = [tool.spec.name for tool in tools]
@@ -92,13 +95,23 @@ class Agent:
         """Its model's, without what several steps cannot give."""
         return replace(self._worker.lm.capabilities, logprobs=False, raw_prompt=False)
 
-    def within(self, *, steps: int | None = None, tokens: int | None = None) -> Agent:
-        """The same agent, whose turns may use no more than this either; None for no limit."""
+    def within(
+        self,
+        *,
+        steps: int | None = None,
+        tokens: int | None = None,
+        dollars: float | None = None,
+    ) -> Agent:
+        """The same agent, whose turns may use no more than this either; None for no limit.
+
+        Money counts where the agent has a price for its model.
+        """
         own = self._worker.limits
         limits = replace(
             own,
             steps=own.steps if steps is None else min(own.steps, steps),
             tokens=_least(own.tokens, tokens),
+            dollars=_least(own.dollars, dollars),
         )
         other = copy.copy(self)
         other._worker = replace(self._worker, limits=limits)
@@ -194,7 +207,7 @@ class Agent:
             )
 
 
-def _least(*limits: int | None) -> int | None:
+def _least(*limits: _Number | None) -> _Number | None:
     return min((each for each in limits if each is not None), default=None)
 
 

@@ -13,15 +13,15 @@ from typing import Any, Protocol
 from sqlalchemy import Connection
 
 from kataribe.base.abilities import messages_of
-from kataribe.base.errors import InputError
+from kataribe.base.errors import InputError, KataribeError
 from kataribe.base.events import Event
-from kataribe.base.lm import LM, Capabilities, Request, ToolSpec
+from kataribe.base.lm import LM, Capabilities, Context, Request, ToolSpec
 from kataribe.base.messages import Message, TextPart, text_of
+from kataribe.base.tool_calls import asking
 from kataribe.store import facts, preferences
 from kataribe.store.database import Store
 from kataribe.store.facts import Fact
 from kataribe.store.tables import LOCAL
-from kataribe.use.agents.calling import asking
 
 MOST_RECALLED = 10
 """Facts that `recall` gives."""
@@ -132,10 +132,10 @@ class Remember:
 
     async def call(self, arguments: Mapping[str, Any]) -> str:
         """Keeps it, and says under which id."""
-        context = asking.get()
+        context = _asked_in()
         text = _text(arguments, "fact")
-        source = context.conversation if context else None
-        fact = await self._facts.add(_owner(), text, source, self._assistant)
+        owner = context.user or LOCAL
+        fact = await self._facts.add(owner, text, context.conversation, self._assistant)
         return f"Remembered ({fact.id}): {fact.text}"
 
 
@@ -156,7 +156,8 @@ class Recall:
 
     async def call(self, arguments: Mapping[str, Any]) -> str:
         """The facts, a line each."""
-        found = await self._facts.find(_owner(), _text(arguments, "query"), MOST_RECALLED)
+        owner = _asked_in().user or LOCAL
+        found = await self._facts.find(owner, _text(arguments, "query"), MOST_RECALLED)
         if not found:
             return "Nothing about that is remembered."
         return "\n".join(f"- {fact.text}" for fact in found)
@@ -239,9 +240,18 @@ def _newest_words(messages: Sequence[Message]) -> str:
     return next((text_of(m) for m in reversed(messages) if m.role == "user"), "")
 
 
-def _owner() -> str:
+def _asked_in() -> Context:
+    """For whom the tool runs.
+
+    Raises `KataribeError` where nobody said so: one person's facts must not become everybody's.
+    """
     context = asking.get()
-    return (context.user if context else None) or LOCAL
+    if context is None:
+        raise KataribeError(
+            "Nobody said whose memory this is, so nothing was kept or looked up. Whoever calls "
+            "the tool must do it within asked_by(context) of a request."
+        )
+    return context
 
 
 def _one_text(name: str, description: str) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ from typing import Generic, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from kataribe.base.events import Usage
+from kataribe.base.events import FinishReason, Usage
 from kataribe.base.lm import LM, JsonFormat, Request, reply
 from kataribe.base.messages import Message, TextPart, text_message, text_of
 from kataribe.use.agents.turn import added
@@ -34,14 +34,22 @@ class Asked(Generic[Filled]):
         value: What the model has filled in; None where it never gave the form.
         usage: Of all tries together.
         said: The last reply's words.
+        cut: The limit that ended it before there was a value; None where none did.
     """
 
-    __slots__ = ("said", "usage", "value")
+    __slots__ = ("cut", "said", "usage", "value")
 
-    def __init__(self, value: Filled | None, usage: Usage, said: str) -> None:
+    def __init__(
+        self,
+        value: Filled | None,
+        usage: Usage,
+        said: str,
+        cut: tuple[FinishReason, str] | None = None,
+    ) -> None:
         self.value = value
         self.usage = usage
         self.said = said
+        self.cut = cut
 
 
 async def ask_for(lm: LM, form: type[Filled], request: Request, *, tries: int = 3) -> Asked[Filled]:
@@ -69,7 +77,7 @@ async def ask_for(lm: LM, form: type[Filled], request: Request, *, tries: int = 
             where = ".".join(str(step) for step in first["loc"]) or "the reply"
             wrong = f"That is not what was asked for: {where}: {first['msg']}. Send the JSON again."
         if ended.reason in ("budget", "deadline", "cancelled"):
-            break
+            return Asked(None, usage, said, (ended.reason, ended.detail))
         said_message = text_message("assistant", said or "(nothing)")
         messages = (*messages, said_message, text_message("user", wrong))
     return Asked(None, usage, said)

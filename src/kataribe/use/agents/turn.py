@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from kataribe.base.events import Finished, FinishReason, Usage
@@ -31,21 +30,13 @@ from kataribe.base.messages import (
     text_message,
     to_json,
 )
+from kataribe.base.tool_calls import Repeats
 from kataribe.use.agents.approvals import Answer
-from kataribe.use.agents.calling import same_call
 from kataribe.use.agents.journal import Journal, Record
 from kataribe.use.agents.turns import call_id
 
 HANDED_OVER = ("approval", "tool_calls")
 """Ends after which somebody else has to act."""
-
-
-@dataclass(slots=True)
-class Repeated:
-    """How often in a row the same call has had the same result."""
-
-    result: str
-    times: int = 1
 
 
 class Turn:
@@ -60,7 +51,7 @@ class Turn:
         waiting: Calls of the newest reply that have no result yet, in order.
         begun: Ids of calls that were about to run.
         answers: The user's, by call.
-        repeated: By call, however its JSON is written.
+        repeated: Calls that had the same result again.
         told: How often the model was told that it repeats itself.
         reason: How the newest reply ended.
         detail: The line beside it.
@@ -82,7 +73,7 @@ class Turn:
         self.waiting: dict[str, ToolCallPart] = {}
         self.begun: set[str] = set()
         self.answers: dict[str, Answer] = {}
-        self.repeated: dict[str, Repeated] = {}
+        self.repeated = Repeats()
         self.told = 0
         self.reason: FinishReason = "stop"
         self.detail = ""
@@ -167,8 +158,7 @@ class Turn:
 
     def repeats(self, call: ToolCallPart) -> int:
         """How often this call has had the same result, all times in a row."""
-        found = self.repeated.get(same_call(call))
-        return found.times if found else 0
+        return self.repeated.times(call)
 
     def _take(self, record: Record) -> None:
         self.is_over = False
@@ -225,11 +215,7 @@ class Turn:
         if record.get("told"):
             self.told += 1
         else:
-            before = self.repeated.get(same_call(call))
-            if before is not None and before.result == result.content:
-                before.times += 1
-            else:
-                self.repeated[same_call(call)] = Repeated(result.content)
+            self.repeated.note(call, result)
         if not self.waiting:
             ordered = tuple(self._found[id_] for id_ in self._calls)
             self._tail += [Message("tool", ordered), *self._later]

@@ -27,14 +27,8 @@ from kataribe.base.messages import (
     ToolResultPart,
     text_of,
 )
-from kataribe.use.agents.calling import (
-    Approve,
-    CallLimits,
-    ToolRunner,
-    always,
-    asking,
-    failed,
-)
+from kataribe.base.tool_calls import MOST_REPEATS, MOST_TOLD, CallLimits, failed, not_again
+from kataribe.use.agents.calling import Approve, ToolRunner, always
 from kataribe.use.agents.resuming import CUT, INTERRUPTED
 from kataribe.use.agents.stepping import Said, Stepping, short
 from kataribe.use.agents.turn import Turn, reply_parts
@@ -66,8 +60,8 @@ class AgentLimits:
     tokens: int | None = None
     seconds: float | None = None
     dollars: float | None = None
-    repeats: int = 3
-    told: int = 2
+    repeats: int = MOST_REPEATS
+    told: int = MOST_TOLD
     calls: CallLimits = field(default_factory=CallLimits)
 
     def __post_init__(self) -> None:
@@ -210,14 +204,10 @@ class Working:
             return "refused", failed(call, CUT)
         times = turn.repeats(call)
         if times >= limits.repeats:
-            return "repeated", failed(
-                call,
-                f"You have made this call {times} times with the same result, so it was not run "
-                "again. Use the result that you have, call something else, or answer.",
-            )
+            return "repeated", not_again(call, times)
         objection = self._worker.runner.objection(call)
         if objection is not None:
-            return "refused", failed(call, objection)
+            return "refused", objection
         if number >= limits.calls.most:
             return "refused", failed(
                 call,
@@ -268,9 +258,8 @@ class Working:
         return Step(name, line, 0, call.id, result.content, self._tokens())
 
     async def _one(self, call: ToolCallPart) -> ToolResultPart:
-        asking.set(self._request.context)  # this task's own
         await self._turn.write("begun", call=call.id)
-        result = await self._worker.runner.run(call)
+        result = await self._worker.runner.run(call, self._request.context)
         await self._turn.result(result)
         return result
 
@@ -304,7 +293,7 @@ class Working:
         if limits.tokens is not None and self._tokens() >= limits.tokens:
             return "budget", f"{self._tokens():,} of at most {limits.tokens:,} tokens are used."
         most = self._most_dollars()
-        if most is not None and self._dollars() > most:
+        if most is not None and self._dollars() >= most and self._dollars():
             return "budget", f"${self._dollars():.6g} of at most ${most:.6g} is spent."
         return None
 

@@ -1,16 +1,17 @@
 """A recipe becomes an `LM`, for as long as a block lasts.
 
-From the inside out: the model, lent for the block (or a router, which lends when it has chosen);
-what it is told and how it draws; facts about the person; an agent's loop or a technique, with
-guards inside where it acts (see `guards.inside`); the other guards around all of it; and the limits
-around those, since what is asked again, and what a judge is asked, counts too.
+From the inside out: the model, lent for the block (or a router, which lends when it has chosen),
+with its working memory; what it is told and how it draws; facts about the person; an agent's loop
+or a technique, with guards inside where it acts (see `guards.inside`); the other guards around all
+of it; and the limits around those, since what is asked again, and what a judge is asked, counts
+too.
 """
 
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,12 @@ from kataribe.base.encoders import Embedder
 from kataribe.base.errors import InputError, KataribeError, NotFoundError, SettingsError
 from kataribe.base.lm import LM, Tool
 from kataribe.base.messages import ToolCallPart
-from kataribe.use.agents.calling import Approval
+from kataribe.use.agents.compaction import Compacting
+from kataribe.use.agents.counting import rough_count
 from kataribe.use.agents.loop import Agent, AgentOptions
 from kataribe.use.agents.memory import Facts, Recall, Remember, Remembering
+from kataribe.use.agents.summaries import Summaries
+from kataribe.use.agents.tools.approvals import Approval
 from kataribe.use.agents.turns import MemoryTurns, Turns
 from kataribe.use.agents.working import AgentLimits
 from kataribe.use.assistants.instructed import Instructed
@@ -57,6 +61,7 @@ class Around:
         limited: Holds an `LM` to limits; None where nobody counts.
         servers: MCP servers, whose tools recipes may name; None where there are none.
         metered: Counts a tool's calls; None where nobody does.
+        summaries: What working memory remembers from one request to the next.
     """
 
     lend: Lend
@@ -68,6 +73,7 @@ class Around:
     limited: Callable[[LM, Limit], LM] | None = None
     servers: Servers | None = None
     metered: Callable[[Tool], Tool] | None = None
+    summaries: Summaries = field(default_factory=Summaries)
 
 
 @asynccontextmanager
@@ -112,6 +118,7 @@ def _finished(
 ) -> LM:
     model, judge = models
     try:
+        model = Compacting(model, rough_count, summaries=around.summaries)
         instructed = Instructed(model, recipe.system, recipe.sampling.sampling())
         acting = _acting(name, instructed, recipe, around, outside)
         guards, policy = _guards(recipe, judge)

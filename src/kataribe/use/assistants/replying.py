@@ -18,9 +18,9 @@ from kataribe.base.messages import (
     ToolCallPart,
     ToolResultPart,
 )
+from kataribe.base.tool_answers import MOST_CHARACTERS, as_text, cut_answer
+from kataribe.base.tool_calls import CallLimits, call_tool
 from kataribe.use.agents.calling import CallTool
-from kataribe.use.agents.tools.answers import MOST_CHARACTERS, as_text, cut_answer
-from kataribe.use.agents.tools.calling import call_tool
 from kataribe.use.assistants.instructed import Instructed
 from kataribe.use.guards.attempt import total
 from kataribe.use.guards.inside import WITHHELD, Inside, Places
@@ -160,10 +160,12 @@ def calling(inside: Inside | None) -> CallTool:
     if inside is None:
         return call_tool
 
-    async def call_and_look(tools: Sequence[Tool], call: ToolCallPart) -> ToolResultPart:
+    async def call_and_look(
+        tools: Sequence[Tool], call: ToolCallPart, limits: CallLimits
+    ) -> ToolResultPart:
         if inside.refused:
             return ToolResultPart(call.id, WITHHELD, is_error=True)
-        result = await call_tool(tools, call)
+        result = await call_tool(tools, call, limits)
         content = await inside.document(result.content, f"what {call.name} said")
         return replace(result, content=content)
 

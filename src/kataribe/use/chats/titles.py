@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 
 from sqlalchemy import Connection
 
 from kataribe.base.abilities import check_abilities
+from kataribe.base.easing import Eased
 from kataribe.base.errors import KataribeError
 from kataribe.base.lm import Context, Request, Sampling, reply
 from kataribe.base.messages import Role, text_message, text_of
@@ -72,8 +74,9 @@ async def title_of(
     request = Request(prompt, sampling, stop=("\n",), context=context or Context())
     try:
         async with models.lease(model) as lm:
-            check_abilities(lm.name, lm.capabilities, request)
-            return cleaned(text_of((await reply(lm, request)).message))
+            check_abilities(lm.name, replace(lm.capabilities, lacks=frozenset()), request)
+            eased = Eased(lm, ("stop", "temperature"))
+            return cleaned(text_of((await reply(eased, request)).message))
     except KataribeError:
         return None  # the first words of the question stand instead
 

@@ -6,6 +6,7 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from kataribe.base.easing import Eased
 from kataribe.base.events import Usage
 from kataribe.base.lm import LM, ChoiceFormat, Request, Sampling, TextFormat, reply
 from kataribe.base.messages import text_message, text_of
@@ -47,6 +48,6 @@ class Judge:
             Sampling(temperature=0.0, max_tokens=8),
             response_format=ChoiceFormat(("attack", "harmless")) if constrained else TextFormat(),
         )
-        finished = await reply(self.lm, request)
+        finished = await reply(Eased(self.lm, ("temperature",)), request)
         words = re.findall("attack|harmless", text_of(finished.message).lower())
         return (words[0] == "attack" if words else None), finished.usage

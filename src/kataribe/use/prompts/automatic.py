@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
+from kataribe.base.easing import LEFT_OUT, Eased, left_out_words
 from kataribe.base.errors import InputError
 from kataribe.base.events import Usage
 from kataribe.base.lm import LM, Request, Sampling, reply
@@ -204,6 +205,12 @@ def split(
     return [each for group in known for each in group], [each for g in held_out for each in g]
 
 
+_WITHOUT = {
+    "seed": "A search again may find other words.",
+    "temperature": "Guesses and answers are drawn as the model draws by itself.",
+}
+
+
 class _Search:
     """The calls of one search, and what they used."""
 
@@ -217,6 +224,7 @@ class _Search:
         self.told = told
         self.usage = Usage(0, 0)
         self._gate = asyncio.Semaphore(options.at_once)
+        self._left_out: set[str] = set()
 
     async def guess(self, known: Sequence[Example]) -> list[str]:
         """Different instructions, each guessed from examples that are drawn for it."""
@@ -265,8 +273,12 @@ class _Search:
             Sampling(temperature=temperature, max_tokens=self.options.max_tokens),
             seed=derived_seed(self.options.seed, *path),
         )
+        eased = Eased(lm, ("seed", "temperature"))  # of nobody's wish but the search's
         async with self._gate:
-            end = await reply(lm, request)
+            end = await reply(eased, request)
+        for field in sorted(eased.left_out - self._left_out):
+            self._left_out.add(field)
+            self.told(LEFT_OUT, f"{left_out_words(lm.name, field)} {_WITHOUT[field]}")
         self.usage = added(self.usage, end.usage)
         return text_of(end.message)
 

@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from kataribe.base.abilities import messages_of
+from kataribe.base.abilities import is_asked, messages_of
+from kataribe.base.easing import LEFT_OUT, Eased
 from kataribe.base.errors import KataribeError
 from kataribe.base.events import (
     Citation,
@@ -26,7 +27,7 @@ from kataribe.base.events import (
     TextDelta,
     Usage,
 )
-from kataribe.base.lm import LM, Request, TextFormat, ToolChoice
+from kataribe.base.lm import LEAVABLE, LM, Request, TextFormat, ToolChoice
 from kataribe.base.messages import Message, ReasoningPart, TextPart, text_of
 from kataribe.use.prompts.running import Send, closed
 from kataribe.use.prompts.turns import last_turn
@@ -95,6 +96,7 @@ class Work:
         self._send = send
         self._gate = gate
         self._running = 0
+        self._left_out: set[str] = set()
 
     @property
     def question(self) -> str:
@@ -187,7 +189,10 @@ class Work:
     ) -> Said:
         finished: Finished | None = None
         citations: list[Citation] = []
-        async with closed(lm.stream(request)) as events:
+        # What a technique sets by itself may go; what the person asked for may not.
+        own = [each for each in LEAVABLE if not is_asked(self.request, each)]
+        eased = Eased(lm, own, told=("temperature",))
+        async with closed(eased.stream(request)) as events:
             async for event in events:
                 match event:
                     case Finished():
@@ -195,6 +200,9 @@ class Work:
                     case Citation():
                         citations.append(event)
                     case Step():
+                        if event.name == LEFT_OUT and event.detail in self._left_out:
+                            continue  # that was said before
+                        self._left_out |= {event.detail} if event.name == LEFT_OUT else set()
                         tokens = event.tokens and self._tokens + event.tokens
                         await self._send(replace(event, index=self._index, tokens=tokens))
                     case Progress() if self._running == 1:  # of several, bars would jump

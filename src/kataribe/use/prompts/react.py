@@ -8,20 +8,35 @@ and an action, is cut there, is given what the tool says, and goes on until it w
 
 from __future__ import annotations
 
+import asyncio
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeAlias
 
-from kataribe.base.errors import InputError, KataribeError
+from kataribe.base.errors import InputError
 from kataribe.base.events import FinishReason
 from kataribe.base.lm import LM, Request, Tool
-from kataribe.base.messages import Message, text_message, text_of
-from kataribe.use.prompts.calls import Said, Work
+from kataribe.base.messages import Message, ToolCallPart, ToolResultPart, text_message, text_of
+from kataribe.base.tool_calls import (
+    MOST_REPEATS,
+    MOST_TOLD,
+    CallLimits,
+    Repeats,
+    asked_by,
+    call_tool,
+    failed,
+    not_again,
+)
+from kataribe.use.prompts.calls import Work
 from kataribe.use.prompts.ranges import within
 from kataribe.use.prompts.react_format import (
+    OBSERVATION,
     STOPS,
     Act,
     Final,
     Unclear,
+    acts_in,
     answer_behind,
     answer_start,
     arguments_of,
@@ -29,8 +44,8 @@ from kataribe.use.prompts.react_format import (
     read_turn,
     thought_in,
     tools_shown,
-    unknown_tool,
 )
+from kataribe.use.prompts.running import together
 from kataribe.use.prompts.technique import Carries, Technique
 
 
@@ -57,10 +72,22 @@ class ReAct(Technique):
     title = "react"
     carries = Carries()
 
-    def __init__(self, lm: LM, tools: Sequence[Tool], options: ReActOptions | None = None) -> None:
-        """Raises `InputError` for no tools, or two of the same name."""
+    def __init__(
+        self,
+        lm: LM,
+        tools: Sequence[Tool],
+        options: ReActOptions | None = None,
+        *,
+        limits: CallLimits | None = None,
+    ) -> None:
+        """`limits`: of the calls; an observation is never longer than the options say.
+
+        Raises `InputError` for no tools, or two of the same name.
+        """
         super().__init__(lm)
         self.options = options or ReActOptions()
+        most = self.options.most_characters
+        self.limits = replace(limits or CallLimits(), characters=most)
         self.tools: Mapping[str, Tool] = {tool.spec.name: tool for tool in tools}
         if not tools:
             raise InputError("ReAct acts with tools. Give it at least one.", param="tools")
@@ -70,11 +97,12 @@ class ReAct(Technique):
     async def answer(self, work: Work) -> None:
         """Turns until the answer, or until no step is left."""
         heard: list[Message] = []
+        acting = _Acting(work, self.tools, self.limits)
         was_unclear = False
         for number in range(1, self.options.most_steps + 1):
             answer = _Answer(work)
             said = await work.ask(self._request(work, heard, number), heard=answer.hear)
-            turn = read_turn(said.text)
+            written, turn = before_observation(said.text), read_turn(said.text)
             match turn:
                 case Final():
                     await answer.finish(turn, said.finished.reason)
@@ -85,11 +113,17 @@ class ReAct(Technique):
                 case Unclear():
                     observation = work.wording.react_reminder
                 case Act():
-                    observation = await self._act(work, turn, f"act_{number}")
+                    acts, written = acts_in(said.text)
+                    observation = await acting.observe(acts, number)
             was_unclear = isinstance(turn, Unclear)
-            heard += _turns(said, observation)
+            heard += _turns(written, observation)
             work.keep(*_so_far(number, heard))
-        await self._end_without(work, heard)
+            if acting.told >= MOST_TOLD:
+                await self._end_without(work, heard, number, _AGAIN)
+                return
+        most = self.options.most_steps
+        end: _End = ("length", f"The limit of {most} steps ended it before an answer.")
+        await self._end_without(work, heard, most, end)
 
     def _request(self, work: Work, heard: Sequence[Message], number: int) -> Request:
         specs = [tool.spec for tool in self.tools.values()]
@@ -103,39 +137,77 @@ class ReAct(Technique):
         begun = work.turn.asking(text)
         return replace(asked, prompt=(*begun, *heard), stop=STOPS)
 
-    async def _act(self, work: Work, act: Act, id_: str) -> str:
-        """Uses a tool; what goes wrong is told to the model, which can mend it."""
-        if act.thought:
-            await work.step("thought", act.thought)
-        await work.step("action", f"{act.name} {act.given}", id_)
-        tool = self.tools.get(act.name)
-        try:
-            if tool is None:
-                observation = unknown_tool(act.name, list(self.tools))
-            else:
-                observation = await work.in_time(tool.call(arguments_of(act, tool.spec)))
-        except KataribeError as error:
-            observation = f"Error: {error.message}"
-        observation = self._cut(observation)
-        await work.step("observation", observation, id_)
-        return observation
-
-    def _cut(self, observation: str) -> str:
-        most = self.options.most_characters
-        if len(observation) <= most:
-            return observation
-        return f"{observation[:most]}\n[{len(observation) - most} more characters are left out]"
-
-    async def _end_without(self, work: Work, heard: list[Message]) -> None:
+    async def _end_without(self, work: Work, heard: list[Message], number: int, end: _End) -> None:
         """No step is left: the model answers with what it has, and the end says so."""
-        most = self.options.most_steps
-        await work.step("limit", f"{most} steps are over; the answer is what was found until then")
+        await work.step("limit", f"{end[1]} The answer is what was found until then.")
         last = (*heard[:-1], _also(heard[-1], work.wording.react_last))
-        said = await work.ask(self._request(work, last, most + 1))
+        said = await work.ask(self._request(work, last, number + 1))
         turn = read_turn(said.text)
         text = turn.text if isinstance(turn, Final) else said.text.strip()
-        await work.say(text or _so_far(most, heard)[1])
-        await work.end("length", f"The limit of {most} steps ended it before an answer.")
+        await work.say(text or _so_far(number, heard)[1])
+        await work.end(*end)
+
+
+_End: TypeAlias = tuple[FinishReason, str]
+_AGAIN: _End = ("repetition", "The model made the same call again and again.")
+
+
+class _Acting:
+    """The calls of one choice; what goes wrong is told to the model, which can mend it.
+
+    Attributes:
+        told: How often the model was told that it repeats a call.
+    """
+
+    def __init__(self, work: Work, tools: Mapping[str, Tool], limits: CallLimits) -> None:
+        self.told = 0
+        self._work = work
+        self._tools = tools
+        self._limits = limits
+        self._repeats = Repeats()
+
+    async def observe(self, acts: Sequence[Act], number: int) -> str:
+        """What the actions of a turn give, side by side, in their order."""
+        if acts[0].thought:
+            await self._work.step("thought", acts[0].thought)
+        ids = [f"act_{number}", *(f"act_{number}_{more}" for more in range(2, len(acts) + 1))]
+        gate = asyncio.Semaphore(self._limits.at_once)
+
+        async def one(place: int) -> str:
+            if place >= self._limits.most:
+                return f"Error: more than {self._limits.most} actions at once; this was not done."
+            async with gate:
+                return await self._act(acts[place], ids[place])
+
+        found = await together(one(place) for place in range(len(acts)))
+        if len(found) == 1:
+            return found[0]
+        lines = [f"{at + 1}. {acts[at].name}: {each}" for at, each in enumerate(found)]
+        return "\n".join(("", *lines))
+
+    async def _act(self, act: Act, id_: str) -> str:
+        await self._work.step("action", f"{act.name} {act.given}", id_)
+        result = await self._called(act, id_)
+        await self._work.step("observation", result.content, id_)
+        return result.content
+
+    async def _called(self, act: Act, id_: str) -> ToolResultPart:
+        call, tool = ToolCallPart(id_, act.name, "{}"), self._tools.get(act.name)
+        if tool is not None:
+            try:
+                written = json.dumps(arguments_of(act, tool.spec), ensure_ascii=False)
+            except InputError as error:
+                return failed(call, error.message)
+            call = replace(call, arguments=written)
+        if (times := self._repeats.times(call)) >= MOST_REPEATS:
+            self.told += 1
+            return not_again(call, times)
+        with asked_by(self._work.request.context):
+            result = await self._work.in_time(
+                call_tool(tuple(self._tools.values()), call, self._limits)
+            )
+        self._repeats.note(call, result)
+        return result
 
 
 class _Answer:
@@ -174,11 +246,10 @@ class _Answer:
         self._is_told = True
 
 
-def _turns(said: Said, observation: str) -> list[Message]:
-    written = before_observation(said.text) or "Thought:"
+def _turns(written: str, observation: str) -> list[Message]:
     return [
-        text_message("assistant", written),
-        text_message("user", f"Observation: {observation}"),
+        text_message("assistant", written or "Thought:"),
+        text_message("user", f"{OBSERVATION} {observation}"),
     ]
 
 

@@ -12,18 +12,20 @@ The paper's own form, `Action: search[Tokyo]`, is read as well: for a tool with 
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 from kataribe.base.errors import InputError
 from kataribe.base.lm import ToolSpec
 from kataribe.use.prompts.json_in_text import last_json
 
-STOPS = ("Observation:", "Observation：")
+OBSERVATION = "Observation:"
+"""What begins the words of a tool."""
+
+STOPS = (OBSERVATION, "Observation：")
 """Where a turn is cut: what follows is the tool's to say, and models like to invent it."""
 
 _BEGIN = r"^[ \t>*_#]*"
@@ -72,14 +74,38 @@ def read_turn(text: str) -> Turn:
     action = _ACTION.search(text)
     if not action:
         return Unclear(text.strip())
+    return _act_at(text, action)[0]
+
+
+def acts_in(text: str) -> tuple[tuple[Act, ...], str]:
+    """The actions that a turn asks for together, and the turn up to the last of them.
+
+    An action counts with the first where it follows at once. One behind a further thought does not:
+    that thought goes by a result that was not there yet.
+    """
+    text = before_observation(text)
+    acts: list[Act] = []
+    end = 0
+    while action := _ACTION.search(text, end):
+        if acts and text[end : action.start()].strip():
+            break
+        act, end = _act_at(text, action)
+        acts.append(act if not acts else replace(act, thought=""))
+    return tuple(acts), text[:end].strip()
+
+
+def _act_at(text: str, action: re.Match[str]) -> tuple[Act, int]:
+    """An action, and where it ends."""
     name, given = action["name"].strip(" \t`*\"'"), ""
-    rest = text[action.end() :]
-    following = _INPUT.search(rest)
+    start = end = action.end()
+    another = _ACTION.search(text, start)
+    following = _INPUT.search(text, start, another.start() if another else len(text))
     if following:
-        given = _until_next(rest[following.end() :])
+        given = _until_next(text[following.end() :])
+        end = following.end() + len(given)
     elif bracketed := _IN_BRACKETS.match(name):
         name, given = bracketed["name"], bracketed["given"]
-    return Act(thought_in(text[: action.start()]), name.strip(), given.strip())
+    return Act(thought_in(text[: action.start()]), name.strip(), given.strip()), end
 
 
 def before_observation(text: str) -> str:
@@ -129,13 +155,6 @@ def arguments_of(act: Act, spec: ToolSpec) -> dict[str, Any]:
         f"The input of {spec.name} is no JSON object. Write its arguments as "
         f"{json.dumps(dict.fromkeys(properties, '...'), ensure_ascii=False)}."
     )
-
-
-def unknown_tool(name: str, names: Sequence[str]) -> str:
-    """What a model is told that named a tool that is not there."""
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return f"There is no tool {name!r}.{hint} The tools are {', '.join(names)}."
 
 
 def tools_shown(specs: Sequence[ToolSpec]) -> str:

@@ -25,10 +25,10 @@ from kataribe.base.errors import (
     UnavailableError,
 )
 from kataribe.base.messages import ToolCallPart
+from kataribe.base.tool_calls import call_tool
 from kataribe.use.agents.mcp import link, pipes
 from kataribe.use.agents.mcp.servers import Servers
 from kataribe.use.agents.mcp.tool import RemoteTool
-from kataribe.use.agents.tools.calling import call_tool
 
 Make = Callable[..., Servers]
 Begun = Callable[[], list[psutil.Process]]

@@ -13,9 +13,9 @@ import pytest
 from kataribe.base.errors import InputError
 from kataribe.base.lm import ToolSpec
 from kataribe.base.messages import ToolCallPart
-from kataribe.use.agents.tools.answers import cut_answer
+from kataribe.base.tool_answers import cut_answer
+from kataribe.base.tool_calls import CallLimits, call_tool
 from kataribe.use.agents.tools.approvals import Approvals
-from kataribe.use.agents.tools.calling import CallLimits, call_tool
 from kataribe.use.agents.tools.function import function_tool
 
 
@@ -210,7 +210,7 @@ def test_both_ends_of_a_long_answer_are_kept(most):
 
 async def test_never_is_never():
     approvals = Approvals("always", {"add": "never", "multiply": "ask"})
-    result = await asked(TOOLS, "add", '{"a": 1}', approvals=approvals)
+    result = await asked(approvals.usable(TOOLS), "add", '{"a": 1}')
     assert result.is_error
     assert "There is no tool 'add'" in result.content
     assert "There are: multiply." in result.content
@@ -226,7 +226,9 @@ def test_who_is_asked():
         Approvals(tools={"add": "sometimes"})  # type: ignore[dict-item]
 
 
-@pytest.mark.parametrize("given", [{"seconds": 0}, {"seconds": 10**9}, {"characters": 1}])
+@pytest.mark.parametrize(
+    "given", [{"seconds": 0}, {"seconds": 10**9}, {"characters": 1}, {"at_once": 0}, {"most": 0}]
+)
 def test_limits_that_make_no_sense(given):
     with pytest.raises(InputError):
         CallLimits(**given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import enum
+import functools
 import threading
 from typing import Annotated, Literal
 
@@ -251,3 +252,107 @@ def test_functions_that_cannot_be_described(function, words):
 def test_names_that_no_model_can_say(name):
     with pytest.raises(InputError, match="1 to 64 letters"):
         function_tool(weather, name=name or "?")
+
+
+@pytest.mark.parametrize(
+    "error", [asyncio.CancelledError(), KeyboardInterrupt(), GeneratorExit(), SystemExit(1)]
+)
+async def test_what_ends_a_thread_is_an_answer_at_once(error):
+    def ends() -> str:
+        raise error
+
+    tool = function_tool(ends)
+    async with asyncio.timeout(20):
+        with pytest.raises(KataribeError, match=f"ends failed with {type(error).__name__}"):
+            await tool.call({})
+
+
+async def test_cancelling_from_outside_still_cancels():
+    begun = asyncio.Event()
+
+    async def hangs() -> str:
+        begun.set()
+        await asyncio.sleep(60)
+        return ""
+
+    call = asyncio.create_task(function_tool(hangs).call({}))
+    await begun.wait()
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+
+class Adder:
+    """Adds to a number of its own."""
+
+    def __init__(self, own: int) -> None:
+        self.own = own
+
+    def __call__(self, other: int) -> int:
+        """Adds the two.
+
+        Args:
+            other: What is added.
+        """
+        return self.own + other
+
+
+class Waiting:
+    """Waits, then doubles."""
+
+    async def __call__(self, number: int) -> int:
+        await asyncio.sleep(0)
+        return 2 * number
+
+
+def join(first: str, second: str, *, between: str = " ", key: str = "") -> str:
+    """Joins two words.
+
+    Args:
+        first: The one.
+        second: The other.
+    """
+    return f"{first}{between}{second}{key}"
+
+
+async def join_later(first: str, second: str) -> str:
+    """Joins two words, in a while."""
+    return first + second
+
+
+async def test_an_object_that_can_be_called_is_a_tool():
+    tool = function_tool(Adder(40))
+    assert (tool.spec.name, tool.spec.description) == ("Adder", "Adds the two.")
+    assert tool.spec.parameters["properties"]["other"]["description"] == "What is added."
+    assert await tool.call({"other": 2}) == "42"
+
+
+async def test_an_object_that_has_to_be_waited_for_is_one_too():
+    tool = function_tool(Waiting(), name="twice")
+    assert tool.spec.description == "Waits, then doubles."
+    assert await tool.call({"number": 21}) == "42"
+
+
+async def test_a_partial_is_a_tool_without_what_it_settles():
+    tool = function_tool(functools.partial(join, "a", key="!"))
+    assert (tool.spec.name, tool.spec.description) == ("join", "Joins two words.")
+    assert set(tool.spec.parameters["properties"]) == {"second", "between"}
+    assert await tool.call({"second": "b"}) == "a b!"
+    with pytest.raises(InputError, match="key"):
+        await tool.call({"second": "b", "key": "?"})
+    later = function_tool(functools.partial(functools.partial(join_later, "a")))
+    assert await later.call({"second": "b"}) == "ab"
+    assert await function_tool(functools.partial(Adder(1)), name="add").call({"other": 1}) == "2"
+
+
+async def test_a_function_that_gives_something_to_wait_for_is_waited_for():
+    def begin(word: str) -> object:
+        return join_later(word, word)
+
+    assert await function_tool(begin).call({"word": "a"}) == "aa"
+
+
+def test_what_cannot_be_looked_into_is_refused_in_words():
+    for strange in (max, functools.partial(max)):
+        with pytest.raises(InputError, match="max"):
+            function_tool(strange)

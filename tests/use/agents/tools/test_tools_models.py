@@ -12,10 +12,10 @@ from kataribe.base.encoders import Classification, Label
 from kataribe.base.errors import InputError, KataribeError
 from kataribe.base.lm import Sampling
 from kataribe.base.messages import ToolCallPart, text_of
+from kataribe.base.tool_calls import call_tool
 from kataribe.run.providers.scripted import ScriptedLM
 from kataribe.sandbox.limits import Limits
 from kataribe.sandbox.session import Setup
-from kataribe.use.agents.tools.calling import call_tool
 from kataribe.use.agents.tools.documents import Passage, document_search_tool
 from kataribe.use.agents.tools.models import classifier_tool, lm_tool
 from kataribe.use.agents.tools.python import PythonTool

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import functools
 import inspect
 import re
 import threading
 from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, create_model
 from pydantic.errors import PydanticUserError
@@ -17,7 +18,7 @@ from pydantic.fields import FieldInfo
 
 from kataribe.base.errors import BusyError, InputError, KataribeError
 from kataribe.base.lm import ToolSpec
-from kataribe.use.agents.tools.answers import as_text
+from kataribe.base.tool_answers import as_text
 
 MOST_LEFT_RUNNING = 8
 """Threads of one tool that were given up and still run; a thread cannot be stopped from outside."""
@@ -51,13 +52,16 @@ class FunctionTool:
         arguments that do not fit, `BusyError` when too many calls of it hang.
         """
         named = self._checked(arguments)
-        if inspect.iscoroutinefunction(self._function):
-            keep = _Kept()
-            value: object = None
+        keep = _Kept()
+        value: object = None
+        if _is_async(self._function):
             with keep:
-                value = await self._function(**named)
+                value = self._function(**named)
         else:
             value, keep = await self._in_thread(named)
+        if keep.error is None and inspect.isawaitable(value):
+            with keep:
+                value = await value
         if isinstance(keep.error, KataribeError):
             raise keep.error
         if keep.error is not None:
@@ -95,7 +99,9 @@ class FunctionTool:
         context = contextvars.copy_context()
 
         def work() -> None:
-            keep = _Kept()
+            # Nothing from a thread is a wish to end the program or the call: whatever the function
+            # raises is its answer, or the call would wait for one until its time is over.
+            keep = _Kept(everything=True)
             value: object = None
             with keep:
                 value = context.run(self._function, **named)
@@ -115,10 +121,14 @@ def _answer(future: asyncio.Future[tuple[object, _Kept]], found: tuple[object, _
 
 
 class _Kept:
-    """Keeps an error of somebody else's function, to be told; its wish to end the program, too."""
+    """Keeps an error of somebody else's function, to be told; its wish to end the program, too.
 
-    def __init__(self) -> None:
+    In the event loop, where cancelling and Ctrl-C arrive, these pass; `everything` keeps them.
+    """
+
+    def __init__(self, *, everything: bool = False) -> None:
         self.error: BaseException | None = None
+        self._passes: tuple[type[BaseException], ...] = () if everything else _ENDS
 
     def __enter__(self) -> None:
         return None
@@ -129,10 +139,13 @@ class _Kept:
         error: BaseException | None,
         at: TracebackType | None,
     ) -> bool:
-        if isinstance(error, asyncio.CancelledError | KeyboardInterrupt | GeneratorExit):
+        if isinstance(error, self._passes):
             return False
         self.error = error
         return True
+
+
+_ENDS = (asyncio.CancelledError, KeyboardInterrupt, GeneratorExit)
 
 
 class _LoopIsClosed:
@@ -160,22 +173,24 @@ def function_tool(
 
     The parameters' types become a JSON schema (pydantic reads them), the docstring's first part
     the description, the lines of its `Args:` (Google's style) the descriptions of the parameters.
-    The function answers with text or with what JSON can hold. Raises `InputError` for a function
-    whose parameters cannot be described.
+    The function answers with text or with what JSON can hold. An object with `__call__` is as good
+    as a function, and so is a `functools.partial`: what it settles is no parameter any more.
+    Raises `InputError` for a function whose parameters cannot be described.
     """
-    shown = str(name or getattr(function, "__name__", ""))
+    called = _unbound(function)
+    shown = str(name or getattr(called, "__name__", type(called).__name__))
     if not _NAME.fullmatch(shown):
         raise InputError(
             f"A tool is called {shown!r}, but names have 1 to 64 letters, digits, '_' or '-'. "
             "Give one with name=.",
             param="name",
         )
-    words, told = _read_docstring(inspect.getdoc(function) or "")
+    words, told = _read_docstring(_docstring(function))
     try:
         fields = _fields(shown, function, told)
         model = create_model(shown, __config__=ConfigDict(extra="forbid"), **fields)
         schema = _untitled(model.model_json_schema(by_alias=True))
-    except (PydanticUserError, NameError) as error:
+    except (PydanticUserError, NameError, TypeError, ValueError) as error:
         raise InputError(
             f"The tool {shown} has a parameter whose type JSON cannot describe: {error}"
         ) from error
@@ -185,10 +200,49 @@ def function_tool(
     return FunctionTool(spec, model, function)
 
 
+def _is_async(function: Callable[..., object]) -> bool:
+    """Whether calling it gives something to wait for."""
+    return inspect.iscoroutinefunction(_routine(function))
+
+
+def _unbound(function: Callable[..., object]) -> Callable[..., object]:
+    """What a `functools.partial` calls in the end."""
+    while isinstance(function, functools.partial):
+        function = function.func
+    return function
+
+
+def _routine(function: Callable[..., object]) -> Callable[..., object]:
+    """What holds the types of something that can be called."""
+    function = _unbound(function)
+    if inspect.isroutine(function) or inspect.isclass(function):
+        return function
+    return cast(Callable[..., object], type(function).__call__)
+
+
+def _docstring(function: Callable[..., object]) -> str:
+    """The words of a function; of an object those of its `__call__`, else of its class."""
+    function, routine = _unbound(function), _routine(function)
+    if routine is not function and routine.__doc__:
+        return inspect.cleandoc(routine.__doc__)
+    return inspect.getdoc(function) or ""
+
+
+def _settled(function: Callable[..., object]) -> frozenset[str]:
+    """Parameters that a `functools.partial` gives by name: a model must not change them."""
+    settled: set[str] = set()
+    while isinstance(function, functools.partial):
+        settled |= set(function.keywords)
+        function = function.func
+    return frozenset(settled)
+
+
 def _fields(name: str, function: Callable[..., object], told: Mapping[str, str]) -> dict[str, Any]:
-    hints = get_type_hints(function, include_extras=True)
+    hints = get_type_hints(_routine(function), include_extras=True)
     fields: dict[str, Any] = {}
-    for place, parameter in enumerate(inspect.signature(function).parameters.values()):
+    settled = _settled(function)
+    wanted = inspect.signature(function).parameters.values()
+    for place, parameter in enumerate(each for each in wanted if each.name not in settled):
         if parameter.kind not in (parameter.POSITIONAL_OR_KEYWORD, parameter.KEYWORD_ONLY):
             raise InputError(
                 f"The tool {name} has the parameter {parameter}; a model can only name parameters, "
