@@ -194,11 +194,11 @@ class Book:
 
         def asked_by(each: str) -> tuple[str, ...]:
             if each == name:
-                return recipe.models()
+                return recipe.asks()
             if each not in known:
                 return ()
             try:
-                return known[each].recipe().models()
+                return known[each].recipe().asks()
             except KataribeError:  # told when that one is asked
                 return ()
 
