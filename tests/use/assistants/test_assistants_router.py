@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from lending import Shelf, around, end, question, scripted, steps, told
 
-from kataribe.base.errors import FormatError, InputError, NotFoundError
+from kataribe.base.errors import FormatError, InputError, NotFoundError, UnsupportedError
 from kataribe.base.lm import Capabilities, Request, ToolSpec
 from kataribe.base.messages import ImagePart, Message, TextPart, ToolCallPart, text_of
 from kataribe.run.providers.scripted import Call, Reply
@@ -101,6 +101,29 @@ async def test_each_model_acts_in_its_own_way(tmp_path: Path) -> None:
     assert native.requests[0].tools
     assert not plain.requests[0].tools
     assert there.out == 0
+
+
+async def test_a_router_behind_a_router_shows_when_it_is_asked_that_it_calls_no_tools(
+    tmp_path: Path,
+) -> None:
+    turn = "Thought: compute.\nAction: calculator\nAction Input: 6 * 7"
+    script = [turn, "Final Answer: It is 42."]
+    plain = scripted(script, capabilities=Capabilities(context_length=4096))
+    there = Shelf(plain=plain)
+    inner = recipe_of({"router": {"default": "plain"}}, "r")
+    tools = {"tools": ["calculator"]}
+    async with composed("inner", inner, around(there, tmp_path)) as lm:
+        there.models["inner"] = lm
+        for recipe in ({"model": "inner", **tools}, {"router": {"default": "inner"}, **tools}):
+            events = await told(recipe, around(there, tmp_path), question("6 x 7?"))
+            assert text_of(end(events).message) == "It is 42."
+            assert len(steps(events, "in text")) == 1
+            plain = there.models["plain"] = scripted(
+                script, capabilities=Capabilities(context_length=4096)
+            )
+        brought = question("?", tools=(ToolSpec("f"),))
+        with pytest.raises(UnsupportedError, match="cannot call tools"):
+            await told({"model": "inner", **tools}, around(there, tmp_path), brought)
 
 
 async def test_what_tools_and_techniques_say_does_not_choose(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ from kataribe.use.agents.memory import Facts, Recall, Remember, Remembering
 from kataribe.use.agents.tools.calling import call_tool
 from kataribe.use.agents.turns import MemoryTurns, Turns
 from kataribe.use.agents.working import AgentLimits
-from kataribe.use.assistants.in_text import InText
+from kataribe.use.assistants.in_text import Either, InText
 from kataribe.use.assistants.instructed import Instructed
 from kataribe.use.assistants.learned import load_learned
 from kataribe.use.assistants.means import (
@@ -204,9 +204,13 @@ def _acting(name: str, lm: LM, recipe: Recipe, around: Around, made: _Equipped) 
         if named is not None and not made.problems:
             raise InputError("the technique react acts with tools; name some.", param="tools")
         return lm
+
+    def in_text() -> LM:
+        return InText(lm, _unasked(tools, words), named.options if named else {})
+
     if named is None and lm.capabilities.tools:
-        return Agent(lm, tools, call_tool, _options(recipe, around, words))
-    return InText(lm, _unasked(tools, words), named.options if named else {})
+        return Either(Agent(lm, tools, call_tool, _options(recipe, around, words)), in_text)
+    return in_text()
 
 
 def _options(recipe: Recipe, around: Around, words: Mapping[str, Approval]) -> AgentOptions:
