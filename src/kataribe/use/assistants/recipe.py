@@ -243,11 +243,11 @@ class Recipe(_Strict):
             return self.router.models()
         return (self.model,) if self.model else ()
 
-    def asks(self) -> tuple[str, ...]:
-        """The same with those that it may ask as tools."""
+    def asks(self, usual: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """The same with those that it may ask as tools; `usual` answers where none is named."""
         tools = (tool.options.get("model") for tool in self.tools if tool.name == MODEL)
         asked = (each for each in tools if isinstance(each, str) and each)
-        return tuple(dict.fromkeys((*self.models(), *asked)))
+        return tuple(dict.fromkeys((*(self.models() or usual), *asked)))
 
 
 def read_recipe(text: str, where: str) -> Recipe:
