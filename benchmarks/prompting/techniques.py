@@ -73,13 +73,13 @@ def solved(problems: Sequence[Problem]) -> Search:
     seen = Counter(word for bag in bags for word in bag)
     weight = {word: math.log(len(bags) / count) + 0.1 for word, count in seen.items()}
 
-    async def search(query: str) -> list[Passage]:
+    async def search(query: str, most: int) -> list[Passage]:
         asked = set(_words(query))
 
         def near(at: int) -> float:
             return sum(weight[word] for word in asked & bags[at])
 
-        best = sorted(range(len(bags)), key=lambda at: (-near(at), at))[:SHOWN]
+        best = sorted(range(len(bags)), key=lambda at: (-near(at), at))[: min(most, SHOWN)]
         return [
             Passage(f"{problems[at].question}\n{problems[at].worked.answer}",
                     f"solved problem {problems[at].place}")

@@ -17,6 +17,7 @@ import {
   lineRange,
   placed,
   shownValue,
+  typedLines,
   typedNumber,
   typedValue,
   typedWords,
@@ -126,6 +127,7 @@ describe("fields", () => {
     expect(withOption({ a: 1 }, "b", 2)).toEqual({ a: 1, b: 2 });
     expect(withOption({ a: 1, b: 2 }, "b", undefined)).toEqual({ a: 1 });
     expect(typedWords("a、b, c ,,")).toEqual(["a", "b", "c"]);
+    expect(typedLines(" docs\n\nmy notes, 2.md \n")).toEqual(["docs", "my notes, 2.md"]);
   });
 
   it("switch guards against what is usual", () => {
@@ -144,6 +146,7 @@ describe("fields", () => {
     expect(homeOf("sampling.temprature")).toBe("sampling");
     expect(homeOf("tools.1.options")).toBe("tools.1");
     expect(homeOf("tools")).toBe("tools");
+    expect(homeOf("knowledge.1")).toBe("knowledge");
     expect(homeOf("technique.name")).toBe("technique");
     expect(homeOf("technique.options.paths")).toBe("technique.options");
     expect(homeOf("guards.leak.letters")).toBe("guards.leak");

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from kataribe.base.encoders import Label
 from kataribe.base.events import Progress, Step
 from kataribe.base.lm import Capabilities, Request, reply
 from kataribe.base.messages import ToolResultPart, text_message, text_of
 from kataribe.base.workspace import Workspace
 from kataribe.cli import consent
+from kataribe.cli.means_here import _labels
 from kataribe.cli.metering import Meters
 from kataribe.cli.way import Flags, asked, way_of
 from kataribe.run.providers.scripted import Call, Reply, ScriptedLM
@@ -86,9 +88,44 @@ def test_documents_are_searched_for_retrieval(cli, served, tmp_path):
     assert "Tama" not in asked
 
 
+def test_documents_are_searched_by_the_tool(cli, served, tmp_path):
+    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "shop.txt").write_text("The shop opens at nine.\n")
+    search = Reply(calls=(Call("search_documents", {"query": "shop"}),))
+    served([search, "At nine.", search, "At nine."])
+    for words in (
+        ("--documents", str(tmp_path / "docs")),
+        ("--option", f"documents.folder={tmp_path / 'docs'}"),
+    ):
+        done = cli("ask", "--tools", "documents", *words, "When?")
+        assert (done.code, done.out) == (0, "At nine.\n"), done.err
+        assert "[1] shop.txt:1 The shop opens at nine." in " ".join(done.err.split())
+
+
+def test_another_model_is_a_tool_and_counts(cli, served):
+    call = Reply(calls=(Call("ask_smollm2-135m", {"question": "6*7?"}),))
+    lm = served([call, "42", "It is 42."])
+    done = cli("ask", "--json", "--tools", "model", "--option", "model.model=smollm2-135m", "?")
+    assert done.code == 0, done.err
+    told = json.loads(done.out)
+    assert (told["text"], told["model_calls"], told["cost_usd"]) == ("It is 42.", 3, 0.0)
+    assert [text_of(each) for each in lm.requests[1].prompt] == ["6*7?"]
+
+
+def test_labels_that_came_over_the_wire_are_labels_again():
+    assert _labels({"labels": {"glad": 0.9, "sad": 0.1}}) == (Label("glad", 0.9), Label("sad", 0.1))
+    span = {"label": "CITY", "score": 0.8, "start": 3, "end": 7, "text": "Nara"}
+    assert _labels({"spans": [span]}) == (Label("CITY", 0.8, 3, 7),)
+
+
 @pytest.mark.parametrize(
     ("words", "code", "told"),
     [
+        (("--tools", "documents"), 2, "--documents FILE"),
+        (("--tools", "documents", "--documents", "gone.txt"), 3, "There is no file or folder"),
+        (("--tools", "clock", "--documents", "gone.txt"), 2, "--tools documents"),
+        (("--tools", "model"), 2, "needs the option model"),
+        (("--tools", "classifier", "--option", "classifier.mode=x"), 2, "Did you mean model"),
         (("--technique", "chain-of-thougt"), 3, "Did you mean chain-of-thought"),
         (("--technique", "cot"), 3, "Did you mean chain-of-thought"),
         (("--technique", "self-consistency", "--option", "path=3"), 2, "Did you mean paths"),

@@ -9,17 +9,22 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
+from kataribe.base.encoders import Embedding
 from kataribe.base.errors import AccessError, InputError, NotFoundError, UnsupportedError
 from kataribe.base.lm import LM, Request, reply
 from kataribe.base.messages import text_message, text_of
 from kataribe.base.settings import DEFAULT_MODEL, load_settings
 from kataribe.base.workspace import Workspace
-from kataribe.cli.all_models import AllModels, Lent
-from kataribe.run.providers import ScriptedLM
+from kataribe.cli.all_models import AllModels
+from kataribe.cli.encoding import EMBEDDER
+from kataribe.prove.ops.ledger import Branch, trees
+from kataribe.run.providers import Call, Reply, ScriptedLM
 from kataribe.serve.models import ModelInfo
 from kataribe.use.assistants.book import Book
+from kataribe.use.assistants.means import Lent
 
 
 class Local:
@@ -159,7 +164,7 @@ async def test_an_assistant_answers_under_its_name(everything):
     lm = ScriptedLM("Good morning.", name=DEFAULT_MODEL)
     models = everything(Local(**{DEFAULT_MODEL: lm}))
     assert {DEFAULT_MODEL, "translator"} <= {info.name for info in models.names()}
-    told = await reply(Lent("translator", models), question("おはようございます。"))
+    told = await reply(Lent("translator", models.lease), question("おはようございます。"))
     assert text_of(told.message) == "Good morning."
     assert "You are a translator" in text_of(lm.requests[0].prompt[0])
     assert models.tokenizer("translator") == f"tokenizer of {DEFAULT_MODEL}"
@@ -171,12 +176,14 @@ async def test_an_assistant_answers_under_its_name(everything):
 async def test_an_assistant_as_the_default_model_does_not_ask_itself(everything):
     lm = ScriptedLM("Hello.", name=DEFAULT_MODEL)
     models = everything(Local(**{DEFAULT_MODEL: lm}), model="translator")
-    assert text_of((await reply(Lent("translator", models), question("?"))).message) == "Hello."
+    assert (
+        text_of((await reply(Lent("translator", models.lease), question("?"))).message) == "Hello."
+    )
 
 
 async def test_a_model_of_this_machine_goes_before_an_assistant_of_its_name(everything):
     models = everything(Local(translator=ScriptedLM("I am a model.", name="translator")))
-    told = await reply(Lent("translator", models), question("?"))
+    told = await reply(Lent("translator", models.lease), question("?"))
     assert text_of(told.message) == "I am a model."
     assert [info.name for info in models.names()].count("translator") == 1
 
@@ -185,13 +192,13 @@ async def test_models_at_hosts_need_a_known_host_and_its_key(everything, monkeyp
     monkeypatch.delenv("OPENAI_API_KEY", raising=False)
     models = everything(Local())
     with pytest.raises(AccessError, match="OPENAI_API_KEY"):
-        await reply(Lent("openai:gpt-5", models), question("?"))
+        await reply(Lent("openai:gpt-5", models.lease), question("?"))
     with pytest.raises(NotFoundError, match="Did you mean openai"):
-        await reply(Lent("opnai:gpt-5", models), question("?"))
+        await reply(Lent("opnai:gpt-5", models.lease), question("?"))
     with pytest.raises(UnsupportedError, match="keeps its tokenizer to itself"):
         models.tokenizer("openai:gpt-5")
     with pytest.raises(NotFoundError, match="'gone'"):
-        await reply(Lent("gone", models), question("?"))
+        await reply(Lent("gone", models.lease), question("?"))
 
 
 async def test_a_broken_recipe_is_told_to_who_asks_for_it(everything, kataribe_home):
@@ -201,4 +208,84 @@ async def test_a_broken_recipe_is_told_to_who_asks_for_it(everything, kataribe_h
     models = everything(Local())
     assert "broken" in {info.name for info in models.names()}
     with pytest.raises(InputError, match=r"broken\.yaml has sytem"):
-        await reply(Lent("broken", models), question("?"))
+        await reply(Lent("broken", models.lease), question("?"))
+
+
+def hand_written(home: Path, **recipes: str) -> None:
+    (home / "assistants").mkdir(exist_ok=True)
+    for name, text in recipes.items():
+        written(home / "assistants" / f"{name}.yaml", text)
+
+
+async def test_recipes_changed_by_hand_that_ask_each_other_for_ever_are_refused(
+    everything, kataribe_home
+):
+    hand_written(
+        kataribe_home,
+        one="model: two",
+        two="tools: [{name: model, options: {model: one}}]",
+    )
+    models = everything(Local(**{DEFAULT_MODEL: ScriptedLM("x", name=DEFAULT_MODEL)}))
+    with pytest.raises(InputError, match="one would ask itself: one -> two -> one"):
+        await reply(Lent("one", models.lease), question("?"))
+
+
+async def test_a_model_that_is_asked_as_a_tool_counts_in_the_same_meter(everything, kataribe_home):
+    """What the tool's model used stands under the tool's call, and in the whole of the request."""
+    hand_written(
+        kataribe_home,
+        sums="title: Sums\nabout: {en: Knows sums.}\nmodel: small\nsystem: Only numbers.",
+        boss="model: big\ntools: [{name: model, options: {model: sums}}]",
+    )
+    big = ScriptedLM([Reply(calls=(Call("ask_sums", {"question": "6*7"}),)), "42."], name="big")
+    small = ScriptedLM("forty-two", name="small")
+    models = everything(Local(big=big, small=small))
+    assert text_of((await reply(Lent("boss", models.lease), question("?"))).message) == "42."
+    assert big.requests[0].tools[0].description == (
+        "Asks sums: Knows sums. It sees only the question."
+    )
+    assert [text_of(m) for m in small.requests[0].prompt] == ["Only numbers.", "6*7"]
+    (root,) = trees(models.meters.ledger.spans())
+    assert root.span.name == "boss"
+    assert root.span.total.steps == 3
+    assert root.span.total.completion_tokens >= len("forty-two") + len("42.")
+    (tool,) = [each for each in below(root) if each.span.kind == "tool"]
+    assert (tool.span.name, tool.span.total.steps) == ("ask_sums", 1)
+    assert tool.span.total.completion_tokens == len("forty-two")
+    assert {each.span.name for each in below(tool)} == {"sums", "small"}
+
+
+def below(branch: Branch) -> list[Branch]:
+    return [one for inner in branch.inner for one in (inner, *below(inner))]
+
+
+class Letters:
+    """Vectors of how often each letter is there."""
+
+    name = "letters"
+    dimensions = 26
+    max_tokens = 99
+    kinds = ()
+
+    async def embed(self, texts, kind=None):
+        assert kind is None
+        rows = [[text.lower().count(chr(97 + at)) for at in range(26)] for text in texts]
+        return Embedding(np.asarray(rows, dtype=np.float32), sum(map(len, texts)))
+
+
+async def test_examples_are_chosen_with_the_embedder_of_the_workspace(everything, kataribe_home):
+    class WithEmbedder(Local):
+        @contextlib.asynccontextmanager
+        async def embedder(self, name: str) -> AsyncIterator[Letters]:
+            assert name == EMBEDDER
+            yield Letters()
+
+    examples = "[{question: zzz, answer: Z}, {question: aaa, answer: A}]"
+    options = f"{{choice: similar, count: 1, examples: {examples}}}"
+    hand_written(kataribe_home, near=f"technique: {{name: few-shot, options: {options}}}")
+    lm = ScriptedLM("AA", name=DEFAULT_MODEL)
+    models = everything(WithEmbedder(**{DEFAULT_MODEL: lm}))
+    await reply(Lent("near", models.lease), question("aa?"))
+    assert [text_of(m) for m in lm.requests[0].prompt] == ["aaa", "A", "aa?"]
+    names = [span.name for span in models.meters.ledger.spans()]
+    assert names.count("letters") == 2  # the examples once, the question

@@ -233,7 +233,11 @@ async def test_what_recipes_are_made_of(http) -> None:
     assert tools["files"]["options"] == [
         {"name": "folder", "kind": "text", "needed": True},
         {"name": "write", "kind": "switch", "needed": False},
+        {"name": "name", "kind": "text", "needed": False},
     ]
+    assert tools["model"]["options"][0] == {"name": "model", "kind": "text", "needed": True}
+    assert tools["documents"]["reaches"]
+    assert not tools["model"]["reaches"]
     assert tools["files"]["reaches"]
     assert not tools["calculator"]["reaches"]
     assert "self-consistency" in [one["name"] for one in found["techniques"]]
@@ -380,6 +384,46 @@ async def test_people_cannot_reach_the_machine_through_a_recipe(house) -> None:
     async with house.client() as http:
         assert (await http.get(ALL)).status_code == 401
     assert house.book.find("papers").text == more
+
+
+async def test_documents_are_looked_at_where_they_lie(http, house) -> None:
+    text = "technique: retrieval\nknowledge: [docs]\n"
+    body = {"text": text, "messages": [{"role": "user", "content": "When does it open?"}]}
+    found = (await http.post(f"{RECIPES}/check", json={"text": text})).json()
+    assert [(one["place"], one["line"]) for one in found["problems"]] == [("knowledge.0", 2)]
+    assert "There is no file or folder" in found["problems"][0]["message"]
+    assert found["fields"]["knowledge"] == ["docs"]
+    assert (await http.post(f"{RECIPES}/preview", json=body)).status_code == 400
+    docs = house.folder / "assistants" / "docs"
+    docs.mkdir(parents=True)
+    (docs / "shop.txt").write_text("It opens at nine.\n")
+    assert (await http.post(f"{RECIPES}/check", json={"text": text})).json()["problems"] == []
+    assert "It opens at nine." in (await http.post(f"{RECIPES}/preview", json=body)).text
+
+
+async def test_people_cannot_read_the_machine_as_knowledge(house) -> None:
+    (house.folder / "secret.txt").write_text("open sesame\n")
+    text = "technique: retrieval\nknowledge: [../secret.txt]\n"
+    house.book.write("known", text)
+    key = house.person("taro")
+    async with house.client(key) as http:
+        for path in ("../secret.txt", "../gone.txt"):
+            mine = text.replace("../secret.txt", path)
+            refused = await new(http, "mine", mine)
+            assert refused.status_code == 400
+            assert refused.json()["error"]["param"] == "knowledge.0"
+            # Whether there is such a file is not told.
+            found = (await http.post(f"{RECIPES}/check", json={"text": mine})).json()
+            (problem,) = found["problems"]
+            assert "only who runs the server" in problem["message"]
+            assert "There is no file" not in problem["message"]
+        kept = await http.get(f"{ALL}/known")
+        more = text + "memory: true\n"
+        changed = await http.put(f"{ALL}/known", json={"text": more}, headers=over(kept))
+        assert changed.status_code == 200
+        wider = more.replace("]", ", ..]")
+        refused = await http.put(f"{ALL}/known", json={"text": wider}, headers=over(changed))
+        assert refused.json()["error"]["param"] == "knowledge.1"
 
 
 async def test_a_server_without_assistants_says_so(house) -> None:

@@ -21,7 +21,7 @@ from kataribe.run.providers.scripted import Reply, ScriptedLM
 from kataribe.serve.mcp.asking import Asked, Telling, ask
 from kataribe.serve.mcp.offer import Caller, Offer
 from kataribe.serve.mcp.tools import call, tools_of
-from kataribe.use.agents.tools.documents import Passage
+from kataribe.use.prompts.retrieval import Passage
 from tests.serve.conftest import Live, hello, source_of
 
 Start = Callable[..., Live]

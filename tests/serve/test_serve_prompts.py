@@ -217,6 +217,16 @@ BAD_RUNS = {
         400,
         "only with consent",
     ),
+    "tool with options": (
+        {"text": "x", "technique": {"name": "react"}, "tools": ["model"]},
+        400,
+        "needs options",
+    ),
+    "tool that reaches": (
+        {"text": "x", "technique": {"name": "react"}, "tools": ["documents"]},
+        400,
+        "needs options",
+    ),
     "react alone": ({"text": "x", "technique": {"name": "react"}}, 400, "none are named"),
     "retrieval": ({"text": "x", "technique": {"name": "retrieval"}}, 400, "nothing to search"),
     "no examples": ({"text": "x", "technique": {"name": "few-shot"}}, 400, "needs examples"),

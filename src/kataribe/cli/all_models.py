@@ -6,13 +6,13 @@ import contextlib
 import os
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kataribe.base.errors import UnsupportedError
-from kataribe.base.events import Event, Usage
-from kataribe.base.lm import LM, Request
+from kataribe.base.events import Usage
+from kataribe.base.lm import LM
 from kataribe.base.references import parse_reference
 from kataribe.base.settings import DEFAULT_MODEL
 from kataribe.cli.metering import Meters
@@ -23,11 +23,9 @@ from kataribe.serve.models import ModelInfo, Sample
 from kataribe.use.agents.summaries import Summaries
 from kataribe.use.assistants.book import Book, about
 from kataribe.use.assistants.compose import Around, composed
-from kataribe.use.assistants.router import ANY
 
 if TYPE_CHECKING:
-    from kataribe.base.encoders import Classifier, Embedder
-    from kataribe.base.lm import Capabilities
+    from kataribe.base.encoders import Classifier, Embedder, Embedding, EmbedInput, EmbedKind
     from kataribe.base.settings import Settings
     from kataribe.base.workspace import Workspace
     from kataribe.cli.models_here import LocalModels, ServedTokenizer
@@ -136,6 +134,8 @@ class AllModels:
 
     def around(self) -> Around:
         """What stands around assistants when they are asked."""
+        from kataribe.cli.encoding import EMBEDDER
+
         usual = self.settings.model
         # An assistant that names no model cannot be its own.
         default = DEFAULT_MODEL if self._is_assistant(usual) else usual
@@ -149,6 +149,9 @@ class AllModels:
             limited=self.meters.limited,
             metered=self.meters.tool,
             summaries=self.summaries,
+            embedder=LentEmbedder(EMBEDDER, self),
+            classifiers=self.classifier,
+            about=self.about,
         )
 
     def tokenizer(self, name: str) -> AbstractAsyncContextManager[ServedTokenizer]:
@@ -207,28 +210,18 @@ class AllModels:
         return self.local.metrics()
 
 
-class Lent:
-    """A name as an `LM` that is leased anew for each request: for commands that ask once."""
+class LentEmbedder:
+    """The embedder of a name, lent anew for each call; texts are all alike to it."""
+
+    dimensions = 0
+    max_tokens = 0
+    kinds: tuple[EmbedKind, ...] = ()
 
     def __init__(self, name: str, models: AllModels) -> None:
-        self._name = name
+        self.name = name
         self._models = models
 
-    @property
-    def name(self) -> str:
-        """The name."""
-        return self._name
-
-    @property
-    def capabilities(self) -> Capabilities:
-        """Whatever it can when it is there; it refuses the rest itself."""
-        return ANY
-
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
-        """Answers as whoever has that name does."""
-        async with (
-            self._models.lease(self._name) as lm,
-            aclosing(lm.stream(request)) as events,  # type: ignore[type-var]
-        ):
-            async for event in events:
-                yield event
+    async def embed(self, texts: Sequence[EmbedInput], kind: EmbedKind | None = None) -> Embedding:
+        """Vectors of texts; raises as `Embedder.embed`, and where there is no such model."""
+        async with self._models.embedder(self.name) as embedder:
+            return await embedder.embed(texts, kind)

@@ -85,14 +85,15 @@ def _asked(
     import asyncio
 
     from kataribe.cli.answering import open_lm
-    from kataribe.cli.encoding import CommandEmbedder
+    from kataribe.cli.means_here import command_means
     from kataribe.cli.output import say
     from kataribe.cli.way import asked, price_of
 
     price = price_of(settings)
     with (
         open_lm(settings, local=local) as lm,
-        asked(way, lm, price, embedder=lambda: CommandEmbedder(settings, local=local)) as whom,
+        command_means(settings, local=local) as means,
+        asked(way, lm, price, means=means) as whom,
     ):
         try:
             finished = asyncio.run(listener.listen(whom.lm, request))

@@ -28,7 +28,8 @@ from kataribe.use.agents.turns import MemoryTurns
 from kataribe.use.assistants.book import Book, Kept
 from kataribe.use.assistants.compose import Around, composed
 from kataribe.use.assistants.looking import Looked, Problem, look
-from kataribe.use.assistants.recipe import InTwoLanguages, Named, Recipe
+from kataribe.use.assistants.means import check_documents
+from kataribe.use.assistants.recipe import InTwoLanguages, Recipe
 from kataribe.use.assistants.rewriting import rewritten
 from kataribe.use.assistants.testing import run_checks
 from kataribe.use.assistants.toolbox import KINDS, options_of
@@ -162,33 +163,41 @@ class AssistantsHere:
 
     def _look_at(self, draft: Draft) -> Looked:
         """What is wrong with a draft, with what it may not reach."""
-        found = self._look(draft.name, draft.text)
+        found = self._look(draft.name, draft.text, reaches=draft.alone)
         if draft.alone or found.recipe is None:
             return found
         before = self._reached(draft.name)
         problems = tuple(
-            Problem(f"tools.{number}", _not_from_here(tool, draft.name))
+            Problem(f"tools.{number}", _not_from_here(f"The tool {tool.name}", draft.name))
             for number, tool in enumerate(found.recipe.tools)
-            if tool.name in KINDS and KINDS[tool.name].reaches and tool not in before
+            if tool.name in KINDS and KINDS[tool.name].reaches and tool not in before.tools
+        )
+        problems += tuple(
+            Problem(f"knowledge.{number}", _not_from_here("What is under knowledge", draft.name))
+            for number, path in enumerate(found.recipe.knowledge)
+            if path not in before.knowledge
         )
         return dataclasses.replace(found, problems=(*found.problems, *problems))
 
-    def _reached(self, name: str) -> tuple[Named, ...]:
-        """The tools that the saved recipe of that name has already."""
+    def _reached(self, name: str) -> Recipe:
+        """The saved recipe of that name, with what it reaches already."""
         kept = self._book.all().get(name)
-        if kept is None:
-            return ()
         try:
-            return kept.recipe().tools
+            return Recipe() if kept is None else kept.recipe()
         except KataribeError:
-            return ()
+            return Recipe()
 
-    def _look(self, name: str, text: str) -> Looked:
-        return look(
-            text,
-            UNSAVED,
-            lambda recipe: self._book.check_circle(name, recipe),
-        )
+    def _look(self, name: str, text: str, *, reaches: bool = True) -> Looked:
+        """What is wrong with a text; whether documents are there, only for who may reach them."""
+
+        def circle(recipe: Recipe) -> None:
+            self._book.check_circle(name, recipe)
+
+        def documents(recipe: Recipe) -> None:
+            if reaches:
+                check_documents(recipe, self._around().folder)
+
+        return look(text, UNSAVED, circle, documents)
 
     def _detail(self, kept: Kept) -> AssistantDetail:
         found = self._look(kept.name, kept.text)
@@ -256,9 +265,9 @@ def _tools() -> list[ToolChoiceShown]:
     ]
 
 
-def _not_from_here(tool: Named, name: str) -> str:
+def _not_from_here(what: str, name: str) -> str:
     return (
-        f"The tool {tool.name} reaches files or addresses of the server's machine. Where people "
+        f"{what} reaches files or addresses of the server's machine. Where people "
         "have accounts, only who runs the server gives it to an assistant, in a terminal: "
         f"kataribe assistants edit {name}"
     )

@@ -13,9 +13,9 @@ from kataribe.base.errors import InputError, KataribeError
 from kataribe.base.lm import LM, Request, Sampling
 from kataribe.base.messages import Message, text_message, text_of, to_json
 from kataribe.cli.answering import Listener, open_lm
-from kataribe.cli.encoding import CommandEmbedder
 from kataribe.cli.given import check_text
 from kataribe.cli.lines import read_message
+from kataribe.cli.means_here import command_means
 from kataribe.cli.output import note, say
 from kataribe.cli.way import Way, asked, price_of
 
@@ -83,12 +83,8 @@ def _session(conversation: Conversation, *, plain: bool) -> None:
     price = price_of(settings)
     with (
         open_lm(settings, local=local) as model,
-        asked(
-            conversation.way,
-            model,
-            price,
-            embedder=lambda: CommandEmbedder(settings, local=local),
-        ) as whom,
+        command_means(settings, local=local) as means,
+        asked(conversation.way, model, price, means=means) as whom,
     ):
         lm = whom.lm
         while conversation.wanted_model is None:

@@ -52,7 +52,10 @@ Examples: TypeAlias = Annotated[
 ]
 Documents: TypeAlias = Annotated[
     list[Path] | None,
-    typer.Option("--documents", help="Text file for retrieval to search; repeatable."),
+    typer.Option(
+        "--documents",
+        help="Text file or folder to search, for retrieval or the tool documents; repeatable.",
+    ),
 ]
 Tools: TypeAlias = Annotated[
     list[str] | None,

@@ -11,7 +11,7 @@ from kataribe.base.errors import InputError
 from kataribe.base.lm import LM, Tool
 from kataribe.serve.prompting_source import AskedWith
 from kataribe.use.assistants.recipe import Named
-from kataribe.use.assistants.toolbox import KINDS, kind_of, open_toolbox
+from kataribe.use.assistants.toolbox import KINDS, Kind, kind_of, open_toolbox, options_of
 from kataribe.use.prompts.described import Described, described
 from kataribe.use.prompts.library import Library
 from kataribe.use.prompts.registry import Parts, check_options, entry_of, technique
@@ -53,7 +53,7 @@ class PromptingHere:
 
     def tools(self) -> Sequence[str]:
         """See `PromptingSource.tools`."""
-        return [kind.name for kind in KINDS.values() if kind.approval == "always"]
+        return [kind.name for kind in KINDS.values() if _is_free(kind)]
 
     def variables(self, text: str) -> Sequence[str]:
         """See `PromptingSource.variables`."""
@@ -67,10 +67,11 @@ class PromptingHere:
         """See `PromptingSource.check`."""
         name = None if asked.technique is None else entry_of(asked.technique).name
         for tool in asked.tools:
-            if kind_of(tool).approval != "always":
+            if not _is_free(kind_of(tool)):
                 raise InputError(
-                    f"The tool {tool} may run only with consent, and there is no place to ask for "
-                    f"it here. There are {', '.join(self.tools())}; or take an assistant.",
+                    f"The tool {tool} may run only with consent or needs options, and there is no "
+                    f"place for either here. There are {', '.join(self.tools())}; or take an "
+                    "assistant.",
                     param="tools",
                 )
         if name == "react" and not asked.tools:
@@ -124,6 +125,12 @@ class PromptingHere:
         closing = stack.enter_context(contextlib.ExitStack())
         names = dict.fromkeys(kind_of(tool).name for tool in asked.tools)
         return open_toolbox([Named(name=name) for name in names], "never", closing).tools
+
+
+def _is_free(kind: Kind) -> bool:
+    """It runs unasked, and with nothing but its name."""
+    needs = kind.reaches or any(option.needed for option in options_of(kind))
+    return kind.approval == "always" and not needs
 
 
 def _needs_embedder(asked: AskedWith) -> bool:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, TypeAlias, get_args
+from typing import TYPE_CHECKING, Any, cast, get_args
 
 from kataribe.base.errors import InputError
 from kataribe.base.events import Usage
@@ -22,7 +22,8 @@ from kataribe.prove.ops.limits import Limited
 from kataribe.prove.ops.meter import Metered
 from kataribe.prove.ops.spent import Price, Spent, free
 from kataribe.use.agents.tools.approvals import Approval
-from kataribe.use.assistants.recipe import Named
+from kataribe.use.assistants.means import Means
+from kataribe.use.assistants.recipe import DOCUMENTS, Named
 from kataribe.use.assistants.toolbox import kind_of, open_toolbox
 from kataribe.use.prompts.registry import Parts, check_options, entry_of, technique
 
@@ -34,8 +35,6 @@ if TYPE_CHECKING:
     from kataribe.base.settings import Settings
     from kataribe.use.prompts.retrieval import Search
 
-EmbedderOf: TypeAlias = "Callable[[], Embedder]"
-
 
 @dataclass(frozen=True, slots=True)
 class Flags:
@@ -45,7 +44,7 @@ class Flags:
         technique: A name, or None.
         options: `key=value` for the technique, `tool.key=value` for a tool.
         examples: A file of examples.
-        documents: Files to search.
+        documents: Files and folders to search.
         tools: Names, several of them with commas between.
         approve: For tools that need consent.
         steps: Most calls of models.
@@ -86,7 +85,7 @@ class Way:
         tools: With their options.
         approve: For tools that need consent.
         limits: Of one reply with all that it causes.
-        search: For retrieval.
+        search: For retrieval, or the tool `documents`.
     """
 
     technique: str | None = None
@@ -112,8 +111,6 @@ def way_of(flags: Flags) -> Way:
     names = tuple(dict.fromkeys(_names(flags.tools)))
     own, of_tools = _options(flags.options, names)
     tools = tuple(Named(name=name, options=of_tools.get(name, {})) for name in names)
-    with contextlib.ExitStack() as stack:
-        open_toolbox(tools, "ask", stack)  # whatever is wrong with them is found now
     name = None if flags.technique is None else entry_of(flags.technique).name
     options = _technique_options(name, own, flags)
     if tools and name not in (None, "react"):
@@ -123,7 +120,10 @@ def way_of(flags: Flags) -> Way:
         )
     if name == "react" and not tools:
         raise InputError("react acts with tools. Name some: --tools calculator", param="tools")
-    return Way(name, options, tools, approve, _limits(flags), _search(name, flags))
+    search = _search(name, tools, flags)
+    with contextlib.ExitStack() as stack:  # whatever is wrong with them is found now
+        open_toolbox(tools, "ask", stack, means=_unasked(search))
+    return Way(name, options, tools, approve, _limits(flags), search)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,21 +155,19 @@ def asked(
     price: Price,
     *,
     ask: Ask = ask_person,
-    embedder: EmbedderOf | None = None,
+    means: Means | None = None,
 ) -> Iterator[Asked]:
-    """`lm`, asked in this way, for as long as the block lasts."""
+    """`lm`, asked in this way, for as long as the block lasts; `means` are for tools."""
+    means = replace(means or Means(), knowledge=way.search)
     ledger = Ledger()
     inner: LM = Limited(Metered(lm, ledger, price), Limits(), price)
     with contextlib.ExitStack() as stack:
         if way.tools:
-            box = open_toolbox(way.tools, way.approve, stack)
+            box = open_toolbox(way.tools, way.approve, stack, means=means)
             react = way.options if way.technique == "react" else None
             inner = Acting(inner, box, ask, steps=way.limits.steps, react=react)
         elif way.technique is not None:
-            needs = way.options.get("choice") in ("similar", "diverse")
-            parts = Parts(
-                embedder=embedder() if needs and embedder is not None else None, search=way.search
-            )
+            parts = Parts(embedder=means.embedder, search=way.search)
             inner = technique(way.technique, inner, way.options, parts)
         inner = Consenting(inner, ask)
         yield Asked(Limited(Metered(inner, ledger, free), way.limits, free), ledger)
@@ -307,22 +305,41 @@ def check_limits(given: Mapping[str, float | None]) -> None:
             )
 
 
-def _search(name: str | None, flags: Flags) -> Search | None:
+def _unasked(search: Search | None) -> Means:
+    """Means that tools can be made with, to see whether they can; nobody asks them."""
+
+    def nobody(_: object) -> Any:
+        raise AssertionError("A tool was asked while it was only looked at.")
+
+    return Means(nobody, nobody, knowledge=search, embedder=cast("Embedder", nobody))
+
+
+def _search(name: str | None, tools: Sequence[Named], flags: Flags) -> Search | None:
+    searches = any(tool.name == DOCUMENTS and not tool.options.get("folder") for tool in tools)
     if not flags.documents:
+        if searches:
+            raise InputError(
+                "The tool documents has nothing to search. Name files: --documents FILE, or a "
+                "folder: --option documents.folder=FOLDER",
+                param="documents",
+            )
         if name == "retrieval":
             raise InputError(
                 "The technique retrieval has nothing to search. Name files: --documents FILE",
                 param="documents",
             )
         return None
-    if name != "retrieval":
+    if name != "retrieval" and not searches:
         raise InputError(
-            "--documents are searched by a technique. Add --technique retrieval.",
+            "--documents are searched by a technique or a tool. Add --technique retrieval, or "
+            "--tools documents.",
             param="documents",
         )
-    from kataribe.cli.passages import search_in
+    from kataribe.use.prompts.passages import files_in, read_now, search_in
 
-    return search_in(flags.documents)
+    files = files_in(flags.documents)
+    read_now(files)
+    return search_in(files)
 
 
 def approval_of(word: str) -> Approval:

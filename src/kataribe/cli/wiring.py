@@ -168,17 +168,17 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
     server, so nothing is remembered here. What hosts and assistants use is written down.
     """
     from kataribe.base.references import parse_reference
-    from kataribe.cli.all_models import Lent
     from kataribe.cli.shelf import CatalogShelf
     from kataribe.run.catalog.catalog import Catalog
     from kataribe.use.assistants.book import Book
+    from kataribe.use.assistants.means import Lent
 
     name, book = settings.model, Book(workspace.assistants)
     catalog = Catalog(workspace)
     is_here = any(model.name == name for model in catalog.installed())
     if parse_reference(name).provider is not None or (name in book.all() and not is_here):
         with open_everything(settings, workspace) as models:
-            yield Lent(name, models)
+            yield Lent(name, models.lease)
         return
     shelf = CatalogShelf(catalog, settings)
     shelf.check_context(shelf.resolve(name))

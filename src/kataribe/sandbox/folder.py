@@ -20,6 +20,10 @@ DEEPEST = 32
 """Folders inside each other; deeper ones count as too many files."""
 
 
+_RIGHTS = 0o777
+"""What a file keeps when its content is another: never the right to run as its owner (setuid)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Size:
     """What a folder takes: bytes on the disk, and files and folders in it."""
@@ -167,19 +171,28 @@ def read_file(folder: Path, name: str, most_bytes: int) -> bytes:
 def write_file(folder: Path, name: str, data: bytes) -> None:
     """Writes a file whole or not at all, and the folders above it, without following any link.
 
-    Raises `InputError` for a path that leaves the folder or is taken by something else, and
-    `StorageError` when the disk does not take it; what stood there before is then still there.
+    One that is replaced keeps its rights, and a new one has 0644. When this returns, the file is
+    on the disk. Raises `InputError` for a path that leaves the folder or is taken by something
+    else, and `StorageError` when the disk does not take it; what stood there before is then still
+    there.
     """
     parts = check_name(name)
     beside = f".{uuid.uuid4().hex}.new"
     with _opened(folder, name, parts[:-1], make=True) as at:
-        _check_free(name, parts[-1], at)
+        before = _what_stands(name, parts[-1], at)
         try:
             flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-            with os.fdopen(os.open(beside, flags, 0o644, dir_fd=at), "wb") as file:
+            # Nobody may read what replaces a private file while it is written.
+            mode = 0o644 if before is None else 0o600
+            with os.fdopen(os.open(beside, flags, mode, dir_fd=at), "wb") as file:
                 _same_owner(file.fileno(), folder.stat())
+                if before is not None:
+                    os.fchmod(file.fileno(), stat.S_IMODE(before.st_mode) & _RIGHTS)
                 file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
             os.replace(beside, parts[-1], src_dir_fd=at, dst_dir_fd=at)
+            os.fsync(at)  # its name, too
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(beside, dir_fd=at)
@@ -221,14 +234,16 @@ def _told(name: str) -> Iterator[None]:
         ) from error
 
 
-def _check_free(name: str, last: str, at: int) -> None:
+def _what_stands(name: str, last: str, at: int) -> os.stat_result | None:
+    """The ordinary file of that name; None where there is nothing."""
     with _told(name):
         try:
             found = os.stat(last, dir_fd=at, follow_symlinks=False)
         except FileNotFoundError:
-            return
+            return None
     if not stat.S_ISREG(found.st_mode):
         raise InputError(f"{name!r} is there already, and is no ordinary file.", param="path")
+    return found
 
 
 def _make_folder(name: str, at: int) -> bool:

@@ -1,6 +1,8 @@
+import { Fragment } from "react";
+
 import { useText } from "../i18n";
 import { withOption, type Part } from "./fields";
-import { CheckField, Faults, OptionFields, SelectField, TextField } from "./inputs";
+import { CheckField, Faults, LinesField, OptionFields, SelectField, TextField } from "./inputs";
 import type { PartProps } from "./RecipeForm";
 
 /** How the model is asked. */
@@ -43,21 +45,40 @@ export function TechniquePart({ fields, choices, onFields }: PartProps) {
 
 const asOption = ({ name }: { name: string }) => [name, name] as const;
 
+/** The documents that it answers from. */
+export function KnowledgePart({ fields, onFields }: PartProps) {
+  const text = useText();
+  const words = text.assistants;
+  return (
+    <section>
+      <h2>{words.knowledge}</h2>
+      <LinesField
+        label={words.knowledgeLabel}
+        place="knowledge"
+        hint={words.knowledgeWhy}
+        value={fields.knowledge ?? []}
+        onValue={(knowledge) => onFields({ knowledge })}
+      />
+    </section>
+  );
+}
+
 /** What it may use, and on whose word. */
 export function ToolsPart({ fields, choices, onFields }: PartProps) {
   const text = useText();
   const words = text.assistants;
   const tools = fields.tools ?? [];
   const unknown = tools.filter((tool) => !choices.tools.some((one) => one.name === tool.name));
-  const change = (name: string, part: Partial<Part>) =>
-    onFields({ tools: tools.map((one) => (one.name === name ? { ...one, ...part } : one)) });
+  const change = (tool: Part, part: Partial<Part>) =>
+    onFields({ tools: tools.map((one) => (one === tool ? { ...one, ...part } : one)) });
   return (
     <section>
       <h2>{words.tools}</h2>
       <p className="small soft">{words.toolsWhy}</p>
       <ul className="tools">
         {choices.tools.map((choice) => {
-          const tool = tools.find((one) => one.name === choice.name);
+          // Two folders, or two models, are two tools of one kind.
+          const own = tools.filter((one) => one.name === choice.name);
           return (
             <li key={choice.name}>
               <CheckField
@@ -69,7 +90,7 @@ export function ToolsPart({ fields, choices, onFields }: PartProps) {
                     </span>
                   </>
                 }
-                value={tool !== undefined}
+                value={own.length > 0}
                 onValue={(on) =>
                   onFields({
                     tools: on
@@ -78,13 +99,34 @@ export function ToolsPart({ fields, choices, onFields }: PartProps) {
                   })
                 }
               />
-              {tool ? (
-                <ToolDetails
-                  tool={tool}
-                  choice={choice}
-                  place={`tools.${tools.indexOf(tool)}`}
-                  onTool={(part) => change(choice.name, part)}
-                />
+              {own.map((tool, number) => (
+                <Fragment key={number}>
+                  <ToolDetails
+                    tool={tool}
+                    choice={choice}
+                    place={`tools.${tools.indexOf(tool)}`}
+                    onTool={(part) => change(tool, part)}
+                  />
+                  {own.length > 1 ? (
+                    <button
+                      type="button"
+                      className="button quiet fit"
+                      aria-label={words.removeTool(choice.name, String(number + 1))}
+                      onClick={() => onFields({ tools: tools.filter((one) => one !== tool) })}
+                    >
+                      {words.takeOut}
+                    </button>
+                  ) : null}
+                </Fragment>
+              ))}
+              {own.length > 0 && choice.options.some((option) => option.name === "name") ? (
+                <button
+                  type="button"
+                  className="button quiet fit"
+                  onClick={() => onFields({ tools: [...tools, { name: choice.name }] })}
+                >
+                  {words.anotherTool(choice.name)}
+                </button>
               ) : null}
             </li>
           );

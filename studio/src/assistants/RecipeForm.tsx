@@ -1,6 +1,6 @@
 import type { RecipeChoices } from "../api/assistants";
 import { useText } from "../i18n";
-import { TechniquePart, ToolsPart } from "./ActingParts";
+import { KnowledgePart, TechniquePart, ToolsPart } from "./ActingParts";
 import { withOption, type Fields } from "./fields";
 import { GuardsPart } from "./GuardsPart";
 import { CheckField, Faults, ItemList, NumberInput, TextField, WordsField } from "./inputs";
@@ -23,6 +23,7 @@ export function RecipeForm({ disabled, ...part }: PartProps & { disabled: boolea
       <StartersPart {...part} />
       <TechniquePart {...part} />
       <ToolsPart {...part} />
+      <KnowledgePart {...part} />
       <GuardsPart {...part} />
       <DrawingPart {...part} />
       <TestsPart {...part} />

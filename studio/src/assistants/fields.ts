@@ -64,6 +64,14 @@ export function typedWords(text: string): string[] {
     .filter((word) => word !== "");
 }
 
+/** What was typed one to a line. */
+export function typedLines(text: string): string[] {
+  return text
+    .split("\n")
+    .map((line) => line.trim())
+    .filter((line) => line !== "");
+}
+
 /** Whether a guard looks: by its own word, else by `standard`. */
 export function isOn(guards: Record<string, unknown>, name: string, standard: boolean): boolean {
   const said = guards[name];
@@ -86,7 +94,7 @@ export function withGuard(
 const SAMPLING = ["temperature", "top_p", "top_k", "min_p", "max_tokens", "repetition_penalty"];
 const PENALTIES = ["presence_penalty", "frequency_penalty"];
 const LIMITS = ["steps", "tokens", "seconds", "dollars"];
-const WHOLE = ["title", "about", "model", "system", "approval", "memory"];
+const WHOLE = ["title", "about", "model", "system", "knowledge", "approval", "memory"];
 
 /** Where in the form a problem stands: a place that has a field, or "" for above the form. */
 export function homeOf(place: string): string {

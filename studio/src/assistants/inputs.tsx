@@ -3,7 +3,7 @@ import { createContext, use, useId, useState, type ReactNode } from "react";
 import type { RecipeProblem } from "../api/assistants";
 import { useText } from "../i18n";
 import { useComposition } from "../ui/useComposition";
-import { shownValue, typedNumber, typedValue, typedWords } from "./fields";
+import { shownValue, typedLines, typedNumber, typedValue, typedWords } from "./fields";
 
 /** What is wrong, by where it stands in the form. */
 export const ProblemsContext = createContext<ReadonlyMap<string, readonly RecipeProblem[]>>(
@@ -146,6 +146,34 @@ export function WordsField({ label, value, onValue }: WordsProps) {
       onValue={(text) => {
         setTyped(text);
         onValue(typedWords(text));
+      }}
+    />
+  );
+}
+
+interface LinesProps extends WordsProps {
+  place: string;
+  hint: string;
+}
+
+/** Texts one to a line; an empty line that was just begun stays. */
+export function LinesField({ value, onValue, ...more }: LinesProps) {
+  const said = value.join("\n");
+  const [typed, setTyped] = useState(said);
+  const [told, setTold] = useState(said);
+  if (said !== told) {
+    setTold(said);
+    if (typedLines(typed).join("\n") !== said) setTyped(said);
+  }
+  return (
+    <TextField
+      {...more}
+      code
+      rows={2}
+      value={typed}
+      onValue={(text) => {
+        setTyped(text);
+        onValue(typedLines(text));
       }}
     />
   );

@@ -403,3 +403,31 @@ async def test_a_plain_assistant_is_looked_at_once(tmp_path: Path) -> None:
     )
     assert len(steps(events, "guard")) == 1
     assert sent(lm.requests[0]) == "[EMAIL_1]?"
+
+
+async def test_a_poisoned_passage_is_cleared_before_the_model_reads_it(folder: Path) -> None:
+    lm = scripted("At nine [1].", repeat=True)
+    recipe = {"knowledge": ["page.txt"], "technique": "retrieval", "guards": {"standard": True}}
+    there = around(Shelf(plain=lm), folder)
+    events = await told(recipe, there, question("When does the library open, and close?"))
+    assert text_of(end(events).message) == "At nine [1]."
+    assert POISON not in sent(lm.requests[0])
+    assert OPENS in sent(lm.requests[0])
+    assert len(steps(events, "guard")) == 1
+    recipe["guards"] = {"leak": True}
+    await told(recipe, there, question("When does the library open, and close?"))
+    assert POISON in sent(lm.requests[1])
+
+
+async def test_each_model_of_a_router_acts_with_guards_inside(folder: Path) -> None:
+    native = scripted([READ, "", "At nine."], name="native")
+    plain = scripted([ACT, "Final Answer: at nine"], capabilities=NO_TOOLS)
+    there = around(Shelf(native=native, plain=plain), folder)
+    route = {"default": "plain", "rules": [{"model": "native", "words": ["please"]}]}
+    recipe = {"router": route, **lookup(folder, standard=True, personal=True)}
+    for asked, lm in ("When?", plain), ("When, please?", native):
+        events = await told(recipe, there, question(asked))
+        assert text_of(end(events).message).lower().startswith("at nine")
+        assert POISON not in sent(lm.requests[1])
+        assert OPENS in sent(lm.requests[1])
+    assert len(native.requests) == 3

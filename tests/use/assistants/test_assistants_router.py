@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from lending import Shelf, around, end, question, scripted, steps, told
 
-from kataribe.base.errors import FormatError, InputError, NotFoundError
-from kataribe.base.lm import Request, ToolSpec
-from kataribe.base.messages import ImagePart, Message, TextPart, text_of
+from kataribe.base.errors import FormatError, InputError, NotFoundError, UnsupportedError
+from kataribe.base.lm import Capabilities, Request, ToolSpec
+from kataribe.base.messages import ImagePart, Message, TextPart, ToolCallPart, text_of
+from kataribe.run.providers.scripted import Call, Reply
+from kataribe.use.agents.approvals import approve
+from kataribe.use.assistants.compose import composed
 from kataribe.use.assistants.learned import (
     Example,
     features,
@@ -20,6 +25,7 @@ from kataribe.use.assistants.learned import (
     load_learned,
     read_examples,
 )
+from kataribe.use.assistants.recipe import recipe_of
 
 ROUTE = {
     "router": {
@@ -73,6 +79,107 @@ async def test_only_the_newest_question_decides(tmp_path: Path) -> None:
     )
     events = await told(ROUTE, around(shelf(), tmp_path), Request(turns))
     assert text_of(end(events).message) == "I am plain."
+
+
+async def test_each_model_acts_in_its_own_way(tmp_path: Path) -> None:
+    """One calls tools itself; the other is only found to act in plain text when it is chosen."""
+    native = scripted([Reply(calls=(Call("calculator", {"expression": "6 * 7"}),)), "42"])
+    turn = "Thought: compute.\nAction: calculator\nAction Input: 6 * 7"
+    plain = scripted(
+        [turn, "Final Answer: It is 42."], "coder", capabilities=Capabilities(context_length=4096)
+    )
+    there = Shelf(plain=native, coder=plain)
+    recipe = {**ROUTE, "tools": ["calculator"], "system": "Be brief."}
+    for text, answer, lm in (("6 x 7?", "42", native), ("Python?", "It is 42.", plain)):
+        events = await told(recipe, around(there, tmp_path), question(text))
+        assert text_of(end(events).message) == answer
+        assert [step.partition(" ")[0] for step in steps(events, "route")] == [
+            "plain" if lm is native else "coder"
+        ]
+        assert len(lm.requests) == 2
+        assert text_of(lm.requests[0].prompt[0]).startswith("Be brief.")
+    assert native.requests[0].tools
+    assert not plain.requests[0].tools
+    assert there.out == 0
+
+
+async def test_a_router_behind_a_router_shows_when_it_is_asked_that_it_calls_no_tools(
+    tmp_path: Path,
+) -> None:
+    turn = "Thought: compute.\nAction: calculator\nAction Input: 6 * 7"
+    script = [turn, "Final Answer: It is 42."]
+    plain = scripted(script, capabilities=Capabilities(context_length=4096))
+    there = Shelf(plain=plain)
+    inner = recipe_of({"router": {"default": "plain"}}, "r")
+    tools = {"tools": ["calculator"]}
+    async with composed("inner", inner, around(there, tmp_path)) as lm:
+        there.models["inner"] = lm
+        for recipe in ({"model": "inner", **tools}, {"router": {"default": "inner"}, **tools}):
+            events = await told(recipe, around(there, tmp_path), question("6 x 7?"))
+            assert text_of(end(events).message) == "It is 42."
+            assert len(steps(events, "in text")) == 1
+            plain = there.models["plain"] = scripted(
+                script, capabilities=Capabilities(context_length=4096)
+            )
+        brought = question("?", tools=(ToolSpec("f"),))
+        with pytest.raises(UnsupportedError, match="cannot call tools"):
+            await told({"model": "inner", **tools}, around(there, tmp_path), brought)
+
+
+async def test_what_tools_and_techniques_say_does_not_choose(tmp_path: Path) -> None:
+    """The person's own words do: neither the tools of the recipe, nor what came of one."""
+    turn = "Thought: look.\nAction: calculator\nAction Input: Python"
+    plain = scripted([turn, "Final Answer: No."], capabilities=Capabilities(context_length=4096))
+    there = Shelf(plain=plain, coder=scripted("coder"), hands=scripted("hands"))
+    recipe = {**ROUTE, "tools": ["calculator"]}
+    events = await told(recipe, around(there, tmp_path), question("Hello"))
+    assert text_of(end(events).message) == "No."
+    assert steps(events, "route") == ["plain (default)"]
+
+
+async def test_consent_goes_on_with_the_model_that_waits(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("secret", encoding="utf-8")
+    coder = scripted([Reply(calls=(Call("read_file", {"path": "a.txt"}),)), "It says: secret."])
+    tool = {"name": "files", "options": {"folder": str(tmp_path)}}
+    there = around(Shelf(plain=scripted(), coder=coder), tmp_path)
+    asked = question("Python?")
+    recipe = recipe_of({**ROUTE, "tools": [tool]}, "r")
+    async with composed("helper", recipe, there) as lm:
+        waits = end([event async for event in lm.stream(asked)])
+        assert waits.reason == "approval"
+        (call,) = [part for part in waits.message.parts if isinstance(part, ToolCallPart)]
+        then = replace(asked, prompt=(*asked.prompt, waits.message, approve(call)))
+        found = end([event async for event in lm.stream(then)])
+    assert text_of(found.message) == "It says: secret."
+
+
+async def test_a_tool_without_consent_is_refused_where_the_chosen_model_acts_in_text(
+    tmp_path: Path,
+) -> None:
+    tool = {"name": "files", "options": {"folder": str(tmp_path)}}
+    coder = scripted("x", capabilities=Capabilities(context_length=4096))
+    there = around(Shelf(plain=scripted("Hello."), coder=coder), tmp_path)
+    recipe = {**ROUTE, "tools": [tool]}
+    events = await told(recipe, there, question("Hello"))
+    assert text_of(end(events).message) == "Hello."
+    with pytest.raises(InputError, match=r"The assistant helper: list_files, .* only with consent"):
+        await told(recipe, there, question("Python?"))
+
+
+@pytest.mark.parametrize(
+    ("part", "words"),
+    [
+        ({"technique": {"name": "self-consistency", "options": {"paths": 1}}}, "paths"),
+        ({"technique": "react"}, "name some"),
+        ({"tools": ["calculater"]}, "Did you mean calculator"),
+    ],
+)
+async def test_what_cannot_be_built_is_said_before_a_model_is_chosen(
+    part: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    with pytest.raises(InputError, match=words):
+        async with composed("helper", recipe_of({**ROUTE, **part}, "r"), around(shelf(), tmp_path)):
+            pass
 
 
 async def test_a_model_that_is_not_there_is_said_when_it_is_chosen(tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ def name(request) -> str:
 
 @pytest.fixture
 def build() -> Callable[[str, LM], Technique]:
-    async def search(_query: str) -> list[Passage]:
+    async def search(_query: str, _most: int) -> list[Passage]:
         return [Passage("6 x 7 = 42", "table"), Passage("6 x 8 = 48", "table")]
 
     def make(name: str, lm: LM, **options) -> Technique:

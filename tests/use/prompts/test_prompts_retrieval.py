@@ -22,10 +22,10 @@ PASSAGES = [
 ]
 
 
-def finding(*passages: Passage, queries: list[str] | None = None):
-    async def search(query: str) -> list[Passage]:
+def finding(*passages: Passage, queries: list[tuple[str, int]] | None = None):
+    async def search(query: str, most: int) -> list[Passage]:
         if queries is not None:
-            queries.append(query)
+            queries.append((query, most))
         await asyncio.sleep(0)
         return list(passages)
 
@@ -33,11 +33,11 @@ def finding(*passages: Passage, queries: list[str] | None = None):
 
 
 async def test_passages_come_before_the_question_and_marks_become_citations():
-    queries: list[str] = []
+    queries: list[tuple[str, int]] = []
     inner = ScriptedLM("Tokyo is big [1]. Osaka is smaller. [2] That is all [7].")
     lm = Retrieval(inner, finding(*PASSAGES, queries=queries), RetrievalOptions(most=2))
     events = await events_of(lm, question("How big is Tokyo?"))
-    assert queries == ["How big is Tokyo?"]
+    assert queries == [("How big is Tokyo?", 2)]
     [prompt] = asked(inner)
     assert "[1] (atlas, page 3)\nTokyo has 14 million people.\n\n[2] (atlas, page 4)" in prompt
     assert "Kyoto" not in prompt
@@ -51,13 +51,13 @@ async def test_passages_come_before_the_question_and_marks_become_citations():
     assert found[0].quote == "Tokyo has 14 million people."
     assert steps(events) == [
         "search: How big is Tokyo?",
-        "found: 2 of 3 passages shown: atlas, page 3, atlas, page 4",
+        "found: 2 passages: atlas, page 3, atlas, page 4",
         "citations: the reply names passages that are not there: 7",
     ]
 
 
 async def test_each_choice_has_its_own_citations_and_one_search():
-    queries: list[str] = []
+    queries: list[tuple[str, int]] = []
     inner = ScriptedLM([["One [1].", "Two [2]."]])
     lm = Retrieval(inner, finding(*PASSAGES, queries=queries))
     events = await events_of(lm, question(n=2))
@@ -99,7 +99,7 @@ def test_a_source_stays_on_its_line():
 
 
 async def test_an_error_of_the_search_passes():
-    async def search(_query: str) -> list[Passage]:
+    async def search(_query: str, _most: int) -> list[Passage]:
         raise UnavailableError("The index is being built.")
 
     with pytest.raises(UnavailableError):
@@ -107,7 +107,7 @@ async def test_an_error_of_the_search_passes():
 
 
 async def test_a_search_that_hangs_ends_at_the_deadline():
-    async def search(_query: str) -> list[Passage]:
+    async def search(_query: str, _most: int) -> list[Passage]:
         await asyncio.sleep(60)
         return []
 
@@ -117,7 +117,7 @@ async def test_a_search_that_hangs_ends_at_the_deadline():
 
 
 async def test_a_time_limit_of_the_search_itself_is_not_the_requests():
-    async def search(_query: str) -> list[Passage]:
+    async def search(_query: str, _most: int) -> list[Passage]:
         raise TimeoutError("the search engine's own")
 
     with pytest.raises(TimeoutError, match="own"):

@@ -26,6 +26,7 @@ from kataribe.cli.agent.kept import KeptRun, find_run, read_run
 from kataribe.cli.answering import Listener, open_lm
 from kataribe.cli.consent import Consenting
 from kataribe.cli.given import check_text, piped_text
+from kataribe.cli.means_here import command_means
 from kataribe.cli.output import emit_json, note, say
 from kataribe.cli.way import Flags, Way, check_limits, price_of, spent_in, way_of
 from kataribe.files.atomic import write_atomic
@@ -147,8 +148,9 @@ def _autonomous(
     with (
         contextlib.ExitStack() as stack,
         open_lm(settings, local=wish.local) as lm,
+        command_means(settings, local=wish.local) as means,
     ):
-        box = open_toolbox(way.tools, way.approve, stack)
+        box = open_toolbox(way.tools, way.approve, stack, means=means)
         # Held to the money that is left in the middle of a reply, too.
         model = Limited(Metered(lm, ledger, price), Limits(), price)
         worker = Compacting(InText(model), rough_count)

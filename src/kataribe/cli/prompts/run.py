@@ -166,13 +166,14 @@ def _asking(
     settings: Settings, way: Way, *, local: bool, shows: bool, steps: bool
 ) -> Iterator[_Runs]:
     from kataribe.cli.answering import open_lm
-    from kataribe.cli.encoding import CommandEmbedder
+    from kataribe.cli.means_here import command_means
     from kataribe.cli.way import asked, price_of
 
     price = price_of(settings)
     with (
         open_lm(settings, local=local) as lm,
-        asked(way, lm, price, embedder=lambda: CommandEmbedder(settings, local=local)) as whom,
+        command_means(settings, local=local) as means,
+        asked(way, lm, price, means=means) as whom,
     ):
         yield _Runs(whom.lm, lm.name, way, shows=shows, steps=steps)
 

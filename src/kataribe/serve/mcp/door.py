@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from kataribe.serve.mcp.offer import Caller
     from kataribe.serve.mcp.server import RequestContext
-    from kataribe.use.agents.tools.documents import Search
+    from kataribe.use.prompts.retrieval import Search
 
 PATH = "/mcp"
 

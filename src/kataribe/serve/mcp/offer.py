@@ -12,7 +12,7 @@ from kataribe.base.lm import LM
 from kataribe.serve.models import ModelInfo
 
 if TYPE_CHECKING:
-    from kataribe.use.agents.tools.documents import Search
+    from kataribe.use.prompts.retrieval import Search
 
 
 class Lender(Protocol):

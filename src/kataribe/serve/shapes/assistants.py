@@ -104,6 +104,10 @@ class RecipeFields(Outgoing):
     system: str = ""
     technique: NamedPart | None = None
     tools: list[NamedPart] = Field(default_factory=list)
+    knowledge: list[str] = Field(
+        default_factory=list,
+        description="Files and folders of documents on the server's machine.",
+    )
     approval: Approval = "ask"
     memory: bool = False
     guards: dict[str, Any] = Field(default_factory=dict)

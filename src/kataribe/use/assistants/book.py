@@ -204,11 +204,11 @@ class Book:
 
         def asked_by(each: str) -> tuple[str, ...]:
             if each == name:
-                return recipe.models() or usual
+                return recipe.asks(usual)
             if each not in known or each in models:
                 return ()
             try:
-                return known[each].recipe().models() or usual
+                return known[each].recipe().asks(usual)
             except KataribeError:  # told when that one is asked
                 return ()
 

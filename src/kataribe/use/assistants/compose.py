@@ -1,22 +1,22 @@
 """A recipe becomes an `LM`, for as long as a block lasts.
 
-From the inside out: the model, lent for the block (or a router, which lends when it has chosen),
-with its working memory; what it is told and how it draws; facts about the person; an agent's loop
-or a technique, with guards inside where it acts (see `guards.inside`); the other guards around all
-of it; and the limits around those, since what is asked again, and what a judge is asked, counts
-too.
+From the inside out: the model, lent for the block, with its working memory; what it is told and how
+it draws; facts about the person; an agent's loop or a technique, with guards inside where it acts
+(see `guards.inside`); a router, where there is one, which lends all of this when it has chosen a
+model; the other guards around all of it; and the limits around those, since what is asked again,
+and what a judge is asked, counts too.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kataribe.base.encoders import Embedder
-from kataribe.base.errors import InputError, KataribeError, NotFoundError, SettingsError
+from kataribe.base.errors import InputError, NotFoundError, SettingsError
 from kataribe.base.lm import LM, Tool
 from kataribe.base.messages import ToolCallPart
 from kataribe.use.agents.compaction import Compacting
@@ -27,18 +27,33 @@ from kataribe.use.agents.summaries import Summaries
 from kataribe.use.agents.tools.approvals import Approval
 from kataribe.use.agents.turns import MemoryTurns, Turns
 from kataribe.use.agents.working import AgentLimits
+from kataribe.use.assistants.in_text import Either, InText
 from kataribe.use.assistants.instructed import Instructed
 from kataribe.use.assistants.learned import load_learned
+from kataribe.use.assistants.means import (
+    LendClassifier,
+    Means,
+    documents_search,
+    knowledge_faults,
+)
 from kataribe.use.assistants.recipe import Limit, Named, Recipe
-from kataribe.use.assistants.remote import Announced, Reached, reach
-from kataribe.use.assistants.replying import Acting, Looked, Make, Replying, calling
+from kataribe.use.assistants.remote import Announced, reach
+from kataribe.use.assistants.replying import (
+    Acting,
+    Looked,
+    Make,
+    Replying,
+    calling,
+    searching,
+)
 from kataribe.use.assistants.router import Lend, Router
-from kataribe.use.assistants.toolbox import open_toolbox
+from kataribe.use.assistants.toolbox import Toolbox, open_toolbox
 from kataribe.use.guards.guard import Guard
 from kataribe.use.guards.guarded import Guarded, Policy
-from kataribe.use.guards.inside import Inside, placed
+from kataribe.use.guards.inside import Inside, Places, placed
 from kataribe.use.guards.settings import STANDARD, guards_of
 from kataribe.use.prompts.registry import Parts, technique
+from kataribe.use.prompts.retrieval import Search
 
 if TYPE_CHECKING:
     from kataribe.use.agents.mcp.servers import Servers
@@ -54,13 +69,15 @@ class Around:
     Attributes:
         lend: Gives models, and other assistants, by name.
         default: The model of recipes that name none.
-        folder: Where recipes lie, for what they name beside them.
+        folder: Where recipes lie, for what they name beside them, documents among it.
         facts: What is remembered about people; None where nothing is.
-        embedder: For choosing examples by what they mean.
+        embedder: For choosing examples and passages by what they mean.
         turns: Where turns wait that need somebody's consent.
         limited: Holds an `LM` to limits; None where nobody counts.
         servers: MCP servers, whose tools recipes may name; None where there are none.
         metered: Counts a tool's calls; None where nobody does.
+        classifiers: Gives models of labels by name; None where there are none.
+        about: What an assistant is for, in a line; None where nobody knows.
         summaries: What working memory remembers from one request to the next.
     """
 
@@ -73,7 +90,26 @@ class Around:
     limited: Callable[[LM, Limit], LM] | None = None
     servers: Servers | None = None
     metered: Callable[[Tool], Tool] | None = None
+    classifiers: LendClassifier | None = None
+    about: Callable[[str], str] | None = None
     summaries: Summaries = field(default_factory=Summaries)
+
+
+@dataclass(frozen=True, slots=True)
+class _Equipped:
+    """What a recipe names beside models.
+
+    Attributes:
+        box: Its tools.
+        search: In its documents.
+        problems: What could not be had, each in a line.
+        places: Of its guards; None where nothing acts, so that all stand around the whole.
+    """
+
+    box: Toolbox
+    search: Search | None
+    problems: tuple[str, ...]
+    places: Places | None = None
 
 
 @asynccontextmanager
@@ -83,18 +119,25 @@ async def composed(name: str, recipe: Recipe, around: Around) -> AsyncIterator[L
     Raises what is wrong with the recipe when it is tried (a technique's option, a tool's folder, a
     guard's range), always with the assistant's name before it, and what lending a model raises.
     """
+    if around.turns is None:  # one place for all turns of the block
+        around = replace(around, turns=MemoryTurns())
     with ExitStack() as stack:
-        try:
-            reached = await reach(recipe.tools, around.servers, stack)
-        except (InputError, NotFoundError) as error:
-            raise _of(name, error) from error
-        if recipe.router is None:
-            async with around.lend(recipe.model or around.default) as lm:
-                yield _finished(name, (lm, lm), recipe, around, (stack, reached))
-            return
-        lm = _router(name, recipe, around)
-        async with _judge(recipe, around) as judge:
-            yield _finished(name, (lm, judge), recipe, around, (stack, reached))
+        with _named(name):
+            made = await _equipped(recipe, around, stack)
+        routes = recipe.router is not None
+        lending = _judge(recipe, around) if routes else around.lend(recipe.model or around.default)
+        async with lending as lent:
+            with _named(name):
+                guards, policy = _guards(recipe, lent)
+                if _may_act(recipe, around):
+                    made = replace(made, places=placed(guards, policy))
+                    guards = made.places.around if made.places is not None else guards
+                if lent is None or routes:
+                    lm = _routed(name, recipe, around, made)
+                else:
+                    lm = _acting(name, lent, recipe, around, made)
+                lm = _finished(name, lm, recipe, around, (made, guards, policy))
+            yield lm
 
 
 @asynccontextmanager
@@ -109,31 +152,6 @@ async def _judge(recipe: Recipe, around: Around) -> AsyncIterator[LM | None]:
         yield lm
 
 
-def _finished(
-    name: str,
-    models: tuple[LM, LM | None],
-    recipe: Recipe,
-    around: Around,
-    outside: tuple[ExitStack, Reached],
-) -> LM:
-    model, judge = models
-    try:
-        model = Compacting(model, rough_count, summaries=around.summaries)
-        instructed = Instructed(model, recipe.system, recipe.sampling.sampling())
-        acting = _acting(name, instructed, recipe, around, outside)
-        guards, policy = _guards(recipe, judge)
-        lm, guards = _inside(instructed, acting, guards, policy)
-        if outside[1].problems:
-            lm = Announced(lm, outside[1].problems)
-        shown = instructed.instructed if recipe.system.strip() else None
-        lm = Guarded(lm, guards, policy, name=name, shown=shown)
-        if around.limited is not None and recipe.limits != Limit():
-            lm = around.limited(lm, recipe.limits)
-    except (InputError, NotFoundError, SettingsError) as error:
-        raise _of(name, error) from error
-    return lm
-
-
 def _guards(recipe: Recipe, judge: LM | None) -> tuple[tuple[Guard, ...], Policy]:
     chosen = dict(recipe.guards)
     if chosen.pop("standard", False):
@@ -141,28 +159,77 @@ def _guards(recipe: Recipe, judge: LM | None) -> tuple[tuple[Guard, ...], Policy
     return guards_of(chosen, judge=judge)
 
 
-def _inside(
-    lm: Instructed, acting: Acting, guards: tuple[Guard, ...], policy: Policy
-) -> tuple[LM, tuple[Guard, ...]]:
-    """What answers, with the guards that stand in it; and those that are left."""
-    if acting.own:
-        places = placed(guards, policy)
-        if places.hiding or places.asking or places.at_tools:
-            return Replying(lm, acting, places), places.around
-    return acting.make(lm, None), guards
+def _may_act(recipe: Recipe, around: Around) -> bool:
+    """Tools may run, or documents may be searched, so that guards belong inside."""
+    remembers = recipe.memory and around.facts is not None
+    return bool(recipe.tools or recipe.knowledge or remembers)
 
 
-def _of(name: str, error: KataribeError) -> InputError:
-    return InputError(f"The assistant {name}: {error.message}", param=error.param)
+async def _equipped(recipe: Recipe, around: Around, stack: ExitStack) -> _Equipped:
+    for fault in knowledge_faults(recipe):
+        raise fault
+    reached = await reach(recipe.tools, around.servers, stack)
+    search = documents_search(recipe.knowledge, around.folder) if recipe.knowledge else None
+    means = Means(
+        around.lend,
+        around.classifiers,
+        around.about,
+        knowledge=search,
+        embedder=around.embedder,
+        folder=around.folder,
+    )
+    box = open_toolbox(recipe.tools, recipe.approval, stack, reached.tools, means)
+    return _Equipped(box, search, reached.problems)
 
 
-def _router(name: str, recipe: Recipe, around: Around) -> LM:
+def _finished(
+    name: str,
+    lm: LM,
+    recipe: Recipe,
+    around: Around,
+    made: tuple[_Equipped, tuple[Guard, ...], Policy],
+) -> LM:
+    equipped, guards, policy = made
+    told = Instructed(lm, recipe.system, recipe.sampling.sampling())
+    if equipped.problems:
+        lm = Announced(lm, equipped.problems)
+    shown = told.instructed if recipe.system.strip() else None
+    lm = Guarded(lm, guards, policy, name=name, shown=shown)
+    if around.limited is not None and recipe.limits != Limit():
+        lm = around.limited(lm, recipe.limits)
+    return lm
+
+
+@contextmanager
+def _named(name: str) -> Iterator[None]:
+    """What is wrong inside is said with the assistant's name."""
+    try:
+        yield
+    except (InputError, NotFoundError, SettingsError) as error:
+        raise InputError(f"The assistant {name}: {error.message}", param=error.param) from error
+
+
+def _routed(name: str, recipe: Recipe, around: Around, made: _Equipped) -> LM:
+    """The router over models that each act in their own way: with native calls, or in text."""
+
+    @asynccontextmanager
+    async def lend(model: str) -> AsyncIterator[LM]:
+        async with around.lend(model) as lm:
+            with _named(name):
+                acting = _acting(name, lm, recipe, around, made)
+            yield acting
+
+    router = _router(name, recipe, around, lend)
+    _acting(name, router, recipe, around, made)  # what is wrong with it is said before it is asked
+    return router
+
+
+def _router(name: str, recipe: Recipe, around: Around, lend: Lend) -> LM:
     assert recipe.router is not None
     file = recipe.router.learned
     if file and Path(file).name != file:
         raise InputError(
-            f"The assistant {name}: router.learned is {file!r}, but it must be the name of a file "
-            "beside the recipe.",
+            f"router.learned is {file!r}, but it must be the name of a file beside the recipe.",
             param="router.learned",
         )
     learned = load_learned(around.folder / file) if file else None
@@ -170,19 +237,30 @@ def _router(name: str, recipe: Recipe, around: Around) -> LM:
     if more:
         names = ", ".join(sorted(more))
         raise InputError(
-            f"The assistant {name}: {file} chooses {names} too, which its router does not name. "
-            f"Put among: [{names}] under router, or learn again without.",
+            f"{file} chooses {names} too, which the router does not name. Put among: [{names}] "
+            "under router, or learn again without.",
             param="router.among",
         )
-    return Router(name, recipe.router, around.lend, learned=learned)
+    return Router(name, recipe.router, lend, learned=learned)
 
 
-def _acting(
-    name: str, lm: LM, recipe: Recipe, around: Around, outside: tuple[ExitStack, Reached]
-) -> Acting:
+def _acting(name: str, lm: LM, recipe: Recipe, around: Around, made: _Equipped) -> LM:
+    """A model as the recipe says: told, drawing, remembering, with tools or a technique."""
+    lm = Compacting(lm, rough_count, summaries=around.summaries)
+    told = Instructed(lm, recipe.system, recipe.sampling.sampling())
+    acting = _made(name, told, recipe, around, made)
+    if made.places is None:
+        return acting.make(told, None)
+    if acting.own or acting.searches:
+        return Replying(told, acting, made.places)
+    inner, moved = acting.make(told, None), made.places.moved
+    # This model does not act after all; a router may have others that do.
+    return Guarded(inner, moved, made.places.policy, shown=told.instructed) if moved else inner
+
+
+def _made(name: str, lm: LM, recipe: Recipe, around: Around, made: _Equipped) -> Acting:
     """What is made over the model: an agent, a technique, or nothing but what is remembered."""
-    stack, reached = outside
-    box = open_toolbox(recipe.tools, recipe.approval, stack, reached.tools)
+    box = made.box
     tools = box.approvals.usable(box.tools)  # of what never runs no model is told
     words: dict[str, Approval] = dict(box.approvals.tools)
     remembers = _remembering(recipe, around)
@@ -199,19 +277,40 @@ def _acting(
                 f"the technique {named.name} uses no tools. Leave out the tools, or take react.",
                 param="technique",
             )
-        parts = Parts(embedder=around.embedder)
-        return Acting(lambda lm, _: technique(named.name, remembers(lm), named.options, parts))
+        return _asking(named, around, made.search, remembers)
     if not tools:
-        if named is not None and not reached.problems:
+        if named is not None and not made.problems:
             never = "; all of these have approval: never" if box.tools else ""
             raise InputError(
                 f"the technique react acts with tools; name some{never}.", param="tools"
             )
         return Acting(lambda lm, _: remembers(lm))
     own = frozenset(tool.spec.name for tool in tools)
+
+    def in_text(lm: LM, inside: Inside | None) -> LM:
+        return _in_text(_unasked(tools, words), named, remembers)(lm, inside)
+
     if named is None and lm.capabilities.tools:
-        return Acting(_native(tools, _options(recipe, around, words), remembers), own)
-    return Acting(_in_text(_unasked(tools, words), named, remembers), own)
+        native = _native(tools, _options(recipe, around, words), remembers)
+        return Acting(
+            lambda lm, inside: Either(native(lm, inside), lambda: in_text(lm, inside)), own
+        )
+    return Acting(in_text, own)
+
+
+def _asking(
+    named: Named, around: Around, search: Search | None, remembers: Callable[[LM], LM]
+) -> Acting:
+    """A technique that uses no tools; passages that it retrieves are looked at."""
+
+    def make(lm: LM, inside: Inside | None) -> LM:
+        found = search if search is None or inside is None else searching(search, inside)
+        parts = Parts(embedder=around.embedder, search=found)
+        model = lm if inside is None else inside.model(calls=False)
+        asking = technique(named.name, remembers(model), named.options, parts)
+        return asking if inside is None else inside.whole(asking, calls=False)
+
+    return Acting(make, searches=search is not None)
 
 
 def _native(tools: Sequence[Tool], options: AgentOptions, remembers: Callable[[LM], LM]) -> Make:
@@ -231,10 +330,9 @@ def _in_text(tools: Sequence[Tool], named: Named | None, remembers: Callable[[LM
 
     def make(lm: LM, inside: Inside | None) -> LM:
         if inside is None:
-            return technique("react", remembers(lm), options, Parts(tools=tools))
+            return InText(remembers(lm), tools, options)
         looked = tuple(Looked(tool, inside) for tool in tools)
-        model = remembers(inside.model(calls=False))
-        acting = technique("react", model, options, Parts(tools=looked))
+        acting = InText(remembers(inside.model(calls=False)), looked, options)
         return inside.whole(acting, calls=False)
 
     return make

@@ -21,6 +21,7 @@ from pydantic_core import PydanticSerializationError
 from kataribe.base.errors import FormatError, InputError, KataribeError, UnsupportedError
 from kataribe.base.events import Event
 from kataribe.base.lm import Capabilities, Request
+from kataribe.use.assistants.means import knowledge_faults
 from kataribe.use.assistants.recipe import (
     Recipe,
     faults_of,
@@ -28,7 +29,7 @@ from kataribe.use.assistants.recipe import (
     read_plain,
 )
 from kataribe.use.assistants.router import ANY
-from kataribe.use.assistants.toolbox import check_tool
+from kataribe.use.assistants.toolbox import check_names, check_tool
 from kataribe.use.guards.settings import guards_of
 from kataribe.use.prompts.registry import check_options, entry_of
 
@@ -112,7 +113,7 @@ def plain_fields(recipe: Recipe, where: str) -> dict[str, Any]:
 def parts_faults(recipe: Recipe) -> list[KataribeError]:
     """What techniques, tools, guards and patterns find wrong, with the places in the recipe."""
     faults: list[KataribeError] = []
-    for check in (_technique, _tools, _guards, _patterns):
+    for check in (_technique, _tools, knowledge_faults, _guards, _patterns):
         faults += check(recipe)
     return faults
 
@@ -142,11 +143,9 @@ def _technique(recipe: Recipe) -> Iterator[KataribeError]:
 
 
 def _tools(recipe: Recipe) -> Iterator[KataribeError]:
-    names: set[str] = set()
+    for number, twice in check_names(recipe.tools):
+        yield _at(f"tools.{number}", twice)
     for number, tool in enumerate(recipe.tools):
-        if tool.name in names:
-            yield InputError(f"The tool {tool.name} is named twice.", param=f"tools.{number}")
-        names.add(tool.name)
         try:
             check_tool(tool)
         except KataribeError as error:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -25,6 +25,9 @@ from kataribe.base.lm import Sampling
 
 LONGEST = 1 << 18
 """Bytes of a recipe's file."""
+
+MODEL, DOCUMENTS = "model", "documents"
+"""Names of the tools that ask another model, and that search what the recipe knows."""
 
 
 class _Plain(yaml.SafeLoader):
@@ -197,6 +200,8 @@ class Recipe(_Strict):
         system: What it is told before every conversation.
         technique: How it is asked; see `kataribe prompts list`.
         tools: What it may use; see `kataribe assistants tools`.
+        knowledge: Files and folders of documents, for the tool `documents` or the technique
+            `retrieval` to search; a path begins in the folder where the recipe lies.
         approval: Of tools that say nothing themselves.
         memory: It remembers facts about the person it talks with.
         guards: See `use.guards.settings`; what is left out is off, `standard: true` begins with
@@ -214,6 +219,7 @@ class Recipe(_Strict):
     system: str = ""
     technique: Named | None = None
     tools: tuple[Named, ...] = ()
+    knowledge: tuple[Annotated[str, Field(min_length=1)], ...] = ()
     approval: Literal["always", "ask", "never"] = "ask"
     memory: bool = False
     guards: dict[str, Any] = Field(default_factory=dict)
@@ -225,7 +231,9 @@ class Recipe(_Strict):
     @model_validator(mode="before")
     @classmethod
     def _from_lists(cls, value: Any) -> Any:
-        return _tuples(value, "tools", "starters", "tests")
+        if isinstance(value, Mapping) and isinstance(value.get("knowledge"), str):
+            value = {**value, "knowledge": (value["knowledge"],)}
+        return _tuples(value, "tools", "knowledge", "starters", "tests")
 
     @model_validator(mode="after")
     def _has_one_model(self) -> Recipe:
@@ -234,10 +242,16 @@ class Recipe(_Strict):
         return self
 
     def models(self) -> tuple[str, ...]:
-        """The models and assistants that it may ask; empty for the server's default model."""
+        """The models and assistants that may answer; empty for the server's default model."""
         if self.router is not None:
             return self.router.models()
         return (self.model,) if self.model else ()
+
+    def asks(self, usual: tuple[str, ...] = ()) -> tuple[str, ...]:
+        """The same with those that it may ask as tools; `usual` answers where none is named."""
+        tools = (tool.options.get("model") for tool in self.tools if tool.name == MODEL)
+        asked = (each for each in tools if isinstance(each, str) and each)
+        return tuple(dict.fromkeys((*(self.models() or usual), *asked)))
 
 
 def read_recipe(text: str, where: str) -> Recipe:

@@ -24,6 +24,7 @@ from kataribe.use.agents.calling import CallTool
 from kataribe.use.assistants.instructed import Instructed
 from kataribe.use.guards.attempt import total
 from kataribe.use.guards.inside import WITHHELD, Inside, Places
+from kataribe.use.prompts.retrieval import Passage, Search
 
 Make: TypeAlias = Callable[[LM, Inside | None], LM]
 """What acts: over a model, or within a reply over the model there."""
@@ -36,10 +37,12 @@ class Acting:
     Attributes:
         make: See there.
         own: Names of its tools; none where it does not act.
+        searches: It shows passages of documents to the model.
     """
 
     make: Make
     own: frozenset[str] = frozenset()
+    searches: bool = False
 
 
 class Replying:
@@ -170,3 +173,14 @@ def calling(inside: Inside | None) -> CallTool:
         return replace(result, content=content)
 
     return call_and_look
+
+
+def searching(search: Search, inside: Inside) -> Search:
+    """The same search, whose passages are looked at."""
+
+    async def search_and_look(query: str, most: int) -> Sequence[Passage]:
+        found = await search(query, most)
+        texts = [await inside.document(each.text, each.source) for each in found]
+        return [replace(each, text=text) for each, text in zip(found, texts, strict=True)]
+
+    return search_and_look

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,8 @@ from kataribe.use.agents.tools.function import function_tool
 from kataribe.use.agents.tools.python import PythonTool
 from kataribe.use.agents.tools.units import convert_units
 from kataribe.use.agents.tools.web_search import web_search_tools
-from kataribe.use.assistants.recipe import Named
+from kataribe.use.assistants.means import Means, documents_tool, label_tool, model_tool
+from kataribe.use.assistants.recipe import DOCUMENTS, MODEL, Named
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,7 @@ class Kind:
         name: By which recipes ask for it.
         line: What it does.
         approval: Where neither recipe nor user says another: `always` for what harms nobody.
-        make: Makes it; what must be closed goes onto the stack.
+        make: Makes it of the stack, onto which goes what must be closed, and the means.
         reaches: It reads this machine's own files, or an address that the recipe chooses.
     """
 
@@ -42,6 +43,9 @@ class Kind:
     approval: Approval
     make: Callable[..., Sequence[Tool]]
     reaches: bool = False
+
+
+NOTHING = Means()
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +61,14 @@ def open_toolbox(
     default: Approval,
     stack: ExitStack,
     remote: Mapping[str, Sequence[Tool]] | None = None,
+    means: Means = NOTHING,
 ) -> Toolbox:
     """The tools that a recipe names; `stack` closes what they hold.
 
     A tool's approval is what the recipe says for it; else its own where that is `always`; else
     `default`. `remote` has the tools of MCP servers, by what the recipe calls them (see
-    `remote.reach`). Raises `NotFoundError` for an unknown tool and `InputError` for an unknown
-    option, both with near names, and for two tools of one name.
+    `remote.reach`), `means` what tools need. Raises `NotFoundError` for an unknown tool and
+    `InputError` for an unknown option, both with near names, and for two tools of one name.
     """
     tools: list[Tool] = []
     words: dict[str, Approval] = {}
@@ -73,11 +78,11 @@ def open_toolbox(
             made = remote[each.name]
         else:
             kind = kind_of(each.name)
-            made = kind.make(stack, **_options(kind, each.options))
+            made = kind.make(stack, means, **_options(kind, each.options))
             word = each.approval or ("always" if kind.approval == "always" else default)
         for tool in made:
             if tool.spec.name in words:
-                raise InputError(f"The tool {tool.spec.name} is named twice.", param="tools")
+                raise InputError(_twice(each, tool.spec.name), param="tools")
             words[tool.spec.name] = word
         tools += made
     return Toolbox(tuple(tools), Approvals(default, words))
@@ -86,6 +91,24 @@ def open_toolbox(
 def check_tool(named: Named) -> None:
     """Raises what `open_toolbox` would of a name and its options, and makes nothing."""
     _options(kind_of(named.name), named.options)
+
+
+def check_names(named: Sequence[Named]) -> Iterator[tuple[int, InputError]]:
+    """Which of the tools, by their places, have the name of one before them."""
+    known: set[tuple[str, str]] = set()
+    for place, each in enumerate(named):
+        # One that asks a model is called by that, where it has no name of its own.
+        called = each.options.get("name") or each.options.get("model") or ""
+        if (key := (each.name, str(called))) in known:
+            yield place, InputError(_twice(each, each.name), param="tools")
+        known.add(key)
+
+
+def _twice(named: Named, tool: str) -> str:
+    kind = KINDS.get(named.name)
+    can = kind is not None and "name" in _parameters(kind)
+    way = f" Give one of them the option name: {{name: {named.name}, options: {{name: ...}}}}"
+    return f"The tool {tool} is named twice.{way if can else ''}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,34 +177,58 @@ def _options(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
 _TYPES = {"str": str, "bool": bool}
 
 
-def _calculator(_: ExitStack) -> Sequence[Tool]:
+def _calculator(*_: object) -> Sequence[Tool]:
     return (function_tool(calculate, name="calculator"),)
 
 
-def _clock(_: ExitStack) -> Sequence[Tool]:
+def _clock(*_: object) -> Sequence[Tool]:
     return clock_tools()
 
 
-def _units(_: ExitStack) -> Sequence[Tool]:
+def _units(*_: object) -> Sequence[Tool]:
     return (function_tool(convert_units),)
 
 
-def _python(stack: ExitStack) -> Sequence[Tool]:
+def _python(stack: ExitStack, _: Means) -> Sequence[Tool]:
     made = PythonTool()
     stack.callback(made.close)
     return (made.tool,)
 
 
-def _files(_: ExitStack, *, folder: str, write: bool = False) -> Sequence[Tool]:
-    return file_tools(Path(folder).expanduser(), FileRules(write=write))
+def _files(*_: object, folder: str, write: bool = False, name: str = "") -> Sequence[Tool]:
+    return file_tools(Path(folder).expanduser(), FileRules(write=write), name)
 
 
-def _fetch(_: ExitStack) -> Sequence[Tool]:
+def _fetch(*_: object) -> Sequence[Tool]:
     return (fetch_tool(),)
 
 
-def _search(_: ExitStack, *, address: str) -> Sequence[Tool]:
+def _search(*_: object, address: str) -> Sequence[Tool]:
     return web_search_tools(address)
+
+
+def _model(
+    _: ExitStack, means: Means, *, model: str, name: str = "", about: str = "", system: str = ""
+) -> Sequence[Tool]:
+    return (model_tool(means, model, name, about, system),)
+
+
+def _classifier(
+    _: ExitStack, means: Means, *, model: str, name: str = "", about: str = ""
+) -> Sequence[Tool]:
+    return (label_tool(means, model, name, about),)
+
+
+def _documents(
+    _: ExitStack,
+    means: Means,
+    *,
+    folder: str = "",
+    about: str = "",
+    name: str = "",
+    meaning: bool = False,
+) -> Sequence[Tool]:
+    return (documents_tool(means, folder, name, about, meaning=meaning),)
 
 
 KINDS: Mapping[str, Kind] = {
@@ -196,6 +243,11 @@ KINDS: Mapping[str, Kind] = {
         Kind("web-page", "fetches a public web page as text", "ask", _fetch),
         Kind("web-search", "searches the web through the SearXNG at `address`", "ask", _search,
              reaches=True),
+        Kind(DOCUMENTS, "searches the documents under `knowledge`, or a folder; by meaning, too, "
+             "where `meaning` is true", "always", _documents, reaches=True),
+        Kind(MODEL, "asks another model, or an assistant, that is good at something", "always",
+             _model),
+        Kind("classifier", "has texts labelled by a model made for that", "always", _classifier),
     )
 }  # fmt: skip
 """Every tool that a recipe can name."""

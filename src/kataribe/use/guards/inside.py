@@ -58,6 +58,11 @@ class Places:
     at_tools: tuple[DocumentGuard, ...]
     policy: Policy
 
+    @property
+    def moved(self) -> tuple[Guard, ...]:
+        """Those that do not stand around the whole; all of them could."""
+        return (*self.hiding, *self.asking)
+
 
 def placed(guards: Sequence[Guard], policy: Policy) -> Places:
     """The places of guards."""

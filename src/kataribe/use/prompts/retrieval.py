@@ -3,8 +3,8 @@
 Lewis et al. 2020, "Retrieval-augmented generation for knowledge-intensive NLP tasks".
 
 Where passages come from is not this file's business: any async function from a query to passages
-with sources will do (a knowledge base, a search engine, a table of facts). The model is asked to
-put the number of a passage behind what rests on it; each such mark becomes a `Citation`.
+with sources will do (files, a knowledge base, a search engine, a table of facts). The model is
+asked to put the number of a passage behind what rests on it; each such mark becomes a `Citation`.
 """
 
 from __future__ import annotations
@@ -34,8 +34,10 @@ class Passage:
     source: str
 
 
-Search: TypeAlias = Callable[[str], Awaitable[Sequence[Passage]]]
-"""From a query to passages, the best first; raises from `KataribeError`'s tree."""
+Search: TypeAlias = Callable[[str, int], Awaitable[Sequence[Passage]]]
+"""The passages nearest to a query, best first, at most so many; raises from `KataribeError`'s tree.
+
+What searches and is searched stands behind this, for techniques and tools alike."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +69,9 @@ class Retrieval(Technique):
     async def answer(self, work: Work) -> None:
         """Search, passages, reply; citations come before its end."""
         await work.step("search", work.question)
-        found = await work.in_time(self._search(work.question))
-        passages = tuple(found[: self.options.most])
-        await work.step("found", _told(passages, len(found)))
+        most = self.options.most
+        passages = tuple((await work.in_time(self._search(work.question, most)))[:most])
+        await work.step("found", _told(passages))
         if not passages:
             text = work.wording.no_passages.render({"question": work.question})
             await work.relay(work.reply(text))
@@ -120,8 +122,8 @@ def _begin(text: str, end: int) -> int:
     return start + len(text[start:end]) - len(text[start:end].lstrip())
 
 
-def _told(passages: Sequence[Passage], found: int) -> str:
-    if not found:
+def _told(passages: Sequence[Passage]) -> str:
+    if not passages:
         return "nothing"
     sources = ", ".join(dict.fromkeys(one_line(each.source) for each in passages))
-    return f"{len(passages)} of {found} passages shown: {sources}"
+    return f"{len(passages)} passage{'s' * (len(passages) > 1)}: {sources}"

@@ -97,6 +97,12 @@ export const assistants = {
     options: "Options",
     tools: "Tools",
     toolsWhy: "What it may use by itself. What could do harm asks you first.",
+    anotherTool: (name: string) => `Add another ${name}`,
+    removeTool: (name: string, n: string) => `Take out ${name} ${n}`,
+    knowledge: "Documents",
+    knowledgeLabel: "Files and folders, one to a line",
+    knowledgeWhy:
+      "On the server's machine; a path begins in the folder of the recipe. The technique retrieval or the tool documents searches them.",
     approval: "Runs",
     asUsual: (usual: string) => `as usual: ${usual}`,
     approvals: { always: "without asking", ask: "when you allow it", never: "never" },

@@ -98,6 +98,12 @@ export const assistants: Pick<Catalogue, "assistants"> = {
     options: "設定",
     tools: "ツール",
     toolsWhy: "自分で使ってよいものです。害になりうるものは、先にあなたに確認します。",
+    anotherTool: (name) => `${name} をもう1つ追加`,
+    removeTool: (name, n) => `${n}つ目の ${name} を外す`,
+    knowledge: "文書",
+    knowledgeLabel: "ファイルとフォルダー（1行に1つ）",
+    knowledgeWhy:
+      "サーバーのマシンにあるものを指定します。相対パスの起点はレシピのあるフォルダーです。技法の retrieval かツールの documents が検索します。",
     approval: "実行",
     asUsual: (usual) => `標準（${usual}）`,
     approvals: { always: "確認しない", ask: "許可したときだけ", never: "しない" },

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import threading
 
 import pytest
@@ -90,6 +91,65 @@ async def test_write(folder):
     assert (folder / "a.txt").read_bytes() == b""
     with pytest.raises(InputError, match="101 bytes; at most 100"):
         await write.call({"path": "a.txt", "text": "x" * 101})
+
+
+async def test_a_file_that_is_replaced_keeps_its_rights(folder):
+    write = tools(folder, write=True)["write_file"]
+    for mode in (0o755, 0o600, 0o664):
+        (folder / "a.txt").chmod(mode)
+        await write.call({"path": "a.txt", "text": f"{mode:o}"})
+        assert (folder / "a.txt").read_text() == f"{mode:o}"
+        assert (folder / "a.txt").stat().st_mode & 0o7777 == mode
+    (folder / "a.txt").chmod(0o4755)
+    await write.call({"path": "a.txt", "text": "x"})
+    assert (folder / "a.txt").stat().st_mode & 0o7777 == 0o755  # never to run as somebody else
+    await write.call({"path": "new.txt", "text": "x"})
+    assert (folder / "new.txt").stat().st_mode & 0o777 == 0o644 & ~_umask()
+
+
+def _umask():
+    before = os.umask(0)
+    os.umask(before)
+    return before
+
+
+async def test_what_is_written_is_on_the_disk_before_it_has_its_name(folder, monkeypatch):
+    done = []
+    sync, replace = os.fsync, os.replace
+
+    def synced(descriptor):
+        kind = "folder" if stat.S_ISDIR(os.fstat(descriptor).st_mode) else "file"
+        done.append((kind, os.fstat(descriptor).st_size if kind == "file" else 0))
+        sync(descriptor)
+
+    def replaced(*given, **more):
+        done.append("named")
+        replace(*given, **more)
+
+    monkeypatch.setattr(os, "fsync", synced)
+    monkeypatch.setattr(os, "replace", replaced)
+    await tools(folder, write=True)["write_file"].call({"path": "a.txt", "text": "12345"})
+    assert done == [("file", 5), "named", ("folder", 0)]
+
+
+async def test_two_folders_have_tools_of_different_names(folder, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "b.txt").write_text("other")
+    found = {
+        tool.spec.name: tool
+        for tool in (*file_tools(folder), *file_tools(other, FileRules(write=True), "notes"))
+    }
+    assert set(found) == {
+        "list_files", "read_file", "search_files",
+        "notes_list_files", "notes_read_file", "notes_search_files", "notes_write_file",
+    }  # fmt: skip
+    assert await found["notes_read_file"].call({"path": "b.txt"}) == "other"
+    assert found["notes_list_files"].spec.description.endswith("The folder is notes.")
+    assert "The folder is" not in found["list_files"].spec.description
+    assert found["notes_read_file"].spec.parameters == found["read_file"].spec.parameters
+    with pytest.raises(InputError, match="my notes_list_files"):
+        file_tools(folder, name="my notes")
 
 
 WAYS_OUT = [

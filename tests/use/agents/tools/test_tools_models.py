@@ -16,9 +16,10 @@ from kataribe.base.tool_calls import call_tool
 from kataribe.run.providers.scripted import ScriptedLM
 from kataribe.sandbox.limits import Limits
 from kataribe.sandbox.session import Setup
-from kataribe.use.agents.tools.documents import Passage, document_search_tool
+from kataribe.use.agents.tools.documents import document_search_tool
 from kataribe.use.agents.tools.models import classifier_tool, lm_tool
 from kataribe.use.agents.tools.python import PythonTool
+from kataribe.use.prompts.retrieval import Passage
 
 needs_bwrap = pytest.mark.skipif(
     shutil.which("bwrap") is None, reason="bubblewrap is not installed (make system)"
@@ -92,10 +93,10 @@ class Cities:
 
 
 async def test_a_classifier_is_asked():
-    tool = classifier_tool(Moods(), name="mood", description="Tells the mood.")
+    tool = classifier_tool(Moods().classify, name="mood", description="Tells the mood.")
     told = await tool.call({"texts": ["I am sad", "so calm"]})
     assert told == "1. sad 0.910, glad 0.030, calm 0.030\n2. calm 0.910, glad 0.030, sad 0.030"
-    tagger = classifier_tool(Cities(), name="cities", description="Finds cities.")
+    tagger = classifier_tool(Cities().classify, name="cities", description="Finds cities.")
     assert await tagger.call({"texts": ["To Nara!", "home"]}) == "1. 'Nara' is CITY\n2. nothing"
     with pytest.raises(InputError, match="1 to 100"):
         await tool.call({"texts": []})

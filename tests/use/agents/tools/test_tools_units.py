@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from kataribe.base.errors import InputError
+from kataribe.use.agents.tools.function import function_tool
 from kataribe.use.agents.tools.units import convert_units
 
 
@@ -26,11 +27,36 @@ from kataribe.use.agents.tools.units import convert_units
         ("1", "升", "L", "1.80390683696469"),
         ("1", "貫", "kg", "3.75"),
         ("1", "町歩", "反", "10"),
+        ("1", "海里", "m", "1852"),
+        ("1", "海里", "キロメートル", "1.852"),
+        ("33", "尺/秒", "m/s", "10"),
+        ("121", "平方尺", "m^2", "11.1111111111111"),
+        ("1", "坪", "平方尺", "36"),
+        ("1", "平方キロメートル", "ヘクタール", "100"),
+        ("1", "立方メートル", "L", "1000"),
+        ("2", "時間", "分", "120"),
+        ("3", "m²", "cm^2", "30000"),
+        ("3", "㎡", "cm²", "30000"),
+        ("2", "㎥", "L", "2000"),
         ("90", "degree", "radian", "1.5707963267949"),
     ],
 )
 def test_conversions(value, first, second, answer):
     assert convert_units(value, first, second) == f"{value} {first} = {answer} {second}"
+
+
+async def test_a_number_may_come_as_a_number():
+    tool = function_tool(convert_units)
+    value = tool.spec.parameters["properties"]["value"]
+    assert {each["type"] for each in value["anyOf"]} == {"string", "number"}
+    rest = {"from_unit": "km", "to_unit": "m"}
+    for given, told in ((5, "5"), (5.0, "5"), (2.5, "2.5"), ("5", "5"), (-3, "-3"), (0.1, "0.1")):
+        answer = await tool.call({"value": given, **rest})
+        assert answer.startswith(f"{told} km = ")
+    assert await tool.call({"value": 1e22, **rest}) == "1e+22 km = 1e+25 m"
+    for bad in (True, None, [5], {}):
+        with pytest.raises(InputError, match="value"):
+            await tool.call({"value": bad, **rest})
 
 
 @pytest.mark.parametrize(
@@ -50,6 +76,9 @@ def test_conversions(value, first, second, answer):
         ("1", "__import__('os').system('id')", "m", "no unit|not known"),
         ("1", "", "m", "no unit"),
         ("1", "m; m", "m", "no unit"),
+        ("1", "大海里", "m", "no 大海里. Did you mean 海里"),
+        ("1", "平方", "m^2", "no 平方"),
+        ("1", "平方海老", "m^2", "no 平方海老"),
     ],
 )
 def test_what_cannot_be_converted(value, first, second, words):

@@ -30,7 +30,11 @@ LONGEST = 1000
 _SHOWN_DIGITS = 15
 _LONGEST_DECIMAL = 60
 
-_UNICODE = str.maketrans({"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "√": " sqrt "})
+_UNICODE = str.maketrans(
+    {"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "√": " sqrt ", "⁄": "/"}
+)
+_FRACTION = re.compile("(?:(?<![\\d.,])(\\d+))?([¼½¾⅐-⅞↉])")
+_RAISED = re.compile("[⁰¹²³⁴-⁹]+")
 _PERCENT = re.compile(r"(\d[\d_]*(?:\.\d*)?|\.\d+)%(?=\s*(?:$|[-+*/),^]|of\b))")
 _OF = re.compile(r"\bof\b")
 _GROUPED = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\d,])")
@@ -109,7 +113,9 @@ def evaluate(expression: str) -> Result:
 
 def _readable(expression: str) -> str:
     """The expression in Python's notation."""
-    text = unicodedata.normalize("NFKC", expression.translate(_UNICODE)).strip().rstrip("=")
+    text = _FRACTION.sub(_mixed, expression)  # before 3½ becomes 31/2, and 3² becomes 32
+    text = _RAISED.sub(lambda found: f"^({found[0]})", text)
+    text = unicodedata.normalize("NFKC", text.translate(_UNICODE)).strip().rstrip("=")
     text = text.translate(_UNICODE).replace("\n", " ")
     text = re.sub(r"\bsqrt\s+(\d[\d.]*|\()", _root, text)
     if not _CALL.search(text):  # else a comma may stand between arguments
@@ -117,6 +123,11 @@ def _readable(expression: str) -> str:
     text = _PERCENT.sub(r"(\1/100)", text)
     text = _OF.sub("*", text)
     return text.replace("^", "**").strip()
+
+
+def _mixed(found: re.Match[str]) -> str:
+    part = f"{unicodedata.normalize('NFKC', found[2])}"
+    return f"({found[1]}+{part})" if found[1] else f"({part})"
 
 
 def _root(found: re.Match[str]) -> str:

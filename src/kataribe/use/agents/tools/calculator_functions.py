@@ -16,6 +16,8 @@ Number: TypeAlias = Fraction | float
 MOST_BITS = 13_000
 """Of a numerator or denominator: about 3,900 digits, below what Python writes out."""
 _MANY = 64
+_SMALLEST, _LARGEST = Fraction(1, 10**300), 10**300
+"""Between these, floating point is at its best."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,7 +178,32 @@ def _log(value: Number, base: Number | None = None) -> Number:
     if base is None:
         return _exact_where(value, Fraction(1), Fraction(0), math.log)
     _positive(base)
-    return math.log(value) / math.log(base)
+    rounded = _natural(value) / _natural(base)
+    if isinstance(value, Fraction) and isinstance(base, Fraction):
+        exact = _exact_log(value, base, rounded)
+        if exact is not None:
+            return exact
+    return rounded
+
+
+def _natural(value: Number) -> float:
+    """ln, of fractions beyond the range of floating point too."""
+    if isinstance(value, Fraction) and not _SMALLEST < value < _LARGEST:
+        return math.log(value.numerator) - math.log(value.denominator)
+    return math.log(value)
+
+
+def _exact_log(value: Fraction, base: Fraction, near: float) -> Fraction | None:
+    """The logarithm near `near`, where it is a fraction: value ** q = base ** p makes it p / q."""
+    guess = Fraction(near).limit_denominator(_MANY)
+    if max(_bits(value) * guess.denominator, _bits(base) * abs(guess.numerator)) > 4 * MOST_BITS:
+        return None
+    is_exact = value**guess.denominator == base**guess.numerator
+    return guess if is_exact else None
+
+
+def _bits(value: Fraction) -> int:
+    return max(value.numerator.bit_length(), value.denominator.bit_length())
 
 
 def _log10(value: Number) -> Number:

@@ -2,26 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
-from typing import TypeAlias
-
 from kataribe.base.errors import InputError
 from kataribe.use.agents.tools.function import FunctionTool, function_tool
+from kataribe.use.prompts.retrieval import Search
 
 MOST_PASSAGES = 20
-
-
-@dataclass(frozen=True, slots=True)
-class Passage:
-    """A piece of a document that was found, and where it stands."""
-
-    text: str
-    source: str
-
-
-Search: TypeAlias = Callable[[str, int], Awaitable[Sequence[Passage]]]
-"""The passages nearest to a query, best first, at most so many."""
 
 
 def document_search_tool(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -29,21 +29,39 @@ class FileRules:
     bytes: int = 5 * 1024 * 1024
 
 
-def file_tools(folder: Path, rules: FileRules | None = None) -> tuple[FunctionTool, ...]:
+def file_tools(
+    folder: Path, rules: FileRules | None = None, name: str = ""
+) -> tuple[FunctionTool, ...]:
     """The tools `list_files`, `read_file`, `search_files`, and `write_file` where it is allowed.
 
-    Paths are relative to the folder. Links are not followed, wherever they lead: each part of a
-    path is opened by itself, so that nothing can be swapped in between. Raises `NotFoundError`
-    for a folder that is not there.
+    With a `name` they are `NAME_list_files` and so on, so that a model can have those of several
+    folders, and each says whose files it is about. Paths are relative to the folder. Links are not
+    followed, wherever they lead: each part of a path is opened by itself, so that nothing can be
+    swapped in between. Raises `NotFoundError` for a folder that is not there, and `InputError` for
+    a name that no tool may have.
     """
     settled = rules or FileRules()
     if not folder.is_dir():
         raise NotFoundError(f"There is no folder {folder}. Make it, or choose another.")
-    reading = (_list_tool(folder), _read_tool(folder, settled), _search_tool(folder, settled))
-    return (*reading, _write_tool(folder, settled)) if settled.write else reading
+    reading = (
+        _list_tool(folder, name),
+        _read_tool(folder, settled, name),
+        _search_tool(folder, settled, name),
+    )
+    return (*reading, _write_tool(folder, settled, name)) if settled.write else reading
 
 
-def _list_tool(folder: Path) -> FunctionTool:
+def _tool(function: Callable[..., str], does: str, name: str) -> FunctionTool:
+    """The tool called `does`, or one of the folder that is called `name`."""
+    if not name:
+        return function_tool(function, name=does)
+    plain = function_tool(function).spec.description
+    return function_tool(
+        function, name=f"{name}_{does}", description=f"{plain} The folder is {name}."
+    )
+
+
+def _list_tool(folder: Path, name: str) -> FunctionTool:
     def list_files(pattern: str = "*") -> str:
         """Lists the files of the folder and of the folders in it, with their sizes in bytes.
 
@@ -56,10 +74,10 @@ def _list_tool(folder: Path) -> FunctionTool:
             shown.append(f"[{len(found) - MOST_LISTED} more; ask with a narrower pattern.]")
         return "\n".join(shown) or f"No file matches {pattern!r}."
 
-    return function_tool(list_files)
+    return _tool(list_files, "list_files", name)
 
 
-def _read_tool(folder: Path, rules: FileRules) -> FunctionTool:
+def _read_tool(folder: Path, rules: FileRules, name: str) -> FunctionTool:
     def read_lines(path: str, first_line: int = 1, lines: int = 200) -> str:
         """Reads a text file, or a part of it.
 
@@ -82,10 +100,10 @@ def _read_tool(folder: Path, rules: FileRules) -> FunctionTool:
         more = [f"[{left} more lines; read on from line {first_line + len(part)}.]"] if left else []
         return "\n".join([*part, *more]) or "(The file is empty.)"
 
-    return function_tool(read_lines, name="read_file")
+    return _tool(read_lines, "read_file", name)
 
 
-def _search_tool(folder: Path, rules: FileRules) -> FunctionTool:
+def _search_tool(folder: Path, rules: FileRules, name: str) -> FunctionTool:
     def search_files(text: str, pattern: str = "*") -> str:
         """Searches the text files of the folder for words, without regard to upper and lower case.
 
@@ -103,10 +121,10 @@ def _search_tool(folder: Path, rules: FileRules) -> FunctionTool:
             found.append(f"{name}:{line}: {words.strip()[:300]}")
         return "\n".join(found) or f"No file that matches {pattern!r} holds {text!r}."
 
-    return function_tool(search_files)
+    return _tool(search_files, "search_files", name)
 
 
-def _write_tool(folder: Path, rules: FileRules) -> FunctionTool:
+def _write_tool(folder: Path, rules: FileRules, name: str) -> FunctionTool:
     def write_text(path: str, text: str) -> str:
         """Writes a text file; one of that name is replaced.
 
@@ -122,7 +140,7 @@ def _write_tool(folder: Path, rules: FileRules) -> FunctionTool:
         write_file(folder, path, data)
         return f"{path} was written: {len(data)} bytes."
 
-    return function_tool(write_text, name="write_file")
+    return _tool(write_text, "write_file", name)
 
 
 def _files(folder: Path, pattern: str) -> Iterator[tuple[str, int]]:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 import re
 import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal, InvalidOperation
 from typing import Any
+
+from pydantic import StrictFloat
 
 from kataribe.base.errors import InputError
 
@@ -28,12 +31,28 @@ _JAPANESE: Mapping[str, tuple[str, str]] = {
     "貫": ("kan_mass", "3.75 * kilogram"),
 }
 """Units of Japan by the law of 1891: 33 shaku are 10 m, and a kan is 15/4 kg."""
+_MODERN: Mapping[str, str] = {
+    "メートル": "meter", "センチメートル": "centimeter", "ミリメートル": "millimeter",
+    "キロメートル": "kilometer", "海里": "nautical_mile", "インチ": "inch", "フィート": "foot",
+    "ヤード": "yard", "マイル": "mile", "ノット": "knot", "アール": "are", "ヘクタール": "hectare",
+    "リットル": "liter", "デシリットル": "deciliter", "ミリリットル": "milliliter",
+    "グラム": "gram", "ミリグラム": "milligram", "キログラム": "kilogram", "トン": "metric_ton",
+    "ポンド": "pound", "オンス": "ounce", "秒": "second", "分": "minute", "時": "hour",
+    "時間": "hour", "日": "day", "週間": "week", "度": "degree", "ワット": "watt",
+    "キロワット": "kilowatt", "カロリー": "calorie", "キロカロリー": "kilocalorie",
+    "バイト": "byte",
+}  # fmt: skip
+"""Other units as Japanese writes them, by pint's names."""
+_NAMES: Mapping[str, str] = {**{word: name for word, (name, _) in _JAPANESE.items()}, **_MODERN}
+_POWERS = {"平方": 2, "立方": 3}
+_WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff々]+")
+"""A unit in Japanese stands by itself: 海里 is no 里."""
 _UNIT = re.compile(r"[\w°µΩ%/*^ .()²³-]{1,60}")
 _EXPONENT = re.compile(r"(?:\*\*|\^)\s*-?\d{2,}")
 _DIGITS = 15
 
 
-def convert_units(value: str, from_unit: str, to_unit: str) -> str:
+def convert_units(value: str | StrictFloat, from_unit: str, to_unit: str) -> str:
     """Converts a quantity from one unit to another: lengths, masses, temperatures, speeds and more.
 
     Args:
@@ -42,6 +61,7 @@ def convert_units(value: str, from_unit: str, to_unit: str) -> str:
         to_unit: The wanted unit.
     """
     registry = _registry()
+    value = _written(value)
     number = _number(value)
     import pint
 
@@ -75,8 +95,7 @@ def _parsed(registry: Any, unit: str) -> Any:
 
     text = unicodedata.normalize("NFKC", unit).strip()
     text = {"℃": "degC", "°C": "degC", "℉": "degF", "°F": "degF"}.get(text, text)
-    for japanese, (name, _) in sorted(_JAPANESE.items(), key=lambda pair: -len(pair[0])):
-        text = text.replace(japanese, name)
+    text = _WORD.sub(lambda found: _name_of(found[0], unit), text)
     if not _UNIT.fullmatch(text) or _EXPONENT.search(text):
         raise InputError(
             f"{unit[:80]!r} is no unit. Write one like km/h, m^2 or degC (at most 60 characters)."
@@ -87,6 +106,29 @@ def _parsed(registry: Any, unit: str) -> Any:
         raise InputError(
             f"The unit {unit!r} is not known: {error}. Currencies are not converted."
         ) from error
+
+
+def _name_of(word: str, unit: str) -> str:
+    """Pint's name of a unit in Japanese."""
+    for before, power in _POWERS.items():
+        inner = word.removeprefix(before)
+        if inner != word and inner in _NAMES:
+            return f"({_NAMES[inner]})**{power}"
+    if word not in _NAMES:
+        near = difflib.get_close_matches(word, _NAMES, n=1)
+        hint = f" Did you mean {near[0]}?" if near else ""
+        raise InputError(
+            f"The unit {unit[:80]!r} is not known: there is no {word[:40]}.{hint} Units in "
+            f"Japanese are {', '.join(_NAMES)}; 平方 and 立方 may stand before them."
+        )
+    return _NAMES[word]
+
+
+def _written(value: str | float) -> str:
+    """A number as people write it: models give 5 as a number as often as in quotation marks."""
+    if isinstance(value, str):
+        return value
+    return str(int(value)) if float(value).is_integer() and abs(value) < 1e15 else str(value)
 
 
 def _number(value: str) -> Decimal:

@@ -1,0 +1,238 @@
+"""Files and folders to passages, found by the words of a question, or by what they mean.
+
+Today's means of searching documents: the files are read whole and looked through for each
+question. What knows documents better gives a `Search` of its own in the place of this one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import math
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kataribe.base.errors import InputError, NotFoundError, StorageError
+from kataribe.store.cutting import cut
+from kataribe.use.prompts.example_choice import nearest, unit
+from kataribe.use.prompts.retrieval import Passage, Search
+
+if TYPE_CHECKING:
+    from kataribe.base.encoders import Embedder
+
+LARGEST = 64 * 1024**2
+"""Bytes of all files together."""
+
+MOST_FILES = 10_000
+"""Files of all folders together."""
+
+LONGEST = 1200
+"""Characters of a passage; what is longer is parted where a line ends."""
+
+_LOOKED_AT = 4096
+_CANDIDATES = 16
+"""Passages with words of the question that are compared by what they mean."""
+_COMPARED = 400
+"""Characters that are one vector; Japanese ones are fewer tokens than encoders take at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file to be searched, as it stood when it was listed.
+
+    Attributes:
+        path: Where it lies.
+        source: What passages of it are called by.
+        named: It was named itself; one of a folder is passed over where it holds no text.
+        size: Bytes.
+        changed: When, in ns.
+    """
+
+    path: str
+    source: str
+    named: bool
+    size: int
+    changed: int
+
+
+def files_in(paths: Sequence[Path]) -> tuple[File, ...]:
+    """The files that are named, and those of the folders that are, in the order of their paths.
+
+    Of a folder, hidden files and links are left out. Raises `NotFoundError` for a path where there
+    is nothing, and `InputError` for more than `MOST_FILES` files or `LARGEST` bytes.
+    """
+    found: dict[str, File] = {}
+    size = 0
+    for path in paths:
+        try:
+            if not path.exists():
+                raise NotFoundError(
+                    f"There is no file or folder {path}. Check its name.", param="documents"
+                )
+            for inner in _below(path) if path.is_dir() else (path,):
+                each = _listed(inner, path)
+                if each.path not in found:
+                    size += each.size
+                found.setdefault(each.path, each)
+                if size > LARGEST or len(found) > MOST_FILES:
+                    raise InputError(
+                        f"{path} makes it more than {LARGEST:,} bytes or {MOST_FILES:,} files to "
+                        "search. Give a part of it.",
+                        param="documents",
+                    )
+        except OSError as error:
+            raise _unreadable(path, error) from error
+    return tuple(found.values())
+
+
+def search_in(files: Sequence[File]) -> Search:
+    """A search of text files, which are read when first searched; `read_now` reads them before.
+
+    A word weighs log(1 + n / n_w), where n_w of the n passages have it (inverse document frequency;
+    Spärck Jones 1972). Japanese counts by pairs of characters. Searching raises `StorageError` for
+    a file that cannot be read, and `InputError` for a named one that is no text or empty, and where
+    nothing at all is text.
+    """
+    known = tuple(files)
+
+    async def search(query: str, most: int) -> list[Passage]:
+        return await asyncio.to_thread(lambda: _index(known).nearest(query, most))
+
+    return search
+
+
+def read_now(files: Sequence[File]) -> None:
+    """Raises what searching them would."""
+    _index(tuple(files))
+
+
+def by_meaning(search: Search, embedder: Embedder) -> Search:
+    """The same passages, those first that are nearest to the question in what they mean.
+
+    Words find them, so a passage without any word of the question is not among them. A passage is
+    as near as its nearest part. Raises what the embedder does.
+    """
+
+    async def found(query: str, most: int) -> list[Passage]:
+        passages = list(await search(query, max(most, _CANDIDATES)))
+        if len(passages) < 2:
+            return passages
+        parts = [
+            (place, each.text[start : start + _COMPARED])
+            for place, each in enumerate(passages)
+            for start in range(0, len(each.text), _COMPARED)
+        ]
+        tells_apart = {"query", "passage"} <= set(embedder.kinds)
+        asked = await embedder.embed((query[:_COMPARED],), "query" if tells_apart else None)
+        made = await embedder.embed(
+            tuple(text for _, text in parts), "passage" if tells_apart else None
+        )
+        likeness = unit(made.vectors) @ unit(asked.vectors)[0]
+        # Passages in the order of their nearest parts.
+        order = dict.fromkeys(parts[at][0] for at in nearest(likeness, len(parts)))
+        return [passages[place] for place in order][:most]
+
+    return found
+
+
+class _Index:
+    """Passages with their words."""
+
+    def __init__(self, passages: Sequence[Passage]) -> None:
+        self._passages = passages
+        self._words = [set(cut(each.text).split()) for each in passages]
+        self._having = Counter(word for each in self._words for word in each)
+
+    def nearest(self, query: str, most: int) -> list[Passage]:
+        wanted = set(cut(query).split())
+        count = len(self._passages)
+        scores = [
+            sum(math.log(1 + count / self._having[word]) for word in wanted & each)
+            for each in self._words
+        ]
+        best = sorted(range(count), key=lambda at: (-scores[at], at))
+        return [self._passages[at] for at in best[:most] if scores[at] > 0]
+
+
+@functools.lru_cache(maxsize=2)
+def _index(files: tuple[File, ...]) -> _Index:
+    """Kept until a file changes: an assistant searches the same files again and again."""
+    passages = [passage for file in files for passage in _passages(file)]
+    if not passages:
+        places = ", ".join(dict.fromkeys(each.source for each in files)) or "the folder"
+        raise InputError(
+            f"{places:.200}: there is no text to search. Name other documents.", param="documents"
+        )
+    return _Index(passages)
+
+
+def _below(folder: Path) -> Iterator[Path]:
+    for at, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = sorted(each for each in folders if not each.startswith("."))
+        for name in sorted(names):
+            path = Path(at, name)
+            if not name.startswith(".") and not path.is_symlink() and path.is_file():
+                yield path
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _listed(path: Path, named: Path) -> File:
+    found = path.stat()
+    source = path.name if path == named else path.relative_to(named).as_posix()
+    return File(str(path.absolute()), source, path == named, found.st_size, found.st_mtime_ns)
+
+
+def _passages(file: File) -> Iterator[Passage]:
+    text = _text(file)
+    lines: list[str] = []
+    begin, size = 1, 0
+    some = False
+    for number, line in enumerate([*text.splitlines(), ""], 1):
+        if line.strip() and size + len(line) <= LONGEST:
+            begin = begin if lines else number
+            lines.append(line)
+            size += len(line)
+            continue
+        if lines:
+            yield Passage("\n".join(lines), f"{file.source}:{begin}")
+            some = True
+        lines, begin = ([line], number) if line.strip() else ([], number)
+        size = sum(map(len, lines))
+    if lines:
+        yield Passage("\n".join(lines), f"{file.source}:{begin}")
+        some = True
+    if file.named and not some:
+        raise InputError(f"{file.path} is empty; there is nothing to search.", param="documents")
+
+
+def _text(file: File) -> str:
+    """A file's words; empty for one of a folder that holds none."""
+    path = Path(file.path)
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise _unreadable(path, error) from error
+    if b"\0" not in raw[:_LOOKED_AT]:
+        # UTF-8 first, which other encodings are hardly ever taken for; then Japan's older ones.
+        for encoding in ("utf-8-sig", "cp932", "euc_jp"):
+            try:
+                return raw.decode(encoding)
+            except UnicodeDecodeError:
+                continue
+    if file.named:
+        raise InputError(
+            f"{path} is no text file ({len(raw):,} bytes). Convert it to text in UTF-8 first.",
+            param="documents",
+        )
+    return ""
+
+
+def _unreadable(path: Path, error: OSError) -> StorageError:
+    return StorageError(f"{path} cannot be read: {error.strerror}. Check its name and rights.")
