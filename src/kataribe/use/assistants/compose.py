@@ -27,7 +27,7 @@ from kataribe.use.agents.summaries import Summaries
 from kataribe.use.agents.tools.approvals import Approval
 from kataribe.use.agents.turns import MemoryTurns, Turns
 from kataribe.use.agents.working import AgentLimits
-from kataribe.use.assistants.in_text import Either, InText
+from kataribe.use.assistants.in_text import Either
 from kataribe.use.assistants.instructed import Instructed
 from kataribe.use.assistants.learned import load_learned
 from kataribe.use.assistants.means import (
@@ -330,9 +330,10 @@ def _in_text(tools: Sequence[Tool], named: Named | None, remembers: Callable[[LM
 
     def make(lm: LM, inside: Inside | None) -> LM:
         if inside is None:
-            return InText(remembers(lm), tools, options)
+            return technique("react", remembers(lm), options, Parts(tools=tools))
         looked = tuple(Looked(tool, inside) for tool in tools)
-        acting = InText(remembers(inside.model(calls=False)), looked, options)
+        model = remembers(inside.model(calls=False))
+        acting = technique("react", model, options, Parts(tools=looked))
         return inside.whole(acting, calls=False)
 
     return make

@@ -9,7 +9,7 @@ from kataribe.base.encoders import Classification, Label
 from kataribe.base.errors import InputError, KataribeError
 from kataribe.base.lm import LM, Context, Request, Sampling, reply
 from kataribe.base.messages import text_message, text_of
-from kataribe.use.agents.calling import asking
+from kataribe.base.tool_calls import asking
 from kataribe.use.agents.tools.function import FunctionTool, function_tool
 
 MOST_TEXTS = 100
