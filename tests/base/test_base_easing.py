@@ -12,8 +12,9 @@ from kataribe.base.lm import LEAVABLE, Capabilities, Request, Sampling, reply
 from kataribe.base.messages import text_message, text_of
 from kataribe.run.providers import Reply, ScriptedLM
 
-FULL = Request((text_message("user", "Hi"),), Sampling(temperature=0.7, top_p=0.9), stop=("#",), seed=7)  # fmt: skip
-PLAIN = Request((text_message("user", "Hi"),), Sampling(top_p=0.9))
+HI = (text_message("user", "Hi"),)
+FULL = Request(HI, Sampling(temperature=0.7, top_p=0.9), stop=("#",), seed=7)
+PLAIN = Request(HI, Sampling(top_p=0.9))
 
 
 def refuses(*fields: str, told: str = "param") -> ScriptedLM:

@@ -10,9 +10,11 @@ from pathlib import Path
 
 import pytest
 
+from kataribe.base.lm import Capabilities, Request
+from kataribe.base.messages import text_of
 from kataribe.base.workspace import Workspace
-from kataribe.run.providers.scripted import Call, Reply
-from tests.cli.conftest import wait_for
+from kataribe.run.providers.scripted import Call, Reply, ScriptedLM
+from tests.cli.conftest import ScriptedSource, leave_note, serving, wait_for
 
 PLAN = json.dumps({"tasks": [{"title": t, "done_when": "it is there"} for t in ("one", "two")]})
 OK = '{"ok": true, "why": "right"}'
@@ -77,6 +79,51 @@ def test_a_limit_ends_it_with_what_was_found_and_it_goes_on(cli, served, katarib
     assert (again.code, again.out) == (0, "The deliverable.\n"), again.err
     assert "task: 1" not in again.err  # what is done is not done again
     assert json.loads(cli("agent", "show", run, "--json").out)["steps"] == 6
+
+
+def test_a_model_without_calls_of_tools_works_too(cli, kataribe_home):
+    act = "Thought: compute.\nAction: calculator\nAction Input: 6*7\n"
+    script = [PLAN, act, "Final Answer: 42", OK, "Final Answer: 43", OK, "The deliverable."]
+    able = Capabilities(100_000, structured_output=True)
+    lm = ScriptedLM(script, name="smollm2-135m", capabilities=able)
+    with serving(ScriptedSource(lm)) as url, leave_note(Workspace(kataribe_home), url):
+        done = cli("agent", "--tools", "calculator", "Report.")
+    assert (done.code, done.out) == (0, "The deliverable.\n"), done.err
+    assert "result: calculator: 42" in done.err
+    told = json.loads(cli("agent", "show", only_run(kataribe_home), "--json").out)
+    assert [task["result"] for task in told["tasks"]] == ["42", "43"]
+
+
+def test_a_deliverable_that_says_nothing_is_what_was_found(cli, served):
+    served([PLAN, "first", OK, "second", OK, Reply("")])
+    done = cli("agent", "Report.")
+    assert (done.code, done.out.rstrip()) == (0, "one\nfirst\n\ntwo\nsecond"), done.err
+    assert "what the tasks gave stands instead" in done.err
+
+
+def test_an_attempt_longer_than_the_context_is_summed_up(cli, kataribe_home):
+    numbers = iter(range(1000))
+
+    def script(request: Request) -> str | Reply:
+        first, last = text_of(request.prompt[0]), text_of(request.prompt[-1])
+        if first.startswith("Sum up"):
+            return "Looked at much."
+        if "split it into the fewest tasks" in last:
+            return json.dumps({"tasks": [{"title": "one", "done_when": "it is there"}]})
+        if "Is the task done?" in last:
+            return OK
+        if "Now write what the goal asks" in " ".join(last.split()):
+            return "The deliverable."
+        at = next(numbers)
+        call = Call("calculator", {"expression": f"6 * {at}"})
+        return Reply("x" * 800, calls=(call,)) if at < 12 else "All seen."
+
+    able = Capabilities(8000, tools=True, structured_output=True)
+    lm = ScriptedLM(script, name="smollm2-135m", capabilities=able)
+    with serving(ScriptedSource(lm)) as url, leave_note(Workspace(kataribe_home), url):
+        done = cli("agent", "--tools", "calculator", "Report.")
+    assert (done.code, done.out) == (0, "The deliverable.\n"), done.err
+    assert "compacted: " in done.err
 
 
 def test_ctrl_c_stops_it_with_what_was_found(cli, served, kataribe_home):

@@ -235,6 +235,33 @@ def test_a_model_that_calls_no_tools_acts_in_plain_text(cli, kataribe_home):
     assert "observation: 42" in done.err
 
 
+@pytest.mark.parametrize("does_call", [True, False])
+def test_a_turn_longer_than_the_context_is_summed_up(cli, kataribe_home, does_call):
+    """The model is behind a server, which only says that a prompt is too long."""
+    numbers = iter(range(1000))
+
+    def script(request: Request) -> str | Reply:
+        if text_of(request.prompt[0]).startswith("Sum up"):
+            return "Looked at much."
+        at = next(numbers)
+        if at >= 12:
+            return "Thought: done.\nFinal Answer: All seen."
+        if does_call:
+            call = Call("calculator", {"expression": f"6 * {at}"})
+            return Reply("x" * 800, calls=(call,))
+        return f"Thought: {'x' * 800}\nAction: calculator\nAction Input: 6 * {at}"
+
+    able = Capabilities(8000, tools=does_call)
+    lm = ScriptedLM(script, name="smollm2-135m", capabilities=able)
+    with serving(ScriptedSource(lm)) as url, leave_note(Workspace(kataribe_home), url):
+        react = ("--option", "most_steps=20", "--technique", "react")
+        way = () if does_call else react
+        done = cli("ask", "--tools", "calculator", *way, "Look.")
+    assert done.code == 0, done.err
+    assert done.out.rstrip().endswith("All seen.")
+    assert "compacted: " in done.err
+
+
 def test_in_plain_text_consent_is_needed_too(cli, served, tmp_path):
     given = json.dumps({"path": "a.txt", "text": "x"})
     lines = [

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from kataribe.base.errors import InputError
-from kataribe.base.events import Event, Step
-from kataribe.base.lm import LM, Capabilities, Request, Tool
+from kataribe.base.events import Event, Progress, Step
+from kataribe.base.lm import LM, Capabilities, Request
 from kataribe.base.messages import ToolCallPart
 from kataribe.base.tool_calls import call_tool
-from kataribe.cli.consent import Ask, Consented
+from kataribe.cli.consent import Ask, decide
 from kataribe.use.agents.compaction import Compacting
 from kataribe.use.agents.counting import rough_count
 from kataribe.use.agents.loop import Agent, AgentOptions
@@ -72,7 +72,7 @@ class Acting:
             try:
                 async with aclosing(self._native.stream(request)) as events:  # type: ignore[type-var]
                     async for event in events:
-                        begun = True
+                        begun = begun or not isinstance(event, Progress | Step)
                         yield event
                 return
             except InputError as error:
@@ -86,8 +86,17 @@ class Acting:
                 yield event
 
     def _in_text(self) -> LM:
-        tools = _asking(self._box, self._ask)
-        return technique("react", self._lm, self._react or {}, Parts(tools=tools))
+        approvals = self._box.approvals
+        tools = approvals.usable(self._box.tools)  # of those that never run it is not told
+
+        def refusal(call: ToolCallPart) -> str | None:
+            if approvals.of(call.name) == "always":
+                return None
+            may, why = decide(self._ask, call.name, call.arguments)
+            return None if may else why
+
+        parts = Parts(tools=tools, refusal=refusal)
+        return technique("react", self._lm, self._react or {}, parts)
 
 
 def agent_options(
@@ -105,12 +114,3 @@ def agent_options(
     if turns is None:
         return AgentOptions(approve=word, limits=limits, price=price)
     return AgentOptions(approve=word, limits=limits, price=price, turns=turns)
-
-
-def _asking(box: Toolbox, ask: Ask) -> Sequence[Tool]:
-    """The tools for acting in plain text: those that never run are not told of."""
-    found: list[Tool] = []
-    for tool in box.approvals.usable(box.tools):
-        is_free = box.approvals.of(tool.spec.name) == "always"
-        found.append(tool if is_free else Consented(tool, ask))
-    return found

@@ -6,15 +6,14 @@ import contextlib
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from kataribe.base.abilities import messages_of
-from kataribe.base.errors import InputError
 from kataribe.base.events import Event, Finished, Step, TextDelta, Usage
-from kataribe.base.lm import LM, Capabilities, Request, Tool, ToolSpec
+from kataribe.base.lm import LM, Capabilities, Request
 from kataribe.base.messages import Message, TextPart, ToolCallPart, text_of
 from kataribe.cli.output import note
 from kataribe.use.agents.approvals import approve, refuse
@@ -120,29 +119,6 @@ class Consenting:
             if said and not said.endswith("\n"):
                 yield TextDelta("\n\n")
                 said += "\n\n"
-
-
-class Consented:
-    """A tool for models that act in plain text, which is asked for before each call."""
-
-    def __init__(self, tool: Tool, ask: Ask = ask_person) -> None:
-        self._tool = tool
-        self._ask = ask
-
-    @property
-    def spec(self) -> ToolSpec:
-        """How a model sees it."""
-        return self._tool.spec
-
-    async def call(self, arguments: Mapping[str, Any]) -> str:
-        """The tool's answer; `InputError` where the person said no."""
-        import json
-
-        told = json.dumps(dict(arguments), ensure_ascii=False)
-        may, why = decide(self._ask, self.spec.name, told)
-        if not may:
-            raise InputError(why)
-        return await self._tool.call(arguments)
 
 
 def _whole(end: Finished, said: str, used: Usage) -> Finished:

@@ -190,3 +190,18 @@ def test_importing_the_room_is_cheap():
     code = f"import sys, kataribe.run.providers; print(*{names})"
     found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert found.stdout.strip() == ""
+
+
+@pytest.mark.parametrize(
+    ("host", "lacks"),
+    [
+        ("openai", set()),
+        ("openai-responses", {"stop", "seed"}),
+        ("anthropic", {"seed"}),
+        ("gemini", set()),
+        ("kataribe", set()),
+    ],
+)
+def test_a_model_says_what_its_host_has_no_place_for(host, lacks):
+    lm = HostedLM(known_hosts()[host], "some-model", key=SECRET)
+    assert lm.capabilities.lacks == lacks

@@ -17,14 +17,34 @@ from typing import Any
 
 import pytest
 
-from kataribe.base.errors import InputError, NotFoundError, ProviderError, UnsupportedError
-from kataribe.base.events import Finished
-from kataribe.base.lm import Capabilities, Context, JsonFormat, Request, Sampling, ToolSpec, reply
+from kataribe.base.errors import (
+    InputError,
+    KataribeError,
+    NotFoundError,
+    ProviderError,
+    UnsupportedError,
+)
+from kataribe.base.events import Finished, TextDelta, Usage
+from kataribe.base.limits import Limits
+from kataribe.base.lm import (
+    LM,
+    Capabilities,
+    Context,
+    JsonFormat,
+    Request,
+    Sampling,
+    ToolSpec,
+    reply,
+)
 from kataribe.base.messages import Message, TextPart, text_message, text_of
 from kataribe.base.tool_calls import call_tool
-from kataribe.run.providers.scripted import ScriptedLM
+from kataribe.prove.ops.ledger import Ledger
+from kataribe.prove.ops.limits import Limited
+from kataribe.prove.ops.meter import Metered
+from kataribe.run.providers.scripted import Reply, ScriptedLM
 from kataribe.use.agents.approvals import approve, refuse
 from kataribe.use.agents.autonomous import Autonomous
+from kataribe.use.agents.in_text import InText
 from kataribe.use.agents.journal import MemoryJournal, open_journal
 from kataribe.use.agents.loop import Agent, AgentOptions
 from kataribe.use.agents.run_limits import AutonomousOptions
@@ -286,6 +306,122 @@ async def test_money_ends_a_run():
     lm = autonomous([plan("one", "two"), OK], ["the first part"], options=options)
     _, end, _ = await worked(lm)
     assert (end.reason, "$0.5" in end.detail) == ("budget", True)
+
+
+def price(usage: Usage) -> float:
+    return usage.prompt_tokens * 0.001
+
+
+@pytest.mark.parametrize("is_held", [True, False])
+async def test_money_ends_a_run_within_one_attempt(is_held):
+    numbers = iter(range(1000))
+    model: LM = ScriptedLM(
+        lambda _: calls(("look", {"at": next(numbers)}), text="So it goes on."), capabilities=WIDE
+    )
+    planner: LM = ScriptedLM([plan("one"), OK], capabilities=WIDE)
+    if is_held:
+        ledger = Ledger()
+        model, planner = (
+            Limited(Metered(each, ledger, price), Limits(), price) for each in (model, planner)
+        )
+    tool = Plain("look", lambda at: f"thing {at} " + "z" * 200)
+    worker = Agent(model, [tool], call_tool, AgentOptions(price=price))
+    options = AutonomousOptions(dollars=2.0, price=price)
+    _, end, outcome = await worked(Autonomous(planner, worker, options))
+    assert end.reason == "budget"
+    assert "of at most $2" in end.detail
+    assert outcome.tasks[0].attempts == 1
+    assert 2.0 <= price(end.usage) < 4.5  # the call that went over it, and none after that
+    assert 2 <= len(tool.calls) < 8  # of the 20 steps that an attempt may have
+
+
+async def test_what_is_left_of_the_money_is_told_to_every_call():
+    lm = autonomous(
+        [plan("one"), OK, "All."],
+        ["first"],
+        options=AutonomousOptions(dollars=100.0, price=price),
+    )
+    await worked(lm)
+    listed, checked, delivered = [r.context.budget for r in lm._planner.requests]
+    (worked_on,) = [r.context.budget for r in lm._worker._worker.lm.requests]
+    assert listed == 100.0
+    assert listed > worked_on > checked > delivered > 90.0
+
+
+@pytest.mark.parametrize(
+    ("last", "text", "reason"),
+    [
+        (Reply(""), "one\nfirst", "stop"),
+        (Reply("", reason="deadline"), "one\nfirst", "deadline"),
+        (Reply("The rep", reason="budget", detail="$1."), "The rep\n\none\nfirst", "budget"),
+    ],
+)
+async def test_a_deliverable_that_was_not_written_is_what_was_found(last, text, reason):
+    planner = [plan("one"), OK, last, "The whole report."]
+    lm = autonomous(planner, ["first"])
+    journal = MemoryJournal()
+    events = [event async for event in lm.work(GOAL, journal)]
+    end = events[-1]
+    assert (text_of(end.message), end.reason) == (text, reason)
+    said = "".join(event.text for event in events if isinstance(event, TextDelta))
+    assert said == text
+    assert "what the tasks gave stands instead" in end.detail
+    assert steps(events, "found") == [end.detail]
+    again = [event async for event in lm.resume(journal)][-1]
+    expected = "The whole report." if reason != "stop" else text
+    assert text_of(again.message) == expected
+
+
+async def test_a_planner_whose_stream_has_no_end_is_an_error_and_not_asked_for_ever():
+    class Broken(ScriptedLM):
+        async def stream(self, request: Request):  # type: ignore[no-untyped-def, override]
+            async for event in super().stream(request):
+                if not (isinstance(event, Finished) and text_of(event.message) == "All."):
+                    yield event
+
+    planner = Broken([plan("one"), OK, "All.", "All of it."], capabilities=WIDE)
+    agent = Agent(ScriptedLM(["done"], capabilities=WIDE), [], call_tool)
+    lm, journal = Autonomous(planner, agent), MemoryJournal()
+    with pytest.raises(KataribeError, match="sent no end of the deliverable"):
+        assert [event async for event in lm.work(GOAL, journal)]
+    assert len(planner.requests) == 3
+    end = [event async for event in lm.resume(journal)][-1]
+    assert text_of(end.message) == "All of it."  # nothing was done twice
+
+
+async def test_a_plan_that_a_limit_cuts_is_made_when_the_run_goes_on():
+    planner = [Reply('{"tas', reason="budget", detail="$1."), plan("one"), OK, "All."]
+    lm = autonomous(planner, ["first"])
+    journal = MemoryJournal()
+    end = [event async for event in lm.work(GOAL, journal)][-1]
+    assert (end.reason, text_of(end.message)) == ("budget", "")
+    assert "$1. 0 tasks done" in end.detail
+    end = [event async for event in lm.resume(journal)][-1]
+    assert (end.reason, text_of(end.message)) == ("stop", "All.")
+    assert [task.title for task in Run(journal).tasks] == ["one"]
+
+
+async def test_a_model_without_calls_of_tools_works_in_text():
+    mute = ScriptedLM(
+        [
+            'Thought: compute.\nAction: times\nAction Input: {"a": 6, "b": 7}',
+            "Thought: done.\nFinal Answer: 42",
+        ],
+        capabilities=replace(WIDE, tools=False),
+    )
+    tool = Plain("times", lambda a, b: str(a * b))
+    planner = ScriptedLM([plan("multiply"), OK, "The report."], capabilities=WIDE)
+    lm = Autonomous(planner, Agent(InText(mute), [tool], call_tool))
+    events, end, outcome = await worked(lm)
+    assert (text_of(end.message), outcome.tasks[0].text) == ("The report.", "42")
+    assert steps(events, "result") == ["times: 42"]
+
+
+async def test_without_tools_any_model_is_an_agent():
+    mute = ScriptedLM(["first"], capabilities=replace(WIDE, tools=False))
+    planner = ScriptedLM([plan("one"), OK, "All."], capabilities=WIDE)
+    _, end, _ = await worked(Autonomous(planner, Agent(mute, [], call_tool)))
+    assert text_of(end.message) == "All."
 
 
 async def test_consent_is_asked_for_and_the_run_goes_on(tmp_path: Path):

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import pytest
 
 from kataribe.base.errors import ContextLengthError, InputError
 from kataribe.base.events import Usage
-from kataribe.base.lm import Capabilities, Request, Sampling, reply
+from kataribe.base.lm import Capabilities, Context, Request, Sampling, ToolSpec, reply
 from kataribe.base.messages import (
+    ImagePart,
     Message,
     TextPart,
     ToolCallPart,
@@ -23,10 +24,13 @@ from kataribe.base.tool_calls import call_tool
 from kataribe.run.providers.scripted import Reply, ScriptedLM
 from kataribe.run.providers.scripted_tokens import ScriptedTokenizer
 from kataribe.use.agents.compaction import Compacting, CompactionOptions
+from kataribe.use.agents.counting import rough_count, rough_tools
 from kataribe.use.agents.cutting import BEGIN
 from kataribe.use.agents.kept_words import left_out
 from kataribe.use.agents.loop import Agent, AgentOptions
+from kataribe.use.agents.summaries import Summaries
 from kataribe.use.agents.working import AgentLimits
+from kataribe.use.prompts.react import ReAct, ReActOptions
 from tests.use.agents.parts import Plain, calls, listen, steps
 
 CONTEXT = 2000
@@ -260,6 +264,134 @@ async def test_another_model_can_sum_up():
     assert summed(lm) == []
     assert len(other.requests) == 1
     assert other.requests[0].sampling == Sampling(temperature=0.0, max_tokens=120)
+
+
+# What is only known roughly, and what goes on from one request to the next
+
+
+def too_long(limit: int, say: bool) -> Callable[[Request], str | Exception]:
+    """A model whose context is `limit` tokens; it may not say how long a prompt was."""
+
+    def script(request: Request) -> str | Exception:
+        tokens = count(request.prompt) + (request.sampling.max_tokens or 0)
+        if tokens > limit and say:
+            return ContextLengthError(tokens, limit)
+        if tokens > limit:
+            return InputError("Too long.", code="context_length_exceeded")
+        return "Summary." if "Sum up" in text_of(request.prompt[0]) else "Answer."
+
+    return script
+
+
+@pytest.mark.parametrize("say", [True, False])
+@pytest.mark.parametrize("known", [CONTEXT, 2**31 - 1])
+async def test_a_rough_count_is_mended_by_what_the_model_refuses(say, known):
+    lm = ScriptedLM(too_long(CONTEXT, say), capabilities=Capabilities(known))
+    summaries = Summaries()
+    wrapped = Compacting(lm, lambda messages: count(messages) // 3, OPTIONS, summaries=summaries)
+    messages = talk(40)
+    events, end = await listen(wrapped, Request(messages))
+    assert text_of(end.message) == "Answer."
+    assert steps(events, "compacted")
+    last = asked(lm)[-1]
+    assert last.prompt[-1] == messages[-1]
+    before = len(lm.requests)
+    longer = (*messages, text_message("assistant", "Answer."), text_message("user", "And now?"))
+    other = Compacting(lm, lambda messages: count(messages) // 3, OPTIONS, summaries=summaries)
+    _, end = await listen(other, Request(longer))
+    assert text_of(end.message) == "Answer."
+    assert len(lm.requests) == before + 1  # what was learned and summed up is remembered
+
+
+async def test_one_message_that_is_too_long_is_refused_by_a_server_that_says_no_more():
+    lm = ScriptedLM(too_long(500, say=False), capabilities=Capabilities(2**31 - 1))
+    with pytest.raises(InputError, match="Too long"):
+        await listen(Compacting(lm, count, OPTIONS), Request((text_message("user", "x" * 900),)))
+    assert len(lm.requests) == 1
+
+
+async def test_tools_take_room_too():
+    lm = model()
+    tools = (ToolSpec("look", "x" * 2000, {"type": "object"}),)
+    request = Request(talk(6), tools=tools)
+    assert count(request.prompt) < 0.75 * CONTEXT
+    events, _ = await listen(Compacting(lm, count, OPTIONS), request)
+    assert steps(events, "compacted")
+
+
+async def test_facts_that_come_into_the_system_text_do_not_cost_a_summary():
+    lm, summaries = model(), Summaries()
+    messages = talk(20)
+    for fact in ("Ann likes tea.", "Ann likes coffee."):
+        system = text_message("system", fact)
+        wrapped = Compacting(lm, count, OPTIONS, summaries=summaries)
+        await listen(wrapped, Request((system, *messages)))
+    first = summed(lm)
+    assert text_of(asked(lm)[1].prompt[0]).startswith("Ann likes coffee.")
+    await listen(
+        Compacting(lm, count, OPTIONS, summaries=summaries),
+        Request(messages, context=Context(user="bob")),
+    )
+    assert len(summed(lm)) > len(first)  # what is one person's is not looked up for another
+
+
+async def test_a_limit_within_the_summary_ends_the_reply():
+    def script(request: Request) -> Reply:
+        return Reply("They sp", reason="budget", detail="All of it is spent.")
+
+    lm, summaries = ScriptedLM(script, capabilities=SMALL), Summaries()
+    _, end = await listen(Compacting(lm, count, OPTIONS, summaries=summaries), Request(talk(20)))
+    assert (end.reason, end.detail, end.message.parts) == ("budget", "All of it is spent.", ())
+    assert end.usage.completion_tokens == len("They sp")
+    assert len(lm.requests) == 1
+    lm = model()
+    await listen(Compacting(lm, count, OPTIONS, summaries=summaries), Request(talk(20)))
+    assert summed(lm)  # half a summary is not remembered
+
+
+async def test_acting_in_plain_text_keeps_its_question_and_goes_on_beyond_the_context():
+    numbers = iter(range(1000))
+
+    def script(request: Request) -> str:
+        if "Sum up" in text_of(request.prompt[0]):
+            return "Looked at many things."
+        at = next(numbers)
+        return f"Thought: on.\nAction: look[{at}]" if at < 30 else "Final Answer: All seen."
+
+    wide = replace(SMALL, tools=False, context_length=3000)
+    lm = ScriptedLM(script, capabilities=wide)
+    look = Plain("look", lambda at: f"thing {at} " + "z" * 150)
+    look_spec = {"type": "object", "properties": {"at": {"type": "string"}}, "required": ["at"]}
+
+    class Look:
+        spec = ToolSpec("look", "Looks.", look_spec)
+        call = look.call
+
+    react = ReAct(Compacting(lm, count, OPTIONS), [Look()], ReActOptions(most_steps=100))
+    events, end = await listen(react, Request((text_message("user", "Look at everything."),)))
+    assert (end.reason, text_of(end.message)) == ("stop", "All seen.")
+    assert len(look.calls) == 30
+    assert len(steps(events, "compacted")) > 1
+    for request in asked(lm):
+        question = next(m for m in request.prompt if m.role == "user")
+        assert "Question: Look at everything." in text_of(question)
+        assert "- look: Looks." in text_of(question)
+
+
+async def test_a_model_without_temperature_sums_up():
+    lm = model()
+    lm._capabilities = replace(SMALL, lacks=frozenset({"temperature"}))
+    await listen(Compacting(lm, count, OPTIONS), Request(talk(20)))
+    assert {request.sampling.temperature for request in summed(lm)} == {None}
+
+
+def test_rough_counts_are_never_far_below_the_bytes():
+    call = ToolCallPart("c", "look", '{"at": 1}')
+    parts = (TextPart("語" * 30), call, ToolResultPart("c", "x" * 30))
+    assert rough_count([Message("assistant", parts)]) >= 30 + 10 + len('look{"at": 1}') // 3
+    assert rough_count([]) == 0
+    assert rough_count([Message("user", (ImagePart("image/png", b""),))]) >= 1000
+    assert rough_tools([ToolSpec("look", "x" * 300)]) >= 100
 
 
 async def test_a_raw_prompt_passes():

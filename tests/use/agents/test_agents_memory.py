@@ -9,15 +9,16 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from kataribe.base.errors import InputError
+from kataribe.base.errors import InputError, KataribeError
 from kataribe.base.lm import Context, Request
 from kataribe.base.messages import text_message, text_of
-from kataribe.base.tool_calls import call_tool
+from kataribe.base.tool_calls import asked_by, call_tool
 from kataribe.run.providers.scripted import Reply, ScriptedLM
 from kataribe.store.database import Store
 from kataribe.store.tables import LOCAL, people
 from kataribe.use.agents.loop import Agent
 from kataribe.use.agents.memory import KNOWN, Facts, Recall, Remember, Remembering, StoredFacts
+from kataribe.use.prompts.react import ReAct
 from tests.use.agents.parts import QUESTION, calls, listen, results
 
 
@@ -81,6 +82,39 @@ async def test_without_a_person_memory_is_the_local_one_s(kept: Facts):
     model = ScriptedLM([calls(("remember", {"fact": "x y z"})), "ok"])
     await listen(Agent(model, [Remember(kept)], call_tool), as_person(None))
     assert [fact.text for fact in await kept.listing(LOCAL)] == ["x y z"]
+
+
+async def test_in_plain_text_each_person_has_facts_of_their_own_too(kept: Facts):
+    script = [
+        "Action: remember\nAction Input: Ann likes tea.",
+        "Final Answer: Noted.",
+        "Action: recall\nAction Input: tea",
+        "Final Answer: I know nothing.",
+        "Action: recall\nAction Input: tea",
+        "Final Answer: You like tea.",
+    ]
+    model = ScriptedLM(script)
+    lm = ReAct(model, [Remember(kept), Recall(kept)])
+    for name in ("ann", "bob", "ann"):
+        await listen(lm, as_person(name))
+    assert [fact.text for fact in await kept.listing("ann")] == ["Ann likes tea."]
+    (fact,) = await kept.listing("ann")
+    assert fact.source == "talk of ann"
+    assert await kept.listing("bob") == []
+    assert await kept.listing(LOCAL) == []
+    assert "Nothing about that" in text_of(model.requests[3].prompt[-1])
+    assert "- Ann likes tea." in text_of(model.requests[5].prompt[-1])
+
+
+async def test_where_nobody_says_who_asks_nothing_is_kept_or_looked_up(kept: Facts):
+    await kept.add(LOCAL, "The one at this machine likes tea.")
+    with pytest.raises(KataribeError, match="whose memory"):
+        await Remember(kept).call({"fact": "Likes coffee."})
+    with pytest.raises(KataribeError, match="whose memory"):
+        await Recall(kept).call({"query": "tea"})
+    assert len(await kept.listing(LOCAL)) == 1
+    with asked_by(Context()):  # a request of nobody in particular is the local person's
+        assert "likes tea" in await Recall(kept).call({"query": "tea"})
 
 
 @pytest.mark.parametrize("arguments", [{}, {"fact": 3}, {"fact": ""}, {"fact": "x" * 2000}])

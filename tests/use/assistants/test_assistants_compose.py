@@ -8,16 +8,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import sqlalchemy as sa
 from lending import Shelf, around, end, question, scripted, steps, told
 
 from kataribe.base.errors import InputError, NotFoundError, UnsupportedError
 from kataribe.base.events import TextDelta
-from kataribe.base.lm import Capabilities, Request, Sampling
-from kataribe.base.messages import ToolCallPart, text_message, text_of
-from kataribe.run.providers.scripted import Call, Reply
+from kataribe.base.lm import Capabilities, Context, Request, Sampling
+from kataribe.base.messages import Message, ToolCallPart, text_message, text_of
+from kataribe.run.providers.scripted import EVERYTHING, Call, Reply
 from kataribe.store import facts
 from kataribe.store.database import Store
-from kataribe.store.tables import LOCAL
+from kataribe.store.tables import LOCAL, people
 from kataribe.use.agents.approvals import approve
 from kataribe.use.agents.memory import StoredFacts
 from kataribe.use.agents.turns import FolderTurns
@@ -221,3 +222,73 @@ async def test_a_fact_says_which_assistant_was_told_it(tmp_path: Path) -> None:
         (fact,) = facts.listing(tx, LOCAL)
     assert (fact.text, fact.assistant) == ("Likes tea.", "tutor")
     store.close()
+
+
+@pytest.mark.parametrize("technique", ["react", None])
+async def test_facts_of_one_person_are_no_others(tmp_path: Path, technique: str | None) -> None:
+    store = Store(tmp_path / "k.db")
+    with store.writing() as tx:
+        for name in ("ann", "bob"):
+            row = {"id": name, "name": name, "shown": name, "disabled": False, "created_at": 0}
+            tx.execute(sa.insert(people).values(**row))
+    call: Any = Reply(calls=(Call("remember", {"fact": "Likes tea."}),))
+    if technique:
+        call = "Action: remember\nAction Input: Likes tea."
+    answer = "Final Answer: Noted." if technique else "Noted."
+    lm = scripted([call, answer, call, answer, answer])
+    recipe = {"memory": True, "tools": ["clock"]} | ({"technique": technique} if technique else {})
+    there = around(Shelf(plain=lm), tmp_path, facts=StoredFacts(store))
+    for name in ("ann", "bob"):
+        request = question("I like tea.", context=Context(user=name))
+        assert text_of(end(await told(recipe, there, request)).message) == "Noted."
+    await told(recipe, there, question("Hello", context=Context(user=None)))
+    with store.reading() as tx:
+        kept = {name: len(facts.listing(tx, name)) for name in ("ann", "bob", LOCAL)}
+    assert kept == {"ann": 1, "bob": 1, LOCAL: 0}
+    assert "Likes tea." not in text_of(lm.requests[-1].prompt[0])
+    store.close()
+
+
+SMALL = replace(EVERYTHING, context_length=6000)
+
+
+async def test_a_chat_longer_than_the_context_goes_on(tmp_path: Path) -> None:
+    """Each reply composes the assistant anew, as a server does."""
+
+    def script(request: Request) -> str:
+        sums_up = text_of(request.prompt[0]).startswith("Sum up")
+        return "They spoke." if sums_up else "word " * 60
+
+    lm = scripted(script, capabilities=SMALL)
+    there = around(Shelf(plain=lm), tmp_path)
+    messages: tuple[Message, ...] = ()
+    compacted: list[str] = []
+    for number in range(40):
+        messages = (*messages, text_message("user", f"question {number} " + "and so on " * 20))
+        events = await told({"system": "Be brief."}, there, Request(messages))
+        compacted += steps(events, "compacted")
+        messages = (*messages, end(events).message)
+    assert compacted
+    assert "older messages became a summary" in compacted[0]
+    asked = [r for r in lm.requests if text_of(r.prompt[0]).startswith("Be brief.")]
+    assert len(asked) >= 40
+    assert len(lm.requests) - len(asked) < 20  # a summary is made now and then, not for each reply
+    assert "They spoke." in text_of(asked[-1].prompt[0])
+
+
+async def test_a_turn_longer_than_the_context_goes_on(tmp_path: Path) -> None:
+    numbers = iter(range(1000))
+
+    def script(request: Request) -> str | Reply:
+        if text_of(request.prompt[0]).startswith("Sum up"):
+            return "Looked at much."
+        at = next(numbers)
+        if at == 18:
+            return "All seen."
+        return Reply("x" * 500, calls=(Call("calculator", {"expression": f"6 * {at}"}),))
+
+    lm = scripted(script, capabilities=SMALL)
+    there = around(Shelf(plain=lm), tmp_path)
+    events = await told({"tools": ["calculator"]}, there, question("Look."))
+    assert (end(events).reason, steps(events, "compacted") != []) == ("stop", True)
+    assert text_of(end(events).message).endswith("All seen.")

@@ -6,7 +6,7 @@ told to keep names, numbers and open tasks, and what it has left out of these is
 words themselves. All of it is said in a step; the conversation as the user has it is not touched.
 
 How full the context is, may only be known roughly. Where a model refuses messages as too long that
-were thought to fit, their tokens are counted higher from then on, and it is asked once more.
+were thought to fit, what it says of them counts from then on, and it is asked once more.
 """
 
 from __future__ import annotations
@@ -199,7 +199,7 @@ class Compacting:
     def _learn(self, error: InputError, asked: Request, lm: LM) -> bool:
         """Takes in that a model found messages too long that seemed to fit; False: it did not.
 
-        Where it says how long they are, they are counted higher from then on. Where it says
+        Where it says how long they are and what it holds, both count from then on. Where it says
         nothing (a server whose context nobody knows), its context is taken to be shorter.
         """
         messages = messages_of(asked)
@@ -209,10 +209,12 @@ class Compacting:
         if not isinstance(error, ContextLengthError):
             self._summaries.contexts[lm.name] = int(thought * LESS)
             return True
-        if error.prompt_tokens <= thought:
-            return False
-        self._summaries.scales[self.name] = self._scale * MORE * error.prompt_tokens / thought
-        return True
+        is_shorter, is_longer = error.limit < self._context(lm), error.prompt_tokens > thought
+        if is_shorter:
+            self._summaries.contexts[lm.name] = error.limit
+        if is_longer:
+            self._summaries.scales[self.name] = self._scale * MORE * error.prompt_tokens / thought
+        return is_shorter or is_longer
 
     def _context(self, lm: LM) -> int:
         known = lm.capabilities.context_length

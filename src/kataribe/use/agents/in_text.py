@@ -95,7 +95,7 @@ class InText:
             events = self._lm.stream(request)
             try:
                 async for event in events:
-                    begun = True
+                    begun = begun or not isinstance(event, Progress | Step)
                     yield event
                 return
             except InputError as error:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -48,6 +48,9 @@ from kataribe.use.prompts.react_format import (
 from kataribe.use.prompts.running import together
 from kataribe.use.prompts.technique import Carries, Technique
 
+Refusal: TypeAlias = Callable[[ToolCallPart], str | None]
+"""Why a call may not be made, told to the model; None where it may."""
+
 
 @dataclass(frozen=True, slots=True)
 class ReActOptions:
@@ -79,8 +82,16 @@ class ReAct(Technique):
         options: ReActOptions | None = None,
         *,
         limits: CallLimits | None = None,
+        refusal: Refusal | None = None,
     ) -> None:
-        """`limits`: of the calls; an observation is never longer than the options say.
+        """What it acts with.
+
+        Args:
+            lm: The model.
+            tools: At least one.
+            options: See there.
+            limits: Of the calls; an observation is never longer than the options say.
+            refusal: Asks somebody, whose time is not the tool's; None where every call may be made.
 
         Raises `InputError` for no tools, or two of the same name.
         """
@@ -88,6 +99,7 @@ class ReAct(Technique):
         self.options = options or ReActOptions()
         most = self.options.most_characters
         self.limits = replace(limits or CallLimits(), characters=most)
+        self.refusal = refusal
         self.tools: Mapping[str, Tool] = {tool.spec.name: tool for tool in tools}
         if not tools:
             raise InputError("ReAct acts with tools. Give it at least one.", param="tools")
@@ -97,7 +109,7 @@ class ReAct(Technique):
     async def answer(self, work: Work) -> None:
         """Turns until the answer, or until no step is left."""
         heard: list[Message] = []
-        acting = _Acting(work, self.tools, self.limits)
+        acting = _Acting(work, self)
         was_unclear = False
         for number in range(1, self.options.most_steps + 1):
             answer = _Answer(work)
@@ -139,11 +151,11 @@ class ReAct(Technique):
 
     async def _end_without(self, work: Work, heard: list[Message], number: int, end: _End) -> None:
         """No step is left: the model answers with what it has, and the end says so."""
-        await work.step("limit", f"{end[1]} The answer is what was found until then.")
+        await work.step("limit", f"{end[1]} What was found until then is the answer.")
         last = (*heard[:-1], _also(heard[-1], work.wording.react_last))
         said = await work.ask(self._request(work, last, number + 1))
         turn = read_turn(said.text)
-        text = turn.text if isinstance(turn, Final) else said.text.strip()
+        text = turn.text if isinstance(turn, Final) else before_observation(said.text)
         await work.say(text or _so_far(number, heard)[1])
         await work.end(*end)
 
@@ -159,11 +171,12 @@ class _Acting:
         told: How often the model was told that it repeats a call.
     """
 
-    def __init__(self, work: Work, tools: Mapping[str, Tool], limits: CallLimits) -> None:
+    def __init__(self, work: Work, react: ReAct) -> None:
         self.told = 0
         self._work = work
-        self._tools = tools
-        self._limits = limits
+        self._tools = react.tools
+        self._limits = react.limits
+        self._refusal = react.refusal
         self._repeats = Repeats()
 
     async def observe(self, acts: Sequence[Act], number: int) -> str:
@@ -202,6 +215,9 @@ class _Acting:
         if (times := self._repeats.times(call)) >= MOST_REPEATS:
             self.told += 1
             return not_again(call, times)
+        refused = None if tool is None or self._refusal is None else self._refusal(call)
+        if refused is not None:
+            return failed(call, refused)
         with asked_by(self._work.request.context):
             result = await self._work.in_time(
                 call_tool(tuple(self._tools.values()), call, self._limits)

@@ -20,7 +20,7 @@ from kataribe.use.prompts.chain_of_thought import ChainOfThought, ChainOfThought
 from kataribe.use.prompts.chaining import Chaining, ChainingOptions
 from kataribe.use.prompts.few_shot import FewShot, FewShotOptions
 from kataribe.use.prompts.generated_knowledge import GeneratedKnowledge, GeneratedKnowledgeOptions
-from kataribe.use.prompts.react import ReAct, ReActOptions
+from kataribe.use.prompts.react import ReAct, ReActOptions, Refusal
 from kataribe.use.prompts.retrieval import Retrieval, RetrievalOptions, Search
 from kataribe.use.prompts.self_consistency import SelfConsistency, SelfConsistencyOptions
 from kataribe.use.prompts.technique import Technique
@@ -41,12 +41,14 @@ class Parts:
         judge: Scores thoughts in a tree, instead of the model itself.
         search: For retrieval.
         tools: For ReAct.
+        refusal: For ReAct: why a call may not be made; None where it may.
     """
 
     embedder: Embedder | None = None
     judge: LM | None = None
     search: Search | None = None
     tools: Sequence[Tool] = ()
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def _retrieval(lm: LM, options: RetrievalOptions, parts: Parts) -> Technique:
 
 
 def _react(lm: LM, options: ReActOptions, parts: Parts) -> Technique:
-    return ReAct(lm, parts.tools, options)
+    return ReAct(lm, parts.tools, options, refusal=parts.refusal)
 
 
 _ENTRIES = (
