@@ -61,7 +61,8 @@ async def test_a_model_that_takes_no_temperature_is_asked_without_and_that_is_sa
     inner = ScriptedLM("Answer: 42", capabilities=NO_SAMPLING)
     events = await events_of(SelfConsistency(inner, SelfConsistencyOptions(paths=3)))
     assert [request.sampling.temperature for request in inner.requests] == [None] * 3
-    assert steps(events, "left out") == ["scripted takes no temperature, so it was asked without."]
+    (said,) = steps(events, "left out")
+    assert said == "chain-of-thought over scripted takes no temperature, so it was asked without."
     assert words(events) == "Answer: 42"
 
 

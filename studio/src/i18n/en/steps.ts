@@ -61,6 +61,7 @@ export const steps = {
       examples: "Examples",
       embedding: "Examples compared",
       knowledge: "Knowledge",
+      "left out": "Asked without",
       "so far": "Found so far",
       again: "Answered before",
       run: "Run",

@@ -63,6 +63,7 @@ export const steps: Pick<Catalogue, "steps" | "consent" | "memory"> = {
       examples: "例",
       embedding: "例の比較",
       knowledge: "知識",
+      "left out": "送らなかった指定",
       "so far": "ここまでの結果",
       again: "回答済み",
       run: "実行",
