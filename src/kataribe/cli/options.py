@@ -59,7 +59,7 @@ Tools: TypeAlias = Annotated[
     typer.Option(
         "--tools",
         metavar="NAME,...",
-        help="What the model may use; see `kataribe assistants tools`.",
+        help="What the model may use; see `kataribe assistants tools`, and mcp:SERVER.",
     ),
 ]
 Approve: TypeAlias = Annotated[
