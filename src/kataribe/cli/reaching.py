@@ -1,4 +1,4 @@
-"""Tools of MCP servers at a command: `--tools mcp:SERVER` for all of one, `mcp:SERVER/TOOL` for one.
+"""Tools of MCP servers at a command: `--tools mcp:SERVER`, or `mcp:SERVER/TOOL` for one of them.
 
 A session belongs to the event loop that opens it, and a command has a loop for each reply: so the
 servers are opened when a reply begins and end with it, whatever ends it.
@@ -49,7 +49,7 @@ def check_tools(tools: Sequence[Named]) -> None:
         if each.name.startswith(PREFIX) and each.options:
             raise InputError(f"The tool {each.name} has no options.", param="option")
     with ExitStack() as stack:
-        open_toolbox(tools, "ask", stack, {name: () for name in _remote(tools)})
+        open_toolbox(tools, "ask", stack, dict.fromkeys(_remote(tools), ()))
 
 
 def with_tools(
