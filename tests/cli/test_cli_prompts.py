@@ -292,7 +292,7 @@ def test_a_limit_ends_the_search_with_what_was_found(
     assert told["instruction"] == ("Be exact." if "Be exact." in candidates else "")
     assert told["kept_as"] == ("double@1" if told["instruction"] else None)
     assert told["finish_reason"] == ("stop" if steps == 25 else "budget")
-    assert len(lm.requests) == steps
+    assert len(lm.requests) <= steps
 
 
 def test_which_limit_ended_the_search_is_said(cli, served, tmp_path):

@@ -159,10 +159,9 @@ class _Runs:
                     yield answer
                 over = is_over(left)
                 if cut or (over and number + 1 < repeat):
-                    why = left if over else answer
-                    ended = f"{left.reason or answer.finish}: {why.detail}"
+                    end = (left.reason, left.detail) if over else (answer.finish, answer.detail)
                     many = f" There are {found} of {repeat} answers." if over and repeat > 1 else ""
-                    note(f"(ended by {ended}{many})")
+                    note(f"(ended by {end[0]}: {end[1]}{many})")
                 if over:
                     return
 
