@@ -59,7 +59,7 @@ Tools: TypeAlias = Annotated[
     typer.Option(
         "--tools",
         metavar="NAME,...",
-        help="What the model may use; see `kataribe assistants tools`, and mcp:SERVER.",
+        help="What the model may use; see `kataribe assistants tools`.",
     ),
 ]
 Approve: TypeAlias = Annotated[

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 def tools(server: Name, file: options.McpFile = None, json: options.Json = False) -> None:
     """List the tools of a server, which is started for it.
 
-    A recipe, or --tools of a command, names them all as mcp:SERVER, or one as mcp:SERVER/TOOL.
+    A recipe names them all as mcp:SERVER, or one as mcp:SERVER/TOOL.
 
     Example: kataribe mcp tools files
     """
