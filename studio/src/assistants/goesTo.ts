@@ -34,10 +34,8 @@ export function goesTo(
     if (host !== null) hosts.add(host);
     const assistant = plain(name) ? undefined : byName.get(name);
     if (!assistant || !assistants) return;
-    for (const behind of assistant.models.length > 0
-      ? assistant.models
-      : [assistants.default_model])
-      follow(behind);
+    const named = assistant.models;
+    (named.length > 0 ? named : [assistants.default_model]).forEach(follow);
   };
   asked.forEach(follow);
   // An assistant may have tools that send things on, such as a search of the web.

@@ -72,10 +72,7 @@ export function useAssistantOf(
 }
 
 /** Where what one writes goes when these are asked. */
-export function useGoesTo(
-  asked: readonly string[],
-  models: readonly Model[] | undefined,
-): GoesTo {
+export function useGoesTo(asked: readonly string[], models: readonly Model[] | undefined): GoesTo {
   const is = (name: string) =>
     models?.some((one) => one.id === name && one.owned_by === "assistant") ?? false;
   const query = useAssistants(asked.some(is));
