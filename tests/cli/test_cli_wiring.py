@@ -150,7 +150,11 @@ async def test_hosts_and_origins_reach_the_gate(workspace, gate):
             app.state.desk.lifecycle.stop()
 
 
-async def test_models_title_conversations(workspace, monkeypatch):
+@pytest.mark.parametrize("model", ["pico", "helper"])
+async def test_models_title_conversations(workspace, monkeypatch, model):
+    workspace.assistants.mkdir(exist_ok=True)
+    recipe = "system: Be brief.\ntechnique: {name: generated-knowledge, options: {statements: 1}}\n"
+    workspace.assistants.joinpath("helper.yaml").write_text(recipe)
     asked = []
 
     async def title_of(models, model, question, context):
@@ -162,7 +166,7 @@ async def test_models_title_conversations(workspace, monkeypatch):
     where, talk = "/studio/api/conversations", new_id()
     with wiring.open_app(load_settings(model="pico"), workspace) as app:
         async with client(app) as http:
-            (await http.post(where, json={"id": talk})).raise_for_status()
+            (await http.post(where, json={"id": talk, "model": model})).raise_for_status()
             said = {"id": new_id(), "text": "tell", "sampling": {"max_tokens": 3}}
             (await http.post(f"{where}/{talk}/messages", json=said)).raise_for_status()
             for _ in range(1000):

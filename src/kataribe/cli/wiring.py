@@ -119,7 +119,13 @@ def _rooms(
     catalog = open_catalog(workspace)
     return Rooms(
         store,
-        Chats(store, everything, settings.model, forget=turns.forget_call),
+        Chats(
+            store,
+            everything,
+            settings.model,
+            forget=turns.forget_call,
+            plain=everything.plain,
+        ),
         sweeps=(turns.sweep_old,),
         jobs=Workers(store, _kinds(workspace, catalog, store)),
         catalog=ShownCatalog(catalog, everything.local, settings),
