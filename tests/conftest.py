@@ -99,6 +99,12 @@ def pytest_configure(config: pytest.Config) -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Whole files of slow tests are not even read where none is wanted."""
+    unwanted = config.option.markexpr == "not slow" and collection_path.stem.endswith("_slow")
+    return True if unwanted else None
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Brings the longest files to the front; all else stays in its order."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
