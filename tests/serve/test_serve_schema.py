@@ -146,7 +146,6 @@ QUICK = settings(
     phases=[Phase.explicit, Phase.generate],
     suppress_health_check=list(HealthCheck),
 )
-LONG = settings(QUICK, max_examples=800, derandomize=False, print_blob=True)
 
 schema = _schema(source_of(ScriptedLM("Hello.")), "scripted")
 SOURCE = RealModel()
@@ -250,14 +249,7 @@ def test_no_request_breaks_the_server(case):
     hold(case)
 
 
-@pytest.mark.slow
-@schema.parametrize()
-@LONG
-def test_no_request_breaks_the_server_long(case):
-    hold(case)
-
-
-def _hold_real(case: schemathesis.Case) -> None:
+def hold_real(case: schemathesis.Case) -> None:
     is_sound = case.meta.generation.mode is GenerationMode.POSITIVE
     if is_sound and isinstance(case.body, dict) and "model" in case.body:
         case.body["model"] = "pico"  # an invented name would only be a 404
@@ -275,14 +267,7 @@ def _hold_real(case: schemathesis.Case) -> None:
 @real.parametrize()
 @QUICK
 def test_no_request_breaks_a_real_model(case, real_model):
-    _hold_real(case)
-
-
-@pytest.mark.slow
-@real.parametrize()
-@LONG
-def test_no_request_breaks_a_real_model_long(case, real_model):
-    _hold_real(case)
+    hold_real(case)
 
 
 def _least_values() -> dict[str, Any]:

@@ -44,7 +44,7 @@ from kataribe.use.assistants.book import Book
 from kataribe.use.assistants.compose import Around
 from kataribe.use.chats.chats import Chats
 from tests.serve.conftest import Live, live_server, source_of
-from tests.serve.test_serve_schema import LONG, QUICK, hold
+from tests.serve.test_serve_schema import QUICK, hold
 
 schema = schemathesis.openapi.from_dict(openapi_document()).include(path_regex="^/studio/api/")
 
@@ -124,7 +124,7 @@ def home(tmp_path_factory: pytest.TempPathFactory, pico_path: Path) -> Iterator[
     store.close()
 
 
-def _hold(case: schemathesis.Case, home: Home, things: dict[str, str]) -> None:
+def hold_at(case: schemathesis.Case, home: Home, things: dict[str, str]) -> None:
     place = case.meta.components.get(ParameterLocation.PATH)
     if place is not None and place.mode is GenerationMode.POSITIVE:
         case.path_parameters |= {
@@ -141,11 +141,4 @@ def things(home: Home) -> dict[str, str]:
 @schema.parametrize()
 @settings(QUICK, max_examples=3)
 def test_no_request_breaks_the_studios_calls(case, home, things):
-    _hold(case, home, things)
-
-
-@pytest.mark.slow
-@schema.parametrize()
-@settings(LONG, max_examples=200)
-def test_no_request_breaks_the_studios_calls_long(case, home, things):
-    _hold(case, home, things)
+    hold_at(case, home, things)

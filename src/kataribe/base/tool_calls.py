@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import difflib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from typing import Any
 from kataribe.base.errors import InputError, KataribeError
 from kataribe.base.lm import Context, Tool
 from kataribe.base.messages import ToolCallPart, ToolResultPart
+from kataribe.base.nearness import meant
 from kataribe.base.tool_answers import MOST_CHARACTERS, as_text, cut_answer
 
 LONGEST_ARGUMENTS = 1 << 20
@@ -182,9 +182,7 @@ def _found(tools: Sequence[Tool], name: str) -> Tool:
         return by_name[name]
     if not by_name:
         raise InputError(f"There is no tool {name[:80]!r}, nor any other. Answer without tools.")
-    near = difflib.get_close_matches(name, by_name, n=1)
-    meant = f" Did you mean {near[0]}?" if near else ""
-    raise InputError(f"There is no tool {name[:80]!r}.{meant} There are: {', '.join(by_name)}.")
+    raise InputError(f"There is no tool {name[:80]!r}. {meant(name, by_name, also=True)}")
 
 
 def _arguments(call: ToolCallPart) -> dict[str, Any]:

@@ -6370,6 +6370,11 @@ export interface components {
             /** Tools */
             tools?: components["schemas"]["NamedPart"][];
             /**
+             * Knowledge
+             * @description Files and folders of documents on the server's machine.
+             */
+            knowledge?: string[];
+            /**
              * Approval
              * @default ask
              * @enum {string}

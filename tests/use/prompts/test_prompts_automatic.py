@@ -205,3 +205,16 @@ async def test_a_model_without_seed_and_temperature_is_searched_for_all_the_same
     left_out = [line for name, line in heard if name == "left out"]
     assert len(left_out) == 2
     assert "scripted takes no seed" in left_out[0]
+
+
+@pytest.mark.parametrize("reason", ["budget", "deadline"])
+async def test_a_reply_that_a_limit_ends_ends_the_search_with_what_was_found(reason):
+    lines = [Reply("Use capital letters."), Reply("half a w", reason=reason, detail="All is used.")]
+    found = await find_instruction(
+        ScriptedLM(lines), EXAMPLES, JUDGING, AutomaticOptions(candidates=2, at_once=1)
+    )
+    assert (found.reason, found.detail) == (reason, "All is used.")
+    assert (found.instruction, found.candidates) == ("", ())
+    assert found.untried == ("Use capital letters.",)
+    assert (found.score, found.base, found.gain) == (None, None, None)
+    assert found.usage.completion_tokens > 0

@@ -28,6 +28,7 @@ from kataribe.cli.consent import Consenting
 from kataribe.cli.given import check_text, piped_text
 from kataribe.cli.means_here import command_means
 from kataribe.cli.output import emit_json, note, say
+from kataribe.cli.reaching import with_tools
 from kataribe.cli.way import Flags, Way, check_limits, price_of, spent_in, way_of
 from kataribe.files.atomic import write_atomic
 from kataribe.prove.ops.ledger import Ledger
@@ -40,7 +41,7 @@ from kataribe.use.agents.in_text import InText
 from kataribe.use.agents.loop import Agent
 from kataribe.use.agents.run_limits import AutonomousOptions
 from kataribe.use.agents.turns import FolderTurns
-from kataribe.use.assistants.toolbox import open_toolbox
+from kataribe.use.assistants.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from kataribe.base.settings import Settings
@@ -104,10 +105,9 @@ def _work(wish: Wish, settings: Settings, request: Request, id_: str | None) -> 
     runs = FolderTurns(workspace.agents)
     listener = Listener(quiet=wish.as_json or wish.out is not None, steps=wish.steps)
     stopped = False
-    with _autonomous(wish, way, settings, runs, ledger) as works:
-        whom: LM = works if id_ is None else Resuming(works, runs, id_)
+    with _working(wish, way, settings, (runs, id_), ledger) as whom:
         try:
-            asyncio.run(listener.listen(Consenting(whom), request))
+            asyncio.run(listener.listen(whom, request))
         except KeyboardInterrupt:
             stopped = True
         finally:
@@ -135,9 +135,15 @@ def _checked(wish: Wish) -> Way:
 
 
 @contextlib.contextmanager
-def _autonomous(
-    wish: Wish, way: Way, settings: Settings, runs: FolderTurns, ledger: Ledger
-) -> Iterator[Autonomous]:
+def _working(
+    wish: Wish,
+    way: Way,
+    settings: Settings,
+    run: tuple[FolderTurns, str | None],
+    ledger: Ledger,
+) -> Iterator[LM]:
+    """Who works on a run: on a new one, or on the kept one whose id comes with the folder."""
+    runs, id_ = run
     price, limits = price_of(settings), way.limits
     if limits.dollars is not None and price(Usage(1000, 1000)) is None:
         raise UnsupportedError(
@@ -150,28 +156,32 @@ def _autonomous(
         open_lm(settings, local=wish.local) as lm,
         command_means(settings, local=wish.local) as means,
     ):
-        box = open_toolbox(way.tools, way.approve, stack, means=means)
         # Held to the money that is left in the middle of a reply, too.
         model = Limited(Metered(lm, ledger, price), Limits(), price)
-        worker = Compacting(InText(model), rough_count)
-        yield Autonomous(
-            Compacting(model, rough_count),
-            Agent(
-                worker,
-                box.approvals.usable(box.tools),
-                call_tool,
-                agent_options(box, price=price),
-            ),
-            AutonomousOptions(
-                tasks=wish.tasks,
-                steps=limits.steps,
-                tokens=limits.tokens,
-                seconds=limits.seconds,
-                dollars=limits.dollars,
-                price=price,
-                runs=runs,
-            ),
-        )
+
+        def make(box: Toolbox) -> LM:
+            worker = Compacting(InText(model), rough_count)
+            works = Autonomous(
+                Compacting(model, rough_count),
+                Agent(
+                    worker,
+                    box.approvals.usable(box.tools),
+                    call_tool,
+                    agent_options(box, price=price),
+                ),
+                AutonomousOptions(
+                    tasks=wish.tasks,
+                    steps=limits.steps,
+                    tokens=limits.tokens,
+                    seconds=limits.seconds,
+                    dollars=limits.dollars,
+                    price=price,
+                    runs=runs,
+                ),
+            )
+            return Consenting(works if id_ is None else Resuming(works, runs, id_))
+
+        yield with_tools(way.tools, (way.approve, means), model, make, stack)
 
 
 class Resuming:

@@ -34,7 +34,7 @@ _UNICODE = str.maketrans(
     {"×": "*", "·": "*", "÷": "/", "−": "-", "–": "-", "√": " sqrt ", "⁄": "/"}
 )
 _FRACTION = re.compile("(?:(?<![\\d.,])(\\d+))?([¼½¾⅐-⅞↉])")
-_RAISED = re.compile("[⁰¹²³⁴-⁹]+")
+_RAISED = re.compile("[⁰¹²³⁴-⁻]+")
 _PERCENT = re.compile(r"(\d[\d_]*(?:\.\d*)?|\.\d+)%(?=\s*(?:$|[-+*/),^]|of\b))")
 _OF = re.compile(r"\bof\b")
 _GROUPED = re.compile(r"(?<![\w.,])\d{1,3}(?:,\d{3})+(?![\d,])")

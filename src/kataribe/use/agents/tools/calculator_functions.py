@@ -187,7 +187,9 @@ def _log(value: Number, base: Number | None = None) -> Number:
 
 
 def _natural(value: Number) -> float:
-    """ln, of fractions beyond the range of floating point too."""
+    """ln, of fractions beyond the range of floating point too, and close to 1."""
+    if isinstance(value, Fraction) and abs(value - 1) < Fraction(1, 2):
+        return math.log1p(float(value - 1))
     if isinstance(value, Fraction) and not _SMALLEST < value < _LARGEST:
         return math.log(value.numerator) - math.log(value.denominator)
     return math.log(value)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import re
 import unicodedata
@@ -13,6 +12,7 @@ from typing import Any
 from pydantic import StrictFloat
 
 from kataribe.base.errors import InputError
+from kataribe.base.nearness import meant
 
 _JAPANESE: Mapping[str, tuple[str, str]] = {
     "尺": ("shaku_length", "10/33 * meter"),
@@ -47,6 +47,11 @@ _NAMES: Mapping[str, str] = {**{word: name for word, (name, _) in _JAPANESE.item
 _POWERS = {"平方": 2, "立方": 3}
 _WORD = re.compile("[\u3040-\u30ff\u3400-\u9fff々]+")
 """A unit in Japanese stands by itself: 海里 is no 里."""
+_RAISED = str.maketrans(
+    {"²": "**2", "³": "**3", "㎟": "mm**2", "㎠": "cm**2", "㎡": "m**2", "㎢": "km**2"}
+    | {"㎣": "mm**3", "㎤": "cm**3", "㎥": "m**3", "㎦": "km**3"}
+)
+"""Powers as one sign: NFKC would make m2 of m²."""
 _UNIT = re.compile(r"[\w°µΩ%/*^ .()²³-]{1,60}")
 _EXPONENT = re.compile(r"(?:\*\*|\^)\s*-?\d{2,}")
 _DIGITS = 15
@@ -93,7 +98,7 @@ def _registry() -> Any:
 def _parsed(registry: Any, unit: str) -> Any:
     import pint
 
-    text = unicodedata.normalize("NFKC", unit).strip()
+    text = unicodedata.normalize("NFKC", unit.translate(_RAISED)).strip()
     text = {"℃": "degC", "°C": "degC", "℉": "degF", "°F": "degF"}.get(text, text)
     text = _WORD.sub(lambda found: _name_of(found[0], unit), text)
     if not _UNIT.fullmatch(text) or _EXPONENT.search(text):
@@ -115,11 +120,10 @@ def _name_of(word: str, unit: str) -> str:
         if inner != word and inner in _NAMES:
             return f"({_NAMES[inner]})**{power}"
     if word not in _NAMES:
-        near = difflib.get_close_matches(word, _NAMES, n=1)
-        hint = f" Did you mean {near[0]}?" if near else ""
+        hint = meant(word, _NAMES, there="Units in Japanese are", also=True)
         raise InputError(
-            f"The unit {unit[:80]!r} is not known: there is no {word[:40]}.{hint} Units in "
-            f"Japanese are {', '.join(_NAMES)}; 平方 and 立方 may stand before them."
+            f"The unit {unit[:80]!r} is not known: there is no {word[:40]}. {hint} 平方 and 立方 "
+            "may stand before them."
         )
     return _NAMES[word]
 
