@@ -166,7 +166,7 @@ def _turns(asked: Asked, messages: Sequence[tuple[int, Message]]) -> list[dict[s
 def _blocks(asked: Asked, place: int, message: Message, part: Part) -> list[dict[str, Any]]:
     match message.role, part:
         case "user" | "assistant" | "system", TextPart(text):
-            return [_text(text)] if text else []
+            return [_text(text)] if text.strip() else []  # the host refuses white space alone
         case "user", ImagePart():
             return [_image(asked, place, part)]
         case "assistant", ReasoningPart(text, seal):

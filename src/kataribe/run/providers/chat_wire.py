@@ -140,7 +140,7 @@ def _form(request: Request) -> dict[str, Any]:
         case JsonFormat(schema) if schema is None:
             return {"response_format": {"type": "json_object"}}
         case JsonFormat(schema, name) if schema is not None:
-            definition = {"name": name, "schema": dict(schema), "strict": True}
+            definition = {"name": name, "schema": dict(schema), "strict": is_enforceable(schema)}
             return {"response_format": {"type": "json_schema", "json_schema": definition}}
         case RegexFormat(pattern):
             return {"structured_outputs": {"regex": pattern}}
@@ -297,7 +297,11 @@ class ChatReader:
             self._exact[index] = "content_filter"
         for piece in delta.get("tool_calls") or ():
             said += _call_piece(gathered, piece)
-        said += [_citation(each, index) for each in delta.get("annotations") or ()]
+        said += [
+            _citation(each, index)
+            for each in delta.get("annotations") or ()
+            if each.get("type") == "url_citation"  # files and what is yet unknown are no addresses
+        ]
         gathered.reason = choice.get("finish_reason") or gathered.reason
         exact = choice.get("finish_detail")
         if exact and exact["reason"] in _EXACT:

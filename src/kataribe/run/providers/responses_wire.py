@@ -82,7 +82,8 @@ def _form(request: Request) -> dict[str, Any]:
         case JsonFormat(schema) if schema is None:
             return {"text": {"format": {"type": "json_object"}}}
         case JsonFormat(schema, name) if schema is not None:
-            form = {"type": "json_schema", "name": name, "schema": dict(schema), "strict": True}
+            strict = is_enforceable(schema)
+            form = {"type": "json_schema", "name": name, "schema": dict(schema), "strict": strict}
             return {"text": {"format": form}}
         case _:
             return {}

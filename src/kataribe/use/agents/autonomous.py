@@ -26,7 +26,7 @@ from kataribe.use.agents.resuming import Going, going_on
 from kataribe.use.agents.run_state import Run, Task, TurnJournal
 from kataribe.use.agents.stepping import short
 from kataribe.use.agents.structured import Asked, Filled, ask_for, with_words
-from kataribe.use.agents.turn import Turn, reply_parts, subtracted
+from kataribe.use.agents.turn import Turn, reply_parts
 from kataribe.use.agents.turns import MemoryTurns, Turns
 from kataribe.use.agents.working import Price
 
@@ -217,7 +217,7 @@ class _Work:
                 yield TextDelta(whole)
                 text = whole
         message = Message("assistant", reply_parts("", text, self._waiting))
-        yield Finished(message, subtracted(run.usage, self._before), reason, detail=detail)
+        yield Finished(message, run.usage - self._before, reason, detail=detail)
 
     async def _next(self) -> AsyncGenerator[Event, None]:
         """One step of the run."""

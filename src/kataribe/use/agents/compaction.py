@@ -30,7 +30,6 @@ from kataribe.base.messages import (
 )
 from kataribe.use.agents.kept_words import left_out
 from kataribe.use.agents.memory import with_system
-from kataribe.use.agents.turn import added
 
 Count = Callable[[Sequence[Message]], int]
 """Tokens of messages as the model reads them."""
@@ -143,7 +142,7 @@ class Compacting:
         try:
             async for event in events:
                 if isinstance(event, Finished) and event.index == 0:
-                    event = replace(event, usage=added(event.usage, spent))
+                    event = replace(event, usage=event.usage + spent)
                 yield event
         finally:
             aclose = getattr(events, "aclose", None)
@@ -205,7 +204,7 @@ class Compacting:
         old = messages[start : cut.at]
         for piece in self._pieces([_line(message) for message in old]):
             ended = await reply(self._summariser, self._question(summary, piece, request))
-            spent = added(spent, ended.usage)
+            spent += ended.usage
             said = text_of(ended.message).strip()
             kept = left_out(f"{summary}\n{piece}", said, self._summary, self._size)
             summary = "\n".join(part for part in (said, kept) if part)

@@ -141,7 +141,7 @@ class Attempt:
         elif seen.action == "retry":
             self.end, self.hint = "retry", verdict.hint
             usage = self._estimated() if finished is None else finished.usage
-            self.told.usage = total(self.told.usage, usage)
+            self.told.usage += usage
             self.told.reasoning += self._thought.said
         elif seen.action == "repair":
             self.told.details.append(seen.line)
@@ -176,14 +176,14 @@ class Attempt:
             event,
             index=self.index,
             message=self._message(event.message),
-            usage=total(self.told.usage, event.usage),
+            usage=self.told.usage + event.usage,
             detail="; ".join(details),
         )
 
     def _closed(self, reason: FinishReason, finished: Finished | None) -> Iterator[Event]:
         self.end = "done"
         used = self._estimated() if finished is None else finished.usage
-        usage = total(self.told.usage, used)
+        usage = self.told.usage + used
         detail = "; ".join(self.told.details)
         message = self._message(None)
         yield Finished(message, usage, reason, self.index, detail=detail)
@@ -245,15 +245,6 @@ class Attempt:
             self._read or (_bytes_of(self._request) + 3) // 4,
             self._tokens or (len(wrote.encode()) + 3) // 4,
         )
-
-
-def total(*usages: Usage) -> Usage:
-    """The sum of what several tries used."""
-    return Usage(
-        sum(usage.prompt_tokens for usage in usages),
-        sum(usage.completion_tokens for usage in usages),
-        sum(usage.cached_tokens for usage in usages),
-    )
 
 
 def _weight(verdict: Verdict) -> int:

@@ -13,7 +13,7 @@ from kataribe.base.errors import KataribeError, SettingsError, UnsupportedError
 from kataribe.base.events import Event, Finished, Step, TextDelta, Usage
 from kataribe.base.lm import LM, Capabilities, Request
 from kataribe.base.messages import Message, TextPart
-from kataribe.use.guards.attempt import Attempt, total
+from kataribe.use.guards.attempt import Attempt
 from kataribe.use.guards.guard import Cleared, Guard, InGuard, OutGuard, Sighting
 
 
@@ -135,7 +135,7 @@ class Guarded:
                 next_.request,
                 cleared.sightings + next_.sightings,
                 {**cleared.restore, **next_.restore},
-                total(cleared.usage, next_.usage),
+                cleared.usage + next_.usage,
             )
             refused = tuple(seen for seen in next_.sightings if seen.action == "refuse")
             if refused:

@@ -20,7 +20,7 @@ from kataribe.base.events import Usage
 from kataribe.base.lm import LM, Request, Sampling, reply
 from kataribe.base.messages import text_message, text_of
 from kataribe.use.prompts.answers import same_answer
-from kataribe.use.prompts.calls import added, derived_seed, one_line
+from kataribe.use.prompts.calls import derived_seed, one_line
 from kataribe.use.prompts.few_shot import Example
 from kataribe.use.prompts.ranges import within
 from kataribe.use.prompts.running import AT_ONCE, together
@@ -267,7 +267,7 @@ class _Search:
         )
         async with self._gate:
             end = await reply(lm, request)
-        self.usage = added(self.usage, end.usage)
+        self.usage += end.usage
         return text_of(end.message)
 
 

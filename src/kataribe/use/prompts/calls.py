@@ -177,7 +177,7 @@ class Work:
             finally:
                 self._running -= 1
         end = said.finished
-        self.usage = added(self.usage, end.usage)
+        self.usage += end.usage
         if end.reason in _OVER:
             raise CutShortError(end.reason, end.detail)
         return said
@@ -231,7 +231,7 @@ class Work:
 
     async def _counted(self, end: Finished) -> Finished:
         """The end of a choice with the whole cost, and with what was found where it was cut."""
-        self.usage = added(self.usage, end.usage)
+        self.usage += end.usage
         message = _with_thought(end.message, self.thought)
         if end.reason in _OVER:
             await self._tell_found()
@@ -317,15 +317,6 @@ def derived_seed(seed: int | None, *path: str | int) -> int | None:
         return None
     digest = hashlib.blake2b(repr((seed, *path)).encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") >> 1
-
-
-def added(one: Usage, other: Usage) -> Usage:
-    """The sum of what two calls used."""
-    return Usage(
-        one.prompt_tokens + other.prompt_tokens,
-        one.completion_tokens + other.completion_tokens,
-        one.cached_tokens + other.cached_tokens,
-    )
 
 
 def _with_thought(message: Message, thought: str) -> Message:
