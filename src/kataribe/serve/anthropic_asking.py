@@ -37,6 +37,7 @@ from kataribe.serve.shapes.anthropic import (
     AnthropicImageUrl,
     AnthropicNamed,
     AnthropicNone,
+    AnthropicRedacted,
     AnthropicRequest,
     AnthropicSystemMessage,
     AnthropicText,
@@ -198,8 +199,10 @@ def _said(content: str | list[AnthropicAssistantBlock]) -> list[Part]:
         match block:
             case AnthropicText(text=text):
                 parts.append(TextPart(text))
-            case AnthropicThinking(thinking=thought):
-                parts.append(ReasoningPart(thought))
+            case AnthropicThinking(thinking=thought, signature=seal):
+                parts.append(ReasoningPart(thought, seal))
+            case AnthropicRedacted(data=seal):
+                parts.append(ReasoningPart("", seal))
             case AnthropicToolUse():
                 written = json.dumps(block.input, ensure_ascii=False)
                 parts.append(ToolCallPart(block.id, block.name, written))

@@ -151,7 +151,8 @@ def _add(talk: _Conversation, item: InputItem, place: str) -> None:
         case ReasoningItem():
             thoughts = item.content or item.summary
             text = "".join(thought.text for thought in thoughts)
-            talk.go_on([ReasoningPart(text)] if text else [], place)
+            seal = item.encrypted_content or ""
+            talk.go_on([ReasoningPart(text, seal)] if text or seal else [], place)
         case FunctionCallOutputItem(output=output):
             called_by(item.call_id, talk.called, place, "call_id")
             text = output if isinstance(output, str) else "".join(part.text for part in output)

@@ -14,7 +14,7 @@ from typing import Any
 from kataribe.base.events import Citation, Progress, Step, TokenLogprob, Usage
 from kataribe.serve.errors import Failure
 from kataribe.serve.exchange import Told
-from kataribe.serve.parts import Change, Cited, Closed, Extended, Opened, Part, Parts
+from kataribe.serve.parts import Change, Cited, Closed, Extended, Opened, Part, Parts, Signed
 from kataribe.serve.shapes.responses import ResponsesRequest
 from kataribe.serve.sse import STILL_HERE, named
 from kataribe.serve.telling import detail_of, reason_of, token_logprobs
@@ -94,9 +94,10 @@ class Answer:
                 "name": part.name,
                 "arguments": part.text,
             }
-        content = [self.content(part)]
+        content = [] if part.is_bare else [self.content(part)]
         if part.kind == "reasoning":
-            return {"type": "reasoning", **head, "summary": [], "content": content}
+            sealed = {"encrypted_content": part.seal} if part.seal else {}
+            return {"type": "reasoning", **head, "summary": [], "content": content, **sealed}
         return {"type": "message", **head, "role": "assistant", "content": content}
 
     def content(self, part: Part) -> dict[str, Any]:
@@ -177,6 +178,8 @@ class ResponseStream:
                     annotation_index=len(part.citations) - 1,
                     annotation=annotation(part, citation),
                 )
+            case Signed():
+                return b""  # the item has it when it is done
             case Closed():
                 return self._closed(part, place)
 
@@ -186,7 +189,7 @@ class ResponseStream:
         if part.kind != "call":
             item["content"] = []
         added = self._say("response.output_item.added", output_index=part.place, item=item)
-        if part.kind == "call":
+        if part.kind == "call" or part.is_bare:
             return added
         return added + self._say(
             "response.content_part.added", **place, content_index=0, part=inside
@@ -206,6 +209,8 @@ class ResponseStream:
     def _closed(self, part: Part, place: dict[str, Any]) -> bytes:
         if part.kind == "call":
             done = self._say("response.function_call_arguments.done", **place, arguments=part.text)
+        elif part.is_bare:
+            done = b""
         else:
             place = {**place, "content_index": 0}
             inside = self._answer.content(part)
@@ -231,7 +236,10 @@ def annotation(part: Part, citation: Citation) -> dict[str, Any]:
 def _usage(usage: Usage, thought: int) -> dict[str, Any]:
     return {
         "input_tokens": usage.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
+        "input_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
         "output_tokens": usage.completion_tokens,
         "output_tokens_details": {"reasoning_tokens": thought},
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,

@@ -200,11 +200,14 @@ def _image(asked: Asked, place: int, part: ImagePart) -> dict[str, Any]:
 
 
 def _thought(text: str, sealed: Any) -> list[dict[str, Any]]:
+    # A seal may have been through a client's hands.
     if not isinstance(sealed, dict):
         return []
-    if "redacted" in sealed:
+    if isinstance(sealed.get("redacted"), str):
         return [{"type": "redacted_thinking", "data": sealed["redacted"]}]
-    return [{"type": "thinking", "thinking": text, "signature": sealed["signature"]}]
+    if isinstance(sealed.get("signature"), str):
+        return [{"type": "thinking", "thinking": text, "signature": sealed["signature"]}]
+    return []
 
 
 class AnthropicReader:
@@ -251,8 +254,7 @@ class AnthropicReader:
                 self._signatures[key] = block.get("signature") or ""
                 return self._gathered.think(block.get("thinking") or "")
             case "redacted_thinking":
-                self._gathered.mark(make_seal(self._name, {"redacted": block["data"]}))
-                return []
+                return self._gathered.mark(make_seal(self._name, {"redacted": block["data"]}))
             case "tool_use":
                 said = self._gathered.call(key, block["id"], block["name"])
                 if block.get("input"):
@@ -281,7 +283,7 @@ class AnthropicReader:
         key = event["index"]
         signature = self._signatures.pop(key, "")
         if signature:
-            self._gathered.seal(make_seal(self._name, {"signature": signature}))
+            return self._gathered.seal(make_seal(self._name, {"signature": signature}))
         if self._gathered.has_call(key) and not self._gathered.arguments_of(key):
             return self._gathered.arguments(key, "{}")  # a tool without arguments sends no pieces
         return []

@@ -300,7 +300,7 @@ class ChatReader:
         said += [
             _citation(each, index)
             for each in delta.get("annotations") or ()
-            if each.get("type") == "url_citation"  # files and what is yet unknown are no addresses
+            if isinstance(each.get("url_citation"), Mapping)  # files and other kinds have none
         ]
         gathered.reason = choice.get("finish_reason") or gathered.reason
         exact = choice.get("finish_detail")
@@ -346,9 +346,17 @@ def _call_piece(gathered: Gathering, piece: Mapping[str, Any]) -> list[Event]:
     key = piece.get("index")
     if key is None:  # some servers number no calls and send each of them whole
         key = gathered.calls
+    given, name = piece.get("id"), function.get("name")
     said: list[Event] = []
+    if given and gathered.has_call(key) and gathered.id_of(key) != given:
+        # Some servers send all calls under one number; others a new id with every piece of one.
+        known = gathered.key_of(given)
+        if known is not None:
+            key = known
+        elif name:
+            said += gathered.call(key, given, name)
     if not gathered.has_call(key):
-        said += gathered.call(key, piece.get("id"), function.get("name"))
+        said += gathered.call(key, given, name)
     return said + gathered.arguments(key, function.get("arguments") or "")
 
 

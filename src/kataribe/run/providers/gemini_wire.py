@@ -281,11 +281,14 @@ class GeminiReader:
         seal = make_seal(self._name, signature) if signature else ""
         if part.get("thought"):
             said = gathered.think(part.get("text") or "")
-            if seal:
-                gathered.seal(seal)
-            return said
-        if seal:
-            gathered.mark(seal)
+            return said + gathered.seal(seal) if seal else said
+        marked = gathered.mark(seal) if seal else []
+        return marked + self._read_shown(gathered, part, logprobs)
+
+    def _read_shown(
+        self, gathered: Gathering, part: Mapping[str, Any], logprobs: Sequence[TokenLogprob]
+    ) -> list[Event]:
+        """A part that is no thought."""
         if "functionCall" in part:
             call, key = part["functionCall"], gathered.calls
             said = gathered.call(key, call.get("id"), call.get("name"))
@@ -293,7 +296,7 @@ class GeminiReader:
             return said + gathered.arguments(key, whole)
         if "text" in part:
             return gathered.say(part["text"], logprobs)
-        if signature:
+        if part.get("thoughtSignature"):
             return []
         raise ProviderError(
             f"{self._name} sent a part of the kind {', '.join(part) or 'nothing'!r:.80}, which was "

@@ -139,7 +139,9 @@ def _said(asked: Asked, place: int, part: Part) -> list[dict[str, Any]]:
             return [{"type": "message", "role": "assistant", "content": text}] if text else []
         case ReasoningPart(_, seal):
             item = open_seal(seal, asked.name)
-            return [item] if isinstance(item, dict) else []
+            # A seal may have been through a client's hands, and other items say other things.
+            is_thought = isinstance(item, dict) and item.get("type") == "reasoning"
+            return [item] if is_thought else []
         case ToolCallPart(id, name, arguments):
             call = {"type": "function_call", "call_id": id, "name": name}
             return [{**call, "arguments": arguments or "{}"}]
@@ -231,8 +233,7 @@ class ResponsesReader:
                     texts = [part["text"] for part in item.get("summary") or ()]
                     said += self._gathered.think("\n\n".join(texts))
                 sealed = {key: value for key, value in item.items() if key != "status"}
-                self._gathered.seal(make_seal(self._name, sealed))
-                return said
+                return said + self._gathered.seal(make_seal(self._name, sealed))
             case "function_call":
                 return self._rest_of_call(item, place)
             case "message" if place not in self._spoken:

@@ -33,6 +33,7 @@ from kataribe.base.events import (
     FinishReason,
     Progress,
     ReasoningDelta,
+    Sealed,
     Step,
     TextDelta,
     TokenLogprob,
@@ -77,6 +78,7 @@ class Reply:
     Attributes:
         text: Its words.
         reasoning: What it thinks before them.
+        seal: The seal of its thought (see `ReasoningPart`), or one without a thought.
         calls: Tools that it calls after them.
         reason: Why it ends; None lets the text, the calls and the limits decide.
         detail: The line beside the reason.
@@ -105,6 +107,7 @@ class Reply:
     error: Exception | None = None
     fail_after: int = 0
     cached_tokens: int = 0
+    seal: str = ""
 
     def __post_init__(self) -> None:
         if self.pieces is not None and "".join(self.pieces) != self.text:
@@ -257,6 +260,8 @@ def _events(choice: _Choice) -> Iterator[Event]:
     yield from reply.steps
     if reply.reasoning:
         yield ReasoningDelta(reply.reasoning, index)
+    if reply.seal:
+        yield Sealed(reply.seal, index, alone=not reply.reasoning)
     said, cut, tokens = _limited(reply.text, request)
     echoed: tuple[TokenLogprob, ...] = ()
     echo = ""
@@ -273,7 +278,8 @@ def _events(choice: _Choice) -> Iterator[Event]:
         yield ToolCallDelta(place, "", call.id, call.name, index)
         yield ToolCallDelta(place, call.arguments[:half], index=index)
         yield ToolCallDelta(place, call.arguments[half:], index=index)
-    parts: list[Part] = [ReasoningPart(reply.reasoning)] if reply.reasoning else []
+    thought = ReasoningPart(reply.reasoning, reply.seal)
+    parts: list[Part] = [thought] if reply.reasoning or reply.seal else []
     parts += [TextPart(echo + said)] if echo + said else []
     parts += calls
     yield Finished(

@@ -94,14 +94,22 @@ class AnthropicThinking(Incoming):
 
     type: Literal["thinking"]
     thinking: str
-    signature: str = Field(description=_OF_EARLIER)
+    signature: str = Field(description="As it came; only who gave it can read it.")
+
+
+class AnthropicRedacted(Incoming):
+    """What came in the place of a thought that was not shown."""
+
+    type: Literal["redacted_thinking"]
+    data: str = Field(description="As it came; only who gave it can read it.")
 
 
 AnthropicUserBlock: TypeAlias = Annotated[
     AnthropicText | AnthropicImage | AnthropicToolResult, Field(discriminator="type")
 ]
 AnthropicAssistantBlock: TypeAlias = Annotated[
-    AnthropicText | AnthropicThinking | AnthropicToolUse, Field(discriminator="type")
+    AnthropicText | AnthropicThinking | AnthropicRedacted | AnthropicToolUse,
+    Field(discriminator="type"),
 ]
 AnthropicTexts: TypeAlias = str | Annotated[list[AnthropicText], Field(min_length=1)]
 

@@ -124,7 +124,9 @@ class ReasoningItem(Incoming):
     type: Literal["reasoning"]
     summary: list[SummaryText]
     content: list[ThoughtText] | None = None
-    encrypted_content: None = Field(None, description="Nobody here can read any.")
+    encrypted_content: str | None = Field(
+        None, description="As it came; only who gave it can read it."
+    )
     id: str | None = Field(None, description=_OF_EARLIER)
     status: Status | None = Field(None, description=_OF_EARLIER)
 

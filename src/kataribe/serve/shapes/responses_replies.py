@@ -56,6 +56,11 @@ class OutputReasoning(Outgoing):
     status: ItemStatus
     summary: list[str] = Field(max_length=0)
     content: list[ReasoningText]
+    encrypted_content: str | None = Field(
+        None,
+        description="What a hosted model's host needs with the thought when the item comes back: "
+        "send it as it is. Models here need none.",
+    )
 
 
 class OutputFunctionCall(Outgoing):
@@ -78,7 +83,9 @@ class InputTokensDetails(Outgoing):
     """Of the input's tokens."""
 
     cached_tokens: int = Field(description="Read from the cache of an earlier request.")
-    cache_write_tokens: Literal[0] = Field(description="Writing into the cache is not counted.")
+    cache_write_tokens: int = Field(
+        description="Written by a host into its cache; models here tell none."
+    )
 
 
 class OutputTokensDetails(Outgoing):
