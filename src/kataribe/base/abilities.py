@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kataribe.base.errors import UnsupportedError
 from kataribe.base.lm import Capabilities, Request, TextFormat
-from kataribe.base.messages import AudioPart, ImagePart, Message
+from kataribe.base.messages import AudioPart, ImagePart, Message, ToolResultPart
 
 
 def check_abilities(name: str, able: Capabilities, request: Request) -> None:
@@ -46,7 +46,8 @@ def messages_of(request: Request) -> tuple[Message, ...]:
 
 
 def _check_part(name: str, able: Capabilities, part: object, param: str) -> None:
-    if isinstance(part, ImagePart) and not able.images:
+    shows = isinstance(part, ImagePart) or (isinstance(part, ToolResultPart) and part.images)
+    if shows and not able.images:
         raise UnsupportedError(
             f"{name} reads text only, and {param} has an image. Leave the image out, or ask a "
             "model that sees.",

@@ -153,5 +153,3 @@ def _whole(end: Finished, said: str, used: Usage) -> Finished:
     text = said + text_of(end.message)
     parts = (*rest, TextPart(text)) if text else rest
     return replace(end, message=Message("assistant", parts), usage=used + end.usage)
-
-

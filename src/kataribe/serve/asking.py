@@ -22,11 +22,11 @@ from kataribe.base.messages import (
     ImagePart,
     Message,
     Part,
-    ReasoningPart,
     TextPart,
     ToolCallPart,
     ToolResultPart,
 )
+from kataribe.serve.reasoning_details import seals_before, thoughts_of
 from kataribe.serve.sampling import check_stream, sampling_of, stops_of, structured
 from kataribe.serve.shapes.chat import (
     AllowedTools,
@@ -185,8 +185,7 @@ def _message(message: ChatMessage, place: str) -> Message:
 
 
 def _said(message: AssistantMessage, place: str) -> Iterator[Part]:
-    if message.reasoning_content:
-        yield ReasoningPart(message.reasoning_content)
+    yield from thoughts_of(message)
     if message.content is not None:
         yield from _texts(message.content)
     elif not message.tool_calls:
@@ -194,6 +193,7 @@ def _said(message: AssistantMessage, place: str) -> Iterator[Part]:
             f"{place} has neither content nor tool_calls; give one.", param=f"{place}.content"
         )
     for call in message.tool_calls or ():
+        yield from seals_before(message, call.id)
         yield ToolCallPart(call.id, call.function.name, call.function.arguments)
 
 

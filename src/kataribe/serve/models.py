@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-from kataribe.base.lm import LM, ToolSpec
+from kataribe.base.lm import LM, Thinking, ToolSpec
 from kataribe.base.messages import Message
 
 Use: TypeAlias = Literal["write", "embed", "classify"]
@@ -59,6 +59,10 @@ class TextTokenizer(Protocol):
 
         Raises `UnsupportedError` for a model without a chat template, and `TemplateError`.
         """
+        ...
+
+    def thinking(self, wish: Thinking | None) -> Mapping[str, Any]:
+        """The template's variables that a wish to think is to the model; none where it is none."""
         ...
 
     def pieces(self, ids: Sequence[int]) -> list[str]:

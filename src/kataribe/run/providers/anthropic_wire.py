@@ -13,7 +13,7 @@ from typing import Any
 
 from kataribe.base.errors import InputError
 from kataribe.base.events import Event, FinishReason, Usage
-from kataribe.base.lm import JsonFormat, Request, ToolSpec
+from kataribe.base.lm import JsonFormat, Request, Thinking, ToolSpec
 from kataribe.base.messages import (
     ImagePart,
     Message,
@@ -94,9 +94,9 @@ def write(asked: Asked) -> Letter:
         **{field: value for field, value in wanted.items() if value is not None},
         **_thinking(request),
     }
-    if isinstance(request.response_format, JsonFormat):
-        schema = dict(request.response_format.schema or {})
-        body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+    output = _output(request)
+    if output:
+        body["output_config"] = output
     if request.tools:
         body["tools"] = [_tool(tool) for tool in offered_tools(request)]
         body["tool_choice"] = _choice(request)
@@ -116,12 +116,26 @@ def headers(key: str | None) -> Mapping[str, str]:
 
 
 def _thinking(request: Request) -> dict[str, Any]:
-    wanted = request.template.get("enable_thinking")
+    wish = request.thinking or Thinking()
+    wanted = request.template.get("enable_thinking", wish.wanted)
     if wanted is None:
         return {}
     if not wanted:
         return {"thinking": {"type": "disabled"}}
+    if wish.tokens is not None:
+        budget = {"type": "enabled", "budget_tokens": wish.tokens}
+        return {"thinking": {**budget, "display": "summarized"}}
     return {"thinking": {"type": "adaptive", "display": "summarized"}}
+
+
+def _output(request: Request) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if isinstance(request.response_format, JsonFormat):
+        schema = dict(request.response_format.schema or {})
+        found["format"] = {"type": "json_schema", "schema": schema}
+    if request.thinking is not None and request.thinking.effort:
+        found["effort"] = request.thinking.effort
+    return found
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
@@ -174,9 +188,12 @@ def _blocks(asked: Asked, place: int, message: Message, part: Part) -> list[dict
         case "assistant", ToolCallPart(id, name, arguments):
             call = {"type": "tool_use", "id": id, "name": name}
             return [{**call, "input": arguments_object(arguments)}]
-        case "tool", ToolResultPart(call_id, content, is_error):
+        case "tool", ToolResultPart(call_id, content, is_error, images):
             result: dict[str, Any] = {"type": "tool_result", "tool_use_id": call_id}
-            if content:
+            if images:
+                shown = [_image(asked, place, image) for image in images]
+                result["content"] = [*([_text(content)] if content.strip() else []), *shown]
+            elif content:
                 result["content"] = content
             return [{**result, "is_error": True} if is_error else result]
         case _:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from kataribe.base.errors import InputError, ProviderError
 from kataribe.base.events import Event, Finished, FinishReason, TokenLogprob, Usage
-from kataribe.base.lm import JsonFormat, Request, ToolSpec
+from kataribe.base.lm import JsonFormat, Request, Thinking, ToolSpec
 from kataribe.base.messages import (
     AudioPart,
     ImagePart,
@@ -52,6 +52,9 @@ CARRIES = fields(
     "temperature top_k top_p presence_penalty frequency_penalty max_tokens stop seed n logprobs "
     "tools tool_choice json_object json_schema images audio template.enable_thinking"
 )
+
+_SHOWN = Message("user", ())
+"""What a tool shows stands beside its answer, as a picture of the user's does."""
 
 _FILTERED = frozenset(
     {
@@ -131,10 +134,14 @@ def _form(request: Request) -> dict[str, Any]:
 
 
 def _thinking(request: Request) -> dict[str, Any]:
-    wanted = request.template.get("enable_thinking")
+    wish = request.thinking or Thinking()
+    wanted = request.template.get("enable_thinking", wish.wanted)
     if wanted is None:
         return {}
-    return {"thinkingConfig": {"includeThoughts": True} if wanted else {"thinkingBudget": 0}}
+    if not wanted:
+        return {"thinkingConfig": {"thinkingBudget": 0}}
+    budget = {} if wish.tokens is None else {"thinkingBudget": wish.tokens}
+    return {"thinkingConfig": {"includeThoughts": True, **budget}}
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
@@ -194,6 +201,8 @@ def _parts(
         if signature is not None:
             one["thoughtSignature"], signature = signature, None
         parts.append(one)
+        if isinstance(part, ToolResultPart):
+            parts += [_part(asked, place, _SHOWN, image, names) for image in part.images]
     if signature is not None:
         parts.append({"text": "", "thoughtSignature": signature})
     return parts

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kataribe.base.events import Event, FinishReason, Usage
-from kataribe.base.lm import JsonFormat, Request, ToolChoice, ToolSpec
+from kataribe.base.lm import JsonFormat, Request, Thinking, ToolChoice, ToolSpec
 from kataribe.base.messages import (
     ImagePart,
     Message,
@@ -21,7 +21,8 @@ from kataribe.base.messages import (
     ToolCallPart,
     ToolResultPart,
 )
-from kataribe.run.providers.chat_wire import headers, image_url, token_logprob
+from kataribe.run.providers.chat_reading import token_logprob
+from kataribe.run.providers.chat_wire import headers, image_url
 from kataribe.run.providers.failures import told_failure
 from kataribe.run.providers.gathering import Gathering, make_seal, open_seal
 from kataribe.run.providers.sse import ServerEvent
@@ -90,10 +91,14 @@ def _form(request: Request) -> dict[str, Any]:
 
 
 def _thinking(request: Request) -> dict[str, Any]:
-    wanted = request.template.get("enable_thinking")
+    wish = request.thinking or Thinking()
+    wanted = request.template.get("enable_thinking", wish.wanted)
     if wanted is None:
-        return {}
-    return {"reasoning": {"summary": "auto"} if wanted else {"effort": "none"}}
+        return {"reasoning": {"effort": wish.effort}} if wish.effort else {}
+    if not wanted:
+        return {"reasoning": {"effort": "none"}}
+    effort = {"effort": wish.effort} if wish.effort else {}
+    return {"reasoning": {"summary": "auto", **effort}}
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
@@ -129,7 +134,11 @@ def _result(asked: Asked, place: int, part: Part) -> dict[str, Any]:
     if not isinstance(part, ToolResultPart):
         what = f"a {type(part).__name__} of a tool"
         raise refuse_part(asked, place, what, "Give the tool's answer as text.")
-    output = said_error(part.content, is_error=part.is_error)
+    words = said_error(part.content, is_error=part.is_error)
+    output: str | list[dict[str, Any]] = words
+    if part.images:
+        shown = [_content(asked, place, "user", image) for image in part.images]
+        output = [*([{"type": "input_text", "text": words}] if words else []), *shown]
     return {"type": "function_call_output", "call_id": part.call_id, "output": output}
 
 
@@ -155,7 +164,8 @@ def _content(asked: Asked, place: int, role: str, part: Part) -> dict[str, Any]:
         case TextPart(text):
             return {"type": "input_text", "text": text}
         case ImagePart() if role == "user":
-            return {"type": "input_image", "image_url": image_url(part), "detail": "auto"}
+            detail = part.detail or "auto"
+            return {"type": "input_image", "image_url": image_url(part), "detail": detail}
         case _:
             what = f"a {type(part).__name__} of the {role}"
             raise refuse_part(asked, place, what, "Leave it out.")

@@ -79,12 +79,37 @@ class SentToolCall(Incoming):
     function: FunctionCall
 
 
+class _Detail(Incoming):
+    index: int | None = Field(None, description="Does not change the answer.")
+    format: str | None = Field(None, description="Does not change the answer.")
+
+
+class ThoughtDetail(_Detail):
+    """A thought with what its host needs when it comes back."""
+
+    type: Literal["reasoning.text"]
+    text: str | None = None
+    signature: str | None = Field(None, description="As it came; only who gave it can read it.")
+    id: str | None = Field(None, description="Does not change the answer.")
+
+
+class EncryptedDetail(_Detail):
+    """What a host needs when the message comes back: before a call, or before the words."""
+
+    type: Literal["reasoning.encrypted"]
+    data: str = Field(description="As it came; only who gave it can read it.")
+    id: str | None = Field(None, description="The call that it belongs to.")
+
+
 class AssistantMessage(Incoming):
     """What the model said or called in an earlier turn."""
 
     role: Literal["assistant"]
     content: Texts | None = None
     reasoning_content: str | None = Field(None, description="Extension: what it thought.")
+    reasoning_details: (
+        list[Annotated[ThoughtDetail | EncryptedDetail, Field(discriminator="type")]] | None
+    ) = Field(None, description="Extension: the seals of a hosted model's thoughts, as they came.")
     refusal: None = None
     annotations: list[dict[str, Any]] | None = Field(
         None, description="Of an earlier reply; does not change the answer."

@@ -22,6 +22,7 @@ from kataribe.base.events import (
     FinishReason,
     Progress,
     ReasoningDelta,
+    Sealed,
     Step,
     TextDelta,
     Usage,
@@ -246,7 +247,10 @@ class Work:
         message = said.finished.message
         for part in message.parts:
             if isinstance(part, ReasoningPart):
-                await self._send(ReasoningDelta(part.text, self._index))
+                if part.text:
+                    await self._send(ReasoningDelta(part.text, self._index))
+                if part.seal:
+                    await self._send(Sealed(part.seal, self._index, alone=not part.text))
             elif isinstance(part, TextPart):
                 await self._send(TextDelta(part.text, self._index))
         for citation in said.citations:
