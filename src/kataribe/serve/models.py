@@ -24,6 +24,7 @@ class ModelInfo:
         loaded: It is in memory now.
         context_length: Tokens of prompt and reply together; None when nobody knows before loading.
         use: What can be asked of it: to write, to make vectors of texts, or to label them.
+        is_assistant: It puts words, tools and facts of its own around what it is asked.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ModelInfo:
     loaded: bool
     context_length: int | None
     use: Use = "write"
+    is_assistant: bool = False
 
 
 class TextTokenizer(Protocol):

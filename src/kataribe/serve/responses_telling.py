@@ -15,7 +15,8 @@ from kataribe.base.events import Citation, Progress, Step, TokenLogprob, Usage
 from kataribe.serve.errors import Failure
 from kataribe.serve.exchange import Told
 from kataribe.serve.parts import Change, Cited, Closed, Extended, Opened, Part, Parts, Signed
-from kataribe.serve.shapes.responses import ResponsesRequest
+from kataribe.serve.responses_kept import item_id
+from kataribe.serve.shapes.responses import LOGPROBS, ResponsesRequest
 from kataribe.serve.sse import STILL_HERE, named
 from kataribe.serve.telling import detail_of, reason_of, token_logprobs
 
@@ -34,17 +35,16 @@ class Answer:
         parts: The reply's parts.
     """
 
-    def __init__(self, body: ResponsesRequest) -> None:
+    def __init__(self, body: ResponsesRequest, *, kept: bool = False) -> None:
+        """With `kept` it says that it can be gone on from."""
         self.parts = Parts(always_words=True)
-        self._fields = _echoed(body)
-        self._ids: dict[int, str] = {}
-        self._logprobs = bool(body.include)
+        self._fields = {**_echoed(body), "store": kept}
+        self._logprobs = LOGPROBS in (body.include or ())
+        self._whole: dict[str, Any] | None = None
 
     def item_id(self, part: Part) -> str:
         """The id of the item that a part is told as."""
-        if part.place not in self._ids:
-            self._ids[part.place] = f"{_PREFIX[part.kind]}_{secrets.token_hex(12)}"
-        return self._ids[part.place]
+        return item_id(_PREFIX[part.kind], self._fields["id"], part.place)
 
     def logprobs(self, tokens: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
         """Log-probabilities, when they were asked for."""
@@ -69,6 +69,11 @@ class Answer:
 
     def whole(self) -> dict[str, Any]:
         """The whole response; the reply has ended."""
+        if self._whole is None:
+            self._whole = self._made()
+        return self._whole
+
+    def _made(self) -> dict[str, Any]:
         parts, ended = self.parts.parts, self.parts.finished
         assert ended is not None
         cut = _CUT.get(reason_of(ended))
@@ -270,7 +275,7 @@ def _echoed(body: ResponsesRequest) -> dict[str, Any]:
         "top_logprobs": body.top_logprobs or 0,
         "background": False,
         "truncation": "disabled",
-        "previous_response_id": None,
-        "store": False,
+        "previous_response_id": body.previous_response_id,
+        "reasoning": sent.get("reasoning"),
         "metadata": body.metadata or {},
     }

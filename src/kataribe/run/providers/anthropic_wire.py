@@ -133,8 +133,9 @@ def _output(request: Request) -> dict[str, Any]:
     if isinstance(request.response_format, JsonFormat):
         schema = dict(request.response_format.schema or {})
         found["format"] = {"type": "json_schema", "schema": schema}
-    if request.thinking is not None and request.thinking.effort:
-        found["effort"] = request.thinking.effort
+    wish = request.thinking
+    if wish is not None and wish.effort not in ("", "none", "minimal"):  # no words of this host's
+        found["effort"] = wish.effort
     return found
 
 

@@ -108,8 +108,9 @@ def _thinking(asked: Asked) -> dict[str, Any]:
     template, wish = dict(request.template), request.thinking
     found: dict[str, Any] = {}
     if wish is not None and "reasoning_effort" in adds:
-        off = "none" if wish.wanted is False else None
-        effort = off or wish.effort or ("medium" if wish.wanted else None)
+        quick = wish.effort if wish.effort in ("none", "minimal") else "none"
+        slow = wish.effort or ("medium" if wish.wanted else "")
+        effort = quick if wish.wanted is False else slow
         found = {"reasoning_effort": effort} if effort else {}
     elif wish is not None and wish.wanted is not None and "template" in adds:
         template = {"enable_thinking": wish.wanted, **template}

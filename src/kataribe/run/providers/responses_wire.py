@@ -96,7 +96,8 @@ def _thinking(request: Request) -> dict[str, Any]:
     if wanted is None:
         return {"reasoning": {"effort": wish.effort}} if wish.effort else {}
     if not wanted:
-        return {"reasoning": {"effort": "none"}}
+        quick = wish.effort if wish.effort in ("none", "minimal") else "none"
+        return {"reasoning": {"effort": quick}}
     effort = {"effort": wish.effort} if wish.effort else {}
     return {"reasoning": {"summary": "auto", **effort}}
 

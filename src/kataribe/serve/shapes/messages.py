@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from kataribe.serve.shapes.strict import Incoming
+from kataribe.serve.shapes.strict import Detail, Incoming
 
 
 class TextContent(Incoming):
@@ -20,7 +20,9 @@ class ImageAddress(Incoming):
     """Where a picture is: a data: URL, or an address that a hosted model fetches."""
 
     url: str = Field(min_length=1)
-    detail: Literal["auto"] | None = None
+    detail: Detail | None = Field(
+        None, description="How closely it is looked at, by hosted models that have such a dial."
+    )
 
 
 class ImageContent(Incoming):

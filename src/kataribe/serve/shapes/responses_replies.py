@@ -144,13 +144,32 @@ class ResponseObject(Outgoing):
     top_logprobs: int
     background: Literal[False]
     truncation: Literal["disabled"]
-    previous_response_id: None
-    store: Literal[False] = Field(description="No response is kept here.")
+    previous_response_id: str | None
+    reasoning: dict[str, Any] | None
+    store: bool = Field(description="It is kept, and can be gone on from.")
     metadata: dict[str, str]
     service_tier: str | None
     safety_identifier: str | None
     prompt_cache_key: str | None
     user: str | None
+
+
+class ResponseDeleted(Outgoing):
+    """A response is kept no more."""
+
+    id: str
+    object: Literal["response"] = "response"
+    deleted: Literal[True] = True
+
+
+class ResponseInputItems(Outgoing):
+    """A page of the items that a response was asked with."""
+
+    object: Literal["list"]
+    data: list[dict[str, Any]]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
 
 
 class _Event(Outgoing):
