@@ -156,11 +156,11 @@ def _thinking(body: AnthropicConversation) -> Thinking | None:
         case None:
             return Thinking(effort=effort) if effort else None
         case AnthropicThinksNot():
-            return Thinking(False, effort)
+            return Thinking(wanted=False, effort=effort)
         case AnthropicThinks():
-            return Thinking(True, effort)
+            return Thinking(wanted=True, effort=effort)
         case AnthropicThinksWithin(budget_tokens=tokens):
-            return Thinking(True, effort, tokens)
+            return Thinking(wanted=True, effort=effort, tokens=tokens)
 
 
 def _texts(content: AnthropicTexts) -> list[TextPart]:
