@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
-from kataribe.base.errors import InputError, NotFoundError, UnsupportedError
+from kataribe.base.errors import InputError, UnsupportedError
 from kataribe.serve.described import failures
 from kataribe.serve.desk import Desk, rooms_of
 from kataribe.serve.shapes.responses import (
@@ -84,7 +84,6 @@ async def going_on(desk: Desk, http: HTTPRequest, body: ResponsesRequest) -> Goi
 def _check_alone(body: ResponsesRequest) -> None:
     asked = {
         "previous_response_id": body.previous_response_id is not None,
-        "store": body.store is True,
         **dict.fromkeys(_references(body), True),
     }
     for field, is_asked in asked.items():
@@ -92,7 +91,7 @@ def _check_alone(body: ResponsesRequest) -> None:
             raise UnsupportedError(
                 f"{field} needs responses that are kept, and none are: this server has no "
                 "database, or its own key was sent, which is nobody's. Send the items before it "
-                "in input, with its output among them, and leave store out.",
+                "in input, with its output among them.",
                 param=field,
             )
 
@@ -121,7 +120,7 @@ def _found(tx: Connection, owner: str, wanted: ItemReference, place: str) -> Inp
     form = _ITEM.fullmatch(wanted.id)
     found = form and responses.item(tx, owner, f"resp_{form[1]}", wanted.id)
     if not found:
-        raise NotFoundError(
+        raise InputError(
             f"{place} is {wanted.id[:80]!r}, and no response that is kept has such an item. Send "
             "the item itself.",
             param=place,

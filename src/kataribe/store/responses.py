@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy import Connection
 
-from kataribe.base.errors import NotFoundError
+from kataribe.base.errors import InputError, NotFoundError
 from kataribe.store.ids import now
 from kataribe.store.tables import responses
 
@@ -75,8 +75,8 @@ def get(tx: Connection, owner: str, id_: str) -> Kept:
 def chain(tx: Connection, owner: str, id_: str) -> list[Kept]:
     """A response and those that it goes on from, the first one first.
 
-    Raises `NotFoundError` where one of them is kept no more: what came after it makes no sense
-    without.
+    Raises `InputError`, as OpenAI's API does, where one of them is kept no more: what came after it
+    makes no sense without.
     """
     found: list[Kept] = []
     wanted: str | None = id_
@@ -85,7 +85,11 @@ def chain(tx: Connection, owner: str, id_: str) -> list[Kept]:
         row = tx.execute(query).one_or_none()
         if row is None:
             before = f"{id_[:LONGEST_ID]!r} goes on from another: " if wanted != id_ else ""
-            raise NotFoundError(before + _gone(wanted), param="previous_response_id")
+            raise InputError(
+                before + _gone(wanted),
+                param="previous_response_id",
+                code="previous_response_not_found",
+            )
         found.append(_kept(row))
         wanted = row.previous  # older than the row, so this ends
     return found[::-1]

@@ -91,6 +91,7 @@ class Reply:
         error: Raised instead of the event number `fail_after`.
         fail_after: How many events come before the error; 0 raises before any.
         cached_tokens: Tokens of the prompt that count as read from a cache.
+        cache_write_tokens: Tokens of the prompt that count as written to one.
     """
 
     text: str = ""
@@ -107,6 +108,7 @@ class Reply:
     error: Exception | None = None
     fail_after: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
     seal: str = ""
 
     def __post_init__(self) -> None:
@@ -296,7 +298,7 @@ def _events(choice: _Choice) -> Iterator[Event]:
 def _usage(choice: _Choice, spoken: int, calls: Sequence[ToolCallPart]) -> Usage:
     reply = choice.reply
     written = len(reply.reasoning.encode()) + sum(len(call.arguments.encode()) for call in calls)
-    return Usage(len(choice.prompt), spoken + written, reply.cached_tokens)
+    return Usage(len(choice.prompt), spoken + written, reply.cached_tokens, reply.cache_write_tokens)
 
 
 def _limited(text: str, request: Request) -> tuple[str, FinishReason | None, tuple[int, ...]]:
