@@ -298,7 +298,8 @@ def _events(choice: _Choice) -> Iterator[Event]:
 def _usage(choice: _Choice, spoken: int, calls: Sequence[ToolCallPart]) -> Usage:
     reply = choice.reply
     written = len(reply.reasoning.encode()) + sum(len(call.arguments.encode()) for call in calls)
-    return Usage(len(choice.prompt), spoken + written, reply.cached_tokens, reply.cache_write_tokens)
+    cached = reply.cached_tokens, reply.cache_write_tokens
+    return Usage(len(choice.prompt), spoken + written, *cached)
 
 
 def _limited(text: str, request: Request) -> tuple[str, FinishReason | None, tuple[int, ...]]:
