@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kataribe.base.errors import UnsupportedError
-from kataribe.base.lm import Thinking, ToolSpec
+from kataribe.base.lm import Request, Thinking, ToolSpec
 from kataribe.base.messages import (
     Message,
     Part,
@@ -52,6 +52,11 @@ def thinking_variables(tokenizer: Tokenizer, thinking: Thinking | None) -> dict[
     if thinking is None or thinking.wanted is None or template is None:
         return {}
     return {"enable_thinking": thinking.wanted} if "enable_thinking" in template.reads else {}
+
+
+def template_variables(tokenizer: Tokenizer, request: Request) -> dict[str, Any]:
+    """The variables that a request has for the chat template; said ones go before wishes."""
+    return {**thinking_variables(tokenizer, request.thinking), **request.template}
 
 
 def chat_ids(
