@@ -170,7 +170,8 @@ class Parts:
         part = self.open
         if part is None or part.kind != "call":
             return True
-        if not part.pieces or not part.pieces[-1].rstrip().endswith("}"):
+        last = next((piece for piece in reversed(part.pieces) if piece.strip()), "")
+        if not last.rstrip().endswith("}"):  # most pieces do not, and the whole may be long
             return False
         try:
             json.loads(part.text)
