@@ -262,7 +262,7 @@ async def test_blocks_become_messages():
         Message(
             "assistant",
             (
-                ReasoningPart("hm"),
+                ReasoningPart("hm", "abc"),
                 TextPart("b"),
                 ToolCallPart("1", "f", '{"x": "日"}'),
                 ToolCallPart("2", "g", "{}"),

@@ -114,7 +114,8 @@ def test_a_response_is_looked_up_and_deleted(client: OpenAI, stage: Stage) -> No
     made = client.responses.create(model="scripted", input="One.", metadata={"a": "b"})
     found = client.responses.retrieve(made.id)
     assert found.to_dict() == made.to_dict()
-    ResponseObject.model_validate_json(found.to_json(), strict=True)
+    raw = client.responses.with_raw_response.retrieve(made.id)
+    ResponseObject.model_validate_json(raw.text, strict=True)
     client.responses.delete(made.id)
     assert kept_rows(stage) == 0
     with pytest.raises(openai.NotFoundError):

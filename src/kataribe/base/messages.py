@@ -123,21 +123,20 @@ def _part_to_json(part: Part) -> dict[str, Any]:
         case ImagePart(media_type, data, url, detail):
             encoded = None if data is None else base64.b64encode(data).decode("ascii")
             image = {"type": "image", "media_type": media_type, "data": encoded, "url": url}
-            return {**image, "detail": detail} if detail else image
+            return {**image, "detail": detail}
         case AudioPart(media_type, data):
             encoded = base64.b64encode(data).decode("ascii")
             return {"type": "audio", "media_type": media_type, "data": encoded}
         case ToolCallPart(id, name, arguments):
             return {"type": "tool_call", "id": id, "name": name, "arguments": arguments}
         case ToolResultPart(call_id, content, is_error, images):
-            result = {
+            return {
                 "type": "tool_result",
                 "call_id": call_id,
                 "content": content,
                 "is_error": is_error,
+                "images": [_part_to_json(image) for image in images],
             }
-            shown = [_part_to_json(image) for image in images]
-            return {**result, "images": shown} if shown else result
 
 
 def _part_from_json(value: Any) -> Part:
@@ -178,6 +177,7 @@ def _part_from_json(value: Any) -> Part:
 
 
 def _image_from_json(value: Mapping[str, Any]) -> ImagePart:
+    # Messages that were written before pictures had a detail have none.
     data = value.get("data")
     raw = None if data is None else base64.b64decode(data, validate=True)
     detail = _string(value, "detail") if "detail" in value else ""

@@ -137,11 +137,6 @@ def test_through_the_chat_door(wire, streams):
         message = first.choices[0].message
         result = {"role": "tool", "tool_call_id": "call_1", "content": "rain"}
         for said in (message, message.model_dump(exclude_none=True)):
-            said = (
-                said
-                if not isinstance(said, dict)
-                else {key: value for key, value in said.items() if key != "parsed"}
-            )
             client.chat.completions.create(**asked, messages=[question, said, result])
             check_second_turn(wire, far)
 

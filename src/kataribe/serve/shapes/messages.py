@@ -46,6 +46,8 @@ class AudioContent(Incoming):
     input_audio: AudioData
 
 
+_OF_CLIENT = "What the client made of the reply; does not change the answer."
+
 UserContent: TypeAlias = Annotated[
     TextContent | ImageContent | AudioContent, Field(discriminator="type")
 ]
@@ -71,6 +73,7 @@ class FunctionCall(Incoming):
 
     name: str = Field(min_length=1)
     arguments: str
+    parsed_arguments: Any = Field(None, description=_OF_CLIENT)
 
 
 class SentToolCall(Incoming):
@@ -79,6 +82,7 @@ class SentToolCall(Incoming):
     id: str = Field(min_length=1)
     type: Literal["function"]
     function: FunctionCall
+    index: int | None = Field(None, description=_OF_CLIENT)
 
 
 class _Detail(Incoming):
@@ -116,6 +120,7 @@ class AssistantMessage(Incoming):
     annotations: list[dict[str, Any]] | None = Field(
         None, description="Of an earlier reply; does not change the answer."
     )
+    parsed: Any = Field(None, description=_OF_CLIENT)
     audio: None = None
     function_call: None = None
     tool_calls: list[SentToolCall] | None = None
