@@ -162,7 +162,7 @@ def _told_items(body: ResponsesRequest, response: str) -> list[dict[str, Any]]:
     """The request's items as lists tell them: with ids, and their contents as parts."""
     given = body.input
     if isinstance(given, str):
-        given = [InputMessage(role="user", content=given)]
+        given = [InputMessage(role="user", content=given, id=None, status=None)]
     return [_told_item(item, response, _OWN_ITEMS + number) for number, item in enumerate(given)]
 
 

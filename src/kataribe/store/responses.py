@@ -102,7 +102,8 @@ def item(tx: Connection, owner: str, start: str, id_: str) -> Mapping[str, Any] 
     )
     for row in tx.execute(query):
         kept = _kept(row)
-        for one in (*kept.input, *kept.response.get("output", ())):
+        items: list[Mapping[str, Any]] = [*kept.input, *kept.response.get("output", ())]
+        for one in items:
             if one.get("id") == id_:
                 return one
     return None

@@ -47,7 +47,7 @@ def in_our_words(value: Any) -> tuple[Any, tuple[str, ...]]:
         on = found.pop("enabled")
         found.setdefault("disabled", not on)
     timeout = found.get("timeout")
-    if type(timeout) in (int, float) and timeout > _SECONDS:
+    if isinstance(timeout, int | float) and timeout > _SECONDS:
         found["timeout"] = timeout / 1000
         notes.append(f"timeout {timeout} is read as milliseconds: seconds end at {_SECONDS:.0f}")
     return found, tuple(notes)
