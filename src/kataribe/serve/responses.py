@@ -7,7 +7,7 @@ from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
 from kataribe.serve.chat import pace_of
-from kataribe.serve.described import ASKING, asks, stream_of
+from kataribe.serve.described import ASKING, asks, failures, stream_of
 from kataribe.serve.desk import Desk
 from kataribe.serve.exchange import Exchange
 from kataribe.serve.intake import read_body
@@ -37,7 +37,7 @@ def responses_router(desk: Desk) -> APIRouter:
         operation_id="createResponse",
         summary="Answer text or items",
         response_model=ResponseObject,
-        responses={200: stream_of(ResponseStreamEvent, _STREAMED), **ASKING},
+        responses={200: stream_of(ResponseStreamEvent, _STREAMED), **ASKING, **failures(507)},
         openapi_extra=asks(ResponsesRequest),
     )
     async def create_response(http: HTTPRequest) -> Response:

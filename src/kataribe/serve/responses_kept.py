@@ -37,7 +37,7 @@ from kataribe.serve.who import asker_of, owner_of
 from kataribe.store import responses
 from kataribe.store.responses import Kept
 
-_WRONG = failures(400, 403, 404, 503)
+_WRONG = failures(400, 403, 404, 503, 507)
 _ITEM = re.compile(r"[a-z]{2,4}_([0-9a-f]{20})[0-9a-f]{4}")
 _OWN_ITEMS = 0x8000
 """Numbers of a request's items begin here, those of its reply at 0."""

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from kataribe.serve.shapes.strict import Detail, Incoming
+from kataribe.serve.shapes.strict import Count, Detail, Incoming
 
 
 class TextContent(Incoming):
@@ -82,11 +82,11 @@ class SentToolCall(Incoming):
     id: str = Field(min_length=1)
     type: Literal["function"]
     function: FunctionCall
-    index: int | None = Field(None, description=_OF_CLIENT)
+    index: Count | None = Field(None, description=_OF_CLIENT)
 
 
 class _Detail(Incoming):
-    index: int | None = Field(None, description="Does not change the answer.")
+    index: Count | None = Field(None, description="Does not change the answer.")
     format: str | None = Field(None, description="Does not change the answer.")
 
 
