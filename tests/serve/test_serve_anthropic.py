@@ -13,7 +13,7 @@ from anthropic import Anthropic, AsyncAnthropic
 
 from kataribe.base.errors import BusyError, ProviderError, UnavailableError
 from kataribe.base.events import Citation, Finished, Progress, ReasoningDelta, Step, Usage
-from kataribe.base.lm import JsonFormat, Request, Sampling, ToolChoice
+from kataribe.base.lm import JsonFormat, Request, Sampling, Thinking, ToolChoice
 from kataribe.base.messages import (
     ImagePart,
     Message,
@@ -217,7 +217,8 @@ async def test_what_the_model_is_asked():
     assert request.tools[0].parameters == WEATHER_TOOL["input_schema"]
     assert request.tool_choice == ToolChoice("required")
     assert not request.parallel_tool_calls
-    assert request.template == {"enable_thinking": True}
+    assert request.template == {}
+    assert request.thinking == Thinking(wanted=True)
     assert request.response_format == JsonFormat({"type": "object"})
     assert request.response_format.param == "output_config.format"
     assert request.context.user == "u"
@@ -261,7 +262,7 @@ async def test_blocks_become_messages():
         Message(
             "assistant",
             (
-                ReasoningPart("hm"),
+                ReasoningPart("hm", "abc"),
                 TextPart("b"),
                 ToolCallPart("1", "f", '{"x": "日"}'),
                 ToolCallPart("2", "g", "{}"),

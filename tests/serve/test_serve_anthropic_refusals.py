@@ -36,6 +36,7 @@ def picture(**source) -> dict:
 TEXT = {"type": "text", "text": "x"}
 CALL = {"type": "tool_use", "id": "a", "name": "f", "input": {}}
 RESULT = {"type": "tool_result", "tool_use_id": "a", "content": "x"}
+PLAIN = {"type": "text", "media_type": "text/plain", "data": "x"}
 PLACE = "messages[0].content"
 
 SHARED = [
@@ -45,15 +46,15 @@ SHARED = [
     ({"context_management": {}}, "context_management", "nothing is dropped"),
     ({"inference_geo": "eu"}, "inference_geo", "where this server"),
     ({"output_format": {}}, "output_format", "output_config.format"),
-    ({"output_config": {"effort": "low"}}, "output_config.effort", "None"),
+    ({"output_config": {"effort": "lots"}}, "output_config.effort", "'low'"),
     ({"output_config": {"format": {"type": "text"}}}, "output_config.format.type", "json_schema"),
-    ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "thinking", "no budget"),
-    ({"thinking": {"type": "adaptive", "display": "omitted"}}, "thinking.display", "Unknown"),
+    ({"thinking": {"type": "enabled"}}, "thinking.budget_tokens", "required"),
+    ({"thinking": {"type": "adaptive", "display": "omitted"}}, "thinking.display", "'summarized'"),
     ({"messages": []}, "messages", "1"),
     ({"messages": [{"role": "robot", "content": "x"}]}, "messages[0]", "'robot'"),
     ({"messages": [{"role": "user"}]}, PLACE, "required"),
     (user(), PLACE, "1"),
-    (user({"type": "document", "source": {}}), f"{PLACE}[0]", "'document'"),
+    (user({"type": "document", "source": {}}), f"{PLACE}[0].source", "PDFs"),
     (user(CALL), f"{PLACE}[0]", "'tool_use'"),
     (user({**TEXT, "txt": "x"}), f"{PLACE}[0].txt", "Unknown"),
     (user(RESULT), f"{PLACE}[0].tool_use_id", "'a'"),
@@ -66,9 +67,11 @@ SHARED = [
     ({"messages": [said(CALL), {"role": "user", "content": [TEXT, RESULT]}]},
      "messages[1].content[1]", "first"),
     ({"messages": [said(CALL), {"role": "user", "content": [
-        {**RESULT, "content": [picture(type="url", url="https://x")]}]}]},
-     "messages[1].content[0].content[0].type", "'text'"),
-    ({"messages": [said({"type": "redacted_thinking", "data": "x"})]}, f"{PLACE}[0]", "redacted"),
+        {**RESULT, "content": [{"type": "search_result", "source": "x"}]}]}]},
+     "messages[1].content[0].content[0]", "'search_result'"),
+    (user({"type": "document", "citations": {"enabled": True}, "source": PLAIN}),
+     f"{PLACE}[0].citations.enabled", "only false"),
+    ({"messages": [said({"type": "redacted_thinking"})]}, f"{PLACE}[0].data", "requ"),
     ({"messages": [said({"type": "thinking", "thinking": "x"})]}, f"{PLACE}[0].signature", "requ"),
     ({"messages": [said({**CALL, "input": "{}"})]}, f"{PLACE}[0].input", "dictionary"),
     ({"messages": [said(CALL)]}, PLACE, "tool's result"),

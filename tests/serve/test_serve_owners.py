@@ -20,11 +20,12 @@ from kataribe.make.training.runs import RunInfo, create_run
 from kataribe.run.providers import ScriptedLM
 from kataribe.serve.gate import DOOR, OPEN, WHO
 from kataribe.serve.published import openapi_document
-from kataribe.store import conversations, messages, prompt_answers, prompts, tables
+from kataribe.store import conversations, messages, prompt_answers, prompts, responses, tables
 from kataribe.store.ids import new_id, now
 from kataribe.store.messages import Message
 from kataribe.store.prompt_answers import Answer
 from kataribe.store.prompts import Wording
+from kataribe.store.responses import Kept
 from kataribe.store.sessions import LASTS
 from tests.serve.conftest import source_of
 from tests.serve.people_stage import SECRET, Stage, stage_in
@@ -43,6 +44,7 @@ OWNED = {
     "runs": "run",
     "prompts": "prompt",
     "facts": "fact",
+    "responses": "response",
 }
 """What a step of an address names: which of Taro's things stands behind it."""
 
@@ -127,7 +129,7 @@ def _calls() -> Iterator[Call]:
 
 CALLS = list(_calls())
 STUDIO_CALLS = [call for call in CALLS if call.path.startswith(STUDIO)]
-OWNED_CALLS = [call for call in STUDIO_CALLS if call.kinds() & OWNED.keys()]
+OWNED_CALLS = [call for call in CALLS if call.kinds() & OWNED.keys()]
 LISTS = [call for call in STUDIO_CALLS if not call.kinds() and call.method == "GET"]
 
 
@@ -171,6 +173,7 @@ def things(stage: Stage) -> dict[str, str]:
         "fact": fact,
         "run": _run(stage, taro.id),
         "prompt": _prompt(stage, taro.id),
+        "response": _response(stage, taro.id),
         **keys,
     }
 
@@ -195,6 +198,15 @@ def _prompt(stage: Stage, owner: str) -> str:
         made = prompts.create(tx, owner, SECRET, wording)
         prompt_answers.keep(tx, owner, made.id, 1, answer)
     return made.id
+
+
+def _response(stage: Stage, owner: str) -> str:
+    """A response of his that is kept."""
+    said = {"id": "msg_1", "content": [{"type": "output_text", "text": SECRET}]}
+    kept = Kept("resp_" + "7" * 24, "scripted", None, [said], {"output": [said]})
+    with stage.store.writing() as tx:
+        responses.keep(tx, owner, kept)
+    return kept.id
 
 
 def _rows(owner: str, conversation: str, said: list[str], *ids: str) -> list[tuple[sa.Table, dict]]:

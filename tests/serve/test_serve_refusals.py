@@ -57,7 +57,7 @@ WRONG = [
     ({"web_search_options": {}}, "web_search_options", "unsupported", "web"),
     ({"functions": []}, "functions", "unsupported", "tools"),
     ({"function_call": "auto"}, "function_call", "unsupported", "tool_choice"),
-    ({"reasoning_effort": "low"}, "reasoning_effort", "unsupported", "kwargs"),
+    ({"reasoning_effort": "lots"}, "reasoning_effort", None, "'none'"),
     ({"guided_json": {}}, "guided_json", "unsupported", "structured_outputs"),
     ({"modalities": ["audio"]}, "modalities[0]", None, "text"),
     ({"temperature": 2.1}, "temperature", None, "2"),

@@ -450,11 +450,12 @@ def test_leaving_ends_the_work_at_once(live, streaming):
     assert until(lambda: server.source.leases == 0)
 
 
-async def test_a_call_that_goes_on_after_another_is_refused():
+async def test_a_call_that_goes_on_after_it_was_whole_is_refused():
     class Muddled(ScriptedLM):
         async def stream(self, request: Request):
-            yield ToolCallDelta(0, "{", "a", "weather")
+            yield ToolCallDelta(0, "{}", "a", "weather")
             yield ToolCallDelta(1, "{", "b", "weather")
+            yield ToolCallDelta(1, "}")
             yield ToolCallDelta(0, "}")
 
     events = await stream(Muddled(), tools=[WEATHER_TOOL])

@@ -39,6 +39,7 @@ STEPS = {
         "438aeb6cde3cfc48b85f35e9676e89855a2706819c15b09994312170a2d26782"
     ),
     "v0007_prompts.py": "581cdd6a16e9667051c1d580183e8020265aa70454511520f36f474e24fbe984",
+    "v0008_responses.py": "99cd5f25a9d82e48bae99fc060ff363ba3988de9398b2696889b6a7063e2a29b",
 }
 """sha256 of each step that was published."""
 

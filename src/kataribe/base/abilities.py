@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from kataribe.base.errors import UnsupportedError
 from kataribe.base.lm import LEAVABLE, Capabilities, Request, TextFormat
-from kataribe.base.messages import AudioPart, ImagePart, Message
+from kataribe.base.messages import AudioPart, ImagePart, Message, ToolResultPart
 
 
 def check_abilities(name: str, able: Capabilities, request: Request) -> None:
@@ -78,7 +78,8 @@ def without(request: Request, field: str) -> Request:
 
 
 def _check_part(name: str, able: Capabilities, part: object, param: str) -> None:
-    if isinstance(part, ImagePart) and not able.images:
+    shows = isinstance(part, ImagePart) or (isinstance(part, ToolResultPart) and part.images)
+    if shows and not able.images:
         raise UnsupportedError(
             f"{name} reads text only, and {param} has an image. Leave the image out, or ask a "
             "model that sees.",

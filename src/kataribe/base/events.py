@@ -54,6 +54,34 @@ class Usage:
     cached_tokens: int = 0
     cache_write_tokens: int = 0
 
+    @property
+    def numbers(self) -> list[int]:
+        """As journals keep them; `Usage(*numbers)` reads them back."""
+        return [
+            self.prompt_tokens,
+            self.completion_tokens,
+            self.cached_tokens,
+            self.cache_write_tokens,
+        ]
+
+    def __add__(self, other: Usage) -> Usage:
+        """Both together."""
+        return Usage(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.cached_tokens + other.cached_tokens,
+            self.cache_write_tokens + other.cache_write_tokens,
+        )
+
+    def __sub__(self, other: Usage) -> Usage:
+        """What this one has more than the other."""
+        return Usage(
+            self.prompt_tokens - other.prompt_tokens,
+            self.completion_tokens - other.completion_tokens,
+            self.cached_tokens - other.cached_tokens,
+            self.cache_write_tokens - other.cache_write_tokens,
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -89,6 +117,18 @@ class ReasoningDelta:
     text: str
     index: int = 0
     tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """The seal of the thought that was just told (see `ReasoningPart`), which ends here.
+
+    With `alone` it belongs to no words: it stands by itself before what comes next.
+    """
+
+    seal: str
+    index: int = 0
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,5 +194,5 @@ class Finished:
 
 
 Event: TypeAlias = (
-    Progress | TextDelta | ReasoningDelta | ToolCallDelta | Step | Citation | Finished
+    Progress | TextDelta | ReasoningDelta | Sealed | ToolCallDelta | Step | Citation | Finished
 )

@@ -123,6 +123,22 @@ class ToolChoice:
 
 
 @dataclass(frozen=True, slots=True)
+class Thinking:
+    """A wish that a model thinks before it answers, kept where the model can and as far as it can.
+
+    Attributes:
+        wanted: Whether it shall think; None leaves that to the model.
+        effort: How much, in the words of hosts (`low`, `medium`, `high`, ...), for those that have
+            such a dial; empty for the host's own.
+        tokens: Most tokens of thoughts, for hosts that have such a limit; None for no limit.
+    """
+
+    wanted: bool | None = None
+    effort: str = ""
+    tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TextFormat:
     """No constraint."""
 
@@ -209,6 +225,8 @@ class Request:
             only for raw prompts.
         score_only: Only the echoed prompt is scored; no token is drawn.
         template: Extra variables for the chat template (for example `enable_thinking`).
+        thinking: A wish that it thinks first, or does not; `enable_thinking` in `template` goes
+            before it, and is refused where the model has no such variable.
         continue_last: The last message is the assistant's unfinished turn; go on from it.
         context: For whom, until when, within what.
     """
@@ -226,6 +244,7 @@ class Request:
     echo: bool = False
     score_only: bool = False
     template: Mapping[str, Any] = field(default_factory=dict)
+    thinking: Thinking | None = None
     continue_last: bool = False
     context: Context = field(default_factory=Context)
 

@@ -25,11 +25,15 @@ class TextPart:
 
 @dataclass(frozen=True, slots=True)
 class ImagePart:
-    """A picture: its bytes, or an address that the model's host fetches."""
+    """A picture: its bytes, or an address that the model's host fetches.
+
+    `detail` is how closely a host shall look (`low`, `high`), where it has a dial for that.
+    """
 
     media_type: str
     data: bytes | None = None
     url: str | None = None
+    detail: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +68,12 @@ class ToolCallPart:
 
 @dataclass(frozen=True, slots=True)
 class ToolResultPart:
-    """What a tool answered to the call with the same id."""
+    """What a tool answered to the call with the same id: words, and pictures behind them."""
 
     call_id: str
     content: str
     is_error: bool = False
+    images: tuple[ImagePart, ...] = ()
 
 
 Part: TypeAlias = TextPart | ImagePart | AudioPart | ReasoningPart | ToolCallPart | ToolResultPart
@@ -115,20 +120,22 @@ def _part_to_json(part: Part) -> dict[str, Any]:
             return {"type": "text", "text": text}
         case ReasoningPart(text, seal):
             return {"type": "reasoning", "text": text, "seal": seal}
-        case ImagePart(media_type, data, url):
+        case ImagePart(media_type, data, url, detail):
             encoded = None if data is None else base64.b64encode(data).decode("ascii")
-            return {"type": "image", "media_type": media_type, "data": encoded, "url": url}
+            image = {"type": "image", "media_type": media_type, "data": encoded, "url": url}
+            return {**image, "detail": detail}
         case AudioPart(media_type, data):
             encoded = base64.b64encode(data).decode("ascii")
             return {"type": "audio", "media_type": media_type, "data": encoded}
         case ToolCallPart(id, name, arguments):
             return {"type": "tool_call", "id": id, "name": name, "arguments": arguments}
-        case ToolResultPart(call_id, content, is_error):
+        case ToolResultPart(call_id, content, is_error, images):
             return {
                 "type": "tool_result",
                 "call_id": call_id,
                 "content": content,
                 "is_error": is_error,
+                "images": [_part_to_json(image) for image in images],
             }
 
 
@@ -144,9 +151,7 @@ def _part_from_json(value: Any) -> Part:
                 seal = _string(value, "seal") if "seal" in value else ""
                 return ReasoningPart(_string(value, "text"), seal)
             case "image":
-                data = value.get("data")
-                raw = None if data is None else base64.b64decode(data, validate=True)
-                return ImagePart(_string(value, "media_type"), raw, value.get("url"))
+                return _image_from_json(value)
             case "audio":
                 raw = base64.b64decode(_string(value, "data"), validate=True)
                 return AudioPart(_string(value, "media_type"), raw)
@@ -159,6 +164,7 @@ def _part_from_json(value: Any) -> Part:
                     _string(value, "call_id"),
                     _string(value, "content"),
                     bool(value.get("is_error", False)),
+                    tuple(_image_from_json(image) for image in value.get("images", ())),
                 )
             case kind:
                 raise InputError(
@@ -168,6 +174,14 @@ def _part_from_json(value: Any) -> Part:
                 )
     except ValueError as error:
         raise InputError(f"A message part's data is not base64: {error}.", param="data") from error
+
+
+def _image_from_json(value: Mapping[str, Any]) -> ImagePart:
+    # Messages that were written before pictures had a detail have none.
+    data = value.get("data")
+    raw = None if data is None else base64.b64decode(data, validate=True)
+    detail = _string(value, "detail") if "detail" in value else ""
+    return ImagePart(_string(value, "media_type"), raw, value.get("url"), detail)
 
 
 def _string(value: Mapping[str, Any], key: str) -> str:

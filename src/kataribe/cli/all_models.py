@@ -80,7 +80,14 @@ class AllModels:
             if kept.name not in taken:
                 created = int(kept.path.stat().st_mtime) if kept.path else 0
                 here.append(
-                    ModelInfo(kept.name, created, "assistant", loaded=False, context_length=None)
+                    ModelInfo(
+                        kept.name,
+                        created,
+                        "assistant",
+                        loaded=False,
+                        context_length=None,
+                        is_assistant=True,
+                    )
                 )
         return here
 

@@ -106,7 +106,7 @@ class Consenting:
                         yield _whole(event, said, used)
             if held is None:
                 return
-            said, used = said + text_of(held.message), _sum(used, held.usage)
+            said, used = said + text_of(held.message), used + held.usage
             calls = [part for part in held.message.parts if isinstance(part, ToolCallPart)]
             answers: list[Message] = []
             for call in calls:
@@ -128,13 +128,4 @@ def _whole(end: Finished, said: str, used: Usage) -> Finished:
     rest = tuple(part for part in end.message.parts if not isinstance(part, TextPart))
     text = said + text_of(end.message)
     parts = (*rest, TextPart(text)) if text else rest
-    return replace(end, message=Message("assistant", parts), usage=_sum(used, end.usage))
-
-
-def _sum(one: Usage, other: Usage) -> Usage:
-    return Usage(
-        one.prompt_tokens + other.prompt_tokens,
-        one.completion_tokens + other.completion_tokens,
-        one.cached_tokens + other.cached_tokens,
-        one.cache_write_tokens + other.cache_write_tokens,
-    )
+    return replace(end, message=Message("assistant", parts), usage=used + end.usage)

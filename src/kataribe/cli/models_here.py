@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kataribe.base.encoders import Classifier, Embedder
-    from kataribe.base.lm import LM, ToolSpec
+    from kataribe.base.lm import LM, Thinking, ToolSpec
     from kataribe.base.messages import Message
     from kataribe.cli.shelf import CatalogShelf, Use
     from kataribe.make.tokens.tokenizer import Tokenizer
@@ -198,6 +198,12 @@ class ServedTokenizer:
     def vocab_size(self) -> int:
         """Ids run from 0 to this, exclusive."""
         return self._tokenizer.vocab_size
+
+    def thinking(self, wish: Thinking | None) -> dict[str, Any]:
+        """See `thinking_variables`."""
+        from kataribe.run.inference.conversation import thinking_variables
+
+        return thinking_variables(self._tokenizer, wish)
 
     def chat_ids(
         self,

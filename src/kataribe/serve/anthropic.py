@@ -7,7 +7,7 @@ from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
 from kataribe.base.aside import aside
-from kataribe.base.errors import KataribeError
+from kataribe.base.errors import KataribeError, UnsupportedError
 from kataribe.serve.anthropic_asking import Talk, anthropic_request, talk_of
 from kataribe.serve.anthropic_telling import MessageStream, Reply
 from kataribe.serve.chat import pace_of
@@ -81,7 +81,8 @@ def anthropic_router(desk: Desk) -> APIRouter:
         "/v1/messages/count_tokens",
         operation_id="countAnthropicTokens",
         summary="Count the tokens of a conversation, in Anthropic's shapes",
-        description="Exactly those that /v1/messages would read. No model is loaded.",
+        description="Exactly those that /v1/messages would read. No model is loaded. Assistants "
+        "ask their models with more than they are asked, so there is no count for them.",
         response_model=AnthropicCount,
         responses=_COUNTING,
         openapi_extra=takes(AnthropicCountRequest),
@@ -89,7 +90,13 @@ def anthropic_router(desk: Desk) -> APIRouter:
     async def count_anthropic_tokens(http: HTTPRequest) -> AnthropicCount:
         body = await read_body(http, AnthropicCountRequest, unsupported=UNSUPPORTED)
         talk = talk_of(body)
-        find_model(desk, body.model)
+        if find_model(desk, body.model).is_assistant:
+            raise UnsupportedError(
+                f"{body.model} is an assistant: what it asks its model with has words, tools and "
+                "facts of its own, and may be several prompts, so there is no one count. Count for "
+                "the model that it asks.",
+                param="model",
+            )
         size = len(await http.body())
         async with desk.models.tokenizer(body.model) as tokenizer:
             # Other replies go on meanwhile, also while a million tokens are counted.
@@ -104,7 +111,7 @@ def _count(talk: Talk, tokenizer: TextTokenizer) -> int:
             talk.messages,
             tools=talk.tools if talk.choice.mode != "none" else (),
             continue_last=talk.begun,
-            variables=talk.template,
+            variables=tokenizer.thinking(talk.thinking),
         )
     except KataribeError as error:
         raise renamed(error, talk.fields) from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 from kataribe.base.errors import InputError
 from kataribe.base.lm import (
@@ -15,6 +14,7 @@ from kataribe.base.lm import (
     ResponseFormat,
     Sampling,
     TextFormat,
+    Thinking,
     ToolChoice,
     ToolSpec,
 )
@@ -33,16 +33,22 @@ from kataribe.serve.shapes.anthropic import (
     AnthropicAssistantBlock,
     AnthropicAssistantMessage,
     AnthropicConversation,
+    AnthropicDocument,
     AnthropicImage,
     AnthropicImageUrl,
     AnthropicNamed,
     AnthropicNone,
+    AnthropicParts,
+    AnthropicPlainText,
+    AnthropicRedacted,
     AnthropicRequest,
     AnthropicSystemMessage,
     AnthropicText,
     AnthropicTexts,
     AnthropicThinking,
     AnthropicThinks,
+    AnthropicThinksNot,
+    AnthropicThinksWithin,
     AnthropicToolResult,
     AnthropicToolUse,
     AnthropicUserMessage,
@@ -51,7 +57,6 @@ from kataribe.serve.shapes.anthropic import (
 FIELDS = {
     "response_format": "output_config.format",
     "stop": "stop_sequences",
-    "chat_template_kwargs": "thinking",
 }
 """What errors name in Kataribe's terms, and this call's fields for it."""
 
@@ -65,7 +70,7 @@ class Talk:
         places: Where in the request the content of each stands.
         tools: The tools.
         choice: Whether they must be called.
-        template: Variables for the chat template.
+        thinking: Whether the model shall think first, where it can.
         begun: The last message is the beginning of the reply.
     """
 
@@ -73,7 +78,7 @@ class Talk:
     places: list[str] = field(default_factory=list)
     tools: tuple[ToolSpec, ...] = ()
     choice: ToolChoice = field(default_factory=ToolChoice)
-    template: dict[str, Any] = field(default_factory=dict)
+    thinking: Thinking | None = None
     begun: bool = False
 
     @property
@@ -119,8 +124,7 @@ def talk_of(body: AnthropicConversation) -> Talk:
     ]
     talk.tools = tool_specs(specs, "tools[{}]", "input_schema")
     talk.choice = _tool_choice(body)
-    if body.thinking is not None:
-        talk.template["enable_thinking"] = isinstance(body.thinking, AnthropicThinks)
+    talk.thinking = _thinking(body)
     return talk
 
 
@@ -140,10 +144,23 @@ def anthropic_request(body: AnthropicRequest, talk: Talk) -> Request:
         parallel_tool_calls=not one,
         response_format=_form(body),
         stop=tuple(body.stop_sequences or ()),
-        template=talk.template,
+        thinking=talk.thinking,
         continue_last=talk.begun,
         context=Context(user=None if body.metadata is None else body.metadata.user_id),
     )
+
+
+def _thinking(body: AnthropicConversation) -> Thinking | None:
+    effort = (body.output_config and body.output_config.effort) or ""
+    match body.thinking:
+        case None:
+            return Thinking(effort=effort) if effort else None
+        case AnthropicThinksNot():
+            return Thinking(wanted=False, effort=effort)
+        case AnthropicThinks():
+            return Thinking(wanted=True, effort=effort)
+        case AnthropicThinksWithin(budget_tokens=tokens):
+            return Thinking(wanted=True, effort=effort, tokens=tokens)
 
 
 def _texts(content: AnthropicTexts) -> list[TextPart]:
@@ -165,6 +182,8 @@ def _hear(talk: Talk, message: AnthropicUserMessage, called: dict[str, str], pla
                 parts.append(TextPart(text))
             case AnthropicImage():
                 parts.append(_image(block, at))
+            case AnthropicDocument():
+                parts += _document(block, at)
             case AnthropicToolResult():
                 if parts:
                     raise InputError(
@@ -173,14 +192,45 @@ def _hear(talk: Talk, message: AnthropicUserMessage, called: dict[str, str], pla
                         param=at,
                     )
                 called_by(block.tool_use_id, called, at, "tool_use_id")
-                talk.say("tool", (_result(block),), f"{at}.content")
+                talk.say("tool", (_result(block, f"{at}.content"),), f"{at}.content")
     if parts:
         talk.say("user", parts, place)
 
 
-def _result(block: AnthropicToolResult) -> ToolResultPart:
-    text = "".join(part.text for part in _texts(block.content)) if block.content else ""
-    return ToolResultPart(block.tool_use_id, text, bool(block.is_error))
+def _result(block: AnthropicToolResult, place: str) -> ToolResultPart:
+    parts: list[TextPart | ImagePart] = []
+    content = block.content or ""
+    if isinstance(content, str):
+        return ToolResultPart(block.tool_use_id, content, bool(block.is_error))
+    for number, one in enumerate(content):
+        at = f"{place}[{number}]"
+        match one:
+            case AnthropicText(text=text):
+                parts.append(TextPart(text))
+            case AnthropicImage():
+                parts.append(_image(one, at))
+            case AnthropicDocument():
+                parts += _document(one, at)
+    text = "".join(part.text for part in parts if isinstance(part, TextPart))
+    shown = tuple(part for part in parts if isinstance(part, ImagePart))
+    return ToolResultPart(block.tool_use_id, text, bool(block.is_error), shown)
+
+
+def _document(block: AnthropicDocument, place: str) -> list[TextPart | ImagePart]:
+    """A document between marks, so that the model sees where it begins and ends."""
+    marked = [(block.title, "title"), (block.context, "context")]
+    head = [f"<{mark}>{text}</{mark}>" for text, mark in marked if text]
+    parts: list[TextPart | ImagePart] = [TextPart("\n".join(["<document>", *head, ""]))]
+    match block.source:
+        case AnthropicPlainText(data=text) | AnthropicParts(content=str(text)):
+            parts.append(TextPart(text))
+        case AnthropicParts(content=content):
+            for number, one in enumerate(content):
+                if isinstance(one, AnthropicImage):
+                    parts.append(_image(one, f"{place}.source.content[{number}]"))
+                elif isinstance(one, AnthropicText):
+                    parts.append(TextPart(one.text))
+    return [*parts, TextPart("\n</document>\n")]
 
 
 def _image(block: AnthropicImage, place: str) -> ImagePart:
@@ -198,8 +248,10 @@ def _said(content: str | list[AnthropicAssistantBlock]) -> list[Part]:
         match block:
             case AnthropicText(text=text):
                 parts.append(TextPart(text))
-            case AnthropicThinking(thinking=thought):
-                parts.append(ReasoningPart(thought))
+            case AnthropicThinking(thinking=thought, signature=seal):
+                parts.append(ReasoningPart(thought, seal))
+            case AnthropicRedacted(data=seal):
+                parts.append(ReasoningPart("", seal))
             case AnthropicToolUse():
                 written = json.dumps(block.input, ensure_ascii=False)
                 parts.append(ToolCallPart(block.id, block.name, written))

@@ -16,7 +16,7 @@ from kataribe.base.errors import ProviderError
 from kataribe.base.events import Citation, Finished, Progress, Step, Usage
 from kataribe.serve.errors import Failure
 from kataribe.serve.exchange import Told
-from kataribe.serve.parts import Change, Cited, Closed, Extended, Opened, Part, Parts
+from kataribe.serve.parts import Change, Cited, Closed, Extended, Opened, Part, Parts, Signed
 from kataribe.serve.shapes.anthropic_replies import StopReason
 from kataribe.serve.sse import STILL_HERE, named
 from kataribe.serve.telling import detail_of, reason_of
@@ -97,7 +97,8 @@ class Reply:
                 if part.citations:
                     block["citations"] = [_citation(one) for one in part.citations]
             case "reasoning":
-                block["thinking"] = part.text
+                if not part.is_bare:
+                    block |= {"thinking": part.text, "signature": part.seal}
             case "call":
                 is_last = part is self.parts.parts[-1]
                 block["input"] = input_of(part, cut=is_last and self._is_cut())
@@ -165,6 +166,8 @@ def _change(change: Change) -> bytes:
             return named({"type": "content_block_stop", "index": part.place})
         case Cited(_, citation):
             delta = {"type": "citations_delta", "citation": _citation(citation)}
+        case Signed():
+            delta = {"type": "signature_delta", "signature": part.seal}
         case Extended(_, piece):
             if not piece:  # log-probabilities, which this call does not tell
                 return b""
@@ -185,6 +188,8 @@ def empty_block(part: Part) -> dict[str, Any]:
         case "text":
             return {"type": "text", "text": ""}
         case "reasoning":
+            if part.is_bare:
+                return {"type": "redacted_thinking", "data": part.seal}
             return {"type": "thinking", "thinking": "", "signature": ""}
         case "call":
             return {"type": "tool_use", "id": part.call_id, "name": part.name, "input": {}}
@@ -225,9 +230,9 @@ def _citation(citation: Citation) -> dict[str, Any]:
 
 def _usage(usage: Usage, thought: int) -> dict[str, Any]:
     return {
-        "input_tokens": usage.prompt_tokens - usage.cached_tokens,
+        "input_tokens": usage.prompt_tokens - usage.cached_tokens - usage.cache_write_tokens,
         "cache_read_input_tokens": usage.cached_tokens,
-        "cache_creation_input_tokens": 0,
+        "cache_creation_input_tokens": usage.cache_write_tokens,
         "output_tokens": usage.completion_tokens,
         "output_tokens_details": {"thinking_tokens": thought},
     }

@@ -22,11 +22,11 @@ from kataribe.base.messages import (
     ImagePart,
     Message,
     Part,
-    ReasoningPart,
     TextPart,
     ToolCallPart,
     ToolResultPart,
 )
+from kataribe.serve.reasoning_details import seals_before, thoughts_of
 from kataribe.serve.sampling import check_stream, sampling_of, stops_of, structured
 from kataribe.serve.shapes.chat import (
     AllowedTools,
@@ -47,6 +47,8 @@ from kataribe.serve.shapes.messages import (
     ToolMessage,
     UserContent,
 )
+from kataribe.serve.shapes.strict import Detail
+from kataribe.serve.thinking import thinking_of
 
 _NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
 """A function without `parameters` takes none, so that no model invents some."""
@@ -68,6 +70,7 @@ def chat_request(body: ChatCompletionRequest) -> Request:
         n=body.n or 1,
         logprobs=_logprobs(body),
         template=body.chat_template_kwargs or {},
+        thinking=thinking_of(body.reasoning_effort),
         continue_last=bool(body.continue_final_message),
         context=Context(user=body.user or body.safety_identifier),
     )
@@ -185,8 +188,7 @@ def _message(message: ChatMessage, place: str) -> Message:
 
 
 def _said(message: AssistantMessage, place: str) -> Iterator[Part]:
-    if message.reasoning_content:
-        yield ReasoningPart(message.reasoning_content)
+    yield from thoughts_of(message)
     if message.content is not None:
         yield from _texts(message.content)
     elif not message.tool_calls:
@@ -194,6 +196,7 @@ def _said(message: AssistantMessage, place: str) -> Iterator[Part]:
             f"{place} has neither content nor tool_calls; give one.", param=f"{place}.content"
         )
     for call in message.tool_calls or ():
+        yield from seals_before(message, call.id)
         yield ToolCallPart(call.id, call.function.name, call.function.arguments)
 
 
@@ -210,7 +213,7 @@ def _part(part: UserContent, place: str) -> Part:
         sound = part.input_audio
         return AudioPart(f"audio/{sound.format}", decoded(sound.data, f"{place}.input_audio.data"))
     assert isinstance(part, ImageContent)
-    return image_at(part.image_url.url, f"{place}.image_url.url")
+    return detailed(image_at(part.image_url.url, f"{place}.image_url.url"), part.image_url.detail)
 
 
 def image_at(url: str, param: str) -> ImagePart:
@@ -225,6 +228,11 @@ def image_at(url: str, param: str) -> ImagePart:
             param=param,
         )
     return ImagePart(kind, data=decoded(data, param))
+
+
+def detailed(image: ImagePart, detail: Detail | None) -> ImagePart:
+    """The picture with how closely it is to be looked at, where that is said."""
+    return image if detail in (None, "auto") else replace(image, detail=str(detail))
 
 
 def decoded(data: str, param: str) -> bytes:

@@ -22,6 +22,7 @@ from kataribe.serve.limits import within
 from kataribe.serve.prompt_runs import around_of
 from kataribe.serve.prompting_source import AskedWith
 from kataribe.serve.prompts import source_of
+from kataribe.serve.reasoning_details import Details
 from kataribe.serve.record import record_of
 from kataribe.serve.settings import ServerSettings
 from kataribe.serve.shapes.chat import UNSUPPORTED, ChatCompletionRequest, TechniqueChoice
@@ -31,6 +32,7 @@ from kataribe.serve.telling import (
     added,
     chat_completion,
     chunk_of,
+    details_chunk,
     first_chunk,
     lean,
     usage_chunk,
@@ -141,6 +143,7 @@ def chunks_of(
         head["usage"] = None  # OpenAI's chunks have the field, null until the last
     opened: set[int] = set()
     used: dict[int, Usage] = {}
+    seals: dict[int, Details] = {}
 
     def encode(told: Told | None) -> list[dict[str, Any]]:
         if told is None:
@@ -155,6 +158,9 @@ def chunks_of(
             chunks.append(first_chunk(head, event.index))
         if isinstance(event, Finished):
             used[event.index] = event.usage
+        details = seals.setdefault(event.index, Details()).read(event)
+        if details:
+            chunks.append(details_chunk(head, event.index, details))
         chunk = chunk_of(head, event, logprobs=logprobs)
         return [*chunks, chunk] if chunk is not None else chunks
 

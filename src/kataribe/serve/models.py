@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
-from kataribe.base.lm import LM, ToolSpec
+from kataribe.base.lm import LM, Thinking, ToolSpec
 from kataribe.base.messages import Message
 
 Use: TypeAlias = Literal["write", "embed", "classify"]
@@ -24,6 +24,7 @@ class ModelInfo:
         loaded: It is in memory now.
         context_length: Tokens of prompt and reply together; None when nobody knows before loading.
         use: What can be asked of it: to write, to make vectors of texts, or to label them.
+        is_assistant: It puts words, tools and facts of its own around what it is asked.
     """
 
     name: str
@@ -32,6 +33,7 @@ class ModelInfo:
     loaded: bool
     context_length: int | None
     use: Use = "write"
+    is_assistant: bool = False
 
 
 class TextTokenizer(Protocol):
@@ -59,6 +61,10 @@ class TextTokenizer(Protocol):
 
         Raises `UnsupportedError` for a model without a chat template, and `TemplateError`.
         """
+        ...
+
+    def thinking(self, wish: Thinking | None) -> Mapping[str, Any]:
+        """The template's variables that a wish to think is to the model; none where it is none."""
         ...
 
     def pieces(self, ids: Sequence[int]) -> list[str]:

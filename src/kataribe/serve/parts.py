@@ -6,6 +6,7 @@ Streams of `/v1/responses` and `/v1/messages` tell a reply in this way, where a 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
@@ -15,7 +16,10 @@ from kataribe.base.events import (
     Citation,
     Event,
     Finished,
+    Progress,
     ReasoningDelta,
+    Sealed,
+    Step,
     TextDelta,
     TokenLogprob,
     ToolCallDelta,
@@ -41,6 +45,7 @@ class Part:
         pieces: Its text (of a call, the JSON text of its arguments) as it came.
         logprobs: Log-probabilities of the words' tokens.
         citations: Sources of the words.
+        seal: What the host gave along with a thought; it may be all that there is of one.
     """
 
     place: int
@@ -52,11 +57,17 @@ class Part:
     pieces: list[str] = field(default_factory=list)
     logprobs: list[TokenLogprob] = field(default_factory=list)
     citations: list[Citation] = field(default_factory=list)
+    seal: str = ""
 
     @property
     def text(self) -> str:
         """All of it until now."""
         return "".join(self.pieces)
+
+    @property
+    def is_bare(self) -> bool:
+        """It is a seal without a thought."""
+        return bool(self.seal) and not self.pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,19 +95,28 @@ class Cited:
 
 
 @dataclass(frozen=True, slots=True)
+class Signed:
+    """A thought has got its seal."""
+
+    part: Part
+
+
+@dataclass(frozen=True, slots=True)
 class Closed:
     """A part is whole."""
 
     part: Part
 
 
-Change: TypeAlias = Opened | Extended | Cited | Closed
+Change: TypeAlias = Opened | Extended | Cited | Signed | Closed
 
 
 class Parts:
     """The parts of one choice, one of them open at a time.
 
-    With `always_words` a reply of nothing has a part of no words, too.
+    Some hosts write several calls at once, a piece of each in turn. What comes while the
+    arguments of a call are no whole JSON yet waits until they are, or until the reply's end. With
+    `always_words` a reply of nothing has a part of no words, too.
 
     Attributes:
         parts: All until now.
@@ -113,6 +133,7 @@ class Parts:
         self.open: Part | None = None
         self._said = 0
         self._drawn = 0
+        self._waiting: list[Event] = []
 
     @property
     def usage(self) -> Usage:
@@ -121,6 +142,44 @@ class Parts:
 
     def take(self, event: Event) -> Iterator[Change]:
         """What an event changes."""
+        if isinstance(event, Finished):
+            while self._waiting:  # each round takes at least the first
+                yield from self._close()
+                yield from self._take_waiting()
+        elif self._has_to_wait(event):
+            self._waiting.append(event)
+            return
+        yield from self._take(event)
+        if self._waiting and self._is_whole():
+            yield from self._take_waiting()
+
+    def _take_waiting(self) -> Iterator[Change]:
+        waiting, self._waiting = self._waiting, []
+        for event in waiting:
+            yield from self.take(event)
+
+    def _has_to_wait(self, event: Event) -> bool:
+        if self.open is None or self.open.kind != "call" or isinstance(event, Progress | Step):
+            return False
+        if isinstance(event, ToolCallDelta) and event.call == self.open.call:
+            return False
+        return not self._is_whole()
+
+    def _is_whole(self) -> bool:
+        """Whether the open part is a call with whole arguments."""
+        part = self.open
+        if part is None or part.kind != "call":
+            return True
+        last = next((piece for piece in reversed(part.pieces) if piece.strip()), "")
+        if not last.rstrip().endswith("}"):  # most pieces do not, and the whole may be long
+            return False
+        try:
+            json.loads(part.text)
+        except ValueError:
+            return False
+        return True
+
+    def _take(self, event: Event) -> Iterator[Change]:
         match event:
             case TextDelta(text, _, logprobs, tokens):
                 self._count(tokens, thinks=False)
@@ -131,6 +190,8 @@ class Parts:
                 self._count(tokens, thinks=True)
                 if text:
                     yield from self._extend("reasoning", text)
+            case Sealed():
+                yield from self._seal(event)
             case ToolCallDelta():
                 yield from self._call(event)
             case Citation():
@@ -183,6 +244,16 @@ class Parts:
         if part is not None:
             yield Closed(part)
 
+    def _seal(self, event: Sealed) -> Iterator[Change]:
+        """Ends the thought before it, or is a part by itself."""
+        part = self.open
+        if event.alone or part is None or part.kind != "reasoning" or not part.pieces:
+            yield from self._begin(Part(len(self.parts), "reasoning", self._said, seal=event.seal))
+        else:
+            part.seal = event.seal
+            yield Signed(part)
+        yield from self._close()
+
     def _call(self, event: ToolCallDelta) -> Iterator[Change]:
         if event.id is not None:
             yield from self._begin(
@@ -196,6 +267,8 @@ class Parts:
             )
         part = self.open
         if part is None or part.kind != "call" or part.call != event.call:
+            if not event.arguments.strip():  # white space behind a call that is whole
+                return
             raise KataribeError(
                 f"The model went on with its tool call {event.call} after it had begun something "
                 "else; its stream broke the protocol."
@@ -211,8 +284,10 @@ class Parts:
             match part:
                 case TextPart(text):
                     yield from self.take(TextDelta(text))
-                case ReasoningPart(text):
+                case ReasoningPart(text, seal):
                     yield from self.take(ReasoningDelta(text))
+                    if seal:
+                        yield from self.take(Sealed(seal, alone=not text))
                 case ToolCallPart(call_id, name, arguments):
                     yield from self.take(ToolCallDelta(calls, arguments, call_id, name))
                     calls += 1

@@ -1,4 +1,4 @@
-"""`/v1/responses`: OpenAI's newer call. Nothing is kept between two of them."""
+"""`/v1/responses`: OpenAI's newer call; `responses_kept` has what is kept between two of them."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
 from kataribe.serve.chat import pace_of
-from kataribe.serve.described import ASKING, asks, stream_of
+from kataribe.serve.described import ASKING, asks, failures, stream_of
 from kataribe.serve.desk import Desk
 from kataribe.serve.exchange import Exchange
 from kataribe.serve.intake import read_body
 from kataribe.serve.limits import within
 from kataribe.serve.record import record_of
 from kataribe.serve.responses_asking import responses_request
+from kataribe.serve.responses_kept import going_on, keep, kept_router
 from kataribe.serve.responses_telling import Answer, ResponseStream
 from kataribe.serve.shapes.responses import UNSUPPORTED, ResponsesRequest
 from kataribe.serve.shapes.responses_replies import ResponseObject, ResponseStreamEvent
@@ -36,23 +37,31 @@ def responses_router(desk: Desk) -> APIRouter:
         operation_id="createResponse",
         summary="Answer text or items",
         response_model=ResponseObject,
-        responses={200: stream_of(ResponseStreamEvent, _STREAMED), **ASKING},
+        responses={200: stream_of(ResponseStreamEvent, _STREAMED), **ASKING, **failures(507)},
         openapi_extra=asks(ResponsesRequest),
     )
     async def create_response(http: HTTPRequest) -> Response:
         body = await read_body(http, ResponsesRequest, unsupported=UNSUPPORTED)
-        asked = responses_request(body)
+        going = await going_on(desk, http, body)
+        asked = responses_request(going.body, going.before)
         pace = pace_of(desk.settings, http)
         record = record_of(http.scope)
         requests = await within(desk, http, [asked.request])
         exchange = Exchange(desk, body.model, requests, record, asked.fields)
         exchange.start(http.receive)
-        answer = Answer(body)
+        answer = Answer(body, kept=going.owner is not None)
+
+        async def kept() -> None:
+            await keep(desk, going, answer.whole())
+
         if body.stream:
-            return await EventStream(exchange, ResponseStream(answer), pace, record).open()
+            teller = ResponseStream(answer)
+            return await EventStream(exchange, teller, pace, record, at_end=kept).open()
         async with exchange:
             while (told := await exchange.next()) is not None:
                 answer.parts.read(told.event)
+        await kept()
         return Response(to_bytes(answer.whole()), media_type="application/json")
 
+    router.include_router(kept_router(desk))
     return router

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from kataribe.base.errors import InputError
+from kataribe.base.errors import InputError, KataribeError
 from kataribe.base.lm import (
     Context,
     JsonFormat,
@@ -16,6 +16,7 @@ from kataribe.base.lm import (
     ToolChoice,
 )
 from kataribe.base.messages import (
+    ImagePart,
     Message,
     Part,
     ReasoningPart,
@@ -27,6 +28,7 @@ from kataribe.base.messages import (
 from kataribe.serve.asking import (
     called_by,
     check_toolless,
+    detailed,
     image_at,
     known,
     spec_of,
@@ -34,18 +36,24 @@ from kataribe.serve.asking import (
 )
 from kataribe.serve.shapes.chat import TextResponseFormat
 from kataribe.serve.shapes.responses import (
+    LOGPROBS,
     AllowedFunctions,
     FunctionCallItem,
     FunctionCallOutputItem,
     FunctionChoice,
+    InputImage,
     InputItem,
     InputMessage,
     InputText,
+    ItemReference,
     JsonSchemaTextFormat,
     ReasoningItem,
     ResponsesRequest,
     SaidMessage,
+    SaidRefusal,
+    SaidText,
 )
+from kataribe.serve.thinking import thinking_of
 
 FIELDS = {
     "messages": "input",
@@ -64,14 +72,17 @@ class Asked:
     fields: Mapping[str, str]
 
 
-def responses_request(body: ResponsesRequest) -> Asked:
-    """What a model is asked; raises `InputError` naming the field that cannot be."""
+def responses_request(body: ResponsesRequest, before: Sequence[InputItem] = ()) -> Asked:
+    """What a model is asked, after the items of the responses `before`.
+
+    Raises `InputError` naming the field that cannot be.
+    """
     if body.stream_options is not None and not body.stream:
         raise InputError(
             "stream_options needs stream: true. Add it, or leave stream_options out.",
             param="stream_options",
         )
-    talk = _conversation(body)
+    talk = _conversation(body, before)
     tools = tool_specs([spec_of(tool) for tool in body.tools or ()], "tools[{}]")
     request = Request(
         prompt=tuple(talk.messages),
@@ -83,16 +94,19 @@ def responses_request(body: ResponsesRequest) -> Asked:
         parallel_tool_calls=body.parallel_tool_calls is not False,
         response_format=_form(body),
         logprobs=_logprobs(body),
+        thinking=thinking_of(body.reasoning.effort if body.reasoning else None),
         context=Context(user=body.user or body.safety_identifier),
     )
     places = {f"messages[{n}].content": place for n, place in enumerate(talk.places)}
     return Asked(request, {**FIELDS, **places})
 
 
-def _conversation(body: ResponsesRequest) -> _Conversation:
+def _conversation(body: ResponsesRequest, before: Sequence[InputItem]) -> _Conversation:
     talk = _Conversation()
     if body.instructions:
         talk.say("system", (TextPart(body.instructions),), "instructions")
+    for item in before:
+        _add(talk, item, "previous_response_id")
     if isinstance(body.input, str):
         talk.say("user", (TextPart(body.input),), "input")
     else:
@@ -143,7 +157,7 @@ def _add(talk: _Conversation, item: InputItem, place: str) -> None:
         case SaidMessage(content=content):
             if talk.turn and isinstance(talk.turn[-1], TextPart):
                 talk.end_turn()  # two messages in a row are two turns
-            said = [content] if isinstance(content, str) else [part.text for part in content]
+            said = [content] if isinstance(content, str) else [_words(part) for part in content]
             talk.go_on([TextPart(text) for text in said], f"{place}.content")
         case FunctionCallItem():
             talk.called[item.call_id] = item.name
@@ -151,11 +165,33 @@ def _add(talk: _Conversation, item: InputItem, place: str) -> None:
         case ReasoningItem():
             thoughts = item.content or item.summary
             text = "".join(thought.text for thought in thoughts)
-            talk.go_on([ReasoningPart(text)] if text else [], place)
-        case FunctionCallOutputItem(output=output):
+            seal = item.encrypted_content or ""
+            talk.go_on([ReasoningPart(text, seal)] if text or seal else [], place)
+        case FunctionCallOutputItem():
             called_by(item.call_id, talk.called, place, "call_id")
-            text = output if isinstance(output, str) else "".join(part.text for part in output)
-            talk.say("tool", (ToolResultPart(item.call_id, text),), f"{place}.output")
+            talk.say("tool", (_result(item, place),), f"{place}.output")
+        case ItemReference(id=id_):
+            raise KataribeError(f"The reference to {id_!r} was not looked up.")
+
+
+def _result(item: FunctionCallOutputItem, place: str) -> ToolResultPart:
+    if isinstance(item.output, str):
+        return ToolResultPart(item.call_id, item.output)
+    text = "".join(part.text for part in item.output if isinstance(part, InputText))
+    shown = tuple(
+        _image(part, f"{place}.output[{number}].image_url")
+        for number, part in enumerate(item.output)
+        if isinstance(part, InputImage)
+    )
+    return ToolResultPart(item.call_id, text, images=shown)
+
+
+def _words(part: SaidText | SaidRefusal) -> str:
+    return part.text if isinstance(part, SaidText) else part.refusal
+
+
+def _image(part: InputImage, place: str) -> ImagePart:
+    return detailed(image_at(part.image_url, place), part.detail)
 
 
 def _shown(message: InputMessage, place: str) -> tuple[Part, ...]:
@@ -172,14 +208,16 @@ def _shown(message: InputMessage, place: str) -> tuple[Part, ...]:
                 param=f"{place}.content[{number}]",
             )
         else:
-            parts.append(image_at(part.image_url, f"{place}.content[{number}].image_url"))
+            parts.append(_image(part, f"{place}.content[{number}].image_url"))
     return tuple(parts)
 
 
 def _tool_choice(body: ResponsesRequest, names: set[str]) -> ToolChoice:
     choice = body.tool_choice
     if not names:
-        check_toolless(tool_choice=choice, parallel_tool_calls=body.parallel_tool_calls)
+        # Agents say it with every request; without tools both mean what happens anyway.
+        if choice not in ("auto", "none"):
+            check_toolless(tool_choice=choice)
         return ToolChoice()
     match choice:
         case None:
@@ -203,7 +241,7 @@ def _form(body: ResponsesRequest) -> ResponseFormat:
 
 
 def _logprobs(body: ResponsesRequest) -> int | None:
-    if body.include:
+    if LOGPROBS in (body.include or ()):
         return body.top_logprobs or 0
     if body.top_logprobs:
         raise InputError(

@@ -14,8 +14,9 @@ from typing import Any
 from kataribe.base.events import Citation, Progress, Step, TokenLogprob, Usage
 from kataribe.serve.errors import Failure
 from kataribe.serve.exchange import Told
-from kataribe.serve.parts import Change, Cited, Closed, Extended, Opened, Part, Parts
-from kataribe.serve.shapes.responses import ResponsesRequest
+from kataribe.serve.parts import Change, Cited, Closed, Extended, Opened, Part, Parts, Signed
+from kataribe.serve.responses_kept import item_id
+from kataribe.serve.shapes.responses import LOGPROBS, ResponsesRequest
 from kataribe.serve.sse import STILL_HERE, named
 from kataribe.serve.telling import detail_of, reason_of, token_logprobs
 
@@ -34,17 +35,16 @@ class Answer:
         parts: The reply's parts.
     """
 
-    def __init__(self, body: ResponsesRequest) -> None:
+    def __init__(self, body: ResponsesRequest, *, kept: bool = False) -> None:
+        """With `kept` it says that it can be gone on from."""
         self.parts = Parts(always_words=True)
-        self._fields = _echoed(body)
-        self._ids: dict[int, str] = {}
-        self._logprobs = bool(body.include)
+        self._fields = {**_echoed(body), "store": kept}
+        self._logprobs = LOGPROBS in (body.include or ())
+        self._whole: dict[str, Any] | None = None
 
     def item_id(self, part: Part) -> str:
         """The id of the item that a part is told as."""
-        if part.place not in self._ids:
-            self._ids[part.place] = f"{_PREFIX[part.kind]}_{secrets.token_hex(12)}"
-        return self._ids[part.place]
+        return item_id(_PREFIX[part.kind], self._fields["id"], part.place)
 
     def logprobs(self, tokens: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
         """Log-probabilities, when they were asked for."""
@@ -69,6 +69,11 @@ class Answer:
 
     def whole(self) -> dict[str, Any]:
         """The whole response; the reply has ended."""
+        if self._whole is None:
+            self._whole = self._made()
+        return self._whole
+
+    def _made(self) -> dict[str, Any]:
         parts, ended = self.parts.parts, self.parts.finished
         assert ended is not None
         cut = _CUT.get(reason_of(ended))
@@ -94,9 +99,10 @@ class Answer:
                 "name": part.name,
                 "arguments": part.text,
             }
-        content = [self.content(part)]
+        content = [] if part.is_bare else [self.content(part)]
         if part.kind == "reasoning":
-            return {"type": "reasoning", **head, "summary": [], "content": content}
+            sealed = {"encrypted_content": part.seal} if part.seal else {}
+            return {"type": "reasoning", **head, "summary": [], "content": content, **sealed}
         return {"type": "message", **head, "role": "assistant", "content": content}
 
     def content(self, part: Part) -> dict[str, Any]:
@@ -177,6 +183,8 @@ class ResponseStream:
                     annotation_index=len(part.citations) - 1,
                     annotation=annotation(part, citation),
                 )
+            case Signed():
+                return b""  # the item has it when it is done
             case Closed():
                 return self._closed(part, place)
 
@@ -186,7 +194,7 @@ class ResponseStream:
         if part.kind != "call":
             item["content"] = []
         added = self._say("response.output_item.added", output_index=part.place, item=item)
-        if part.kind == "call":
+        if part.kind == "call" or part.is_bare:
             return added
         return added + self._say(
             "response.content_part.added", **place, content_index=0, part=inside
@@ -206,6 +214,8 @@ class ResponseStream:
     def _closed(self, part: Part, place: dict[str, Any]) -> bytes:
         if part.kind == "call":
             done = self._say("response.function_call_arguments.done", **place, arguments=part.text)
+        elif part.is_bare:
+            done = b""
         else:
             place = {**place, "content_index": 0}
             inside = self._answer.content(part)
@@ -231,7 +241,10 @@ def annotation(part: Part, citation: Citation) -> dict[str, Any]:
 def _usage(usage: Usage, thought: int) -> dict[str, Any]:
     return {
         "input_tokens": usage.prompt_tokens,
-        "input_tokens_details": {"cached_tokens": usage.cached_tokens, "cache_write_tokens": 0},
+        "input_tokens_details": {
+            "cached_tokens": usage.cached_tokens,
+            "cache_write_tokens": usage.cache_write_tokens,
+        },
         "output_tokens": usage.completion_tokens,
         "output_tokens_details": {"reasoning_tokens": thought},
         "total_tokens": usage.prompt_tokens + usage.completion_tokens,
@@ -262,7 +275,7 @@ def _echoed(body: ResponsesRequest) -> dict[str, Any]:
         "top_logprobs": body.top_logprobs or 0,
         "background": False,
         "truncation": "disabled",
-        "previous_response_id": None,
-        "store": False,
+        "previous_response_id": body.previous_response_id,
+        "reasoning": sent.get("reasoning"),
         "metadata": body.metadata or {},
     }

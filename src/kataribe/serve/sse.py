@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
@@ -87,13 +87,22 @@ class EventStream(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, exchange: Exchange, teller: Teller, pace: Pace, record: Record) -> None:
+    def __init__(
+        self,
+        exchange: Exchange,
+        teller: Teller,
+        pace: Pace,
+        record: Record,
+        at_end: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """`at_end` comes before the end is told, which is a failure where it fails."""
         super().__init__(headers={"cache-control": "no-store", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._exchange = exchange
         self._teller = teller
         self._pace = pace
         self._record = record
+        self._at_end = at_end
         self._early: list[Told | None] = []
 
     async def open(self) -> EventStream:
@@ -136,14 +145,14 @@ class EventStream(Response):
     async def _frames(self) -> AsyncIterator[bytes]:
         try:
             for early in self._early:
-                yield self._frame(early)
+                yield await self._framed(early)
             while not self._early or self._early[-1] is not None:
                 try:
                     told = await self._exchange.next(self._pace.heartbeat)
                 except TimeoutError:
                     yield self._teller.quiet()
                     continue
-                yield self._frame(told)
+                yield await self._framed(told)
                 if told is None:
                     break
         except ClientGoneError:
@@ -154,6 +163,11 @@ class EventStream(Response):
         except Exception as error:  # noqa: BLE001  the edge: logged with a number, told without insides
             self._record.error = "internal_error"
             yield self._teller.failed(log_unexpected(error, self._record))
+
+    async def _framed(self, told: Told | None) -> bytes:
+        if told is None and self._at_end is not None:
+            await self._at_end()
+        return self._frame(told)
 
     def _frame(self, told: Told | None) -> bytes:
         words = self._teller.tell(told)

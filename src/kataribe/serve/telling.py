@@ -17,6 +17,7 @@ from kataribe.base.events import (
     Usage,
 )
 from kataribe.base.messages import ReasoningPart, ToolCallPart, text_of
+from kataribe.serve.reasoning_details import details_of
 from kataribe.serve.shapes.replies import (
     Annotation,
     CalledFunction,
@@ -28,6 +29,7 @@ from kataribe.serve.shapes.replies import (
     FinishDetail,
     FinishReason,
     PromptTokensDetails,
+    ReasoningDetail,
     ReplyMessage,
     ToolCall,
     TopLogprob,
@@ -78,7 +80,8 @@ def added(firsts: Iterable[Usage], every: Iterable[Usage]) -> CompletionUsage:
         completion_tokens=replies,
         total_tokens=prompt + replies,
         prompt_tokens_details=PromptTokensDetails(
-            cached_tokens=sum(usage.cached_tokens for usage in heads)
+            cached_tokens=sum(usage.cached_tokens for usage in heads),
+            cache_write_tokens=sum(usage.cache_write_tokens for usage in heads),
         ),
     )
 
@@ -106,6 +109,8 @@ def _choice(one: Finished, citations: list[Citation], logprobs: bool) -> ChatCho
         message=ReplyMessage(
             content=text_of(one.message) or (None if calls else ""),
             reasoning_content="".join(thought) or None,
+            reasoning_details=[ReasoningDetail(**entry) for entry in details_of(one.message.parts)]
+            or None,
             tool_calls=[_call(call) for call in calls] or None,
             annotations=[_annotation(citation) for citation in citations] or None,
         ),
@@ -181,6 +186,13 @@ def chunk_of(head: dict[str, Any], event: Event, *, logprobs: bool) -> dict[str,
             return None
 
 
+def details_chunk(
+    head: dict[str, Any], index: int, details: Sequence[dict[str, Any]]
+) -> dict[str, Any]:
+    """The chunk for seals of thoughts."""
+    return _chunk(head, index, {"reasoning_details": details})
+
+
 def usage_chunk(head: dict[str, Any], usage: CompletionUsage) -> dict[str, Any]:
     """The last chunk of a stream with `include_usage`."""
     return {**head, "choices": [], "usage": usage.model_dump()}
@@ -209,8 +221,12 @@ def lean(answer: Outgoing) -> bytes:
     value = answer.model_dump(mode="json")
     for choice in value.get("choices", ()):
         _drop_null(choice, "finish_detail")
-        for field in ("reasoning_content", "tool_calls", "annotations"):
-            _drop_null(choice.get("message", {}), field)
+        message = choice.get("message", {})
+        for field in ("reasoning_content", "reasoning_details", "tool_calls", "annotations"):
+            _drop_null(message, field)
+        for detail in message.get("reasoning_details", ()):
+            for field in ("text", "signature", "data", "id"):
+                _drop_null(detail, field)
     return to_bytes(value)
 
 

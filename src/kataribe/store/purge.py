@@ -21,7 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy import Connection
 
 from kataribe.base.errors import StorageError
-from kataribe.store import facts, journals, people, prompts, search
+from kataribe.store import facts, journals, people, prompts, responses, search
 from kataribe.store.attachments import forget
 from kataribe.store.conversations import FOUND, RETURNS_SECONDS
 from kataribe.store.database import Store
@@ -99,6 +99,7 @@ def sweep(store: Store, *, at: float | None = None) -> Swept:
         files = _delete_loose(tx, at - LOOSE_SECONDS)
         prompts.purge(tx, at)
         facts.sweep(tx, limit, at)
+        responses.sweep(tx, at)
     empty_log(store)
     _sweep_backups(store, at - BACKUP_SECONDS)
     return Swept(len(gone), spoken, files)

@@ -345,3 +345,19 @@ prompt_answers = Table(
     Column("created_at", Float, nullable=False),
     sqlite_autoincrement=True,
 )
+
+responses = Table(
+    "responses",
+    METADATA,
+    # Of `/v1/responses`. What one goes on from may be gone before it, so `previous` is only a name.
+    Column("key", Integer, primary_key=True),
+    Column("id", String(64), nullable=False, unique=True),
+    Column("owner", ForeignKey("people.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("model", String(256), nullable=False),
+    Column("previous", String(64)),
+    Column("input", JSON, nullable=False),  # the request's items, with ids
+    Column("response", JSON, nullable=False),  # as it was told
+    Column("size", Integer, nullable=False),  # bytes of both
+    Column("created_at", Float, nullable=False),
+    sqlite_autoincrement=True,
+)

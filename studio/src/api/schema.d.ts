@@ -55,6 +55,47 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/v1/responses/{response_id}": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** A response that was kept */
+        get: operations["getResponse"];
+        put?: never;
+        post?: never;
+        /**
+         * Delete a response that was kept, for good
+         * @description Those that go on from it cannot be gone on from any more.
+         */
+        delete: operations["deleteResponse"];
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/v1/responses/{response_id}/input_items": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /**
+         * The items that a kept response was asked with
+         * @description Those of its own request, not of the responses that it goes on from.
+         */
+        get: operations["listResponseInputItems"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/v1/messages": {
         parameters: {
             query?: never;
@@ -86,7 +127,7 @@ export interface paths {
         put?: never;
         /**
          * Count the tokens of a conversation, in Anthropic's shapes
-         * @description Exactly those that /v1/messages would read. No model is loaded.
+         * @description Exactly those that /v1/messages would read. No model is loaded. Assistants ask their models with more than they are asked, so there is no count for them.
          */
         post: operations["countAnthropicTokens"];
         delete?: never;
@@ -1879,7 +1920,7 @@ export interface components {
              */
             role: "assistant";
             /** Content */
-            content: string | (components["schemas"]["AnthropicText"] | components["schemas"]["AnthropicThinking"] | components["schemas"]["AnthropicToolUse"])[];
+            content: string | (components["schemas"]["AnthropicText"] | components["schemas"]["AnthropicThinking"] | components["schemas"]["AnthropicRedacted"] | components["schemas"]["AnthropicToolUse"])[];
         };
         /**
          * AnthropicAuto
@@ -1937,6 +1978,18 @@ export interface components {
             encrypted_index: "";
         };
         /**
+         * AnthropicCitationsOption
+         * @description Whether the reply says where in a document its words are from.
+         */
+        AnthropicCitationsOption: {
+            /**
+             * Enabled
+             * @description Models here do not cite by themselves; only false is taken.
+             * @default null
+             */
+            enabled?: false | null;
+        };
+        /**
          * AnthropicCount
          * @description How long a prompt is.
          */
@@ -1973,12 +2026,43 @@ export interface components {
             tool_choice?: (components["schemas"]["AnthropicAuto"] | components["schemas"]["AnthropicAny"] | components["schemas"]["AnthropicNamed"] | components["schemas"]["AnthropicNone"]) | null;
             /**
              * Thinking
-             * @description For models whose chat template knows enable_thinking.
+             * @description For models that can both think and not (whose chat template knows enable_thinking, and hosted ones); others answer as ever.
              * @default null
              */
-            thinking?: (components["schemas"]["AnthropicThinks"] | components["schemas"]["AnthropicThinksNot"]) | null;
+            thinking?: (components["schemas"]["AnthropicThinks"] | components["schemas"]["AnthropicThinksWithin"] | components["schemas"]["AnthropicThinksNot"]) | null;
             /** @default null */
             output_config?: components["schemas"]["AnthropicOutputConfig"] | null;
+            /**
+             * @description Does not change the answer: what can be cached is cached without being told.
+             * @default null
+             */
+            cache_control?: components["schemas"]["AnthropicCacheControl"] | null;
+        };
+        /**
+         * AnthropicDocument
+         * @description A document of text, which the model reads between marks with its title.
+         */
+        AnthropicDocument: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "document";
+            /** Source */
+            source: components["schemas"]["AnthropicPlainText"] | components["schemas"]["AnthropicParts"];
+            /**
+             * Title
+             * @default null
+             */
+            title?: string | null;
+            /**
+             * Context
+             * @description About the document; read before its text.
+             * @default null
+             */
+            context?: string | null;
+            /** @default null */
+            citations?: components["schemas"]["AnthropicCitationsOption"] | null;
             /**
              * @description Does not change the answer: what can be cached is cached without being told.
              * @default null
@@ -2113,7 +2197,7 @@ export interface components {
             /** Model */
             model: string;
             /** Content */
-            content: (components["schemas"]["AnthropicTextBlock"] | components["schemas"]["AnthropicThinkingBlock"] | components["schemas"]["AnthropicToolUseBlock"])[];
+            content: (components["schemas"]["AnthropicTextBlock"] | components["schemas"]["AnthropicThinkingBlock"] | components["schemas"]["AnthropicRedactedBlock"] | components["schemas"]["AnthropicToolUseBlock"])[];
             /** Stop Reason */
             stop_reason: ("end_turn" | "max_tokens" | "stop_sequence" | "tool_use" | "refusal") | null;
             /** Stop Sequence */
@@ -2174,10 +2258,10 @@ export interface components {
             format?: components["schemas"]["AnthropicJsonFormat"] | null;
             /**
              * Effort
-             * @description Models here have no such dial; try thinking.
+             * @description For hosted models that have such a dial; models here have none.
              * @default null
              */
-            effort?: null;
+            effort?: ("low" | "medium" | "high" | "xhigh" | "max") | null;
         };
         /**
          * AnthropicOutputDetails
@@ -2189,6 +2273,69 @@ export interface components {
              * @description Thoughts; 0 where the model does not count them.
              */
             thinking_tokens: number;
+        };
+        /**
+         * AnthropicParts
+         * @description A document that came in parts.
+         */
+        AnthropicParts: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "content";
+            /** Content */
+            content: string | (components["schemas"]["AnthropicText"] | components["schemas"]["AnthropicImage"])[];
+        };
+        /**
+         * AnthropicPlainText
+         * @description A document's text.
+         */
+        AnthropicPlainText: {
+            /**
+             * Type
+             * @constant
+             */
+            type: "text";
+            /**
+             * Media Type
+             * @constant
+             */
+            media_type: "text/plain";
+            /** Data */
+            data: string;
+        };
+        /**
+         * AnthropicRedacted
+         * @description What came in the place of a thought that was not shown.
+         */
+        AnthropicRedacted: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "redacted_thinking";
+            /**
+             * Data
+             * @description As it came; only who gave it can read it.
+             */
+            data: string;
+        };
+        /**
+         * AnthropicRedactedBlock
+         * @description What a hosted model's host needs when the message comes back, without a thought to show.
+         */
+        AnthropicRedactedBlock: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "redacted_thinking";
+            /**
+             * Data
+             * @description Send it back as it is.
+             */
+            data: string;
         };
         /**
          * AnthropicRefusal
@@ -2234,10 +2381,10 @@ export interface components {
             tool_choice?: (components["schemas"]["AnthropicAuto"] | components["schemas"]["AnthropicAny"] | components["schemas"]["AnthropicNamed"] | components["schemas"]["AnthropicNone"]) | null;
             /**
              * Thinking
-             * @description For models whose chat template knows enable_thinking.
+             * @description For models that can both think and not (whose chat template knows enable_thinking, and hosted ones); others answer as ever.
              * @default null
              */
-            thinking?: (components["schemas"]["AnthropicThinks"] | components["schemas"]["AnthropicThinksNot"]) | null;
+            thinking?: (components["schemas"]["AnthropicThinks"] | components["schemas"]["AnthropicThinksWithin"] | components["schemas"]["AnthropicThinksNot"]) | null;
             /** @default null */
             output_config?: components["schemas"]["AnthropicOutputConfig"] | null;
             /**
@@ -2359,13 +2506,13 @@ export interface components {
             thinking: string;
             /**
              * Signature
-             * @description Of an earlier reply; does not change the answer.
+             * @description As it came; only who gave it can read it.
              */
             signature: string;
         };
         /**
          * AnthropicThinkingBlock
-         * @description What the model thought; unsigned, since thoughts need no signature to come back here.
+         * @description What the model thought.
          */
         AnthropicThinkingBlock: {
             /**
@@ -2377,15 +2524,21 @@ export interface components {
             thinking: string;
             /**
              * Signature
-             * @constant
+             * @description What a hosted model's host needs with the thought when the message comes back: send it as it is. Empty for models here, which need none.
              */
-            signature: "";
+            signature: string;
         };
         /**
          * AnthropicThinks
-         * @description The model thinks before it answers, as long as it sees fit (`enable_thinking: true`).
+         * @description The model thinks before it answers, where it can, as long as it sees fit.
          */
         AnthropicThinks: {
+            /**
+             * Display
+             * @description Does not change the answer: thoughts are told as the model shows them.
+             * @default null
+             */
+            display?: "summarized" | null;
             /**
              * @description discriminator enum property added by openapi-typescript
              * @enum {string}
@@ -2394,7 +2547,7 @@ export interface components {
         };
         /**
          * AnthropicThinksNot
-         * @description The model answers at once (`enable_thinking: false` for its chat template).
+         * @description The model answers at once, where it can.
          */
         AnthropicThinksNot: {
             /**
@@ -2402,6 +2555,28 @@ export interface components {
              * @enum {string}
              */
             type: "disabled";
+        };
+        /**
+         * AnthropicThinksWithin
+         * @description The model thinks before it answers, where it can, within a budget.
+         */
+        AnthropicThinksWithin: {
+            /**
+             * Display
+             * @description Does not change the answer: thoughts are told as the model shows them.
+             * @default null
+             */
+            display?: "summarized" | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "enabled";
+            /**
+             * Budget Tokens
+             * @description Kept by hosted models whose host has such a limit; models here know none and think as long as they see fit, within max_tokens.
+             */
+            budget_tokens: number;
         };
         /**
          * AnthropicTool
@@ -2444,7 +2619,7 @@ export interface components {
         };
         /**
          * AnthropicToolResult
-         * @description What a tool answered.
+         * @description What a tool answered; pictures are for models that see.
          */
         AnthropicToolResult: {
             /**
@@ -2458,7 +2633,7 @@ export interface components {
              * Content
              * @default null
              */
-            content?: string | components["schemas"]["AnthropicText"][] | null;
+            content?: string | (components["schemas"]["AnthropicText"] | components["schemas"]["AnthropicImage"] | components["schemas"]["AnthropicDocument"])[] | null;
             /**
              * Is Error
              * @default null
@@ -2515,12 +2690,12 @@ export interface components {
         };
         /**
          * AnthropicUsage
-         * @description Tokens used; the prompt's tokens are `input_tokens` and the cached ones together.
+         * @description Tokens used; the prompt's are `input_tokens` and those of the two caches together.
          */
         AnthropicUsage: {
             /**
              * Input Tokens
-             * @description Of the prompt, those that no cache held.
+             * @description Of the prompt, those that no cache has to do with.
              */
             input_tokens: number;
             /**
@@ -2530,10 +2705,9 @@ export interface components {
             cache_read_input_tokens: number;
             /**
              * Cache Creation Input Tokens
-             * @description Writing into the cache is not counted.
-             * @constant
+             * @description Of the prompt, those that a host wrote into its cache; models here tell none.
              */
-            cache_creation_input_tokens: 0;
+            cache_creation_input_tokens: number;
             /** Output Tokens */
             output_tokens: number;
             output_tokens_details: components["schemas"]["AnthropicOutputDetails"];
@@ -2549,7 +2723,7 @@ export interface components {
              */
             role: "user";
             /** Content */
-            content: string | (components["schemas"]["AnthropicText"] | components["schemas"]["AnthropicImage"] | components["schemas"]["AnthropicToolResult"])[];
+            content: string | (components["schemas"]["AnthropicText"] | components["schemas"]["AnthropicImage"] | components["schemas"]["AnthropicDocument"] | components["schemas"]["AnthropicToolResult"])[];
         };
         /**
          * ApiKey
@@ -2700,6 +2874,12 @@ export interface components {
              */
             reasoning_content?: string | null;
             /**
+             * Reasoning Details
+             * @description Extension: the seals of a hosted model's thoughts, as they came.
+             * @default null
+             */
+            reasoning_details?: (components["schemas"]["ThoughtDetail"] | components["schemas"]["EncryptedDetail"])[] | null;
+            /**
              * Refusal
              * @default null
              */
@@ -2712,6 +2892,12 @@ export interface components {
             annotations?: {
                 [key: string]: unknown;
             }[] | null;
+            /**
+             * Parsed
+             * @description What the client made of the reply; does not change the answer.
+             * @default null
+             */
+            parsed?: unknown;
             /**
              * Audio
              * @default null
@@ -2882,7 +3068,7 @@ export interface components {
              */
             type: "content_block_delta";
             /** Delta */
-            delta: components["schemas"]["TextPiece"] | components["schemas"]["ThinkingPiece"] | components["schemas"]["InputPiece"] | components["schemas"]["CitationPiece"];
+            delta: components["schemas"]["TextPiece"] | components["schemas"]["ThinkingPiece"] | components["schemas"]["SignaturePiece"] | components["schemas"]["InputPiece"] | components["schemas"]["CitationPiece"];
         };
         /**
          * BlockStart
@@ -2897,7 +3083,7 @@ export interface components {
              */
             type: "content_block_start";
             /** Content Block */
-            content_block: components["schemas"]["AnthropicTextBlock"] | components["schemas"]["AnthropicThinkingBlock"] | components["schemas"]["AnthropicToolUseBlock"];
+            content_block: components["schemas"]["AnthropicTextBlock"] | components["schemas"]["AnthropicThinkingBlock"] | components["schemas"]["AnthropicRedactedBlock"] | components["schemas"]["AnthropicToolUseBlock"];
         };
         /**
          * BlockStop
@@ -3262,6 +3448,12 @@ export interface components {
                 [key: string]: unknown;
             } | null;
             /**
+             * Reasoning Effort
+             * @description With `none` and `minimal` models that can do both answer at once, with any other they think first; models that never think answer as ever.
+             * @default null
+             */
+            reasoning_effort?: ("none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max") | null;
+            /**
              * Technique
              * @description Extension: how the model is asked, by name (`chain-of-thought`) or as {"name": ..., "options": {...}}; /studio/api/techniques lists them. One reply at a time.
              * @default null
@@ -3305,6 +3497,12 @@ export interface components {
              */
             safety_identifier?: string | null;
             /**
+             * Prompt Cache Retention
+             * @description Does not change the answer.
+             * @default null
+             */
+            prompt_cache_retention?: string | null;
+            /**
              * Prompt Cache Key
              * @description Does not change the answer.
              * @default null
@@ -3336,6 +3534,12 @@ export interface components {
              * @default null
              */
             reasoning_content?: string | null;
+            /**
+             * Reasoning Details
+             * @description Extension, with hosted models: send it back with the message as it is.
+             * @default null
+             */
+            reasoning_details?: components["schemas"]["ReasoningDetail"][] | null;
             /**
              * Tool Calls
              * @default null
@@ -4120,6 +4324,40 @@ export interface components {
             total_tokens: number;
         };
         /**
+         * EncryptedDetail
+         * @description What a host needs when the message comes back: before a call, or before the words.
+         */
+        EncryptedDetail: {
+            /**
+             * Index
+             * @description Does not change the answer.
+             * @default null
+             */
+            index?: number | null;
+            /**
+             * Format
+             * @description Does not change the answer.
+             * @default null
+             */
+            format?: string | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "reasoning.encrypted";
+            /**
+             * Data
+             * @description As it came; only who gave it can read it.
+             */
+            data: string;
+            /**
+             * Id
+             * @description The call that it belongs to.
+             * @default null
+             */
+            id?: string | null;
+        };
+        /**
          * ErrorDetail
          * @description What is wrong and, where one field is to blame, which.
          */
@@ -4289,6 +4527,12 @@ export interface components {
             name: string;
             /** Arguments */
             arguments: string;
+            /**
+             * Parsed Arguments
+             * @description What the client made of the reply; does not change the answer.
+             * @default null
+             */
+            parsed_arguments?: unknown;
         };
         /**
          * FunctionCallItem
@@ -4332,7 +4576,7 @@ export interface components {
             /** Call Id */
             call_id: string;
             /** Output */
-            output: string | components["schemas"]["InputText"][];
+            output: string | (components["schemas"]["InputText"] | components["schemas"]["InputImage"])[];
             /**
              * Id
              * @description Does not change the answer.
@@ -4549,9 +4793,10 @@ export interface components {
             url: string;
             /**
              * Detail
+             * @description How closely it is looked at, by hosted models that have such a dial.
              * @default null
              */
-            detail?: "auto" | null;
+            detail?: ("auto" | "low" | "high" | "original") | null;
         };
         /**
          * ImageContent
@@ -4612,9 +4857,10 @@ export interface components {
             image_url: string;
             /**
              * Detail
+             * @description How closely it is looked at, by hosted models that have such a dial.
              * @default null
              */
-            detail?: "auto" | null;
+            detail?: ("auto" | "low" | "high" | "original") | null;
         };
         /**
          * InputMessage
@@ -4685,10 +4931,9 @@ export interface components {
             cached_tokens: number;
             /**
              * Cache Write Tokens
-             * @description Writing into the cache is not counted.
-             * @constant
+             * @description Written by a host into its cache; models here tell none.
              */
-            cache_write_tokens: 0;
+            cache_write_tokens: number;
         };
         /**
          * Inside
@@ -4794,6 +5039,20 @@ export interface components {
             output_index: number;
             /** Item */
             item: components["schemas"]["OutputMessage"] | components["schemas"]["OutputReasoning"] | components["schemas"]["OutputFunctionCall"];
+        };
+        /**
+         * ItemReference
+         * @description An item of a response that was kept, by its id.
+         */
+        ItemReference: {
+            /**
+             * Type
+             * @default item_reference
+             * @constant
+             */
+            type?: "item_reference";
+            /** Id */
+            id: string;
         };
         /**
          * Job
@@ -5773,6 +6032,11 @@ export interface components {
             summary: string[];
             /** Content */
             content: components["schemas"]["ReasoningText"][];
+            /**
+             * Encrypted Content
+             * @description What a hosted model's host needs with the thought when the item comes back: send it as it is. Models here need none.
+             */
+            encrypted_content?: string | null;
         };
         /**
          * OutputText
@@ -6100,6 +6364,12 @@ export interface components {
              * @description Read from the cache of an earlier request.
              */
             cached_tokens: number;
+            /**
+             * Cache Write Tokens
+             * @description Written by a host into its cache; models here tell none.
+             * @default 0
+             */
+            cache_write_tokens?: number;
         };
         /**
          * PromptUsage
@@ -6224,6 +6494,30 @@ export interface components {
             ids: string[];
         };
         /**
+         * ReasoningDetail
+         * @description What a hosted model's host needs with a thought or a call when the message comes back.
+         *
+         *     `reasoning.text` is a thought with its signature; `reasoning.encrypted` stands before the call
+         *     with that `id`, or before the words.
+         */
+        ReasoningDetail: {
+            /**
+             * Type
+             * @enum {string}
+             */
+            type: "reasoning.text" | "reasoning.encrypted";
+            /** Index */
+            index: number;
+            /** Text */
+            text?: string | null;
+            /** Signature */
+            signature?: string | null;
+            /** Data */
+            data?: string | null;
+            /** Id */
+            id?: string | null;
+        };
+        /**
          * ReasoningItem
          * @description What the model thought in an earlier turn; the summary counts where there is no content.
          */
@@ -6242,10 +6536,10 @@ export interface components {
             content?: components["schemas"]["ThoughtText"][] | null;
             /**
              * Encrypted Content
-             * @description Nobody here can read any.
+             * @description As it came; only who gave it can read it.
              * @default null
              */
-            encrypted_content?: null;
+            encrypted_content?: string | null;
             /**
              * Id
              * @description Of an earlier reply; does not change the answer.
@@ -6258,6 +6552,41 @@ export interface components {
              * @default null
              */
             status?: ("in_progress" | "completed" | "incomplete") | null;
+        };
+        /**
+         * ReasoningOptions
+         * @description How much the model thinks.
+         */
+        ReasoningOptions: {
+            /**
+             * Effort
+             * @description With `none` and `minimal` models that can do both answer at once, with any other they think first; hosts that have the dial get the word itself. Models that never think answer as ever.
+             * @default null
+             */
+            effort?: ("none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max") | null;
+            /**
+             * Summary
+             * @description Does not change the answer: what a model shows of a thought is told.
+             * @default null
+             */
+            summary?: ("auto" | "concise" | "detailed") | null;
+            /**
+             * Generate Summary
+             * @description The old name of `summary`.
+             * @default null
+             */
+            generate_summary?: ("auto" | "concise" | "detailed") | null;
+            /**
+             * Context
+             * @description Thoughts of earlier turns go where the model's template has them.
+             * @default null
+             */
+            context?: ("auto" | "all_turns") | null;
+            /**
+             * Mode
+             * @default null
+             */
+            mode?: "standard" | null;
         };
         /**
          * ReasoningText
@@ -6591,6 +6920,11 @@ export interface components {
              * @description Extension: what it thought.
              */
             reasoning_content?: string | null;
+            /**
+             * Reasoning Details
+             * @description Extension, with hosted models: send it back with the message as it is.
+             */
+            reasoning_details?: components["schemas"]["ReasoningDetail"][] | null;
             /** Tool Calls */
             tool_calls?: components["schemas"]["ToolCall"][] | null;
             /** Annotations */
@@ -6652,6 +6986,26 @@ export interface components {
             response: components["schemas"]["ResponseObject"];
         };
         /**
+         * ResponseDeleted
+         * @description A response is kept no more.
+         */
+        ResponseDeleted: {
+            /** Id */
+            id: string;
+            /**
+             * Object
+             * @default response
+             * @constant
+             */
+            object?: "response";
+            /**
+             * Deleted
+             * @default true
+             * @constant
+             */
+            deleted?: true;
+        };
+        /**
          * ResponseFailure
          * @description Why the reply broke off.
          */
@@ -6667,6 +7021,27 @@ export interface components {
             param: string | null;
             /** Type */
             type: string;
+        };
+        /**
+         * ResponseInputItems
+         * @description A page of the items that a response was asked with.
+         */
+        ResponseInputItems: {
+            /**
+             * Object
+             * @constant
+             */
+            object: "list";
+            /** Data */
+            data: {
+                [key: string]: unknown;
+            }[];
+            /** First Id */
+            first_id: string | null;
+            /** Last Id */
+            last_id: string | null;
+            /** Has More */
+            has_more: boolean;
         };
         /**
          * ResponseObject
@@ -6733,13 +7108,16 @@ export interface components {
              */
             truncation: "disabled";
             /** Previous Response Id */
-            previous_response_id: null;
+            previous_response_id: string | null;
+            /** Reasoning */
+            reasoning: {
+                [key: string]: unknown;
+            } | null;
             /**
              * Store
-             * @description No response is kept here.
-             * @constant
+             * @description It is kept, and can be gone on from.
              */
-            store: false;
+            store: boolean;
             /** Metadata */
             metadata: {
                 [key: string]: string;
@@ -6783,7 +7161,7 @@ export interface components {
              */
             model: string;
             /** Input */
-            input: string | (components["schemas"]["InputMessage"] | components["schemas"]["SaidMessage"] | components["schemas"]["FunctionCallItem"] | components["schemas"]["FunctionCallOutputItem"] | components["schemas"]["ReasoningItem"])[];
+            input: string | (components["schemas"]["InputMessage"] | components["schemas"]["SaidMessage"] | components["schemas"]["FunctionCallItem"] | components["schemas"]["FunctionCallOutputItem"] | components["schemas"]["ReasoningItem"] | components["schemas"]["ItemReference"])[];
             /**
              * Instructions
              * @description What the model is told before the input, as a system message.
@@ -6824,11 +7202,20 @@ export interface components {
              * @default null
              */
             top_p?: number | null;
+            /** @default null */
+            reasoning?: components["schemas"]["ReasoningOptions"] | null;
             /**
-             * Include
+             * Previous Response Id
+             * @description Goes on from a response that was kept; its instructions are not taken over.
              * @default null
              */
-            include?: "message.output_text.logprobs"[] | null;
+            previous_response_id?: string | null;
+            /**
+             * Include
+             * @description Only `message.output_text.logprobs` changes what is told: the rest always is, or is of built-in tools, which are not here.
+             * @default null
+             */
+            include?: ("message.output_text.logprobs" | "reasoning.encrypted_content" | "message.input_image.image_url" | "file_search_call.results" | "web_search_call.results" | "web_search_call.action.sources" | "computer_call_output.output.image_url" | "code_interpreter_call.outputs")[] | null;
             /**
              * Top Logprobs
              * @description How many likeliest tokens beside each token, when logprobs are included.
@@ -6864,10 +7251,22 @@ export interface components {
             } | null;
             /**
              * Store
-             * @description Does not change the answer: no response is kept here, either way.
+             * @description False keeps nothing. Else the response is kept for 30 days, the newest 1,000 of a person, where the server has a database; the response's own `store` says whether.
              * @default null
              */
             store?: boolean | null;
+            /**
+             * Max Tool Calls
+             * @description Does not change the answer: it counts built-in tools, and none are here.
+             * @default null
+             */
+            max_tool_calls?: number | null;
+            /**
+             * Prompt Cache Retention
+             * @description Does not change the answer.
+             * @default null
+             */
+            prompt_cache_retention?: string | null;
             /**
              * Service Tier
              * @description Does not change the answer.
@@ -7243,7 +7642,7 @@ export interface components {
              */
             role: "assistant";
             /** Content */
-            content: string | components["schemas"]["SaidText"][];
+            content: string | (components["schemas"]["SaidText"] | components["schemas"]["SaidRefusal"])[];
             /**
              * Id
              * @description Of an earlier reply; does not change the answer.
@@ -7264,13 +7663,26 @@ export interface components {
             phase?: ("commentary" | "final_answer") | null;
         };
         /**
+         * SaidRefusal
+         * @description Words of an earlier reply that said no.
+         */
+        SaidRefusal: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "refusal";
+            /** Refusal */
+            refusal: string;
+        };
+        /**
          * SaidText
          * @description Words of an earlier reply.
          */
         SaidText: {
             /**
-             * Type
-             * @constant
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
              */
             type: "output_text";
             /** Text */
@@ -7440,6 +7852,12 @@ export interface components {
              */
             type: "function";
             function: components["schemas"]["FunctionCall"];
+            /**
+             * Index
+             * @description What the client made of the reply; does not change the answer.
+             * @default null
+             */
+            index?: number | null;
         };
         /**
          * SessionList
@@ -7489,6 +7907,19 @@ export interface components {
             name: string;
             /** Password */
             password: string;
+        };
+        /**
+         * SignaturePiece
+         * @description The signature of a thought, which is whole.
+         */
+        SignaturePiece: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "signature_delta";
+            /** Signature */
+            signature: string;
         };
         /**
          * Span
@@ -7824,10 +8255,10 @@ export interface components {
             format?: (components["schemas"]["TextResponseFormat"] | components["schemas"]["JsonObjectResponseFormat"] | components["schemas"]["JsonSchemaTextFormat"]) | null;
             /**
              * Verbosity
-             * @description Models here have no such dial; say it in the instructions.
+             * @description No model has such a dial here; ask for short or long in instructions.
              * @default null
              */
-            verbosity?: null;
+            verbosity?: "medium" | null;
         };
         /**
          * TextPiece
@@ -7865,6 +8296,46 @@ export interface components {
             type: "thinking_delta";
             /** Thinking */
             thinking: string;
+        };
+        /**
+         * ThoughtDetail
+         * @description A thought with what its host needs when it comes back.
+         */
+        ThoughtDetail: {
+            /**
+             * Index
+             * @description Does not change the answer.
+             * @default null
+             */
+            index?: number | null;
+            /**
+             * Format
+             * @description Does not change the answer.
+             * @default null
+             */
+            format?: string | null;
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "reasoning.text";
+            /**
+             * Text
+             * @default null
+             */
+            text?: string | null;
+            /**
+             * Signature
+             * @description As it came; only who gave it can read it.
+             * @default null
+             */
+            signature?: string | null;
+            /**
+             * Id
+             * @description Does not change the answer.
+             * @default null
+             */
+            id?: string | null;
         };
         /**
          * ThoughtText
@@ -8767,6 +9238,271 @@ export interface operations {
             };
             /** @description A hosted model's server failed. */
             502: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    getResponse: {
+        parameters: {
+            query?: {
+                /** @description Only false is taken. */
+                stream?: boolean;
+            };
+            header?: never;
+            path: {
+                /** @description Id of the response. */
+                response_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResponseObject"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    deleteResponse: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description Id of the response. */
+                response_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResponseDeleted"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The server or the model is loading or stopping. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+        };
+    };
+    listResponseInputItems: {
+        parameters: {
+            query?: {
+                after?: string;
+                limit?: number;
+                order?: "asc" | "desc";
+            };
+            header?: never;
+            path: {
+                /** @description Id of the response. */
+                response_id: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Successful Response */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ResponseInputItems"];
+                };
+            };
+            /** @description The request cannot be answered as it is; `param` names the field. */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The key is missing or wrong. */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description A page of another site sent this. */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description There is no such model. */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The Host header is not one of this server's names. */
+            421: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description An unexpected error; the log has its details. */
+            500: {
                 headers: {
                     [name: string]: unknown;
                 };

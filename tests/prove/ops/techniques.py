@@ -44,10 +44,7 @@ class Votes:
         yield TextDelta(text)
         usage = Usage(0, 0)
         if self.tells_usage:
-            usage = Usage(
-                sum(one.usage.prompt_tokens for one in self.seen),
-                sum(one.usage.completion_tokens for one in self.seen),
-            )
+            usage = sum((one.usage for one in self.seen), usage)
         yield Finished(Message("assistant", (TextPart(text),)), usage, "stop")
 
 

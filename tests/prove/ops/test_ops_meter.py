@@ -371,3 +371,26 @@ async def test_a_span_whose_cause_is_gone_stands_at_the_root():
     assert len(root.inner) == 1
     await reply(lm, QUESTION)
     assert len(trees([span for span in ledger.spans() if span.name != "votes"])) == 1
+
+
+def writing(usage: Usage) -> float:
+    """A host that charges for what it writes to its cache."""
+    return usage.prompt_tokens * 0.001 + usage.cache_write_tokens * 0.1
+
+
+async def test_what_is_written_to_a_cache_is_charged_and_counts_once():
+    ledger = Ledger()
+    model = Metered(ScriptedLM(Reply("four", cache_write_tokens=5)), ledger, writing)
+    await reply(Metered(Votes(model, 3), ledger, writing), QUESTION)
+    dollars = pytest.approx(3 * (PROMPT * 0.001 + 5 * 0.1))
+    assert (ledger.total.cache_write_tokens, ledger.total.dollars) == (15, dollars)
+    outer = by_name(ledger, "votes")[0]
+    assert (outer.own.cache_write_tokens, outer.total.cache_write_tokens) == (0, 15)
+
+
+async def test_a_technique_alone_tells_the_caches_of_all_its_calls():
+    ledger = Ledger()
+    lm = Metered(Votes(ScriptedLM(Reply("four", cache_write_tokens=5)), 3), ledger, writing)
+    finished = await reply(lm, QUESTION)
+    assert finished.usage.cache_write_tokens == 15
+    assert ledger.total.dollars == pytest.approx(3 * (PROMPT * 0.001 + 5 * 0.1))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from kataribe.base.errors import TemplateError
-from kataribe.base.lm import ToolSpec
+from kataribe.base.lm import Request, Thinking, ToolSpec
 from kataribe.base.messages import Message, ToolCallPart, ToolResultPart, text_message, text_of
 from kataribe.make.tokens.load import load_tokenizer
 from kataribe.make.tokens.templates import ChatTemplate
@@ -16,6 +17,8 @@ from kataribe.run.inference.conversation import (
     fitting_calls,
     teach_tools,
     template_dialect,
+    template_variables,
+    thinking_variables,
 )
 from kataribe.run.inference.dialects import HERMES, LLAMA, MISTRAL
 from tests.make.tokens import template_texts
@@ -157,3 +160,25 @@ def test_a_syntax_that_cannot_be_read_is_not_asked_for(smollm2_path, source, dia
     text = its.decode(chat_ids(its, [text_message("user", "Weather?")], tools=[WEATHER]))
     assert "get_weather" in text
     assert ("To call one, answer with" in text) == is_taught
+
+
+def test_a_wish_to_think_is_a_variable_where_the_template_reads_it(smollm2_path):
+    tokenizer = load_tokenizer(smollm2_path)
+    for name, source in template_texts.ALL.items():
+        its = tokenizer.with_template(ChatTemplate(source, names=NAMES))
+        knows = "enable_thinking" in source
+        for wanted in (True, False):
+            expected = {"enable_thinking": wanted} if knows else {}
+            assert thinking_variables(its, Thinking(wanted=wanted)) == expected, name
+        for wish in (None, Thinking(), Thinking(effort="high")):
+            assert thinking_variables(its, wish) == {}
+    assert any("enable_thinking" in source for source in template_texts.ALL.values())
+
+
+def test_what_is_said_of_the_template_goes_before_a_wish(smollm2_path):
+    source = next(one for one in template_texts.ALL.values() if "enable_thinking" in one)
+    its = load_tokenizer(smollm2_path).with_template(ChatTemplate(source, names=NAMES))
+    wished = Request((text_message("user", "Why?"),), thinking=Thinking(wanted=True))
+    said = replace(wished, template={"enable_thinking": False})
+    assert template_variables(its, wished) == {"enable_thinking": True}
+    assert template_variables(its, said) == {"enable_thinking": False}

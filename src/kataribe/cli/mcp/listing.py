@@ -57,4 +57,10 @@ async def _tried(servers: Servers, name: str) -> None:
 
 def _row(state: ServerState, *, check: bool) -> tuple[str, str, str, str, str]:
     tools = f"{len(state.tools)} tools" if check and state.state == "open" else ""
-    return (state.name, state.kind or "", state.state, state.place, state.error or tools)
+    return (
+        state.name,
+        state.kind or "",
+        state.state,
+        state.place,
+        state.error or tools or state.note,
+    )

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import Literal
 
 from kataribe.base.events import Usage
-from kataribe.prove.ops.spent import CACHED, COMPLETION, DOLLARS, KINDS, PROMPT, STEPS
+from kataribe.prove.ops.spent import CACHED, COMPLETION, DOLLARS, KINDS, PROMPT, STEPS, WRITTEN
 
 _TRACEPARENT = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-([0-9a-f]{16})-[0-9a-f]{2}(?:-.*)?")
 
@@ -186,8 +186,12 @@ class Account:
 
     def unaccounted(self) -> Usage:
         """The tokens that the call has reported and no call inside it."""
-        own = [max(0, int(self._reported[at] - self._inside[at])) for at in range(COMPLETION + 1)]
-        return Usage(own[PROMPT], own[COMPLETION], min(own[CACHED], own[PROMPT]))
+        prompt, drawn, cached, written = (
+            max(0, int(self._reported[at] - self._inside[at]))
+            for at in (PROMPT, COMPLETION, CACHED, WRITTEN)
+        )
+        cached = min(cached, prompt)
+        return Usage(prompt, drawn, cached, min(written, prompt - cached))
 
     def upwards(self) -> Iterator[Account]:
         """This account, the one around it, and so on."""

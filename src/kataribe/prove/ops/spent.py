@@ -11,12 +11,12 @@ from kataribe.base.events import Usage
 Price: TypeAlias = Callable[[Usage], float | None]
 """US dollars for the tokens of one call; None where nobody knows the price."""
 
-PROMPT, CACHED, COMPLETION, STEPS, DOLLARS, UNPRICED = range(6)
+PROMPT, CACHED, COMPLETION, STEPS, DOLLARS, UNPRICED, WRITTEN = range(7)
 """Places in an account's lists of amounts."""
 
-KINDS = 6
+KINDS = 7
 
-SURE = (PROMPT, CACHED, COMPLETION, STEPS)
+SURE = (PROMPT, CACHED, COMPLETION, STEPS, WRITTEN)
 """Amounts that a call reports itself, its inner calls included; the others are only added up."""
 
 
@@ -31,6 +31,8 @@ class Spent:
         steps: Calls of models.
         dollars: US dollars, as far as prices are known.
         unpriced: Calls of models whose price nobody knows; with one, `dollars` is a least.
+        cache_write_tokens: Of the tokens read, those that were written to a host's cache. Stored
+            traces have no place for them; the dollars there know of them.
     """
 
     prompt_tokens: int = 0
@@ -39,6 +41,7 @@ class Spent:
     steps: int = 0
     dollars: float = 0.0
     unpriced: int = 0
+    cache_write_tokens: int = 0
 
     def __add__(self, other: Spent) -> Spent:
         return Spent(
@@ -48,6 +51,7 @@ class Spent:
             self.steps + other.steps,
             self.dollars + other.dollars,
             self.unpriced + other.unpriced,
+            self.cache_write_tokens + other.cache_write_tokens,
         )
 
 
@@ -66,4 +70,5 @@ def spent_of(amounts: Sequence[float]) -> Spent:
         whole[STEPS],
         max(0.0, round(amounts[DOLLARS], 12)),
         whole[UNPRICED],
+        whole[WRITTEN],
     )

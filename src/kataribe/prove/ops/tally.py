@@ -24,6 +24,7 @@ from kataribe.prove.ops.spent import (
     PROMPT,
     STEPS,
     UNPRICED,
+    WRITTEN,
     Price,
 )
 
@@ -99,7 +100,7 @@ class Tally:
         total = self.account.total
         alone = len(self._counts) == 1
         drawn = int(total[COMPLETION]) if alone else self._counts[index]
-        return Usage(int(total[PROMPT]), drawn, int(total[CACHED]))
+        return Usage(int(total[PROMPT]), drawn, int(total[CACHED]), int(total[WRITTEN]))
 
     def note(self, event: Event) -> None:
         """Reads an event."""
@@ -198,6 +199,7 @@ class Tally:
         account = self.account
         account.report(PROMPT, max(one.prompt_tokens for one in self._usages.values()))
         account.report(CACHED, max(one.cached_tokens for one in self._usages.values()))
+        account.report(WRITTEN, max(one.cache_write_tokens for one in self._usages.values()))
         self._drawn = sum(self._counts)
         self._unsaid = 0
         account.report(COMPLETION, self._drawn)

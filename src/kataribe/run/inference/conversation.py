@@ -14,7 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from kataribe.base.errors import UnsupportedError
-from kataribe.base.lm import ToolSpec
+from kataribe.base.lm import Request, Thinking, ToolSpec
 from kataribe.base.messages import (
     Message,
     Part,
@@ -44,6 +44,19 @@ def _own_dialect(template: ChatTemplate) -> ToolDialect | None:
     """
     dialect = dialect_of(template.tool_source or template.source)
     return dialect if dialect is not None and template.supports_tools else None
+
+
+def thinking_variables(tokenizer: Tokenizer, thinking: Thinking | None) -> dict[str, Any]:
+    """What a wish to think is for a chat template: `enable_thinking`, where it reads that."""
+    template = tokenizer.chat_template
+    if thinking is None or thinking.wanted is None or template is None:
+        return {}
+    return {"enable_thinking": thinking.wanted} if "enable_thinking" in template.reads else {}
+
+
+def template_variables(tokenizer: Tokenizer, request: Request) -> dict[str, Any]:
+    """The variables that a request has for the chat template; said ones go before wishes."""
+    return {**thinking_variables(tokenizer, request.thinking), **request.template}
 
 
 def chat_ids(

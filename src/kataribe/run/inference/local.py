@@ -33,7 +33,7 @@ from kataribe.base.lm import (
 from kataribe.base.messages import AudioPart, ImagePart, Message, TextPart, text_of
 from kataribe.make.tokens.tokenizer import Tokenizer
 from kataribe.run.inference.constraint import Constraint, Vocabulary, compile_constraint
-from kataribe.run.inference.conversation import chat_ids, template_dialect
+from kataribe.run.inference.conversation import chat_ids, template_dialect, template_variables
 from kataribe.run.inference.dialects import THINK, UNTHINK, ToolDialect
 from kataribe.run.inference.engine import Engine
 from kataribe.run.inference.inspection import Inspection
@@ -279,7 +279,7 @@ class LocalLM:
             messages,
             tools=request.tools if request.tool_choice.mode != "none" else (),
             continue_last=request.continue_last,
-            variables=request.template,
+            variables=template_variables(self._tokenizer, request),
             limit=self._engine.context_length,
         )
         opened = self._thinks and self._tokenizer.decode(ids[-8:]).rstrip().endswith(THINK)

@@ -16,7 +16,7 @@ from kataribe.base.inside import Inspector
 from kataribe.base.lm import Capabilities, Prompt, Request, Sampling
 from kataribe.base.messages import Message, text_of
 from kataribe.make.tokens.tokenizer import Tokenizer
-from kataribe.run.inference.conversation import chat_ids
+from kataribe.run.inference.conversation import chat_ids, template_variables
 from kataribe.run.inference.engine import Engine
 from kataribe.run.inference.local import LocalLM, RequestPlan, checked_messages, is_chat
 from kataribe.run.inference.requests import GenerationRequest
@@ -109,7 +109,7 @@ class EncoderDecoderLM(LocalLM):
             source = chat_ids(
                 self._tokenizer,
                 checked_messages(prompt, self._name),
-                variables=request.template,
+                variables=template_variables(self._tokenizer, request),
                 limit=self._engine.context_length,
             )
         else:

@@ -13,7 +13,7 @@ from typing import Any
 
 from kataribe.base.errors import InputError
 from kataribe.base.events import Event, FinishReason, Usage
-from kataribe.base.lm import JsonFormat, Request, ToolSpec
+from kataribe.base.lm import JsonFormat, Request, Thinking, ToolSpec
 from kataribe.base.messages import (
     ImagePart,
     Message,
@@ -94,9 +94,9 @@ def write(asked: Asked) -> Letter:
         **{field: value for field, value in wanted.items() if value is not None},
         **_thinking(request),
     }
-    if isinstance(request.response_format, JsonFormat):
-        schema = dict(request.response_format.schema or {})
-        body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
+    output = _output(request)
+    if output:
+        body["output_config"] = output
     if request.tools:
         body["tools"] = [_tool(tool) for tool in offered_tools(request)]
         body["tool_choice"] = _choice(request)
@@ -116,12 +116,27 @@ def headers(key: str | None) -> Mapping[str, str]:
 
 
 def _thinking(request: Request) -> dict[str, Any]:
-    wanted = request.template.get("enable_thinking")
+    wish = request.thinking or Thinking()
+    wanted = request.template.get("enable_thinking", wish.wanted)
     if wanted is None:
         return {}
     if not wanted:
         return {"thinking": {"type": "disabled"}}
+    if wish.tokens is not None:
+        budget = {"type": "enabled", "budget_tokens": wish.tokens}
+        return {"thinking": {**budget, "display": "summarized"}}
     return {"thinking": {"type": "adaptive", "display": "summarized"}}
+
+
+def _output(request: Request) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if isinstance(request.response_format, JsonFormat):
+        schema = dict(request.response_format.schema or {})
+        found["format"] = {"type": "json_schema", "schema": schema}
+    wish = request.thinking
+    if wish is not None and wish.effort not in ("", "none", "minimal"):  # no words of this host's
+        found["effort"] = wish.effort
+    return found
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
@@ -166,7 +181,7 @@ def _turns(asked: Asked, messages: Sequence[tuple[int, Message]]) -> list[dict[s
 def _blocks(asked: Asked, place: int, message: Message, part: Part) -> list[dict[str, Any]]:
     match message.role, part:
         case "user" | "assistant" | "system", TextPart(text):
-            return [_text(text)] if text else []
+            return [_text(text)] if text.strip() else []  # the host refuses white space alone
         case "user", ImagePart():
             return [_image(asked, place, part)]
         case "assistant", ReasoningPart(text, seal):
@@ -174,9 +189,12 @@ def _blocks(asked: Asked, place: int, message: Message, part: Part) -> list[dict
         case "assistant", ToolCallPart(id, name, arguments):
             call = {"type": "tool_use", "id": id, "name": name}
             return [{**call, "input": arguments_object(arguments)}]
-        case "tool", ToolResultPart(call_id, content, is_error):
+        case "tool", ToolResultPart(call_id, content, is_error, images):
             result: dict[str, Any] = {"type": "tool_result", "tool_use_id": call_id}
-            if content:
+            if images:
+                shown = [_image(asked, place, image) for image in images]
+                result["content"] = [*([_text(content)] if content.strip() else []), *shown]
+            elif content:
                 result["content"] = content
             return [{**result, "is_error": True} if is_error else result]
         case _:
@@ -200,11 +218,14 @@ def _image(asked: Asked, place: int, part: ImagePart) -> dict[str, Any]:
 
 
 def _thought(text: str, sealed: Any) -> list[dict[str, Any]]:
+    # A seal may have been through a client's hands.
     if not isinstance(sealed, dict):
         return []
-    if "redacted" in sealed:
+    if isinstance(sealed.get("redacted"), str):
         return [{"type": "redacted_thinking", "data": sealed["redacted"]}]
-    return [{"type": "thinking", "thinking": text, "signature": sealed["signature"]}]
+    if isinstance(sealed.get("signature"), str):
+        return [{"type": "thinking", "thinking": text, "signature": sealed["signature"]}]
+    return []
 
 
 class AnthropicReader:
@@ -251,8 +272,7 @@ class AnthropicReader:
                 self._signatures[key] = block.get("signature") or ""
                 return self._gathered.think(block.get("thinking") or "")
             case "redacted_thinking":
-                self._gathered.mark(make_seal(self._name, {"redacted": block["data"]}))
-                return []
+                return self._gathered.mark(make_seal(self._name, {"redacted": block["data"]}))
             case "tool_use":
                 said = self._gathered.call(key, block["id"], block["name"])
                 if block.get("input"):
@@ -281,7 +301,7 @@ class AnthropicReader:
         key = event["index"]
         signature = self._signatures.pop(key, "")
         if signature:
-            self._gathered.seal(make_seal(self._name, {"signature": signature}))
+            return self._gathered.seal(make_seal(self._name, {"signature": signature}))
         if self._gathered.has_call(key) and not self._gathered.arguments_of(key):
             return self._gathered.arguments(key, "{}")  # a tool without arguments sends no pieces
         return []

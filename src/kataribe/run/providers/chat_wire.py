@@ -12,8 +12,6 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from kataribe.base.errors import ProviderError
-from kataribe.base.events import Citation, Event, FinishReason, TokenLogprob, Usage
 from kataribe.base.lm import (
     ChoiceFormat,
     GrammarFormat,
@@ -32,18 +30,17 @@ from kataribe.base.messages import (
     ToolCallPart,
     ToolResultPart,
 )
-from kataribe.run.providers.gathering import Gathering, shared_usage
-from kataribe.run.providers.progress import progress_in
-from kataribe.run.providers.sse import ServerEvent
+from kataribe.run.providers.chat_reading import ChatReader
+from kataribe.run.providers.gathering import (
+    open_seal,
+)
 from kataribe.run.providers.wires import (
     Asked,
     Letter,
     Wire,
-    broke_off,
     fields,
     is_enforceable,
     offered_tools,
-    parsed,
     refuse_part,
     said_error,
     schema_of,
@@ -55,29 +52,6 @@ CARRIES = fields(
 )
 """What OpenAI's own API has a place for; `reasoning` below is thoughts that go back in."""
 
-_REASONS: Mapping[str, FinishReason] = {
-    "stop": "stop",
-    "length": "length",
-    "model_length": "length",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-}
-_EXACT: frozenset[FinishReason] = frozenset(
-    {
-        "approval",
-        "repetition",
-        "deadline",
-        "budget",
-        "cancelled",
-        "stop",
-        "length",
-        "tool_calls",
-        "content_filter",
-    }
-)
-"""Reasons that another Kataribe tells exactly."""
-
 
 def write(asked: Asked) -> Letter:
     """The body for a request, of which `check_carried` has looked at every field."""
@@ -86,12 +60,7 @@ def write(asked: Asked) -> Letter:
     assert not isinstance(messages, str)
     body: dict[str, Any] = {
         "model": asked.model,
-        "messages": [
-            turn
-            for place, message in enumerate(messages)
-            if isinstance(message, Message)
-            for turn in _turns(asked, place, message)
-        ],
+        "messages": _all_turns(asked, messages),
         "stream": True,
         "stream_options": {"include_usage": True},
         **_sampling(asked),
@@ -130,9 +99,22 @@ def _sampling(asked: Asked) -> dict[str, Any]:
         found["n"] = request.n
     if request.logprobs is not None:
         found |= {"logprobs": True, "top_logprobs": request.logprobs}
-    if request.template:
-        found["chat_template_kwargs"] = dict(request.template)
-    return found
+    return found | _thinking(asked)
+
+
+def _thinking(asked: Asked) -> dict[str, Any]:
+    """The template's variables, and the wish to think where the host is known to take one."""
+    request, adds = asked.request, asked.manner.adds
+    template, wish = dict(request.template), request.thinking
+    found: dict[str, Any] = {}
+    if wish is not None and "reasoning_effort" in adds:
+        quick = wish.effort if wish.effort in ("none", "minimal") else "none"
+        slow = wish.effort or ("medium" if wish.wanted else "")
+        effort = quick if wish.wanted is False else slow
+        found = {"reasoning_effort": effort} if effort else {}
+    elif wish is not None and wish.wanted is not None and "template" in adds:
+        template = {"enable_thinking": wish.wanted, **template}
+    return found | ({"chat_template_kwargs": template} if template else {})
 
 
 def _form(request: Request) -> dict[str, Any]:
@@ -140,7 +122,7 @@ def _form(request: Request) -> dict[str, Any]:
         case JsonFormat(schema) if schema is None:
             return {"response_format": {"type": "json_object"}}
         case JsonFormat(schema, name) if schema is not None:
-            definition = {"name": name, "schema": dict(schema), "strict": True}
+            definition = {"name": name, "schema": dict(schema), "strict": is_enforceable(schema)}
             return {"response_format": {"type": "json_schema", "json_schema": definition}}
         case RegexFormat(pattern):
             return {"structured_outputs": {"regex": pattern}}
@@ -185,6 +167,24 @@ def _choice(choice: ToolChoice) -> Any:
     return choice.mode
 
 
+def _all_turns(asked: Asked, messages: Sequence[Message | int]) -> list[dict[str, Any]]:
+    """The turns; pictures that tools show come after all answers, where they have a place."""
+    turns: list[dict[str, Any]] = []
+    shown: list[dict[str, Any]] = []
+    for place, message in enumerate(messages):
+        if not isinstance(message, Message):
+            continue
+        if message.role != "tool" and shown:
+            turns.append({"role": "user", "content": shown})
+            shown = []
+        turns += _turns(asked, place, message)
+        for part in message.parts:
+            if isinstance(part, ToolResultPart) and part.images:
+                shown.append({"type": "text", "text": f"Shown by the tool ({part.call_id}):"})
+                shown += [_content(asked, place, "user", image) for image in part.images]
+    return [*turns, {"role": "user", "content": shown}] if shown else turns
+
+
 def _turns(asked: Asked, place: int, message: Message) -> list[dict[str, Any]]:
     match message.role:
         case "tool":
@@ -212,7 +212,7 @@ def _said(asked: Asked, place: int, message: Message) -> dict[str, Any]:
         match part:
             case TextPart(text):
                 texts.append(text)
-            case ReasoningPart(text):
+            case ReasoningPart(text, _):
                 thoughts.append(text)
             case ToolCallPart(id, name, arguments):
                 function = {"name": name, "arguments": arguments or "{}"}
@@ -227,7 +227,30 @@ def _said(asked: Asked, place: int, message: Message) -> dict[str, Any]:
         turn["tool_calls"] = calls
     if any(thoughts) and "reasoning" in asked.manner.adds:
         turn["reasoning_content"] = "".join(thoughts)
+    if "reasoning_details" in asked.manner.adds and (details := _details(asked, message)):
+        turn["reasoning_details"] = details
     return turn
+
+
+def _details(asked: Asked, message: Message) -> list[dict[str, Any]]:
+    """What another Kataribe gave along with thoughts and calls, as it gave it.
+
+    Calls may have got other ids since; what stands before one names it by the id that it has now.
+    """
+    found: list[dict[str, Any]] = []
+    before: dict[str, Any] | None = None  # belongs to what comes next
+    for part in message.parts:
+        if isinstance(part, ReasoningPart):
+            detail = open_seal(part.seal, asked.name)
+            if isinstance(detail, dict):
+                found.append({**detail, "index": len(found)})
+                before = found[-1] if detail.get("type") == "reasoning.encrypted" else None
+            continue
+        if before is not None:
+            before.pop("id", None)
+            before |= {"id": part.id} if isinstance(part, ToolCallPart) else {}
+        before = None
+    return found
 
 
 def _content(asked: Asked, place: int, role: str, part: Any) -> dict[str, Any]:
@@ -235,7 +258,8 @@ def _content(asked: Asked, place: int, role: str, part: Any) -> dict[str, Any]:
         case TextPart(text):
             return {"type": "text", "text": text}
         case ImagePart() if role == "user":
-            return {"type": "image_url", "image_url": {"url": image_url(part)}}
+            detail = {"detail": part.detail} if part.detail else {}
+            return {"type": "image_url", "image_url": {"url": image_url(part), **detail}}
         case AudioPart(media_type, sound) if role == "user":
             kind = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/mpeg": "mp3",
                     "audio/mp3": "mp3"}.get(media_type)  # fmt: skip
@@ -253,136 +277,6 @@ def image_url(part: ImagePart) -> str | None:
     if part.data is None:
         return part.url
     return f"data:{part.media_type};base64,{base64.b64encode(part.data).decode('ascii')}"
-
-
-class ChatReader:
-    """Chunks of a chat completion to events; the usage comes last, so the closing events do too."""
-
-    def __init__(self, asked: Asked) -> None:
-        self.done = False
-        self._name = asked.name
-        self._choices = [Gathering(index) for index in range(asked.request.n)]
-        self._details = [""] * asked.request.n
-        self._exact: dict[int, FinishReason] = {}
-        self._usage = Usage(0, 0)
-
-    def read(self, event: ServerEvent) -> Sequence[Event]:
-        """What a chunk says."""
-        if event.data.strip() == "[DONE]":
-            self.done = True
-            return ()
-        chunk = parsed(event, self._name)
-        if event.event.startswith("kataribe."):
-            return progress_in(event.event, chunk)
-        if chunk.get("usage"):
-            self._usage = usage_of(chunk["usage"])
-        said: list[Event] = []
-        for choice in chunk.get("choices") or ():
-            said += self._read_choice(choice)
-        return said
-
-    def _read_choice(self, choice: Mapping[str, Any]) -> list[Event]:
-        index = choice.get("index") or 0
-        gathered = self._choices[index]
-        delta = choice.get("delta") or {}
-        said: list[Event] = []
-        thought = delta.get("reasoning_content") or delta.get("reasoning")
-        if thought:
-            said += gathered.think(thought)
-        logprobs = _logprobs(choice.get("logprobs"))
-        if delta.get("content") or logprobs:
-            said += gathered.say(delta.get("content") or "", logprobs)
-        if delta.get("refusal"):
-            said += gathered.say(delta["refusal"])
-            self._exact[index] = "content_filter"
-        for piece in delta.get("tool_calls") or ():
-            said += _call_piece(gathered, piece)
-        said += [_citation(each, index) for each in delta.get("annotations") or ()]
-        gathered.reason = choice.get("finish_reason") or gathered.reason
-        exact = choice.get("finish_detail")
-        if exact and exact["reason"] in _EXACT:
-            self._exact[index] = exact["reason"]
-            self._details[index] = exact.get("detail") or ""
-        return said
-
-    def end(self) -> Sequence[Event]:
-        """The closing events of all choices."""
-        if any(choice.reason is None for choice in self._choices):
-            raise broke_off(self._name)
-        closing: list[Event] = []
-        for choice, usage in zip(
-            self._choices, shared_usage(self._usage, self._choices), strict=True
-        ):
-            assert choice.reason is not None
-            reason, detail = self._reason(choice.index, choice.reason)
-            if reason in ("stop", "tool_calls"):
-                closing += choice.complete_calls()
-            closing.append(choice.finished(usage, reason, detail))
-        return closing
-
-    def _reason(self, index: int, word: str) -> tuple[FinishReason, str]:
-        if index in self._exact:
-            return self._exact[index], self._details[index]
-        if word == "error":
-            raise ProviderError(f"{self._name} ended its reply with an error and gave no reason.")
-        known = _REASONS.get(word)
-        return (known, "") if known else ("stop", f"The host's word for the end is {word!r:.40}.")
-
-    def cut(self, reason: FinishReason, detail: str) -> Sequence[Event]:
-        """The closing events as things stand."""
-        shares = shared_usage(self._usage, self._choices)
-        return [
-            choice.finished(usage, reason, detail)
-            for choice, usage in zip(self._choices, shares, strict=True)
-        ]
-
-
-def _call_piece(gathered: Gathering, piece: Mapping[str, Any]) -> list[Event]:
-    function = piece.get("function") or {}
-    key = piece.get("index")
-    if key is None:  # some servers number no calls and send each of them whole
-        key = gathered.calls
-    said: list[Event] = []
-    if not gathered.has_call(key):
-        said += gathered.call(key, piece.get("id"), function.get("name"))
-    return said + gathered.arguments(key, function.get("arguments") or "")
-
-
-def _citation(annotation: Mapping[str, Any], index: int) -> Citation:
-    cited = annotation["url_citation"]
-    url, title = cited["url"], cited.get("title") or ""
-    start, end = cited["start_index"], cited["end_index"]
-    return Citation(url, start, end, "" if title == url else title, index)
-
-
-def usage_of(found: Mapping[str, Any]) -> Usage:
-    """OpenAI's usage: cached tokens are among the prompt's, thoughts among the reply's."""
-    details = found.get("prompt_tokens_details") or {}
-    return Usage(
-        int(found["prompt_tokens"]),
-        int(found.get("completion_tokens") or 0),
-        int(details.get("cached_tokens") or 0),
-        int(details.get("cache_write_tokens") or 0),
-    )
-
-
-def _logprobs(found: Mapping[str, Any] | None) -> tuple[TokenLogprob, ...]:
-    if not found:
-        return ()
-    return tuple(token_logprob(token) for token in found.get("content") or ())
-
-
-def token_logprob(token: Mapping[str, Any]) -> TokenLogprob:
-    """A token with its likeliest rivals; hosts tell no ids, for which -1 stands."""
-    text = token.get("token") or ""
-    raw = token.get("bytes")
-    return TokenLogprob(
-        -1,
-        text,
-        text.encode("utf-8", "replace") if raw is None else bytes(raw),
-        float(token["logprob"]),
-        tuple(token_logprob(top) for top in token.get("top_logprobs") or ()),
-    )
 
 
 def wire() -> Wire:

@@ -13,6 +13,7 @@ from kataribe.base.events import (
     Finished,
     FinishReason,
     ReasoningDelta,
+    Sealed,
     TextDelta,
     TokenLogprob,
     ToolCallDelta,
@@ -79,22 +80,28 @@ class Gathering:
         """A piece of a thought; it belongs to the last thought unless that one was sealed."""
         return [ReasoningDelta(text, self.index)] if self._keep(self._run("thought"), text) else []
 
-    def seal(self, seal: str) -> None:
+    def seal(self, seal: str) -> list[Event]:
         """Seals the thought that was last said; where none stands last, it stands by itself."""
         last = self._runs[-1] if self._runs else None
         if last is None or last.kind != "thought" or last.seal:
-            last = _Run("thought")
-            self._runs.append(last)
+            return self.mark(seal)
         last.seal = seal
+        return [Sealed(seal, self.index)]
 
-    def mark(self, seal: str) -> None:
+    def mark(self, seal: str) -> list[Event]:
         """A seal by itself: it belongs to the part that comes next, not to a thought before it."""
         self._runs.append(_Run("thought", seal=seal))
+        return [Sealed(seal, self.index, alone=True)]
 
     def call(self, key: Hashable, given: str | None, name: Any) -> list[Event]:
-        """The beginning of a tool call; `key` is how further pieces name it, `given` its id."""
+        """The beginning of a tool call; `key` is how further pieces name it, `given` its id.
+
+        A key that has a call already means the new one from now on.
+        """
         if not isinstance(name, str) or not name:
             raise TypeError("a tool call has no name")
+        if key in self._calls:
+            self._calls[key, len(self._calls)] = self._calls.pop(key)
         run = _Run("call", place=len(self._calls), name=name)
         run.id = given or f"{OWN_CALL}{secrets.token_hex(8)}"
         self._runs.append(run)
@@ -109,6 +116,14 @@ class Gathering:
     def has_call(self, key: Hashable) -> bool:
         """Whether that call has begun."""
         return key in self._calls
+
+    def id_of(self, key: Hashable) -> str:
+        """The id of a call that has begun."""
+        return self._calls[key].id
+
+    def key_of(self, given: str) -> Hashable | None:
+        """The key of the call with this id; None where there is none."""
+        return next((key for key, run in self._calls.items() if run.id == given), None)
 
     def arguments_of(self, key: Hashable) -> str:
         """The arguments of a call so far."""

@@ -15,7 +15,7 @@ from urllib.parse import quote
 
 from kataribe.base.errors import InputError, ProviderError
 from kataribe.base.events import Event, Finished, FinishReason, TokenLogprob, Usage
-from kataribe.base.lm import JsonFormat, Request, ToolSpec
+from kataribe.base.lm import JsonFormat, Request, Thinking, ToolSpec
 from kataribe.base.messages import (
     AudioPart,
     ImagePart,
@@ -52,6 +52,9 @@ CARRIES = fields(
     "temperature top_k top_p presence_penalty frequency_penalty max_tokens stop seed n logprobs "
     "tools tool_choice json_object json_schema images audio template.enable_thinking"
 )
+
+_SHOWN = Message("user", ())
+"""What a tool shows stands beside its answer, as a picture of the user's does."""
 
 _FILTERED = frozenset(
     {
@@ -131,10 +134,14 @@ def _form(request: Request) -> dict[str, Any]:
 
 
 def _thinking(request: Request) -> dict[str, Any]:
-    wanted = request.template.get("enable_thinking")
+    wish = request.thinking or Thinking()
+    wanted = request.template.get("enable_thinking", wish.wanted)
     if wanted is None:
         return {}
-    return {"thinkingConfig": {"includeThoughts": True} if wanted else {"thinkingBudget": 0}}
+    if not wanted:
+        return {"thinkingConfig": {"thinkingBudget": 0}}
+    budget = {} if wish.tokens is None else {"thinkingBudget": wish.tokens}
+    return {"thinkingConfig": {"includeThoughts": True, **budget}}
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
@@ -194,6 +201,8 @@ def _parts(
         if signature is not None:
             one["thoughtSignature"], signature = signature, None
         parts.append(one)
+        if isinstance(part, ToolResultPart):
+            parts += [_part(asked, place, _SHOWN, image, names) for image in part.images]
     if signature is not None:
         parts.append({"text": "", "thoughtSignature": signature})
     return parts
@@ -281,11 +290,14 @@ class GeminiReader:
         seal = make_seal(self._name, signature) if signature else ""
         if part.get("thought"):
             said = gathered.think(part.get("text") or "")
-            if seal:
-                gathered.seal(seal)
-            return said
-        if seal:
-            gathered.mark(seal)
+            return said + gathered.seal(seal) if seal else said
+        marked = gathered.mark(seal) if seal else []
+        return marked + self._read_shown(gathered, part, logprobs)
+
+    def _read_shown(
+        self, gathered: Gathering, part: Mapping[str, Any], logprobs: Sequence[TokenLogprob]
+    ) -> list[Event]:
+        """A part that is no thought."""
         if "functionCall" in part:
             call, key = part["functionCall"], gathered.calls
             said = gathered.call(key, call.get("id"), call.get("name"))
@@ -293,7 +305,7 @@ class GeminiReader:
             return said + gathered.arguments(key, whole)
         if "text" in part:
             return gathered.say(part["text"], logprobs)
-        if signature:
+        if part.get("thoughtSignature"):
             return []
         raise ProviderError(
             f"{self._name} sent a part of the kind {', '.join(part) or 'nothing'!r:.80}, which was "

@@ -69,7 +69,7 @@ OPENAI = Manner(adds=fields("allowed_tools"), names={"max_tokens": "max_completi
 KATARIBE = Manner(
     adds=fields(
         "top_k min_p repetition_penalty min_tokens ignore_eos template continue_last regex choice "
-        "grammar reasoning allowed_tools"
+        "grammar reasoning reasoning_effort reasoning_details allowed_tools"
     ),
     headers=WANTED,
 )

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from kataribe.base.events import Event, FinishReason, Usage
-from kataribe.base.lm import JsonFormat, Request, ToolChoice, ToolSpec
+from kataribe.base.lm import JsonFormat, Request, Thinking, ToolChoice, ToolSpec
 from kataribe.base.messages import (
     ImagePart,
     Message,
@@ -21,7 +21,8 @@ from kataribe.base.messages import (
     ToolCallPart,
     ToolResultPart,
 )
-from kataribe.run.providers.chat_wire import headers, image_url, token_logprob
+from kataribe.run.providers.chat_reading import token_logprob
+from kataribe.run.providers.chat_wire import headers, image_url
 from kataribe.run.providers.failures import told_failure
 from kataribe.run.providers.gathering import Gathering, make_seal, open_seal
 from kataribe.run.providers.sse import ServerEvent
@@ -82,17 +83,23 @@ def _form(request: Request) -> dict[str, Any]:
         case JsonFormat(schema) if schema is None:
             return {"text": {"format": {"type": "json_object"}}}
         case JsonFormat(schema, name) if schema is not None:
-            form = {"type": "json_schema", "name": name, "schema": dict(schema), "strict": True}
+            strict = is_enforceable(schema)
+            form = {"type": "json_schema", "name": name, "schema": dict(schema), "strict": strict}
             return {"text": {"format": form}}
         case _:
             return {}
 
 
 def _thinking(request: Request) -> dict[str, Any]:
-    wanted = request.template.get("enable_thinking")
+    wish = request.thinking or Thinking()
+    wanted = request.template.get("enable_thinking", wish.wanted)
     if wanted is None:
-        return {}
-    return {"reasoning": {"summary": "auto"} if wanted else {"effort": "none"}}
+        return {"reasoning": {"effort": wish.effort}} if wish.effort else {}
+    if not wanted:
+        quick = wish.effort if wish.effort in ("none", "minimal") else "none"
+        return {"reasoning": {"effort": quick}}
+    effort = {"effort": wish.effort} if wish.effort else {}
+    return {"reasoning": {"summary": "auto", **effort}}
 
 
 def _tool(tool: ToolSpec) -> dict[str, Any]:
@@ -128,7 +135,11 @@ def _result(asked: Asked, place: int, part: Part) -> dict[str, Any]:
     if not isinstance(part, ToolResultPart):
         what = f"a {type(part).__name__} of a tool"
         raise refuse_part(asked, place, what, "Give the tool's answer as text.")
-    output = said_error(part.content, is_error=part.is_error)
+    words = said_error(part.content, is_error=part.is_error)
+    output: str | list[dict[str, Any]] = words
+    if part.images:
+        shown = [_content(asked, place, "user", image) for image in part.images]
+        output = [*([{"type": "input_text", "text": words}] if words else []), *shown]
     return {"type": "function_call_output", "call_id": part.call_id, "output": output}
 
 
@@ -138,7 +149,9 @@ def _said(asked: Asked, place: int, part: Part) -> list[dict[str, Any]]:
             return [{"type": "message", "role": "assistant", "content": text}] if text else []
         case ReasoningPart(_, seal):
             item = open_seal(seal, asked.name)
-            return [item] if isinstance(item, dict) else []
+            # A seal may have been through a client's hands, and other items say other things.
+            is_thought = isinstance(item, dict) and item.get("type") == "reasoning"
+            return [item] if is_thought else []
         case ToolCallPart(id, name, arguments):
             call = {"type": "function_call", "call_id": id, "name": name}
             return [{**call, "arguments": arguments or "{}"}]
@@ -152,7 +165,8 @@ def _content(asked: Asked, place: int, role: str, part: Part) -> dict[str, Any]:
         case TextPart(text):
             return {"type": "input_text", "text": text}
         case ImagePart() if role == "user":
-            return {"type": "input_image", "image_url": image_url(part), "detail": "auto"}
+            detail = part.detail or "auto"
+            return {"type": "input_image", "image_url": image_url(part), "detail": detail}
         case _:
             what = f"a {type(part).__name__} of the {role}"
             raise refuse_part(asked, place, what, "Leave it out.")
@@ -230,8 +244,7 @@ class ResponsesReader:
                     texts = [part["text"] for part in item.get("summary") or ()]
                     said += self._gathered.think("\n\n".join(texts))
                 sealed = {key: value for key, value in item.items() if key != "status"}
-                self._gathered.seal(make_seal(self._name, sealed))
-                return said
+                return said + self._gathered.seal(make_seal(self._name, sealed))
             case "function_call":
                 return self._rest_of_call(item, place)
             case "message" if place not in self._spoken:

@@ -33,6 +33,7 @@ from kataribe.base.events import (
     FinishReason,
     Progress,
     ReasoningDelta,
+    Sealed,
     Step,
     TextDelta,
     TokenLogprob,
@@ -77,6 +78,7 @@ class Reply:
     Attributes:
         text: Its words.
         reasoning: What it thinks before them.
+        seal: The seal of its thought (see `ReasoningPart`), or one without a thought.
         calls: Tools that it calls after them.
         reason: Why it ends; None lets the text, the calls and the limits decide.
         detail: The line beside the reason.
@@ -89,6 +91,7 @@ class Reply:
         error: Raised instead of the event number `fail_after`.
         fail_after: How many events come before the error; 0 raises before any.
         cached_tokens: Tokens of the prompt that count as read from a cache.
+        cache_write_tokens: Tokens of the prompt that count as written to one.
     """
 
     text: str = ""
@@ -105,6 +108,8 @@ class Reply:
     error: Exception | None = None
     fail_after: int = 0
     cached_tokens: int = 0
+    cache_write_tokens: int = 0
+    seal: str = ""
 
     def __post_init__(self) -> None:
         if self.pieces is not None and "".join(self.pieces) != self.text:
@@ -257,6 +262,8 @@ def _events(choice: _Choice) -> Iterator[Event]:
     yield from reply.steps
     if reply.reasoning:
         yield ReasoningDelta(reply.reasoning, index)
+    if reply.seal:
+        yield Sealed(reply.seal, index, alone=not reply.reasoning)
     said, cut, tokens = _limited(reply.text, request)
     echoed: tuple[TokenLogprob, ...] = ()
     echo = ""
@@ -273,7 +280,8 @@ def _events(choice: _Choice) -> Iterator[Event]:
         yield ToolCallDelta(place, "", call.id, call.name, index)
         yield ToolCallDelta(place, call.arguments[:half], index=index)
         yield ToolCallDelta(place, call.arguments[half:], index=index)
-    parts: list[Part] = [ReasoningPart(reply.reasoning)] if reply.reasoning else []
+    thought = ReasoningPart(reply.reasoning, reply.seal)
+    parts: list[Part] = [thought] if reply.reasoning or reply.seal else []
     parts += [TextPart(echo + said)] if echo + said else []
     parts += calls
     yield Finished(
@@ -290,7 +298,8 @@ def _events(choice: _Choice) -> Iterator[Event]:
 def _usage(choice: _Choice, spoken: int, calls: Sequence[ToolCallPart]) -> Usage:
     reply = choice.reply
     written = len(reply.reasoning.encode()) + sum(len(call.arguments.encode()) for call in calls)
-    return Usage(len(choice.prompt), spoken + written, reply.cached_tokens)
+    cached = reply.cached_tokens, reply.cache_write_tokens
+    return Usage(len(choice.prompt), spoken + written, *cached)
 
 
 def _limited(text: str, request: Request) -> tuple[str, FinishReason | None, tuple[int, ...]]:

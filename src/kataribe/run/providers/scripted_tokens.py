@@ -7,7 +7,7 @@ from typing import Any
 
 from kataribe.base.errors import InputError
 from kataribe.base.events import TokenLogprob
-from kataribe.base.lm import ToolSpec
+from kataribe.base.lm import Thinking, ToolSpec
 from kataribe.base.messages import (
     Message,
     ReasoningPart,
@@ -51,6 +51,11 @@ class ScriptedTokenizer:
         del tools, add_generation_prompt, continue_last, variables
         said = (self.encode(_words(message), add_bos=True) for message in messages)
         return [token for ids in said for token in ids]
+
+    def thinking(self, wish: Thinking | None) -> dict[str, Any]:
+        """A scripted model has no chat template, so it is nothing to it."""
+        del wish
+        return {}
 
     def pieces(self, ids: Sequence[int]) -> list[str]:
         """The name of each byte, and of the two special tokens."""

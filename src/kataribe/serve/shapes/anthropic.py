@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
-from pydantic import Field
+from pydantic import Discriminator, Field, Tag
 
-from kataribe.serve.shapes.strict import Count, Incoming, Positive, Stop
+from kataribe.serve.shapes.strict import Count, Incoming, OnlyFalse, Positive, Stop
 
 UNSUPPORTED = {
     "container": "no code is run here for a request.",
@@ -79,12 +79,76 @@ class AnthropicToolUse(Incoming):
     cache_control: Cached = None
 
 
+class AnthropicPlainText(Incoming):
+    """A document's text."""
+
+    type: Literal["text"]
+    media_type: Literal["text/plain"]
+    data: str
+
+
+class AnthropicParts(Incoming):
+    """A document that came in parts."""
+
+    type: Literal["content"]
+    content: (
+        str
+        | Annotated[
+            list[Annotated[AnthropicText | AnthropicImage, Field(discriminator="type")]],
+            Field(min_length=1),
+        ]
+    )
+
+
+def _source_kind(source: Any) -> str | None:
+    kind = source.get("type") if isinstance(source, dict) else getattr(source, "type", None)
+    return kind if isinstance(kind, str) else None
+
+
+AnthropicDocumentSource: TypeAlias = Annotated[
+    Annotated[AnthropicPlainText, Tag("text")] | Annotated[AnthropicParts, Tag("content")],
+    Discriminator(
+        _source_kind,
+        custom_error_type="document_source",
+        custom_error_message="a document's source is text (text/plain) or content; PDFs and "
+        "uploaded files are not read here, so send their text",
+    ),
+]
+
+
+class AnthropicCitationsOption(Incoming):
+    """Whether the reply says where in a document its words are from."""
+
+    enabled: OnlyFalse | None = Field(
+        None, description="Models here do not cite by themselves; only false is taken."
+    )
+
+
+class AnthropicDocument(Incoming):
+    """A document of text, which the model reads between marks with its title."""
+
+    type: Literal["document"]
+    source: AnthropicDocumentSource
+    title: str | None = None
+    context: str | None = Field(None, description="About the document; read before its text.")
+    citations: AnthropicCitationsOption | None = None
+    cache_control: Cached = None
+
+
 class AnthropicToolResult(Incoming):
-    """What a tool answered."""
+    """What a tool answered; pictures are for models that see."""
 
     type: Literal["tool_result"]
     tool_use_id: str = Field(min_length=1)
-    content: str | list[AnthropicText] | None = None
+    content: (
+        str
+        | list[
+            Annotated[
+                AnthropicText | AnthropicImage | AnthropicDocument, Field(discriminator="type")
+            ]
+        ]
+        | None
+    ) = None
     is_error: bool | None = None
     cache_control: Cached = None
 
@@ -94,14 +158,23 @@ class AnthropicThinking(Incoming):
 
     type: Literal["thinking"]
     thinking: str
-    signature: str = Field(description=_OF_EARLIER)
+    signature: str = Field(description="As it came; only who gave it can read it.")
+
+
+class AnthropicRedacted(Incoming):
+    """What came in the place of a thought that was not shown."""
+
+    type: Literal["redacted_thinking"]
+    data: str = Field(description="As it came; only who gave it can read it.")
 
 
 AnthropicUserBlock: TypeAlias = Annotated[
-    AnthropicText | AnthropicImage | AnthropicToolResult, Field(discriminator="type")
+    AnthropicText | AnthropicImage | AnthropicDocument | AnthropicToolResult,
+    Field(discriminator="type"),
 ]
 AnthropicAssistantBlock: TypeAlias = Annotated[
-    AnthropicText | AnthropicThinking | AnthropicToolUse, Field(discriminator="type")
+    AnthropicText | AnthropicThinking | AnthropicRedacted | AnthropicToolUse,
+    Field(discriminator="type"),
 ]
 AnthropicTexts: TypeAlias = str | Annotated[list[AnthropicText], Field(min_length=1)]
 
@@ -185,14 +258,30 @@ AnthropicToolChoice: TypeAlias = Annotated[
 ]
 
 
-class AnthropicThinks(Incoming):
-    """The model thinks before it answers, as long as it sees fit (`enable_thinking: true`)."""
+class _Thinks(Incoming):
+    display: Literal["summarized"] | None = Field(
+        None, description="Does not change the answer: thoughts are told as the model shows them."
+    )
+
+
+class AnthropicThinks(_Thinks):
+    """The model thinks before it answers, where it can, as long as it sees fit."""
 
     type: Literal["adaptive"]
 
 
+class AnthropicThinksWithin(_Thinks):
+    """The model thinks before it answers, where it can, within a budget."""
+
+    type: Literal["enabled"]
+    budget_tokens: Positive = Field(
+        description="Kept by hosted models whose host has such a limit; models here know none and "
+        "think as long as they see fit, within max_tokens."
+    )
+
+
 class AnthropicThinksNot(Incoming):
-    """The model answers at once (`enable_thinking: false` for its chat template)."""
+    """The model answers at once, where it can."""
 
     type: Literal["disabled"]
 
@@ -212,7 +301,9 @@ class AnthropicOutputConfig(Incoming):
     """What form the reply has."""
 
     format: AnthropicJsonFormat | None = None
-    effort: None = Field(None, description="Models here have no such dial; try thinking.")
+    effort: Literal["low", "medium", "high", "xhigh", "max"] | None = Field(
+        None, description="For hosted models that have such a dial; models here have none."
+    )
 
 
 class AnthropicMetadata(Incoming):
@@ -227,8 +318,8 @@ class AnthropicConversation(Incoming):
     FORMS: ClassVar = {
         "tool_choice": '{"type": "auto"}, {"type": "any"}, {"type": "tool", "name": ...} or '
         '{"type": "none"}',
-        "thinking": '{"type": "adaptive"} or {"type": "disabled"}; no budget of thoughts can be '
-        "held here",
+        "thinking": '{"type": "adaptive"}, {"type": "enabled", "budget_tokens": ...} or '
+        '{"type": "disabled"}',
     }
 
     model: str = Field(min_length=1, max_length=256, description="A name that /v1/models lists.")
@@ -237,8 +328,16 @@ class AnthropicConversation(Incoming):
     tools: list[AnthropicTool] | None = Field(None, max_length=512)
     tool_choice: AnthropicToolChoice | None = None
     thinking: (
-        Annotated[AnthropicThinks | AnthropicThinksNot, Field(discriminator="type")] | None
-    ) = Field(None, description="For models whose chat template knows enable_thinking.")
+        Annotated[
+            AnthropicThinks | AnthropicThinksWithin | AnthropicThinksNot,
+            Field(discriminator="type"),
+        ]
+        | None
+    ) = Field(
+        None,
+        description="For models that can both think and not (whose chat template knows "
+        "enable_thinking, and hosted ones); others answer as ever.",
+    )
     output_config: AnthropicOutputConfig | None = None
     cache_control: Cached = None
 

@@ -31,11 +31,21 @@ class AnthropicTextBlock(Outgoing):
 
 
 class AnthropicThinkingBlock(Outgoing):
-    """What the model thought; unsigned, since thoughts need no signature to come back here."""
+    """What the model thought."""
 
     type: Literal["thinking"]
     thinking: str
-    signature: Literal[""]
+    signature: str = Field(
+        description="What a hosted model's host needs with the thought when the message comes "
+        "back: send it as it is. Empty for models here, which need none."
+    )
+
+
+class AnthropicRedactedBlock(Outgoing):
+    """What a hosted model's host needs when the message comes back, without a thought to show."""
+
+    type: Literal["redacted_thinking"]
+    data: str = Field(description="Send it back as it is.")
 
 
 class AnthropicToolUseBlock(Outgoing):
@@ -48,7 +58,7 @@ class AnthropicToolUseBlock(Outgoing):
 
 
 AnthropicBlock: TypeAlias = Annotated[
-    AnthropicTextBlock | AnthropicThinkingBlock | AnthropicToolUseBlock,
+    AnthropicTextBlock | AnthropicThinkingBlock | AnthropicRedactedBlock | AnthropicToolUseBlock,
     Field(discriminator="type"),
 ]
 
@@ -60,14 +70,14 @@ class AnthropicOutputDetails(Outgoing):
 
 
 class AnthropicUsage(Outgoing):
-    """Tokens used; the prompt's tokens are `input_tokens` and the cached ones together."""
+    """Tokens used; the prompt's are `input_tokens` and those of the two caches together."""
 
-    input_tokens: int = Field(description="Of the prompt, those that no cache held.")
+    input_tokens: int = Field(description="Of the prompt, those that no cache has to do with.")
     cache_read_input_tokens: int = Field(
         description="Of the prompt, those from the cache of an earlier request."
     )
-    cache_creation_input_tokens: Literal[0] = Field(
-        description="Writing into the cache is not counted."
+    cache_creation_input_tokens: int = Field(
+        description="Of the prompt, those that a host wrote into its cache; models here tell none."
     )
     output_tokens: int
     output_tokens_details: AnthropicOutputDetails
@@ -173,6 +183,13 @@ class ThinkingPiece(Outgoing):
     thinking: str
 
 
+class SignaturePiece(Outgoing):
+    """The signature of a thought, which is whole."""
+
+    type: Literal["signature_delta"]
+    signature: str
+
+
 class InputPiece(Outgoing):
     """More of the JSON text of a call's input."""
 
@@ -192,7 +209,8 @@ class BlockDelta(_OfBlock):
 
     type: Literal["content_block_delta"]
     delta: Annotated[
-        TextPiece | ThinkingPiece | InputPiece | CitationPiece, Field(discriminator="type")
+        TextPiece | ThinkingPiece | SignaturePiece | InputPiece | CitationPiece,
+        Field(discriminator="type"),
     ]
 
 

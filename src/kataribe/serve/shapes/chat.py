@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import Field
 
 from kataribe.serve.shapes.messages import ChatMessage
-from kataribe.serve.shapes.strict import Incoming, Positive, Ranks, Sampled
+from kataribe.serve.shapes.strict import Effort, Incoming, Positive, Ranks, Sampled
 
 UNSUPPORTED = {
     "audio": "replies are text.",
@@ -20,8 +20,6 @@ UNSUPPORTED = {
     "moderation": "this server moderates nothing by itself.",
     "prediction": "replies are not predicted.",
     "prompt_cache_options": "the prefix cache needs no options.",
-    "prompt_cache_retention": "the prefix cache keeps what fits.",
-    "reasoning_effort": "models here have no such dial; try chat_template_kwargs.",
     "verbosity": "models here have no such dial; say it in the prompt.",
     "web_search_options": "this server does not search the web.",
 }
@@ -158,6 +156,11 @@ class ChatCompletionRequest(Sampled):
     chat_template_kwargs: dict[str, Any] | None = Field(
         None, description="Extension: variables for the chat template, such as enable_thinking."
     )
+    reasoning_effort: Effort | None = Field(
+        None,
+        description="With `none` and `minimal` models that can do both answer at once, with any "
+        "other they think first; models that never think answer as ever.",
+    )
     technique: Annotated[str, Field(min_length=1, max_length=64)] | TechniqueChoice | None = Field(
         None,
         description="Extension: how the model is asked, by name (`chain-of-thought`) or as "
@@ -171,4 +174,5 @@ class ChatCompletionRequest(Sampled):
     store: bool | None = Field(None, description="Does not change the answer.")
     service_tier: str | None = Field(None, description="Does not change the answer.")
     safety_identifier: str | None = Field(None, description="Does not change the answer.")
+    prompt_cache_retention: str | None = Field(None, description="Does not change the answer.")
     prompt_cache_key: str | None = Field(None, description="Does not change the answer.")

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 
 from pydantic import Field
 
-from kataribe.serve.shapes.strict import Incoming
+from kataribe.serve.shapes.strict import Count, Detail, Incoming
 
 
 class TextContent(Incoming):
@@ -20,7 +20,9 @@ class ImageAddress(Incoming):
     """Where a picture is: a data: URL, or an address that a hosted model fetches."""
 
     url: str = Field(min_length=1)
-    detail: Literal["auto"] | None = None
+    detail: Detail | None = Field(
+        None, description="How closely it is looked at, by hosted models that have such a dial."
+    )
 
 
 class ImageContent(Incoming):
@@ -43,6 +45,8 @@ class AudioContent(Incoming):
     type: Literal["input_audio"]
     input_audio: AudioData
 
+
+_OF_CLIENT = "What the client made of the reply; does not change the answer."
 
 UserContent: TypeAlias = Annotated[
     TextContent | ImageContent | AudioContent, Field(discriminator="type")
@@ -69,6 +73,7 @@ class FunctionCall(Incoming):
 
     name: str = Field(min_length=1)
     arguments: str
+    parsed_arguments: Any = Field(None, description=_OF_CLIENT)
 
 
 class SentToolCall(Incoming):
@@ -77,6 +82,29 @@ class SentToolCall(Incoming):
     id: str = Field(min_length=1)
     type: Literal["function"]
     function: FunctionCall
+    index: Count | None = Field(None, description=_OF_CLIENT)
+
+
+class _Detail(Incoming):
+    index: Count | None = Field(None, description="Does not change the answer.")
+    format: str | None = Field(None, description="Does not change the answer.")
+
+
+class ThoughtDetail(_Detail):
+    """A thought with what its host needs when it comes back."""
+
+    type: Literal["reasoning.text"]
+    text: str | None = None
+    signature: str | None = Field(None, description="As it came; only who gave it can read it.")
+    id: str | None = Field(None, description="Does not change the answer.")
+
+
+class EncryptedDetail(_Detail):
+    """What a host needs when the message comes back: before a call, or before the words."""
+
+    type: Literal["reasoning.encrypted"]
+    data: str = Field(description="As it came; only who gave it can read it.")
+    id: str | None = Field(None, description="The call that it belongs to.")
 
 
 class AssistantMessage(Incoming):
@@ -85,10 +113,14 @@ class AssistantMessage(Incoming):
     role: Literal["assistant"]
     content: Texts | None = None
     reasoning_content: str | None = Field(None, description="Extension: what it thought.")
+    reasoning_details: (
+        list[Annotated[ThoughtDetail | EncryptedDetail, Field(discriminator="type")]] | None
+    ) = Field(None, description="Extension: the seals of a hosted model's thoughts, as they came.")
     refusal: None = None
     annotations: list[dict[str, Any]] | None = Field(
         None, description="Of an earlier reply; does not change the answer."
     )
+    parsed: Any = Field(None, description=_OF_CLIENT)
     audio: None = None
     function_call: None = None
     tool_calls: list[SentToolCall] | None = None

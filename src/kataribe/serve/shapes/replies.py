@@ -15,6 +15,9 @@ class PromptTokensDetails(Outgoing):
     """Of the prompt's tokens."""
 
     cached_tokens: int = Field(description="Read from the cache of an earlier request.")
+    cache_write_tokens: int = Field(
+        0, description="Written by a host into its cache; models here tell none."
+    )
 
 
 class CompletionUsage(Outgoing):
@@ -87,6 +90,24 @@ class Annotation(Outgoing):
     url_citation: UrlCitation
 
 
+class ReasoningDetail(Outgoing):
+    """What a hosted model's host needs with a thought or a call when the message comes back.
+
+    `reasoning.text` is a thought with its signature; `reasoning.encrypted` stands before the call
+    with that `id`, or before the words.
+    """
+
+    type: Literal["reasoning.text", "reasoning.encrypted"]
+    index: int
+    text: str | None = None
+    signature: str | None = None
+    data: str | None = None
+    id: str | None = None
+
+
+_DETAILS = "Extension, with hosted models: send it back with the message as it is."
+
+
 class ReplyMessage(Outgoing):
     """What the model says."""
 
@@ -94,6 +115,7 @@ class ReplyMessage(Outgoing):
     content: str | None
     refusal: None = None
     reasoning_content: str | None = Field(None, description="Extension: what it thought.")
+    reasoning_details: list[ReasoningDetail] | None = Field(None, description=_DETAILS)
     tool_calls: list[ToolCall] | None = None
     annotations: list[Annotation] | None = None
 
@@ -142,6 +164,7 @@ class ChatDelta(Outgoing):
     content: str | None = None
     refusal: None = None
     reasoning_content: str | None = None
+    reasoning_details: list[ReasoningDetail] | None = Field(None, description=_DETAILS)
     tool_calls: list[ToolCallPiece] | None = None
     annotations: list[Annotation] | None = None
 

@@ -12,24 +12,23 @@ from kataribe.serve.shapes.chat import (
     Name,
     TextResponseFormat,
 )
-from kataribe.serve.shapes.strict import Incoming, OnlyFalse, Positive, Ranks
+from kataribe.serve.shapes.strict import Detail, Effort, Incoming, OnlyFalse, Positive, Ranks
 
 UNSUPPORTED = {
     "access_programs": "this server has no such programs.",
     "background_options": "a response is made while its client waits.",
     "context_management": "nothing is dropped or summarised behind your back.",
-    "conversation": "no conversation is kept for this call; send its items in input.",
+    "conversation": "no conversation is kept for this call; go on with previous_response_id, or "
+    "send its items in input.",
     "image": "images are taken as they are.",
-    "max_tool_calls": "it counts calls of built-in tools, and there are none here.",
     "moderation": "this server moderates nothing by itself.",
-    "previous_response_id": "no response is kept here; send the items before it in input, with "
-    "its output among them.",
     "prompt": "no prompts are kept here; send its words in instructions or input.",
     "prompt_cache_options": "the prefix cache needs no options.",
-    "prompt_cache_retention": "the prefix cache keeps what fits.",
-    "reasoning": "models here have no such dial.",
 }
 """Fields of OpenAI's API that are known and not served, with the reason."""
+
+LOGPROBS = "message.output_text.logprobs"
+"""What `include` has where log-probabilities are asked for."""
 
 Status: TypeAlias = Literal["in_progress", "completed", "incomplete"]
 _OF_EARLIER = "Of an earlier reply; does not change the answer."
@@ -47,7 +46,9 @@ class InputImage(Incoming):
 
     type: Literal["input_image"]
     image_url: str = Field(min_length=1)
-    detail: Literal["auto"] | None = None
+    detail: Detail | None = Field(
+        None, description="How closely it is looked at, by hosted models that have such a dial."
+    )
 
 
 InputContent: TypeAlias = Annotated[InputText | InputImage, Field(discriminator="type")]
@@ -72,12 +73,25 @@ class SaidText(Incoming):
     logprobs: list[dict[str, Any]] | None = Field(None, description=_OF_EARLIER)
 
 
+class SaidRefusal(Incoming):
+    """Words of an earlier reply that said no."""
+
+    type: Literal["refusal"]
+    refusal: str
+
+
 class SaidMessage(Incoming):
     """What the model said in an earlier turn."""
 
     type: Literal["message"] = "message"
     role: Literal["assistant"]
-    content: str | Annotated[list[SaidText], Field(min_length=1)]
+    content: (
+        str
+        | Annotated[
+            list[Annotated[SaidText | SaidRefusal, Field(discriminator="type")]],
+            Field(min_length=1),
+        ]
+    )
     id: str | None = Field(None, description=_OF_EARLIER)
     status: Status | None = Field(None, description=_OF_EARLIER)
     phase: Literal["commentary", "final_answer"] | None = Field(None, description=_OF_EARLIER)
@@ -99,7 +113,7 @@ class FunctionCallOutputItem(Incoming):
 
     type: Literal["function_call_output"]
     call_id: str = Field(min_length=1)
-    output: str | Annotated[list[InputText], Field(min_length=1)]
+    output: str | Annotated[list[InputContent], Field(min_length=1)]
     id: str | None = Field(None, description="Does not change the answer.")
     status: Status | None = Field(None, description="Does not change the answer.")
 
@@ -124,18 +138,33 @@ class ReasoningItem(Incoming):
     type: Literal["reasoning"]
     summary: list[SummaryText]
     content: list[ThoughtText] | None = None
-    encrypted_content: None = Field(None, description="Nobody here can read any.")
+    encrypted_content: str | None = Field(
+        None, description="As it came; only who gave it can read it."
+    )
     id: str | None = Field(None, description=_OF_EARLIER)
     status: Status | None = Field(None, description=_OF_EARLIER)
 
 
+class ItemReference(Incoming):
+    """An item of a response that was kept, by its id."""
+
+    type: Literal["item_reference"] = "item_reference"
+    id: str = Field(min_length=1)
+
+
 def _kind(item: Any) -> str | None:
     if not isinstance(item, dict):
-        return None
-    kind = item.get("type", "message")
+        return _kind_of(item)
+    kind = item.get("type") or ("item_reference" if item.keys() == {"id"} else "message")
     if kind == "message" and item.get("role") == "assistant":
         return "said"
     return kind if isinstance(kind, str) else None
+
+
+def _kind_of(item: Any) -> str | None:
+    """The kind of an item that is read already."""
+    kind = getattr(item, "type", None)
+    return "said" if isinstance(item, SaidMessage) else kind
 
 
 InputItem: TypeAlias = Annotated[
@@ -143,12 +172,13 @@ InputItem: TypeAlias = Annotated[
     | Annotated[SaidMessage, Tag("said")]
     | Annotated[FunctionCallItem, Tag("function_call")]
     | Annotated[FunctionCallOutputItem, Tag("function_call_output")]
-    | Annotated[ReasoningItem, Tag("reasoning")],
+    | Annotated[ReasoningItem, Tag("reasoning")]
+    | Annotated[ItemReference, Tag("item_reference")],
     Discriminator(
         _kind,
         custom_error_type="item_kind",
-        custom_error_message="an item is a message, function_call, function_call_output or "
-        "reasoning; nothing is kept here, so a reference to an item finds none",
+        custom_error_message="an item is a message, function_call, function_call_output, "
+        "reasoning or item_reference",
     ),
 ]
 
@@ -204,9 +234,44 @@ class TextOptions(Incoming):
     """What form the reply's words have."""
 
     format: TextFormatOption | None = None
-    verbosity: None = Field(
-        None, description="Models here have no such dial; say it in the instructions."
+    verbosity: Literal["medium"] | None = Field(
+        None, description="No model has such a dial here; ask for short or long in instructions."
     )
+
+
+class ReasoningOptions(Incoming):
+    """How much the model thinks."""
+
+    effort: Effort | None = Field(
+        None,
+        description="With `none` and `minimal` models that can do both answer at once, with any "
+        "other they think first; hosts that have the dial get the word itself. Models that never "
+        "think answer as ever.",
+    )
+    summary: Literal["auto", "concise", "detailed"] | None = Field(
+        None, description="Does not change the answer: what a model shows of a thought is told."
+    )
+    generate_summary: Literal["auto", "concise", "detailed"] | None = Field(
+        None, description="The old name of `summary`."
+    )
+    context: Literal["auto", "all_turns"] | None = Field(
+        None, description="Thoughts of earlier turns go where the model's template has them."
+    )
+    mode: Literal["standard"] | None = None
+
+
+Includable: TypeAlias = Literal[
+    "message.output_text.logprobs",
+    "reasoning.encrypted_content",
+    "message.input_image.image_url",
+    "file_search_call.results",
+    "web_search_call.results",
+    "web_search_call.action.sources",
+    "computer_call_output.output.image_url",
+    "code_interpreter_call.outputs",
+]
+"""Log-probabilities are told where they are asked for. Seals of thoughts and addresses of pictures
+always are, and of the calls of built-in tools there are none."""
 
 
 class ResponsesStreamOptions(Incoming):
@@ -241,7 +306,18 @@ class ResponsesRequest(Incoming):
     max_output_tokens: Positive | None = Field(None, description="Thoughts count, too.")
     temperature: float | None = Field(None, ge=0, le=2)
     top_p: float | None = Field(None, gt=0, le=1)
-    include: list[Literal["message.output_text.logprobs"]] | None = None
+    reasoning: ReasoningOptions | None = None
+    previous_response_id: str | None = Field(
+        None,
+        min_length=1,
+        max_length=64,
+        description="Goes on from a response that was kept; its instructions are not taken over.",
+    )
+    include: list[Includable] | None = Field(
+        None,
+        description="Only `message.output_text.logprobs` changes what is told: the rest always is, "
+        "or is of built-in tools, which are not here.",
+    )
     top_logprobs: Ranks | None = Field(
         None, description="How many likeliest tokens beside each token, when logprobs are included."
     )
@@ -257,8 +333,14 @@ class ResponsesRequest(Incoming):
         None, description="Comes back with the response; does not change the answer."
     )
     store: bool | None = Field(
-        None, description="Does not change the answer: no response is kept here, either way."
+        None,
+        description="False keeps nothing. Else the response is kept for 30 days, the newest 1,000 "
+        "of a person, where the server has a database; the response's own `store` says whether.",
     )
+    max_tool_calls: Positive | None = Field(
+        None, description="Does not change the answer: it counts built-in tools, and none are here."
+    )
+    prompt_cache_retention: str | None = Field(None, description="Does not change the answer.")
     service_tier: str | None = Field(None, description="Does not change the answer.")
     safety_identifier: str | None = Field(None, description="Does not change the answer.")
     prompt_cache_key: str | None = Field(None, description="Does not change the answer.")

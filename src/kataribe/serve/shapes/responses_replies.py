@@ -56,6 +56,11 @@ class OutputReasoning(Outgoing):
     status: ItemStatus
     summary: list[str] = Field(max_length=0)
     content: list[ReasoningText]
+    encrypted_content: str | None = Field(
+        None,
+        description="What a hosted model's host needs with the thought when the item comes back: "
+        "send it as it is. Models here need none.",
+    )
 
 
 class OutputFunctionCall(Outgoing):
@@ -78,7 +83,9 @@ class InputTokensDetails(Outgoing):
     """Of the input's tokens."""
 
     cached_tokens: int = Field(description="Read from the cache of an earlier request.")
-    cache_write_tokens: Literal[0] = Field(description="Writing into the cache is not counted.")
+    cache_write_tokens: int = Field(
+        description="Written by a host into its cache; models here tell none."
+    )
 
 
 class OutputTokensDetails(Outgoing):
@@ -137,13 +144,32 @@ class ResponseObject(Outgoing):
     top_logprobs: int
     background: Literal[False]
     truncation: Literal["disabled"]
-    previous_response_id: None
-    store: Literal[False] = Field(description="No response is kept here.")
+    previous_response_id: str | None
+    reasoning: dict[str, Any] | None
+    store: bool = Field(description="It is kept, and can be gone on from.")
     metadata: dict[str, str]
     service_tier: str | None
     safety_identifier: str | None
     prompt_cache_key: str | None
     user: str | None
+
+
+class ResponseDeleted(Outgoing):
+    """A response is kept no more."""
+
+    id: str
+    object: Literal["response"] = "response"
+    deleted: Literal[True] = True
+
+
+class ResponseInputItems(Outgoing):
+    """A page of the items that a response was asked with."""
+
+    object: Literal["list"]
+    data: list[dict[str, Any]]
+    first_id: str | None
+    last_id: str | None
+    has_more: bool
 
 
 class _Event(Outgoing):

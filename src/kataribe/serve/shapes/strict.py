@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
@@ -59,6 +59,8 @@ OnlyFalse = Annotated[  # a Literal would take 0, too
     bool, AfterValidator(_only_false), Field(json_schema_extra={"const": False})
 ]
 Stop = Annotated[str, Field(min_length=1)]
+Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Detail: TypeAlias = Literal["auto", "low", "high", "original"]
 
 
 class StreamOptions(Incoming):

@@ -26,7 +26,7 @@ from kataribe.use.agents.run_limits import AutonomousOptions, RunLimits
 from kataribe.use.agents.run_state import Run, Task, TurnJournal
 from kataribe.use.agents.stepping import short
 from kataribe.use.agents.structured import Asked, Filled, ask_for, with_words
-from kataribe.use.agents.turn import Turn, reply_parts, subtracted
+from kataribe.use.agents.turn import Turn, reply_parts
 
 RUN_DIGITS = 12
 """Hexadecimal digits of a run's id: the ids of its turns begin with it."""
@@ -176,7 +176,7 @@ class _Work:
                 yield TextDelta(rest)
                 text += rest
         message = Message("assistant", reply_parts("", text, self._waiting))
-        yield Finished(message, subtracted(run.usage, self._before), reason, detail=detail)
+        yield Finished(message, run.usage - self._before, reason, detail=detail)
 
     async def _next(self) -> AsyncGenerator[Event, None]:
         """One step of the run."""

@@ -32,7 +32,6 @@ from kataribe.use.agents.counting import rough_tools
 from kataribe.use.agents.cutting import BEGIN, Cut, is_question, line_of, shortened, task_in
 from kataribe.use.agents.kept_words import left_out
 from kataribe.use.agents.summaries import Summaries
-from kataribe.use.agents.turn import added
 
 Count = Callable[[Sequence[Message]], int]
 """Tokens of messages as the model reads them."""
@@ -148,7 +147,7 @@ class Compacting:
                 raise problem  # it cannot be made shorter
             if summed.told is not None:
                 yield summed.told
-            spent = added(spent, summed.spent)
+            spent += summed.spent
             if summed.cut is not None:
                 for event in _ended(request, summed.cut, spent):
                     yield event
@@ -159,7 +158,7 @@ class Compacting:
                 async for event in events:
                     begun = True
                     if isinstance(event, Finished) and event.index == 0:
-                        event = replace(event, usage=added(event.usage, spent))
+                        event = replace(event, usage=event.usage + spent)
                     yield event
                 return
             except InputError as error:
@@ -303,7 +302,7 @@ class Compacting:
                 ):
                     raise
                 return False
-            summed.spent = added(summed.spent, ended.usage)
+            summed.spent += ended.usage
             if ended.reason in _OVER:
                 summed.cut = ended  # half a summary is none
                 return True

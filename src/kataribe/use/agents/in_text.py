@@ -39,7 +39,7 @@ from kataribe.base.messages import (
     text_message,
     text_of,
 )
-from kataribe.use.agents.turn import added, reply_parts
+from kataribe.use.agents.turn import reply_parts
 from kataribe.use.prompts.react_format import (
     OBSERVATION,
     STOPS,
@@ -138,7 +138,7 @@ class InText:
                 await _close(events)
             if end is None:
                 raise KataribeError(f"{self.name} sent no end of its reply; its stream broke off.")
-            whole, spent = end, added(spent, end.usage)
+            whole, spent = end, spent + end.usage
             said, is_cut = text_of(end.message), end.reason not in ("stop", "length")
             unclear = isinstance(read_turn(said), Unclear)
             if is_last or is_cut or not unclear or not request.tools or not _may_call(request):

@@ -22,7 +22,6 @@ from typing import Any, Literal
 from kataribe.base.events import Usage
 from kataribe.base.messages import Message, from_json
 from kataribe.use.agents.journal import Journal, Record
-from kataribe.use.agents.turn import added
 
 State = Literal["waiting", "done", "given up"]
 
@@ -102,8 +101,7 @@ class Run:
 
     async def spend(self, what: str, usage: Usage) -> None:
         """Keeps what a call of the planning model used."""
-        used = [usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens]
-        await self.write("asked", what=what, usage=used)
+        await self.write("asked", what=what, usage=usage.numbers)
 
     def _take(self, record: Record) -> None:
         match record["kind"]:
@@ -112,13 +110,13 @@ class Run:
                 self.messages = tuple(from_json(each) for each in record["messages"])
             case "asked":
                 self.calls += 1
-                self.usage = added(self.usage, _usage(record["usage"]))
+                self.usage += _usage(record["usage"])
             case "plan":
                 self._take_plan(record)
             case "turn":
                 if record["record"]["kind"] == "reply":
                     self.calls += 1
-                    self.usage = added(self.usage, _usage(record["record"]["usage"]))
+                    self.usage += _usage(record["record"]["usage"])
                 self._note_call(record["record"])
             case "did":
                 task = self._task(record)
@@ -190,4 +188,4 @@ class TurnJournal:
 
 
 def _usage(told: Sequence[int]) -> Usage:
-    return Usage(told[0], told[1], told[2])
+    return Usage(*told)  # older journals tell three numbers, newer ones four

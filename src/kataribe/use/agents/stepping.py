@@ -15,13 +15,14 @@ from kataribe.base.events import (
     Finished,
     FinishReason,
     ReasoningDelta,
+    Sealed,
     TextDelta,
     ToolCallDelta,
     Usage,
 )
 from kataribe.base.lm import LM, Request
 from kataribe.base.messages import Message, ToolCallPart
-from kataribe.use.agents.turn import Turn, added, reply_parts, without_calls
+from kataribe.use.agents.turn import Turn, reply_parts, without_calls
 
 GRACE = 0.05
 """Seconds that a model has to end by itself at a deadline, before it is cut."""
@@ -130,6 +131,10 @@ class Stepping:
                 # What was said in the steps before stands in front of it.
                 shift = before + self._gap
                 return [replace(event, start=event.start + shift, end=event.end + shift)]
+            case Sealed():
+                # The turn keeps it for its own calls; what is told joins several replies, and
+                # a seal of one of them would be read as another's.
+                return []
         return [event]
 
     def _count(self, event: TextDelta | ReasoningDelta) -> None:
@@ -166,7 +171,7 @@ class Stepping:
         if calls and not (self._may_call and end.reason in ("stop", "tool_calls", "length")):
             end, calls = replace(end, message=without_calls(end.message)), 0
         ids = [self._ids.get(number) or self._turn.next_id() for number in range(calls)]
-        self._said.usage = added(self._said.usage, end.usage)
+        self._said.usage += end.usage
         await self._turn.reply(end, ids)
 
 

@@ -13,7 +13,6 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from kataribe.base.events import FinishReason, Usage
 from kataribe.base.lm import LM, JsonFormat, Request, reply
 from kataribe.base.messages import Message, TextPart, text_message, text_of
-from kataribe.use.agents.turn import added
 
 _FENCED = re.compile(r"```(?:json)?\s*\n(.*?)```", re.DOTALL)
 
@@ -69,7 +68,7 @@ async def ask_for(lm: LM, form: type[Filled], request: Request, *, tries: int = 
     usage, said = Usage(0, 0), ""
     for _ in range(tries):
         ended = await reply(lm, replace(request, prompt=messages))
-        usage, said = added(usage, ended.usage), text_of(ended.message)
+        usage, said = usage + ended.usage, text_of(ended.message)
         try:
             return Asked(form.model_validate_json(_json_in(said)), usage, said)
         except ValidationError as error:

@@ -131,11 +131,7 @@ class Turn:
             else part
             for part in ended.message.parts
         )
-        usage = [
-            ended.usage.prompt_tokens,
-            ended.usage.completion_tokens,
-            ended.usage.cached_tokens,
-        ]
+        usage = ended.usage.numbers
         message = to_json(Message("assistant", parts))
         await self.write(
             "reply", message=message, usage=usage, reason=ended.reason, detail=ended.detail
@@ -190,11 +186,11 @@ class Turn:
 
     def _take_reply(self, record: Record) -> None:
         message = from_json(record["message"])
-        prompt, drawn, cached = record["usage"]
+        used = Usage(*record["usage"])
         self.steps += 1
-        self.usage = added(self.usage, Usage(prompt, drawn, cached))
+        self.usage += used
         self.reason, self.detail = record["reason"], record["detail"]
-        self.unsaid = added(self.unsaid, Usage(prompt, drawn, cached))
+        self.unsaid += used
         self._tail.append(message)
         self.replies.append(message)
         self._calls = {p.id: p for p in message.parts if isinstance(p, ToolCallPart)}
@@ -220,24 +216,6 @@ class Turn:
             ordered = tuple(self._found[id_] for id_ in self._calls)
             self._tail += [Message("tool", ordered), *self._later]
             self._later = []
-
-
-def added(one: Usage, other: Usage) -> Usage:
-    """Both together."""
-    return Usage(
-        one.prompt_tokens + other.prompt_tokens,
-        one.completion_tokens + other.completion_tokens,
-        one.cached_tokens + other.cached_tokens,
-    )
-
-
-def subtracted(one: Usage, other: Usage) -> Usage:
-    """What one has more than the other."""
-    return Usage(
-        one.prompt_tokens - other.prompt_tokens,
-        one.completion_tokens - other.completion_tokens,
-        one.cached_tokens - other.cached_tokens,
-    )
 
 
 def without_calls(message: Message) -> Message:

@@ -332,7 +332,7 @@ class Working:
             text="".join(said.text),
             reasoning="".join(said.thought),
             calls=[[call.id, call.name, call.arguments] for call in said.calls],
-            usage=[usage.prompt_tokens, usage.completion_tokens, usage.cached_tokens],
+            usage=usage.numbers,
         )
         yield Finished(message, usage, reason, detail=detail)
 
@@ -367,11 +367,10 @@ def shown_again(turn: Turn, ends: int) -> list[Event]:
         events.append(said.say(record["text"]))
     events += [ToolCallDelta(n, c.arguments, c.id, c.name) for n, c in enumerate(calls)]
     parts = reply_parts(record["reasoning"], record["text"], calls)
-    prompt, drawn, cached = record["usage"]
     events.append(
         Finished(
             Message("assistant", parts),
-            Usage(prompt, drawn, cached),
+            Usage(*record["usage"]),
             record["reason"],
             detail=record["detail"],
         )

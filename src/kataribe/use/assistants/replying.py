@@ -22,7 +22,6 @@ from kataribe.base.tool_answers import MOST_CHARACTERS, as_text, cut_answer
 from kataribe.base.tool_calls import CallLimits, call_tool
 from kataribe.use.agents.calling import CallTool
 from kataribe.use.assistants.instructed import Instructed
-from kataribe.use.guards.attempt import total
 from kataribe.use.guards.inside import WITHHELD, Inside, Places
 from kataribe.use.prompts.retrieval import Passage, Search
 
@@ -81,7 +80,7 @@ class Replying:
                 if inside.refused:
                     break
                 if isinstance(event, Finished):
-                    event = replace(event, usage=total(event.usage, inside.looking))
+                    event = replace(event, usage=event.usage + inside.looking)
                     inside.looking = Usage(0, 0)  # it counts once
                 said[event.index].take(event)
                 yield event
@@ -96,7 +95,7 @@ class Replying:
         for line in lines:
             yield Step("guard", line)
         words = self._places.policy.refusal
-        usage = total(inside.used, inside.looking)
+        usage = inside.used + inside.looking
         for index, each in enumerate(said):
             if each.ended:
                 continue

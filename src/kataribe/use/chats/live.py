@@ -168,11 +168,7 @@ class LiveReply:
         before = self.consents.usage
         if end.reason == "approval":  # it is in the rounds
             return before
-        return Usage(
-            before.prompt_tokens + end.usage.prompt_tokens,
-            before.completion_tokens + end.usage.completion_tokens,
-            before.cached_tokens + end.usage.cached_tokens,
-        )
+        return before + end.usage
 
     def flush(self) -> None:
         """Tells the words that nobody has been told yet."""

@@ -15,6 +15,7 @@ from kataribe.base.events import (
     FinishReason,
     Progress,
     ReasoningDelta,
+    Sealed,
     Step,
     TextDelta,
     ToolCallDelta,
@@ -108,7 +109,7 @@ class Attempt:
             [guard.watch(shown) for guard in guards if guard.reads_reasoning], restore
         )
         self._calls: dict[int, tuple[str, str, list[str], Restorer]] = {}
-        self._later: list[ToolCallDelta | Citation] = []
+        self._later: list[ToolCallDelta | Citation | Sealed] = []
         self._tokens = 0
         self._read = 0
 
@@ -123,9 +124,13 @@ class Attempt:
             case ReasoningDelta(text, _, tokens):
                 self._tokens = max(self._tokens, tokens)
                 yield from self._words(self._thought, Piece(text, (), tokens))
-            case ToolCallDelta() | Citation():
+            case ToolCallDelta() | Citation() | Sealed(alone=True):
                 self._later.append(event)
                 yield from self._others()
+            case Sealed():
+                # Its host knows the thought by it only as the model wrote it.
+                if self._thought.said == self._thought.heard:
+                    yield replace(event, index=self.index)
             case Finished():
                 yield from self._finished(event)
             case Progress(stage, _, total):
@@ -168,7 +173,7 @@ class Attempt:
         elif seen.action == "retry":
             self.end, self.hint = "retry", verdict.hint
             usage = self._estimated() if finished is None else finished.usage
-            self.told.usage = total(self.told.usage, usage)
+            self.told.usage += usage
             self.told.reasoning += self._thought.said
         elif seen.action == "repair":
             self.told.details.append(seen.line)
@@ -179,7 +184,7 @@ class Attempt:
     def _finished(self, event: Finished) -> Iterator[Event]:
         # A model may close with words that no delta carried.
         for strand, kind in ((self._thought, ReasoningPart), (self._text, TextPart)):
-            whole = "".join(part.text for part in event.message.parts if isinstance(part, kind))
+            whole = _joined(event.message, kind)
             heard = strand.heard
             if len(whole) > len(heard) and whole.startswith(heard):
                 yield from self._words(strand, Piece(whole[len(heard) :]))
@@ -203,14 +208,14 @@ class Attempt:
             event,
             index=self.index,
             message=self._message(event.message),
-            usage=total(self.told.usage, event.usage),
+            usage=self.told.usage + event.usage,
             detail="; ".join(details),
         )
 
     def _closed(self, reason: FinishReason, finished: Finished | None) -> Iterator[Event]:
         self.end = "done"
         used = self._estimated() if finished is None else finished.usage
-        usage = total(self.told.usage, used)
+        usage = self.told.usage + used
         detail = "; ".join(self.told.details)
         message = self._message(None)
         yield Finished(message, usage, reason, self.index, detail=detail)
@@ -226,17 +231,26 @@ class Attempt:
             rest.append(ToolCallPart(id_, name, "".join(pieces) + restorer.finish()))
         if whole is None:
             return Message("assistant", (*words, *rest))
-        told = {part.id for part in rest if isinstance(part, ToolCallPart)}
+        told = {part.id: part for part in rest if isinstance(part, ToolCallPart)}
+        if _joined(whole, ReasoningPart) == thought and _joined(whole, TextPart) == said:
+            # As the model has said it, seals of thoughts and the order of its parts, too.
+            parts = (self._restored(part, told) for part in whole.parts)
+            return Message("assistant", tuple(parts))
         for part in whole.parts:
             if isinstance(part, TextPart | ReasoningPart):
                 continue
-            if not isinstance(part, ToolCallPart):
-                rest.append(part)
-            elif part.id not in told:  # a call that no delta carried
-                restorer = Restorer(self._asked.in_call(part.name))
-                arguments = restorer.push(part.arguments) + restorer.finish()
-                rest.append(replace(part, arguments=arguments))
+            if not isinstance(part, ToolCallPart) or part.id not in told:
+                rest.append(self._restored(part, told))
         return Message("assistant", (*words, *rest))
+
+    def _restored(self, part: Part, told: Mapping[str, ToolCallPart]) -> Part:
+        """A part as it went out; of a call that no delta carried, with its values restored."""
+        if not isinstance(part, ToolCallPart):
+            return part
+        if part.id in told:
+            return told[part.id]
+        restorer = Restorer(self._asked.in_call(part.name))
+        return replace(part, arguments=restorer.push(part.arguments) + restorer.finish())
 
     def _shown(self, strand: Strand, pieces: Iterator[Piece]) -> Iterator[Event]:
         for piece in pieces:
@@ -253,6 +267,8 @@ class Attempt:
             if isinstance(event, Citation):
                 start, end = self._text.moved(event.start), self._text.moved(event.end)
                 yield replace(event, start=start, end=end, index=self.index)
+            elif isinstance(event, Sealed):
+                yield replace(event, index=self.index)
             else:
                 yield self._call(event)
         self._later.clear()
@@ -274,13 +290,8 @@ class Attempt:
         )
 
 
-def total(*usages: Usage) -> Usage:
-    """The sum of what several tries used."""
-    return Usage(
-        sum(usage.prompt_tokens for usage in usages),
-        sum(usage.completion_tokens for usage in usages),
-        sum(usage.cached_tokens for usage in usages),
-    )
+def _joined(message: Message, kind: type[ReasoningPart | TextPart]) -> str:
+    return "".join(part.text for part in message.parts if isinstance(part, kind))
 
 
 def _weight(verdict: Verdict) -> int:

@@ -20,7 +20,7 @@ from kataribe.base.events import Event, Finished, Step, TextDelta, Usage
 from kataribe.base.lm import LM, Capabilities, Request
 from kataribe.base.messages import Message, TextPart
 from kataribe.base.nearness import meant
-from kataribe.use.guards.attempt import Asked, Attempt, total
+from kataribe.use.guards.attempt import Asked, Attempt
 from kataribe.use.guards.guard import Cleared, Guard, InGuard, OutGuard, Sighting
 
 
@@ -166,7 +166,7 @@ class Guarded:
                 next_.request,
                 cleared.sightings + next_.sightings,
                 {**cleared.restore, **next_.restore},
-                total(cleared.usage, next_.usage),
+                cleared.usage + next_.usage,
                 {**cleared.values, **next_.values},
             )
             refused = tuple(seen for seen in next_.sightings if seen.action == "refuse")

@@ -13,7 +13,6 @@ from kataribe.base.errors import KataribeError
 from kataribe.base.events import Usage
 from kataribe.base.lm import Request
 from kataribe.base.messages import Message, Part, TextPart, ToolResultPart
-from kataribe.use.guards.attempt import total
 from kataribe.use.guards.guard import (
     Action,
     Cleared,
@@ -85,7 +84,7 @@ class Injection:
                 parts.append(part)
                 if looked is not None:
                     sightings += looked.sightings
-                    usage = total(usage, looked.usage)
+                    usage += looked.usage
             changed.append(replace(message, parts=tuple(parts)))
         if any(seen.action == "mask" for seen in sightings):
             request = replace(request, prompt=tuple(changed))
@@ -128,7 +127,7 @@ class Injection:
         for turn in range(_TURNS + 1):
             found = await self.memory.worst(looked.text, kind)
             guilty, usage, by = await self._judged(looked.text, found)
-            looked = replace(looked, usage=total(looked.usage, usage))
+            looked = replace(looked, usage=looked.usage + usage)
             if found is None or not guilty:
                 return looked
             seen = Sighting(

@@ -23,7 +23,6 @@ from typing import Any
 from kataribe.base.events import Event, Finished, Usage
 from kataribe.base.lm import LM, Capabilities, Request
 from kataribe.base.messages import Message
-from kataribe.use.guards.attempt import total
 from kataribe.use.guards.guard import (
     Cleared,
     DocumentGuard,
@@ -137,7 +136,7 @@ class Inside:
         for guard in self._places.at_tools:
             looked = await guard.document(clear, place)
             clear = looked.text
-            self.looking = total(self.looking, looked.usage)
+            self.looking += looked.usage
             refused = tuple(seen for seen in looked.sightings if seen.action == "refuse")
             self._news += [seen for seen in looked.sightings if seen.action != "refuse"]
             if refused:
@@ -192,7 +191,7 @@ class _Model:
         async with aclosing(self._guarded.stream(request)) as events:
             async for event in events:
                 if isinstance(event, Finished):
-                    inside.used = total(inside.used, event.usage)
+                    inside.used += event.usage
                 yield event
 
 

@@ -21,7 +21,7 @@ from kataribe.base.events import Finished, FinishReason, Usage
 from kataribe.base.lm import LM, Request, Sampling, reply
 from kataribe.base.messages import text_message, text_of
 from kataribe.use.prompts.answers import same_answer
-from kataribe.use.prompts.calls import added, derived_seed, one_line
+from kataribe.use.prompts.calls import derived_seed, one_line
 from kataribe.use.prompts.few_shot import Example
 from kataribe.use.prompts.ranges import within
 from kataribe.use.prompts.running import AT_ONCE, together
@@ -321,7 +321,7 @@ class _Search:
         for field in sorted(eased.left_out - self._left_out):
             self._left_out.add(field)
             self.told(LEFT_OUT, f"{left_out_words(lm.name, field)} {_WITHOUT[field]}")
-        self.usage = added(self.usage, end.usage)
+        self.usage += end.usage
         if end.reason in ("budget", "deadline"):
             raise _SpentError(end)
         return text_of(end.message)

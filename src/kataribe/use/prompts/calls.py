@@ -23,6 +23,7 @@ from kataribe.base.events import (
     FinishReason,
     Progress,
     ReasoningDelta,
+    Sealed,
     Step,
     TextDelta,
     Usage,
@@ -179,7 +180,7 @@ class Work:
             finally:
                 self._running -= 1
         end = said.finished
-        self.usage = added(self.usage, end.usage)
+        self.usage += end.usage
         if end.reason in _OVER:
             raise CutShortError(end.reason, end.detail)
         return said
@@ -239,7 +240,7 @@ class Work:
 
     async def _counted(self, end: Finished) -> Finished:
         """The end of a choice with the whole cost, and with what was found where it was cut."""
-        self.usage = added(self.usage, end.usage)
+        self.usage += end.usage
         message = _with_thought(end.message, self.thought)
         if end.reason in _OVER:
             await self._tell_found()
@@ -254,7 +255,10 @@ class Work:
         message = said.finished.message
         for part in message.parts:
             if isinstance(part, ReasoningPart):
-                await self._send(ReasoningDelta(part.text, self._index))
+                if part.text:
+                    await self._send(ReasoningDelta(part.text, self._index))
+                if part.seal:
+                    await self._send(Sealed(part.seal, self._index, alone=not part.text))
             elif isinstance(part, TextPart):
                 await self._send(TextDelta(part.text, self._index))
         for citation in said.citations:
@@ -325,15 +329,6 @@ def derived_seed(seed: int | None, *path: str | int) -> int | None:
         return None
     digest = hashlib.blake2b(repr((seed, *path)).encode(), digest_size=4).digest()
     return int.from_bytes(digest, "big") >> 1
-
-
-def added(one: Usage, other: Usage) -> Usage:
-    """The sum of what two calls used."""
-    return Usage(
-        one.prompt_tokens + other.prompt_tokens,
-        one.completion_tokens + other.completion_tokens,
-        one.cached_tokens + other.cached_tokens,
-    )
 
 
 def _with_thought(message: Message, thought: str) -> Message:

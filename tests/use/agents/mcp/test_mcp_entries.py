@@ -66,7 +66,9 @@ def test_the_usual_file_is_read(tmp_path: Path) -> None:
         ({"command": ["x"]}, "has command ['x']: Input should be a valid string"),
         ({"command": "x", "args": "-y"}, "has args '-y'"),
         ({"command": "x", "timeout": 0}, "has timeout 0"),
-        ({"command": "x", "timeout": 600000}, "less than or equal to 3600"),
+        ({"command": "x", "timeout": 3_600_001}, "less than or equal to 3600"),
+        ({"command": "x", "excludeTools": ["rm"]}, "'excludeTools', which is unknown"),
+        ({"command": "x", "transport": "ws"}, "has type 'ws'; known ones are stdio"),
         ({"command": "x", "disabled": "yes"}, "has disabled 'yes'"),
         ("npx x", "must be an object"),
     ],
@@ -80,6 +82,38 @@ def test_a_wrong_entry_says_what_and_leaves_the_others(
     assert found["bad"].entry is None
     assert "The MCP server 'bad' in mcp.json" in found["bad"].problem
     assert words in found["bad"].problem
+
+
+def test_what_other_hosts_wrote_for_themselves_is_passed_over_with_a_note(tmp_path: Path) -> None:
+    path = written(
+        tmp_path / "mcp.json",
+        {
+            "cline": {
+                "command": "x",
+                "autoApprove": ["read"],
+                "disabled": True,
+                "timeout": 60,
+            },
+            "roo": {"command": "x", "alwaysAllow": [], "description": "Reads files."},
+            "code": {"command": "x", "type": "stdio", "envFile": ".env", "dev": {"watch": "*"}},
+            "far": {"url": "http://a/", "transport": "sse", "enabled": False},
+            "slow": {"command": "x", "timeout": 600_000, "trust": True},
+            "plain": {"command": "x"},
+        },
+    )
+    found = read_servers(path)
+    entries = {name: one.entry for name, one in found.items()}
+    assert {one.problem for one in found.values()} == {""}
+    assert entries["cline"] == Entry(command="x", disabled=True, timeout=60)
+    assert "autoApprove is passed over: calls are asked about" in found["cline"].note
+    assert entries["roo"] == entries["plain"]
+    assert [word in found["roo"].note for word in ("alwaysAllow", "description")] == [True, True]
+    assert entries["code"] == Entry(command="x", type="stdio")
+    assert "put them into env" in found["code"].note
+    assert (entries["far"].kind, entries["far"].disabled) == ("sse", True)
+    assert (found["far"].note, found["plain"].note) == ("", "")
+    assert entries["slow"].timeout == 600
+    assert "milliseconds" in found["slow"].note
 
 
 def test_secret_values_are_in_no_error(tmp_path: Path) -> None:

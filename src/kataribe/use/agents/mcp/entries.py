@@ -23,6 +23,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from kataribe.base.errors import FormatError, InputError, NotFoundError, StorageError
 from kataribe.base.nearness import listed, meant, near
+from kataribe.use.agents.mcp.foreign import in_our_words
 
 SERVERS = "mcpServers"
 LONGEST = 1 << 20
@@ -117,11 +118,13 @@ class Listed:
         name: What it is called there.
         entry: What it says; None where that is wrong.
         problem: What is wrong and the way out; empty where nothing is.
+        note: What is passed over, or read in another way than it is written.
     """
 
     name: str
     entry: Entry | None = field(default=None, repr=False)
     problem: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +216,7 @@ def entry_of(name: str, value: Any, where: str) -> Entry:
     said = f"The MCP server {name!r:.100} in {where}"
     try:
         # As JSON, where lists are lists and nothing is taken for something else.
-        return Entry.model_validate_json(json.dumps(value))
+        return Entry.model_validate_json(json.dumps(in_our_words(value)[0]))
     except ValidationError as error:
         raise _explained(error, said) from None
 
@@ -221,7 +224,8 @@ def entry_of(name: str, value: Any, where: str) -> Entry:
 def _listed(name: str, value: Any, where: str) -> Listed:
     try:
         _check_name(name)
-        return Listed(name, entry_of(name, value, where))
+        notes = in_our_words(value)[1]
+        return Listed(name, entry_of(name, value, where), note="; ".join(notes))
     except InputError as error:
         return Listed(name, problem=error.message)
 

@@ -44,6 +44,7 @@ class ServerState:
         state: `wrong` (its entry), `off` (disabled), `closed`, `open`, or `failed` (the last try).
         tools: The names that its tools have here, as it listed them last.
         error: What went wrong last; empty where nothing has.
+        note: What of its entry is passed over, since other hosts wrote it for themselves.
     """
 
     name: str
@@ -52,6 +53,7 @@ class ServerState:
     state: State
     tools: tuple[str, ...] = ()
     error: str = ""
+    note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +236,7 @@ class Servers:
             state = "failed"
         tools = tuple(tool.spec.name for tool in self._tools.get(name, ()))
         error = failed.message if failed is not None else ""
-        return ServerState(name, entry.kind, entry.place, state, tools, error)
+        return ServerState(name, entry.kind, entry.place, state, tools, error, listed.note)
 
 
 def _link_class() -> Callable[[Target, ServerLimits, Callable[[], bool]], Link]:
