@@ -9254,6 +9254,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
         };
     };
     getResponse: {
@@ -9336,6 +9345,15 @@ export interface operations {
             };
             /** @description The server or the model is loading or stopping. */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -9429,6 +9447,15 @@ export interface operations {
                     "application/json": components["schemas"]["ErrorResponse"];
                 };
             };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
         };
     };
     listResponseInputItems: {
@@ -9512,6 +9539,15 @@ export interface operations {
             };
             /** @description The server or the model is loading or stopping. */
             503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorResponse"];
+                };
+            };
+            /** @description The disk is full or failed; nothing of this was kept. */
+            507: {
                 headers: {
                     [name: string]: unknown;
                 };
