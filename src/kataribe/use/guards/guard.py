@@ -151,7 +151,7 @@ class DocumentGuard(Protocol):
 
 
 @runtime_checkable
-class Following(Protocol):
+class Following(InGuard, Protocol):
     """Looks at whatever a model is sent, so it stands at the model where several calls are made."""
 
     def follow(self) -> InGuard:
