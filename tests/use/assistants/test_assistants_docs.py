@@ -13,9 +13,7 @@ from kataribe.use.assistants.looking import look
 from kataribe.use.assistants.recipe import Recipe
 
 ROOT = Path(__file__).resolve().parents[3]
-_BLOCK = re.compile(
-    r"```ya?ml\n(?P<fenced>.*?)```|(?<=\n\n)(?P<set_in>(?: {4}.*\n|\n)+)", re.DOTALL
-)
+_BLOCK = re.compile(r"```ya?ml\n(?P<fenced>(?s:.*?))```|(?<=\n\n)(?P<set_in>(?: {4}.*\n|\n)+)")
 
 
 def recipes() -> list[tuple[str, str]]:
