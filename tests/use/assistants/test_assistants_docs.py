@@ -17,7 +17,7 @@ _FIELD = re.compile(rf"(?:{'|'.join(Recipe.model_fields)}):(?:\s|$)", re.MULTILI
 
 
 def recipes() -> list[tuple[str, str]]:
-    """Blocks in which a line begins with a field of a recipe, with where they stand."""
+    """Blocks that begin with a field of a recipe, with where they stand."""
     found = []
     for page in sorted((ROOT / "docs").glob("*.md")):
         text = page.read_text(encoding="utf-8")
