@@ -108,7 +108,7 @@ class Inside:
         Then each of its replies is a step of which it may be asked for another. Where it acts in
         plain text, what it writes in between is no reply yet.
         """
-        guards = (*self._eyes, *(self._places.asking if calls else ()))
+        guards: list[Guard] = [*self._eyes, *(self._places.asking if calls else ())]
         return _Model(Guarded(self._lm, guards, self._places.policy, within=self._within), self)
 
     def whole(self, lm: LM, *, calls: bool) -> LM:
