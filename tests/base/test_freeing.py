@@ -6,28 +6,65 @@ import gc
 import platform
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 
 import pytest
 
-from kataribe.base.freeing import give_back
+from kataribe.base.freeing import give_back, set_aside
+
+
+class Ring:
+    """Only a collection frees it: it points at itself."""
+
+    def __init__(self) -> None:
+        self.itself = self
 
 
 @pytest.fixture(autouse=True)
 def thawed() -> Iterator[None]:
     gc.unfreeze()
     yield
-    gc.unfreeze()
+    gc.freeze()  # as tests/conftest.py has it
 
 
-def test_what_was_frozen_is_frozen_again() -> None:
+def test_what_was_set_aside_is_looked_at_and_set_aside_again() -> None:
+    ring = Ring()
+    gone = weakref.ref(ring)
+    with set_aside():
+        del ring
+        gc.collect()
+        assert gone() is not None
+        give_back()
+        assert gone() is None
+        assert gc.get_freeze_count() > 0
+    assert gc.get_freeze_count() == 0
+
+
+def test_what_a_program_froze_itself_is_left_to_it() -> None:
+    ring = Ring()
+    gone = weakref.ref(ring)
     gc.freeze()
+    del ring
     give_back()
+    assert gone() is not None
     assert gc.get_freeze_count() > 0
 
 
-def test_what_was_not_frozen_stays_so() -> None:
+def test_what_nobody_froze_stays_so() -> None:
+    ring = Ring()
+    gone = weakref.ref(ring)
+    del ring
     give_back()
+    assert gone() is None
+    assert gc.get_freeze_count() == 0
+
+
+def test_the_last_of_several_lets_go() -> None:
+    with set_aside():
+        with set_aside():
+            pass
+        assert gc.get_freeze_count() > 0
     assert gc.get_freeze_count() == 0
 
 

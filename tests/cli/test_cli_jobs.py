@@ -308,7 +308,7 @@ def test_what_a_download_would_bring(shown):
         ("pico", None, "pico"),
     ]:
         assert source.pulling(model, accept_terms=False, as_name=as_name).name == name
-    with pytest.raises(NotFoundError, match="did you mean gpt2"):
+    with pytest.raises(NotFoundError, match="Did you mean gpt2"):
         source.pulling("gpt3", accept_terms=False, as_name=None)
     for model, as_name in [("hf:me", None), ("gpt2", "../up"), ("ftp:x", None)]:
         with pytest.raises(InputError):

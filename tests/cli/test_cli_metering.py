@@ -15,7 +15,7 @@ from kataribe.base.settings import load_settings
 from kataribe.base.workspace import Workspace
 from kataribe.cli import wiring
 from kataribe.cli.all_models import MOST_HOSTED, AllModels
-from kataribe.cli.behind import local_behind
+from kataribe.cli.behind import local_behind, model_behind
 from kataribe.cli.metering import trace_store
 from kataribe.cli.models.pull import ensure_default
 from kataribe.prove.ops.spent import Spent
@@ -131,6 +131,35 @@ def test_which_model_of_this_machine_is_behind_a_name(workspace, name, behind):
     workspace.assistants.joinpath("round.yaml").write_text("model: back\n", encoding="utf-8")
     workspace.assistants.joinpath("back.yaml").write_text("model: round\n", encoding="utf-8")
     assert local_behind(name, Book(workspace.assistants), {"pico"}.__contains__) == behind
+
+
+@pytest.mark.parametrize(
+    ("name", "behind"),
+    [
+        ("pico", "pico"),
+        ("helper", "pico"),
+        ("far", "openai:gpt-4o"),
+        ("openai:gpt-4o", "openai:gpt-4o"),
+        ("usual", "the-default"),
+        ("round", None),
+        ("broken", None),
+        ("gone", "gone"),
+    ],
+)
+def test_which_model_alone_is_behind_a_name(workspace, name, behind):
+    recipes = {
+        "far": "router:\n  default: farther\n  rules: [{model: pico, words: [code]}]\n",
+        "farther": "model: openai:gpt-4o\ntools: [web-page]\n",
+        "usual": "technique: chain-of-thought\n",
+        "round": "model: back\n",
+        "back": "model: round\n",
+        "broken": "modle: pico\n",
+        "pico": "model: openai:gpt-4o\n",  # a model of this machine goes before it
+    }
+    for file, text in recipes.items():
+        workspace.assistants.joinpath(f"{file}.yaml").write_text(text, encoding="utf-8")
+    book = Book(workspace.assistants)
+    assert model_behind(name, book, {"pico"}.__contains__, "the-default") == behind
 
 
 def test_nothing_is_fetched_for_a_default_at_a_host(workspace):

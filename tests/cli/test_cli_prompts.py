@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from kataribe.base.lm import Request
 from kataribe.base.messages import text_of
+from kataribe.run.providers.scripted import Reply
 
 GREET = "Say {{what}} in {{language}}."
 
@@ -189,3 +192,119 @@ def test_too_few_examples_are_refused(cli, served, tmp_path):
     done = cli("prompts", "improve", str(file))
     assert done.code == 2
     assert "at least 4" in done.err
+
+
+def test_limits_are_for_all_repeats_and_what_was_found_is_kept(cli, served):
+    lm = served(["one", "two", "three"])
+    cli("prompts", "new", "greet", "--text", "Hi")
+    done = cli("prompts", "run", "greet", "--repeat", "3", "--steps", "2")
+    assert (done.code, done.out) == (0, "one\ntwo\n"), done.err
+    assert "(ended by budget: A limit of 2 model calls" in done.err
+    assert "There are 2 of 3 answers." in done.err
+    assert len(lm.requests) == 2
+    assert [row[4] for row in rows(cli("prompts", "history", "greet").out)] == ["two", "one"]
+
+
+def test_a_limit_cuts_an_answer_and_what_was_said_is_kept(cli, served):
+    served([Reply("one two three four", pace=0.01, pieces=("one ", "two ", "three ", "four"))] * 2)
+    cli("prompts", "new", "greet", "--text", "Hi")
+    done = cli("prompts", "run", "greet", "--repeat", "2", "--tokens", "8", "--json")
+    assert done.code == 0, done.err
+    (told,) = json.loads(done.out)
+    assert "one two three four".startswith(told["text"])
+    assert told["text"] not in ("", "one two three four")
+    assert (told["finish_reason"], "A limit of 8 tokens" in told["detail"]) == ("budget", True)
+    assert "ended by budget" in done.err
+    (kept,) = json.loads(cli("prompts", "history", "greet", "--json").out)
+    assert kept["text"] == told["text"]
+
+
+def test_time_ends_it_where_no_word_was_said(cli, served):
+    served([Reply("Never.", delay=300.0)])
+    cli("prompts", "new", "greet", "--text", "Hi")
+    done = cli("prompts", "run", "greet", "--seconds", "0.2", "--json")
+    assert (done.code, json.loads(done.out)) == (0, []), done.err
+    assert "(ended by deadline: A limit of 0.2 s" in done.err
+    assert cli("prompts", "history", "greet").out == ""
+
+
+def test_a_technique_that_a_shared_limit_cuts_says_so(cli, served):
+    lm = served(["One. Answer: 5", "Two. Answer: 5", "Three. Answer: 6", "Four. Answer: 6"])
+    cli("prompts", "new", "sum", "--text", "2+3?")
+    done = cli(
+        *("prompts", "run", "sum", "--repeat", "2", "--steps", "3", "--json"),
+        *("--technique", "self-consistency", "--option", "paths=2", "--option", "at_once=1"),
+    )
+    assert done.code == 0, done.err
+    first, second = json.loads(done.out)
+    assert (first["finish_reason"], second["finish_reason"]) == ("stop", "budget")
+    assert "A limit of 3 model calls" in second["detail"]
+    assert len(lm.requests) == 3
+
+
+@pytest.mark.parametrize("flag", ["--steps", "--tokens", "--seconds", "--money"])
+def test_limits_that_leave_nothing_are_refused(cli, served, tmp_path, flag):
+    lm = served("x")
+    file = doubles(tmp_path)
+    cli("prompts", "new", "greet", "--text", "Hi")
+    for words in (("run", "greet"), ("improve", file)):
+        done = cli("prompts", *words, flag, "0")
+        assert (done.code, f"{flag} is 0" in done.err) == (2, True), done.err
+        unknown = cli("prompts", *words, "--model", "translator", "--money", "1")
+        assert (unknown.code, "Nobody knows the price" in unknown.err) == (2, True), unknown.err
+    assert lm.requests == []
+
+
+def doubles(folder: Path) -> str:
+    file = folder / "e.jsonl"
+    lines = [{"question": f"double {n}", "answer": str(2 * n)} for n in range(1, 13)]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return str(file)
+
+
+def guessing(request: Request) -> str:
+    words = text_of(request.prompt[-1])
+    if "double" in words and "=>" not in words and "Be exact" in words:
+        return str(2 * int(words.rsplit(" ", 1)[1]))
+    return "Be exact." if request.sampling.temperature else "no idea"
+
+
+@pytest.mark.parametrize(
+    ("steps", "candidates", "untried", "score", "base"),
+    [
+        (1, [], ["Be exact."], None, None),  # while the bare question is tried
+        (9, [""], ["Be exact."], None, None),
+        (13, ["Be exact.", ""], [], None, None),
+        (19, ["Be exact.", ""], [], None, 0.0),
+        (25, ["Be exact.", ""], [], 1.0, 0.0),
+    ],
+)
+def test_a_limit_ends_the_search_with_what_was_found(
+    cli, served, tmp_path, steps, candidates, untried, score, base
+):
+    lm = served(guessing)
+    words = ("prompts", "improve", doubles(tmp_path), "--candidates", "1", "--steps", str(steps))
+    told = json.loads(cli(*words, "--save", "double", "--json").out)
+    assert [each["instruction"] for each in told["candidates"]] == candidates
+    assert told["untried"] == untried
+    found = [None if told[name] is None else told[name]["mean"] for name in ("score", "base")]
+    assert found == [score, base]
+    assert told["instruction"] == ("Be exact." if "Be exact." in candidates else "")
+    assert told["kept_as"] == ("double@1" if told["instruction"] else None)
+    assert told["finish_reason"] == ("stop" if steps == 25 else "budget")
+    assert len(lm.requests) <= steps
+
+
+def test_which_limit_ended_the_search_is_said(cli, served, tmp_path):
+    served(guessing)
+    words = ("prompts", "improve", doubles(tmp_path), "--candidates", "1", "--save", "double")
+    done = cli(*words, "--steps", "14")
+    assert (done.code, done.out) == (0, "Be exact.\n"), done.err
+    assert "(ended by budget: A limit of 14 model calls" in done.err
+    assert "held out: not measured" in done.err
+    (row,) = rows(cli("prompts", "show", "double", "--versions").out)
+    assert "not measured" in row[4]
+    done = cli(*words, "--steps", "3")
+    assert (done.code, done.out) == (0, ""), done.err
+    assert "Guessed and not tried: Be exact." in done.err
+    assert "there is no winner" in done.err

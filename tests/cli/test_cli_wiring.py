@@ -150,7 +150,11 @@ async def test_hosts_and_origins_reach_the_gate(workspace, gate):
             app.state.desk.lifecycle.stop()
 
 
-async def test_models_title_conversations(workspace, monkeypatch):
+@pytest.mark.parametrize("model", ["pico", "helper"])
+async def test_models_title_conversations(workspace, monkeypatch, model):
+    workspace.assistants.mkdir(exist_ok=True)
+    recipe = "system: Be brief.\ntechnique: {name: generated-knowledge, options: {statements: 1}}\n"
+    workspace.assistants.joinpath("helper.yaml").write_text(recipe)
     asked = []
 
     async def title_of(models, model, question, context):
@@ -162,7 +166,7 @@ async def test_models_title_conversations(workspace, monkeypatch):
     where, talk = "/studio/api/conversations", new_id()
     with wiring.open_app(load_settings(model="pico"), workspace) as app:
         async with client(app) as http:
-            (await http.post(where, json={"id": talk})).raise_for_status()
+            (await http.post(where, json={"id": talk, "model": model})).raise_for_status()
             said = {"id": new_id(), "text": "tell", "sampling": {"max_tokens": 3}}
             (await http.post(f"{where}/{talk}/messages", json=said)).raise_for_status()
             for _ in range(1000):
@@ -172,3 +176,46 @@ async def test_models_title_conversations(workspace, monkeypatch):
                 await asyncio.sleep(0.02)
         await app.state.desk.rooms.chats.close()
     assert (title, asked) == ("By a model", [("pico", "tell")])
+
+
+async def test_a_name_that_nobody_has_is_answered_with_near_ones_of_all_kinds(workspace):
+    with wiring.open_app(load_settings(model="pico"), workspace) as app:
+        async with client(app) as http:
+            for name, meant in [
+                ("translatr", "translator"),
+                ("pica", "pico"),
+                ("opnai", "openai:MODEL"),
+                ("smollm2-135", "smollm2-135m"),
+            ]:
+                answer = await http.post("/v1/chat/completions", json={**QUESTION, "model": name})
+                error = answer.json()["error"]
+                assert (answer.status_code, error["code"]) == (404, "model_not_found")
+                assert f"no model {name!r}. Did you mean {meant}" in error["message"]
+                assert "kataribe assistants list" in error["message"]
+            answer = await http.get("/v1/models/translatr")
+            assert "Did you mean translator?" in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize("command", ["ask", "chat"])
+def test_near_names_of_models_assistants_and_hosts_are_told_without_a_server(
+    cli, workspace, command
+):
+    own = workspace.assistants
+    own.mkdir()
+    (own / "proofreader.yaml").write_text("system: Correct it.", encoding="utf-8")
+    words = ("hi",) if command == "ask" else ()
+    for name, meant in [
+        ("translatr", "translator"),
+        ("Translator", "translator"),
+        ("profreader", "proofreader"),
+        ("opnai", "openai:MODEL"),
+        ("pica", "pico"),
+    ]:
+        done = cli(command, "-m", name, *words, given=b"hi\n")
+        assert (done.code, done.out) == (3, "")
+        assert f"There is no model {name!r}. Did you mean {meant}" in done.err
+
+
+def test_commands_of_models_suggest_models_alone(cli, workspace):
+    done = cli("models", "show", "translatr")
+    assert (done.code, "translator" in done.err) == (3, False)

@@ -158,7 +158,7 @@ async def test_base64_holds_the_very_numbers() -> None:
         ({"input": ["a"] * 2049}, 400, "input", "2048"),
         ({"input": 3}, 400, "input", ""),
         ({"input": ["ok", "x" * 21]}, 400, "input", "Text 2 of 2 has 21 tokens"),
-        ({"model": "nobody"}, 404, "model", "There are: scripted, e, c, t"),
+        ({"model": "nobody"}, 404, "model", "There are scripted, e, c, t"),
         ({"model": "scripted"}, 400, "model", "makes no vectors"),
         ({"model": None}, 400, "model", ""),
     ],

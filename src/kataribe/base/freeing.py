@@ -9,23 +9,47 @@ import threading
 from collections.abc import Iterator
 
 _FREEZING = threading.Lock()
+_SET_ASIDE = set[object]()
+"""One for each block of `set_aside` that is open."""
+
 _TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX = -1, -2, -3, -4
 """glibc's names of what `mallopt` sets (malloc.h)."""
+
+
+@contextlib.contextmanager
+def set_aside() -> Iterator[None]:
+    """Within, full collections of garbage leave out what was there before (`gc.freeze`).
+
+    For a server: walking all of what it began with would hold every reply up for a tenth of a
+    second and more. Only `give_back` looks at it.
+    """
+    block = object()
+    with _FREEZING:
+        gc.collect()
+        gc.freeze()
+        _SET_ASIDE.add(block)
+    try:
+        yield
+    finally:
+        with _FREEZING:
+            _SET_ASIDE.remove(block)
+            if not _SET_ASIDE:
+                gc.unfreeze()
 
 
 def give_back() -> None:
     """Frees what only points at itself, and returns free memory (glibc keeps it otherwise).
 
     A model that went is such: engine, replies and those who waited for them point at each other,
-    and a collection that comes by itself may come gigabytes later. What a server has frozen is
-    looked at, too: it froze whatever was loading when it began. All that takes tenths of a
-    second, in which no other thread runs Python.
+    and a collection that comes by itself may come gigabytes later. What `set_aside` has frozen is
+    looked at, too: a server froze whatever was loading when it began. What the host program froze
+    by itself stays so. All that takes tenths of a second, in which no other thread runs Python.
     """
     with _FREEZING:  # another must not see it unfrozen, and leave it so
-        frozen = gc.get_freeze_count() > 0
-        gc.unfreeze()
+        if _SET_ASIDE:
+            gc.unfreeze()
         gc.collect()
-        if frozen:
+        if _SET_ASIDE:
             gc.freeze()
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)

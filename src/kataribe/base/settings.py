@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import re
 import tomllib
@@ -21,6 +20,7 @@ from pydantic_settings import (
 )
 
 from kataribe.base.errors import SettingsError
+from kataribe.base.nearness import meant, near
 from kataribe.base.workspace import Workspace
 
 DEFAULT_MODEL = "smollm2-135m"
@@ -148,11 +148,9 @@ def _explain(error: ValidationError, flags: Mapping[str, Any]) -> SettingsError:
     source = _source(name, flags)
     if first["type"] == "extra_forbidden":
         known = sorted(Settings.model_fields)
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
         return SettingsError(
             f"Setting {name} ({source}) is {_shown(name, first['input'])}, but there is no such "
-            f"setting. {hint} Correct or remove it.",
+            f"setting. {meant(name, known)} Correct or remove it.",
             param=name,
         )
     problem = first["msg"].removeprefix("Value error, ")
@@ -174,7 +172,7 @@ def _source(name: str, flags: Mapping[str, Any]) -> str:
 def _shown(name: str, value: Any) -> str:
     """A value in a message; one that may be a key is not shown, for messages end up in logs."""
     misspelt = name not in Settings.model_fields
-    if name == "key" or (misspelt and difflib.get_close_matches("key", [name.casefold()])):
+    if name == "key" or (misspelt and near("key", [name])):
         return "not shown here"
     return f"{value!r:.120}"
 
@@ -184,10 +182,9 @@ def _check_environment() -> None:
     known = {*BESIDE, *(f"KATARIBE_{name.upper()}" for name in Settings.model_fields)}
     for name in sorted(os.environ):
         if name.upper().startswith("KATARIBE_") and name.upper() not in known:
-            near = difflib.get_close_matches(name.upper(), sorted(known), n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(sorted(known))}."
             raise SettingsError(
-                f"The environment has {name}, which is no setting. {hint} Correct or unset it.",
+                f"The environment has {name}, which is no setting. {meant(name, sorted(known))} "
+                "Correct or unset it.",
                 param=name,
             )
 

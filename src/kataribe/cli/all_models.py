@@ -15,6 +15,7 @@ from kataribe.base.events import Event, Usage
 from kataribe.base.lm import LM, Request
 from kataribe.base.references import parse_reference
 from kataribe.base.settings import DEFAULT_MODEL
+from kataribe.cli.behind import model_behind
 from kataribe.cli.metering import Meters
 from kataribe.run.providers import Connections, open_hosted, parse_hosts
 from kataribe.run.providers.hosts import find_host
@@ -128,6 +129,11 @@ class AllModels:
     def about(self, name: str) -> str:
         """What an assistant is for, in a line; empty for models, and where nothing is said."""
         return about(self.book, name)
+
+    def plain(self, name: str) -> str | None:
+        """The model alone behind an assistant's name; a model's own. None where there is none."""
+        here = {each.name for each in self.local.names()}
+        return model_behind(name, self.book, here.__contains__, self.around().default)
 
     def _is_assistant(self, name: str) -> bool:
         return name in self.book.all() and all(name != each.name for each in self.local.names())

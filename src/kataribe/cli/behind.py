@@ -1,4 +1,4 @@
-"""Which model of this machine answers in the end to a name that may be an assistant's."""
+"""Which model answers in the end to a name that may be an assistant's."""
 
 from __future__ import annotations
 
@@ -13,25 +13,34 @@ if TYPE_CHECKING:
     from kataribe.use.assistants.book import Book
 
 
-def local_behind(name: str, book: Book, is_here: Callable[[str], bool]) -> str | None:
-    """The model of this machine that answers to a name, alone or through assistants.
+def model_behind(
+    name: str, book: Book, is_here: Callable[[str], bool], default: str = DEFAULT_MODEL
+) -> str | None:
+    """The model that answers to a name, alone or through assistants: of this machine, or a host's.
 
-    Of a router's models it is the one that answers when no rule holds. None for a model at a host,
-    and for an assistant whose recipe cannot be read or leads nowhere: its own request tells why.
-    A name of nothing that is here is given back, since it may be one that can be fetched.
+    Of a router's models it is the one that answers when no rule holds; of an assistant that names
+    none, `default`. None for an assistant whose recipe cannot be read or leads nowhere: its own
+    request tells why. A name of nothing that is here is given back: one may fetch it.
     """
     seen: set[str] = set()
     while name not in seen:
         seen.add(name)
-        if parse_reference(name).provider is not None:
-            return None
-        if is_here(name) or name not in book.all():
+        is_model = parse_reference(name).provider is not None or is_here(name)
+        if is_model or name not in book.all():
             return name
         try:
             recipe = book.find(name).recipe()
         except KataribeError:
             return None
         router = recipe.router
-        # An assistant that names no model and is the usual one itself asks the program's own.
-        name = (router.default if router is not None else recipe.model) or DEFAULT_MODEL
+        name = (router.default if router is not None else recipe.model) or default
     return None
+
+
+def local_behind(name: str, book: Book, is_here: Callable[[str], bool]) -> str | None:
+    """The same where that is a model of this machine; None for one at a host.
+
+    An assistant that names no model and is the usual one itself asks the program's own.
+    """
+    found = model_behind(name, book, is_here)
+    return None if found is None or parse_reference(found).provider is not None else found

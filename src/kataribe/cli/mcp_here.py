@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import difflib
 import re
 import shlex
 import time
@@ -26,6 +25,7 @@ from kataribe.use.agents.mcp.entries import (
     entry_of,
     remove_server,
     restore_server,
+    unknown_tool,
 )
 
 if TYPE_CHECKING:
@@ -175,9 +175,7 @@ def _named(tools: Sequence[RemoteTool], server: str, name: str) -> RemoteTool:
     for tool in tools:
         if tool.listed.name == name:
             return tool
-    near = difflib.get_close_matches(name, [tool.listed.name for tool in tools], n=2)
-    hint = f"Did you mean {' or '.join(near)}?" if near else "Check the server to see what it has."
-    raise NotFoundError(f"The MCP server {server!r} has no tool {name!r:.80}. {hint}", param="tool")
+    raise unknown_tool(name, [tool.listed.name for tool in tools], server, param="tool")
 
 
 def _entry(wanted: NewMcpServer) -> dict[str, Any]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from kataribe.base.settings import Settings
     from kataribe.cli.measured import Measured
     from kataribe.files.gguf import GGUFFile
-    from kataribe.run.catalog.cards import ModelFacts
+    from kataribe.run.catalog.cards import ModelFacts, Others
     from kataribe.run.catalog.catalog import Catalog
     from kataribe.run.inference.load import Precision
     from kataribe.run.inference.residents import LoadedModel, LoadProgress
@@ -43,8 +43,17 @@ class Planned:
 class CatalogShelf:
     """Loads the models of a catalogue; remembers what it has read of their headers."""
 
-    def __init__(self, catalog: Catalog, settings: Settings, *, serves: bool = False) -> None:
+    def __init__(
+        self,
+        catalog: Catalog,
+        settings: Settings,
+        *,
+        serves: bool = False,
+        others: Others = dict,
+    ) -> None:
+        """Reads nothing yet; `others` are told where a name that no model has is near to one."""
         self.catalog = catalog
+        self._others = others
         self._settings = settings
         self._serves = serves  # of this process, for what a run is compared with
         self._plans: dict[tuple[Path, int], Planned] = {}
@@ -54,7 +63,7 @@ class CatalogShelf:
 
     def resolve(self, name: str) -> str:
         """The name of an installed model; `NotFoundError` says how to get it, or near names."""
-        found = self.catalog.resolve(name)
+        found = self.catalog.resolve(name, self._others)
         self.catalog.path_of(found)
         return found
 

@@ -17,13 +17,13 @@ from kataribe.base.events import Usage
 from kataribe.base.limits import Limits
 from kataribe.cli.acting import Acting
 from kataribe.cli.consent import Ask, Consenting, ask_person
+from kataribe.cli.reaching import check_tools, tool_name, with_tools
 from kataribe.prove.ops.ledger import Ledger, trees
 from kataribe.prove.ops.limits import Limited
 from kataribe.prove.ops.meter import Metered
 from kataribe.prove.ops.spent import Price, Spent, free
 from kataribe.use.agents.tools.approvals import Approval
 from kataribe.use.assistants.recipe import Named
-from kataribe.use.assistants.toolbox import kind_of, open_toolbox
 from kataribe.use.prompts.registry import Parts, check_options, entry_of, technique
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from kataribe.base.encoders import Embedder
     from kataribe.base.lm import LM
     from kataribe.base.settings import Settings
+    from kataribe.cli.reaching import Make
+    from kataribe.use.assistants.toolbox import Toolbox
     from kataribe.use.prompts.retrieval import Search
 
 EmbedderOf: TypeAlias = "Callable[[], Embedder]"
@@ -112,8 +114,7 @@ def way_of(flags: Flags) -> Way:
     names = tuple(dict.fromkeys(_names(flags.tools)))
     own, of_tools = _options(flags.options, names)
     tools = tuple(Named(name=name, options=of_tools.get(name, {})) for name in names)
-    with contextlib.ExitStack() as stack:
-        open_toolbox(tools, "ask", stack)  # whatever is wrong with them is found now
+    check_tools(tools)
     name = None if flags.technique is None else entry_of(flags.technique).name
     options = _technique_options(name, own, flags)
     if tools and name not in (None, "react"):
@@ -162,17 +163,28 @@ def asked(
     inner: LM = Limited(Metered(lm, ledger, price), Limits(), price)
     with contextlib.ExitStack() as stack:
         if way.tools:
-            box = open_toolbox(way.tools, way.approve, stack)
-            react = way.options if way.technique == "react" else None
-            inner = Acting(inner, box, ask, steps=way.limits.steps, react=react)
+            inner = with_tools(way.tools, way.approve, inner, _acting(way, inner, ask), stack)
         elif way.technique is not None:
             needs = way.options.get("choice") in ("similar", "diverse")
             parts = Parts(
                 embedder=embedder() if needs and embedder is not None else None, search=way.search
             )
             inner = technique(way.technique, inner, way.options, parts)
-        inner = Consenting(inner, ask)
+        if not way.tools:
+            inner = Consenting(inner, ask)  # behind a server may be an assistant with tools
         yield Asked(Limited(Metered(inner, ledger, free), way.limits, free), ledger)
+
+
+def _acting(way: Way, lm: LM, ask: Ask) -> Make:
+    """Makes the model with its tools, whose calls are consented to."""
+    react = way.options if way.technique == "react" else None
+
+    def make(box: Toolbox) -> LM:
+        if not box.tools:  # all of them were those of servers that are not to be had
+            return Consenting(lm, ask)
+        return Consenting(Acting(lm, box, ask, steps=way.limits.steps, react=react), ask)
+
+    return make
 
 
 def price_of(settings: Settings) -> Price:
@@ -202,7 +214,7 @@ def _names(tools: Sequence[str]) -> Iterator[str]:
     for each in tools:
         for name in each.split(","):
             if name.strip():
-                yield kind_of(name.strip()).name
+                yield tool_name(name.strip())
 
 
 def _options(
@@ -223,7 +235,7 @@ def _options(
         place: dict[str, Any] = of_tools.setdefault(tool, {}) if dot else own
         if (name if dot else key) in place:
             raise InputError(f"The option {key} is given twice; give it once.", param="option")
-        if dot and kind_of(tool).name not in tools:
+        if dot and tool_name(tool) not in tools:
             raise InputError(
                 f"--option {key} is for the tool {tool}, which is not among --tools. Add it there.",
                 param="option",

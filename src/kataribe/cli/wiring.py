@@ -5,9 +5,10 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from kataribe.base.errors import SettingsError
 from kataribe.base.settings import DEFAULT_MODEL
 from kataribe.serve.settings import ServerSettings
 
@@ -119,7 +120,13 @@ def _rooms(
     catalog = open_catalog(workspace)
     return Rooms(
         store,
-        Chats(store, everything, settings.model, forget=turns.forget_call),
+        Chats(
+            store,
+            everything,
+            settings.model,
+            forget=turns.forget_call,
+            plain=everything.plain,
+        ),
         sweeps=(turns.sweep_old,),
         jobs=Workers(store, _kinds(workspace, catalog, store)),
         catalog=ShownCatalog(catalog, everything.local, settings),
@@ -180,7 +187,7 @@ def open_local(settings: Settings, workspace: Workspace) -> Iterator[LM]:
         with open_everything(settings, workspace) as models:
             yield Lent(name, models)
         return
-    shelf = CatalogShelf(catalog, settings)
+    shelf = CatalogShelf(catalog, settings, others=lambda: answering(settings, workspace))
     shelf.check_context(shelf.resolve(name))
     model = shelf.load(shelf.resolve(name))
     try:
@@ -233,7 +240,12 @@ def _open_models(
     from kataribe.run.catalog.catalog import Catalog
     from kataribe.run.inference.residents import Residents
 
-    shelf = CatalogShelf(Catalog(workspace), settings, serves=True)
+    shelf = CatalogShelf(
+        Catalog(workspace),
+        settings,
+        serves=True,
+        others=lambda: answering(settings, workspace),
+    )
     views = ShelfWithViews(shelf)
     residents = Residents(views, budget=shelf.budget, queue=settings.queue)
     models = LocalModels(shelf, residents)
@@ -241,6 +253,21 @@ def _open_models(
         yield models, AttentionHere(views, residents)
     finally:
         models.close()
+
+
+def answering(settings: Settings, workspace: Workspace) -> dict[str, str]:
+    """What answers beside the models of this machine, for errors that suggest near names.
+
+    Assistants by their names; of hosts it is known what they are called and not what they have.
+    """
+    from kataribe.run.providers.hosts import parse_hosts
+    from kataribe.use.assistants.book import Book
+
+    hosts: Iterable[str] = ()
+    with contextlib.suppress(SettingsError):  # told to whoever asks for a host
+        hosts = parse_hosts(settings.providers)
+    found = {name: f"{name}:MODEL" for name in hosts}
+    return found | {name: name for name in Book(workspace.assistants).all()}
 
 
 def _warm_up(models: LocalModels, cycle: Lifecycle, name: str) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from starlette.requests import ClientDisconnect
 from starlette.requests import Request as HTTPRequest
 
 from kataribe.base.errors import InputError, UnsupportedError
+from kataribe.base.nearness import meant
 from kataribe.serve.errors import RefusedError
 
 Body = TypeVar("Body", bound=BaseModel)
@@ -143,10 +143,8 @@ def _sentence(one: ErrorDetails) -> str:
 
 
 def _nearest(name: str, shape: type[BaseModel]) -> str:
-    near = difflib.get_close_matches(
-        name, sorted(_names(shape.model_json_schema())), n=1, cutoff=0.7
-    )
-    return f" Did you mean {near[0]!r}?" if near else " Remove it, or see /docs for the fields."
+    known = sorted(_names(shape.model_json_schema()))
+    return meant(name, known, otherwise="Remove it, or see /docs for the fields.")
 
 
 def _names(schema: Mapping[str, Any]) -> set[str]:

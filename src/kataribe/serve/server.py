@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import socket
 import time
@@ -13,6 +12,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
+from kataribe.base.freeing import set_aside
 from kataribe.serve.desk import Desk
 from kataribe.serve.lifecycle import Lifecycle
 from kataribe.serve.ports import address_of, listen
@@ -50,11 +50,8 @@ def serve_on(
     ready: Callable[[str], None] | None = None,
 ) -> None:
     """`serve` on a socket that `listen` made; it is closed at the end."""
-    # What is there now stays to the end. Walking all of it at each full collection of garbage would
-    # hold every reply up for a tenth of a second and more.
-    gc.collect()
-    gc.freeze()
-    asyncio.run(serve_async(app, listening, grace, ready=ready))
+    with set_aside():  # what is there now stays to the end
+        asyncio.run(serve_async(app, listening, grace, ready=ready))
 
 
 async def serve_async(

@@ -9,6 +9,7 @@ from starlette.responses import JSONResponse, Response
 
 import kataribe
 from kataribe.base.errors import NotFoundError
+from kataribe.base.nearness import meant
 from kataribe.serve.described import failures
 from kataribe.serve.desk import Desk
 from kataribe.serve.models import ModelInfo
@@ -78,14 +79,14 @@ def service_router(desk: Desk) -> APIRouter:
 
 
 def find_model(desk: Desk, name: str) -> ModelInfo:
-    """The model of that name; raises `NotFoundError`, which lists what there is."""
+    """The model of that name; `NotFoundError` tells near names, else all there are."""
     models = desk.models.names()
     for info in models:
         if info.name == name:
             return info
-    there = ", ".join(info.name for info in models) or "none"
+    hint = meant(name, [info.name for info in models], most=3)
     raise NotFoundError(
-        f"There is no model {name!r}. There are: {there}.", param="model", code="model_not_found"
+        f"There is no model {name!r:.120}. {hint}", param="model", code="model_not_found"
     )
 
 

@@ -12,6 +12,7 @@ import {
 import type { Model } from "../api/models";
 import { useChange } from "../api/useChange";
 import { SettingsContext } from "../settings/context";
+import { goesTo, type GoesTo } from "./goesTo";
 
 export function useAssistants(enabled = true) {
   const { key } = use(SettingsContext).settings;
@@ -68,4 +69,12 @@ export function useAssistantOf(
   const is = models?.some((one) => one.id === model && one.owned_by === "assistant") ?? false;
   const query = useAssistants(is);
   return is ? (query.data?.data.find((one) => one.name === model) ?? null) : null;
+}
+
+/** Where what one writes goes when these are asked. */
+export function useGoesTo(asked: readonly string[], models: readonly Model[] | undefined): GoesTo {
+  const is = (name: string) =>
+    models?.some((one) => one.id === name && one.owned_by === "assistant") ?? false;
+  const query = useAssistants(asked.some(is));
+  return goesTo(asked, models ?? [], query.data ?? null);
 }

@@ -11,7 +11,7 @@ import {
 import { useLocation, useParams } from "react-router";
 
 import { isSmallDefault } from "../api/models";
-import { useAssistantOf } from "../assistants/useAssistants";
+import { useAssistantOf, useGoesTo } from "../assistants/useAssistants";
 import { useConversation, useMessage, useTalk } from "../conversation/context";
 import type { Id, Message, Shown } from "../conversation/types";
 import { useText } from "../i18n";
@@ -49,6 +49,7 @@ function Chat({ id }: { id: Id | null }) {
   const assistant = useAssistantOf(id === null ? model : null, models);
   const [compare, setCompare] = useCompare();
   const together = useTogether(how, compare.others, models);
+  const goesTo = useGoesTo(id === null ? (together?.models ?? []) : [], models);
   const [draft, setDraft] = useDraft(id);
   const [files, setFiles] = useDraftFiles(id);
   const field = useRef<HTMLTextAreaElement>(null);
@@ -105,6 +106,7 @@ function Chat({ id }: { id: Id | null }) {
                     onAsk={how ? ask : null}
                     small={isSmall(model)}
                     assistant={assistant}
+                    goesTo={goesTo}
                     notice={notice}
                   />
                 )

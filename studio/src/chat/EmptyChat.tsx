@@ -4,6 +4,7 @@ import { Link } from "react-router";
 import type { AssistantShown } from "../api/assistants";
 import { DEFAULT_MODEL } from "../api/models";
 import { inLanguage, titleOf } from "../assistants/gallery";
+import type { GoesTo } from "../assistants/goesTo";
 import { useLanguage, useText } from "../i18n";
 import { Command } from "../ui/Command";
 import { InfoIcon } from "../ui/icons";
@@ -14,12 +15,14 @@ interface EmptyProps {
   small: boolean;
   /** The assistant that answers, which has words and questions of its own; null for a model. */
   assistant: AssistantShown | null;
+  /** Where what is written goes. */
+  goesTo: GoesTo;
   /** What is to be known of the model; for Japanese readers it comes before anything to try. */
   notice: ReactNode;
 }
 
 /** Before the first message: what this is for, and something to try that works. */
-export function EmptyChat({ onAsk, small, assistant, notice }: EmptyProps) {
+export function EmptyChat({ onAsk, small, assistant, goesTo, notice }: EmptyProps) {
   const text = useText();
   const language = useLanguage();
   const japanese = language === "ja";
@@ -30,6 +33,7 @@ export function EmptyChat({ onAsk, small, assistant, notice }: EmptyProps) {
         <p className="teach" lang="">
           {inLanguage(assistant.about, language) || titleOf(assistant, language)}
         </p>
+        <Hosts hosts={goesTo.hosts} />
         {starters.length > 0 ? <h2 className="small soft">{text.assistants.begin}</h2> : null}
         <Prompts prompts={starters} lang="" onAsk={onAsk} />
       </section>
@@ -37,7 +41,8 @@ export function EmptyChat({ onAsk, small, assistant, notice }: EmptyProps) {
   }
   return (
     <section className="empty">
-      <p className="teach">{text.chat.teach}</p>
+      <p className="teach">{goesTo.stays ? text.chat.teach : text.chat.teachAny}</p>
+      <Hosts hosts={goesTo.hosts} />
       {japanese ? notice : null}
       <h2 className="small soft">{small ? text.chat.examplesSmall : text.chat.examples}</h2>
       <Prompts
@@ -48,6 +53,15 @@ export function EmptyChat({ onAsk, small, assistant, notice }: EmptyProps) {
       {japanese ? null : notice}
     </section>
   );
+}
+
+/** To whom what is written is sent, where that is not this server's machine alone. */
+function Hosts({ hosts }: { hosts: readonly string[] }) {
+  const text = useText();
+  const language = useLanguage();
+  if (hosts.length === 0) return null;
+  const named = new Intl.ListFormat(language, { type: "conjunction" }).format(hosts);
+  return <p className="soft">{text.chat.goesTo(named)}</p>;
 }
 
 interface PromptsProps {

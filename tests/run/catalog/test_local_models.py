@@ -241,7 +241,7 @@ def test_half_downloads_and_hostile_manifests_are_not_listed(
 
 def test_names_whatever_their_case_and_the_nearest_ones(catalog: Catalog, tmp_path: Path) -> None:
     assert catalog.resolve("SMOLLM2-135M") == "smollm2-135m"
-    with pytest.raises(NotFoundError, match="did you mean smollm2-135m"):
+    with pytest.raises(NotFoundError, match="Did you mean smollm2-135m"):
         catalog.resolve("smollm2-135")
     with pytest.raises(NotFoundError, match=r"qwen3-0\.6b"):
         catalog.resolve("qwen3")

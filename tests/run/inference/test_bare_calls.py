@@ -177,7 +177,7 @@ def test_what_begins_as_a_call_must_be_one(vocabulary, text):
 
 @pytest.mark.parametrize(
     ("around", "between"),
-    itertools.product(("{}", "```\n{}\n```", "```json\n{}\n```"), ("", " ", "\n  ", "\r\n\t")),
+    [*itertools.product(("{}", "```\n{}\n```", "```json\n{}\n```"), ("", " ", "\n  ", "\r\n\t"))],
 )
 def test_blanks_may_stand_anywhere_between_signs(vocabulary, around, between):
     signs = ["{", '"name"', ":", '"plan"', ",", '"arguments"', ":", "{}", "}"]

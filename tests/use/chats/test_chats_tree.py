@@ -394,6 +394,40 @@ async def test_models_title_conversations_once(store: Store) -> None:
     await chats.close()
 
 
+async def test_the_model_behind_an_assistant_titles_alone(store: Store) -> None:
+    assistant = ScriptedLM(["A reply.", "Another."], name="helper")
+    model = ScriptedLM(["Tea in Kyoto"], name="model")
+    models = Models({"helper": assistant, "model": model})
+    chats = Chats(store, models, "helper", plain={"helper": "model"}.__getitem__)
+    talk = begin(chats)
+    await chats.say(LOCAL, talk.id, Said(new_id(), "Where do they grow the best tea?"))
+
+    def title() -> tuple[str, str | None]:
+        with store.reading() as tx:
+            found = conversations.get(tx, LOCAL, talk.id)
+        return found.title, found.titled_by
+
+    await talk.until(lambda: title() == ("Tea in Kyoto", "model"))
+    assert (len(assistant.requests), len(model.requests)) == (1, 1)
+    assert list(model.requests[0].tools) == []
+    await chats.close()
+
+
+async def test_where_no_model_is_behind_a_name_the_first_words_are_the_title(store: Store) -> None:
+    assistant = ScriptedLM(["A reply."], name="helper")
+    asked: list[str] = []
+    chats = Chats(store, Models({"helper": assistant}), "helper", plain=asked.append)
+    talk = begin(chats)
+    await chats.say(LOCAL, talk.id, Said(new_id(), "Where do they grow the best tea?"))
+    await talk.until(lambda: asked == ["helper"])
+    await talk.quiet()
+    await chats.close()
+    with store.reading() as tx:
+        found = conversations.get(tx, LOCAL, talk.id)
+    assert (found.title, found.titled_by) == ("Where do they grow the best tea?", None)
+    assert len(assistant.requests) == 1
+
+
 @pytest.mark.parametrize(
     ("said", "title"),
     [

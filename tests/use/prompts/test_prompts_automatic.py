@@ -184,3 +184,16 @@ def test_too_few_examples():
 )
 def test_guesses_are_cleaned(guess, instruction):
     assert cleaned(guess) == instruction
+
+
+@pytest.mark.parametrize("reason", ["budget", "deadline"])
+async def test_a_reply_that_a_limit_ends_ends_the_search_with_what_was_found(reason):
+    lines = [Reply("Use capital letters."), Reply("half a w", reason=reason, detail="All is used.")]
+    found = await find_instruction(
+        ScriptedLM(lines), EXAMPLES, JUDGING, AutomaticOptions(candidates=2, at_once=1)
+    )
+    assert (found.reason, found.detail) == (reason, "All is used.")
+    assert (found.instruction, found.candidates) == ("", ())
+    assert found.untried == ("Use capital letters.",)
+    assert (found.score, found.base, found.gain) == (None, None, None)
+    assert found.usage.completion_tokens > 0

@@ -25,6 +25,7 @@ from kataribe.cli.answering import Listener, open_lm
 from kataribe.cli.consent import Consenting
 from kataribe.cli.given import check_text, piped_text
 from kataribe.cli.output import emit_json, note, say
+from kataribe.cli.reaching import with_tools
 from kataribe.cli.way import Flags, Way, check_limits, price_of, spent_in, way_of
 from kataribe.files.atomic import write_atomic
 from kataribe.prove.ops.ledger import Ledger
@@ -33,7 +34,7 @@ from kataribe.use.agents.autonomous import Autonomous, AutonomousOptions
 from kataribe.use.agents.loop import Agent
 from kataribe.use.agents.tools.calling import call_tool
 from kataribe.use.agents.turns import FolderTurns
-from kataribe.use.assistants.toolbox import open_toolbox
+from kataribe.use.assistants.toolbox import Toolbox
 
 if TYPE_CHECKING:
     from kataribe.base.settings import Settings
@@ -97,10 +98,9 @@ def _work(wish: Wish, settings: Settings, request: Request, id_: str | None) -> 
     runs = FolderTurns(workspace.agents)
     listener = Listener(quiet=wish.as_json or wish.out is not None, steps=wish.steps)
     stopped = False
-    with _autonomous(wish, way, settings, runs, ledger) as works:
-        whom: LM = works if id_ is None else Resuming(works, runs, id_)
+    with _working(wish, way, settings, (runs, id_), ledger) as whom:
         try:
-            asyncio.run(listener.listen(Consenting(whom), request))
+            asyncio.run(listener.listen(whom, request))
         except KeyboardInterrupt:
             stopped = True
         finally:
@@ -128,9 +128,15 @@ def _checked(wish: Wish) -> Way:
 
 
 @contextlib.contextmanager
-def _autonomous(
-    wish: Wish, way: Way, settings: Settings, runs: FolderTurns, ledger: Ledger
-) -> Iterator[Autonomous]:
+def _working(
+    wish: Wish,
+    way: Way,
+    settings: Settings,
+    run: tuple[FolderTurns, str | None],
+    ledger: Ledger,
+) -> Iterator[LM]:
+    """Who works on a run: on a new one, or on the kept one whose id comes with the folder."""
+    runs, id_ = run
     price, limits = price_of(settings), way.limits
     if limits.dollars is not None and price(Usage(1000, 1000)) is None:
         raise UnsupportedError(
@@ -142,21 +148,25 @@ def _autonomous(
         contextlib.ExitStack() as stack,
         open_lm(settings, local=wish.local) as lm,
     ):
-        box = open_toolbox(way.tools, way.approve, stack)
         model = Metered(lm, ledger, price)
-        yield Autonomous(
-            model,
-            Agent(model, box.approvals.usable(box.tools), call_tool, agent_options(box)),
-            AutonomousOptions(
-                tasks=wish.tasks,
-                steps=limits.steps,
-                tokens=limits.tokens,
-                seconds=limits.seconds,
-                dollars=limits.dollars,
-                price=price,
-                runs=runs,
-            ),
-        )
+
+        def make(box: Toolbox) -> LM:
+            works = Autonomous(
+                model,
+                Agent(model, box.approvals.usable(box.tools), call_tool, agent_options(box)),
+                AutonomousOptions(
+                    tasks=wish.tasks,
+                    steps=limits.steps,
+                    tokens=limits.tokens,
+                    seconds=limits.seconds,
+                    dollars=limits.dollars,
+                    price=price,
+                    runs=runs,
+                ),
+            )
+            return Consenting(works if id_ is None else Resuming(works, runs, id_))
+
+        yield with_tools(way.tools, way.approve, model, make, stack)
 
 
 class Resuming:

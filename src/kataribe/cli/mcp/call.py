@@ -53,15 +53,9 @@ def _given(text: str) -> dict[str, Any]:
 
 
 def _named(tools: tuple[RemoteTool, ...], server: str, name: str) -> RemoteTool:
-    import difflib
-
-    from kataribe.base.errors import NotFoundError
+    from kataribe.use.agents.mcp.entries import unknown_tool
 
     for tool in tools:
         if name in (tool.listed.name, tool.spec.name):
             return tool
-    names = [tool.listed.name for tool in tools]
-    near = difflib.get_close_matches(name, names, n=2)
-    there = f"It has {', '.join(names)}." if names else "It has none."
-    hint = f"Did you mean {' or '.join(near)}?" if near else there
-    raise NotFoundError(f"The MCP server {server!r} has no tool {name!r:.80}. {hint}")
+    raise unknown_tool(name, [tool.listed.name for tool in tools], server)

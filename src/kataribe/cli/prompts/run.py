@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -35,6 +36,10 @@ def run(
     temperature: options.Temperature = None,
     max_tokens: options.MaxTokens = None,
     seed: options.Seed = None,
+    steps: options.Steps = None,
+    tokens: options.Tokens = None,
+    seconds: options.Seconds = None,
+    money: options.Money = None,
     repeat: Annotated[int, typer.Option("--repeat", min=1, max=100, help="How often.")] = 1,
     user: options.PromptOwner = None,
     local: options.Local = False,
@@ -42,6 +47,8 @@ def run(
     as_json: options.Json = False,
 ) -> None:
     """Ask a model with a prompt. Each answer is kept with the version that it answers.
+
+    Limits are for all answers together; at one, what there is until then is kept.
 
     Example: kataribe prompts run translate --var language=Japanese --var text="Good morning."
     """
@@ -52,22 +59,20 @@ def run(
     from kataribe.cli.output import emit_json
     from kataribe.cli.way import Flags, way_of
 
-    way = way_of(Flags(technique, option or (), examples, documents or (), tools or (), approve))
+    flags = Flags(technique, option or (), examples, documents or (), tools or (), approve)
+    way = way_of(flags.within(steps, tokens, seconds, money))
     given = values_of(var or (), var_file or ())
-    settings = load_settings(model=model)
     with open_shelf(user) as shelf:
         shown = shelf.find(name)
         messages = [text_message("user", shown.template.render(given))]
         if system is not None:
             messages.insert(0, text_message("system", check_text(system, "The system text")))
         sampling = Sampling(temperature=temperature, max_tokens=max_tokens)
+        request = Request(tuple(messages), sampling, seed=seed)
         kept = []
-        steps = not (quiet or as_json)
-        with _asking(settings, way, local=local, shows=not as_json, steps=steps) as runs:
-            for number in range(repeat):
-                drawn = None if seed is None else seed + number
-                request = Request(tuple(messages), sampling, seed=drawn)
-                answer = runs.answer(request, given, f"{shown.name}, {number + 1} of {repeat}")
+        shows = not as_json
+        with _asking(load_settings(model=model), way, (shows, shows and not quiet), local) as runs:
+            for answer in runs.answers(request, given, shown.name, repeat):
                 version = shown.version.number
                 kept.append(
                     shelf.library.keep_answer(shelf.owner, shown.prompt.id, version, answer)
@@ -120,27 +125,56 @@ def told(answer: Answer, name: str) -> dict[str, Any]:
 
 
 class _Runs:
-    """Asks one model several times, and shows what it says."""
+    """Asks one model several times, and shows what it says: its words, and its steps."""
 
-    def __init__(self, whom: LM, name: str, way: Way, *, shows: bool, steps: bool) -> None:
+    def __init__(self, whom: LM, name: str, way: Way, shows: tuple[bool, bool]) -> None:
         self._whom = whom
         self._name = name
         self._way = way
-        self._shows = shows
-        self._steps = steps
+        self._shows, self._steps = shows
 
-    def answer(self, request: Request, given: Mapping[str, str], title: str) -> Answer:
+    def answers(
+        self, request: Request, given: Mapping[str, str], name: str, repeat: int
+    ) -> Iterator[Answer]:
+        """Answers, until there are enough or a limit has ended them, which is said.
+
+        One that a limit ended before its first word is none.
+        """
+        from kataribe.cli.output import dim, note
+        from kataribe.prove.ops.sharing import is_over, sharing
+
+        found = 0
+        with sharing(self._way.limits) as left:
+            for number in range(repeat):
+                if self._steps:
+                    dim(f"{name}, {number + 1} of {repeat}")
+                drawn = None if request.seed is None else request.seed + number
+                answer = self._answer(replace(request, seed=drawn), given)
+                if left.has_cut and answer.finish in ("stop", "length"):
+                    # A technique has made the best of what it had.
+                    answer = replace(answer, finish=left.reason or "budget", detail=left.detail)
+                cut = answer.finish in ("budget", "deadline")
+                if answer.text or not cut:
+                    found += 1
+                    yield answer
+                over = is_over(left)
+                if cut or (over and number + 1 < repeat):
+                    end = (left.reason, left.detail) if over else (answer.finish, answer.detail)
+                    many = f" There are {found} of {repeat} answers." if over and repeat > 1 else ""
+                    note(f"(ended by {end[0]}: {end[1]}{many})")
+                if over:
+                    return
+
+    def _answer(self, request: Request, given: Mapping[str, str]) -> Answer:
         """One answer, shown while it comes."""
         import asyncio
 
         from kataribe.base.messages import text_of
         from kataribe.cli.answering import Listener
-        from kataribe.cli.output import dim, say
+        from kataribe.cli.output import say
         from kataribe.store.prompt_answers import Answer
 
         listener = Listener(quiet=not self._shows, steps=self._steps)
-        if self._steps:
-            dim(title)
         began = time.perf_counter()
         try:
             end = asyncio.run(listener.listen(self._whom, request))
@@ -162,9 +196,7 @@ class _Runs:
 
 
 @contextlib.contextmanager
-def _asking(
-    settings: Settings, way: Way, *, local: bool, shows: bool, steps: bool
-) -> Iterator[_Runs]:
+def _asking(settings: Settings, way: Way, shows: tuple[bool, bool], local: bool) -> Iterator[_Runs]:
     from kataribe.cli.answering import open_lm
     from kataribe.cli.encoding import CommandEmbedder
     from kataribe.cli.way import asked, price_of
@@ -174,7 +206,7 @@ def _asking(
         open_lm(settings, local=local) as lm,
         asked(way, lm, price, embedder=lambda: CommandEmbedder(settings, local=local)) as whom,
     ):
-        yield _Runs(whom.lm, lm.name, way, shows=shows, steps=steps)
+        yield _Runs(whom.lm, lm.name, way, shows)
 
 
 def _noted(way: Way) -> dict[str, Any] | None:

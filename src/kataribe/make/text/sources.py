@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os
 import sysconfig
 from collections.abc import Callable, Iterator
@@ -10,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kataribe.base.errors import FormatError, NotFoundError
+from kataribe.base.nearness import meant, near
 from kataribe.make.text.debian import fetch_package
 from kataribe.make.text.hub_data import fetch_data_set
 from kataribe.make.text.hub_subsets import FORM, DataSetName
@@ -79,16 +79,14 @@ def open_source(name: str, cache: Path, report: Callable[[str], None]) -> Source
 
 def _unknown(name: str) -> NotFoundError:
     words = [STDLIB, *(each.partition(":")[0] + ":" for each in NAMED[1:])]
-    near = difflib.get_close_matches(name.lower(), words, 1, 0.7)
     folder = Path(name).expanduser().parent
-    if folder.is_dir() and not near:
-        near = difflib.get_close_matches(
-            Path(name).name, sorted(p.name for p in folder.iterdir()), 1, 0.7
-        )
-    hint = f" Did you mean {near[0]}?" if near else ""
+    asked = name
+    if folder.is_dir() and not near(name, words):
+        asked, words = Path(name).name, sorted(p.name for p in folder.iterdir())
+    sources = f"Named sources: {', '.join(NAMED)}."
     return NotFoundError(
-        f"There is no file or folder {name!r} and no source of that name.{hint} Named sources: "
-        f"{', '.join(NAMED)}.",
+        f"There is no file or folder {name!r} and no source of that name. "
+        f"{meant(asked, words, otherwise=sources, also=True)}",
         param="source",
     )
 

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 import functools
 import importlib.resources
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias
 
 from kataribe.base.errors import NotFoundError
+from kataribe.base.nearness import meant
 from kataribe.run.catalog.layout import ENCODERS
 
 _PUBLISHED = {"F32": 4, "BF16": 2, "F16": 2}
 """Bytes per number in the files of the hub."""
+
+Others: TypeAlias = Callable[[], Mapping[str, str]]
+"""What else would answer where a model's name is given: a word, and what to write for it.
+
+Asked only where no model has the name, for the names to suggest.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,10 +188,10 @@ def card_of_bytes(sha256s: Iterable[str]) -> Card | None:
     return next((card for card in built_in_cards().values() if card.sha256 in told), None)
 
 
-def match_name(name: str, known: Iterable[str]) -> str:
+def match_name(name: str, known: Iterable[str], others: Others = dict) -> str:
     """The known name that `name` means, whatever its case.
 
-    Raises `NotFoundError` with the nearest names.
+    Raises `NotFoundError` with the nearest names, those of `others` among them.
     """
     names = list(known)
     if name in names:
@@ -193,12 +199,12 @@ def match_name(name: str, known: Iterable[str]) -> str:
     folded = {other.casefold(): other for other in names}
     if name.casefold() in folded:
         return folded[name.casefold()]
-    near = difflib.get_close_matches(name.casefold(), folded, n=3, cutoff=0.5)
-    near += [other for other in folded if name.casefold() in other and other not in near][:3]
-    hint = "see `kataribe models list` for all of them"
-    if near:
-        hint = f"did you mean {' or '.join(folded[other] for other in near)}? Otherwise {hint}"
-    raise NotFoundError(f"There is no model {name!r}; {hint}.", param="model")
+    lists = "`kataribe models list` names all that there are."
+    answering = others()
+    if answering:
+        lists = "`kataribe models list` and `kataribe assistants list` name all that there are."
+    hint = meant(name, names, most=3, otherwise=lists, also=True, aliases=answering)
+    raise NotFoundError(f"There is no model {name!r:.120}. {hint}", param="model")
 
 
 def _card(entry: dict[str, Any]) -> Card:

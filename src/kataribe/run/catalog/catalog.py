@@ -12,6 +12,7 @@ from kataribe.run.catalog import installed as shelf
 from kataribe.run.catalog.cards import (
     Card,
     ModelFacts,
+    Others,
     built_in_cards,
     card_of_bytes,
     match_name,
@@ -82,11 +83,14 @@ class Catalog:
         found = self.resolve(name)
         return next(entry for entry in self.entries() if entry.name == found)
 
-    def resolve(self, name: str) -> str:
-        """The name as the catalogue has it, of a model that is here or could be pulled."""
+    def resolve(self, name: str, others: Others = dict) -> str:
+        """The name as the catalogue has it, of a model that is here or could be pulled.
+
+        Raises `NotFoundError` with the nearest names, those of `others` among them.
+        """
         here = shelf.installed_names(self.workspace)
         missing = [card for card in built_in_cards() if card not in {n.casefold() for n in here}]
-        return match_name(name, [*here, *missing])
+        return match_name(name, [*here, *missing], others)
 
     def is_installed(self, name: str) -> bool:
         """Whether a model of that name is here, whatever its case."""

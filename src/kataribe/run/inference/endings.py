@@ -240,7 +240,7 @@ def _rank(piece: bytes) -> tuple[int, int]:
         return 10 * _OTHER, 0
     if not text:
         return 2 * _OTHER, length
-    if not text.strip(b"}])"):
+    if not text.strip(b"}])`"):  # a code block's end, too
         return 0, length
     if text.startswith((b"/", b"</")):
         return 1, length

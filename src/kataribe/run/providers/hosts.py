@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import Any, Literal, TypeAlias, get_args
 from urllib.parse import urlsplit
 
 from kataribe.base.errors import AccessError, NotFoundError, SettingsError
+from kataribe.base.nearness import meant
 from kataribe.run.providers.progress import WANTED
 from kataribe.run.providers.wires import Manner, fields
 
@@ -125,9 +125,9 @@ def _parse_host(name: str, table: Mapping[str, Any], base: Host | None) -> Host:
     known = ("address", "wire", "key", "like")
     for given, value in table.items():
         if given not in known:
-            near = difflib.get_close_matches(given, known, n=1)
-            hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
-            raise SettingsError(f"{where}.{given} is no field of a host. {hint}", param=where)
+            raise SettingsError(
+                f"{where}.{given} is no field of a host. {meant(given, known)}", param=where
+            )
         if not isinstance(value, str) or not value:
             raise SettingsError(
                 f"{where}.{given} must be a text that is not empty.", param=f"{where}.{given}"
@@ -209,11 +209,9 @@ def find_host(name: str, hosts: Mapping[str, Host]) -> Host:
     """The host of that name; `NotFoundError` suggests near names."""
     if name in hosts:
         return hosts[name]
-    near = difflib.get_close_matches(name, hosts, n=2)
-    hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {', '.join(hosts)}."
     raise NotFoundError(
-        f"There is no host {name!r:.60} of models. {hint} Others are added in kataribe.toml as "
-        "[providers.NAME].",
+        f"There is no host {name!r:.60} of models. {meant(name, hosts, most=2)} Others are added "
+        "in kataribe.toml as [providers.NAME].",
         param="model",
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import json
 from collections.abc import Mapping
 from typing import Any, TypeVar
@@ -13,6 +12,7 @@ from mcp_types import INVALID_PARAMS, CallToolResult, TextContent, Tool, ToolAnn
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from kataribe.base.errors import InputError, KataribeError, UnavailableError
+from kataribe.base.nearness import meant
 from kataribe.serve.mcp.asking import Answer, Asked, ask
 from kataribe.serve.mcp.offer import Caller, Describing, Offer
 
@@ -85,9 +85,7 @@ async def call(
     """
     known = [tool.name for tool in tools_of(offer)]
     if name not in known:
-        near = difflib.get_close_matches(name, known, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(known)}."
-        raise MCPError(INVALID_PARAMS, f"There is no tool {name!r:.80}. {hint}")
+        raise MCPError(INVALID_PARAMS, f"There is no tool {name!r:.80}. {meant(name, known)}")
     try:
         if name == "ask":
             return await _ask(offer, _read(Asked, name, arguments), caller)

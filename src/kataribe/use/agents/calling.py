@@ -12,12 +12,12 @@ import contextvars
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any, Literal, Protocol, TypeAlias
 
 from kataribe.base.errors import InputError, KataribeError
 from kataribe.base.lm import Context, Tool
 from kataribe.base.messages import ToolCallPart, ToolResultPart
+from kataribe.base.nearness import meant
 
 Approval: TypeAlias = Literal["always", "ask", "never"]
 """Whether a call runs: without asking, when the user has said yes to this very call, or not."""
@@ -80,9 +80,8 @@ class ToolRunner:
     def objection(self, call: ToolCallPart) -> str | None:
         """What is wrong with a call, told to the model before it runs; None where it can run."""
         if call.name not in self._names:
-            near = get_close_matches(call.name, sorted(self._names), n=3)
-            there = f"Did you mean {', '.join(near)}?" if near else _listed(self._names)
-            return f"There is no tool {_short(call.name)!r}. {there}"
+            hint = meant(call.name, sorted(self._names), most=3)
+            return f"There is no tool {_short(call.name)!r}. {hint}"
         try:
             arguments = json.loads(call.arguments.strip() or "{}")
         except ValueError as error:
@@ -146,7 +145,3 @@ def same_call(call: ToolCallPart) -> str:
 
 def _short(text: str) -> str:
     return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-def _listed(names: set[str]) -> str:
-    return f"There are {', '.join(sorted(names))}." if names else "There are none at all."

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import difflib
 import hashlib
 import os
 import tempfile
@@ -15,6 +14,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from kataribe.base.errors import InputError, KataribeError, NotFoundError, StorageError
+from kataribe.base.nearness import meant
 from kataribe.base.references import check_local_name
 from kataribe.use.assistants.recipe import Recipe, read_recipe
 
@@ -78,10 +78,9 @@ class Book:
         known = self.all()
         if name in known:
             return known[name]
-        near = difflib.get_close_matches(name, known, n=2)
-        there = ", ".join(known)
-        hint = f"Did you mean {' or '.join(near)}?" if near else f"There are {there}."
-        raise NotFoundError(f"There is no assistant {name!r:.80}. {hint}", param="model")
+        raise NotFoundError(
+            f"There is no assistant {name!r:.80}. {meant(name, known, most=2)}", param="model"
+        )
 
     def write(self, name: str, text: str) -> Kept:
         """Keeps a recipe of one's own, in the place of what had its name.

@@ -12,7 +12,6 @@ it is plain data, so that a page can edit it and a file can be shared.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
@@ -22,6 +21,7 @@ from pydantic_core import ErrorDetails
 
 from kataribe.base.errors import FormatError, InputError, KataribeError
 from kataribe.base.lm import Sampling
+from kataribe.base.nearness import meant
 
 LONGEST = 1 << 18
 """Bytes of a recipe's file."""
@@ -336,8 +336,7 @@ def _explained(first: ErrorDetails, where: str) -> InputError:
     path = ".".join(str(step) for step in place)
     if first["type"] == "extra_forbidden":
         fields = sorted(_fields_at(place[:-1]))
-        near = difflib.get_close_matches(str(place[-1]), fields, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(fields)}."
+        hint = meant(str(place[-1]), fields)
         return InputError(f"{where} has {path}, which no recipe has. {hint}", param=path)
     problem = first["msg"].removeprefix("Value error, ")
     shown = repr(first["input"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import ExitStack, aclosing
 from dataclasses import dataclass, field
@@ -13,12 +12,11 @@ from kataribe.base.errors import (
     FormatError,
     InputError,
     KataribeError,
-    NotFoundError,
     StorageError,
 )
 from kataribe.base.events import Event, Step
 from kataribe.base.lm import LM, Capabilities, Request, Tool
-from kataribe.use.agents.mcp.entries import unknown_server
+from kataribe.use.agents.mcp.entries import unknown_server, unknown_tool
 from kataribe.use.agents.mcp.names import PREFIX, split_reference
 from kataribe.use.assistants.recipe import Named
 
@@ -92,13 +90,7 @@ def _chosen(
     for each in found:
         if each.listed.name == tool:
             return (each,)
-    names = [each.listed.name for each in found]
-    near = difflib.get_close_matches(tool, names, n=2)
-    there = f"It has {', '.join(names)}." if names else "It has none."
-    hint = f"Did you mean {' or '.join(near)}?" if near else there
-    raise NotFoundError(
-        f"The MCP server {server!r} has no tool {tool!r:.80}. {hint}", param="tools"
-    )
+    raise unknown_tool(tool, [each.listed.name for each in found], server, param="tools")
 
 
 class Announced:

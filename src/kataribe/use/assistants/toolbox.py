@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import ExitStack
@@ -12,6 +11,7 @@ from typing import Any
 
 from kataribe.base.errors import InputError, NotFoundError
 from kataribe.base.lm import Tool
+from kataribe.base.nearness import meant
 from kataribe.use.agents.mcp.names import PREFIX
 from kataribe.use.agents.tools.approvals import Approval, Approvals
 from kataribe.use.agents.tools.calculator import calculate
@@ -117,9 +117,7 @@ def kind_of(name: str) -> Kind:
         raise NotFoundError(
             f"The tool {name!r:.80} is an MCP server's, and there are none here.", param="tools"
         )
-    near = difflib.get_close_matches(name, KINDS, n=1)
-    hint = f"Did you mean {near[0]}?" if near else f"There are {', '.join(KINDS)}."
-    raise NotFoundError(f"There is no tool {name!r:.80}. {hint}", param="tools")
+    raise NotFoundError(f"There is no tool {name!r:.80}. {meant(name, KINDS)}", param="tools")
 
 
 def _parameters(kind: Kind) -> dict[str, inspect.Parameter]:
@@ -134,9 +132,7 @@ def _options(kind: Kind, given: Mapping[str, Any]) -> dict[str, Any]:
     known = _parameters(kind)
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            there = f"It has {', '.join(known)}." if known else "It has none."
-            hint = f"Did you mean {near[0]}?" if near else there
+            hint = meant(name, known, there="It has")
             raise InputError(f"The tool {kind.name} has no option {name!r}. {hint}", param="tools")
     for name, parameter in known.items():
         if parameter.default is inspect.Parameter.empty and name not in given:

@@ -40,6 +40,7 @@ from kataribe.use.chats.consenting import Consenting
 from kataribe.use.chats.given import Given, given_for
 from kataribe.use.chats.hub import Hub, Listener
 from kataribe.use.chats.running import Replies, Run
+from kataribe.use.chats.titles import Plain, itself
 from kataribe.use.chats.turns import Turn
 from kataribe.use.chats.values import Models
 
@@ -55,6 +56,7 @@ class Chats:
         default: Name of the model for conversations that name none.
         titles: Whether models title conversations.
         forget: Called with the id of a call that had waited for consent, when its reply has ended.
+        plain: The model alone behind a name that may be an assistant's, which makes titles.
     """
 
     def __init__(
@@ -65,12 +67,14 @@ class Chats:
         *,
         titles: bool = True,
         forget: Callable[[str], None] | None = None,
+        plain: Plain = itself,
     ) -> None:
         self.store = store
         self.hub = Hub()
         self._models = models
         self._default = default
         self._makes_titles = titles
+        self._titling = models, plain
         self._changing = Changing(store, self.hub, self._carry_out, self._goes_on, forget)
         self._replies = Replies(store, models, self.hub, self._on_end)
         with_ = store, self.hub, self._changing, self._replies
@@ -389,7 +393,7 @@ class Chats:
 
     async def _title(self, owner: str, id_: str, reply: str) -> None:
         with contextlib.suppress(KataribeError):  # deleted meanwhile: nothing to title
-            title = await titles.make_title(self.store, self._models, owner, id_, reply)
+            title = await titles.make_title(self.store, self._titling, owner, id_, reply)
             if title is not None:
                 async with self._changing.one(id_):
                     work = partial(titles.keep_title, owner=owner, id_=id_, title=title)

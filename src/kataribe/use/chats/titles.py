@@ -1,8 +1,10 @@
-"""Titles made by the model that answered."""
+"""Titles made by the model that answered; of an assistant, by its model alone."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
+from typing import TypeAlias
 
 from sqlalchemy import Connection
 
@@ -14,6 +16,9 @@ from kataribe.store import conversations, messages
 from kataribe.store.conversations import Conversation
 from kataribe.store.database import Store
 from kataribe.use.chats.values import Models
+
+Plain: TypeAlias = Callable[[str], str | None]
+"""From the name of who answers to the model alone behind it."""
 
 LONGEST = 60
 """Characters of a title: what a list shows in one line."""
@@ -42,17 +47,28 @@ def first_words(question: str) -> str:
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1].rstrip()}…"
 
 
+def itself(name: str) -> str | None:
+    """Where there are no assistants, who answers is the model."""
+    return name
+
+
 async def make_title(
-    store: Store, models: Models, owner: str, conversation: str, reply: str
+    store: Store, who: tuple[Models, Plain], owner: str, conversation: str, reply: str
 ) -> str | None:
-    """A title for the question of a reply, by the model that answered it."""
+    """A title for the question of a reply, by the model that answered it.
+
+    An assistant would act with its tools, think in its technique and answer as its system text
+    says; so the model behind it is asked, and nothing of what is around it.
+    """
 
     def look(tx: Connection) -> tuple[str, str | None]:
         answer = messages.get(tx, conversation, reply)
         assert answer.parent is not None  # a reply answers something
         return messages.get(tx, conversation, answer.parent).text, answer.model
 
-    question, model = await store.read(look)
+    models, plain = who
+    question, answered = await store.read(look)
+    model = None if answered is None else plain(answered)
     context = Context(user=owner, conversation=conversation)
     return None if model is None else await title_of(models, model, question, context)
 

@@ -13,13 +13,13 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from difflib import get_close_matches
 
 from kataribe.base.abilities import messages_of
 from kataribe.base.errors import KataribeError, SettingsError, UnsupportedError
 from kataribe.base.events import Event, Finished, Step, TextDelta, Usage
 from kataribe.base.lm import LM, Capabilities, Request
 from kataribe.base.messages import Message, TextPart
+from kataribe.base.nearness import meant
 from kataribe.use.guards.attempt import Asked, Attempt, total
 from kataribe.use.guards.guard import Cleared, Guard, InGuard, OutGuard, Sighting
 
@@ -282,9 +282,7 @@ def _check_names(names: Sequence[str], off: Collection[str]) -> None:
             raise SettingsError(f"There are two guards named {name}; give one.", param="guards")
     for name in off:
         if name not in names:
-            near = get_close_matches(name, names, 1)
-            meant = f" Did you mean {near[0]}?" if near else ""
-            known = ", ".join(names) or "none"
             raise SettingsError(
-                f"There is no guard {name!r} to switch off; there is {known}.{meant}", param="off"
+                f"There is no guard {name!r:.80} to switch off. {meant(name, names, also=True)}",
+                param="off",
             )

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
-from difflib import get_close_matches
 from typing import Any
 
 from kataribe.base.errors import SettingsError
 from kataribe.base.lm import LM
+from kataribe.base.nearness import meant
 from kataribe.use.guards.ending import Cut, Empty
 from kataribe.use.guards.guard import Guard, OutGuard
 from kataribe.use.guards.guarded import Policy
@@ -142,8 +142,6 @@ def _checked_types(said: Mapping[str, Any], types: Mapping[str, type]) -> None:
 
 
 def _unknown(what: str, name: str, known: tuple[str, ...], param: str) -> SettingsError:
-    near = get_close_matches(name, known, 1)
-    meant = f" Did you mean {near[0]}?" if near else ""
     return SettingsError(
-        f"There is no {what} {name!r}; there is {', '.join(known)}.{meant}", param=param
+        f"There is no {what} {name!r:.80}. {meant(name, known, also=True)}", param=param
     )

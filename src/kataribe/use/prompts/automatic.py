@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Protocol, TypeAlias
 
 from kataribe.base.errors import InputError
-from kataribe.base.events import Usage
+from kataribe.base.events import Finished, FinishReason, Usage
 from kataribe.base.lm import LM, Request, Sampling, reply
 from kataribe.base.messages import text_message, text_of
 from kataribe.use.prompts.answers import same_answer
@@ -113,25 +113,31 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What the search found.
+    """What the search found; where a limit has ended it, what it had found until then.
 
     Attributes:
         instruction: The winner; empty where no guess did better than no instruction.
         candidates: All that were tried, best first; the bare question is the one without words.
-        score: Share of held-out examples that it got right.
+        score: Share of held-out examples that it got right; None where that was not measured.
         base: The same for the bare question.
         gain: score - base, on the same examples.
         held_out: The examples that measured it.
         usage: What all calls used.
+        untried: Guesses that were not tried on all examples to choose by.
+        reason: `stop`, or the limit that ended the search: `budget` or `deadline`.
+        detail: What that limit says.
     """
 
     instruction: str
     candidates: tuple[Candidate, ...]
-    score: Bounds
-    base: Bounds
-    gain: Bounds
+    score: Bounds | None
+    base: Bounds | None
+    gain: Bounds | None
     held_out: tuple[Example, ...]
     usage: Usage
+    untried: tuple[str, ...] = ()
+    reason: FinishReason = "stop"
+    detail: str = ""
 
     def over(self, lm: LM) -> ZeroShot:
         """The model that is asked with the instruction: an `LM`."""
@@ -157,27 +163,31 @@ async def find_instruction(
         proposer: Who guesses instructions; `lm` itself where none is given.
         told: Hears each guess and each score as they come.
 
-    Raises `InputError` for too few examples; errors of the models pass, after `told` has heard
-    what was found until then.
+    Where a reply ends with `budget` or `deadline`, the search ends with what it has found. Raises
+    `InputError` for too few examples; errors of the models pass, after `told` has heard what was
+    found until then.
     """
     options = options or AutomaticOptions()
     known, held_out = split(examples, options)
     search = _Search(lm, proposer or lm, judging, options, told)
-    guesses = await search.guess(known)
-    candidates = await search.rank(("", *guesses), known)
-    winner = candidates[0].instruction
-    base = await search.right("", held_out, "held out, bare question")
-    found = base
-    if winner:
-        found = await search.right(winner, held_out, "held out, winner")
+    ended: Finished | None = None
+    try:
+        await search.run(known, held_out)
+    except _SpentError as error:
+        ended = error.end
+    found, base = search.measured.get(search.winner), search.measured.get("")
+    tried = {each.instruction for each in search.tried}
     return Found(
-        winner,
-        candidates,
-        judging.share(found),
-        judging.share(base),
-        judging.difference(found, base),
+        search.winner,
+        tuple(search.ranked),
+        None if found is None else judging.share(found),
+        None if base is None else judging.share(base),
+        None if found is None or base is None else judging.difference(found, base),
         tuple(held_out),
         search.usage,
+        tuple(each for each in search.guesses if each not in tried),
+        "stop" if ended is None else ended.reason,
+        "" if ended is None else ended.detail,
     )
 
 
@@ -204,8 +214,22 @@ def split(
     return [each for group in known for each in group], [each for g in held_out for each in g]
 
 
+class _SpentError(Exception):
+    """A limit has ended a call, and with it the search."""
+
+    def __init__(self, end: Finished) -> None:
+        super().__init__(end.detail)
+        self.end = end
+
+
 class _Search:
-    """The calls of one search, and what they used."""
+    """The calls of one search, what they used, and what they have found until now.
+
+    Attributes:
+        guessed: By the number of the call.
+        tried: Each with its score, in the order of trying.
+        measured: 1 or 0 for each held-out example, by the instruction.
+    """
 
     def __init__(
         self, lm: LM, proposer: LM, judging: Judging, options: AutomaticOptions, told: Told
@@ -216,13 +240,42 @@ class _Search:
         self.options = options
         self.told = told
         self.usage = Usage(0, 0)
+        self.guessed: dict[int, str] = {}
+        self.tried: list[Candidate] = []
+        self.measured: dict[str, list[float]] = {}
         self._gate = asyncio.Semaphore(options.at_once)
 
-    async def guess(self, known: Sequence[Example]) -> list[str]:
-        """Different instructions, each guessed from examples that are drawn for it."""
+    @property
+    def guesses(self) -> list[str]:
+        """Different instructions, in the order of the calls."""
+        ordered = (self.guessed[number] for number in sorted(self.guessed))
+        return [each for each in dict.fromkeys(ordered) if each]
+
+    @property
+    def ranked(self) -> list[Candidate]:
+        """By score; of equal ones the shorter, so that words must earn their place."""
+        return sorted(self.tried, key=lambda each: (-each.score, len(each.instruction)))
+
+    @property
+    def winner(self) -> str:
+        """The best that was tried; empty for none."""
+        return self.ranked[0].instruction if self.tried else ""
+
+    async def run(self, known: Sequence[Example], held_out: Sequence[Example]) -> None:
+        """Guesses, tries and measures. Raises `_SpentError` at a limit; the attributes stay."""
+        await self.guess(known)
+        for instruction in ("", *self.guesses):
+            right = await self.right(instruction, known, instruction or "the bare question")
+            self.tried.append(Candidate(instruction, sum(right) / len(right)))
+        self.measured[""] = await self.right("", held_out, "held out, bare question")
+        if self.winner:
+            self.measured[self.winner] = await self.right(self.winner, held_out, "held out, winner")
+
+    async def guess(self, known: Sequence[Example]) -> None:
+        """Instructions, each guessed from examples that are drawn for it."""
         wording = wording_for(" ".join(example.question for example in known))
 
-        async def one(number: int) -> str:
+        async def one(number: int) -> None:
             draw = random.Random(derived_seed(self.options.seed, "shown", number))
             shown = draw.sample(list(known), min(self.options.shown, len(known)))
             text = "\n\n".join(
@@ -232,20 +285,9 @@ class _Search:
             asked = wording.guess.render({"examples": text})
             said = await self._ask(self.proposer, asked, self.options.temperature, "guess", number)
             self.told("guess", one_line(said))
-            return cleaned(said)
+            self.guessed[number] = cleaned(said)
 
-        guesses = await together(one(number) for number in range(self.options.candidates))
-        return [each for each in dict.fromkeys(guesses) if each]
-
-    async def rank(
-        self, instructions: Sequence[str], known: Sequence[Example]
-    ) -> tuple[Candidate, ...]:
-        """All of them by score; of equal ones the shorter, so that words must earn their place."""
-        found = []
-        for instruction in instructions:
-            right = await self.right(instruction, known, instruction or "the bare question")
-            found.append(Candidate(instruction, sum(right) / len(right)))
-        return tuple(sorted(found, key=lambda each: (-each.score, len(each.instruction))))
+        await together(one(number) for number in range(self.options.candidates))
 
     async def right(self, instruction: str, examples: Sequence[Example], name: str) -> list[float]:
         """1 or 0 for each example."""
@@ -268,6 +310,8 @@ class _Search:
         async with self._gate:
             end = await reply(lm, request)
         self.usage = added(self.usage, end.usage)
+        if end.reason in ("budget", "deadline"):
+            raise _SpentError(end)
         return text_of(end.message)
 
 

@@ -6,12 +6,12 @@ A version never changes, so what has answered can always be looked at again.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kataribe.base.errors import InputError, NotFoundError
+from kataribe.base.nearness import meant
 from kataribe.store import prompt_answers, prompts
 from kataribe.store.database import Store
 from kataribe.store.prompt_answers import Answer
@@ -160,11 +160,7 @@ def parse_named(reference: str) -> tuple[str, int | None]:
 
 
 def _unknown(name: str, known: Sequence[str]) -> NotFoundError:
-    near = difflib.get_close_matches(name, known, n=2)
-    if near:
-        hint = f"Did you mean {' or '.join(near)}?"
-    elif known:
-        hint = f"There are {', '.join(known[:20])}."
-    else:
-        hint = "There are none yet. Make one: kataribe prompts new NAME"
+    hint = "There are none yet. Make one: kataribe prompts new NAME"
+    if known:
+        hint = meant(name, known, most=2)
     return NotFoundError(f"There is no prompt {name[:60]!r}. {hint}", param="prompt")

@@ -12,7 +12,6 @@ The paper's own form, `Action: search[Tokyo]`, is read as well: for a tool with 
 
 from __future__ import annotations
 
-import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -21,6 +20,7 @@ from typing import Any, TypeAlias
 
 from kataribe.base.errors import InputError
 from kataribe.base.lm import ToolSpec
+from kataribe.base.nearness import meant
 from kataribe.use.prompts.json_in_text import last_json
 
 STOPS = ("Observation:", "Observation：")
@@ -133,9 +133,8 @@ def arguments_of(act: Act, spec: ToolSpec) -> dict[str, Any]:
 
 def unknown_tool(name: str, names: Sequence[str]) -> str:
     """What a model is told that named a tool that is not there."""
-    near = difflib.get_close_matches(name, names, n=1)
-    hint = f" Did you mean {near[0]}?" if near else ""
-    return f"There is no tool {name!r}.{hint} The tools are {', '.join(names)}."
+    hint = meant(name, names, there="The tools are", also=True)
+    return f"There is no tool {name!r:.80}. {hint}"
 
 
 def tools_shown(specs: Sequence[ToolSpec]) -> str:

@@ -8,7 +8,6 @@ is alive (an embedder, a judge, a search, tools) comes beside them as `Parts`.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from typing import TYPE_CHECKING, Any
@@ -16,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import TypeAdapter, ValidationError
 
 from kataribe.base.errors import InputError, NotFoundError
+from kataribe.base.nearness import meant
 from kataribe.use.prompts.chain_of_thought import ChainOfThought, ChainOfThoughtOptions
 from kataribe.use.prompts.chaining import Chaining, ChainingOptions
 from kataribe.use.prompts.few_shot import FewShot, FewShotOptions
@@ -103,14 +103,8 @@ def entry_of(name: str) -> Entry:
             "zero-shot and its option instruction. Run the search first.",
             param="technique",
         )
-    known = [*TECHNIQUES, *_SHORT]
-    near = difflib.get_close_matches(_SHORT.get(wanted, wanted), known, n=1, cutoff=0.5)
-    found = _SHORT.get(wanted) or (_SHORT.get(near[0], near[0]) if near else None)
-    hint = f" Did you mean {found}?" if found else ""
-    raise NotFoundError(
-        f"There is no technique {name!r}.{hint} There are {', '.join(TECHNIQUES)}.",
-        param="technique",
-    )
+    hint = meant(wanted, TECHNIQUES, also=True, aliases=_SHORT)
+    raise NotFoundError(f"There is no technique {name!r:.80}. {hint}", param="technique")
 
 
 def check_options(name: str, options: Mapping[str, Any]) -> None:
@@ -122,12 +116,8 @@ def _options(entry: Entry, given: Mapping[str, Any]) -> Any:
     known = list(entry.defaults)
     for name in given:
         if name not in known:
-            near = difflib.get_close_matches(name, known, n=1)
-            hint = f" Did you mean {near[0]}?" if near else ""
-            raise InputError(
-                f"{entry.name} has no option {name!r}.{hint} It has {', '.join(known)}.",
-                param=name,
-            )
+            hint = meant(name, known, there="It has", also=True)
+            raise InputError(f"{entry.name} has no option {name!r:.80}. {hint}", param=name)
     try:
         return TypeAdapter(entry.options).validate_python(dict(given))
     except ValidationError as error:

@@ -4,7 +4,9 @@ export const talking = {
     title: "Chat",
     log: "Conversation",
     teach:
-      "Ask a language model that runs on your own machine. What you write is sent nowhere else.",
+      "Ask a language model that runs on the same machine as Kataribe. What you write goes there and nowhere else.",
+    teachAny: "Ask a language model.",
+    goesTo: (hosts: string) => `What you write is sent to ${hosts}, where the model runs.`,
     examples: "Try one of these",
     examplesSmall: "Try one of these",
     prompts: [

@@ -375,16 +375,16 @@ async def test_a_check_ends_a_session_that_does_not_answer(servers_of: Make) -> 
         assert servers.states()[0].state == "failed"
 
 
-async def test_a_dropped_server_ends_and_is_forgotten(servers_of: Make) -> None:
+async def test_a_dropped_server_ends_and_is_forgotten(servers_of: Make, begun: Begun) -> None:
     servers = servers_of(t=sdk())
     async with closing(servers):
         await servers.tools("t")
-        assert children()
+        assert begun()
         servers.drop("t")
         assert servers.known("t") == ()
         for _ in range(500):
-            if not children():
+            if not begun():
                 break
             await asyncio.sleep(0.02)
-        assert children() == []
+        assert begun() == []
         servers.drop("nobody")

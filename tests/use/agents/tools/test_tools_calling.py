@@ -58,7 +58,7 @@ async def test_an_unknown_tool_names_what_there_is():
     result = await asked(TOOLS, "ad")
     assert result.is_error
     assert result.content == (
-        "Error: There is no tool 'ad'. Did you mean add? There are: add, multiply."
+        "Error: There is no tool 'ad'. Did you mean add? There are add, multiply."
     )
     assert "nor any other" in (await asked((), "x" * 5000)).content
 
@@ -213,7 +213,7 @@ async def test_never_is_never():
     result = await asked(TOOLS, "add", '{"a": 1}', approvals=approvals)
     assert result.is_error
     assert "There is no tool 'add'" in result.content
-    assert "There are: multiply." in result.content
+    assert "There are multiply." in result.content
     assert [tool.spec.name for tool in approvals.usable(TOOLS)] == ["multiply"]
 
 

@@ -10,11 +10,10 @@ be secret, so errors name fields and never show what stands in `env` or `headers
 
 from __future__ import annotations
 
-import difflib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -23,6 +22,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kataribe.base.errors import FormatError, InputError, NotFoundError, StorageError
+from kataribe.base.nearness import listed, meant, near
 
 SERVERS = "mcpServers"
 LONGEST = 1 << 20
@@ -196,10 +196,16 @@ def _taken(path: Path, name: str) -> InputError:
 
 def unknown_server(name: str, known: Mapping[str, Any], where: str) -> NotFoundError:
     """The error for a name that no server has."""
-    near = difflib.get_close_matches(name, known, n=2)
-    there = f"There are {', '.join(known)}." if known else f"{where} has none: kataribe mcp add"
-    hint = f"Did you mean {' or '.join(near)}?" if near else there
+    hint = meant(name, known, most=2) if known else f"{where} has none: kataribe mcp add"
     return NotFoundError(f"There is no MCP server {name!r:.80}. {hint}", param="server")
+
+
+def unknown_tool(
+    name: str, known: Collection[str], server: str, *, param: str | None = None
+) -> NotFoundError:
+    """The error for a name that no tool of a server has."""
+    hint = meant(name, known, most=2, there="It has")
+    return NotFoundError(f"The MCP server {server!r} has no tool {name!r:.80}. {hint}", param=param)
 
 
 def entry_of(name: str, value: Any, where: str) -> Entry:
@@ -235,8 +241,7 @@ def _explained(error: ValidationError, said: str) -> InputError:
     path = ".".join(steps)
     if first["type"] == "extra_forbidden":
         known = list(Entry.model_fields)
-        near = difflib.get_close_matches(steps[0], known, n=1)
-        hint = f"Did you mean {near[0]}?" if near else f"It may have {', '.join(known)}."
+        hint = meant(steps[0], known, there="It may have")
         return InputError(f"{said} has {path!r:.80}, which is unknown. {hint}", param=path)
     problem = first["msg"].removeprefix("Value error, ")
     if first["type"] == "value_error":
@@ -284,8 +289,8 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 def _servers(whole: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     servers = whole.get(SERVERS)
     if servers is None and whole:
-        near = difflib.get_close_matches(SERVERS, whole, n=1)
-        hint = f"Did you mean that by {near[0]!r}?" if near else f"It has {', '.join(whole)[:200]}."
+        found = near(SERVERS, whole, most=1)
+        hint = f"Did you mean that by {found[0]!r:.80}?" if found else f"It has {listed(whole)}."
         raise FormatError(f"{path} has no {SERVERS!r}. {hint}")
     if servers is None:
         return {}

@@ -162,6 +162,8 @@ class Link:
         """Ends the session, after the calls that run."""
         self.leave()
         if self._task is not None and self._loop is asyncio.get_running_loop():
+            if not self._ready.done():
+                self._task.cancel()  # it is being opened still, and may hang in that
             await asyncio.wait([self._task], timeout=self._limits.call + 4 * self._limits.close)
 
     def leave(self) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import difflib
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 from kataribe.base.errors import InputError, KataribeError
 from kataribe.base.lm import Tool
 from kataribe.base.messages import ToolCallPart, ToolResultPart
+from kataribe.base.nearness import meant
 from kataribe.use.agents.tools.answers import MOST_CHARACTERS, as_text, cut_answer
 from kataribe.use.agents.tools.approvals import Approvals
 
@@ -109,9 +109,7 @@ def _found(tools: Sequence[Tool], name: str, approvals: Approvals | None) -> Too
         return by_name[name]
     if not by_name:
         raise InputError(f"There is no tool {name[:80]!r}, nor any other. Answer without tools.")
-    near = difflib.get_close_matches(name, by_name, n=1)
-    meant = f" Did you mean {near[0]}?" if near else ""
-    raise InputError(f"There is no tool {name[:80]!r}.{meant} There are: {', '.join(by_name)}.")
+    raise InputError(f"There is no tool {name[:80]!r}. {meant(name, by_name, also=True)}")
 
 
 def _arguments(call: ToolCallPart) -> dict[str, Any]:

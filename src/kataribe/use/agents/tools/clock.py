@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from datetime import UTC, date, datetime
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from kataribe.base.errors import InputError
+from kataribe.base.nearness import meant
 from kataribe.use.agents.tools.function import FunctionTool, function_tool
 
 
@@ -95,12 +95,9 @@ def zone_of(name: str) -> ZoneInfo:
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         cities = {zone.rpartition("/")[2].casefold(): zone for zone in sorted(known)}
         wanted = name.rpartition("/")[2].replace(" ", "_").casefold()
-        near = [cities[city] for city in difflib.get_close_matches(wanted, cities, n=3)]
-        meant = f" Did you mean {' or '.join(near)}?" if near else ""
-        raise InputError(
-            f"There is no time zone {name[:80]!r}.{meant} Give an IANA name such as Asia/Tokyo "
-            "or UTC."
-        ) from error
+        iana = "Give an IANA name such as Asia/Tokyo or UTC."
+        hint = meant(wanted, (), most=3, otherwise=iana, also=True, aliases=cities)
+        raise InputError(f"There is no time zone {name[:80]!r}. {hint}") from error
 
 
 def clock_tools(now: Callable[[], datetime] | None = None) -> tuple[FunctionTool, ...]:
