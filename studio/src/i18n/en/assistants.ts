@@ -102,7 +102,7 @@ export const assistants = {
     knowledge: "Documents",
     knowledgeLabel: "Files and folders, one to a line",
     knowledgeWhy:
-      "On the server's machine; a path begins in the folder of the recipe. The technique retrieval or the tool documents searches them.",
+      "On the server's machine; a path begins in the folder of the recipe. To have them read, choose the technique or the tool that searches documents.",
     approval: "Runs",
     asUsual: (usual: string) => `as usual: ${usual}`,
     approvals: { always: "without asking", ask: "when you allow it", never: "never" },
