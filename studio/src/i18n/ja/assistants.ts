@@ -103,7 +103,7 @@ export const assistants: Pick<Catalogue, "assistants"> = {
     knowledge: "文書",
     knowledgeLabel: "ファイルとフォルダー（1行に1つ）",
     knowledgeWhy:
-      "サーバーのマシンにあるものを指定します。相対パスの起点はレシピのあるフォルダーです。読ませるには、文書を検索する手法かツールを選んでください。",
+      "サーバーのマシンにあるものを指定します。相対パスの起点はレシピのあるフォルダーです。読ませるには、文書を検索する技法かツールを選んでください。",
     approval: "実行",
     asUsual: (usual) => `標準（${usual}）`,
     approvals: { always: "確認しない", ask: "許可したときだけ", never: "しない" },
