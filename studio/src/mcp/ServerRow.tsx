@@ -36,6 +36,8 @@ export function ServerRow({ server, isShown, onShown, onRemove }: Props) {
   // The list is read anew after a check; until then the check knows better.
   const now = check.made?.server ?? server;
   const shown = now.state === "failed" && server.state === "closed" ? now : server;
+  // Nobody knows how many it has before it has run.
+  const isKnown = server.tools > 0 || shown.state === "open" || isShown;
   return (
     <li className="server">
       <div className="head">
@@ -63,16 +65,18 @@ export function ServerRow({ server, isShown, onShown, onRemove }: Props) {
       )}
       <div className="row">
         <CheckButton name={server.name} check={check} onStart={() => onShown(true)} />
-        <button
-          type="button"
-          className="button quiet"
-          aria-expanded={isShown}
-          aria-controls={tools}
-          aria-label={words.toolsOf(count(language, server.tools), server.name)}
-          onClick={() => onShown(!isShown)}
-        >
-          {words.tools(count(language, server.tools))}
-        </button>
+        {isKnown ? (
+          <button
+            type="button"
+            className="button quiet"
+            aria-expanded={isShown}
+            aria-controls={tools}
+            aria-label={words.toolsOf(count(language, server.tools), server.name)}
+            onClick={() => onShown(!isShown)}
+          >
+            {words.tools(count(language, server.tools))}
+          </button>
+        ) : null}
         <button
           type="button"
           className="button quiet"

@@ -186,6 +186,8 @@ def test_a_removed_server_comes_back(studio: Studio, file: Path) -> None:
     _write(file)
     before = json.loads(file.read_text())
     page = studio.open("/mcp-servers", viewport=DESKTOP)
+    expect(_row(page, "far")).to_contain_text("Not started")
+    expect(_row(page, "far")).not_to_contain_text("0 tools")  # nobody knows yet
     _row(page, "far").get_by_role("button", name="Remove: far").click()
     expect(page.get_by_text("Removed: far")).to_be_visible()
     expect(_row(page, "far")).to_have_count(0)
