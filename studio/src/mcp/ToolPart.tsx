@@ -34,7 +34,10 @@ export function ToolPart({ server, tool }: { server: string; tool: McpTool }) {
       </details>
       <details onToggle={(event) => setTrying(event.currentTarget.open)}>
         <summary className="small">
-          {words.try} <span className="unseen">{tool.name}</span>
+          {words.try}{" "}
+          <span className="unseen" translate="no">
+            {tool.name}
+          </span>
         </summary>
         {isTrying ? <Try server={server} tool={tool} /> : null}
       </details>
