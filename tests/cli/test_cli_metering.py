@@ -162,6 +162,19 @@ def test_which_model_alone_is_behind_a_name(workspace, name, behind):
     assert model_behind(name, book, {"pico"}.__contains__, "the-default") == behind
 
 
+@pytest.mark.parametrize(
+    ("name", "alone"), [("hiding", None), ("above", None), ("open", "openai:gpt-4o")]
+)
+def test_no_model_is_asked_alone_where_an_assistant_hides_personal_data(workspace, name, alone):
+    for file, text in {
+        "hiding": "model: openai:gpt-4o\nguards: {personal: true}\n",
+        "above": "model: hiding\n",
+        "open": "model: openai:gpt-4o\nguards: {personal: false, empty: true}\n",
+    }.items():
+        workspace.assistants.joinpath(f"{file}.yaml").write_text(text, encoding="utf-8")
+    assert everything(workspace, ScriptedLM("Hi.")).plain(name) == alone
+
+
 def test_nothing_is_fetched_for_a_default_at_a_host(workspace):
     ensure_default(load_settings(model="openai:gpt-4o"), workspace)
     assert not Catalog(workspace).installed()

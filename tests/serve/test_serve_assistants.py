@@ -360,9 +360,14 @@ def test_whoever_leaves_ends_the_tests(house) -> None:
     assert house.source.leases == 0
 
 
+ASKING = "tools: [{name: files, options: {folder: /}}]\n"
+"""Whoever runs the server lets files be read when somebody has said yes."""
+
+
 async def test_people_cannot_reach_the_machine_through_a_recipe(house) -> None:
     text = "tools: [{name: files, options: {folder: /}, approval: always}]\n"
     house.book.write("papers", text)
+    house.book.write("asking", ASKING)
     key = house.person("taro")
     async with house.client(key) as http:
         refused = await new(http, "mine", text)
@@ -375,9 +380,14 @@ async def test_people_cannot_reach_the_machine_through_a_recipe(house) -> None:
         assert "files" in (await http.post(f"{RECIPES}/test", json={"text": text})).text
         # What the one who runs the server has allowed stays allowed, and no more than that.
         kept = await http.get(f"{ALL}/papers")
+        asking = await http.get(f"{ALL}/asking")
         more = text + "memory: true\n"
         changed = await http.put(f"{ALL}/papers", json={"text": more}, headers=over(kept))
         assert changed.status_code == 200
+        unasked = await http.put(
+            f"{ALL}/asking", json={"text": ASKING + "approval: always\n"}, headers=over(asking)
+        )
+        assert unasked.status_code == 400  # for all tools: as wide as for the one
         wider = more.replace("folder: /", "folder: /, write: true")
         refused = await http.put(f"{ALL}/papers", json={"text": wider}, headers=over(changed))
         assert refused.status_code == 400

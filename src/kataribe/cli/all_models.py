@@ -138,9 +138,19 @@ class AllModels:
         return about(self.book, name)
 
     def plain(self, name: str) -> str | None:
-        """The model alone behind an assistant's name; a model's own. None where there is none."""
+        """The model alone behind an assistant's name; a model's own. None where there is none.
+
+        None, too, where an assistant hides personal data: asked alone, its model would see them.
+        """
         here = {each.name for each in self.local.names()}
-        return model_behind(name, self.book, here.__contains__, self.around().default)
+        default = self.around().default
+        return model_behind(
+            name,
+            self.book,
+            here.__contains__,
+            default,
+            passes=lambda recipe: recipe.guards.get("personal", False) is False,
+        )
 
     def _is_assistant(self, name: str) -> bool:
         return name in self.book.all() and all(name != each.name for each in self.local.names())

@@ -29,7 +29,7 @@ from kataribe.use.assistants.book import Book, Kept
 from kataribe.use.assistants.compose import Around, composed
 from kataribe.use.assistants.looking import Looked, Problem, look
 from kataribe.use.assistants.means import check_documents
-from kataribe.use.assistants.recipe import InTwoLanguages, Recipe
+from kataribe.use.assistants.recipe import InTwoLanguages, Named, Recipe
 from kataribe.use.assistants.rewriting import rewritten
 from kataribe.use.assistants.testing import run_checks
 from kataribe.use.assistants.toolbox import KINDS, options_of
@@ -169,8 +169,8 @@ class AssistantsHere:
         before = self._reached(draft.name)
         problems = tuple(
             Problem(f"tools.{number}", _not_from_here(f"The tool {tool.name}", draft.name))
-            for number, tool in enumerate(found.recipe.tools)
-            if tool.name in KINDS and KINDS[tool.name].reaches and tool not in before.tools
+            for number, tool in enumerate(_approved(found.recipe))
+            if tool.name in KINDS and KINDS[tool.name].reaches and tool not in _approved(before)
         )
         problems += tuple(
             Problem(f"knowledge.{number}", _not_from_here("What is under knowledge", draft.name))
@@ -262,6 +262,14 @@ def _tools() -> list[ToolChoiceShown]:
             ],
         )
         for kind in KINDS.values()
+    ]
+
+
+def _approved(recipe: Recipe) -> list[Named]:
+    """The tools, each with the approval that holds for it."""
+    return [
+        tool.model_copy(update={"approval": tool.approval or recipe.approval})
+        for tool in recipe.tools
     ]
 
 

@@ -11,16 +11,23 @@ from kataribe.base.settings import DEFAULT_MODEL
 
 if TYPE_CHECKING:
     from kataribe.use.assistants.book import Book
+    from kataribe.use.assistants.recipe import Recipe
 
 
 def model_behind(
-    name: str, book: Book, is_here: Callable[[str], bool], default: str = DEFAULT_MODEL
+    name: str,
+    book: Book,
+    is_here: Callable[[str], bool],
+    default: str = DEFAULT_MODEL,
+    *,
+    passes: Callable[[Recipe], bool] = lambda _: True,
 ) -> str | None:
     """The model that answers to a name, alone or through assistants: of this machine, or a host's.
 
     Of a router's models it is the one that answers when no rule holds; of an assistant that names
-    none, `default`. None for an assistant whose recipe cannot be read or leads nowhere: its own
-    request tells why. A name of nothing that is here is given back: one may fetch it.
+    none, `default`. None for an assistant whose recipe cannot be read or leads nowhere (its own
+    request tells why), or that does not pass. A name of nothing that is here is given back: one
+    may fetch it.
     """
     seen: set[str] = set()
     while name not in seen:
@@ -31,6 +38,8 @@ def model_behind(
         try:
             recipe = book.find(name).recipe()
         except KataribeError:
+            return None
+        if not passes(recipe):
             return None
         router = recipe.router
         name = (router.default if router is not None else recipe.model) or default

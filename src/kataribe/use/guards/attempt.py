@@ -66,7 +66,8 @@ class Asked:
     def in_call(self, tool: str) -> dict[str, str]:
         """What is put back in the arguments of a tool's call, which are JSON."""
         restore = self.values if tool in self.own else self.restore
-        return {key: json.dumps(value)[1:-1] for key, value in restore.items()}
+        # As the texts have them: where one comes back in the next step, it is to be found again.
+        return {key: json.dumps(value, ensure_ascii=False)[1:-1] for key, value in restore.items()}
 
 
 class Attempt:
