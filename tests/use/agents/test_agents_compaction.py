@@ -25,7 +25,7 @@ from kataribe.run.providers.scripted import Reply, ScriptedLM
 from kataribe.run.providers.scripted_tokens import ScriptedTokenizer
 from kataribe.use.agents.compaction import Compacting, CompactionOptions
 from kataribe.use.agents.counting import rough_count, rough_tools
-from kataribe.use.agents.cutting import BEGIN
+from kataribe.use.agents.cutting import BEGIN, line_of
 from kataribe.use.agents.kept_words import left_out
 from kataribe.use.agents.loop import Agent, AgentOptions
 from kataribe.use.agents.summaries import Summaries
@@ -431,3 +431,8 @@ async def test_random_conversations_keep_their_shape():
         rest = [m for m in final.prompt if m.role != "system"]
         assert rest == messages[len(messages) - len(rest) :]
         assert rest[0].role == "user"
+
+
+def test_who_sums_up_is_told_of_pictures():
+    message = Message("user", (TextPart("What is this?"), ImagePart("image/png", b"\x89PNG")))
+    assert line_of(message) == "user: What is this? [a picture]"

@@ -50,6 +50,10 @@ PIECE = 0.5
 MORE = 1.05
 """Counted beyond what was too little, since further messages may hold more tokens a byte."""
 
+MOST_SCALE = 4.0
+"""Three bytes count as one token, and no token is shorter than a byte. What is beyond that was no
+text (a picture), and others' chats are not to be summed up for it."""
+
 LESS = 0.9
 """So much of messages that a model found too long, without more words, is taken for its context."""
 
@@ -212,7 +216,8 @@ class Compacting:
         if is_shorter:
             self._summaries.contexts[lm.name] = error.limit
         if is_longer:
-            self._summaries.scales[self.name] = self._scale * MORE * error.prompt_tokens / thought
+            scale = self._scale * MORE * error.prompt_tokens / thought
+            self._summaries.scales[self.name] = min(scale, MOST_SCALE)
         return is_shorter or is_longer
 
     def _context(self, lm: LM) -> int:

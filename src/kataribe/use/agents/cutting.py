@@ -5,7 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from kataribe.base.messages import Message, TextPart, ToolCallPart, ToolResultPart, text_of
+from kataribe.base.messages import (
+    AudioPart,
+    ImagePart,
+    Message,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+    text_of,
+)
 from kataribe.use.agents.memory import with_system
 from kataribe.use.prompts.react_format import STOPS
 
@@ -48,4 +56,6 @@ def line_of(message: Message) -> str:
             parts.append(f"[calls {part.name} {part.arguments}]")
         elif isinstance(part, ToolResultPart):
             parts.append(f"[{'error' if part.is_error else 'result'}: {part.content}]")
+        elif isinstance(part, ImagePart | AudioPart):
+            parts.append("[a picture]" if isinstance(part, ImagePart) else "[a recording]")
     return f"{message.role}: {' '.join(parts)}"
