@@ -42,7 +42,7 @@ def test_requests_in_several_loops_share_their_limits():
 
 
 async def test_requests_side_by_side_share_them_too():
-    inner = ScriptedLM(Reply("word " * 9, pieces=("word ",) * 9, pace=0.001), repeat=True)
+    inner = ScriptedLM(Reply("word " * 200, pieces=("word ",) * 200, pace=0.02), repeat=True)
     lm = limited(inner)
     with sharing(Limits(tokens=40)) as left:
         ends = await asyncio.gather(*(reply(lm, QUESTION) for _ in range(4)))
