@@ -93,7 +93,7 @@ async def test_what_the_calculator_refuses(expression):
 
 async def test_solved_problems_with_most_words_in_common_come_first(problems):
     search = solved([*problems[:5]])
-    found = await search("Ann has pears")
+    found = await search("Ann has pears", 5)
     assert len(found) == 4
     assert "Answer: 2" in found[0].text
 

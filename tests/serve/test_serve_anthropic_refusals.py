@@ -40,7 +40,7 @@ PLAIN = {"type": "text", "media_type": "text/plain", "data": "x"}
 PLACE = "messages[0].content"
 
 SHARED = [
-    ({"mesages": []}, "mesages", "'messages'"),
+    ({"mesages": []}, "mesages", "mean messages?"),
     ({"container": "c"}, "container", "no code"),
     ({"mcp_servers": []}, "mcp_servers", "calls no tools"),
     ({"context_management": {}}, "context_management", "nothing is dropped"),

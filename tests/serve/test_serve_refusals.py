@@ -41,14 +41,14 @@ def shaped(parameters) -> dict:
 
 
 WRONG = [
-    ({"temprature": 1}, "temprature", "unknown_field", "'temperature'"),
-    ({"max_token": 1}, "max_token", "unknown_field", "'max_tokens'"),
+    ({"temprature": 1}, "temprature", "unknown_field", "mean temperature?"),
+    ({"max_token": 1}, "max_token", "unknown_field", "mean max_tokens?"),
     ({"messages": [{"role": "user", "contents": "x"}]}, "messages[0].contents", None, "content"),
     (
         user([{"type": "text", "text": "x", "txt": "y"}]),
         "messages[0].content[0].txt",
         "unknown_field",
-        "'text'",
+        "mean text?",
     ),
     (user([{"type": "text", "text": 5}]), "messages[0].content[0].text", None, "is 5: "),
     (user([{"type": "text"}]), "messages[0].content[0].text", "missing_field", "required"),

@@ -34,7 +34,7 @@ ANSWER = {"type": "function_call_output", "call_id": "a", "output": "x"}
 SEE = [{"type": "input_image", "image_url": "ftp://x"}]
 
 WRONG = [
-    ({"temprature": 1}, "temprature", "'temperature'"),
+    ({"temprature": 1}, "temprature", "mean temperature?"),
     ({"max_tokens": 1}, "max_tokens", "Unknown field"),
     ({"previous_response_id": "resp_1"}, "previous_response_id", "are kept"),
     ({"conversation": "conv_1"}, "conversation", "no conversation is kept"),

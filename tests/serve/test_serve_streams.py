@@ -74,7 +74,7 @@ async def test_usage_counts_the_prompt_once_and_every_choice():
         "prompt_tokens": 3,
         "completion_tokens": 6,
         "total_tokens": 9,
-        "prompt_tokens_details": {"cached_tokens": 0},
+        "prompt_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
     }
     assert "usage" not in data_of(await stream(ScriptedLM("ab")))[-1]
 

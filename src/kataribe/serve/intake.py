@@ -102,7 +102,7 @@ def _first(error: ValidationError, value: Any, shape: type[BaseModel]) -> InputE
         return UnsupportedError(f"Field {param!r} is not supported: {reason}", param=param)
     if one["type"] == "extra_forbidden":
         return InputError(
-            f"Unknown field {param!r}.{_nearest(str(one['loc'][-1]), shape)}",
+            f"Unknown field {param!r}. {_nearest(str(one['loc'][-1]), shape)}",
             param=param,
             code="unknown_field",
         )
