@@ -390,7 +390,7 @@ async def test_where_people_have_accounts_nobody_adds_a_program(house: House) ->
 
 
 async def test_with_a_key_others_are_told_to_send_it(house: House) -> None:
-    async with house.client("sesame", ServerSettings(key="sesame")) as http:
+    async with house.client("open-sesame", ServerSettings(key="open-sesame")) as http:
         found = (await http.get(ALL)).json()
         assert (found["may_add"], found["needs_key"]) == (True, True)
 

@@ -215,16 +215,21 @@ class Pipe:
         stdin = self._process.stdin
         assert stdin is not None
         stdin.close()
-        ended = await self._ended_within(self._limits.close)
-        for number in (signal.SIGTERM, signal.SIGKILL):
-            self._signal(number)  # also what it started and left behind
-            ended = ended or await self._ended_within(self._limits.close)
-            if ended:
-                break
-        # Nothing public closes pipes that somebody else holds open.
-        transport = getattr(self._process, "_transport", None)
-        if transport is not None:
-            transport.close()
+        try:
+            ended = await self._ended_within(self._limits.close)
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                self._signal(number)  # also what it started and left behind
+                ended = ended or await self._ended_within(self._limits.close)
+                if ended:
+                    break
+        except asyncio.CancelledError:  # the loop itself ends, and leaves no time to ask
+            self._signal(signal.SIGKILL)
+            raise
+        finally:
+            # Nothing public closes pipes that somebody else holds open.
+            transport = getattr(self._process, "_transport", None)
+            if transport is not None:
+                transport.close()
 
     def _signal(self, number: signal.Signals) -> None:
         try:
