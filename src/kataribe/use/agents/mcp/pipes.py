@@ -215,6 +215,8 @@ class Pipe:
         stdin = self._process.stdin
         assert stdin is not None
         stdin.close()
+        # Nothing public closes pipes that somebody else holds open.
+        transport = getattr(self._process, "_transport", None)
         try:
             ended = await self._ended_within(self._limits.close)
             for number in (signal.SIGTERM, signal.SIGKILL):
@@ -224,10 +226,11 @@ class Pipe:
                     break
         except asyncio.CancelledError:  # the loop itself ends, and leaves no time to ask
             self._signal(signal.SIGKILL)
+            popen = None if transport is None else transport.get_extra_info("subprocess")
+            if popen is not None:
+                popen.wait(self._limits.close)
             raise
         finally:
-            # Nothing public closes pipes that somebody else holds open.
-            transport = getattr(self._process, "_transport", None)
             if transport is not None:
                 transport.close()
 
