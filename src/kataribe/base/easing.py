@@ -14,7 +14,7 @@ from collections.abc import AsyncIterator, Collection
 from kataribe.base.abilities import is_asked, without
 from kataribe.base.errors import InputError
 from kataribe.base.events import Event, Progress, Step
-from kataribe.base.lm import LM, Capabilities, Request
+from kataribe.base.lm import LM, Capabilities, Request, close_stream
 
 LEFT_OUT = "left out"
 """Name of the step that says what a model was not asked for."""
@@ -76,9 +76,7 @@ class Eased:
                 if begun or not gone:
                     raise
             finally:
-                aclose = getattr(events, "aclose", None)
-                if aclose is not None:
-                    await aclose()
+                await close_stream(events)
             if not gone:
                 return
 

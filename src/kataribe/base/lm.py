@@ -324,6 +324,16 @@ async def replies(lm: LM, request: Request) -> tuple[Finished, ...]:
     return tuple(finished[index] for index in sorted(finished))
 
 
+async def close_stream(events: object) -> None:
+    """Ends a stream that somebody stops reading, so that what it holds is free at once.
+
+    A bare iterator, which holds nothing, has no `aclose`.
+    """
+    aclose = getattr(events, "aclose", None)
+    if aclose is not None:
+        await aclose()
+
+
 async def reply(lm: LM, request: Request) -> Finished:
     """The first finished choice of a request."""
     return (await replies(lm, request))[0]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from kataribe.base.errors import KataribeError
 from kataribe.base.events import Finished, Progress, ReasoningDelta, Step, TextDelta
+from kataribe.base.lm import close_stream
 from kataribe.base.workspace import Workspace
 from kataribe.cli.output import Waiting, dim, note, say, size
 from kataribe.cli.running import find_running
@@ -76,9 +77,7 @@ class Listener:
                         case Finished():
                             finished = event
         finally:
-            close = getattr(events, "aclose", None)
-            if close is not None:
-                await close()  # frees the model at once, also when Ctrl-C came
+            await close_stream(events)  # frees the model at once, also when Ctrl-C came
         if finished is None:
             raise KataribeError(f"{lm.name} ended without an end; its stream broke the protocol.")
         return finished

@@ -24,7 +24,7 @@ from starlette.types import Receive
 from kataribe.base.abilities import check_abilities, messages_of
 from kataribe.base.errors import KataribeError, ProviderError, UnavailableError
 from kataribe.base.events import Event, Finished, ToolCallDelta
-from kataribe.base.lm import LM, Request
+from kataribe.base.lm import LM, Request, close_stream
 from kataribe.base.messages import Message, ToolCallPart
 from kataribe.serve.desk import Desk
 from kataribe.serve.errors import of_prompt, renamed
@@ -248,9 +248,7 @@ async def _obeying(request: Request, events: AsyncIterator[Event]) -> AsyncGener
             elif not isinstance(event, ToolCallDelta) or event.call == 0:
                 yield event
     finally:
-        close = getattr(events, "aclose", None)
-        if close is not None:
-            await close()
+        await close_stream(events)
 
 
 def _with_one_call(event: Finished) -> Finished:

@@ -13,7 +13,7 @@ from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response, StreamingResponse
 
 from kataribe.base.errors import KataribeError, UnavailableError
-from kataribe.base.lm import Context, Request
+from kataribe.base.lm import Context, Request, close_stream
 from kataribe.serve.access import log_unexpected
 from kataribe.serve.asking import messages_in
 from kataribe.serve.assistants import draft_of, source_of
@@ -187,6 +187,4 @@ async def _until_halted(
         for task in running:
             task.cancel()
         await asyncio.wait(running)
-        close = getattr(results, "aclose", None)
-        if close is not None:
-            await close()
+        await close_stream(results)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from kataribe.base.errors import BusyError, InputError, ProviderError
@@ -19,6 +19,7 @@ from kataribe.prove.evals.intervals import (
 )
 from kataribe.prove.evals.questions import Question
 from kataribe.prove.evals.scores import SCORES, SHARES
+from kataribe.use.prompts.running import together
 
 AT_ONCE = 4
 """Questions in the air: the engine computes them together."""
@@ -155,7 +156,7 @@ async def answer_all(
             told(question, found)
         return found
 
-    answers = await _together([one(question) for question in questions])
+    answers = await together([one(question) for question in questions])
     if all(answer.failure for answer in answers):
         raise InputError(
             f"None of the {len(answers)} questions has an answer of {lm.name}. The first failed "
@@ -169,18 +170,6 @@ async def answer_all(
         for name, score in SCORES.items()
     }
     return Result(lm.name, tuple(questions), tuple(answers), scores)
-
-
-async def _together(each: list[Coroutine[None, None, Answer]]) -> list[Answer]:
-    """All of them; where one raises or is cancelled, the others stop before this does."""
-    tasks = [asyncio.ensure_future(one) for one in each]
-    try:
-        return await asyncio.gather(*tasks)
-    except BaseException:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-        raise
 
 
 async def _ask(lm: LM, question: Question, max_tokens: int) -> Answer:

@@ -10,7 +10,7 @@ from typing import Any
 
 from kataribe.base.errors import KataribeError
 from kataribe.base.events import Event, Step
-from kataribe.base.lm import LM, Capabilities, Request, Tool, ToolSpec
+from kataribe.base.lm import LM, Capabilities, Request, Tool, ToolSpec, close_stream
 from kataribe.prove.ops.accounts import Account, current
 from kataribe.prove.ops.ledger import Ledger, Span
 from kataribe.prove.ops.spent import Price, spent_of
@@ -87,14 +87,11 @@ class Metered:
 
 async def close(events: AsyncIterator[Event] | None, account: Account | None) -> None:
     """Closes an inner stream at once; what that causes belongs to `account`."""
-    aclose = getattr(events, "aclose", None)
-    if aclose is None:
-        return
     outside = current.get()
     if account is not None:
         current.set(account)
     try:
-        await aclose()
+        await close_stream(events)
     finally:
         current.set(outside)
 

@@ -21,7 +21,7 @@ from kataribe.base.errors import BusyError, InputError, NotFoundError, Unavailab
 from kataribe.base.events import Event, Progress
 from kataribe.base.freeing import give_back
 from kataribe.base.inside import Inspectable, Inspector
-from kataribe.base.lm import LM, Capabilities, Request, Score, Scorer
+from kataribe.base.lm import LM, Capabilities, Request, Score, Scorer, close_stream
 
 _POLL = 0.1
 """Seconds between two reports of how far a load has come."""
@@ -346,8 +346,7 @@ class ResidentLM:
             async for event in events:
                 yield event
         finally:
-            if (close := getattr(events, "aclose", None)) is not None:  # a bare iterator lacks it
-                await close()
+            await close_stream(events)
 
     async def score(self, prompt: str, continuations: Sequence[str]) -> tuple[Score, ...]:
         """The model's own scores, once it is loaded."""

@@ -16,7 +16,7 @@ from dataclasses import replace
 from kataribe.base.abilities import check_abilities, messages_of
 from kataribe.base.errors import InputError, KataribeError, NotFoundError, UnsupportedError
 from kataribe.base.events import Event, Finished, FinishReason, Step, TextDelta, ToolCallDelta
-from kataribe.base.lm import LM, Capabilities, Request, Sampling, TextFormat
+from kataribe.base.lm import LM, Capabilities, Request, Sampling, TextFormat, close_stream
 from kataribe.base.messages import Message, ToolCallPart, text_of, to_json
 from kataribe.use.agents import orders
 from kataribe.use.agents.journal import Journal
@@ -308,9 +308,7 @@ class _Work:
                 elif isinstance(event, Step):
                     yield event
         finally:
-            aclose = getattr(events, "aclose", None)
-            if aclose is not None:
-                await aclose()
+            await close_stream(events)
         if end is None:
             raise KataribeError(
                 f"{self._planner.name} sent no end of the deliverable; its stream broke off. "

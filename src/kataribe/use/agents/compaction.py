@@ -21,7 +21,7 @@ from kataribe.base.abilities import messages_of
 from kataribe.base.easing import Eased
 from kataribe.base.errors import ContextLengthError, InputError
 from kataribe.base.events import Event, Finished, FinishReason, Step, Usage
-from kataribe.base.lm import LM, Capabilities, Prompt, Request, Sampling, reply
+from kataribe.base.lm import LM, Capabilities, Prompt, Request, Sampling, close_stream, reply
 from kataribe.base.messages import (
     Message,
     text_message,
@@ -172,9 +172,7 @@ class Compacting:
                 problem = error
                 refused.append(asked.prompt)
             finally:
-                aclose = getattr(events, "aclose", None)
-                if aclose is not None:
-                    await aclose()
+                await close_stream(events)
 
     async def _shorter(self, request: Request, summed: _Summed) -> Request:
         """The request with a summary, where it needs one and can have one."""

@@ -29,7 +29,7 @@ from kataribe.base.events import (
     ToolCallDelta,
     Usage,
 )
-from kataribe.base.lm import LM, Capabilities, Request, ToolChoice
+from kataribe.base.lm import LM, Capabilities, Request, ToolChoice, close_stream
 from kataribe.base.messages import (
     Message,
     ReasoningPart,
@@ -103,7 +103,7 @@ class InText:
                     raise
                 self._in_text = True
             finally:
-                await _close(events)
+                await close_stream(events)
         self._check(request)
         async with aclosing(self._acting(request)) as acting:
             async for event in acting:
@@ -135,7 +135,7 @@ class InText:
                     elif isinstance(event, Progress | Step | Citation):
                         yield event
             finally:
-                await _close(events)
+                await close_stream(events)
             if end is None:
                 raise KataribeError(f"{self.name} sent no end of its reply; its stream broke off.")
             whole, spent = end, spent + end.usage
@@ -243,9 +243,3 @@ def _worded(message: Message) -> Message:
         elif isinstance(part, ToolCallPart):
             lines.append(f"Action: {part.name}\nAction Input: {part.arguments}")
     return text_message("assistant", "\n".join(lines))
-
-
-async def _close(events: object) -> None:
-    aclose = getattr(events, "aclose", None)
-    if aclose is not None:
-        await aclose()

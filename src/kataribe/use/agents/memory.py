@@ -15,7 +15,7 @@ from sqlalchemy import Connection
 from kataribe.base.abilities import messages_of
 from kataribe.base.errors import InputError, KataribeError
 from kataribe.base.events import Event
-from kataribe.base.lm import LM, Capabilities, Context, Request, ToolSpec
+from kataribe.base.lm import LM, Capabilities, Context, Request, ToolSpec, close_stream
 from kataribe.base.messages import Message, TextPart, text_of
 from kataribe.base.tool_calls import asking
 from kataribe.store import facts, preferences
@@ -207,9 +207,7 @@ class Remembering:
             async for event in events:
                 yield event
         finally:
-            aclose = getattr(events, "aclose", None)
-            if aclose is not None:
-                await aclose()
+            await close_stream(events)
 
     def _text(self, known: Sequence[Fact], query: str) -> str:
         fitting = facts.ranked(known, query)

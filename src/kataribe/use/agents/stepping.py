@@ -20,7 +20,7 @@ from kataribe.base.events import (
     ToolCallDelta,
     Usage,
 )
-from kataribe.base.lm import LM, Request
+from kataribe.base.lm import LM, Request, close_stream
 from kataribe.base.messages import Message, ToolCallPart
 from kataribe.use.agents.turn import Turn, reply_parts, without_calls
 
@@ -198,9 +198,7 @@ async def _until(lm: LM, request: Request) -> AsyncGenerator[Event, None]:
                 return
             yield event
     finally:
-        aclose = getattr(events, "aclose", None)
-        if aclose is not None:
-            await aclose()
+        await close_stream(events)
 
 
 def short(text: str) -> str:

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 from kataribe.base.abilities import messages_of
 from kataribe.base.errors import KataribeError, SettingsError, UnsupportedError
 from kataribe.base.events import Event, Finished, Step, TextDelta, Usage
-from kataribe.base.lm import LM, Capabilities, Request
+from kataribe.base.lm import LM, Capabilities, Request, close_stream
 from kataribe.base.messages import Message, TextPart
 from kataribe.base.nearness import meant
 from kataribe.use.guards.attempt import Asked, Attempt
@@ -271,9 +271,7 @@ async def _passed_on(events: AsyncIterator[Event]) -> AsyncGenerator[Event, None
         async for event in events:
             yield event
     finally:
-        close = getattr(events, "aclose", None)
-        if close is not None:
-            await close()
+        await close_stream(events)
 
 
 def _check_names(names: Sequence[str], off: Collection[str]) -> None:

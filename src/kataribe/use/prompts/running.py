@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from typing import Any, TypeAlias, TypeVar
 
 from kataribe.base.events import Event
+from kataribe.base.lm import close_stream
 
 AT_ONCE = 4
 """Inner calls of one request that run at the same time, unless a technique's options say another
@@ -65,6 +66,4 @@ async def closed(events: AsyncIterator[_T]) -> AsyncIterator[AsyncIterator[_T]]:
     try:
         yield events
     finally:
-        close = getattr(events, "aclose", None)
-        if close is not None:
-            await close()
+        await close_stream(events)
