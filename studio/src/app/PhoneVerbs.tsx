@@ -1,7 +1,8 @@
-import { useEffect, useId, useRef, useState, type KeyboardEvent } from "react";
+import { useEffect, useId, useRef, useState } from "react";
 import { Link, NavLink, useLocation } from "react-router";
 
 import { useText } from "../i18n";
+import { menuKeys } from "../ui/menuKeys";
 import { isAt, verbOf, VERBS, type Verb } from "./verbs";
 
 /** The verbs in a phone's bar: each leads to its one page, or opens a sheet with its pages. */
@@ -90,13 +91,7 @@ function Sheet({ id, verb, onClose, onLeave }: SheetProps) {
         role="menu"
         aria-label={text.nav[verb.name]}
         className="sheet"
-        onKeyDown={(event) => {
-          if (event.key === "Escape" || event.key === "Tab") {
-            event.preventDefault();
-            event.stopPropagation();
-            onClose();
-          } else if (through(event)) event.preventDefault();
-        }}
+        onKeyDown={(event) => menuKeys(event, onClose)}
         onBlur={(event) => {
           if (!event.currentTarget.contains(event.relatedTarget)) onLeave();
         }}
@@ -126,14 +121,4 @@ function Sheet({ id, verb, onClose, onLeave }: SheetProps) {
       />
     </>
   );
-}
-
-/** Goes up and down with the keys, round the ends. */
-function through(event: KeyboardEvent<HTMLElement>): boolean {
-  const items = [...event.currentTarget.querySelectorAll<HTMLElement>("[role=menuitem]")];
-  const at = items.findIndex((one) => one === document.activeElement);
-  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
-  if (to === undefined) return false;
-  items.at(to % items.length)?.focus();
-  return true;
 }

@@ -1,8 +1,9 @@
-import { useEffect, useRef, type KeyboardEvent } from "react";
+import { useEffect, useRef } from "react";
 
 import type { Summary } from "../api/conversations";
 import type { ShareFormat } from "../api/list";
 import { useText } from "../i18n";
+import { menuKeys } from "../ui/menuKeys";
 import type { Acts } from "./useActs";
 
 interface Props {
@@ -46,13 +47,7 @@ export function RowMenu({ conversation, acts, onClose, onLeave, ...on }: Props) 
       className="acts"
       role="menu"
       aria-label={text.sidebar.acts}
-      onKeyDown={(event) => {
-        if (event.key === "Escape" || event.key === "Tab") {
-          event.preventDefault();
-          event.stopPropagation();
-          onClose();
-        } else if (through(event)) event.preventDefault();
-      }}
+      onKeyDown={(event) => menuKeys(event, onClose)}
       onBlur={(event) => {
         if (!event.currentTarget.contains(event.relatedTarget)) onLeave();
       }}
@@ -84,13 +79,4 @@ export function RowMenu({ conversation, acts, onClose, onLeave, ...on }: Props) 
       )}
     </div>
   );
-}
-
-function through(event: KeyboardEvent<HTMLElement>): boolean {
-  const items = [...event.currentTarget.querySelectorAll<HTMLElement>("button")];
-  const at = items.findIndex((one) => one === document.activeElement);
-  const to = { ArrowDown: at + 1, ArrowUp: at - 1, Home: 0, End: -1 }[event.key];
-  if (to === undefined) return false;
-  items.at(to % items.length)?.focus();
-  return true;
 }
