@@ -27,7 +27,7 @@ from kataribe.store.ids import now
 from kataribe.use.agents.mcp.servers import Servers
 from kataribe.use.chats.chats import Chats
 from tests.serve.conftest import source_of
-from tests.use.agents.mcp.mcp_entries import HERE, QUICK, raw, sdk
+from tests.use.agents.mcp.mcp_entries import HERE, QUICK, raw, sdk, sdk_servers
 
 ALL = "/studio/api/mcp"
 TOKEN = "horse-battery-staple"
@@ -103,15 +103,6 @@ def nothing_is_left() -> Iterator[None]:
     assert not alive
 
 
-def running() -> list[psutil.Process]:
-    """The servers that run."""
-    return [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if "server_for_tests" in " ".join(process.cmdline())
-    ]
-
-
 async def listed(http: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
     answer = await http.get(ALL)
     assert answer.status_code == 200, answer.text
@@ -157,7 +148,7 @@ async def test_the_list_says_how_each_is_and_starts_none(house: House, http) -> 
         "https://mcp.example.org/mcp", ["X-A"],
     )  # fmt: skip
     assert "Did you mean command?" in found["odd"]["error"]
-    assert running() == []
+    assert sdk_servers() == []
 
 
 async def test_a_check_starts_it_and_brings_its_tools(house: House, http) -> None:
@@ -171,9 +162,9 @@ async def test_a_check_starts_it_and_brings_its_tools(house: House, http) -> Non
     assert set(tools["add"]["parameters"]["required"]) == {"a", "b"}
     assert (await listed(http))["files"]["tools"] == len(tools)
     assert (await http.get(f"{ALL}/files")).json() == found
-    before = running()
+    before = sdk_servers()
     assert (await check(http, "files"))["server"]["state"] == "open"
-    assert running() == before, "the session was kept"
+    assert sdk_servers() == before, "the session was kept"
 
 
 @pytest.mark.parametrize(
@@ -251,7 +242,7 @@ async def test_a_program_is_added_with_names_of_variables_only(house: House, htt
     answer = await http.post(ALL, json=body)
     assert answer.status_code == 200, answer.text
     assert answer.json()["server"]["state"] == "closed"
-    assert running() == [], "nothing is started"
+    assert sdk_servers() == [], "nothing is started"
     assert house.written() == {
         "theme": "dark",
         "mcpServers": {
@@ -311,10 +302,10 @@ async def test_a_removed_server_is_put_back_as_it_was(house: House, http) -> Non
     assert list(await listed(http)) == ["a"]
     assert TOKEN not in house.path.read_text()
     for _ in range(500):  # its session ends by itself
-        if not running():
+        if not sdk_servers():
             break
         await asyncio.sleep(0.02)
-    assert running() == []
+    assert sdk_servers() == []
     assert (await http.request("DELETE", f"{ALL}/z")).status_code == 404
     for name in ("z", "odd"):
         answer = await http.post(f"{ALL}/{name}/restore", json={})

@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any
 from kataribe.base.encoders import Classification, Label
 from kataribe.base.workspace import Workspace
 from kataribe.cli.encoding import CommandEmbedder, classify_texts
+from kataribe.cli.metering import Meters
 from kataribe.cli.running import find_running
-from kataribe.prove.ops.ledger import Ledger
-from kataribe.prove.ops.meter import Metered
 from kataribe.use.assistants.book import about
 from kataribe.use.assistants.means import Means
 
@@ -39,7 +38,7 @@ def command_means(settings: Settings, *, local: bool) -> Iterator[Means]:
                 from kataribe.cli.way import price_of
 
                 price = price_of(settings.model_copy(update={"model": name}))
-                yield Metered(served_lm(name, running.url, settings.key), Ledger(), price)
+                yield Meters().lm(served_lm(name, running.url, settings.key), price)
                 return
             if not opened:
                 from kataribe.cli import wiring

@@ -17,6 +17,7 @@ from kataribe.base.events import Usage
 from kataribe.base.limits import Limits
 from kataribe.cli.acting import Acting
 from kataribe.cli.consent import Ask, Consenting, ask_person
+from kataribe.cli.metering import Meters
 from kataribe.cli.reaching import check_tools, tool_name, with_tools
 from kataribe.prove.ops.ledger import Ledger, trees
 from kataribe.prove.ops.limits import Limited
@@ -161,7 +162,7 @@ def asked(
     """`lm`, asked in this way, for as long as the block lasts; `means` are for tools."""
     means = replace(means or Means(), knowledge=way.search)
     ledger = Ledger()
-    inner: LM = Limited(Metered(lm, ledger, price), Limits(), price)
+    inner: LM = Meters(ledger).lm(lm, price)
     with contextlib.ExitStack() as stack:
         if way.tools:
             inner = with_tools(

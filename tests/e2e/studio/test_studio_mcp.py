@@ -12,7 +12,6 @@ from pathlib import Path
 from urllib.parse import quote
 
 import httpx
-import psutil
 import pytest
 from page_checks import foreign_words
 from playwright.sync_api import Browser, Locator, Page, expect
@@ -20,7 +19,7 @@ from studio_stage import DESKTOP, PHONE, Models, Studio, Watch, run_server, seri
 
 from kataribe.cli.mcp_here import McpHere
 from kataribe.use.agents.mcp.servers import Servers
-from tests.use.agents.mcp.mcp_entries import HERE, QUICK, sdk
+from tests.use.agents.mcp.mcp_entries import HERE, QUICK, sdk, sdk_servers
 
 LINE = shlex.join([sys.executable, str(HERE / "server_for_tests.py")])
 TOKEN = "horse-battery-staple"
@@ -55,17 +54,9 @@ def _end_all(address: str) -> None:
     for one in httpx.get(f"{address}/studio/api/mcp").json()["data"]:
         httpx.delete(f"{address}/studio/api/mcp/{quote(one['name'], safe='')}")
     until = time.monotonic() + 20
-    while _running() and time.monotonic() < until:
+    while sdk_servers() and time.monotonic() < until:
         time.sleep(0.05)
-    assert _running() == []
-
-
-def _running() -> list[psutil.Process]:
-    return [
-        process
-        for process in psutil.Process().children(recursive=True)
-        if "server_for_tests" in " ".join(process.cmdline())
-    ]
+    assert sdk_servers() == []
 
 
 def _write(file: Path) -> None:
@@ -101,7 +92,7 @@ def test_from_an_empty_page_to_a_tool_that_answers(studio: Studio, file: Path) -
     row = _row(page, "files")
     expect(row).to_contain_text("Not started")
     assert json.loads(file.read_text())["mcpServers"]["files"]["env"] == {"TOKEN": "${TOKEN}"}
-    assert _running() == []
+    assert sdk_servers() == []
     row.get_by_role("button", name="Check now: files").click()
     expect(row).to_contain_text("Open")
     tool = _tool(row, "add")

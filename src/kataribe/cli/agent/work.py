@@ -14,7 +14,6 @@ import typer
 
 from kataribe.base.errors import InputError, NotFoundError, UnsupportedError
 from kataribe.base.events import Event, Usage
-from kataribe.base.limits import Limits
 from kataribe.base.lm import LM, Capabilities, Request
 from kataribe.base.messages import text_message
 from kataribe.base.settings import load_settings
@@ -27,13 +26,12 @@ from kataribe.cli.answering import Listener, open_lm
 from kataribe.cli.consent import Consenting
 from kataribe.cli.given import check_text, piped_text
 from kataribe.cli.means_here import command_means
+from kataribe.cli.metering import Meters
 from kataribe.cli.output import emit_json, note, say
 from kataribe.cli.reaching import with_tools
 from kataribe.cli.way import Flags, Way, check_limits, price_of, spent_in, way_of
 from kataribe.files.atomic import write_atomic
 from kataribe.prove.ops.ledger import Ledger
-from kataribe.prove.ops.limits import Limited
-from kataribe.prove.ops.meter import Metered
 from kataribe.use.agents.autonomous import Autonomous
 from kataribe.use.agents.compaction import Compacting
 from kataribe.use.agents.counting import rough_count
@@ -157,7 +155,7 @@ def _working(
         command_means(settings, local=wish.local) as means,
     ):
         # Held to the money that is left in the middle of a reply, too.
-        model = Limited(Metered(lm, ledger, price), Limits(), price)
+        model = Meters(ledger).lm(lm, price)
 
         def make(box: Toolbox) -> LM:
             worker = Compacting(InText(model), rough_count)

@@ -78,18 +78,15 @@ def improve(
 @contextlib.contextmanager
 def _limited(model: str | None, *, local: bool) -> Iterator[LM]:
     """A model that keeps to the limits of the whole search."""
-    from kataribe.base.limits import Limits
     from kataribe.base.settings import load_settings
     from kataribe.cli.answering import open_lm
+    from kataribe.cli.metering import Meters
     from kataribe.cli.way import price_of
-    from kataribe.prove.ops.ledger import Ledger
-    from kataribe.prove.ops.limits import Limited
-    from kataribe.prove.ops.meter import Metered
 
     settings = load_settings(model=model)
     price = price_of(settings)
     with open_lm(settings, local=local) as lm:
-        yield Limited(Metered(lm, Ledger(), price), Limits(), price)
+        yield Meters().lm(lm, price)
 
 
 def _search(models: tuple[LM, LM], known: Any, settings: Any, *, shows: bool) -> Found:

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import psutil
+
 from kataribe.use.agents.mcp.limits import ServerLimits
 
 HERE = Path(__file__).parent
@@ -22,6 +24,19 @@ def raw(how: str, **more: Any) -> dict[str, Any]:
     """The entry of a server that misbehaves."""
     script = str(HERE / "raw_server_for_tests.py")
     return {"command": sys.executable, "args": [script, how], **more}
+
+
+def sdk_servers() -> list[psutil.Process]:
+    """Those of the official SDK that this process has begun and that run."""
+    found = []
+    for process in psutil.Process().children(recursive=True):
+        try:
+            words = process.cmdline()
+        except psutil.NoSuchProcess:
+            continue  # it ended between the two looks
+        if str(HERE / "server_for_tests.py") in words:
+            found.append(process)
+    return found
 
 
 def free_port() -> int:

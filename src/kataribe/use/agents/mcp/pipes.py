@@ -61,11 +61,11 @@ class Pipe:
         self._stderr: deque[bytes] = deque()
         self._waiting: set[RequestId] = set()
         self._tasks: list[asyncio.Task[None]] = []
-        self._to_us, self._from_server = anyio.create_memory_object_stream[_Incoming](0)
-        self._to_server, self._from_us = anyio.create_memory_object_stream[SessionMessage](0)
 
     async def __aenter__(self) -> Streams:
         """Starts the program; `ProviderError` where that cannot be."""
+        self._to_us, self._from_server = anyio.create_memory_object_stream[_Incoming](0)
+        self._to_server, self._from_us = anyio.create_memory_object_stream[SessionMessage](0)
         try:
             self._process = await asyncio.create_subprocess_exec(
                 *self._target.command,
@@ -76,9 +76,11 @@ class Pipe:
                 cwd=self._target.cwd,
                 start_new_session=True,  # so that what it starts ends with it
             )
-        except (OSError, ValueError) as error:
+        except BaseException as error:  # also where nobody waits any more
             self._close_streams()
-            raise ProviderError(self._not_started(error)) from error
+            if isinstance(error, OSError | ValueError):
+                raise ProviderError(self._not_started(error)) from error
+            raise
         self._tasks = [
             asyncio.create_task(self._read()),
             asyncio.create_task(self._write()),
