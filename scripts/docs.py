@@ -81,7 +81,7 @@ def command_line() -> str:
 
 def api() -> str:
     """docs/openapi.json, from which the studio's types are made."""
-    from kataribe.serve.published import openapi_document
+    from kataribe.serve.app import openapi_document
 
     return json.dumps(openapi_document(), indent=2, ensure_ascii=False) + "\n"
 

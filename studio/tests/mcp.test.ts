@@ -79,8 +79,8 @@ describe("the API", () => {
     const name = "a%2Fb%20%E6%A4%9C";
     expect(asked).toEqual([
       ["GET", "/studio/api/mcp", null],
-      ["POST", `/studio/api/mcp/${name}/call`, { tool: "t", arguments: { x: 1 } }],
-      ["DELETE", "/studio/api/mcp/a%3Fb", null],
+      ["POST", `/studio/api/mcp/call/${name}`, { tool: "t", arguments: { x: 1 } }],
+      ["DELETE", "/studio/api/mcp/servers/a%3Fb", null],
     ]);
   });
 });

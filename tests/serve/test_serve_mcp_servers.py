@@ -110,14 +110,14 @@ async def listed(http: httpx.AsyncClient) -> dict[str, dict[str, Any]]:
 
 
 async def check(http: httpx.AsyncClient, name: str) -> dict[str, Any]:
-    answer = await http.post(f"{ALL}/{name}/check", json={})
+    answer = await http.post(f"{ALL}/check/{name}", json={})
     assert answer.status_code == 200, answer.text
     found: dict[str, Any] = answer.json()
     return found
 
 
 async def call(http: httpx.AsyncClient, server: str, tool: str, /, **given: Any) -> httpx.Response:
-    return await http.post(f"{ALL}/{server}/call", json={"tool": tool, "arguments": given})
+    return await http.post(f"{ALL}/call/{server}", json={"tool": tool, "arguments": given})
 
 
 def error_of(answer: httpx.Response) -> str:
@@ -153,7 +153,7 @@ async def test_the_list_says_how_each_is_and_starts_none(house: House, http) -> 
 
 async def test_a_check_starts_it_and_brings_its_tools(house: House, http) -> None:
     house.write(files=sdk())
-    assert (await http.get(f"{ALL}/files")).json()["tools"] == []
+    assert (await http.get(f"{ALL}/servers/files")).json()["tools"] == []
     found = await check(http, "files")
     assert found["server"]["state"] == "open"
     tools = {tool["name"]: tool for tool in found["tools"]}
@@ -161,7 +161,7 @@ async def test_a_check_starts_it_and_brings_its_tools(house: House, http) -> Non
     assert tools["add"]["about"] == "Adds two whole numbers."
     assert set(tools["add"]["parameters"]["required"]) == {"a", "b"}
     assert (await listed(http))["files"]["tools"] == len(tools)
-    assert (await http.get(f"{ALL}/files")).json() == found
+    assert (await http.get(f"{ALL}/servers/files")).json() == found
     before = sdk_servers()
     assert (await check(http, "files"))["server"]["state"] == "open"
     assert sdk_servers() == before, "the session was kept"
@@ -228,7 +228,7 @@ async def test_arguments_that_do_not_fit_are_refused_before_it_runs(house: House
     assert answer.status_code == 400
     assert "do not fit" in error_of(answer)
     for body in ({"tool": "add", "arguments": [1]}, {"tool": "add", "more": 1}, {"arguments": {}}):
-        answer = await http.post(f"{ALL}/files/call", json=body)
+        answer = await http.post(f"{ALL}/call/files", json=body)
         assert answer.status_code == 400, body
     answer = await call(http, "files", "cout")
     assert (answer.status_code, "Did you mean count?" in error_of(answer)) == (404, True)
@@ -297,7 +297,7 @@ async def test_a_removed_server_is_put_back_as_it_was(house: House, http) -> Non
     before = house.path.read_text()
     await check(http, "z")
     for name in ("odd", "z"):
-        answer = await http.request("DELETE", f"{ALL}/{name}")
+        answer = await http.request("DELETE", f"{ALL}/servers/{name}")
         assert (answer.status_code, TOKEN in answer.text) == (200, False)
     assert list(await listed(http)) == ["a"]
     assert TOKEN not in house.path.read_text()
@@ -306,41 +306,44 @@ async def test_a_removed_server_is_put_back_as_it_was(house: House, http) -> Non
             break
         await asyncio.sleep(0.02)
     assert sdk_servers() == []
-    assert (await http.request("DELETE", f"{ALL}/z")).status_code == 404
+    assert (await http.request("DELETE", f"{ALL}/servers/z")).status_code == 404
     for name in ("z", "odd"):
-        answer = await http.post(f"{ALL}/{name}/restore", json={})
+        answer = await http.post(f"{ALL}/restore/{name}", json={})
         assert (answer.status_code, TOKEN in answer.text) == (200, False)
     assert json.loads(before) == house.written()
-    answer = await http.post(f"{ALL}/z/restore", json={})
+    answer = await http.post(f"{ALL}/restore/z", json={})
     assert (answer.status_code, "Add it anew" in error_of(answer)) == (404, True)
 
 
 async def test_what_stands_there_by_now_is_not_written_over(house: House, http) -> None:
     house.write(a=sdk())
-    await http.request("DELETE", f"{ALL}/a")
+    await http.request("DELETE", f"{ALL}/servers/a")
     house.write(a={"url": "http://127.0.0.1:1/mcp"})
-    answer = await http.post(f"{ALL}/a/restore", json={})
+    answer = await http.post(f"{ALL}/restore/a", json={})
     assert (answer.status_code, "already" in error_of(answer)) == (400, True)
     assert house.written()["mcpServers"]["a"] == {"url": "http://127.0.0.1:1/mcp"}
     house.write()
-    assert (await http.post(f"{ALL}/a/restore", json={})).status_code == 200  # not lost by it
+    assert (await http.post(f"{ALL}/restore/a", json={})).status_code == 200  # not lost by it
 
 
 async def test_only_the_last_ones_can_be_put_back(house: House, http) -> None:
     house.write(**{f"s{number}": sdk() for number in range(MOST_REMOVED + 1)})
     for number in range(MOST_REMOVED + 1):
-        await http.request("DELETE", f"{ALL}/s{number}")
-    assert (await http.post(f"{ALL}/s0/restore", json={})).status_code == 404
-    assert (await http.post(f"{ALL}/s1/restore", json={})).status_code == 200
+        await http.request("DELETE", f"{ALL}/servers/s{number}")
+    assert (await http.post(f"{ALL}/restore/s0", json={})).status_code == 404
+    assert (await http.post(f"{ALL}/restore/s1", json={})).status_code == 200
 
 
 async def test_any_name_has_an_address(house: House, http) -> None:
-    names = ["a/b", "検索", "x/check", "with space"]
+    names = ["a/b", "検索", "x/check", "check/x", "servers/a", "with space"]
     house.write(**dict.fromkeys(names, sdk(disabled=True)))
     for name in names:
-        path = f"{ALL}/{httpx.URL(path='/' + name).raw_path.decode()[1:]}"
+        told = httpx.URL(path="/" + name).raw_path.decode()[1:]
+        path = f"{ALL}/servers/{told}"
         assert (await http.get(path)).json()["server"]["name"] == name
-        assert (await check(http, path.removeprefix(ALL + "/")))["server"]["state"] == "off"
+        assert (await check(http, told))["server"]["state"] == "off"
+        answer = await http.get(f"{ALL}/check/{told}")
+        assert (answer.status_code, answer.headers["allow"]) == (405, "POST")
         assert (await http.request("DELETE", path)).json() == {"name": name}
     assert await listed(http) == {}
 
@@ -350,9 +353,9 @@ async def test_a_file_that_is_none_is_said_and_kept(house: House, http) -> None:
     for method, path, body in (
         ("GET", ALL, None),
         ("POST", ALL, {"name": "x", "line": "y"}),
-        ("POST", f"{ALL}/x/check", {}),
-        ("POST", f"{ALL}/x/call", {"tool": "t"}),
-        ("DELETE", f"{ALL}/x", None),
+        ("POST", f"{ALL}/check/x", {}),
+        ("POST", f"{ALL}/call/x", {"tool": "t"}),
+        ("DELETE", f"{ALL}/servers/x", None),
     ):
         answer = await http.request(method, path, json=body)
         assert (answer.status_code, "is no JSON" in error_of(answer)) == (400, True), path
@@ -364,7 +367,7 @@ async def test_where_people_have_accounts_nobody_adds_a_program(house: House) ->
     key = house.person("taro")
     async with house.client() as http:
         assert (await http.get(ALL)).status_code == 401
-        assert (await http.post(f"{ALL}/files/call", json={"tool": "count"})).status_code == 401
+        assert (await http.post(f"{ALL}/call/files", json={"tool": "count"})).status_code == 401
     async with house.client(key) as http:
         found = (await http.get(ALL)).json()
         assert (found["may_add"], found["needs_key"]) == (False, True)
@@ -376,8 +379,8 @@ async def test_where_people_have_accounts_nobody_adds_a_program(house: House) ->
             assert (answer.status_code, "kataribe mcp add" in error_of(answer)) == (403, True)
         # Servers are everybody's, as models are: to use, and to remove.
         assert (await call(http, "files", "count")).json()["text"] == "1"
-        assert (await http.request("DELETE", f"{ALL}/files")).status_code == 200
-        assert (await http.post(f"{ALL}/files/restore", json={})).status_code == 200
+        assert (await http.request("DELETE", f"{ALL}/servers/files")).status_code == 200
+        assert (await http.post(f"{ALL}/restore/files", json={})).status_code == 200
 
 
 async def test_with_a_key_others_are_told_to_send_it(house: House) -> None:

@@ -18,8 +18,8 @@ import sqlalchemy as sa
 
 from kataribe.make.training.runs import RunInfo, create_run
 from kataribe.run.providers import ScriptedLM
+from kataribe.serve.app import openapi_document
 from kataribe.serve.gate import DOOR, OPEN, WHO
-from kataribe.serve.published import openapi_document
 from kataribe.store import conversations, messages, prompt_answers, prompts, responses, tables
 from kataribe.store.ids import new_id, now
 from kataribe.store.messages import Message

@@ -30,10 +30,9 @@ from kataribe.cli.models_here import ServedTokenizer
 from kataribe.run.inference.load import LoadOptions, LocalModel, load_local
 from kataribe.run.providers import Call, Reply, ScriptedLM
 from kataribe.serve import shapes
-from kataribe.serve.app import create_app
+from kataribe.serve.app import create_app, openapi_document
 from kataribe.serve.errors import is_anthropic
 from kataribe.serve.models import ModelInfo, ModelSource
-from kataribe.serve.published import openapi_document
 from kataribe.serve.settings import ServerSettings
 from kataribe.serve.shapes.anthropic_replies import AnthropicStreamEvent
 from kataribe.serve.shapes.assistants import TestResult

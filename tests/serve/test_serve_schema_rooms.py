@@ -29,7 +29,7 @@ from kataribe.run.catalog.catalog import Catalog
 from kataribe.run.inference.residents import Residents
 from kataribe.run.providers import ScriptedLM
 from kataribe.serve import catalog, tokenizers, training
-from kataribe.serve.published import openapi_document
+from kataribe.serve.app import openapi_document
 from kataribe.serve.rooms import Rooms
 from kataribe.serve.settings import ServerSettings
 from kataribe.store import api_keys, attachments, conversations, facts, messages, people, queue

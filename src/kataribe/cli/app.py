@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -96,12 +97,18 @@ def run(arguments: Sequence[str]) -> int:
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(errors="replace")  # a narrow encoding loses characters, not replies
     try:
-        app(words, prog_name="kataribe")
+        _command()(words, prog_name="kataribe")
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else int(done.code is not None)
     except Exception as error:  # the edge: whatever went wrong becomes one line
         return _explain(error, verbose=verbose)
     return 0
+
+
+@functools.cache
+def _command() -> Any:
+    """The commands with their flags: Typer would read them anew for every call."""
+    return typer.main.get_command(app)
 
 
 def _take_verbose(arguments: Sequence[str]) -> tuple[list[str], bool]:

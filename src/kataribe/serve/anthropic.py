@@ -12,7 +12,7 @@ from kataribe.serve.anthropic_asking import Talk, anthropic_request, talk_of
 from kataribe.serve.anthropic_telling import MessageStream, Reply
 from kataribe.serve.chat import pace_of
 from kataribe.serve.described import asks, failures, stream_of, takes
-from kataribe.serve.desk import Desk
+from kataribe.serve.desk import desk_of
 from kataribe.serve.errors import renamed
 from kataribe.serve.exchange import Exchange
 from kataribe.serve.intake import read_body
@@ -48,7 +48,7 @@ _COUNTING = failures(400, 403, 404, 413, 415, 429, 503, shape=AnthropicErrorResp
 _ASKING = failures(400, 403, 404, 413, 415, 429, 502, 503, shape=AnthropicErrorResponse)
 
 
-def anthropic_router(desk: Desk) -> APIRouter:
+def anthropic_router() -> APIRouter:
     """The routes."""
     router = APIRouter(tags=["messages in Anthropic's shapes"])
 
@@ -62,6 +62,7 @@ def anthropic_router(desk: Desk) -> APIRouter:
         openapi_extra=asks(AnthropicRequest),
     )
     async def create_anthropic_message(http: HTTPRequest) -> Response:
+        desk = desk_of(http)
         body = await read_body(http, AnthropicRequest, unsupported=UNSUPPORTED)
         talk = talk_of(body)
         pace = pace_of(desk.settings, http)
@@ -88,6 +89,7 @@ def anthropic_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(AnthropicCountRequest),
     )
     async def count_anthropic_tokens(http: HTTPRequest) -> AnthropicCount:
+        desk = desk_of(http)
         body = await read_body(http, AnthropicCountRequest, unsupported=UNSUPPORTED)
         talk = talk_of(body)
         if find_model(desk, body.model).is_assistant:

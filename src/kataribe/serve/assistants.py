@@ -13,7 +13,7 @@ from starlette.responses import Response
 from kataribe.base.errors import InputError, NotFoundError, UnsupportedError
 from kataribe.serve.assistants_source import Draft
 from kataribe.serve.described import failures, takes
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import Desk, desk_of, rooms_of
 from kataribe.serve.errors import RefusedError
 from kataribe.serve.intake import read_body
 from kataribe.serve.shapes.assistants import (
@@ -36,7 +36,7 @@ _SEES = failures(400, 404)
 _CHANGES = failures(400, 403, 404, 412, 413, 415, 428, 507)
 
 
-def assistants_router(desk: Desk) -> APIRouter:
+def assistants_router() -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/assistants", tags=["studio"])
 
@@ -48,6 +48,7 @@ def assistants_router(desk: Desk) -> APIRouter:
         responses=failures(400),
     )
     async def listed(http: HTTPRequest) -> AssistantList:
+        desk = desk_of(http)
         owner_of(http.scope)
         return await asyncio.to_thread(source_of(desk).all)
 
@@ -59,15 +60,16 @@ def assistants_router(desk: Desk) -> APIRouter:
         responses=_SEES,
     )
     async def one(http: HTTPRequest, response: Response, name: _Name) -> AssistantDetail:
+        desk = desk_of(http)
         owner_of(http.scope)
         return _tagged(response, await _changing(source_of(desk).one, name))
 
-    _add_changes(router, desk)
-    _add_ways_back(router, desk)
+    _add_changes(router)
+    _add_ways_back(router)
     return router
 
 
-def _add_changes(router: APIRouter, desk: Desk) -> None:
+def _add_changes(router: APIRouter) -> None:
     @router.put(
         "/{name}",
         operation_id="putAssistant",
@@ -77,6 +79,7 @@ def _add_changes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=_with_tag(takes(PutAssistant)),
     )
     async def put(http: HTTPRequest, response: Response, name: _Name) -> AssistantDetail:
+        desk = desk_of(http)
         owner_of(http.scope)
         body = await read_body(http, PutAssistant)
         draft = draft_of(http, name, body.text)
@@ -92,6 +95,7 @@ def _add_changes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=_with_tag({}),
     )
     async def remove(http: HTTPRequest, name: _Name) -> AssistantRemoved:
+        desk = desk_of(http)
         owner_of(http.scope)
         over = _over(http)
         if over is None:
@@ -102,7 +106,7 @@ def _add_changes(router: APIRouter, desk: Desk) -> None:
         return AssistantRemoved(name=name)
 
 
-def _add_ways_back(router: APIRouter, desk: Desk) -> None:
+def _add_ways_back(router: APIRouter) -> None:
     @router.post(
         "/{name}/restore",
         operation_id="restoreAssistant",
@@ -112,6 +116,7 @@ def _add_ways_back(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(Empty),
     )
     async def restore(http: HTTPRequest, response: Response, name: _Name) -> AssistantDetail:
+        desk = desk_of(http)
         owner_of(http.scope)
         await read_body(http, Empty)
         return _tagged(response, await _changing(source_of(desk).restore, name))
@@ -125,6 +130,7 @@ def _add_ways_back(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(CopyAssistant),
     )
     async def copy(http: HTTPRequest, response: Response, name: _Name) -> AssistantDetail:
+        desk = desk_of(http)
         owner_of(http.scope)
         body = await read_body(http, CopyAssistant)
         source = source_of(desk)

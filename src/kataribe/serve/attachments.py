@@ -11,7 +11,7 @@ from starlette.requests import Request as HTTPRequest
 from starlette.responses import Response
 
 from kataribe.serve.described import failures
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import desk_of, rooms_of
 from kataribe.serve.errors import RefusedError
 from kataribe.serve.files import saved_as
 from kataribe.serve.intake import ClientGoneError
@@ -26,7 +26,7 @@ Id = Annotated[str, Path(max_length=32, description="Id of the attachment.")]
 _BYTES: dict[str, Any] = {"schema": {"type": "string", "format": "binary"}}
 
 
-def attachments_router(desk: Desk) -> APIRouter:
+def attachments_router() -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/attachments", tags=["studio"])
 
@@ -39,6 +39,7 @@ def attachments_router(desk: Desk) -> APIRouter:
         openapi_extra={"requestBody": {"required": True, "content": {"*/*": _BYTES}}},
     )
     async def attach(http: HTTPRequest, name: Name) -> Attached:
+        desk = desk_of(http)
         owner, claimed = owner_of(http.scope), http.headers.get("content-type", "")
         data = await _bytes_of(http, name)
         kept = await rooms_of(desk).store.write(
@@ -54,6 +55,7 @@ def attachments_router(desk: Desk) -> APIRouter:
         responses={**failures(400, 404), 200: {"content": {"*/*": _BYTES}}},
     )
     async def get(http: HTTPRequest, attachment: Id) -> Response:
+        desk = desk_of(http)
         owner, store = owner_of(http.scope), rooms_of(desk).store
         found = await store.read(partial(attachments.get, owner=owner, id_=attachment))
         data = await store.read(partial(attachments.data_of, owner=owner, id_=attachment))
@@ -71,6 +73,7 @@ def attachments_router(desk: Desk) -> APIRouter:
         responses=failures(400, 403, 404, 503),
     )
     async def delete(http: HTTPRequest, attachment: Id) -> Response:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         await rooms_of(desk).store.write(partial(attachments.delete, owner=owner, id_=attachment))
         return Response(status_code=204)

@@ -13,7 +13,7 @@ from starlette.requests import Request as HTTPRequest
 from kataribe.base.errors import InputError, UnsupportedError
 from kataribe.serve.code_samples import Ask, Asked, code_samples
 from kataribe.serve.described import failures, takes
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import Desk, desk_of, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.jobs import shown, workers_of
 from kataribe.serve.shapes.catalog import CatalogCard, CatalogList, CatalogModel, Pull, Removed
@@ -31,7 +31,7 @@ KIND = "download"
 _Name = Annotated[str, Path(max_length=256, description="Name of the model.")]
 
 
-def catalog_router(desk: Desk) -> APIRouter:
+def catalog_router() -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/catalog", tags=["studio"])
 
@@ -43,6 +43,7 @@ def catalog_router(desk: Desk) -> APIRouter:
         responses=failures(400),
     )
     async def listed(http: HTTPRequest) -> CatalogList:
+        desk = desk_of(http)
         models = await asyncio.to_thread(_source(desk).models)
         running = await _downloads(desk, owner_of(http.scope))
         return CatalogList(data=[_with_job(model, running) for model in models])
@@ -56,6 +57,7 @@ def catalog_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(Pull),
     )
     async def pull(http: HTTPRequest) -> JobShown:
+        desk = desk_of(http)
         body = await read_body(http, Pull)
         return await _pull(desk, owner_of(http.scope), body)
 
@@ -67,6 +69,7 @@ def catalog_router(desk: Desk) -> APIRouter:
         responses=failures(400, 404),
     )
     async def card(http: HTTPRequest, name: _Name) -> CatalogCard:
+        desk = desk_of(http)
         return await _card(desk, http, name)
 
     @router.delete(
@@ -77,6 +80,7 @@ def catalog_router(desk: Desk) -> APIRouter:
         responses=failures(400, 403, 404, 429, 503),
     )
     async def remove(http: HTTPRequest, name: _Name) -> Removed:
+        desk = desk_of(http)
         owner_of(http.scope)  # models are everybody's here, so whoever is somebody may
         source = _source(desk)
         found = await asyncio.to_thread(source.model, name)

@@ -15,7 +15,7 @@ from kataribe.base.errors import InputError
 from kataribe.base.events import Citation, Finished, Progress, Step, Usage
 from kataribe.serve.asking import chat_request
 from kataribe.serve.described import ASKING, asks, stream_of
-from kataribe.serve.desk import Desk
+from kataribe.serve.desk import Desk, desk_of
 from kataribe.serve.exchange import Exchange, Manner, Told
 from kataribe.serve.intake import read_body
 from kataribe.serve.limits import within
@@ -46,7 +46,7 @@ _STREAMED = (
 )
 
 
-def chat_router(desk: Desk) -> APIRouter:
+def chat_router() -> APIRouter:
     """The route."""
     router = APIRouter(tags=["chat"])
 
@@ -59,6 +59,7 @@ def chat_router(desk: Desk) -> APIRouter:
         openapi_extra=asks(ChatCompletionRequest),
     )
     async def create_chat_completion(http: HTTPRequest) -> Response:
+        desk = desk_of(http)
         body = await read_body(http, ChatCompletionRequest, unsupported=UNSUPPORTED)
         request = chat_request(body)
         pace = pace_of(desk.settings, http)

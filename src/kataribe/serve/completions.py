@@ -13,7 +13,7 @@ from kataribe.base.events import Finished, Progress, Step, Usage
 from kataribe.base.lm import Request
 from kataribe.serve.chat import new_head, pace_of
 from kataribe.serve.described import ASKING, asks, stream_of
-from kataribe.serve.desk import Desk
+from kataribe.serve.desk import desk_of
 from kataribe.serve.exchange import Exchange, Told
 from kataribe.serve.intake import read_body
 from kataribe.serve.limits import within
@@ -29,7 +29,7 @@ _STREAMED = (
 )
 
 
-def completions_router(desk: Desk) -> APIRouter:
+def completions_router() -> APIRouter:
     """The route."""
     router = APIRouter(tags=["completions"])
 
@@ -42,6 +42,7 @@ def completions_router(desk: Desk) -> APIRouter:
         openapi_extra=asks(CompletionRequest),
     )
     async def create_completion(http: HTTPRequest) -> Response:
+        desk = desk_of(http)
         body = await read_body(http, CompletionRequest, unsupported=UNSUPPORTED)
         requests = completion_requests(body, desk.settings.max_prompts)
         requests = await within(desk, http, requests)

@@ -15,7 +15,7 @@ from starlette.responses import Response
 from kataribe.base.errors import InputError
 from kataribe.serve import talking
 from kataribe.serve.described import failures, takes
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import Desk, desk_of, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.shapes import conversations as shapes
 from kataribe.serve.shapes.steps import AllowedTool
@@ -48,17 +48,17 @@ class _Seen:
     votes: Mapping[str, str | None]
 
 
-def conversations_router(desk: Desk) -> APIRouter:
+def conversations_router() -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/conversations", tags=["studio"])
-    _list_routes(router, desk)
-    _folder_routes(router, desk)
-    _reading_routes(router, desk)
-    _changing_routes(router, desk)
+    _list_routes(router)
+    _folder_routes(router)
+    _reading_routes(router)
+    _changing_routes(router)
     return router
 
 
-def _list_routes(router: APIRouter, desk: Desk) -> None:
+def _list_routes(router: APIRouter) -> None:
     @router.get(
         "",
         operation_id="listConversations",
@@ -73,6 +73,7 @@ def _list_routes(router: APIRouter, desk: Desk) -> None:
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
         deleted: Annotated[bool, Query()] = False,
     ) -> shapes.ConversationList:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
 
         def look(tx: Connection) -> tuple[conversations.Page, tuple[str, ...]]:
@@ -94,6 +95,7 @@ def _list_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.NewConversation),
     )
     async def create(http: HTTPRequest) -> Response:
+        desk = desk_of(http)
         body = await read_body(http, shapes.NewConversation)
         owner = owner_of(http.scope)
 
@@ -111,7 +113,7 @@ def _list_routes(router: APIRouter, desk: Desk) -> None:
         return await shown(desk, owner, body.id)
 
 
-def _folder_routes(router: APIRouter, desk: Desk) -> None:
+def _folder_routes(router: APIRouter) -> None:
     @router.patch(
         "",
         operation_id="renameFolder",
@@ -121,6 +123,7 @@ def _folder_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.FolderRename),
     )
     async def rename(http: HTTPRequest) -> shapes.FolderRenamed:
+        desk = desk_of(http)
         body = await read_body(http, shapes.FolderRename)
         owner, rooms = owner_of(http.scope), rooms_of(desk)
         moved = await rooms.store.write(
@@ -130,7 +133,7 @@ def _folder_routes(router: APIRouter, desk: Desk) -> None:
         return shapes.FolderRenamed(conversations=len(moved))
 
 
-def _reading_routes(router: APIRouter, desk: Desk) -> None:
+def _reading_routes(router: APIRouter) -> None:
     @router.get(
         "/{talk}",
         operation_id="getConversation",
@@ -141,6 +144,7 @@ def _reading_routes(router: APIRouter, desk: Desk) -> None:
     async def get(
         http: HTTPRequest, talk: Name, tail: Annotated[int, Query(ge=0, le=400)] = TAIL
     ) -> Response:
+        desk = desk_of(http)
         return await shown(desk, owner_of(http.scope), talk, tail)
 
     @router.post(
@@ -152,6 +156,7 @@ def _reading_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.Read),
     )
     async def read(http: HTTPRequest, talk: Name) -> shapes.MessageList:
+        desk = desk_of(http)
         body = await read_body(http, shapes.Read)
         owner, rooms = owner_of(http.scope), rooms_of(desk)
 
@@ -163,7 +168,7 @@ def _reading_routes(router: APIRouter, desk: Desk) -> None:
         return shapes.MessageList(data=_with_words(desk, found, files))
 
 
-def _changing_routes(router: APIRouter, desk: Desk) -> None:
+def _changing_routes(router: APIRouter) -> None:
     @router.patch(
         "/{talk}",
         operation_id="changeConversation",
@@ -173,6 +178,7 @@ def _changing_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.ConversationChange),
     )
     async def change(http: HTTPRequest, talk: Name) -> Response:
+        desk = desk_of(http)
         body = await read_body(http, shapes.ConversationChange)
         changes = body.model_dump(exclude_unset=True)
         if "sampling" in changes and body.sampling is not None:
@@ -195,6 +201,7 @@ def _changing_routes(router: APIRouter, desk: Desk) -> None:
     async def delete(
         http: HTTPRequest, talk: Name, forever: Annotated[bool, Query()] = False
     ) -> shapes.Summary:
+        desk = desk_of(http)
         rooms, owner = rooms_of(desk), owner_of(http.scope)
         found = await rooms.store.read(lambda tx: conversations.get(tx, owner, talk, deleted=True))
         if found.deleted_at is None:
@@ -212,6 +219,7 @@ def _changing_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.Empty),
     )
     async def restore(http: HTTPRequest, talk: Name) -> shapes.Summary:
+        desk = desk_of(http)
         await read_body(http, shapes.Empty)
         return talking.summary(await rooms_of(desk).chats.restore(owner_of(http.scope), talk))
 

@@ -11,7 +11,7 @@ from starlette.requests import Request as HTTPRequest
 
 from kataribe.base.errors import UnsupportedError
 from kataribe.serve.described import failures
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import desk_of, rooms_of
 from kataribe.serve.shapes.costs import Costs, CostShown
 from kataribe.serve.who import owner_of
 
@@ -25,7 +25,7 @@ Grouped = Annotated[
 _DAY = 86_400
 
 
-def costs_router(desk: Desk) -> APIRouter:
+def costs_router() -> APIRouter:
     """The route."""
     router = APIRouter(prefix="/studio/api", tags=["studio"])
 
@@ -37,6 +37,7 @@ def costs_router(desk: Desk) -> APIRouter:
         responses=failures(400, 503),
     )
     async def costs(http: HTTPRequest, days: Days = 30, by: Grouped = "day,model") -> Costs:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         source = rooms_of(desk).costs
         if source is None:

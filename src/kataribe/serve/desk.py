@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from starlette.requests import Request as HTTPRequest
+
 from kataribe.base.errors import UnsupportedError
 from kataribe.serve.lifecycle import Lifecycle
 from kataribe.serve.metrics import Metrics
@@ -24,6 +26,12 @@ class Desk:
     lifecycle: Lifecycle
     metrics: Metrics
     rooms: Rooms | None = None
+
+
+def desk_of(http: HTTPRequest) -> Desk:
+    """The desk of the app that a request came to."""
+    desk: Desk = http.app.state.desk
+    return desk
 
 
 def rooms_of(desk: Desk) -> Rooms:

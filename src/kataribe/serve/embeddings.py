@@ -15,7 +15,7 @@ from kataribe.base.encoders import Embedding, EmbedInput, Label
 from kataribe.base.errors import InputError, UnsupportedError
 from kataribe.serve.chat import new_head
 from kataribe.serve.described import failures, takes
-from kataribe.serve.desk import Desk
+from kataribe.serve.desk import Desk, desk_of
 from kataribe.serve.encoder_source import EncoderSource
 from kataribe.serve.intake import read_body
 from kataribe.serve.record import record_of
@@ -39,7 +39,7 @@ from kataribe.serve.unless_gone import unless_gone
 _WRONG = failures(400, 403, 404, 413, 415, 429, 503)
 
 
-def embeddings_router(desk: Desk) -> APIRouter:
+def embeddings_router() -> APIRouter:
     """The routes."""
     router = APIRouter(tags=["embeddings"])
 
@@ -52,6 +52,7 @@ def embeddings_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(EmbeddingRequest),
     )
     async def create_embedding(http: HTTPRequest) -> Response:
+        desk = desk_of(http)
         body = await read_body(http, EmbeddingRequest, unsupported=EMBEDDING_UNSUPPORTED)
         find_model(desk, body.model)
         record = record_of(http.scope)
@@ -70,6 +71,7 @@ def embeddings_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(ClassifyRequest),
     )
     async def create_classification(http: HTTPRequest) -> Response:
+        desk = desk_of(http)
         body = await read_body(http, ClassifyRequest, unsupported=CLASSIFY_UNSUPPORTED)
         find_model(desk, body.model)
         record = record_of(http.scope)

@@ -16,7 +16,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from kataribe.serve import talking
 from kataribe.serve.described import failures
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import Desk, desk_of, rooms_of
 from kataribe.serve.intake import ClientGoneError
 from kataribe.serve.telling import to_bytes
 from kataribe.serve.who import owner_of
@@ -41,7 +41,7 @@ _WORDS = (
 )
 
 
-def events_router(desk: Desk) -> APIRouter:
+def events_router() -> APIRouter:
     """The route."""
     router = APIRouter(prefix="/studio/api", tags=["studio"])
 
@@ -59,6 +59,7 @@ def events_router(desk: Desk) -> APIRouter:
         http: HTTPRequest,
         conversation: Annotated[str | None, Query(max_length=32)] = None,
     ) -> StreamingResponse:
+        desk = desk_of(http)
         desk.lifecycle.check()
         stream = _stream(desk, owner_of(http.scope), conversation)
         first = await anext(stream)  # a conversation that is not there is a real 404

@@ -23,7 +23,7 @@ from kataribe.base.inside import (
 )
 from kataribe.base.lm import Sampling
 from kataribe.serve.described import failures, takes
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import Desk, desk_of, rooms_of
 from kataribe.serve.intake import ClientGoneError, read_body
 from kataribe.serve.shapes import inside as shapes
 from kataribe.serve.who import owner_of
@@ -48,12 +48,11 @@ _Talk = Annotated[str, Path(max_length=32, description="Id of the conversation."
 _Message = Annotated[str, Path(max_length=32, description="Id of the reply.")]
 
 
-def inside_router(desk: Desk) -> APIRouter:
+def inside_router() -> APIRouter:
     """The routes."""
     router = APIRouter(
         prefix="/studio/api/conversations/{talk}/messages/{message}/inside", tags=["studio"]
     )
-    looking = _Looking(desk)
 
     @router.get(
         "",
@@ -69,6 +68,7 @@ def inside_router(desk: Desk) -> APIRouter:
         start: Annotated[int, Query(ge=0, le=2**31 - 1)] = 0,
         limit: Annotated[int, Query(ge=1, le=MOST)] = 512,
     ) -> shapes.Inside:
+        looking = _looking_of(http)
         given = await looking.given(http, talk, message)
         return await _while_there(http, looking.look(given, start, limit))
 
@@ -81,6 +81,7 @@ def inside_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(shapes.Weigh),
     )
     async def weigh(http: HTTPRequest, talk: _Talk, message: _Message) -> shapes.WeighedList:
+        looking = _looking_of(http)
         body = await read_body(http, shapes.Weigh)
         given = await looking.given(http, talk, message)
         return await _while_there(http, looking.weigh(given, body))
@@ -94,11 +95,21 @@ def inside_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(shapes.Attend),
     )
     async def attend(http: HTTPRequest, talk: _Talk, message: _Message) -> shapes.Attention:
+        looking = _looking_of(http)
         body = await read_body(http, shapes.Attend)
         given = await looking.given(http, talk, message)
         return await looking.attend(given, body)
 
     return router
+
+
+def _looking_of(http: HTTPRequest) -> _Looking:
+    """What the app that a request came to remembers of replies."""
+    state = http.app.state
+    if not hasattr(state, "looking"):
+        state.looking = _Looking(desk_of(http))
+    looking: _Looking = state.looking
+    return looking
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from starlette.requests import Request as HTTPRequest
 
 from kataribe.base.errors import UnsupportedError
 from kataribe.serve.described import failures, takes
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import Desk, desk_of, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.shapes import jobs as shapes
 from kataribe.serve.shapes.conversations import Empty, MessageFailure
@@ -30,7 +30,7 @@ _CHANGES = failures(400, 403, 404, 413, 415, 503)
 _Id = Annotated[str, Path(max_length=32, description="Id of the job.")]
 
 
-def jobs_router(desk: Desk) -> APIRouter:
+def jobs_router() -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/jobs", tags=["studio"])
 
@@ -47,6 +47,7 @@ def jobs_router(desk: Desk) -> APIRouter:
             bool | None, Query(description="true: only open ones; false: only ended ones.")
         ] = None,
     ) -> shapes.JobList:
+        desk = desk_of(http)
         return await _list(desk, owner_of(http.scope), active)
 
     @router.get(
@@ -57,6 +58,7 @@ def jobs_router(desk: Desk) -> APIRouter:
         responses=_SEES,
     )
     async def one(http: HTTPRequest, job: _Id) -> shapes.Job:
+        desk = desk_of(http)
         return shown(await asyncio.to_thread(workers_of(desk).get, owner_of(http.scope), job))
 
     @router.get(
@@ -73,6 +75,7 @@ def jobs_router(desk: Desk) -> APIRouter:
             int, Query(ge=0, le=2**62, description="Key of the last line that is known.")
         ] = 0,
     ) -> shapes.JobLog:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         lines = await asyncio.to_thread(workers_of(desk).lines, owner, job, after=after)
         return shapes.JobLog(
@@ -82,16 +85,16 @@ def jobs_router(desk: Desk) -> APIRouter:
             ]
         )
 
-    _add_wishes(router, desk)
-    _add_removal(router, desk)
+    _add_wishes(router)
+    _add_removal(router)
     return router
 
 
-def _add_wishes(router: APIRouter, desk: Desk) -> None:
+def _add_wishes(router: APIRouter) -> None:
     async def ask(http: HTTPRequest, job: str, wish: Wish) -> shapes.Job:
         await read_body(http, Empty)
         owner = owner_of(http.scope)
-        return shown(await asyncio.to_thread(workers_of(desk).ask, owner, job, wish))
+        return shown(await asyncio.to_thread(workers_of(desk_of(http)).ask, owner, job, wish))
 
     @router.post(
         "/{job}/pause",
@@ -127,7 +130,7 @@ def _add_wishes(router: APIRouter, desk: Desk) -> None:
         return await ask(http, job, "cancel")
 
 
-def _add_removal(router: APIRouter, desk: Desk) -> None:
+def _add_removal(router: APIRouter) -> None:
     @router.delete(
         "/{job}",
         operation_id="deleteJob",
@@ -136,6 +139,7 @@ def _add_removal(router: APIRouter, desk: Desk) -> None:
         responses=_CHANGES,
     )
     async def remove(http: HTTPRequest, job: _Id) -> shapes.JobList:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         await asyncio.to_thread(workers_of(desk).remove, owner, job)
         return await _list(desk, owner, None)

@@ -12,7 +12,7 @@ from starlette.requests import Request as HTTPRequest
 
 from kataribe.base.errors import UnsupportedError
 from kataribe.serve.described import failures, takes
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import Desk, desk_of, rooms_of
 from kataribe.serve.errors import RefusedError
 from kataribe.serve.intake import read_body
 from kataribe.serve.shapes.conversations import Empty
@@ -30,13 +30,14 @@ from kataribe.serve.who import asker_of, owner_of
 if TYPE_CHECKING:
     from kataribe.serve.mcp_source import McpSource
 
-# A name may have any characters that can be seen, also a slash.
-_Name = Annotated[str, Path(max_length=100, description="The server's name.")]
+# Last in an address, for a name may have any characters that can be seen, also a slash.
+# One that is too long is not there.
+_Name = Annotated[str, Path(description="The server's name.")]
 _CHANGES = failures(400, 403, 404, 413, 415, 507)
 _ACTS = failures(400, 403, 404, 413, 415, 503)
 
 
-def mcp_servers_router(desk: Desk) -> APIRouter:
+def mcp_servers_router() -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/mcp", tags=["studio"])
 
@@ -48,6 +49,7 @@ def mcp_servers_router(desk: Desk) -> APIRouter:
         responses=failures(400),
     )
     async def listed(http: HTTPRequest) -> McpServerList:
+        desk = desk_of(http)
         owner_of(http.scope)
         accounts = asker_of(http.scope).accounts
         return McpServerList(
@@ -56,27 +58,27 @@ def mcp_servers_router(desk: Desk) -> APIRouter:
             needs_key=accounts or desk.settings.key is not None,
         )
 
-    _add_acts(router, desk)
-    _add_changes(router, desk)
+    _add_acts(router)
+    _add_changes(router)
 
-    # Last, because a name may end like the addresses above.
     @router.get(
-        "/{server:path}",
+        "/servers/{server:path}",
         operation_id="getMcpServer",
         summary="One server with the tools that it listed last; does not start it",
         response_model=McpServerDetail,
         responses=failures(400, 404),
     )
     async def one(http: HTTPRequest, server: _Name) -> McpServerDetail:
+        desk = desk_of(http)
         owner_of(http.scope)
         return await _source(desk).one(server)
 
     return router
 
 
-def _add_acts(router: APIRouter, desk: Desk) -> None:
+def _add_acts(router: APIRouter) -> None:
     @router.post(
-        "/{server:path}/check",
+        "/check/{server:path}",
         operation_id="checkMcpServer",
         summary="Start a server where it is not, and have it list its tools",
         response_model=McpServerDetail,
@@ -84,12 +86,13 @@ def _add_acts(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(Empty),
     )
     async def check(http: HTTPRequest, server: _Name) -> McpServerDetail:
+        desk = desk_of(http)
         owner_of(http.scope)
         await read_body(http, Empty)
         return await unless_gone(http, desk.lifecycle, _source(desk).check(server))
 
     @router.post(
-        "/{server:path}/call",
+        "/call/{server:path}",
         operation_id="callMcpTool",
         summary="Call a tool of a server by hand",
         response_model=McpAnswer,
@@ -97,13 +100,14 @@ def _add_acts(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(CallMcpTool),
     )
     async def call(http: HTTPRequest, server: _Name) -> McpAnswer:
+        desk = desk_of(http)
         owner_of(http.scope)
         body = await read_body(http, CallMcpTool)
         work = _source(desk).call(server, body.tool, body.arguments)
         return await unless_gone(http, desk.lifecycle, work)
 
 
-def _add_changes(router: APIRouter, desk: Desk) -> None:
+def _add_changes(router: APIRouter) -> None:
     @router.post(
         "",
         operation_id="addMcpServer",
@@ -113,25 +117,27 @@ def _add_changes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(NewMcpServer),
     )
     async def add(http: HTTPRequest) -> McpServerDetail:
+        desk = desk_of(http)
         owner_of(http.scope)
         body = await read_body(http, NewMcpServer)
         _check_alone(http)
         return await _source(desk).add(body)
 
     @router.delete(
-        "/{server:path}",
+        "/servers/{server:path}",
         operation_id="removeMcpServer",
         summary="Take a server out of mcp.json; it can be put back until Kataribe ends",
         response_model=McpServerRemoved,
         responses=_CHANGES,
     )
     async def remove(http: HTTPRequest, server: _Name) -> McpServerRemoved:
+        desk = desk_of(http)
         owner_of(http.scope)  # servers are everybody's here, as models are
         await _source(desk).remove(server)
         return McpServerRemoved(name=server)
 
     @router.post(
-        "/{server:path}/restore",
+        "/restore/{server:path}",
         operation_id="restoreMcpServer",
         summary="Put a removed server back as it was",
         response_model=McpServerDetail,
@@ -139,6 +145,7 @@ def _add_changes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(Empty),
     )
     async def restore(http: HTTPRequest, server: _Name) -> McpServerDetail:
+        desk = desk_of(http)
         owner_of(http.scope)
         await read_body(http, Empty)
         return await _source(desk).restore(server)

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from starlette.requests import Request as HTTPRequest
 
 from kataribe.serve.described import failures, takes
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import desk_of, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.shapes.conversations import Empty
 from kataribe.serve.shapes.memory import FactChange, FactList, FactsGone, FactShown, FactSource
@@ -26,15 +26,15 @@ SWITCH = "memory"
 """The preference that switches memory off; `use.agents.memory` goes by it."""
 
 
-def memory_router(desk: Desk) -> APIRouter:
+def memory_router() -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/facts", tags=["studio"])
-    _list_routes(router, desk)
-    _one_routes(router, desk)
+    _list_routes(router)
+    _one_routes(router)
     return router
 
 
-def _list_routes(router: APIRouter, desk: Desk) -> None:
+def _list_routes(router: APIRouter) -> None:
     @router.get(
         "",
         operation_id="listFacts",
@@ -43,6 +43,7 @@ def _list_routes(router: APIRouter, desk: Desk) -> None:
         responses=failures(400),
     )
     async def listed(http: HTTPRequest, q: Annotated[str, Query(max_length=400)] = "") -> FactList:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
 
         def look(tx: Connection) -> FactList:
@@ -65,12 +66,13 @@ def _list_routes(router: APIRouter, desk: Desk) -> None:
         responses=WRONG,
     )
     async def clear(http: HTTPRequest) -> FactsGone:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         gone = await rooms_of(desk).store.write(lambda tx: facts.clear(tx, owner))
         return FactsGone(deleted=gone)
 
 
-def _one_routes(router: APIRouter, desk: Desk) -> None:
+def _one_routes(router: APIRouter) -> None:
     @router.patch(
         "/{fact}",
         operation_id="changeFact",
@@ -80,6 +82,7 @@ def _one_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(FactChange),
     )
     async def change(http: HTTPRequest, fact: Name) -> FactShown:
+        desk = desk_of(http)
         body = await read_body(http, FactChange)
         owner = owner_of(http.scope)
         return await rooms_of(desk).store.write(
@@ -94,6 +97,7 @@ def _one_routes(router: APIRouter, desk: Desk) -> None:
         responses=WRONG,
     )
     async def delete(http: HTTPRequest, fact: Name) -> None:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         await rooms_of(desk).store.write(lambda tx: facts.delete(tx, owner, fact))
 
@@ -106,6 +110,7 @@ def _one_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(Empty),
     )
     async def restore(http: HTTPRequest, fact: Name) -> FactShown:
+        desk = desk_of(http)
         await read_body(http, Empty)
         owner = owner_of(http.scope)
         return await rooms_of(desk).store.write(

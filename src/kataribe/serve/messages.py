@@ -11,7 +11,7 @@ from starlette.responses import Response
 from kataribe.serve import talking
 from kataribe.serve.conversations import WRONG, Name, shown
 from kataribe.serve.described import takes
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import desk_of, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.shapes import conversations as shapes
 from kataribe.serve.shapes.steps import GiveConsent
@@ -23,16 +23,16 @@ from kataribe.store.attachments import of_messages as files_of
 Message = Annotated[str, Path(max_length=32, description="Id of the message.")]
 
 
-def messages_router(desk: Desk) -> APIRouter:
+def messages_router() -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/conversations/{talk}", tags=["studio"])
-    _saying_routes(router, desk)
-    _ending_routes(router, desk)
-    _judging_routes(router, desk)
+    _saying_routes(router)
+    _ending_routes(router)
+    _judging_routes(router)
     return router
 
 
-def _saying_routes(router: APIRouter, desk: Desk) -> None:
+def _saying_routes(router: APIRouter) -> None:
     @router.post(
         "/messages",
         operation_id="sendMessage",
@@ -42,6 +42,7 @@ def _saying_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.Send),
     )
     async def send(http: HTTPRequest, talk: Name) -> shapes.Accepted:
+        desk = desk_of(http)
         body = await read_body(http, shapes.Send)
         said = Said(
             body.id,
@@ -65,13 +66,14 @@ def _saying_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.Again),
     )
     async def again(http: HTTPRequest, talk: Name, message: Message) -> shapes.Accepted:
+        desk = desk_of(http)
         body = await read_body(http, shapes.Again)
         sampling = None if body.sampling is None else body.sampling.model_dump(exclude_none=True)
         retry = Retry(body.id, message, body.model, sampling, body.beginning)
         return _accepted(await rooms_of(desk).chats.again(owner_of(http.scope), talk, retry))
 
 
-def _ending_routes(router: APIRouter, desk: Desk) -> None:
+def _ending_routes(router: APIRouter) -> None:
     @router.post(
         "/stop",
         operation_id="stopReplies",
@@ -81,6 +83,7 @@ def _ending_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.Stop),
     )
     async def stop(http: HTTPRequest, talk: Name) -> shapes.Stopped:
+        desk = desk_of(http)
         body = await read_body(http, shapes.Stop)
         stopped = await rooms_of(desk).chats.stop(owner_of(http.scope), talk, body.reply)
         return shapes.Stopped(stopped=list(stopped))
@@ -94,6 +97,7 @@ def _ending_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(GiveConsent),
     )
     async def consent(http: HTTPRequest, talk: Name, message: Message) -> shapes.Message:
+        desk = desk_of(http)
         body = await read_body(http, GiveConsent)
         answers = [Answered(each.call, each.approved, each.why) for each in body.answers]
         chats, owner = rooms_of(desk).chats, owner_of(http.scope)
@@ -108,6 +112,7 @@ def _ending_routes(router: APIRouter, desk: Desk) -> None:
         responses=WRONG,
     )
     async def delete(http: HTTPRequest, talk: Name, message: Message) -> Response:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         await rooms_of(desk).chats.delete_message(owner, talk, message)
         return await shown(desk, owner, talk)
@@ -121,13 +126,14 @@ def _ending_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.Empty),
     )
     async def restore(http: HTTPRequest, talk: Name, message: Message) -> Response:
+        desk = desk_of(http)
         await read_body(http, shapes.Empty)
         owner = owner_of(http.scope)
         await rooms_of(desk).chats.restore_message(owner, talk, message)
         return await shown(desk, owner, talk)
 
 
-def _judging_routes(router: APIRouter, desk: Desk) -> None:
+def _judging_routes(router: APIRouter) -> None:
     @router.put(
         "/messages/{message}/rating",
         operation_id="rateMessage",
@@ -137,6 +143,7 @@ def _judging_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.Rate),
     )
     async def rate(http: HTTPRequest, talk: Name, message: Message) -> shapes.Message:
+        desk = desk_of(http)
         body = await read_body(http, shapes.Rate)
         rooms, owner = rooms_of(desk), owner_of(http.scope)
         rated = await rooms.chats.rate(owner, talk, message, body.rating, body.remark)
@@ -152,6 +159,7 @@ def _judging_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.Vote),
     )
     async def vote(http: HTTPRequest, talk: Name) -> shapes.VoteKept:
+        desk = desk_of(http)
         body = await read_body(http, shapes.Vote)
         owner = owner_of(http.scope)
         given = votes.Vote(body.id, body.group, body.winner, tuple(body.shown), body.blind)

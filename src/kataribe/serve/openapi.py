@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from starlette.routing import BaseRoute
 
 import kataribe
 from kataribe.serve.shapes import conversations, inside, prompts
@@ -108,14 +109,14 @@ _ABOUT = (
 )
 
 
-def describe(app: FastAPI) -> dict[str, Any]:
-    """The document of `app`."""
+def describe(routes: Sequence[BaseRoute]) -> dict[str, Any]:
+    """The document of these routes."""
     document = get_openapi(
         title="Kataribe",
         version=kataribe.__version__,
         summary="Talk to the models on your own machine",
         description=_ABOUT,
-        routes=app.routes,
+        routes=routes,
         license_info={"name": "Apache-2.0", "identifier": "Apache-2.0"},
     )
     components = document.setdefault("components", {})

@@ -19,7 +19,7 @@ from kataribe.base.errors import AccessError, UnsupportedError
 from kataribe.serve.attempts import Attempts
 from kataribe.serve.cookies import drop_session, made_token, session_token, set_session
 from kataribe.serve.described import failures, takes
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import Desk, desk_of, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.shapes.people import (
     ApiKey,
@@ -54,17 +54,25 @@ class _Door:
         return rooms_of(self.desk).store
 
 
-def people_router(desk: Desk) -> APIRouter:
+def people_router() -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api", tags=["people"])
-    door = _Door(desk)
-    _add_door(router, door)
-    _add_sessions(router, door)
-    _add_keys(router, door)
+    _add_door(router)
+    _add_sessions(router)
+    _add_keys(router)
     return router
 
 
-def _add_door(router: APIRouter, door: _Door) -> None:
+def _door_of(http: HTTPRequest) -> _Door:
+    """The door of the app that a request came to."""
+    state = http.app.state
+    if not hasattr(state, "door"):
+        state.door = _Door(desk_of(http))
+    door: _Door = state.door
+    return door
+
+
+def _add_door(router: APIRouter) -> None:
     @router.get(
         "/me",
         operation_id="getMe",
@@ -73,6 +81,7 @@ def _add_door(router: APIRouter, door: _Door) -> None:
         responses=failures(),
     )
     async def me(http: HTTPRequest) -> Me:
+        door = _door_of(http)
         asker = asker_of(http.scope)
         if not asker.accounts:
             keyed = door.desk.settings.key is not None
@@ -91,6 +100,7 @@ def _add_door(router: APIRouter, door: _Door) -> None:
         openapi_extra=takes(SignIn),
     )
     async def sign_in(http: HTTPRequest, response: Response) -> Me:
+        door = _door_of(http)
         body = await read_body(http, SignIn)
         _needs_accounts(asker_of(http.scope))
         person, kept = await _prove(door, http.scope, body.name, body.password)
@@ -107,6 +117,7 @@ def _add_door(router: APIRouter, door: _Door) -> None:
         responses=_CHANGES,
     )
     async def sign_out(http: HTTPRequest, response: Response) -> Me:
+        door = _door_of(http)
         asker = asker_of(http.scope)
         _needs_accounts(asker)
         token = session_token(http.scope)
@@ -117,7 +128,7 @@ def _add_door(router: APIRouter, door: _Door) -> None:
         return Me(mode="accounts", person=None, needs_key=False)
 
 
-def _add_sessions(router: APIRouter, door: _Door) -> None:
+def _add_sessions(router: APIRouter) -> None:
     @router.post(
         "/password",
         operation_id="changePassword",
@@ -127,6 +138,7 @@ def _add_sessions(router: APIRouter, door: _Door) -> None:
         openapi_extra=takes(PasswordChange),
     )
     async def change(http: HTTPRequest, response: Response) -> SessionList:
+        door = _door_of(http)
         _, owner = _signed_in(http.scope)
         body = await read_body(http, PasswordChange)
         passwords.check_password(body.new)
@@ -153,6 +165,7 @@ def _add_sessions(router: APIRouter, door: _Door) -> None:
         responses=failures(400),
     )
     async def list_sessions(http: HTTPRequest) -> SessionList:
+        door = _door_of(http)
         asker, owner = _signed_in(http.scope)
         found = await door.store.read(lambda tx: sessions.list_sessions(tx, owner))
         return _sessions(found, asker.session)
@@ -165,6 +178,7 @@ def _add_sessions(router: APIRouter, door: _Door) -> None:
         responses=_CHANGES,
     )
     async def end_session(http: HTTPRequest, session: str) -> SessionList:
+        door = _door_of(http)
         asker, owner = _signed_in(http.scope)
 
         def work(tx: Connection) -> list[sessions.Session]:
@@ -174,7 +188,7 @@ def _add_sessions(router: APIRouter, door: _Door) -> None:
         return _sessions(await door.store.write(work), asker.session)
 
 
-def _add_keys(router: APIRouter, door: _Door) -> None:
+def _add_keys(router: APIRouter) -> None:
     @router.get(
         "/keys",
         operation_id="listKeys",
@@ -183,6 +197,7 @@ def _add_keys(router: APIRouter, door: _Door) -> None:
         responses=failures(400),
     )
     async def list_keys(http: HTTPRequest) -> ApiKeyList:
+        door = _door_of(http)
         _, owner = _signed_in(http.scope)
         return _keys(await door.store.read(lambda tx: api_keys.list_keys(tx, owner)))
 
@@ -195,6 +210,7 @@ def _add_keys(router: APIRouter, door: _Door) -> None:
         openapi_extra=takes(NewKey),
     )
     async def make_key(http: HTTPRequest) -> ApiKeyMade:
+        door = _door_of(http)
         _, owner = _signed_in(http.scope)
         body = await read_body(http, NewKey)
         key, words = await door.store.write(lambda tx: api_keys.make(tx, owner, body.name, now()))
@@ -208,6 +224,7 @@ def _add_keys(router: APIRouter, door: _Door) -> None:
         responses=_CHANGES,
     )
     async def delete_key(http: HTTPRequest, key: str) -> ApiKeyList:
+        door = _door_of(http)
         _, owner = _signed_in(http.scope)
 
         def work(tx: Connection) -> list[api_keys.ApiKey]:

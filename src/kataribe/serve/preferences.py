@@ -12,7 +12,7 @@ from fastapi import APIRouter
 from starlette.requests import Request as HTTPRequest
 
 from kataribe.serve.described import failures, takes
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import desk_of, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.shapes.people import (
     KeyState,
@@ -27,7 +27,7 @@ KEYS = ("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "GEMINI_API_KEY")
 """Keys of hosted models: whether they are set is told, what they are never."""
 
 
-def preferences_router(desk: Desk) -> APIRouter:
+def preferences_router() -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api", tags=["studio"])
 
@@ -39,6 +39,7 @@ def preferences_router(desk: Desk) -> APIRouter:
         responses=failures(400),
     )
     async def read(http: HTTPRequest) -> Preferences:
+        desk = desk_of(http)
         work = partial(preferences.read, owner=owner_of(http.scope))
         return Preferences(values=await rooms_of(desk).store.read(work))
 
@@ -51,6 +52,7 @@ def preferences_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(PreferenceChange),
     )
     async def change(http: HTTPRequest) -> Preferences:
+        desk = desk_of(http)
         body = await read_body(http, PreferenceChange)
         work = partial(preferences.change, owner=owner_of(http.scope), values=body.values)
         return Preferences(values=await rooms_of(desk).store.write(work))
@@ -62,7 +64,8 @@ def preferences_router(desk: Desk) -> APIRouter:
         response_model=StorageShown,
         responses=failures(400),
     )
-    async def storage() -> StorageShown:
+    async def storage(http: HTTPRequest) -> StorageShown:
+        desk = desk_of(http)
         database = rooms_of(desk).store.path
         return await asyncio.to_thread(measured, database)
 

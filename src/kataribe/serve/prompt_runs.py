@@ -22,7 +22,7 @@ from kataribe.base.events import Event, Finished, Progress, ReasoningDelta, Step
 from kataribe.base.lm import Context, Request, Sampling
 from kataribe.base.messages import text_message, text_of
 from kataribe.serve.described import ASKING, stream_of, takes
-from kataribe.serve.desk import Desk
+from kataribe.serve.desk import desk_of
 from kataribe.serve.errors import Failure
 from kataribe.serve.exchange import Exchange, Manner, Told
 from kataribe.serve.intake import read_body
@@ -46,9 +46,9 @@ _STREAMED = (
 )
 
 
-def prompting_router(desk: Desk) -> APIRouter:
+def prompting_router() -> APIRouter:
     """The route, and those of prompts that are kept."""
-    router = prompts_router(desk)
+    router = prompts_router()
 
     @router.post(
         "/prompts/run",
@@ -59,6 +59,7 @@ def prompting_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(shapes.RunPrompt),
     )
     async def run(http: HTTPRequest) -> Response:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         body = await read_body(http, shapes.RunPrompt)
         source = source_of(desk)

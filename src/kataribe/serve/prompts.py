@@ -11,7 +11,7 @@ from starlette.requests import Request as HTTPRequest
 
 from kataribe.base.errors import InputError, UnsupportedError
 from kataribe.serve.described import failures, takes
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import Desk, desk_of, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.shapes import prompts as shapes
 from kataribe.serve.shapes.conversations import Empty
@@ -29,14 +29,14 @@ _Id = Annotated[str, Path(max_length=32, description="Id of the prompt.")]
 _Number = Annotated[int, Query(ge=1, le=2**31 - 1, description="Number of a version.")]
 
 
-def prompts_router(desk: Desk) -> APIRouter:
+def prompts_router() -> APIRouter:
     """The routes; that which runs a prompt is in `prompt_runs`."""
     router = APIRouter(prefix="/studio/api", tags=["studio"])
-    _add_lists(router, desk)
-    _add_looks(router, desk)
-    _add_one(router, desk)
-    _add_changes(router, desk)
-    _add_answers(router, desk)
+    _add_lists(router)
+    _add_looks(router)
+    _add_one(router)
+    _add_changes(router)
+    _add_answers(router)
     return router
 
 
@@ -54,7 +54,7 @@ def _library(desk: Desk) -> Library:
     return source_of(desk).library
 
 
-def _add_lists(router: APIRouter, desk: Desk) -> None:
+def _add_lists(router: APIRouter) -> None:
     @router.get(
         "/techniques",
         operation_id="listTechniques",
@@ -63,6 +63,7 @@ def _add_lists(router: APIRouter, desk: Desk) -> None:
         responses=failures(400),
     )
     async def techniques(http: HTTPRequest) -> shapes.TechniqueList:
+        desk = desk_of(http)
         owner_of(http.scope)
         source = source_of(desk)
         return shapes.TechniqueList(
@@ -80,6 +81,7 @@ def _add_lists(router: APIRouter, desk: Desk) -> None:
         http: HTTPRequest,
         deleted: Annotated[bool, Query(description="Those that can still come back.")] = False,
     ) -> shapes.PromptList:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         found = await asyncio.to_thread(partial(_library(desk).all, owner, deleted=deleted))
         return shapes.PromptList(data=[_summary(each) for each in found])
@@ -93,6 +95,7 @@ def _add_lists(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.NewPrompt),
     )
     async def create(http: HTTPRequest) -> shapes.PromptShown:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         body = await read_body(http, shapes.NewPrompt)
         library = _library(desk)
@@ -100,7 +103,7 @@ def _add_lists(router: APIRouter, desk: Desk) -> None:
         return await _shown(library, owner, made.prompt.id)
 
 
-def _add_looks(router: APIRouter, desk: Desk) -> None:
+def _add_looks(router: APIRouter) -> None:
     @router.post(
         "/prompts/render",
         operation_id="renderPrompt",
@@ -110,6 +113,7 @@ def _add_looks(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.RenderPrompt),
     )
     async def render(http: HTTPRequest) -> shapes.Rendered:
+        desk = desk_of(http)
         owner_of(http.scope)
         body = await read_body(http, shapes.RenderPrompt)
         source = source_of(desk)
@@ -121,7 +125,7 @@ def _add_looks(router: APIRouter, desk: Desk) -> None:
         return shapes.Rendered(text=said, variables=variables, problem="")
 
 
-def _add_one(router: APIRouter, desk: Desk) -> None:
+def _add_one(router: APIRouter) -> None:
     @router.get(
         "/prompts/{prompt}",
         operation_id="getPrompt",
@@ -130,6 +134,7 @@ def _add_one(router: APIRouter, desk: Desk) -> None:
         responses=_SEES,
     )
     async def one(http: HTTPRequest, prompt: _Id) -> shapes.PromptShown:
+        desk = desk_of(http)
         return await _shown(_library(desk), owner_of(http.scope), prompt)
 
     @router.get(
@@ -142,12 +147,13 @@ def _add_one(router: APIRouter, desk: Desk) -> None:
     async def diff(
         http: HTTPRequest, prompt: _Id, old: _Number = 1, new: _Number = 1
     ) -> shapes.PromptDifference:
+        desk = desk_of(http)
         owner, library = owner_of(http.scope), _library(desk)
         told = await asyncio.to_thread(library.difference, owner, prompt, old, new)
         return shapes.PromptDifference(old=old, new=new, diff=told)
 
 
-def _add_changes(router: APIRouter, desk: Desk) -> None:
+def _add_changes(router: APIRouter) -> None:
     @router.post(
         "/prompts/{prompt}/versions",
         operation_id="addPromptVersion",
@@ -157,6 +163,7 @@ def _add_changes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.NewVersion),
     )
     async def write(http: HTTPRequest, prompt: _Id) -> shapes.PromptShown:
+        desk = desk_of(http)
         owner, library = owner_of(http.scope), _library(desk)
         body = await read_body(http, shapes.NewVersion)
         await asyncio.to_thread(library.write, owner, prompt, body.text, body.note)
@@ -171,6 +178,7 @@ def _add_changes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.PromptChange),
     )
     async def rename(http: HTTPRequest, prompt: _Id) -> shapes.PromptShown:
+        desk = desk_of(http)
         owner, library = owner_of(http.scope), _library(desk)
         body = await read_body(http, shapes.PromptChange)
         await asyncio.to_thread(library.rename, owner, prompt, body.name)
@@ -184,6 +192,7 @@ def _add_changes(router: APIRouter, desk: Desk) -> None:
         responses=_CHANGES,
     )
     async def remove(http: HTTPRequest, prompt: _Id) -> shapes.PromptList:
+        desk = desk_of(http)
         owner, library = owner_of(http.scope), _library(desk)
         await asyncio.to_thread(library.delete, owner, prompt)
         found = await asyncio.to_thread(library.all, owner)
@@ -198,13 +207,14 @@ def _add_changes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(Empty),
     )
     async def restore(http: HTTPRequest, prompt: _Id) -> shapes.PromptShown:
+        desk = desk_of(http)
         owner, library = owner_of(http.scope), _library(desk)
         await read_body(http, Empty)
         await asyncio.to_thread(library.restore, owner, prompt)
         return await _shown(library, owner, prompt)
 
 
-def _add_answers(router: APIRouter, desk: Desk) -> None:
+def _add_answers(router: APIRouter) -> None:
     @router.get(
         "/prompts/{prompt}/answers",
         operation_id="listPromptAnswers",
@@ -219,6 +229,7 @@ def _add_answers(router: APIRouter, desk: Desk) -> None:
         before: Annotated[int | None, Query(ge=1, le=2**62)] = None,
         limit: Annotated[int, Query(ge=1, le=200)] = 50,
     ) -> shapes.PromptAnswerList:
+        desk = desk_of(http)
         owner, read = owner_of(http.scope), _library(desk).answers
         work = partial(read, owner, prompt, number=version, before=before, limit=limit)
         found = await asyncio.to_thread(work)
@@ -233,6 +244,7 @@ def _add_answers(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.LinkReply),
     )
     async def link(http: HTTPRequest, prompt: _Id) -> shapes.PromptAnswer:
+        desk = desk_of(http)
         owner, library = owner_of(http.scope), _library(desk)
         body = await read_body(http, shapes.LinkReply)
         kept = await asyncio.to_thread(library.link, owner, prompt, body.version, body.message)

@@ -10,7 +10,7 @@ from starlette.requests import Request as HTTPRequest
 from kataribe.serve import talking
 from kataribe.serve.conversations import WRONG, Name
 from kataribe.serve.described import takes
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import Desk, desk_of, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.shapes import conversations as shapes
 from kataribe.serve.who import owner_of
@@ -22,15 +22,15 @@ if TYPE_CHECKING:
 Waiting = Annotated[str, Path(max_length=32, description="Id of the message that waits.")]
 
 
-def queue_router(desk: Desk) -> APIRouter:
+def queue_router() -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/conversations/{talk}/queue", tags=["studio"])
-    _item_routes(router, desk)
-    _answer_routes(router, desk)
+    _item_routes(router)
+    _answer_routes(router)
     return router
 
 
-def _item_routes(router: APIRouter, desk: Desk) -> None:
+def _item_routes(router: APIRouter) -> None:
     @router.patch(
         "/{item}",
         operation_id="editQueued",
@@ -40,6 +40,7 @@ def _item_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.QueueChange),
     )
     async def edit(http: HTTPRequest, talk: Name, item: Waiting) -> shapes.QueueList:
+        desk = desk_of(http)
         body = await read_body(http, shapes.QueueChange)
         items = await rooms_of(desk).chats.edit(owner_of(http.scope), talk, item, body.text)
         return await _listed(desk, items)
@@ -52,6 +53,7 @@ def _item_routes(router: APIRouter, desk: Desk) -> None:
         responses=WRONG,
     )
     async def withdraw(http: HTTPRequest, talk: Name, item: Waiting) -> shapes.QueueList:
+        desk = desk_of(http)
         items = await rooms_of(desk).chats.withdraw(owner_of(http.scope), talk, item)
         return await _listed(desk, items)
 
@@ -64,12 +66,13 @@ def _item_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.Merge),
     )
     async def merge(http: HTTPRequest, talk: Name, item: Waiting) -> shapes.QueueList:
+        desk = desk_of(http)
         body = await read_body(http, shapes.Merge)
         items = await rooms_of(desk).chats.merge(owner_of(http.scope), talk, item, body.other)
         return await _listed(desk, items)
 
 
-def _answer_routes(router: APIRouter, desk: Desk) -> None:
+def _answer_routes(router: APIRouter) -> None:
     @router.post(
         "/{item}/now",
         operation_id="answerQueuedNow",
@@ -79,6 +82,7 @@ def _answer_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.Empty),
     )
     async def now(http: HTTPRequest, talk: Name, item: Waiting) -> shapes.QueueList:
+        desk = desk_of(http)
         await read_body(http, shapes.Empty)
         return await _listed(desk, await rooms_of(desk).chats.now(owner_of(http.scope), talk, item))
 
@@ -91,6 +95,7 @@ def _answer_routes(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(shapes.Empty),
     )
     async def steer(http: HTTPRequest, talk: Name) -> shapes.QueueList:
+        desk = desk_of(http)
         await read_body(http, shapes.Empty)
         return await _listed(desk, await rooms_of(desk).chats.steer(owner_of(http.scope), talk))
 

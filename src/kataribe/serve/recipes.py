@@ -20,7 +20,7 @@ from kataribe.serve.assistants import draft_of, source_of
 from kataribe.serve.assistants_source import Draft
 from kataribe.serve.chat import chunks_of, pace_of
 from kataribe.serve.described import ASKING, failures, stream_of, takes
-from kataribe.serve.desk import Desk
+from kataribe.serve.desk import Desk, desk_of
 from kataribe.serve.errors import failure
 from kataribe.serve.events import HEARTBEAT, NewsStream
 from kataribe.serve.exchange import Exchange
@@ -48,7 +48,7 @@ _PREVIEW = "The reply, told as by `/v1/chat/completions` with `stream: true`. No
 _TESTED = "Server-sent events, each with a TestResult as soon as it is known, then `[DONE]`."
 
 
-def recipes_router(desk: Desk) -> APIRouter:
+def recipes_router() -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/recipes", tags=["studio"])
 
@@ -60,6 +60,7 @@ def recipes_router(desk: Desk) -> APIRouter:
         responses=failures(400),
     )
     async def choices(http: HTTPRequest) -> RecipeChoices:
+        desk = desk_of(http)
         owner_of(http.scope)
         return await asyncio.to_thread(source_of(desk).choices)
 
@@ -72,16 +73,17 @@ def recipes_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(CheckRecipe),
     )
     async def check(http: HTTPRequest) -> RecipeChecked:
+        desk = desk_of(http)
         owner_of(http.scope)
         body = await read_body(http, CheckRecipe)
         draft = draft_of(http, body.name, body.text)
         return await asyncio.to_thread(source_of(desk).check, draft, body.fields)
 
-    _add_asking(router, desk)
+    _add_asking(router)
     return router
 
 
-def _add_asking(router: APIRouter, desk: Desk) -> None:
+def _add_asking(router: APIRouter) -> None:
     @router.post(
         "/preview",
         operation_id="previewRecipe",
@@ -91,6 +93,7 @@ def _add_asking(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(PreviewRecipe),
     )
     async def preview(http: HTTPRequest) -> Response:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         body = await read_body(http, PreviewRecipe)
         draft = draft_of(http, body.name, body.text)
@@ -113,6 +116,7 @@ def _add_asking(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(TestRecipe),
     )
     async def test(http: HTTPRequest) -> Response:
+        desk = desk_of(http)
         owner_of(http.scope)
         body = await read_body(http, TestRecipe)
         desk.lifecycle.check()

@@ -9,7 +9,7 @@ from starlette.requests import Request as HTTPRequest
 
 from kataribe.base.errors import UnsupportedError
 from kataribe.serve.described import failures, takes
-from kataribe.serve.desk import Desk
+from kataribe.serve.desk import Desk, desk_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.models import InMemory, ModelControl
 from kataribe.serve.shapes.residents import (
@@ -22,7 +22,7 @@ from kataribe.serve.shapes.residents import (
 _WRONG = failures(400, 403, 404, 413, 415, 429, 503)
 
 
-def residents_router(desk: Desk) -> APIRouter:
+def residents_router() -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/models", tags=["studio"])
 
@@ -33,7 +33,8 @@ def residents_router(desk: Desk) -> APIRouter:
         response_model=LoadedModels,
         responses=failures(400),
     )
-    async def loaded() -> LoadedModels:
+    async def loaded(http: HTTPRequest) -> LoadedModels:
+        desk = desk_of(http)
         return LoadedModels(data=[_shown(model) for model in _control(desk).in_memory()])
 
     @router.post(
@@ -45,6 +46,7 @@ def residents_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(LoadRequest),
     )
     async def load(http: HTTPRequest) -> LoadedModel:
+        desk = desk_of(http)
         body = await read_body(http, LoadRequest)
         return _shown(await asyncio.to_thread(_control(desk).load, body.model, hold=body.hold))
 
@@ -57,6 +59,7 @@ def residents_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(UnloadRequest),
     )
     async def unload(http: HTTPRequest) -> LoadedModels:
+        desk = desk_of(http)
         body = await read_body(http, UnloadRequest)
         control = _control(desk)
         await asyncio.to_thread(control.unload, body.model, force=body.force)

@@ -8,7 +8,7 @@ from starlette.responses import Response
 
 from kataribe.serve.chat import pace_of
 from kataribe.serve.described import ASKING, asks, failures, stream_of
-from kataribe.serve.desk import Desk
+from kataribe.serve.desk import desk_of
 from kataribe.serve.exchange import Exchange
 from kataribe.serve.intake import read_body
 from kataribe.serve.limits import within
@@ -28,7 +28,7 @@ _STREAMED = (
 )
 
 
-def responses_router(desk: Desk) -> APIRouter:
+def responses_router() -> APIRouter:
     """The route."""
     router = APIRouter(tags=["responses"])
 
@@ -41,6 +41,7 @@ def responses_router(desk: Desk) -> APIRouter:
         openapi_extra=asks(ResponsesRequest),
     )
     async def create_response(http: HTTPRequest) -> Response:
+        desk = desk_of(http)
         body = await read_body(http, ResponsesRequest, unsupported=UNSUPPORTED)
         going = await going_on(desk, http, body)
         asked = responses_request(going.body, going.before)
@@ -63,5 +64,5 @@ def responses_router(desk: Desk) -> APIRouter:
         await kept()
         return Response(to_bytes(answer.whole()), media_type="application/json")
 
-    router.include_router(kept_router(desk))
+    router.include_router(kept_router())
     return router

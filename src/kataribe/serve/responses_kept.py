@@ -16,7 +16,7 @@ from starlette.responses import Response
 
 from kataribe.base.errors import InputError, UnsupportedError
 from kataribe.serve.described import failures
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import Desk, desk_of, rooms_of
 from kataribe.serve.shapes.responses import (
     FunctionCallItem,
     FunctionCallOutputItem,
@@ -190,7 +190,7 @@ def _told_item(item: InputItem, response: str, number: int) -> dict[str, Any]:
     }
 
 
-def kept_router(desk: Desk) -> APIRouter:
+def kept_router() -> APIRouter:
     """The routes of responses that are kept."""
     router = APIRouter(prefix="/v1/responses")
 
@@ -206,6 +206,7 @@ def kept_router(desk: Desk) -> APIRouter:
         response_id: Id,
         stream: Annotated[bool, Query(description="Only false is taken.")] = False,
     ) -> Response:
+        desk = desk_of(http)
         if stream:
             raise UnsupportedError(
                 "A response that was kept comes whole. Leave stream out.", param="stream"
@@ -223,6 +224,7 @@ def kept_router(desk: Desk) -> APIRouter:
         responses=_WRONG,
     )
     async def delete_response(http: HTTPRequest, response_id: Id) -> ResponseDeleted:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         await rooms_of(desk).store.write(lambda tx: responses.delete(tx, owner, response_id))
         return ResponseDeleted(id=response_id)
@@ -242,6 +244,7 @@ def kept_router(desk: Desk) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
         order: Literal["asc", "desc"] = "desc",
     ) -> Response:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         kept = await rooms_of(desk).store.read(lambda tx: responses.get(tx, owner, response_id))
         items = list(kept.input) if order == "asc" else list(kept.input)[::-1]

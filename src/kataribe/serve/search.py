@@ -10,7 +10,7 @@ from fastapi import APIRouter, Query
 from starlette.requests import Request as HTTPRequest
 
 from kataribe.serve.described import failures
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import desk_of, rooms_of
 from kataribe.serve.shapes.conversations import Hit, Hits
 from kataribe.serve.who import owner_of
 from kataribe.store.hits import hits
@@ -30,7 +30,7 @@ Before = Annotated[
 ]
 
 
-def search_router(desk: Desk) -> APIRouter:
+def search_router() -> APIRouter:
     """The route."""
     router = APIRouter(prefix="/studio/api", tags=["studio"])
 
@@ -42,6 +42,7 @@ def search_router(desk: Desk) -> APIRouter:
         responses=failures(400),
     )
     async def search(http: HTTPRequest, q: Words, limit: Limit = 30, before: Before = None) -> Hits:
+        desk = desk_of(http)
         work = partial(hits, owner=owner_of(http.scope), query=q, limit=limit, before=before)
         found, more = await rooms_of(desk).store.read(work)
         return Hits(data=[Hit.model_validate(dataclasses.asdict(hit)) for hit in found], more=more)

@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 
 from fastapi import APIRouter
+from starlette.requests import Request as HTTPRequest
 from starlette.responses import JSONResponse, Response
 
 import kataribe
 from kataribe.base.errors import NotFoundError
 from kataribe.base.nearness import meant
 from kataribe.serve.described import failures
-from kataribe.serve.desk import Desk
+from kataribe.serve.desk import Desk, desk_of
 from kataribe.serve.models import ModelInfo
 from kataribe.serve.shapes.service import Health, Model, ModelList
 
 
-def service_router(desk: Desk) -> APIRouter:
+def service_router() -> APIRouter:
     """The routes."""
     router = APIRouter()
 
@@ -28,7 +29,8 @@ def service_router(desk: Desk) -> APIRouter:
         response_model=ModelList,
         responses=failures(),
     )
-    async def list_models() -> ModelList:
+    async def list_models(http: HTTPRequest) -> ModelList:
+        desk = desk_of(http)
         models = await asyncio.to_thread(desk.models.names)  # may read headers of files
         return ModelList(data=[_model(info) for info in models])
 
@@ -40,7 +42,8 @@ def service_router(desk: Desk) -> APIRouter:
         response_model=Model,
         responses=failures(404),
     )
-    async def retrieve_model(model: str) -> Model:
+    async def retrieve_model(http: HTTPRequest, model: str) -> Model:
+        desk = desk_of(http)
         return _model(find_model(desk, model))
 
     @router.get(
@@ -54,7 +57,8 @@ def service_router(desk: Desk) -> APIRouter:
             **failures(),
         },
     )
-    async def get_health() -> Response:
+    async def get_health(http: HTTPRequest) -> Response:
+        desk = desk_of(http)
         cycle = desk.lifecycle
         health = Health(status=cycle.state, detail=cycle.detail, version=kataribe.__version__)
         headers = {} if cycle.state == "ready" else {"Retry-After": "2"}
@@ -72,7 +76,8 @@ def service_router(desk: Desk) -> APIRouter:
             **failures(),
         },
     )
-    async def get_metrics() -> Response:
+    async def get_metrics(http: HTTPRequest) -> Response:
+        desk = desk_of(http)
         return Response(desk.metrics.page(), media_type="text/plain; version=1.0.0; charset=utf-8")
 
     return router

@@ -12,7 +12,7 @@ from starlette.responses import StreamingResponse
 
 from kataribe.serve.conversations import Name
 from kataribe.serve.described import failures
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import desk_of, rooms_of
 from kataribe.serve.files import saved_as
 from kataribe.serve.who import owner_of
 from kataribe.store.sharing.as_html import as_html
@@ -32,7 +32,7 @@ _FILES: dict[str, Any] = {
 }
 
 
-def sharing_router(desk: Desk) -> APIRouter:
+def sharing_router() -> APIRouter:
     """The route."""
     router = APIRouter(prefix="/studio/api/conversations/{talk}", tags=["studio"])
 
@@ -49,6 +49,7 @@ def sharing_router(desk: Desk) -> APIRouter:
         format: Literal["markdown", "json", "html"] = "markdown",  # noqa: A002 - the query's name
         language: Literal["en", "ja"] = "en",
     ) -> StreamingResponse:
+        desk = desk_of(http)
         work = partial(branch, owner=owner_of(http.scope), conversation=talk)
         found = await rooms_of(desk).store.read(work)
         form, media_type, ending = _FORMS[format]

@@ -10,7 +10,7 @@ from starlette.requests import Request as HTTPRequest
 
 from kataribe.base.errors import UnsupportedError
 from kataribe.serve.described import failures, takes
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import Desk, desk_of, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.jobs import shown, workers_of
 from kataribe.serve.shapes.jobs import Job as JobShown
@@ -32,7 +32,7 @@ KIND = "tokenizers"
 _CHANGES = failures(400, 403, 404, 413, 415, 503)
 
 
-def tokenizers_router(desk: Desk) -> APIRouter:
+def tokenizers_router() -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/tokenizers", tags=["studio"])
 
@@ -44,6 +44,7 @@ def tokenizers_router(desk: Desk) -> APIRouter:
         responses=failures(400),
     )
     async def listed(http: HTTPRequest) -> TokenizerList:
+        desk = desk_of(http)
         owner_of(http.scope)
         source = _source(desk)
         return TokenizerList(
@@ -60,6 +61,7 @@ def tokenizers_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(CutText),
     )
     async def pieces(http: HTTPRequest) -> PiecesList:
+        desk = desk_of(http)
         owner_of(http.scope)
         body = await read_body(http, CutText)
         source = _source(desk)
@@ -76,6 +78,7 @@ def tokenizers_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(CompareTokenizers),
     )
     async def compare(http: HTTPRequest) -> JobShown:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         body = await read_body(http, CompareTokenizers)
         command = await asyncio.to_thread(_source(desk).comparing, body)

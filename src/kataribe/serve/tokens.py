@@ -12,7 +12,7 @@ from kataribe.base.aside import aside
 from kataribe.base.errors import InputError
 from kataribe.serve.asking import messages_in, tools_of
 from kataribe.serve.described import failures, takes
-from kataribe.serve.desk import Desk
+from kataribe.serve.desk import Desk, desk_of
 from kataribe.serve.intake import parse_json, read_body
 from kataribe.serve.models import TextTokenizer
 from kataribe.serve.service import find_model
@@ -27,7 +27,7 @@ from kataribe.serve.shapes.text import (
 _WRONG = failures(400, 403, 404, 413, 415, 429, 503)
 
 
-def tokens_router(desk: Desk) -> APIRouter:
+def tokens_router() -> APIRouter:
     """The routes."""
     router = APIRouter(tags=["tokens"])
 
@@ -40,6 +40,7 @@ def tokens_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(TokenizeTextRequest, TokenizeChatRequest),
     )
     async def tokenize(http: HTTPRequest) -> Response:
+        desk = desk_of(http)
         value = parse_json(await http.body())
         chat = isinstance(value, dict) and "messages" in value
         if chat and "prompt" in value:
@@ -66,6 +67,7 @@ def tokens_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(DetokenizeRequest),
     )
     async def detokenize(http: HTTPRequest) -> Response:
+        desk = desk_of(http)
         body = await read_body(http, DetokenizeRequest)
         name = model_of(desk, body.model)
         find_model(desk, name)

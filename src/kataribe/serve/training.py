@@ -11,7 +11,7 @@ from starlette.requests import Request as HTTPRequest
 
 from kataribe.base.errors import InputError, KataribeError, NotFoundError, UnsupportedError
 from kataribe.serve.described import failures, takes
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import Desk, desk_of, rooms_of
 from kataribe.serve.intake import read_body
 from kataribe.serve.jobs import shown, workers_of
 from kataribe.serve.shapes.catalog import Removed
@@ -42,7 +42,7 @@ _SEES = failures(400, 404)
 _CHANGES = failures(400, 403, 404, 413, 415, 503)
 
 
-def training_router(desk: Desk) -> APIRouter:
+def training_router() -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api/runs", tags=["studio"])
 
@@ -54,6 +54,7 @@ def training_router(desk: Desk) -> APIRouter:
         responses=failures(400),
     )
     async def listed(http: HTTPRequest) -> RunList:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         runs = await asyncio.to_thread(_source(desk).runs, owner)
         jobs = await _jobs(desk, owner)
@@ -67,6 +68,7 @@ def training_router(desk: Desk) -> APIRouter:
         responses=failures(400),
     )
     async def choices(http: HTTPRequest) -> TrainingChoices:
+        desk = desk_of(http)
         owner_of(http.scope)
         return await asyncio.to_thread(_source(desk).choices)
 
@@ -79,6 +81,7 @@ def training_router(desk: Desk) -> APIRouter:
         openapi_extra=takes(NewRun),
     )
     async def begin(http: HTTPRequest) -> JobShown:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         body = await read_body(http, NewRun)
         training = await asyncio.to_thread(_source(desk).begin, owner, body)
@@ -88,12 +91,12 @@ def training_router(desk: Desk) -> APIRouter:
             await asyncio.to_thread(_source(desk).remove, owner, training.run)
             raise
 
-    _add_looks(router, desk)
-    _add_acts(router, desk)
+    _add_looks(router)
+    _add_acts(router)
     return router
 
 
-def _add_looks(router: APIRouter, desk: Desk) -> None:
+def _add_looks(router: APIRouter) -> None:
     @router.get(
         "/{run}",
         operation_id="getRun",
@@ -102,6 +105,7 @@ def _add_looks(router: APIRouter, desk: Desk) -> None:
         responses=_SEES,
     )
     async def one(http: HTTPRequest, run: _Run) -> RunDetail:
+        desk = desk_of(http)
         return await _detail(desk, owner_of(http.scope), run)
 
     @router.get(
@@ -116,6 +120,7 @@ def _add_looks(router: APIRouter, desk: Desk) -> None:
         run: _Run,
         points: Annotated[int, Query(ge=10, le=MOST_POINTS, description="About how many.")] = 600,
     ) -> RunCurve:
+        desk = desk_of(http)
         return await asyncio.to_thread(_source(desk).curve, owner_of(http.scope), run, points)
 
     @router.get(
@@ -126,11 +131,12 @@ def _add_looks(router: APIRouter, desk: Desk) -> None:
         responses=_SEES,
     )
     async def samples(http: HTTPRequest, run: _Run) -> RunSamples:
+        desk = desk_of(http)
         found = await asyncio.to_thread(_source(desk).samples, owner_of(http.scope), run)
         return RunSamples(data=list(found))
 
 
-def _add_acts(router: APIRouter, desk: Desk) -> None:
+def _add_acts(router: APIRouter) -> None:
     @router.post(
         "/{run}/stop",
         operation_id="stopRun",
@@ -140,6 +146,7 @@ def _add_acts(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(Empty),
     )
     async def stop(http: HTTPRequest, run: _Run) -> Run:
+        desk = desk_of(http)
         await read_body(http, Empty)
         owner = owner_of(http.scope)
         if (job := (await _jobs(desk, owner)).get(run)) is not None:
@@ -157,6 +164,7 @@ def _add_acts(router: APIRouter, desk: Desk) -> None:
         openapi_extra=takes(Empty),
     )
     async def resume(http: HTTPRequest, run: _Run) -> JobShown:
+        desk = desk_of(http)
         await read_body(http, Empty)
         owner = owner_of(http.scope)
         if (job := (await _jobs(desk, owner)).get(run)) is not None:
@@ -178,6 +186,7 @@ def _add_acts(router: APIRouter, desk: Desk) -> None:
         responses=_CHANGES,
     )
     async def remove(http: HTTPRequest, run: _Run) -> Removed:
+        desk = desk_of(http)
         owner = owner_of(http.scope)
         if (job := (await _jobs(desk, owner)).get(run)) is not None:
             # The pool takes the folder away; nothing else may do so at the same time.

@@ -14,7 +14,7 @@ from starlette.responses import StreamingResponse
 
 from kataribe.base.errors import StorageError
 from kataribe.serve.described import failures
-from kataribe.serve.desk import Desk, rooms_of
+from kataribe.serve.desk import desk_of, rooms_of
 from kataribe.serve.errors import RefusedError
 from kataribe.serve.files import saved_as
 from kataribe.serve.intake import ClientGoneError
@@ -27,7 +27,7 @@ from kataribe.store.transfer.leaving import exported
 _FILE: dict[str, Any] = {"application/json": {"schema": {"type": "object"}}}
 
 
-def transfer_router(desk: Desk) -> APIRouter:
+def transfer_router() -> APIRouter:
     """The routes."""
     router = APIRouter(prefix="/studio/api", tags=["studio"])
     one_at_a_time = asyncio.Semaphore(1)  # an import may take as much memory as its longest line
@@ -40,6 +40,7 @@ def transfer_router(desk: Desk) -> APIRouter:
         responses={**failures(400), 200: {"content": _FILE}},
     )
     async def export(http: HTTPRequest) -> StreamingResponse:
+        desk = desk_of(http)
         name = f"kataribe-{time.strftime('%Y-%m-%d')}.json"
         lines = exported(rooms_of(desk).store, owner_of(http.scope))
         return StreamingResponse(lines, media_type="application/json", headers=saved_as(name))
@@ -53,6 +54,7 @@ def transfer_router(desk: Desk) -> APIRouter:
         openapi_extra={"requestBody": {"required": True, "content": _FILE}},
     )
     async def take_in(http: HTTPRequest) -> Imported:
+        desk = desk_of(http)
         store, owner = rooms_of(desk).store, owner_of(http.scope)
         if http.headers.get("content-type", "").partition(";")[0].strip() != "application/json":
             raise RefusedError(

@@ -9,7 +9,7 @@ export type McpAnswer = Shape<"McpAnswer">;
 export type NewMcpServer = Shape<"NewMcpServer">;
 
 const SERVERS = "/studio/api/mcp";
-const at = (name: string) => `${SERVERS}/${encodeURIComponent(name)}`;
+const at = (place: string, name: string) => `${SERVERS}/${place}/${encodeURIComponent(name)}`;
 
 export function listMcpServers(to: Connection, signal: AbortSignal): Promise<McpServers> {
   return callJson(to, SERVERS, { signal });
@@ -21,7 +21,7 @@ export function readMcpServer(
   name: string,
   signal: AbortSignal,
 ): Promise<McpDetail> {
-  return callJson(to, at(name), { signal });
+  return callJson(to, at("servers", name), { signal });
 }
 
 /** Starts a server and has it list its tools; its state says what went wrong. */
@@ -30,7 +30,7 @@ export function checkMcpServer(
   name: string,
   signal: AbortSignal,
 ): Promise<McpDetail> {
-  return callJson(to, `${at(name)}/check`, { method: "POST", body: {}, signal });
+  return callJson(to, at("check", name), { method: "POST", body: {}, signal });
 }
 
 export interface ToolCall {
@@ -45,7 +45,7 @@ export function callMcpTool(
   signal: AbortSignal,
 ): Promise<McpAnswer> {
   const body = { tool, arguments: given };
-  return callJson(to, `${at(server)}/call`, { method: "POST", body, signal });
+  return callJson(to, at("call", server), { method: "POST", body, signal });
 }
 
 export function addMcpServer(to: Connection, body: NewMcpServer): Promise<McpDetail> {
@@ -54,9 +54,9 @@ export function addMcpServer(to: Connection, body: NewMcpServer): Promise<McpDet
 
 /** Takes a server out; it can be put back until Kataribe ends. */
 export async function removeMcpServer(to: Connection, name: string): Promise<void> {
-  await call(to, at(name), { method: "DELETE" });
+  await call(to, at("servers", name), { method: "DELETE" });
 }
 
 export function restoreMcpServer(to: Connection, name: string): Promise<McpDetail> {
-  return callJson(to, `${at(name)}/restore`, { method: "POST", body: {} });
+  return callJson(to, at("restore", name), { method: "POST", body: {} });
 }

@@ -1669,7 +1669,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/studio/api/mcp/{server}/check": {
+    "/studio/api/mcp/check/{server}": {
         parameters: {
             query?: never;
             header?: never;
@@ -1686,7 +1686,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/studio/api/mcp/{server}/call": {
+    "/studio/api/mcp/call/{server}": {
         parameters: {
             query?: never;
             header?: never;
@@ -1703,7 +1703,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/studio/api/mcp/{server}": {
+    "/studio/api/mcp/servers/{server}": {
         parameters: {
             query?: never;
             header?: never;
@@ -1721,7 +1721,7 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
-    "/studio/api/mcp/{server}/restore": {
+    "/studio/api/mcp/restore/{server}": {
         parameters: {
             query?: never;
             header?: never;

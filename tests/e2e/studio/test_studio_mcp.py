@@ -52,7 +52,7 @@ def studio(browser: Browser, models: Models, file: Path) -> Iterator[Studio]:
 def _end_all(address: str) -> None:
     """Ends the sessions in the loop that began them."""
     for one in httpx.get(f"{address}/studio/api/mcp").json()["data"]:
-        httpx.delete(f"{address}/studio/api/mcp/{quote(one['name'], safe='')}")
+        httpx.delete(f"{address}/studio/api/mcp/servers/{quote(one['name'], safe='')}")
     until = time.monotonic() + 20
     while sdk_servers() and time.monotonic() < until:
         time.sleep(0.05)
