@@ -206,12 +206,11 @@ def kept_router() -> APIRouter:
         response_id: Id,
         stream: Annotated[bool, Query(description="Only false is taken.")] = False,
     ) -> Response:
-        desk = desk_of(http)
         if stream:
             raise UnsupportedError(
                 "A response that was kept comes whole. Leave stream out.", param="stream"
             )
-        owner = owner_of(http.scope)
+        desk, owner = desk_of(http), owner_of(http.scope)
         kept = await rooms_of(desk).store.read(lambda tx: responses.get(tx, owner, response_id))
         return Response(to_bytes(kept.response), media_type="application/json")
 
@@ -224,8 +223,7 @@ def kept_router() -> APIRouter:
         responses=_WRONG,
     )
     async def delete_response(http: HTTPRequest, response_id: Id) -> ResponseDeleted:
-        desk = desk_of(http)
-        owner = owner_of(http.scope)
+        desk, owner = desk_of(http), owner_of(http.scope)
         await rooms_of(desk).store.write(lambda tx: responses.delete(tx, owner, response_id))
         return ResponseDeleted(id=response_id)
 
@@ -244,8 +242,7 @@ def kept_router() -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=100)] = 20,
         order: Literal["asc", "desc"] = "desc",
     ) -> Response:
-        desk = desk_of(http)
-        owner = owner_of(http.scope)
+        desk, owner = desk_of(http), owner_of(http.scope)
         kept = await rooms_of(desk).store.read(lambda tx: responses.get(tx, owner, response_id))
         items = list(kept.input) if order == "asc" else list(kept.input)[::-1]
         return Response(to_bytes(_page(items, after, limit)), media_type="application/json")

@@ -16,6 +16,8 @@ from kataribe.serve.desk import Desk, desk_of
 from kataribe.serve.models import ModelInfo
 from kataribe.serve.shapes.service import Health, Model, ModelList
 
+_PROMETHEUS = "text/plain; version=1.0.0; charset=utf-8"
+
 
 def service_router() -> APIRouter:
     """The routes."""
@@ -30,8 +32,7 @@ def service_router() -> APIRouter:
         responses=failures(),
     )
     async def list_models(http: HTTPRequest) -> ModelList:
-        desk = desk_of(http)
-        models = await asyncio.to_thread(desk.models.names)  # may read headers of files
+        models = await asyncio.to_thread(desk_of(http).models.names)  # may read headers of files
         return ModelList(data=[_model(info) for info in models])
 
     @router.get(
@@ -43,8 +44,7 @@ def service_router() -> APIRouter:
         responses=failures(404),
     )
     async def retrieve_model(http: HTTPRequest, model: str) -> Model:
-        desk = desk_of(http)
-        return _model(find_model(desk, model))
+        return _model(find_model(desk_of(http), model))
 
     @router.get(
         "/health",
@@ -58,8 +58,7 @@ def service_router() -> APIRouter:
         },
     )
     async def get_health(http: HTTPRequest) -> Response:
-        desk = desk_of(http)
-        cycle = desk.lifecycle
+        cycle = desk_of(http).lifecycle
         health = Health(status=cycle.state, detail=cycle.detail, version=kataribe.__version__)
         headers = {} if cycle.state == "ready" else {"Retry-After": "2"}
         status = 200 if cycle.state == "ready" else 503
@@ -77,8 +76,7 @@ def service_router() -> APIRouter:
         },
     )
     async def get_metrics(http: HTTPRequest) -> Response:
-        desk = desk_of(http)
-        return Response(desk.metrics.page(), media_type="text/plain; version=1.0.0; charset=utf-8")
+        return Response(desk_of(http).metrics.page(), media_type=_PROMETHEUS)
 
     return router
 
