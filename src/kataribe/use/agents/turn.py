@@ -5,7 +5,8 @@ The state is a fold over the records, so whoever has the journal can go on from 
     turn    id, user, messages        what was asked (the messages before the agent's first words)
     reply   message, usage, reason    a model's whole reply, each of its calls with an id of ours
     begun   call                      a tool is about to run
-    result  call, content, is_error   what came of a call; `told`: the loop refused to repeat it
+    result  call, content, is_error,  what came of a call; `told`: the loop refused to repeat it
+            images, told
     answer  call, approved, why       the user's answer to a call that needs consent
     said    messages                  what the user said beside answers
     note    text                      what the loop told the model
@@ -144,6 +145,7 @@ class Turn:
             call=result.call_id,
             content=result.content,
             is_error=result.is_error,
+            images=to_json(Message("tool", (result,)))["parts"][0]["images"],
             told=told,
         )
 
@@ -205,7 +207,7 @@ class Turn:
         call = self.waiting.pop(record["call"], None)
         if call is None:
             return
-        result = ToolResultPart(record["call"], record["content"], record["is_error"])
+        result = _result_in(record)
         self._found[call.id] = result
         self.results.append((call, result))
         if record.get("told"):
@@ -216,6 +218,13 @@ class Turn:
             ordered = tuple(self._found[id_] for id_ in self._calls)
             self._tail += [Message("tool", ordered), *self._later]
             self._later = []
+
+
+def _result_in(record: Record) -> ToolResultPart:
+    told = {**record, "type": "tool_result", "call_id": record["call"]}
+    (part,) = from_json({"role": "tool", "parts": [told]}).parts
+    assert isinstance(part, ToolResultPart)
+    return part  # in journals that were written before there were pictures are none
 
 
 def without_calls(message: Message) -> Message:
