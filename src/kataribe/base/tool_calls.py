@@ -45,9 +45,13 @@ def asked_by(context: Context) -> Iterator[None]:
 class CallLimits:
     """What calls of tools may take.
 
+    `call_tool` makes one call and holds it to `seconds` and `characters`; whoever makes several
+    (an agent, ReAct) holds them to the rest.
+
     Attributes:
         at_once: Calls that run side by side; further ones wait.
-        most: Calls in one reply; those after them are refused.
+        most: Calls in one reply, those of the caller's tools among them. Of further ones none runs:
+            the model is told so as their result. The caller's are handed over all the same.
         seconds: For one call; then it is stopped.
         characters: Of an answer; of a longer one the model is given its beginning and end.
     """

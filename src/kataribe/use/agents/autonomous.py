@@ -244,7 +244,7 @@ class _Work:
 
     async def _attempt(self, task: Task) -> AsyncGenerator[Event, None]:
         run, number = self._run, task.attempts + 1
-        journal = TurnJournal.at(run, f"{task.id}.{number}")
+        journal = TurnJournal(run, f"{task.id}.{number}")
         yield Step("task", short(f"{task.id} of {len(run.tasks)}: {task.title}"))
         request = self._asking(orders.task_order(task, run.tasks))
         records = journal.records()

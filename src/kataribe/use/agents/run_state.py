@@ -16,12 +16,12 @@ Records:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from kataribe.base.events import Usage
 from kataribe.base.messages import Message, from_json
-from kataribe.use.agents.journal import Journal, Record
+from kataribe.use.agents.journal import Journal, Record, keep
 
 State = Literal["waiting", "done", "given up"]
 
@@ -95,9 +95,7 @@ class Run:
 
     async def write(self, kind: str, **values: Any) -> None:
         """Keeps a record, then takes it in."""
-        record = {"kind": kind, **values}
-        await self.journal.append(record)
-        self._take(record)
+        await keep(self.journal, {"kind": kind, **values}, self._take)
 
     async def spend(self, what: str, usage: Usage) -> None:
         """Keeps what a call of the planning model used."""
@@ -169,22 +167,15 @@ class TurnJournal:
 
     run: Run
     of: str
-    _own: list[Record] = field(default_factory=list)
-
-    @classmethod
-    def at(cls, run: Run, of: str) -> TurnJournal:
-        """The journal of an attempt, with what is there of it already."""
-        kept = [r["record"] for r in run.journal.records() if r["kind"] == "turn" and r["of"] == of]
-        return cls(run, of, kept)
 
     def records(self) -> tuple[Record, ...]:
         """All that was appended, oldest first."""
-        return tuple(self._own)
+        kept = self.run.journal.records()
+        return tuple(r["record"] for r in kept if r["kind"] == "turn" and r["of"] == self.of)
 
     async def append(self, record: Record) -> None:
         """Keeps a record in the run's journal."""
-        await self.run.write("turn", of=self.of, record=dict(record))
-        self._own.append(record)
+        await self.run.write("turn", of=self.of, record=record)
 
 
 def _usage(told: Sequence[int]) -> Usage:
