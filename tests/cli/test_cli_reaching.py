@@ -161,7 +161,7 @@ def test_a_model_that_calls_no_tools_acts_with_them_in_plain_text(cli, kataribe_
     with serving(ScriptedSource(lm)) as url, leave_note(Workspace(kataribe_home), url):
         done = cli("ask", "--tools", "mcp:t", *ALWAYS, "?")
     assert (done.code, done.out) == (0, "42\n"), done.err
-    assert "observation: 42" in done.err
+    assert ": 42" in done.err
 
 
 def test_a_chat_opens_them_for_each_reply(cli, served, written):

@@ -33,7 +33,7 @@ def writing(*, calls: bool = True, refuses: bool = False) -> ScriptedLM:
             return InputError("This model takes no tools.", param="tools")
         told = request.prompt[-1]
         assert isinstance(told, Message)
-        if told.role == "tool" or "Observation:" in text_of(told):
+        if told.role == "tool" or text_of(told).startswith("Observation:"):
             return "Final Answer: Done."
         return Reply(calls=(Call("write_file", WRITES),)) if request.tools else IN_TEXT
 

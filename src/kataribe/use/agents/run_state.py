@@ -6,7 +6,8 @@ Records:
     asked        what, usage                   a call of the planning model
     plan         tasks, revised                the list, or what takes the place of all not done
     turn         of, record                    a record of an agent's turn at a task (`turn`)
-    did          task, attempt, text, reason   what came of an attempt
+    did          task, attempt, text, reason,  what came of an attempt; `cut`: a limit of the run
+                 cut                           ended it
     verdict      task, ok, why                 the check of it; `task` is settled by ok, or given up
     given_up     task, why                     no further attempt
     deliverable  text, reason, detail          the end
@@ -35,7 +36,8 @@ class Task:
         title: What is to be done.
         done_when: What a result must have.
         state: How far it is.
-        attempts: Attempts that were finished.
+        attempts: Attempts that came to an end.
+        cut: Those of them that a limit of the run ended, so that they say nothing of the task.
         text: What the newest of them gave; None while there is none to check.
         why: Why the newest was not enough, or the task was given up.
         was_checked: Somebody has looked at the newest attempt.
@@ -46,6 +48,7 @@ class Task:
     done_when: str
     state: State = "waiting"
     attempts: int = 0
+    cut: int = 0
     text: str | None = None
     why: str = ""
     was_checked: bool = False
@@ -120,6 +123,7 @@ class Run:
                 task = self._task(record)
                 task.attempts, task.text = record["attempt"], record["text"]
                 task.was_checked = False
+                task.cut += bool(record.get("cut"))  # older journals do not say
                 self._log.append(f"task {task.id}, attempt {task.attempts}: {record['reason']}")
             case "verdict":
                 task = self._task(record)

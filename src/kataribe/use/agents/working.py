@@ -30,7 +30,7 @@ from kataribe.base.messages import (
 from kataribe.base.tool_calls import MOST_REPEATS, MOST_TOLD, CallLimits, failed, not_again
 from kataribe.use.agents.calling import Approve, ToolRunner, always
 from kataribe.use.agents.resuming import CUT, INTERRUPTED
-from kataribe.use.agents.stepping import Said, Stepping, short
+from kataribe.use.agents.stepping import Said, Stepping, calls_told, short
 from kataribe.use.agents.turn import Turn, reply_parts
 
 Price: TypeAlias = Callable[[Usage], float | None]
@@ -327,9 +327,9 @@ class Working:
         """The end; where no word was said, what tools have found takes the place of an answer."""
         said = self._said
         if reason in ("deadline", "budget", "repetition") and not said.text:
-            found = self._found()
-            if found:
-                yield said.say(found)
+            kept = [each for each in self._turn.results if not each[1].is_error]
+            if kept:
+                yield said.say(calls_told(kept))
         if not self._turn.waiting:
             said.calls.clear()  # they were cut before they were whole
         message = said.parts()
@@ -345,13 +345,6 @@ class Working:
                 usage=usage.numbers,
             )
         yield Finished(message, usage, reason, detail=detail)
-
-    def _found(self) -> str:
-        kept = [(call, result) for call, result in self._turn.results if not result.is_error]
-        return "\n".join(
-            f"- {call.name} {short(call.arguments)}: {short(result.content)}"
-            for call, result in kept
-        )
 
     def _tokens(self) -> int:
         return self._turn.usage.prompt_tokens + self._turn.usage.completion_tokens
