@@ -237,7 +237,7 @@ async def test_a_second_try_is_told_of_the_calls_of_the_first():
 async def test_a_try_that_a_limit_of_the_run_has_ended_says_nothing_of_its_task():
     tool, journal = Plain("send", lambda to: f"sent to {to}"), MemoryJournal()
     model = ScriptedLM([calls(("send", {"to": "ann"})), "", "Sent."])
-    lm = autonomous([PLAN, OK, "The report."], model, tool, attempts=1, steps=3)
+    lm = autonomous([PLAN, NO, OK, "The report."], model, tool, attempts=1, steps=3)
     cut = [event async for event in lm.work(QUESTION, journal)][-1]
     assert isinstance(cut, Finished)
     assert cut.reason == "budget"
