@@ -130,8 +130,8 @@ class InText:
             finally:
                 await close_stream(events)
         self._check(request)
-        turn = last_turn(messages_of(request), "a model that calls tools in text")
-        if not self._is_wished and not any(map(_is_of_tools, turn.after)):
+        newest = messages_of(request)[-2:]  # what the loop tells behind results is the user's
+        if not self._is_wished and not any(map(_is_of_tools, newest)):
             yield Step("in text", f"{self.name} calls no tools itself, so it acts in plain text.")
         async with aclosing(self._acting(request)) as acting:
             async for event in acting:

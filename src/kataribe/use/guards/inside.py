@@ -9,8 +9,8 @@ the model and the tools. So some guards have their place further in:
 - What hides things from the model stands at the model (`Following`), and the tools that its calls
   run are given the real values.
 - What may ask again stands at the model where that calls tools, so that only its last call is made
-  again; around the whole it would run tools twice. Where a model acts in plain text, it stands
-  around the whole, and asks again only as long as no tool has run.
+  again; around the whole it would run tools twice. A technique's model writes words in between that
+  are no reply, so there it stands around the whole.
 """
 
 from __future__ import annotations
