@@ -175,6 +175,9 @@ def test_a_tool_that_harms_nobody_runs_unasked(cli, served):
 WRITE = Call("write_file", {"path": "a.txt", "text": "hello"})
 
 
+REACT = ("--technique", "react")
+
+
 def tools_of(folder: Path) -> tuple[str, ...]:
     return (
         *("--tools", "files", "--option", f"files.folder={folder}"),
@@ -235,7 +238,7 @@ def test_a_model_that_calls_no_tools_acts_in_plain_text(cli, kataribe_home):
         done = cli("ask", "--tools", "calculator", "6 times 7?")
     assert (done.code, done.out) == (0, "42\n"), done.err
     assert "acts in plain text" in done.err
-    assert "observation: 42" in done.err
+    assert ": 42" in done.err
 
 
 @pytest.mark.parametrize("does_call", [True, False])
@@ -265,17 +268,42 @@ def test_a_turn_longer_than_the_context_is_summed_up(cli, kataribe_home, does_ca
     assert "compacted: " in done.err
 
 
-def test_in_plain_text_consent_is_needed_too(cli, served, tmp_path):
+@pytest.mark.parametrize("approve", ["ask", "never"])
+@pytest.mark.parametrize(("does_call", "way"), [(True, REACT), (False, REACT), (False, ())])
+def test_in_plain_text_consent_is_needed_too(cli, kataribe_home, tmp_path, does_call, way, approve):
     given = json.dumps({"path": "a.txt", "text": "x"})
     lines = [
         f"Thought: I write.\nAction: write_file\nAction Input: {given}\n",
         "Final Answer: no",
     ]
-    served(lines)
-    done = cli("ask", "--technique", "react", *tools_of(tmp_path), "write")
-    assert done.code == 0
-    assert "no terminal to ask" in done.err
-    assert list(tmp_path.iterdir()) == []
+    able = Capabilities(4096, tools=does_call)
+    lm = ScriptedLM(lines, name="smollm2-135m", capabilities=able)
+    with serving(ScriptedSource(lm)) as url, leave_note(Workspace(kataribe_home), url):
+        done = cli("ask", *way, *tools_of(tmp_path), "--approve", approve, "write")
+    if approve == "never" and way:
+        assert (done.code, "none of these may ever run" in done.err) == (2, True), done.err
+    else:
+        assert done.code == 0, done.err
+        assert ("no terminal to ask" in done.err) == (approve == "ask")
+    assert not (tmp_path / "a.txt").exists()
+
+
+@pytest.mark.parametrize("way", [(), REACT])
+def test_a_limit_of_steps_is_the_model_s_in_plain_text_too(cli, kataribe_home, way):
+    def script(request: Request) -> str:
+        if "No tool can be called" in text_of(request.prompt[-1]):
+            return "Final Answer: So far."
+        return f"Action: calculator\nAction Input: 6 * {next(numbers)}"
+
+    numbers = iter(range(100))
+    lm = ScriptedLM(script, name="smollm2-135m", capabilities=Capabilities(100_000))
+    with serving(ScriptedSource(lm)) as url, leave_note(Workspace(kataribe_home), url):
+        done = cli("ask", "--tools", "calculator", *way, "--steps", "12", "?")
+    assert done.code == 0, done.err
+    assert done.err.count("in text: ") == (not way)
+    # The call in which the server refuses tools is one of the 12; then what was found is the end.
+    assert ("So far." in done.out) == bool(way)
+    assert len([request for request in lm.requests if not request.tools]) == 12 - (not way)
 
 
 def test_a_limit_ends_it_with_what_was_found(cli, served):

@@ -54,8 +54,10 @@ def messages_of(request: Request) -> tuple[Message, ...]:
 
 
 def is_asked(request: Request, field: str) -> bool:
-    """Whether a request asks for one of `LEAVABLE`."""
+    """Whether a request asks for one of `LEAVABLE`, or has a wish about `thinking`."""
     match field:
+        case "thinking":
+            return request.thinking is not None
         case "stop":
             return bool(request.stop)
         case "seed":
@@ -66,8 +68,10 @@ def is_asked(request: Request, field: str) -> bool:
 
 
 def without(request: Request, field: str) -> Request:
-    """The request that does not ask for one of `LEAVABLE`."""
+    """The request that does not ask for one of `LEAVABLE`, or has no wish about `thinking`."""
     match field:
+        case "thinking":
+            return replace(request, thinking=None)
         case "stop":
             return replace(request, stop=())
         case "seed":

@@ -23,6 +23,7 @@ _WORDS = {
     "stop": r"\b(stop|stop_sequences|stopSequences)\b",
     "seed": r"\bseed\b",
     "temperature": r"\btemperature\b",
+    "thinking": r"(?i:thinking|reasoning|\beffort\b)",
 }
 """What hosts call them, in an error's `param` or, where that is empty, in its words."""
 
@@ -31,14 +32,14 @@ class Eased:
     """An `LM` that is asked without those of `fields` that it does not take.
 
     What it is known to lack is not sent. Where it refuses one of them, by name and before its first
-    word, it is asked once more without that.
+    word, it is asked once more without that, and from then on.
 
     Attributes:
         left_out: What was left out up to now.
     """
 
     def __init__(self, lm: LM, fields: Collection[str], *, told: Collection[str] = ()) -> None:
-        """`fields`: of `LEAVABLE`, those that may go; `told`: of these, those a step says so of."""
+        """`fields`: of `LEAVABLE` and `thinking`, what may go; `told`: what steps tell of that."""
         self._lm = lm
         self._fields = tuple(fields)
         self._told = frozenset(told)
@@ -56,7 +57,7 @@ class Eased:
 
     async def stream(self, request: Request) -> AsyncIterator[Event]:
         """Answers as the model does that is asked with what it takes."""
-        lacks = self._lm.capabilities.lacks
+        lacks = self._lm.capabilities.lacks | self.left_out
         gone = [each for each in self._fields if each in lacks and is_asked(request, each)]
         while True:
             for each in gone:

@@ -7,7 +7,7 @@ import contextlib
 import contextvars
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from kataribe.base.errors import InputError, KataribeError
@@ -45,9 +45,13 @@ def asked_by(context: Context) -> Iterator[None]:
 class CallLimits:
     """What calls of tools may take.
 
+    `call_tool` makes one call and holds it to `seconds` and `characters`; whoever makes several
+    (an agent, ReAct) holds them to the rest.
+
     Attributes:
         at_once: Calls that run side by side; further ones wait.
-        most: Calls in one reply; those after them are refused.
+        most: Calls in one reply, those of the caller's tools among them. Of further ones none runs:
+            the model is told so as their result. The caller's are handed over all the same.
         seconds: For one call; then it is stopped.
         characters: Of an answer; of a longer one the model is given its beginning and end.
     """
@@ -128,17 +132,18 @@ class Repeats:
     """How often in a row calls have had the same result."""
 
     def __init__(self) -> None:
-        self._found: dict[str, tuple[str, int]] = {}
+        self._found: dict[str, tuple[ToolResultPart, int]] = {}
 
     def times(self, call: ToolCallPart) -> int:
         """How often this call, however its JSON is written, has had the result it had last."""
-        return self._found.get(same_call(call), ("", 0))[1]
+        found = self._found.get(same_call(call))
+        return found[1] if found is not None else 0
 
     def note(self, call: ToolCallPart, result: ToolResultPart) -> None:
         """Counts what came of a call that was made."""
+        told = replace(result, call_id="", is_error=False)
         before, times = self._found.get(same_call(call), (None, 0))
-        times = times + 1 if before == result.content else 1
-        self._found[same_call(call)] = result.content, times
+        self._found[same_call(call)] = told, times + 1 if before == told else 1
 
 
 def not_again(call: ToolCallPart, times: int) -> ToolResultPart:

@@ -14,7 +14,7 @@ from kataribe.use.assistants.recipe import Named
 from kataribe.use.assistants.toolbox import KINDS, Kind, kind_of, open_toolbox, options_of
 from kataribe.use.prompts.described import Described, described
 from kataribe.use.prompts.library import Library
-from kataribe.use.prompts.registry import Parts, check_options, entry_of, technique
+from kataribe.use.prompts.registry import Parts, entry_of, read_options, technique
 from kataribe.use.prompts.template import Template
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ class PromptingHere:
                     "few-shot needs examples: a list of objects with question and answer.",
                     param="examples",
                 )
-            check_options(name, asked.options)
+            read_options(name, asked.options)
         if _needs_embedder(asked) and self._embedder is None:
             raise InputError(
                 "Choosing examples by likeness needs an embedder, and this server has none. Take "

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast, get_args
 from kataribe.base.errors import InputError
 from kataribe.base.events import Usage
 from kataribe.base.limits import Limits
-from kataribe.cli.acting import Acting
+from kataribe.cli.acting import acting
 from kataribe.cli.consent import Ask, Consenting, ask_person
 from kataribe.cli.metering import Meters
 from kataribe.cli.reaching import check_tools, tool_name, with_tools
@@ -26,7 +26,7 @@ from kataribe.prove.ops.spent import Price, Spent, free
 from kataribe.use.agents.tools.approvals import Approval
 from kataribe.use.assistants.means import Means
 from kataribe.use.assistants.recipe import DOCUMENTS, Named
-from kataribe.use.prompts.registry import Parts, check_options, entry_of, technique
+from kataribe.use.prompts.registry import Parts, entry_of, read_options, technique
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -179,11 +179,12 @@ def asked(
 def _acting(way: Way, lm: LM, ask: Ask) -> Make:
     """Makes the model with its tools, whose calls are consented to."""
     react = way.options if way.technique == "react" else None
+    agent = acting(lm, way.limits.steps, react)
 
     def make(box: Toolbox) -> LM:
         if not box.tools:  # all of them were those of servers that are not to be had
             return Consenting(lm, ask)
-        return Consenting(Acting(lm, box, ask, steps=way.limits.steps, react=react), ask)
+        return Consenting(agent(box), ask)
 
     return make
 
@@ -281,7 +282,7 @@ def _technique_options(
             f"The technique {name} needs examples. Give a file of them: --examples FILE.jsonl",
             param="examples",
         )
-    check_options(name, options)
+    read_options(name, options)
     return options
 
 

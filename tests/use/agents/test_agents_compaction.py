@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import pytest
 
-from kataribe.base.errors import ContextLengthError, InputError
-from kataribe.base.events import Usage
-from kataribe.base.lm import Capabilities, Context, Request, Sampling, ToolSpec, reply
+from kataribe.base.errors import ContextLengthError, InputError, ProviderError
+from kataribe.base.events import Step, Usage
+from kataribe.base.lm import Capabilities, Context, Request, Sampling, Thinking, ToolSpec, reply
 from kataribe.base.messages import (
     ImagePart,
     Message,
@@ -24,7 +24,7 @@ from kataribe.base.tool_calls import call_tool
 from kataribe.run.providers.scripted import Reply, ScriptedLM
 from kataribe.run.providers.scripted_tokens import ScriptedTokenizer
 from kataribe.use.agents.compaction import Compacting, CompactionOptions
-from kataribe.use.agents.counting import rough_count, rough_tools
+from kataribe.use.agents.counting import PER_PICTURE, rough_count, rough_tools
 from kataribe.use.agents.cutting import BEGIN, line_of
 from kataribe.use.agents.kept_words import left_out
 from kataribe.use.agents.loop import Agent, AgentOptions
@@ -383,6 +383,107 @@ async def test_a_model_without_temperature_sums_up():
     lm._capabilities = replace(SMALL, lacks=frozenset({"temperature"}))
     await listen(Compacting(lm, count, OPTIONS), Request(talk(20)))
     assert {request.sampling.temperature for request in summed(lm)} == {None}
+
+
+@pytest.mark.parametrize("mind", [ProviderError("Model works only in thinking mode."), None])
+async def test_a_summary_is_written_without_thoughts_where_that_can_be(mind: Exception | None):
+    def script(request: Request) -> str | Exception:
+        if "Sum up" not in text_of(request.prompt[0]):
+            return "Answer."
+        return InputError(str(mind), param="thinking") if mind and request.thinking else "Short."
+
+    lm = ScriptedLM(script, capabilities=SMALL)
+    events, _ = await listen(Compacting(lm, count, OPTIONS), Request(talk(40)))
+    assert len(steps(events, "compacted")) == 1
+    wishes = [request.thinking for request in summed(lm)]
+    assert wishes[0] == Thinking(wanted=False)
+    assert len(wishes) > 2
+    assert set(wishes[1:]) == ({None} if mind else {Thinking(wanted=False)})
+    assert asked(lm)[0].thinking is None
+
+
+async def test_a_summary_that_was_cut_is_asked_for_once_more_shorter():
+    def script(request: Request) -> str:
+        order = text_of(request.prompt[0])
+        if "Sum up" not in order:
+            return "Answer."
+        return "They spoke of x." if "too long" in order else "They spoke, and " * 50
+
+    lm, summaries = ScriptedLM(script, capabilities=SMALL), Summaries()
+    events, end = await listen(
+        Compacting(lm, count, OPTIONS, summaries=summaries), Request(talk(20))
+    )
+    (told,) = steps(events, "compacted")
+    assert told.endswith("now.")
+    shown = text_of(asked(lm)[0].prompt[0])
+    assert "They spoke of x." in shown
+    assert "They spoke, and" not in shown
+    first, second = summed(lm)[:2]
+    assert first.sampling.max_tokens == OPTIONS.summary < (second.sampling.max_tokens or 0)
+    assert end.usage.completion_tokens > OPTIONS.summary  # the first try counts, too
+
+
+async def test_of_a_summary_that_is_cut_twice_whole_sentences_stay_and_it_is_said():
+    said = "They spoke of x. " * 5 + "Then they went on and on " * 60
+    lm = model(said)
+    events, _ = await listen(Compacting(lm, count, OPTIONS), Request(talk(20)))
+    (told,) = steps(events, "compacted")
+    assert "no whole summary in two tries (length): its whole sentences are kept" in told
+    shown = text_of(asked(lm)[0].prompt[0])
+    assert "They spoke of x. They spoke of x." in shown
+    assert "Then they" not in shown
+
+
+@pytest.mark.parametrize("fits", [True, False])
+async def test_where_there_is_no_summary_everything_stays(fits: bool):
+    """A model that thinks until its tokens are used up, whatever it is told."""
+
+    def script(request: Request) -> str | Reply:
+        if "Sum up" in text_of(request.prompt[0]):
+            return Reply("", reasoning="Hm. " * 500)
+        return "Answer."
+
+    lm, summaries = ScriptedLM(script, capabilities=SMALL), Summaries()
+    lm_ = Compacting(lm, count, OPTIONS, summaries=summaries)
+    request = Request(talk(8 if fits else 40))
+    if not fits:
+        with pytest.raises(ContextLengthError):
+            await listen(lm_, request)
+        return
+    events, end = await listen(lm_, request)
+    assert "so the conversation stays as it is" in steps(events, "not compacted")[0]
+    assert text_of(end.message) == "Answer."
+    assert asked(lm)[0].prompt == request.prompt
+    lm = model()
+    await listen(Compacting(lm, count, OPTIONS, summaries=summaries), request)
+    assert summed(lm)  # nothing was remembered
+
+
+async def test_a_step_before_a_refusal_does_not_keep_it_from_being_asked_with_less():
+    """A router says where it goes before the model there refuses the length."""
+    known = {"limit": 1500}
+
+    def script(request: Request) -> str | Reply:
+        if "Sum up" in text_of(request.prompt[0]):
+            return "Summary."
+        size = count(request.prompt)  # type: ignore[arg-type]
+        if size > known["limit"]:
+            error = ContextLengthError(size, known["limit"])
+            return Reply("", steps=(Step("route", "plain"),), error=error, fail_after=1)
+        return "Answer."
+
+    lm = ScriptedLM(script, capabilities=replace(SMALL, context_length=10_000))
+    _, end = await listen(Compacting(lm, count, OPTIONS), Request(talk(20)))
+    assert text_of(end.message) == "Answer."
+
+
+def test_pictures_of_results_count_and_are_told():
+    picture = ImagePart("image/png", b"")
+    result = ToolResultPart("c", "seen", images=(picture, picture))
+    message = Message("tool", (result,))
+    bare = Message("tool", (replace(result, images=()),))
+    assert rough_count([message]) == rough_count([bare]) + 2 * PER_PICTURE
+    assert line_of(message) == "tool: [result: seen] [a picture] [a picture]"
 
 
 def test_rough_counts_are_never_far_below_the_bytes():

@@ -3,18 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from kataribe.base.errors import InputError, KataribeError, UnsupportedError
+from kataribe.base.events import ReasoningDelta, TextDelta
 from kataribe.base.lm import JsonFormat, Request, ToolChoice, ToolSpec
-from kataribe.base.messages import text_of
+from kataribe.base.messages import (
+    ImagePart,
+    Message,
+    TextPart,
+    ToolCallPart,
+    ToolResultPart,
+    text_message,
+    text_of,
+)
 from kataribe.base.tool_calls import call_tool
 from kataribe.run.providers.scripted import EVERYTHING, Reply, ScriptedLM
 from kataribe.use.agents.approvals import approve
 from kataribe.use.agents.in_text import InText
 from kataribe.use.agents.loop import Agent, AgentOptions
+from kataribe.use.agents.turn import Turn
+from kataribe.use.agents.turns import FolderTurns, turn_of
 from kataribe.use.agents.working import AgentLimits
 from tests.use.agents.parts import (
     QUESTION,
@@ -170,3 +182,107 @@ async def test_thoughts_of_a_reasoning_model_stay_with_its_calls():
     await listen(agent(model, times()))
     said = turns(model.requests[1])[1][1]
     assert said.startswith("Thought: Six sevens?\nI multiply.\nAction: times")
+
+
+async def test_the_answer_s_words_come_while_they_are_written():
+    said = "Thought: I know.\nFinal Answer: It is 42, surely."
+    model = mute([Reply(said, pieces=tuple(said))])
+    events, end = await listen(InText(model), replace(QUESTION, tools=TOOLS))
+    told = [event.text for event in events if isinstance(event, TextDelta)]
+    assert len(told) > 3
+    assert "".join(told) == text_of(end.message) == "It is 42, surely."
+    (thought,) = [event for event in events if isinstance(event, ReasoningDelta)]
+    assert thought.text == "I know."
+
+
+async def test_what_a_model_makes_up_as_a_tool_s_words_is_never_told():
+    class Deaf(ScriptedLM):
+        """Heeds no stop strings."""
+
+        async def stream(self, request: Request):  # type: ignore[no-untyped-def, override]
+            async for event in super().stream(replace(request, stop=())):
+                yield event
+
+    said = "Final Answer: It is 42.\nObservation: and 43"
+    model = Deaf([Reply(said, pieces=tuple(said))], capabilities=MUTE)
+    _, end = await listen(InText(model), replace(QUESTION, tools=TOOLS))
+    assert text_of(end.message) == "It is 42."
+
+
+async def test_it_is_said_once_a_turn_that_a_model_acts_in_text():
+    events, _ = await listen(agent(mute([ACT, FINAL]), times()))
+    assert len(steps(events, "in text")) == 1
+    wished = InText(mute([ACT, FINAL]), always=True)
+    events, _ = await listen(Agent(wished, [times()], call_tool))
+    assert steps(events, "in text") == []
+
+
+async def test_one_that_could_call_tools_acts_in_text_where_that_is_wished():
+    model = ScriptedLM([ACT, FINAL], capabilities=replace(EVERYTHING, context_length=100_000))
+    tool = times()
+    _, end = await listen(Agent(InText(model, always=True), [tool], call_tool))
+    assert (text_of(end.message), len(tool.calls)) == ("It is 42.", 1)
+    assert all(request.tools == () for request in model.requests)
+
+
+PICTURE = ImagePart("image/png", b"a picture")
+LOOKS = replace(QUESTION, tools=(ToolSpec("look", "Looks.", {"type": "object"}),))
+
+
+@pytest.mark.parametrize("in_text", [False, True])
+async def test_pictures_of_a_caller_s_tool_reach_the_model(tmp_path: Path, in_text: bool):
+    act = "Action: look\nAction Input: {}"
+    script = [act, FINAL] if in_text else [calls(("look", {})), "It is 42."]
+    model = mute(script) if in_text else ScriptedLM(script)
+    options = AgentOptions(turns=FolderTurns(tmp_path))
+    _, end = await listen(Agent(InText(model), [times()], call_tool, options), LOOKS)
+    (call,) = calls_of(end)
+    found = Message("tool", (ToolResultPart(call.id, "A hill.", images=(PICTURE,)),))
+    # Another process goes on with the turn, from its journal.
+    again = Agent(InText(model), [times()], call_tool, options)
+    _, end = await listen(again, going_on(LOOKS, end, found))
+    assert text_of(end.message) == "It is 42."
+    newest = model.requests[1].prompt[-1]
+    if in_text:
+        assert newest == Message("user", (TextPart("Observation: A hill."), PICTURE))
+    else:
+        assert results(model.requests[1])[0].images == (PICTURE,)
+    with options.turns.open(turn_of(call.id) or "", new=False) as journal:
+        assert journal is not None
+        assert Turn(journal).results[0][1].images == (PICTURE,)
+
+
+async def test_pictures_stand_behind_the_words_of_their_result():
+    other = ImagePart("image/png", b"another")
+    asked = (
+        *QUESTION.prompt,
+        Message("assistant", (ToolCallPart("1", "look", "{}"), ToolCallPart("2", "look", "{}"))),
+        Message(
+            "tool",
+            (
+                ToolResultPart("1", "A hill.", images=(PICTURE,)),
+                ToolResultPart("2", "A lake.", images=(other,)),
+            ),
+        ),
+        text_message("user", "And now?"),
+    )
+    model = mute(FINAL)
+    await listen(InText(model), replace(LOOKS, prompt=asked))  # type: ignore[arg-type]
+    (*_, newest) = model.requests[0].prompt
+    shown = [TextPart("Observation:\n1. A hill."), PICTURE, TextPart("\n2. A lake."), other]
+    assert newest.parts[:4] == tuple(shown)  # type: ignore[union-attr]
+    assert text_of(newest).endswith("And now?")  # type: ignore[arg-type]
+    assert [m.role for m in model.requests[0].prompt] == ["user", "assistant", "user"]  # type: ignore[union-attr]
+
+
+async def test_a_picture_that_cannot_be_shown_is_refused_by_its_place():
+    model = mute(["Action: look\nAction Input: {}", FINAL], images=False)
+    made = Agent(InText(model), [times()], call_tool)
+    _, end = await listen(made, LOOKS)
+    (call,) = calls_of(end)
+    found = Message("tool", (ToolResultPart(call.id, "A hill.", images=(PICTURE,)),))
+    with pytest.raises(UnsupportedError, match=r"messages\[2\].content has an image"):
+        await listen(made, going_on(LOOKS, end, found))
+    words = Message("tool", (ToolResultPart(call.id, "A hill."),))
+    _, end = await listen(made, going_on(LOOKS, end, words))  # nothing is lost
+    assert text_of(end.message) == "It is 42."

@@ -116,13 +116,13 @@ async def test_an_assistant_whose_servers_are_all_gone_still_answers(tmp_path: P
         assert "is no JSON" in steps(events, "mcp")[0]
 
 
-async def test_a_model_that_acts_in_text_needs_approved_tools(tmp_path: Path) -> None:
+async def test_a_model_that_acts_in_text_needs_consent_too(tmp_path: Path) -> None:
     no_tools = Capabilities(context_length=4096)
     script = ['Thought: add.\nAction: t__add\nAction Input: {"a": 2, "b": 3}', "Final Answer: 5"]
-    lm = scripted(script, capabilities=no_tools)
+    lm = scripted([script[0], *script], capabilities=no_tools)
     async with with_servers(tmp_path, lm, t=GOOD) as there:
-        with pytest.raises(InputError, match="may run only with consent"):
-            await told({"tools": ["mcp:t/add"]}, there, question("?"))
+        events = await told({"tools": ["mcp:t/add"]}, there, question("?"))
+        assert end(events).reason == "approval"
         recipe = {"tools": [{"name": "mcp:t/add", **ALWAYS}]}
         events = await told(recipe, there, question("2 + 3?"))
     assert "5" in text_of(end(events).message)

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from lending import Shelf, around, end, question, scripted, steps, told
 
-from kataribe.base.errors import FormatError, InputError, NotFoundError, UnsupportedError
+from kataribe.base.errors import FormatError, InputError, NotFoundError
 from kataribe.base.lm import Capabilities, Request, ToolSpec
 from kataribe.base.messages import ImagePart, Message, TextPart, ToolCallPart, text_of
 from kataribe.run.providers.scripted import Call, Reply
@@ -121,9 +121,13 @@ async def test_a_router_behind_a_router_shows_when_it_is_asked_that_it_calls_no_
             plain = there.models["plain"] = scripted(
                 script, capabilities=Capabilities(context_length=4096)
             )
+        there.models["plain"] = scripted(
+            "Action: f\nAction Input: {}", capabilities=Capabilities(context_length=4096)
+        )
         brought = question("?", tools=(ToolSpec("f"),))
-        with pytest.raises(UnsupportedError, match="cannot call tools"):
-            await told({"model": "inner", **tools}, around(there, tmp_path), brought)
+        last = end(await told({"model": "inner", **tools}, around(there, tmp_path), brought))
+        (call,) = [part for part in last.message.parts if isinstance(part, ToolCallPart)]
+        assert (last.reason, call.name) == ("tool_calls", "f")  # the caller's
 
 
 async def test_what_tools_and_techniques_say_does_not_choose(tmp_path: Path) -> None:
@@ -153,17 +157,18 @@ async def test_consent_goes_on_with_the_model_that_waits(tmp_path: Path) -> None
     assert text_of(found.message) == "It says: secret."
 
 
-async def test_a_tool_without_consent_is_refused_where_the_chosen_model_acts_in_text(
+async def test_consent_is_asked_for_where_the_chosen_model_acts_in_text(
     tmp_path: Path,
 ) -> None:
     tool = {"name": "files", "options": {"folder": str(tmp_path)}}
-    coder = scripted("x", capabilities=Capabilities(context_length=4096))
+    act = 'Action: list_files\nAction Input: {"path": "."}'
+    coder = scripted(act, capabilities=Capabilities(context_length=4096))
     there = around(Shelf(plain=scripted("Hello."), coder=coder), tmp_path)
     recipe = {**ROUTE, "tools": [tool]}
     events = await told(recipe, there, question("Hello"))
     assert text_of(end(events).message) == "Hello."
-    with pytest.raises(InputError, match=r"The assistant helper: list_files, .* only with consent"):
-        await told(recipe, there, question("Python?"))
+    events = await told(recipe, there, question("Python?"))
+    assert end(events).reason == "approval"
 
 
 @pytest.mark.parametrize(

@@ -105,15 +105,6 @@ async def test_several_texts_at_once_do_not_mix():
     assert len(within.news()) == 10
 
 
-async def test_values_are_put_back_at_any_depth():
-    lm = ScriptedLM(lambda request: "Fine.")
-    within = inside(lm, Personal())
-    await events_of(within.model(calls=True), asked("Write to a@example.com and b@example.com."))
-    given = {"to": ["[EMAIL_1]", {"cc": "x [EMAIL_2] y"}], "n": 1, "none": None}
-    back = {"to": ["a@example.com", {"cc": "x b@example.com y"}], "n": 1, "none": None}
-    assert within.restored(given) == back
-
-
 async def test_the_same_text_is_read_once_in_a_reply(monkeypatch):
     read = []
 

@@ -194,22 +194,6 @@ async def test_actions_that_follow_each_other_are_done_side_by_side():
     assert len(steps(events, "action")) == 2
 
 
-async def test_a_call_that_somebody_refuses_is_not_made():
-    asked_for = []
-
-    def refusal(call):
-        asked_for.append((call.name, call.arguments))
-        return "The user does not want this call." if len(asked_for) == 1 else None
-
-    tool = Multiply()
-    inner = ScriptedLM([ACT, ACT, "Action: gone", FINAL])
-    await events_of(ReAct(inner, [tool], refusal=refusal))
-    assert asked_for == [("multiply", '{"a": 6, "b": 7}')] * 2  # of what is not there nobody is
-    assert len(tool.calls) == 1
-    assert asked(inner)[1] == "Observation: Error: The user does not want this call."
-    assert asked(inner)[2] == "Observation: 42"
-
-
 async def test_tools_learn_for_whom_they_run():
     seen = []
 

@@ -16,7 +16,15 @@ from dataclasses import replace
 from kataribe.base.abilities import check_abilities, messages_of
 from kataribe.base.errors import InputError, KataribeError, NotFoundError, UnsupportedError
 from kataribe.base.events import Event, Finished, FinishReason, Step, TextDelta, ToolCallDelta
-from kataribe.base.lm import LM, Capabilities, Request, Sampling, TextFormat, close_stream
+from kataribe.base.lm import (
+    LM,
+    Capabilities,
+    Context,
+    Request,
+    Sampling,
+    TextFormat,
+    close_stream,
+)
 from kataribe.base.messages import Message, ToolCallPart, text_of, to_json
 from kataribe.use.agents import orders
 from kataribe.use.agents.journal import Journal
@@ -98,7 +106,8 @@ class Autonomous:
             raise InputError("This journal has no goal in it; begin a run with it instead.")
         if run.deliverable is not None and run.deliverable["reason"] in _CUT:
             await run.write("reopened")
-        async with aclosing(self.work(Request(run.messages), journal)) as events:
+        request = Request(run.messages, context=Context(user=run.user))
+        async with aclosing(self.work(request, journal)) as events:
             async for event in events:
                 yield event
 
@@ -234,7 +243,7 @@ class _Work:
         if task.attempts and not task.was_checked:
             async for event in self._verify(task):
                 yield event
-        elif task.attempts >= self._options.attempts:
+        elif task.attempts - task.cut >= self._options.attempts:
             await run.write("given_up", task=task.id, why=task.why)
             yield Step("given up", short(f"{task.id}. {task.title}: {task.why}"))
         else:
@@ -244,9 +253,11 @@ class _Work:
 
     async def _attempt(self, task: Task) -> AsyncGenerator[Event, None]:
         run, number = self._run, task.attempts + 1
-        journal = TurnJournal.at(run, f"{task.id}.{number}")
+        journal = TurnJournal(run, f"{task.id}.{number}")
         yield Step("task", short(f"{task.id} of {len(run.tasks)}: {task.title}"))
-        request = self._asking(orders.task_order(task, run.tasks))
+        tries = (Turn(TurnJournal(run, f"{task.id}.{n}")) for n in range(1, number))
+        made = [each for turn in tries for each in turn.results]
+        request = self._asking(orders.task_order(task, run.tasks, made))
         records = journal.records()
         if self._going is not None and records and records[0]["id"] == self._going.turn:
             request = replace(request, prompt=self._request.prompt)  # it brings the answers
@@ -270,7 +281,8 @@ class _Work:
             return
         text = text_of(end.message)
         run = self._run
-        await run.write("did", task=task.id, attempt=number, text=text, reason=end.reason)
+        cut = end.reason in _CUT and self._limits.spent() is not None
+        await run.write("did", task=task.id, attempt=number, text=text, reason=end.reason, cut=cut)
         if not text.strip():
             why = f"There was no result ({end.reason}). {end.detail}".strip()
             await run.write("verdict", task=task.id, ok=False, why=why)

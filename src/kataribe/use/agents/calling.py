@@ -7,7 +7,7 @@ An agent needs tools by `base`'s protocol, a `CallTool` that runs one of them wi
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Protocol, TypeAlias
 
 from kataribe.base.errors import InputError, KataribeError
@@ -52,9 +52,15 @@ class ToolRunner:
             return failed(call, error.message)
         return None
 
-    async def run(self, call: ToolCallPart, context: Context) -> ToolResultPart:
-        """The result of one call for the request with this context, whatever goes wrong."""
+    async def run(
+        self, call: ToolCallPart, context: Context, begin: Callable[[], Awaitable[None]]
+    ) -> ToolResultPart:
+        """The result of one call for the request with this context, whatever goes wrong.
+
+        It may have to wait for others; `begin` is told when it runs.
+        """
         async with self._gate:
+            await begin()
             with asked_by(context):
                 try:
                     return await self._call(self._tools, call, self._limits)

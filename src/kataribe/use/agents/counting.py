@@ -32,11 +32,12 @@ def rough_count(messages: Sequence[Message]) -> int:
         for part in message.parts:
             match part:
                 case TextPart() | ReasoningPart():
-                    total += _tokens(part.text)
+                    total += rough_text(part.text)
                 case ToolCallPart():
-                    total += PER_MESSAGE + _tokens(part.name + part.arguments)
+                    total += PER_MESSAGE + rough_text(part.name + part.arguments)
                 case ToolResultPart():
-                    total += PER_MESSAGE + _tokens(part.content)
+                    total += PER_MESSAGE + rough_text(part.content)
+                    total += PER_PICTURE * len(part.images)
                 case ImagePart() | AudioPart():
                     total += PER_PICTURE
     return total
@@ -45,8 +46,9 @@ def rough_count(messages: Sequence[Message]) -> int:
 def rough_tools(tools: Sequence[ToolSpec]) -> int:
     """Tokens of tools as templates show them to a model."""
     shown = (f"{t.name} {t.description} {json.dumps(dict(t.parameters))}" for t in tools)
-    return sum(PER_MESSAGE + _tokens(each) for each in shown)
+    return sum(PER_MESSAGE + rough_text(each) for each in shown)
 
 
-def _tokens(text: str) -> int:
+def rough_text(text: str) -> int:
+    """Tokens of a text, by its bytes."""
     return -(-len(text.encode("utf-8", "replace")) // BYTES_PER_TOKEN)

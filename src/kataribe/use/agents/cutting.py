@@ -56,6 +56,7 @@ def line_of(message: Message) -> str:
             parts.append(f"[calls {part.name} {part.arguments}]")
         elif isinstance(part, ToolResultPart):
             parts.append(f"[{'error' if part.is_error else 'result'}: {part.content}]")
+            parts += ["[a picture]"] * len(part.images)
         elif isinstance(part, ImagePart | AudioPart):
             parts.append("[a picture]" if isinstance(part, ImagePart) else "[a recording]")
     return f"{message.role}: {' '.join(parts)}"

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol, TypeAlias, runtime_checkable
 
@@ -32,6 +32,20 @@ class Journal(Protocol):
     async def append(self, record: Record) -> None:
         """Keeps a record; it is kept when this returns. Raises `StorageError`."""
         ...
+
+
+async def keep(journal: Journal, record: Record, take: Callable[[Record], None]) -> None:
+    """Keeps a record, then takes it in; also where whoever asks is cancelled while it is kept.
+
+    Else what is in memory would say less than the journal does.
+    """
+    try:
+        await journal.append(record)
+    except asyncio.CancelledError:
+        if any(kept is record for kept in journal.records()):
+            take(record)
+        raise
+    take(record)
 
 
 class MemoryJournal:
@@ -93,18 +107,21 @@ class FileJournal:
     async def append(self, record: Record) -> None:
         """Writes a record through to the disk, in a thread.
 
-        A caller that is cancelled meanwhile learns of it afterwards: no record is half written.
+        A caller that is cancelled meanwhile, in the queue too, learns of it when the record is
+        written: what was done is not lost because somebody went away.
         """
         line = json.dumps(record).encode() + b"\n"
+        writing = asyncio.ensure_future(self._append(record, line))
+        try:
+            await asyncio.shield(writing)
+        except asyncio.CancelledError:
+            await asyncio.wait({writing})
+            writing.exception()  # taken, so that nobody warns of it: the record is not there
+            raise
+
+    async def _append(self, record: Record, line: bytes) -> None:
         async with self._turn:
-            writing = asyncio.ensure_future(asyncio.to_thread(self._write, line))
-            try:
-                await asyncio.shield(writing)
-            except asyncio.CancelledError:
-                await asyncio.wait({writing})
-                if writing.exception() is None:
-                    self._records.append(record)
-                raise
+            await asyncio.to_thread(self._write, line)
             self._records.append(record)
 
     def close(self) -> None:

@@ -6,8 +6,13 @@ from collections.abc import Sequence
 
 from pydantic import Field
 
+from kataribe.base.messages import ToolCallPart, ToolResultPart
 from kataribe.use.agents.run_state import Task
+from kataribe.use.agents.stepping import calls_told
 from kataribe.use.agents.structured import Form
+
+MOST_CALLS = 40
+"""Calls of earlier tries that a new one is told of."""
 
 MOST_SHOWN = 2000
 """Characters of a task's result that later work is shown."""
@@ -42,9 +47,17 @@ def plan_order(most: int) -> str:
     )
 
 
-def task_order(task: Task, before: Sequence[Task]) -> str:
-    """Asks for a task's result."""
+def task_order(
+    task: Task, before: Sequence[Task], made: Sequence[tuple[ToolCallPart, ToolResultPart]]
+) -> str:
+    """Asks for a task's result; `made` are the calls of earlier tries, with what came of them."""
     again = f"\nAn earlier try was not enough: {task.why}" if task.why else ""
+    if made:
+        left_out = f" (the last {MOST_CALLS} of {len(made)})" if len(made) > MOST_CALLS else ""
+        again += (
+            f"\nIn earlier tries these tools were called{left_out}. Do not repeat a call that has "
+            f"changed something already:\n{calls_told(made[-MOST_CALLS:])}"
+        )
     return (
         f"\n\nThe message above is the goal of a larger work.{_results(before)}\n\nNow do only "
         f"this task of it: {task.title}\nIt is done when: {task.done_when}{again}\n"

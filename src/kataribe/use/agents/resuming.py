@@ -105,13 +105,22 @@ def as_unknown(messages: Sequence[Message], own: Collection[str]) -> tuple[Messa
             return ToolResultPart(part.call_id, UNKNOWN, is_error=True)
         return part
 
-    return tuple(
-        Message(
-            message.role,
-            tuple(one(p) if isinstance(p, ToolResultPart) else p for p in message.parts),
-        )
+    answered = {
+        part.call_id
         for message in messages
-    )
+        for part in message.parts
+        if isinstance(part, ToolResultPart)
+    }
+    told: list[Message] = []
+    for message in messages:
+        parts = tuple(one(p) if isinstance(p, ToolResultPart) else p for p in message.parts)
+        told.append(Message(message.role, parts))
+        calls = (part.id for part in parts if isinstance(part, ToolCallPart))
+        open_ = [id_ for id_ in calls if id_ in names and id_ not in answered]
+        if open_:  # models take calls without results for an error
+            results = (ToolResultPart(id_, UNKNOWN, is_error=True) for id_ in open_)
+            told.append(Message("tool", tuple(results)))
+    return tuple(told)
 
 
 def _turn_in(message: Message) -> str | None:

@@ -6,7 +6,8 @@ Records:
     asked        what, usage                   a call of the planning model
     plan         tasks, revised                the list, or what takes the place of all not done
     turn         of, record                    a record of an agent's turn at a task (`turn`)
-    did          task, attempt, text, reason   what came of an attempt
+    did          task, attempt, text, reason,  what came of an attempt; `cut`: a limit of the run
+                 cut                           ended it
     verdict      task, ok, why                 the check of it; `task` is settled by ok, or given up
     given_up     task, why                     no further attempt
     deliverable  text, reason, detail          the end
@@ -16,12 +17,12 @@ Records:
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from kataribe.base.events import Usage
 from kataribe.base.messages import Message, from_json
-from kataribe.use.agents.journal import Journal, Record
+from kataribe.use.agents.journal import Journal, Record, keep
 
 State = Literal["waiting", "done", "given up"]
 
@@ -35,7 +36,8 @@ class Task:
         title: What is to be done.
         done_when: What a result must have.
         state: How far it is.
-        attempts: Attempts that were finished.
+        attempts: Attempts that came to an end.
+        cut: Those of them that a limit of the run ended, so that they say nothing of the task.
         text: What the newest of them gave; None while there is none to check.
         why: Why the newest was not enough, or the task was given up.
         was_checked: Somebody has looked at the newest attempt.
@@ -46,6 +48,7 @@ class Task:
     done_when: str
     state: State = "waiting"
     attempts: int = 0
+    cut: int = 0
     text: str | None = None
     why: str = ""
     was_checked: bool = False
@@ -95,9 +98,7 @@ class Run:
 
     async def write(self, kind: str, **values: Any) -> None:
         """Keeps a record, then takes it in."""
-        record = {"kind": kind, **values}
-        await self.journal.append(record)
-        self._take(record)
+        await keep(self.journal, {"kind": kind, **values}, self._take)
 
     async def spend(self, what: str, usage: Usage) -> None:
         """Keeps what a call of the planning model used."""
@@ -122,6 +123,7 @@ class Run:
                 task = self._task(record)
                 task.attempts, task.text = record["attempt"], record["text"]
                 task.was_checked = False
+                task.cut += bool(record.get("cut"))  # older journals do not say
                 self._log.append(f"task {task.id}, attempt {task.attempts}: {record['reason']}")
             case "verdict":
                 task = self._task(record)
@@ -169,22 +171,15 @@ class TurnJournal:
 
     run: Run
     of: str
-    _own: list[Record] = field(default_factory=list)
-
-    @classmethod
-    def at(cls, run: Run, of: str) -> TurnJournal:
-        """The journal of an attempt, with what is there of it already."""
-        kept = [r["record"] for r in run.journal.records() if r["kind"] == "turn" and r["of"] == of]
-        return cls(run, of, kept)
 
     def records(self) -> tuple[Record, ...]:
         """All that was appended, oldest first."""
-        return tuple(self._own)
+        kept = self.run.journal.records()
+        return tuple(r["record"] for r in kept if r["kind"] == "turn" and r["of"] == self.of)
 
     async def append(self, record: Record) -> None:
         """Keeps a record in the run's journal."""
-        await self.run.write("turn", of=self.of, record=dict(record))
-        self._own.append(record)
+        await self.run.write("turn", of=self.of, record=record)
 
 
 def _usage(told: Sequence[int]) -> Usage:

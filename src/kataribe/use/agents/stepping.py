@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Collection
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 
@@ -21,7 +21,7 @@ from kataribe.base.events import (
     Usage,
 )
 from kataribe.base.lm import LM, Request, close_stream
-from kataribe.base.messages import Message, ToolCallPart
+from kataribe.base.messages import Message, ToolCallPart, ToolResultPart
 from kataribe.use.agents.turn import Turn, reply_parts, without_calls
 
 GRACE = 0.05
@@ -199,6 +199,13 @@ async def _until(lm: LM, request: Request) -> AsyncGenerator[Event, None]:
             yield event
     finally:
         await close_stream(events)
+
+
+def calls_told(made: Sequence[tuple[ToolCallPart, ToolResultPart]]) -> str:
+    """Calls with what came of them, a line each."""
+    return "\n".join(
+        f"- {call.name} {short(call.arguments)}: {short(result.content)}" for call, result in made
+    )
 
 
 def short(text: str) -> str:

@@ -5,7 +5,8 @@ The state is a fold over the records, so whoever has the journal can go on from 
     turn    id, user, messages        what was asked (the messages before the agent's first words)
     reply   message, usage, reason    a model's whole reply, each of its calls with an id of ours
     begun   call                      a tool is about to run
-    result  call, content, is_error   what came of a call; `told`: the loop refused to repeat it
+    result  call, content, is_error,  what came of a call; `told`: the loop refused to repeat it
+            images, told
     answer  call, approved, why       the user's answer to a call that needs consent
     said    messages                  what the user said beside answers
     note    text                      what the loop told the model
@@ -14,7 +15,6 @@ The state is a fold over the records, so whoever has the journal can go on from 
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from typing import Any
 
@@ -32,7 +32,7 @@ from kataribe.base.messages import (
 )
 from kataribe.base.tool_calls import Repeats
 from kataribe.use.agents.approvals import Answer
-from kataribe.use.agents.journal import Journal, Record
+from kataribe.use.agents.journal import Journal, Record, keep
 from kataribe.use.agents.turns import call_id
 
 HANDED_OVER = ("approval", "tool_calls")
@@ -57,7 +57,7 @@ class Turn:
         detail: The line beside it.
         has_ended: The newest reply calls no tool, and nobody has said anything since.
         has_said: The user has said something since the newest end.
-        is_over: The newest record is an end after which nobody has to act.
+        is_at_end: The newest record is an end.
         replies: Of the model since the newest end, so not yet given to the caller as a whole.
         shown: The ends that the caller was given, oldest first.
         results: Every call with what came of it, in order of coming.
@@ -79,7 +79,7 @@ class Turn:
         self.detail = ""
         self.has_ended = False
         self.has_said = False
-        self.is_over = False
+        self.is_at_end = False
         self.replies: list[Message] = []
         self.shown: list[Record] = []
         self.results: list[tuple[ToolCallPart, ToolResultPart]] = []
@@ -93,9 +93,14 @@ class Turn:
             self._take(record)
 
     @property
-    def newest_call(self) -> str | None:
-        """The id of the last call of all."""
-        return next(reversed(self._calls), None)
+    def calls(self) -> tuple[ToolCallPart, ...]:
+        """Those of the newest reply, whether they have a result or not."""
+        return tuple(self._calls.values())
+
+    @property
+    def is_over(self) -> bool:
+        """The newest record is an end after which nobody has to act."""
+        return self.is_at_end and self.shown[-1]["reason"] not in HANDED_OVER
 
     @property
     def messages(self) -> tuple[Message, ...]:
@@ -104,14 +109,7 @@ class Turn:
 
     async def write(self, kind: str, **values: Any) -> None:
         """Keeps a record, then takes it in."""
-        record = {"kind": kind, **values}
-        try:
-            await self.journal.append(record)
-        except asyncio.CancelledError:
-            if any(kept is record for kept in self.journal.records()):  # it was kept all the same
-                self._take(record)
-            raise
-        self._take(record)
+        await keep(self.journal, {"kind": kind, **values}, self._take)
 
     @property
     def was_handed_over(self) -> bool:
@@ -144,6 +142,7 @@ class Turn:
             call=result.call_id,
             content=result.content,
             is_error=result.is_error,
+            images=to_json(Message("tool", (result,)))["parts"][0]["images"],
             told=told,
         )
 
@@ -157,7 +156,7 @@ class Turn:
         return self.repeated.times(call)
 
     def _take(self, record: Record) -> None:
-        self.is_over = False
+        self.is_at_end = False
         match record["kind"]:
             case "turn":
                 self.id, self.user = record["id"], record["user"]
@@ -181,7 +180,7 @@ class Turn:
             case "shown":
                 self.shown.append(record)
                 self.has_said = False
-                self.is_over = record["reason"] not in HANDED_OVER
+                self.is_at_end = True
                 self.replies, self.unsaid = [], Usage(0, 0)
 
     def _take_reply(self, record: Record) -> None:
@@ -205,7 +204,7 @@ class Turn:
         call = self.waiting.pop(record["call"], None)
         if call is None:
             return
-        result = ToolResultPart(record["call"], record["content"], record["is_error"])
+        result = _result_in(record)
         self._found[call.id] = result
         self.results.append((call, result))
         if record.get("told"):
@@ -216,6 +215,13 @@ class Turn:
             ordered = tuple(self._found[id_] for id_ in self._calls)
             self._tail += [Message("tool", ordered), *self._later]
             self._later = []
+
+
+def _result_in(record: Record) -> ToolResultPart:
+    told = {**record, "type": "tool_result", "call_id": record["call"]}
+    (part,) = from_json({"role": "tool", "parts": [told]}).parts
+    assert isinstance(part, ToolResultPart)
+    return part  # in journals that were written before there were pictures are none
 
 
 def without_calls(message: Message) -> Message:

@@ -30,11 +30,17 @@ from kataribe.base.messages import (
 from kataribe.base.tool_calls import MOST_REPEATS, MOST_TOLD, CallLimits, failed, not_again
 from kataribe.use.agents.calling import Approve, ToolRunner, always
 from kataribe.use.agents.resuming import CUT, INTERRUPTED
-from kataribe.use.agents.stepping import Said, Stepping, short
+from kataribe.use.agents.stepping import Said, Stepping, calls_told, short
 from kataribe.use.agents.turn import Turn, reply_parts
 
 Price: TypeAlias = Callable[[Usage], float | None]
 """US dollars for the tokens of one call; None where nobody knows the price."""
+
+STOPPED = (
+    "{} was stopped: the time was over. Whether it has changed anything is not known. See how "
+    "things are before you repeat it."
+).format
+LATE = "{} was not begun: the time was over.".format
 
 LAST_STEP = (
     "No tool can be called any more. Answer now with what you have found, and say what is missing."
@@ -180,8 +186,8 @@ class Working:
     async def _settle(self) -> AsyncGenerator[Event, None]:
         """Gives every call that can have one a result; those of the caller's tools still wait."""
         run: list[ToolCallPart] = []
-        for number, call in enumerate(list(self._turn.waiting.values())):
-            if call.name in self._theirs:
+        for number, call in enumerate(self._turn.calls):
+            if call.id not in self._turn.waiting or call.name in self._theirs:
                 continue
             refusal = self._refusal(call, number)
             if refusal is not None:
@@ -200,7 +206,7 @@ class Working:
         turn, limits = self._turn, self._worker.limits
         if call.id in turn.begun:
             return "interrupted", failed(call, INTERRUPTED)
-        if turn.reason == "length" and call.id == turn.newest_call:
+        if turn.reason == "length" and call == turn.calls[-1]:
             return "refused", failed(call, CUT)
         times = turn.repeats(call)
         if times >= limits.repeats:
@@ -251,15 +257,18 @@ class Working:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
         for call in [call for call in calls if call.id in self._turn.waiting]:
-            await self._turn.result(failed(call, f"{call.name} was stopped: the time was over."))
+            words = STOPPED if call.id in self._turn.begun else LATE
+            await self._turn.result(failed(call, words(call.name)))
 
     def _came(self, name: str, call: ToolCallPart, result: ToolResultPart) -> Step:
         line = short(f"{call.name}: {result.content}")
         return Step(name, line, 0, call.id, result.content, self._tokens())
 
     async def _one(self, call: ToolCallPart) -> ToolResultPart:
-        await self._turn.write("begun", call=call.id)
-        result = await self._worker.runner.run(call, self._request.context)
+        async def begin() -> None:
+            await self._turn.write("begun", call=call.id)
+
+        result = await self._worker.runner.run(call, self._request.context, begin)
         await self._turn.result(result)
         return result
 
@@ -318,30 +327,24 @@ class Working:
         """The end; where no word was said, what tools have found takes the place of an answer."""
         said = self._said
         if reason in ("deadline", "budget", "repetition") and not said.text:
-            found = self._found()
-            if found:
-                yield said.say(found)
+            kept = [each for each in self._turn.results if not each[1].is_error]
+            if kept:
+                yield said.say(calls_told(kept))
         if not self._turn.waiting:
             said.calls.clear()  # they were cut before they were whole
         message = said.parts()
         usage = said.usage
-        await self._turn.write(
-            "shown",
-            reason=reason,
-            detail=detail,
-            text="".join(said.text),
-            reasoning="".join(said.thought),
-            calls=[[call.id, call.name, call.arguments] for call in said.calls],
-            usage=usage.numbers,
-        )
+        if not self._turn.is_at_end:  # else these calls are handed over once more: no new end
+            await self._turn.write(
+                "shown",
+                reason=reason,
+                detail=detail,
+                text="".join(said.text),
+                reasoning="".join(said.thought),
+                calls=[[call.id, call.name, call.arguments] for call in said.calls],
+                usage=usage.numbers,
+            )
         yield Finished(message, usage, reason, detail=detail)
-
-    def _found(self) -> str:
-        kept = [(call, result) for call, result in self._turn.results if not result.is_error]
-        return "\n".join(
-            f"- {call.name} {short(call.arguments)}: {short(result.content)}"
-            for call, result in kept
-        )
 
     def _tokens(self) -> int:
         return self._turn.usage.prompt_tokens + self._turn.usage.completion_tokens
@@ -363,6 +366,8 @@ def shown_again(turn: Turn, ends: int) -> list[Event]:
     calls = tuple(ToolCallPart(*each) for each in record["calls"])
     events: list[Event] = [Step("again", "This was answered before; nothing is run twice.")]
     said = Said()
+    if record["reasoning"]:
+        events.append(said.think(ReasoningDelta(record["reasoning"])))
     if record["text"]:
         events.append(said.say(record["text"]))
     events += [ToolCallDelta(n, c.arguments, c.id, c.name) for n, c in enumerate(calls)]

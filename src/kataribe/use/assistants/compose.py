@@ -20,14 +20,13 @@ from kataribe.base.errors import InputError, NotFoundError, SettingsError
 from kataribe.base.lm import LM, Tool
 from kataribe.base.messages import ToolCallPart
 from kataribe.use.agents.compaction import Compacting
-from kataribe.use.agents.counting import rough_count
+from kataribe.use.agents.counting import rough_count, rough_text
+from kataribe.use.agents.in_text import InText, turn_limits
 from kataribe.use.agents.loop import Agent, AgentOptions
 from kataribe.use.agents.memory import Facts, Recall, Remember, Remembering
 from kataribe.use.agents.summaries import Summaries
 from kataribe.use.agents.tools.approvals import Approval
 from kataribe.use.agents.turns import MemoryTurns, Turns
-from kataribe.use.agents.working import AgentLimits
-from kataribe.use.assistants.in_text import Either
 from kataribe.use.assistants.instructed import Instructed
 from kataribe.use.assistants.learned import load_learned
 from kataribe.use.assistants.means import (
@@ -40,7 +39,6 @@ from kataribe.use.assistants.recipe import Limit, Named, Recipe
 from kataribe.use.assistants.remote import Announced, reach
 from kataribe.use.assistants.replying import (
     Acting,
-    Looked,
     Make,
     Replying,
     calling,
@@ -246,9 +244,11 @@ def _router(name: str, recipe: Recipe, around: Around, lend: Lend) -> LM:
 
 def _acting(name: str, lm: LM, recipe: Recipe, around: Around, made: _Equipped) -> LM:
     """A model as the recipe says: told, drawing, remembering, with tools or a technique."""
+    acting = _made(name, lm, recipe, around, made)
+    if acting.own:
+        lm = InText(lm, always=recipe.technique is not None)
     lm = Compacting(lm, rough_count, summaries=around.summaries)
     told = Instructed(lm, recipe.system, recipe.sampling.sampling())
-    acting = _made(name, told, recipe, around, made)
     if made.places is None:
         return acting.make(told, None)
     if acting.own or acting.searches:
@@ -285,17 +285,9 @@ def _made(name: str, lm: LM, recipe: Recipe, around: Around, made: _Equipped) ->
                 f"the technique react acts with tools; name some{never}.", param="tools"
             )
         return Acting(lambda lm, _: remembers(lm))
+    options = _options(recipe, around, words, in_text=not lm.capabilities.tools)
     own = frozenset(tool.spec.name for tool in tools)
-
-    def in_text(lm: LM, inside: Inside | None) -> LM:
-        return _in_text(_unasked(tools, words), named, remembers)(lm, inside)
-
-    if named is None and lm.capabilities.tools:
-        native = _native(tools, _options(recipe, around, words), remembers)
-        return Acting(
-            lambda lm, inside: Either(native(lm, inside), lambda: in_text(lm, inside)), own
-        )
-    return Acting(in_text, own)
+    return Acting(_agent(tools, options, remembers), own)
 
 
 def _asking(
@@ -313,8 +305,8 @@ def _asking(
     return Acting(make, searches=search is not None)
 
 
-def _native(tools: Sequence[Tool], options: AgentOptions, remembers: Callable[[LM], LM]) -> Make:
-    """An agent, whose model calls tools itself."""
+def _agent(tools: Sequence[Tool], options: AgentOptions, remembers: Callable[[LM], LM]) -> Make:
+    """An agent, whose model calls tools."""
 
     def make(lm: LM, inside: Inside | None) -> LM:
         model = lm if inside is None else inside.model(calls=True)
@@ -324,56 +316,25 @@ def _native(tools: Sequence[Tool], options: AgentOptions, remembers: Callable[[L
     return make
 
 
-def _in_text(tools: Sequence[Tool], named: Named | None, remembers: Callable[[LM], LM]) -> Make:
-    """ReAct, for a model that acts in plain text."""
-    options = named.options if named else {}
-
-    def make(lm: LM, inside: Inside | None) -> LM:
-        if inside is None:
-            return technique("react", remembers(lm), options, Parts(tools=tools))
-        looked = tuple(Looked(tool, inside) for tool in tools)
-        model = remembers(inside.model(calls=False))
-        acting = technique("react", model, options, Parts(tools=looked))
-        return inside.whole(acting, calls=False)
-
-    return make
-
-
 def _remembering(recipe: Recipe, around: Around) -> Callable[[LM], LM]:
     """What tells a model facts about the person, where the recipe wants that."""
     facts = around.facts
     if not recipe.memory or facts is None:
         return lambda lm: lm
-    return lambda lm: Remembering(lm, facts, _roughly, MEMORY_TOKENS)
+    return lambda lm: Remembering(lm, facts, rough_text, MEMORY_TOKENS)
 
 
-def _options(recipe: Recipe, around: Around, words: Mapping[str, Approval]) -> AgentOptions:
+def _options(
+    recipe: Recipe, around: Around, words: Mapping[str, Approval], *, in_text: bool
+) -> AgentOptions:
     def approve(call: ToolCallPart) -> Approval:
         return words.get(call.name, recipe.approval)
 
-    limits = recipe.limits
-    steps = limits.steps or AgentLimits().steps
+    named, given = recipe.technique, recipe.limits
+    react = named.options if named is not None else {} if in_text else None
+    limits = turn_limits(given.steps, react)
     return AgentOptions(
         approve=approve,
-        limits=AgentLimits(steps=steps, tokens=limits.tokens, seconds=limits.seconds),
+        limits=replace(limits, tokens=given.tokens, seconds=given.seconds),
         turns=around.turns or MemoryTurns(),
     )
-
-
-def _unasked(tools: Sequence[Tool], words: Mapping[str, Approval]) -> tuple[Tool, ...]:
-    """The tools that run without asking: acting in plain text has no place for a consent."""
-    free = tuple(tool for tool in tools if words.get(tool.spec.name) == "always")
-    kept = [tool.spec.name for tool in tools if tool not in free]
-    if kept:
-        raise InputError(
-            f"{', '.join(kept)} may run only with consent, but this model acts in plain text, "
-            "which has no place to ask for it. Set approval: always for them, or take a model "
-            "that calls tools.",
-            param="tools",
-        )
-    return free
-
-
-def _roughly(text: str) -> int:
-    """Tokens of a text, by its bytes: what a hosted model counts is not known here."""
-    return max(1, len(text.encode("utf-8", "replace")) // 3)

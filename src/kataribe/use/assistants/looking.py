@@ -31,7 +31,7 @@ from kataribe.use.assistants.recipe import (
 from kataribe.use.assistants.router import ANY
 from kataribe.use.assistants.toolbox import check_names, check_tool
 from kataribe.use.guards.settings import guards_of
-from kataribe.use.prompts.registry import check_options, entry_of
+from kataribe.use.prompts.registry import entry_of, read_options
 
 MOST_PROBLEMS = 50
 """Of one recipe; whoever has more begins with these."""
@@ -136,7 +136,7 @@ def _technique(recipe: Recipe) -> Iterator[KataribeError]:
             param="technique.name",
         )
     try:
-        check_options(entry.name, named.options)
+        read_options(entry.name, named.options)
     except KataribeError as error:
         place = "technique.options"
         yield _at(f"{place}.{error.param}" if error.param else place, error)

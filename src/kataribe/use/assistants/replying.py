@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
-from kataribe.base.errors import InputError, KataribeError
 from kataribe.base.events import Event, Finished, ReasoningDelta, Step, TextDelta, Usage
-from kataribe.base.lm import LM, Capabilities, Request, Tool, ToolSpec
+from kataribe.base.lm import LM, Capabilities, Request, Tool
 from kataribe.base.messages import (
     Message,
     Part,
@@ -18,7 +17,6 @@ from kataribe.base.messages import (
     ToolCallPart,
     ToolResultPart,
 )
-from kataribe.base.tool_answers import MOST_CHARACTERS, as_text, cut_answer
 from kataribe.base.tool_calls import CallLimits, call_tool
 from kataribe.use.agents.calling import CallTool
 from kataribe.use.assistants.instructed import Instructed
@@ -127,34 +125,6 @@ class _Said:
         parts: list[Part] = [ReasoningPart(thought)] if thought else []
         parts += [TextPart(text)] if text else []
         return Message("assistant", tuple(parts))
-
-
-class Looked:
-    """A tool for acting in plain text: it is given real values, and its words are looked at."""
-
-    def __init__(self, tool: Tool, inside: Inside) -> None:
-        self._tool = tool
-        self._inside = inside
-
-    @property
-    def spec(self) -> ToolSpec:
-        """The tool's."""
-        return self._tool.spec
-
-    async def call(self, arguments: Mapping[str, Any]) -> str:
-        """What the tool says, as far as the model may read it; its errors too."""
-        name = self.spec.name
-        if self._inside.refused:
-            return WITHHELD
-        try:
-            answer = await self._tool.call(self._inside.restored(arguments))
-        except KataribeError as error:
-            words = await self._inside.document(error.message, f"an error of {name}")
-            if words == error.message:
-                raise
-            raise InputError(words) from error
-        text = cut_answer(as_text(answer), MOST_CHARACTERS)
-        return await self._inside.document(text, f"what {name} said")
 
 
 def calling(inside: Inside | None) -> CallTool:

@@ -9,16 +9,15 @@ the model and the tools. So some guards have their place further in:
 - What hides things from the model stands at the model (`Following`), and the tools that its calls
   run are given the real values.
 - What may ask again stands at the model where that calls tools, so that only its last call is made
-  again; around the whole it would run tools twice. Where a model acts in plain text, it stands
-  around the whole, and asks again only as long as no tool has run.
+  again; around the whole it would run tools twice. A technique's model writes words in between that
+  are no reply, so there it stands around the whole.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import Any
 
 from kataribe.base.events import Event, Finished, Usage
 from kataribe.base.lm import LM, Capabilities, Request
@@ -102,7 +101,6 @@ class Inside:
         self._places = places
         self._known: dict[str, str] = {}
         self._news: list[Sighting] = []
-        self._values: dict[str, str] = {}
         self._eyes = tuple(_Eyes(guard.follow(), self) for guard in places.hiding)
         self._within = Within(shown, own, places.policy.retries)
 
@@ -145,18 +143,6 @@ class Inside:
         self._known[text] = clear
         return clear
 
-    def restored(self, value: Any) -> Any:
-        """Plain values with what placeholders in their texts stand for."""
-        if isinstance(value, str):
-            for placeholder, real in self._values.items():
-                value = value.replace(placeholder, real)
-            return value
-        if isinstance(value, Mapping):
-            return {self.restored(key): self.restored(each) for key, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.restored(each) for each in value]
-        return value
-
     def news(self) -> Sequence[Sighting]:
         """What was seen at tools since this was asked last."""
         seen, self._news = self._news, []
@@ -164,7 +150,6 @@ class Inside:
 
     def saw(self, cleared: Cleared) -> None:
         """Takes in what a guard at the model made of a request."""
-        self._values |= cleared.values
         self.refused = self.refused or tuple(s for s in cleared.sightings if s.action == "refuse")
 
 

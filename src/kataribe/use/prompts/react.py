@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
 
@@ -35,21 +35,16 @@ from kataribe.use.prompts.react_format import (
     STOPS,
     Act,
     Final,
+    Heard,
     Unclear,
     acts_in,
-    answer_behind,
-    answer_start,
     arguments_of,
     before_observation,
     read_turn,
-    thought_in,
     tools_shown,
 )
 from kataribe.use.prompts.running import together
 from kataribe.use.prompts.technique import Carries, Technique
-
-Refusal: TypeAlias = Callable[[ToolCallPart], str | None]
-"""Why a call may not be made, told to the model; None where it may."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,16 +77,14 @@ class ReAct(Technique):
         options: ReActOptions | None = None,
         *,
         limits: CallLimits | None = None,
-        refusal: Refusal | None = None,
     ) -> None:
-        """What it acts with.
+        """What it acts with; every call is made, so tools that need consent are an agent's.
 
         Args:
             lm: The model.
             tools: At least one.
             options: See there.
             limits: Of the calls; an observation is never longer than the options say.
-            refusal: Asks somebody, whose time is not the tool's; None where every call may be made.
 
         Raises `InputError` for no tools, or two of the same name.
         """
@@ -99,7 +92,6 @@ class ReAct(Technique):
         self.options = options or ReActOptions()
         most = self.options.most_characters
         self.limits = replace(limits or CallLimits(), characters=most)
-        self.refusal = refusal
         self.tools: Mapping[str, Tool] = {tool.spec.name: tool for tool in tools}
         if not tools:
             raise InputError("ReAct acts with tools. Give it at least one.", param="tools")
@@ -176,7 +168,6 @@ class _Acting:
         self._work = work
         self._tools = react.tools
         self._limits = react.limits
-        self._refusal = react.refusal
         self._repeats = Repeats()
 
     async def observe(self, acts: Sequence[Act], number: int) -> str:
@@ -215,9 +206,6 @@ class _Acting:
         if (times := self._repeats.times(call)) >= MOST_REPEATS:
             self.told += 1
             return not_again(call, times)
-        refused = None if tool is None or self._refusal is None else self._refusal(call)
-        if refused is not None:
-            return failed(call, refused)
         with asked_by(self._work.request.context):
             result = await self._work.in_time(
                 call_tool(tuple(self._tools.values()), call, self._limits)
@@ -231,27 +219,19 @@ class _Answer:
 
     def __init__(self, work: Work) -> None:
         self._work = work
-        self._text = ""
-        self._start: int | None = None
+        self._heard = Heard()
         self._is_told = False
 
     async def hear(self, text: str) -> None:
         """The next words of a turn; what stands behind "Final Answer:" is said at once."""
-        self._text += text
-        if self._start is None and (":" in text or "：" in text):
-            self._start = answer_start(self._text)
-        if self._start is None:
-            return
-        words = answer_behind(self._text, self._start)
-        # Stars alone may be the end of a bold "**Final Answer:**" that is only half there.
-        if words.strip("*_") and len(words) > len(self._work.said):
-            await self._tell(thought_in(self._text[: self._start]))
-            await self._work.say(words[len(self._work.said) :])
+        if words := self._heard.hear(text):
+            await self._tell(self._heard.thought)
+            await self._work.say(words)
 
     async def finish(self, final: Final, reason: FinishReason) -> None:
         """The rest of the answer, and the end."""
         await self._tell(final.thought)
-        rest = final.text[len(self._work.said) :]
+        rest = final.text[len(self._heard.answer) :]
         if rest:
             await self._work.say(rest)
         await self._work.end(reason)

@@ -110,9 +110,22 @@ def _act_at(text: str, action: re.Match[str]) -> tuple[Act, int]:
 
 def before_observation(text: str) -> str:
     """A turn without what a model that heeds no stop string made up as the tool's words."""
+    return _cut(text).strip()
+
+
+def _cut(text: str) -> str:
     for stop in STOPS:
         text = text.partition(stop)[0]
-    return text.strip()
+    return text
+
+
+def _without_half_a_stop(text: str) -> str:
+    """A text that goes on, without what may become words of a tool."""
+    for stop in STOPS:
+        for size in range(len(stop) - 1, 0, -1):
+            if text.endswith(stop[:size]):
+                return text[:-size]
+    return text
 
 
 def answer_start(text: str) -> int | None:
@@ -127,6 +140,39 @@ def answer_behind(text: str, start: int) -> str:
     """The words behind the "Final Answer:" at `start`."""
     mark = _ANSWER.match(text, start)
     return "" if mark is None else text[mark.end() :].strip()
+
+
+class Heard:
+    """A turn while it is still being written, for the words of its final answer.
+
+    Attributes:
+        answer: Those words, as far as they have come.
+    """
+
+    def __init__(self) -> None:
+        self.answer = ""
+        self._text = ""
+        self._start: int | None = None
+
+    @property
+    def thought(self) -> str:
+        """The words before the answer."""
+        return thought_in(self._text[: self._start])
+
+    def hear(self, text: str) -> str:
+        """The words of the answer that the next words of the turn add to it."""
+        self._text += text
+        if self._start is None and (":" in text or "：" in text):
+            self._start = answer_start(self._text)
+        if self._start is None:
+            return ""
+        words = answer_behind(_without_half_a_stop(_cut(self._text)), self._start)
+        more = words[len(self.answer) :]
+        # Stars alone may be the end of a bold "**Final Answer:**" that is only half there.
+        if not words.strip("*_") or not more:
+            return ""
+        self.answer = words
+        return more
 
 
 def thought_in(text: str) -> str:

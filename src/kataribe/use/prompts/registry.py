@@ -20,7 +20,7 @@ from kataribe.use.prompts.chain_of_thought import ChainOfThought, ChainOfThought
 from kataribe.use.prompts.chaining import Chaining, ChainingOptions
 from kataribe.use.prompts.few_shot import FewShot, FewShotOptions
 from kataribe.use.prompts.generated_knowledge import GeneratedKnowledge, GeneratedKnowledgeOptions
-from kataribe.use.prompts.react import ReAct, ReActOptions, Refusal
+from kataribe.use.prompts.react import ReAct, ReActOptions
 from kataribe.use.prompts.retrieval import Retrieval, RetrievalOptions, Search
 from kataribe.use.prompts.self_consistency import SelfConsistency, SelfConsistencyOptions
 from kataribe.use.prompts.technique import Technique
@@ -40,15 +40,13 @@ class Parts:
         embedder: For few-shot's choice of examples.
         judge: Scores thoughts in a tree, instead of the model itself.
         search: For retrieval.
-        tools: For ReAct.
-        refusal: For ReAct: why a call may not be made; None where it may.
+        tools: For ReAct, which asks nobody whether they may run.
     """
 
     embedder: Embedder | None = None
     judge: LM | None = None
     search: Search | None = None
     tools: Sequence[Tool] = ()
-    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,9 +107,9 @@ def entry_of(name: str) -> Entry:
     raise NotFoundError(f"There is no technique {name!r:.80}. {hint}", param="technique")
 
 
-def check_options(name: str, options: Mapping[str, Any]) -> None:
-    """Raises what `technique` would of a name and its options, without a model."""
-    _options(entry_of(name), options)
+def read_options(name: str, options: Mapping[str, Any]) -> Any:
+    """The options of a technique as it has them; raises what `technique` would."""
+    return _options(entry_of(name), options)
 
 
 def _options(entry: Entry, given: Mapping[str, Any]) -> Any:
@@ -149,7 +147,7 @@ def _retrieval(lm: LM, options: RetrievalOptions, parts: Parts) -> Technique:
 
 
 def _react(lm: LM, options: ReActOptions, parts: Parts) -> Technique:
-    return ReAct(lm, parts.tools, options, refusal=parts.refusal)
+    return ReAct(lm, parts.tools, options)
 
 
 _ENTRIES = (
