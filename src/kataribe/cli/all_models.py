@@ -10,6 +10,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kataribe.base.encoders import told_kind
 from kataribe.base.errors import UnsupportedError
 from kataribe.base.events import Usage
 from kataribe.base.lm import LM
@@ -234,11 +235,14 @@ class AllModels:
 
 
 class LentEmbedder:
-    """The embedder of a name, lent anew for each call; texts are all alike to it."""
+    """The embedder of a name, lent anew for each call.
+
+    Which kinds of text it tells apart shows when it is there: it is told each one's, if any.
+    """
 
     dimensions = 0
     max_tokens = 0
-    kinds: tuple[EmbedKind, ...] = ()
+    kinds: tuple[EmbedKind, ...] = ("query", "passage")
 
     def __init__(self, name: str, models: AllModels) -> None:
         self.name = name
@@ -247,4 +251,4 @@ class LentEmbedder:
     async def embed(self, texts: Sequence[EmbedInput], kind: EmbedKind | None = None) -> Embedding:
         """Vectors of texts; raises as `Embedder.embed`, and where there is no such model."""
         async with self._models.embedder(self.name) as embedder:
-            return await embedder.embed(texts, kind)
+            return await embedder.embed(texts, kind and told_kind(embedder, kind))

@@ -159,6 +159,19 @@ async def test_by_meaning_orders_what_words_have_found():
     assert asked[-1][1] == 40
 
 
+@pytest.mark.parametrize(
+    ("kinds", "told"), [((), [None, None]), (("query",), ["query", "passage"])]
+)
+async def test_what_tells_only_questions_apart_is_told_of_passages_too(kinds, told):
+    async def search(_query, _most):
+        return [Passage("a", "a"), Passage("b", "b")]
+
+    letters = Letters()
+    letters.kinds = kinds
+    await by_meaning(search, letters)("a", 2)
+    assert [kind for kind, _ in letters.asked] == told
+
+
 async def test_a_single_passage_needs_no_vectors():
     async def search(_query, _most):
         return [Passage("x", "s")]

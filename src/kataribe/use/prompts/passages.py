@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kataribe.base.encoders import told_kind
 from kataribe.base.errors import InputError, NotFoundError, StorageError
 from kataribe.store.cutting import cut
 from kataribe.use.prompts.example_choice import nearest, unit
@@ -126,11 +127,9 @@ def by_meaning(search: Search, embedder: Embedder) -> Search:
             for place, each in enumerate(passages)
             for start in range(0, len(each.text), _COMPARED)
         ]
-        tells_apart = {"query", "passage"} <= set(embedder.kinds)
-        asked = await embedder.embed((query[:_COMPARED],), "query" if tells_apart else None)
-        made = await embedder.embed(
-            tuple(text for _, text in parts), "passage" if tells_apart else None
-        )
+        asked = await embedder.embed((query[:_COMPARED],), told_kind(embedder, "query"))
+        texts = tuple(text for _, text in parts)
+        made = await embedder.embed(texts, told_kind(embedder, "passage"))
         likeness = unit(made.vectors) @ unit(asked.vectors)[0]
         # Passages in the order of their nearest parts.
         order = dict.fromkeys(parts[at][0] for at in nearest(likeness, len(parts)))
