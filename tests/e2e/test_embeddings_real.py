@@ -162,15 +162,20 @@ async def test_a_question_is_told_from_passages(
     assert nearest(alike[0], alike[1:]) == 0
 
 
-async def test_one_without_prompts_is_asked_without_kinds(
-    tmp_path: Path, e5_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KATARIBE_HOME", str(tmp_path))
+@pytest.fixture
+def without_prompts(tmp_path: Path, e5_path: Path) -> Path:
     folder = tmp_path / "models" / MODEL
     folder.mkdir(parents=True)
-    for path in sorted(e5_path.iterdir()):
+    for path in e5_path.iterdir():
         if path.name != "config_sentence_transformers.json":
             (folder / path.name).symlink_to(path)
+    return tmp_path
+
+
+async def test_one_without_prompts_is_asked_without_kinds(
+    without_prompts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KATARIBE_HOME", str(without_prompts))
     embedder = CommandEmbedder(load_settings(), local=True)
     plain = await embedder.embed(["東京"])
     assert np.array_equal((await embedder.embed(["東京"], "query")).vectors, plain.vectors)

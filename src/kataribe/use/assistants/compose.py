@@ -40,6 +40,7 @@ from kataribe.use.assistants.recipe import Limit, Named, Recipe
 from kataribe.use.assistants.remote import Announced, reach
 from kataribe.use.assistants.replying import (
     Acting,
+    Hidden,
     Looked,
     Make,
     Replying,
@@ -262,6 +263,8 @@ def _made(name: str, lm: LM, recipe: Recipe, around: Around, made: _Equipped) ->
     """What is made over the model: an agent, a technique, or nothing but what is remembered."""
     box = made.box
     tools = box.approvals.usable(box.tools)  # of what never runs no model is told
+    hiding = made.places.hiding if made.places is not None else ()
+    tools = tuple(Hidden(t, hiding) if hiding and t.spec.name in box.models else t for t in tools)
     words: dict[str, Approval] = dict(box.approvals.tools)
     remembers = _remembering(recipe, around)
     if recipe.memory and around.facts is not None and lm.capabilities.tools:

@@ -22,7 +22,9 @@ from kataribe.base.tool_answers import MOST_CHARACTERS, as_text, cut_answer
 from kataribe.base.tool_calls import CallLimits, call_tool
 from kataribe.use.agents.calling import CallTool
 from kataribe.use.assistants.instructed import Instructed
+from kataribe.use.guards.guard import Following
 from kataribe.use.guards.inside import WITHHELD, Inside, Places
+from kataribe.use.guards.masking import put_back
 from kataribe.use.prompts.retrieval import Passage, Search
 
 Make: TypeAlias = Callable[[LM, Inside | None], LM]
@@ -155,6 +157,27 @@ class Looked:
             raise InputError(words) from error
         text = cut_answer(as_text(answer), MOST_CHARACTERS)
         return await self._inside.document(text, f"what {name} said")
+
+
+class Hidden:
+    """A tool that is a model: it is given placeholders, and its words have the values again."""
+
+    def __init__(self, tool: Tool, hiding: Sequence[Following]) -> None:
+        self._tool = tool
+        self._hiding = hiding
+
+    @property
+    def spec(self) -> ToolSpec:
+        """The tool's."""
+        return self._tool.spec
+
+    async def call(self, arguments: Mapping[str, Any]) -> str:
+        """What the tool says, which the next model is shown as it may see it."""
+        values: dict[str, str] = {}
+        for guard in self._hiding:
+            arguments, more = await guard.hidden(arguments)
+            values |= more
+        return str(put_back(await self._tool.call(arguments), values))
 
 
 def calling(inside: Inside | None) -> CallTool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
 from kataribe.base.errors import SettingsError
 from kataribe.base.events import FinishReason, Usage
@@ -156,6 +156,10 @@ class Following(InGuard, Protocol):
 
     def follow(self) -> InGuard:
         """The same for all requests that one reply causes: nothing is read or told of twice."""
+        ...
+
+    async def hidden(self, values: Any) -> tuple[Any, Mapping[str, str]]:
+        """Arguments of a tool that is a model, as it may see them, and what placeholders hide."""
         ...
 
 

@@ -8,7 +8,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
-from kataribe.base.aside import aside
+from kataribe.base.aside import AT_ONCE, aside
 from kataribe.base.errors import KataribeError
 from kataribe.base.events import Usage
 from kataribe.base.lm import Request
@@ -27,8 +27,6 @@ from kataribe.use.guards.scoring import Finding, Kind, shipped, worst
 
 REMOVED = "[removed by a guard]"
 """Stands where an order stood."""
-_AT_ONCE = 2000
-"""Characters that are read in less time than it takes to hand them to another thread and back."""
 _REMEMBERED = 512
 _TURNS = 8
 """Orders that are taken out of one text; with more of them all of it goes."""
@@ -178,7 +176,7 @@ class Memory:
         if key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
-        if len(text) <= _AT_ONCE:
+        if len(text) <= AT_ONCE:
             found = worst(shipped(), text, kind)
         else:
             found = await aside(len(text), worst, shipped(), text, kind)

@@ -7,7 +7,7 @@ the model and the tools. So some guards have their place further in:
   (`DocumentGuard`). Looking at whole requests instead would take the words in which a technique
   puts its question for orders to the model, which they are.
 - What hides things from the model stands at the model (`Following`), and the tools that its calls
-  run are given the real values.
+  run are given the real values, but for those that are models themselves.
 - What may ask again stands at the model where that calls tools, so that only its last call is made
   again; around the whole it would run tools twice. Where a model acts in plain text, it stands
   around the whole, and asks again only as long as no tool has run.
@@ -15,7 +15,7 @@ the model and the tools. So some guards have their place further in:
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -33,6 +33,7 @@ from kataribe.use.guards.guard import (
     Sighting,
 )
 from kataribe.use.guards.guarded import Guarded, Policy, Within
+from kataribe.use.guards.masking import put_back
 from kataribe.use.guards.schema import Schema
 
 WITHHELD = "[withheld by a guard]"
@@ -147,15 +148,7 @@ class Inside:
 
     def restored(self, value: Any) -> Any:
         """Plain values with what placeholders in their texts stand for."""
-        if isinstance(value, str):
-            for placeholder, real in self._values.items():
-                value = value.replace(placeholder, real)
-            return value
-        if isinstance(value, Mapping):
-            return {self.restored(key): self.restored(each) for key, each in value.items()}
-        if isinstance(value, list | tuple):
-            return [self.restored(each) for each in value]
-        return value
+        return put_back(value, self._values)
 
     def news(self) -> Sequence[Sighting]:
         """What was seen at tools since this was asked last."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from kataribe.base.aside import AT_ONCE, aside
 from kataribe.base.errors import SettingsError
 from kataribe.base.lm import Request
 from kataribe.base.messages import (
@@ -38,7 +40,8 @@ class Personal:
 
     Placeholders are numbered in the order in which their values come up in the conversation. Each
     request brings the whole conversation, so the same value has the same placeholder in every turn
-    and nothing has to be kept anywhere. Tools of an assistant's own are given the values.
+    and nothing has to be kept anywhere. Tools of an assistant's own are given the values, unless
+    they are models.
 
     Attributes:
         action: `mask`, `refuse` or `note`.
@@ -69,7 +72,25 @@ class Personal:
 
     async def look(self, request: Request) -> Cleared:
         """Looks at all messages but the system's (and at those, if told)."""
-        return self.cleared(request, lambda text: find(text, self.kinds))
+        return await self.looked(request, lambda text: find(text, self.kinds))
+
+    async def looked(self, request: Request, find_in: Find) -> Cleared:
+        """`cleared`, aside from the event loop where there is much to read."""
+        size = sum(map(len, _texts(request)))
+        if size <= AT_ONCE:
+            return self.cleared(request, find_in)
+        return await aside(size, self.cleared, request, find_in)
+
+    async def hidden(self, values: Any) -> tuple[Any, Mapping[str, str]]:
+        """See `Following`."""
+        if self.action == "note":
+            return values, {}
+        given = json.dumps(values, ensure_ascii=False, default=str)
+        masker = _Masker(self, given, lambda text: find(text, self.kinds))
+        changed = await aside(
+            len(given), in_texts, values, lambda text: masker.masked(text, "a call")
+        )
+        return changed, {key: value for value, key in masker.placeholders.items()}
 
     def follow(self) -> InGuard:
         """See `Following`."""
@@ -108,7 +129,7 @@ class _Followed:
         return self._guard.about
 
     async def look(self, request: Request) -> Cleared:
-        cleared = self._guard.cleared(request, self._find)
+        cleared = await self._guard.looked(request, self._find)
         if self._guard.action == "refuse":  # what is refused stays so
             return cleared
         new = tuple(s for s in cleared.sightings if (s.what, s.excerpt) not in self._told)
@@ -178,6 +199,44 @@ class _Masker:
             name = f"[{kind.upper()}_{self._counts[kind]}]"
             if name not in self._given:
                 return name
+
+
+def in_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """Plain values with each text in them changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {in_texts(key, change): in_texts(each, change) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [in_texts(each, change) for each in value]
+    return value
+
+
+def put_back(value: Any, values: Mapping[str, str]) -> Any:
+    """Plain values with what placeholders in their texts stand for."""
+
+    def restored(text: str) -> str:
+        for placeholder, real in values.items():
+            text = text.replace(placeholder, real)
+        return text
+
+    return in_texts(value, restored)
+
+
+def _texts(request: Request) -> Iterator[str]:
+    """All that may be looked at."""
+    if isinstance(request.prompt, str):
+        yield request.prompt
+        return
+    for message in request.prompt:
+        for part in message.parts if isinstance(message, Message) else ():
+            match part:
+                case TextPart(text) | ReasoningPart(text):
+                    yield text
+                case ToolResultPart():
+                    yield part.content
+                case ToolCallPart():
+                    yield part.arguments
 
 
 def _given(request: Request) -> str:

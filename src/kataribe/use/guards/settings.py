@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from kataribe.base.errors import SettingsError
@@ -88,7 +88,21 @@ def guards_of(
         for name in KINDS
         if name in said and said[name] is not False
     ]
-    return tuple(guards), Policy(**policy)
+    return tuple(_hiding(guards)), Policy(**policy)
+
+
+def _hiding(guards: Sequence[Guard]) -> Iterator[Guard]:
+    """The guards, whose judge sees nothing that is hidden from models."""
+    hides = [
+        kind
+        for guard in guards
+        if isinstance(guard, Personal) and guard.action != "note"
+        for kind in guard.kinds
+    ]
+    for guard in guards:
+        if isinstance(guard, Injection) and guard.judge is not None:
+            guard = replace(guard, judge=replace(guard.judge, hides=tuple(hides)))
+        yield guard
 
 
 def _guard(name: str, said: Any, judge: LM | None) -> Guard:
@@ -122,7 +136,14 @@ def _judge(said: Any, lm: LM | None) -> Judge | None:
             "model, or leave judge out.",
             param="judge",
         )
-    return Judge(lm) if said is True else Judge(lm, **said)
+    if said is True:
+        return Judge(lm)
+    if not isinstance(said, Mapping) or not said.keys() <= {"doubt"}:
+        raise SettingsError(
+            f"judge is {said!r:.80}, but it must be true, false or {{doubt: NUMBER}}.",
+            param="judge",
+        )
+    return Judge(lm, **said)
 
 
 def _options(kind: Any) -> tuple[str, ...]:
