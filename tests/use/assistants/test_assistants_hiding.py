@@ -79,17 +79,19 @@ async def test_a_judge_of_what_tools_say_sees_none_either(native: bool, tmp_path
         script = [act, "Final Answer: Done."]
     able = {} if native else {"capabilities": NO_TOOLS}
     waiting = iter(script)
-    lm = scripted(
-        lambda each: "attack" if text_of(each.prompt[0]) == ASKING else next(waiting),
-        repeat=True,
-        **able,
-    )
+
+    def answer(request: Request) -> Any:
+        if text_of(request.prompt[0]) != ASKING:
+            return next(waiting)
+        return "attack" if POISON in text_of(request.prompt[1]) else "harmless"
+
+    lm = scripted(answer, repeat=True, **able)
     recipe = {
         "tools": [{"name": "files", "options": {"folder": str(tmp_path)}, "approval": "always"}],
         "guards": {"injection": {"judge": {"doubt": 100.0}}, "personal": True},
     }
     await told(recipe, around(Shelf(plain=lm), tmp_path), question("What does the page say?"))
-    assert any(text_of(each.prompt[0]) == ASKING for each in lm.requests)
+    assert f"From [EMAIL]: {POISON}" in sent(lm)
     assert PERSON not in sent(lm)
 
 
