@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -213,6 +214,35 @@ async def test_examples_are_chosen_by_what_they_mean(tmp_path: Path) -> None:
     lm = scripted("Z")
     await told(recipe, around(Shelf(plain=lm), tmp_path, embedder=Ends()), question("z"))
     assert [text_of(message) for message in lm.requests[0].prompt] == ["cz", "CZ", "z"]
+
+
+@pytest.mark.parametrize(
+    "folder", ["~nobody-here", "~nobody-here/notes", "notes", ".", "", "..//x"]
+)
+async def test_a_folder_that_begins_nowhere_is_refused_with_the_way_out(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes").mkdir()
+    monkeypatch.chdir(tmp_path)  # it is there, where the program happens to run
+    recipe = {"tools": [{"name": "files", "options": {"folder": folder}}]}
+    words = rf"the folder {re.escape(repr(folder))}, which is no whole path.*begins with / or"
+    with pytest.raises(InputError, match=words):
+        await told(recipe, around(Shelf(plain=scripted()), tmp_path), question("?"))
+    (problem,) = look(written(recipe_of(recipe, "r")), "r").problems
+    assert re.search(words, problem.message)
+    assert problem.place == "tools.0"
+
+
+async def test_a_folder_below_home_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("one")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    lm = scripted(asking("read_file", path="a.txt"))
+    tool = {"name": "files", "options": {"folder": "~/notes"}, "approval": "always"}
+    await told({"tools": [tool]}, around(Shelf(plain=lm), tmp_path), question("?"))
+    assert results(lm) == ["one"]
 
 
 async def test_two_folders_of_files_are_two_sets_of_tools(docs: Path) -> None:

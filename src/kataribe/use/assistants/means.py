@@ -173,10 +173,11 @@ def knowledge_faults(recipe: Recipe) -> Iterator[KataribeError]:
 
 
 def _places(paths: Sequence[str], folder: Path | None) -> list[Path]:
-    return [(folder or Path()) / _at_home(each) for each in paths]
+    return [(folder or Path()) / at_home(each) for each in paths]
 
 
-def _at_home(path: str) -> Path:
+def at_home(path: str) -> Path:
+    """A path as it is written, with the user's own home folder for `~`."""
     # Of somebody who is not there, `expanduser` would raise a RuntimeError.
     return Path(path).expanduser() if path == "~" or path.startswith("~/") else Path(path)
 

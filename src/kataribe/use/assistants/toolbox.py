@@ -22,7 +22,7 @@ from kataribe.use.agents.tools.function import function_tool
 from kataribe.use.agents.tools.python import PythonTool
 from kataribe.use.agents.tools.units import convert_units
 from kataribe.use.agents.tools.web_search import web_search_tools
-from kataribe.use.assistants.means import Means, documents_tool, label_tool, model_tool
+from kataribe.use.assistants.means import Means, at_home, documents_tool, label_tool, model_tool
 from kataribe.use.assistants.recipe import DOCUMENTS, MODEL, Named
 
 
@@ -94,8 +94,11 @@ def open_toolbox(
 
 
 def check_tool(named: Named) -> None:
-    """Raises what `open_toolbox` would of a name and its options, and makes nothing."""
-    _options(kind_of(named.name), named.options)
+    """Raises what `open_toolbox` would of a recipe's tool and its options, and makes nothing."""
+    kind = kind_of(named.name)
+    options = _options(kind, named.options)
+    if kind.make is _files:
+        _folder(options["folder"], of_recipe=True)
 
 
 def check_names(named: Sequence[Named]) -> Iterator[tuple[int, InputError]]:
@@ -196,8 +199,23 @@ def _python(stack: ExitStack, _: Means) -> Sequence[Tool]:
     return (made.tool,)
 
 
-def _files(*_: object, folder: str, write: bool = False, name: str = "") -> Sequence[Tool]:
-    return file_tools(Path(folder).expanduser(), FileRules(write=write), name)
+def _files(
+    _: ExitStack, means: Means, *, folder: str, write: bool = False, name: str = ""
+) -> Sequence[Tool]:
+    place = _folder(folder, of_recipe=means.folder is not None)
+    return file_tools(place, FileRules(write=write), name)
+
+
+def _folder(said: str, *, of_recipe: bool) -> Path:
+    """A folder of files: a recipe's is the same wherever its program was started."""
+    path = at_home(said)
+    if of_recipe and not path.is_absolute():
+        raise InputError(
+            f"The tool files has the folder {said!r:.200}, which is no whole path. Write one that "
+            "begins with / or with ~/ (your own home folder).",
+            param="tools",
+        )
+    return path
 
 
 def _fetch(*_: object) -> Sequence[Tool]:
