@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections import OrderedDict
@@ -77,19 +78,18 @@ class AllModels:
         """The models of this machine, then the assistants."""
         here = list(self.local.names())
         taken = {info.name for info in here}
-        for kept in self.book.all().values():
-            if kept.name not in taken:
-                created = int(kept.path.stat().st_mtime) if kept.path else 0
-                here.append(
-                    ModelInfo(
-                        kept.name,
-                        created,
-                        "assistant",
-                        loaded=False,
-                        context_length=None,
-                        is_assistant=True,
-                    )
-                )
+        here.extend(
+            ModelInfo(
+                kept.name,
+                int(kept.changed),
+                "assistant",
+                loaded=False,
+                context_length=None,
+                is_assistant=True,
+            )
+            for kept in self.book.all().values()
+            if kept.name not in taken
+        )
         return here
 
     @contextlib.asynccontextmanager
@@ -97,13 +97,22 @@ class AllModels:
         """Whoever answers to that name, for as long as the block lasts."""
         if parse_reference(name).provider is not None:
             yield self._at_host(name)
-        elif self._is_assistant(name):
-            around = self.around()
-            async with composed(name, self._recipe(name, around), around) as lm:
+            return
+        assistant = await asyncio.to_thread(self._assistant, name)
+        if assistant is not None:
+            recipe, around = assistant
+            async with composed(name, recipe, around) as lm:
                 yield self.meters.lm(lm)
         else:
             async with self.local.lease(name) as lm:
                 yield self.meters.local(lm)
+
+    def _assistant(self, name: str) -> tuple[Recipe, Around] | None:
+        """What an assistant is made of; None for a model. Reads files."""
+        if not self._is_assistant(name):
+            return None
+        around = self.around()
+        return self._recipe(name, around), around
 
     def _recipe(self, name: str, around: Around) -> Recipe:
         """An assistant's; `InputError` where it would ask itself.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -18,10 +19,12 @@ from kataribe.base.events import Citation
 from kataribe.base.lm import Capabilities, Context
 from kataribe.base.messages import ToolResultPart, text_of
 from kataribe.run.providers.scripted import Call, Reply, ScriptedLM
+from kataribe.use.assistants import means
 from kataribe.use.assistants.book import Book
 from kataribe.use.assistants.looking import look
 from kataribe.use.assistants.recipe import read_recipe, recipe_of, written
 from kataribe.use.assistants.rewriting import rewritten
+from kataribe.use.prompts.passages import files_in
 
 NO_TOOLS = Capabilities(context_length=4096)
 
@@ -169,6 +172,23 @@ async def test_a_folder_of_its_own_goes_before(docs: Path) -> None:
     names = {tool.name: tool.description for tool in lm.requests[0].tools}
     assert set(names) == {"search_documents", "search_shop"}
     assert names["search_shop"].startswith("Searches what the shop says and")
+
+
+async def test_documents_are_listed_aside_from_the_event_loop(
+    docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[int] = []
+
+    def noted(paths: Sequence[Path]) -> Any:
+        listed.append(threading.get_ident())
+        return files_in(paths)
+
+    monkeypatch.setattr(means, "files_in", noted)
+    tools = ["documents", {"name": "documents", "options": {"folder": "docs", "name": "more"}}]
+    recipe = {"knowledge": ["faq.md"], "tools": tools}
+    await told(recipe, around(Shelf(plain=scripted()), docs), question("?"))
+    assert len(listed) == 2
+    assert threading.get_ident() not in listed
 
 
 class Ends:

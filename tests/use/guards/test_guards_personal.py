@@ -17,9 +17,10 @@ from kataribe.base.messages import (
     text_of,
 )
 from kataribe.run.providers.scripted import Call, Reply, ScriptedLM
+from kataribe.use.guards import personal
 from kataribe.use.guards.guarded import Guarded
 from kataribe.use.guards.masking import Personal
-from kataribe.use.guards.personal import find, is_card, is_my_number
+from kataribe.use.guards.personal import KINDS, find, is_card, is_my_number
 
 CARD = "4111 1111 1111 1111"
 MY_NUMBER = "1234 5678 9018"
@@ -48,6 +49,20 @@ FOUND = [
     ("address", "1600 Pennsylvania Avenue"),
     ("address", "221 Baker Street, London"),
 ]
+
+
+def test_what_overlaps_is_one_finding_as_by_comparing_each_with_each():
+    draw = random.Random(11)
+    values = [value for _, value in FOUND]
+    for _ in range(40):
+        text = draw.choice([" ", "", ", ", "-"]).join(draw.choices(values, k=12))
+        wanted: list[tuple[str, int, int]] = []
+        for kind in KINDS:
+            for start, end in personal._FINDERS[kind](text.translate(personal._WIDE)):
+                if all(end <= begin or start >= stop for _, begin, stop in wanted):
+                    wanted.append((kind, start, end))
+        wanted.sort(key=lambda each: each[1])
+        assert [(each.kind, each.start, each.end) for each in find(text)] == wanted
 
 
 @pytest.mark.parametrize(("kind", "value"), FOUND)

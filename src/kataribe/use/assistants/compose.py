@@ -9,6 +9,7 @@ and what a judge is asked, counts too.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -29,7 +30,7 @@ from kataribe.use.agents.turns import MemoryTurns, Turns
 from kataribe.use.agents.working import AgentLimits
 from kataribe.use.assistants.in_text import Either
 from kataribe.use.assistants.instructed import Instructed
-from kataribe.use.assistants.learned import load_learned
+from kataribe.use.assistants.learned import LearnedChoice, load_learned
 from kataribe.use.assistants.means import (
     LendClassifier,
     Means,
@@ -37,7 +38,7 @@ from kataribe.use.assistants.means import (
     knowledge_faults,
 )
 from kataribe.use.assistants.recipe import Limit, Named, Recipe
-from kataribe.use.assistants.remote import Announced, reach
+from kataribe.use.assistants.remote import Announced, Reached, reach
 from kataribe.use.assistants.replying import (
     Acting,
     Hidden,
@@ -104,12 +105,14 @@ class _Equipped:
         box: Its tools.
         search: In its documents.
         problems: What could not be had, each in a line.
+        learned: What its router learned; None for a router that did not, and for no router.
         places: Of its guards; None where nothing acts, so that all stand around the whole.
     """
 
     box: Toolbox
     search: Search | None
     problems: tuple[str, ...]
+    learned: LearnedChoice | None = None
     places: Places | None = None
 
 
@@ -170,6 +173,11 @@ async def _equipped(recipe: Recipe, around: Around, stack: ExitStack) -> _Equipp
     for fault in knowledge_faults(recipe):
         raise fault
     reached = await reach(recipe.tools, around.servers, stack)
+    return await asyncio.to_thread(_read, recipe, around, stack, reached)
+
+
+def _read(recipe: Recipe, around: Around, stack: ExitStack, reached: Reached) -> _Equipped:
+    """What lies on disks: aside from the event loop, which must not wait for them."""
     search = documents_search(recipe.knowledge, around.folder) if recipe.knowledge else None
     means = Means(
         around.lend,
@@ -180,7 +188,29 @@ async def _equipped(recipe: Recipe, around: Around, stack: ExitStack) -> _Equipp
         folder=around.folder,
     )
     box = open_toolbox(recipe.tools, recipe.approval, stack, reached.tools, means)
-    return _Equipped(box, search, reached.problems)
+    return _Equipped(box, search, reached.problems, _learned(recipe, around))
+
+
+def _learned(recipe: Recipe, around: Around) -> LearnedChoice | None:
+    route = recipe.router
+    if route is None or not route.learned:
+        return None
+    file = route.learned
+    if Path(file).name != file:
+        raise InputError(
+            f"router.learned is {file!r}, but it must be the name of a file beside the recipe.",
+            param="router.learned",
+        )
+    learned = load_learned(around.folder / file)
+    more = set(learned.models) - set(route.models())
+    if more:
+        names = ", ".join(sorted(more))
+        raise InputError(
+            f"{file} chooses {names} too, which the router does not name. Put among: [{names}] "
+            "under router, or learn again without.",
+            param="router.among",
+        )
+    return learned
 
 
 def _finished(
@@ -220,29 +250,10 @@ def _routed(name: str, recipe: Recipe, around: Around, made: _Equipped) -> LM:
                 acting = _acting(name, lm, recipe, around, made)
             yield acting
 
-    router = _router(name, recipe, around, lend)
+    assert recipe.router is not None
+    router = Router(name, recipe.router, lend, learned=made.learned)
     _acting(name, router, recipe, around, made)  # what is wrong with it is said before it is asked
     return router
-
-
-def _router(name: str, recipe: Recipe, around: Around, lend: Lend) -> LM:
-    assert recipe.router is not None
-    file = recipe.router.learned
-    if file and Path(file).name != file:
-        raise InputError(
-            f"router.learned is {file!r}, but it must be the name of a file beside the recipe.",
-            param="router.learned",
-        )
-    learned = load_learned(around.folder / file) if file else None
-    more = set(learned.models) - set(recipe.router.models()) if learned is not None else ()
-    if more:
-        names = ", ".join(sorted(more))
-        raise InputError(
-            f"{file} chooses {names} too, which the router does not name. Put among: [{names}] "
-            "under router, or learn again without.",
-            param="router.among",
-        )
-    return Router(name, recipe.router, lend, learned=learned)
 
 
 def _acting(name: str, lm: LM, recipe: Recipe, around: Around, made: _Equipped) -> LM:

@@ -74,6 +74,7 @@ class Replying:
         shown = self._lm.instructed(request)
         inside = Inside(self._lm, self._places, shown, self._acting.own)
         said = [_Said() for _ in range(request.n)]
+        told = Usage(0, 0)
         lm = self._acting.make(self._lm, inside)
         async with aclosing(lm.stream(request)) as events:  # type: ignore[type-var]
             async for event in events:
@@ -82,22 +83,28 @@ class Replying:
                 if inside.refused:
                     break
                 if isinstance(event, Finished):
-                    event = replace(event, usage=event.usage + inside.looking)
-                    inside.looking = Usage(0, 0)  # it counts once
+                    told += event.usage
+                    # The first choice is the one whose prompt is counted for all.
+                    if event.index == 0 or said[0].ended:
+                        event = replace(event, usage=event.usage + inside.looking)
+                        inside.looking = Usage(0, 0)  # it counts once
                 said[event.index].take(event)
                 yield event
-        for event in self._refused(inside, said):
+        for event in self._refused(inside, said, told):
             yield event
 
-    def _refused(self, inside: Inside, said: Sequence[_Said]) -> Iterator[Event]:
-        """The end of every choice that has none, with what was said before."""
+    def _refused(self, inside: Inside, said: Sequence[_Said], told: Usage) -> Iterator[Event]:
+        """The end of every choice that has none, with what was said before.
+
+        The first of them has used whatever the others have not `told`.
+        """
         lines = [seen.line for seen in inside.refused]
         if not lines or all(each.ended for each in said):
             return
         for line in lines:
             yield Step("guard", line)
         words = self._places.policy.refusal
-        usage = inside.used + inside.looking
+        usage = inside.looking + Usage(*(max(0, each) for each in (inside.used - told).numbers))
         for index, each in enumerate(said):
             if each.ended:
                 continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections import OrderedDict
@@ -52,7 +53,6 @@ class Injection:
     system: bool = False
     sensitivity: float = 0.0
     judge: Judge | None = None
-    memory: Memory = field(init=False, repr=False, compare=False)
     name: str = field(default="injection", init=False)
     about: str = field(
         default="Finds orders to the model in what users say, in documents and in tool results.",
@@ -63,8 +63,12 @@ class Injection:
         for option in ("user", "documents", "earlier"):
             action = getattr(self, option)
             check_action(self.name, option, action, ("refuse", "mask", "note"))
-        object.__setattr__(self, "memory", Memory())
         check_range(self.name, "sensitivity", self.sensitivity, -10.0, 10.0)
+
+    @property
+    def memory(self) -> Memory:
+        """What was found in the last texts: one for all, as guards are made anew for each reply."""
+        return _memory()
 
     async def look(self, request: Request) -> Cleared:
         """Looks at every text that somebody else than the operator wrote."""
@@ -184,6 +188,11 @@ class Memory:
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return found
+
+
+@functools.cache
+def _memory() -> Memory:
+    return Memory()
 
 
 def _sentence(text: str, found: Finding) -> tuple[int, int]:

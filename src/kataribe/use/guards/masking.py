@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -18,7 +18,7 @@ from kataribe.base.messages import (
     ToolCallPart,
     ToolResultPart,
 )
-from kataribe.use.guards.guard import Action, Cleared, InGuard, Sighting, check_action
+from kataribe.use.guards.guard import Action, Cleared, InGuard, Sighting, characters, check_action
 from kataribe.use.guards.personal import KINDS, Found, Kind, find
 
 Find: TypeAlias = Callable[[str], Sequence[Found]]
@@ -76,7 +76,7 @@ class Personal:
 
     async def looked(self, request: Request, find_in: Find) -> Cleared:
         """`cleared`, aside from the event loop where there is much to read."""
-        size = sum(map(len, _texts(request)))
+        size = characters(request)
         if size <= AT_ONCE:
             return self.cleared(request, find_in)
         return await aside(size, self.cleared, request, find_in)
@@ -221,22 +221,6 @@ def put_back(value: Any, values: Mapping[str, str]) -> Any:
         return text
 
     return in_texts(value, restored)
-
-
-def _texts(request: Request) -> Iterator[str]:
-    """All that may be looked at."""
-    if isinstance(request.prompt, str):
-        yield request.prompt
-        return
-    for message in request.prompt:
-        for part in message.parts if isinstance(message, Message) else ():
-            match part:
-                case TextPart(text) | ReasoningPart(text):
-                    yield text
-                case ToolResultPart():
-                    yield part.content
-                case ToolCallPart():
-                    yield part.arguments
 
 
 def _given(request: Request) -> str:

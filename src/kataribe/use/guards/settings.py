@@ -35,7 +35,7 @@ KINDS: Mapping[str, Callable[..., Guard]] = {
 STANDARD: Mapping[str, bool] = {"injection": True, "repetition": True, "empty": True, "leak": True}
 """What a guarded assistant has unless it says otherwise."""
 
-_NOT_SET = ("name", "about", "holds", "reads_reasoning", "memory")
+_NOT_SET = ("name", "about", "holds", "reads_reasoning")
 _POLICY = ("retries", "refusal")
 
 
@@ -114,10 +114,18 @@ def _guard(name: str, said: Any, judge: LM | None) -> Guard:
             f"({', '.join(_options(KINDS[name]))}).",
             param=name,
         )
-    options = dict(said)
-    for option in options:
+    for option in said:
         if option not in _options(KINDS[name]):
             raise _unknown(f"option of the guard {name}", option, _options(KINDS[name]), name)
+    try:
+        return _made(name, dict(said), judge)
+    except (TypeError, ValueError, AttributeError) as error:  # a list instead of a number
+        raise SettingsError(
+            f"The guard {name} cannot be made of this: {error}.", param=name
+        ) from error
+
+
+def _made(name: str, options: dict[str, Any], judge: LM | None) -> Guard:
     if "judge" in options:
         options["judge"] = _judge(options["judge"], judge)
     if "kinds" in options:
