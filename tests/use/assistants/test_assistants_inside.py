@@ -158,6 +158,15 @@ class Counting:
             yield event
 
 
+class Backwards(Counting):
+    """Its last choice is told first."""
+
+    async def stream(self, request: Request) -> AsyncIterator[Event]:
+        events = [event async for event in super().stream(request)]
+        for event in sorted(events, key=lambda each: -each.index):
+            yield event
+
+
 async def test_what_ended_before_a_refusal_is_not_counted_again(folder: Path) -> None:
     lm = Counting(scripted(["Final Answer: nine", ACT], capabilities=NO_TOOLS))
     recipe = lookup(folder, injection={"documents": "refuse"})
@@ -173,13 +182,13 @@ async def test_looking_counts_with_the_choice_whose_prompt_counts_for_all(folder
     def answer(request: Request) -> Any:
         if text_of(request.prompt[0]) == ASKING:
             return "harmless"
-        return [Reply("It opens at nine [1].", pace=0.01), "Nine."]
+        return ["It opens at nine [1].", "Nine."]
 
     recipe = {"knowledge": ["page.txt"], "technique": "retrieval"}
     asked = question("When does the library open?", n=2)
     used: list[dict[int, Usage]] = []
     for guards in ({"injection": {"judge": {"doubt": 100.0}}}, {}):
-        lm = scripted(answer, repeat=True)
+        lm = Backwards(scripted(answer, repeat=True))
         events = await told({**recipe, "guards": guards}, around(Shelf(plain=lm), folder), asked)
         ends = [event for event in events if isinstance(event, Finished)]
         assert [each.index for each in ends] == [1, 0]  # the second ends first
