@@ -15,7 +15,10 @@ from kataribe.base.encoders import Classification, Label
 from kataribe.base.lm import Capabilities, Request
 from kataribe.base.messages import ToolCallPart, ToolResultPart, text_of
 from kataribe.run.providers.scripted import Call, Reply, ScriptedLM
+from kataribe.store.database import Store
+from kataribe.store.tables import LOCAL
 from kataribe.use.agents.approvals import approve
+from kataribe.use.agents.memory import StoredFacts
 from kataribe.use.agents.turns import MemoryTurns
 from kataribe.use.guards.judge import ASKING
 
@@ -173,3 +176,34 @@ async def test_a_classifier_is_given_placeholders(tmp_path: Path) -> None:
     there = around(Shelf(plain=scripted([call, "Done."])), tmp_path, classifiers=lend)
     await told(recipe, there, question(f"{PERSON} smiles"))
     assert moods.read == ["[EMAIL_1] smiles", "hm"]
+
+
+@pytest.mark.parametrize("able", [{}, {"capabilities": NO_TOOLS}])
+@pytest.mark.parametrize("technique", [None, "chain-of-thought"])
+@pytest.mark.parametrize(
+    ("personal", "shown"),
+    [(True, "[EMAIL_1]"), ({"restore": True}, "[EMAIL_1]"), ({"system": False}, PERSON)],
+)
+async def test_facts_about_the_person_are_hidden(
+    personal: Any, shown: str, technique: str | None, able: dict[str, Any], tmp_path: Path
+) -> None:
+    store = Store(tmp_path / "kataribe.db")
+    try:
+        facts = StoredFacts(store)
+        await facts.add(LOCAL, f"Their address is {PERSON}.")
+        lm = scripted(f"Write to {shown}.", **able)
+        recipe = {
+            "memory": True,
+            "system": "Ask operator@example.org.",
+            "technique": technique,
+            "guards": {"personal": personal},
+        }
+        last = end(
+            await told(recipe, around(Shelf(plain=lm), tmp_path, facts=facts), question("?"))
+        )
+    finally:
+        store.close()
+    assert f"Their address is {shown}." in sent(lm)
+    assert "Ask operator@example.org." in sent(lm)
+    restored = personal == {"restore": True} or shown == PERSON
+    assert text_of(last.message).endswith(f"Write to {PERSON if restored else shown}.")

@@ -30,7 +30,7 @@ from kataribe.use.agents.turns import MemoryTurns, Turns
 from kataribe.use.agents.working import AgentLimits
 from kataribe.use.assistants.in_text import Either
 from kataribe.use.assistants.instructed import Instructed
-from kataribe.use.assistants.learned import LearnedChoice, load_learned
+from kataribe.use.assistants.learned import LearnedChoice, learned_by
 from kataribe.use.assistants.means import (
     LendClassifier,
     Means,
@@ -160,13 +160,17 @@ def _guards(recipe: Recipe, judge: LM | None) -> tuple[tuple[Guard, ...], Policy
     chosen = dict(recipe.guards)
     if chosen.pop("standard", False):
         chosen = {**STANDARD, **chosen}
-    return guards_of(chosen, judge=judge)
+    return guards_of(chosen, judge=judge, remembers=recipe.memory)
 
 
 def _may_act(recipe: Recipe, around: Around) -> bool:
     """Tools may run, or documents may be searched, so that guards belong inside."""
-    remembers = recipe.memory and around.facts is not None
-    return bool(recipe.tools or recipe.knowledge or remembers)
+    return bool(recipe.tools or recipe.knowledge or _remembers(recipe, around))
+
+
+def _remembers(recipe: Recipe, around: Around) -> bool:
+    """Facts about the person are told to the model: within the guards, which read them, too."""
+    return recipe.memory and around.facts is not None
 
 
 async def _equipped(recipe: Recipe, around: Around, stack: ExitStack) -> _Equipped:
@@ -188,29 +192,8 @@ def _read(recipe: Recipe, around: Around, stack: ExitStack, reached: Reached) ->
         folder=around.folder,
     )
     box = open_toolbox(recipe.tools, recipe.approval, stack, reached.tools, means)
-    return _Equipped(box, search, reached.problems, _learned(recipe, around))
-
-
-def _learned(recipe: Recipe, around: Around) -> LearnedChoice | None:
-    route = recipe.router
-    if route is None or not route.learned:
-        return None
-    file = route.learned
-    if Path(file).name != file:
-        raise InputError(
-            f"router.learned is {file!r}, but it must be the name of a file beside the recipe.",
-            param="router.learned",
-        )
-    learned = load_learned(around.folder / file)
-    more = set(learned.models) - set(route.models())
-    if more:
-        names = ", ".join(sorted(more))
-        raise InputError(
-            f"{file} chooses {names} too, which the router does not name. Put among: [{names}] "
-            "under router, or learn again without.",
-            param="router.among",
-        )
-    return learned
+    learned = learned_by(recipe.router, around.folder) if recipe.router is not None else None
+    return _Equipped(box, search, reached.problems, learned)
 
 
 def _finished(
@@ -263,7 +246,7 @@ def _acting(name: str, lm: LM, recipe: Recipe, around: Around, made: _Equipped) 
     acting = _made(name, told, recipe, around, made)
     if made.places is None:
         return acting.make(told, None)
-    if acting.own or acting.searches:
+    if acting.acts:
         return Replying(told, acting, made.places)
     inner, moved = acting.make(told, None), made.places.moved
     # This model does not act after all; a router may have others that do.
@@ -278,7 +261,7 @@ def _made(name: str, lm: LM, recipe: Recipe, around: Around, made: _Equipped) ->
     tools = tuple(Hidden(t, hiding) if hiding and t.spec.name in box.models else t for t in tools)
     words: dict[str, Approval] = dict(box.approvals.tools)
     remembers = _remembering(recipe, around)
-    if recipe.memory and around.facts is not None and lm.capabilities.tools:
+    if around.facts is not None and recipe.memory and lm.capabilities.tools:
         memory = (Remember(around.facts, name), Recall(around.facts))
         words |= dict.fromkeys((tool.spec.name for tool in memory), "always")
         tools = (*tools, *memory)
@@ -291,14 +274,15 @@ def _made(name: str, lm: LM, recipe: Recipe, around: Around, made: _Equipped) ->
                 f"the technique {named.name} uses no tools. Leave out the tools, or take react.",
                 param="technique",
             )
-        return _asking(named, around, made.search, remembers)
+        acts = made.search is not None or _remembers(recipe, around)
+        return Acting(_asking(named, around, made.search, remembers), acts=acts)
     if not tools:
         if named is not None and not made.problems:
             never = "; all of these have approval: never" if box.tools else ""
             raise InputError(
                 f"the technique react acts with tools; name some{never}.", param="tools"
             )
-        return Acting(lambda lm, _: remembers(lm))
+        return Acting(_plain(remembers), acts=_remembers(recipe, around))
     own = frozenset(tool.spec.name for tool in tools)
 
     def in_text(lm: LM, inside: Inside | None) -> LM:
@@ -307,14 +291,16 @@ def _made(name: str, lm: LM, recipe: Recipe, around: Around, made: _Equipped) ->
     if named is None and lm.capabilities.tools:
         native = _native(tools, _options(recipe, around, words), remembers)
         return Acting(
-            lambda lm, inside: Either(native(lm, inside), lambda: in_text(lm, inside)), own
+            lambda lm, inside: Either(native(lm, inside), lambda: in_text(lm, inside)),
+            acts=True,
+            own=own,
         )
-    return Acting(in_text, own)
+    return Acting(in_text, acts=True, own=own)
 
 
 def _asking(
     named: Named, around: Around, search: Search | None, remembers: Callable[[LM], LM]
-) -> Acting:
+) -> Make:
     """A technique that uses no tools; passages that it retrieves are looked at."""
 
     def make(lm: LM, inside: Inside | None) -> LM:
@@ -324,7 +310,18 @@ def _asking(
         asking = technique(named.name, remembers(model), named.options, parts)
         return asking if inside is None else inside.whole(asking, calls=False)
 
-    return Acting(make, searches=search is not None)
+    return make
+
+
+def _plain(remembers: Callable[[LM], LM]) -> Make:
+    """The model itself, with facts in mind."""
+
+    def make(lm: LM, inside: Inside | None) -> LM:
+        if inside is None:
+            return remembers(lm)
+        return inside.whole(remembers(inside.model(calls=False)), calls=False)
+
+    return make
 
 
 def _native(tools: Sequence[Tool], options: AgentOptions, remembers: Callable[[LM], LM]) -> Make:

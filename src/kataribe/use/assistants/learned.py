@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kataribe.base.errors import FormatError, InputError, NotFoundError
+from kataribe.use.assistants.recipe import Route
 
 BUCKETS = 1 << 12
 ORDERS = (2, 3, 4)
@@ -67,6 +68,32 @@ class LearnedChoice:
             ],
         }
         path.write_text(json.dumps(told), encoding="utf-8")
+
+
+def learned_by(route: Route, folder: Path) -> LearnedChoice | None:
+    """What a recipe's router has learned; None where it names no file.
+
+    Raises as `load_learned` does, and `InputError` for a file that is not in the recipe's `folder`
+    or chooses a model that the router does not name.
+    """
+    file = route.learned
+    if not file:
+        return None
+    if Path(file).name != file:
+        raise InputError(
+            f"router.learned is {file!r}, but it must be the name of a file beside the recipe.",
+            param="router.learned",
+        )
+    learned = load_learned(folder / file)
+    more = set(learned.models) - set(route.models())
+    if more:
+        names = ", ".join(sorted(more))
+        raise InputError(
+            f"{file} chooses {names} too, which the router does not name. Put among: [{names}] "
+            "under router, or learn again without.",
+            param="router.among",
+        )
+    return learned
 
 
 def load_learned(path: Path) -> LearnedChoice:

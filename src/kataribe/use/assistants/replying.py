@@ -37,13 +37,14 @@ class Acting:
 
     Attributes:
         make: See there.
-        own: Names of its tools; none where it does not act.
-        searches: It shows passages of documents to the model.
+        acts: Something comes to the model from elsewhere than the request: what tools say,
+            passages of documents, facts about the person.
+        own: Names of its tools.
     """
 
     make: Make
+    acts: bool = False
     own: frozenset[str] = frozenset()
-    searches: bool = False
 
 
 class Replying:

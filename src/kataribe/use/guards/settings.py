@@ -69,15 +69,20 @@ def described() -> tuple[Described, ...]:
 
 
 def guards_of(
-    said: Mapping[str, Any], *, judge: LM | None = None
+    said: Mapping[str, Any], *, judge: LM | None = None, remembers: bool = False
 ) -> tuple[tuple[Guard, ...], Policy]:
     """Guards and their policy from values such as `{"injection": true, "leak": {"letters": 80}}`.
 
     A guard is true, false, or a mapping of its options; beside them stand `retries` and `refusal`.
-    `injection` with `judge: true` asks the given model where it is in doubt.
+    `injection` with `judge: true` asks the given model where it is in doubt. Where something
+    `remembers` the person, facts stand in the system text, which `personal` then reads, too, unless
+    it is told not to.
 
     Raises `SettingsError` for what is unknown, of a wrong type or out of range.
     """
+    personal = {} if said.get("personal") is True else said.get("personal")
+    if remembers and isinstance(personal, Mapping):
+        said = {**said, "personal": {"system": True, **personal}}
     policy = {name: said[name] for name in _POLICY if name in said}
     _checked_types(policy, {"retries": int, "refusal": str})
     for name in said:
