@@ -114,10 +114,11 @@ def load_learned(path: Path) -> LearnedChoice:
             f"{path} has {status.st_size:,} bytes; what `kataribe assistants learn` writes has at "
             f"most {LARGEST:,}. Make it again."
         )
+    stamp = status.st_size, status.st_mtime_ns, status.st_ino
+    if time.time() - status.st_mtime > _SETTLED:
+        return _loaded(path, stamp)
     # What changes twice within a tick of a disk's clock looks as if it had not.
-    is_settled = time.time() - status.st_mtime > _SETTLED
-    load = _loaded if is_settled else _loaded.__wrapped__
-    return load(path, (status.st_size, status.st_mtime_ns, status.st_ino))
+    return _loaded.__wrapped__(path, stamp)
 
 
 @lru_cache(maxsize=16)

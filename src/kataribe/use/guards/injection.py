@@ -180,14 +180,18 @@ class Memory:
         if key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
-        if len(text) <= AT_ONCE:
-            found = worst(shipped(), text, kind)
-        else:
-            found = await aside(len(text), worst, shipped(), text, kind)
+        if len(text) <= AT_ONCE and shipped.cache_info().currsize:
+            found = _worst(text, kind)
+        else:  # the first text also waits for the weights
+            found = await aside(len(text), _worst, text, kind)
         self._known[key] = found
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return found
+
+
+def _worst(text: str, kind: Kind) -> Finding | None:
+    return worst(shipped(), text, kind)
 
 
 @functools.cache
