@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
@@ -24,6 +25,7 @@ from kataribe.use.guards.personal import KINDS, Found, Kind, find
 Find: TypeAlias = Callable[[str], Sequence[Found]]
 """Personal data in a text, as `personal.find` gives it."""
 
+_PLACEHOLDER = re.compile(r"\[[A-Z_]+_[0-9]+\]")
 _NAMES: Mapping[Kind, str] = {
     "email": "an e-mail address",
     "ip": "an IP address",
@@ -150,7 +152,7 @@ class _Masker:
         self.placeholders: dict[str, str] = {}
         self.sightings: list[Sighting] = []
         self._guard = guard
-        self._given = given
+        self._given = frozenset(_PLACEHOLDER.findall(given))
         self._find = find_in
         self._counts: dict[Kind, int] = {}
 
