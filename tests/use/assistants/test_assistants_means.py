@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pwd
 import re
 import threading
 from collections.abc import AsyncIterator, Sequence
@@ -14,7 +15,7 @@ import pytest
 from lending import Shelf, around, end, question, scripted, steps, told
 
 from kataribe.base.encoders import Classification, Embedding, Label
-from kataribe.base.errors import InputError, NotFoundError
+from kataribe.base.errors import InputError, NotFoundError, StorageError
 from kataribe.base.events import Citation
 from kataribe.base.lm import Capabilities, Context
 from kataribe.base.messages import ToolResultPart, text_of
@@ -251,6 +252,26 @@ async def test_a_folder_that_begins_nowhere_is_refused_with_the_way_out(
     (problem,) = look(written(recipe_of(recipe, "r")), "r").problems
     assert re.search(words, problem.message)
     assert problem.place == "tools.0"
+
+
+@pytest.mark.parametrize("tool", ["files", "documents"])
+async def test_where_there_is_no_home_a_folder_below_it_is_refused(
+    tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(_: int) -> None:
+        raise KeyError("a user without a name")
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    recipe = {"tools": [{"name": tool, "options": {"folder": "~/notes"}}]}
+    with pytest.raises(InputError, match=r"'~/notes' begins with ~, but .* no home folder"):
+        await told(recipe, around(Shelf(plain=scripted()), tmp_path), question("?"))
+
+
+async def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    recipe = {"tools": [{"name": "files", "options": {"folder": "/" + "x" * 300}}]}
+    with pytest.raises(StorageError, match=r"/x+ cannot be read: File name too long"):
+        await told(recipe, around(Shelf(plain=scripted()), tmp_path), question("?"))
 
 
 async def test_a_folder_below_home_is_there(
