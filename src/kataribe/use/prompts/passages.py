@@ -45,7 +45,7 @@ LONGEST = 1200
 
 _SETS = 16
 """Sets of files that are kept at most."""
-_WORD, _PASSAGE, _FILE = 240, 120, 200
+_WORD, _PASSAGE, _FILE = 160, 120, 200
 """Bytes of memory that a word takes beside its letters, a passage beside its text, and a file."""
 _LOOKED_AT = 4096
 _CANDIDATES = 16
@@ -114,7 +114,7 @@ def search_in(files: Sequence[File]) -> Search:
     known = tuple(files)
 
     async def search(query: str, most: int) -> list[Passage]:
-        index = _kept().find(known)
+        index = await asyncio.to_thread(_kept().find, known)
         if index is None:  # large ones are made one after the other
             index = await aside(sum(each.size for each in known), _index, known)
         return await asyncio.to_thread(index.nearest, query, most)
