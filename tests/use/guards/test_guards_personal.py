@@ -176,6 +176,15 @@ async def test_a_placeholder_that_somebody_wrote_is_not_used():
     assert text_of(events[-1].message) == "You wrote [EMAIL_1]."
 
 
+async def test_what_the_system_text_says_moves_no_number_of_the_conversation():
+    turn = text_message("user", "I am a@example.com.")
+    for known in ("", "b@example.com and a@example.com", "c@example.com, b@example.com"):
+        cleared = await Personal(system=True).look(Request((text_message("system", known), turn)))
+        assert text_of(cleared.request.prompt[1]) == "I am [EMAIL_1]."
+        assert "@" not in text_of(cleared.request.prompt[0])
+    assert text_of(cleared.request.prompt[0]) == "[EMAIL_2], [EMAIL_3]"
+
+
 async def test_tool_results_and_calls_are_masked_and_the_system_is_not():
     inner = ScriptedLM("fine")
     call = ToolCallPart("1", "find", '{"mail": "a@example.com"}')

@@ -42,7 +42,7 @@ class Personal:
 
     Placeholders are numbered in the order in which their values come up in the conversation. Each
     request brings the whole conversation, so the same value has the same placeholder in every turn
-    and nothing has to be kept anywhere. Tools of an assistant's own are given the values, unless
+    and nothing has to be kept anywhere (those of system messages come after all others). Tools of an assistant's own are given the values, unless
     they are models.
 
     Attributes:
@@ -106,7 +106,10 @@ class Personal:
             request = replace(request, prompt=masked) if self.action == "mask" else request
         else:
             messages = [part for part in request.prompt if isinstance(part, Message)]
-            changed = tuple(masker.message(each, at) for at, each in enumerate(messages))
+            # What the conversation says keeps its numbers, whatever stands in the system text now.
+            order = sorted(range(len(messages)), key=lambda at: messages[at].role == "system")
+            made = {at: masker.message(messages[at], at) for at in order}
+            changed = tuple(made[at] for at in range(len(messages)))
             request = replace(request, prompt=changed) if self.action == "mask" else request
         back = {key: value for value, key in masker.placeholders.items()}
         restore = back if self.restore and self.action == "mask" else {}
