@@ -40,10 +40,10 @@ _NAMES: Mapping[Kind, str] = {
 class Personal:
     """The guard `personal`.
 
-    Placeholders are numbered in the order in which their values come up in the conversation. Each
-    request brings the whole conversation, so the same value has the same placeholder in every turn
-    and nothing has to be kept anywhere (those of system messages come after all others). Tools of an assistant's own are given the values, unless
-    they are models.
+    Placeholders are numbered in the order in which their values come up in the conversation, those
+    of system messages after all others. Each request brings the whole conversation, so the same
+    value has the same placeholder in every turn and nothing has to be kept anywhere. Tools of an
+    assistant's own are given the values, unless they are models.
 
     Attributes:
         action: `mask`, `refuse` or `note`.
