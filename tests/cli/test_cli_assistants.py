@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import stat
+import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -257,6 +258,25 @@ async def test_a_model_that_is_asked_as_a_tool_counts_in_the_same_meter(everythi
 
 def below(branch: Branch) -> list[Branch]:
     return [one for inner in branch.inner for one in (inner, *below(inner))]
+
+
+async def test_recipes_are_read_aside_from_the_event_loop(kataribe_home):
+    read = []
+
+    class Noting(Book):
+        def all(self):
+            read.append(threading.get_ident())
+            return super().all()
+
+    hand_written(kataribe_home, sums="model: small\ntools: [calculator]\n")
+    workspace = Workspace(kataribe_home)
+    local = Local(small=ScriptedLM("Four.", name="small"))
+    models = AllModels(local, Noting(workspace.assistants), load_settings(), workspace)  # type: ignore[arg-type]
+    for name in ("sums", "small"):
+        async with models.lease(name) as lm:
+            assert text_of((await reply(lm, question("2 + 2?"))).message) == "Four."
+    assert read
+    assert threading.get_ident() not in read
 
 
 class Letters:

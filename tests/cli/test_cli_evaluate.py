@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from kataribe.base.errors import ContextLengthError, UnavailableError
+from kataribe.base.errors import ContextLengthError, InputError, UnavailableError
 from kataribe.base.messages import text_of
 from kataribe.prove.evals.intervals import LEAST_ITEMS, LEVEL, RESAMPLES
 from kataribe.run.providers.scripted import Reply
@@ -46,6 +46,29 @@ def test_the_servers_model_answers_what_a_corpus_holds_out(cli, corpus, served):
     assert told["items"] == 3
     assert told["kinds"]["even"]["models"][0]["exact"]["mean"] == pytest.approx(1 / 3)
     assert model["ended_by_itself_interval"]["low"] < 0.5 < model["ended_by_itself"]
+
+
+def test_the_report_says_how_answers_were_drawn(cli, corpus, served):
+    asked = ("eval", "smollm2-135m", "--on", "qa")
+    served(lambda _: "4", name="smollm2-135m")
+    assert "smollm2-135m: asked with temperature 0 and seed 0." in cli(*asked).err
+    (model,) = json.loads(cli(*asked, "--json").out)["models"]
+    assert (model["asked_with"], model["left_out"]) == ({"temperature": 0, "seed": 0}, {})
+
+
+def test_the_report_says_what_was_left_out(cli, corpus, served):
+    def say(request):
+        if request.sampling.temperature is not None:
+            return Reply(error=InputError("Only the default is supported.", param="temperature"))
+        return "4"
+
+    served(say, name="smollm2-135m")
+    asked = ("eval", "smollm2-135m", "--on", "qa")
+    (model,) = json.loads(cli(*asked, "--json").out)["models"]
+    assert (model["left_out"], model["failed"]) == ({"temperature": 6}, 0)
+    told = cli(*asked).err
+    assert "smollm2-135m: asked with seed 0." in told
+    assert "6 of 6 questions were asked without temperature, which it does not take" in told
 
 
 def test_two_models_are_compared_on_the_same_questions(cli, corpus, pico_path):

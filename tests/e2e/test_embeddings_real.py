@@ -14,13 +14,17 @@ import openai
 import pytest
 from openai import AsyncOpenAI, OpenAI
 
+from kataribe.base.errors import TextLengthError
 from kataribe.base.settings import load_settings
 from kataribe.base.workspace import Workspace
 from kataribe.cli.app import run
-from kataribe.cli.wiring import open_app
+from kataribe.cli.encoding import CommandEmbedder
+from kataribe.cli.wiring import open_app, open_everything
 from kataribe.run.catalog.catalog import Catalog
 from kataribe.serve.ports import listen
 from kataribe.serve.server import serve_async
+from kataribe.use.prompts.passages import by_meaning
+from kataribe.use.prompts.retrieval import Passage
 
 MODEL = "e5-small"
 PATIENCE = 120  # seconds; machines may be busy, and no test asserts a time
@@ -128,6 +132,55 @@ def test_it_is_listed_and_told_from_chat_models(client: OpenAI) -> None:
         client.embeddings.create(model=MODEL, input="word " * 3000)
     with pytest.raises(openai.NotFoundError, match="There are"):
         client.embeddings.create(model="nobody", input="x")
+
+
+@pytest.mark.parametrize("where", ["server", "command"])
+async def test_a_question_is_told_from_passages(
+    where: str, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With the same prompt before both, a text that asks alike would be nearer than the answer."""
+    monkeypatch.setenv("KATARIBE_HOME", str(home))
+    question = "有給休暇は何日ありますか。"
+    known = [
+        Passage("夏休みは何日ありますか。", "other"),
+        Passage("社員には年に二十日の有給が与えられる。", "answer"),
+    ]
+
+    async def search(_query: str, _most: int) -> list[Passage]:
+        return known
+
+    settings = load_settings(model="pico")
+    with open_everything(settings, Workspace(home)) as models:
+        embedder = models.around().embedder
+        if where == "command":
+            embedder = CommandEmbedder(settings, local=True)
+        assert embedder is not None
+        found = await by_meaning(search, embedder)(question, 1)
+        assert [each.source for each in found] == ["answer"]
+        texts = (question, *(each.text for each in known))
+        alike = (await embedder.embed(texts)).vectors
+    assert nearest(alike[0], alike[1:]) == 0
+
+
+@pytest.fixture
+def without_prompts(tmp_path: Path, e5_path: Path) -> Path:
+    folder = tmp_path / "models" / MODEL
+    folder.mkdir(parents=True)
+    for path in e5_path.iterdir():
+        if path.name != "config_sentence_transformers.json":
+            (folder / path.name).symlink_to(path)
+    return tmp_path
+
+
+async def test_one_without_prompts_is_asked_without_kinds(
+    without_prompts: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KATARIBE_HOME", str(without_prompts))
+    embedder = CommandEmbedder(load_settings(), local=True)
+    plain = await embedder.embed(["東京"])
+    assert np.array_equal((await embedder.embed(["東京"], "query")).vectors, plain.vectors)
+    with pytest.raises(TextLengthError):  # any other refusal is told
+        await embedder.embed(["word " * 3000], "query")
 
 
 def test_the_terminal(

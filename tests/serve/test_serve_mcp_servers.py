@@ -151,6 +151,15 @@ async def test_the_list_says_how_each_is_and_starts_none(house: House, http) -> 
     assert sdk_servers() == []
 
 
+async def test_what_of_an_entry_is_passed_over_is_said(house: House, http) -> None:
+    house.write(other=sdk(alwaysAllow=["add"], timeout=60_000), plain=sdk())
+    found = await listed(http)
+    assert "alwaysAllow is passed over" in found["other"]["note"]
+    assert "timeout 60000 is read as milliseconds" in found["other"]["note"]
+    assert (found["other"]["error"], found["plain"]["note"]) == ("", "")
+    assert (await check(http, "other"))["server"]["note"] == found["other"]["note"]
+
+
 async def test_a_check_starts_it_and_brings_its_tools(house: House, http) -> None:
     house.write(files=sdk())
     assert (await http.get(f"{ALL}/servers/files")).json()["tools"] == []

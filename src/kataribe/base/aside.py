@@ -9,6 +9,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import ParamSpec, TypeVar
 
+AT_ONCE = 2000
+"""Characters that are read in less time than it takes to hand them to another thread and back."""
+
 LONG = 128 * 1024
 """Characters (or tokens) from which on a text is a long one; it takes about 0.1 s to encode."""
 

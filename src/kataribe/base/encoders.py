@@ -64,6 +64,14 @@ class Embedder(Protocol):
         ...
 
 
+def told_kind(embedder: Embedder, kind: EmbedKind) -> EmbedKind | None:
+    """`kind` as `embed` takes it: None where all texts are alike to the embedder.
+
+    One that has a prompt for questions alone tells passages from them by their having none.
+    """
+    return kind if embedder.kinds else None
+
+
 @dataclass(frozen=True, slots=True)
 class Label:
     """A class and how likely it is (or a regression's number), and for a tagged span its place.

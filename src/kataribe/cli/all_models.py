@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import os
 from collections import OrderedDict
@@ -10,6 +11,7 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kataribe.base.encoders import told_kind
 from kataribe.base.errors import UnsupportedError
 from kataribe.base.events import Usage
 from kataribe.base.lm import LM
@@ -76,19 +78,18 @@ class AllModels:
         """The models of this machine, then the assistants."""
         here = list(self.local.names())
         taken = {info.name for info in here}
-        for kept in self.book.all().values():
-            if kept.name not in taken:
-                created = int(kept.path.stat().st_mtime) if kept.path else 0
-                here.append(
-                    ModelInfo(
-                        kept.name,
-                        created,
-                        "assistant",
-                        loaded=False,
-                        context_length=None,
-                        is_assistant=True,
-                    )
-                )
+        here.extend(
+            ModelInfo(
+                kept.name,
+                int(kept.changed),
+                "assistant",
+                loaded=False,
+                context_length=None,
+                is_assistant=True,
+            )
+            for kept in self.book.all().values()
+            if kept.name not in taken
+        )
         return here
 
     @contextlib.asynccontextmanager
@@ -96,13 +97,22 @@ class AllModels:
         """Whoever answers to that name, for as long as the block lasts."""
         if parse_reference(name).provider is not None:
             yield self._at_host(name)
-        elif self._is_assistant(name):
-            around = self.around()
-            async with composed(name, self._recipe(name, around), around) as lm:
+            return
+        assistant = await asyncio.to_thread(self._assistant, name)
+        if assistant is not None:
+            recipe, around = assistant
+            async with composed(name, recipe, around) as lm:
                 yield self.meters.lm(lm)
         else:
             async with self.local.lease(name) as lm:
                 yield self.meters.local(lm)
+
+    def _assistant(self, name: str) -> tuple[Recipe, Around] | None:
+        """What an assistant is made of; None for a model. Reads files."""
+        if not self._is_assistant(name):
+            return None
+        around = self.around()
+        return self._recipe(name, around), around
 
     def _recipe(self, name: str, around: Around) -> Recipe:
         """An assistant's; `InputError` where it would ask itself.
@@ -234,11 +244,14 @@ class AllModels:
 
 
 class LentEmbedder:
-    """The embedder of a name, lent anew for each call; texts are all alike to it."""
+    """The embedder of a name, lent anew for each call.
+
+    Which kinds of text it tells apart shows when it is there: it is told each one's, if any.
+    """
 
     dimensions = 0
     max_tokens = 0
-    kinds: tuple[EmbedKind, ...] = ()
+    kinds: tuple[EmbedKind, ...] = ("query", "passage")
 
     def __init__(self, name: str, models: AllModels) -> None:
         self.name = name
@@ -247,4 +260,4 @@ class LentEmbedder:
     async def embed(self, texts: Sequence[EmbedInput], kind: EmbedKind | None = None) -> Embedding:
         """Vectors of texts; raises as `Embedder.embed`, and where there is no such model."""
         async with self._models.embedder(self.name) as embedder:
-            return await embedder.embed(texts, kind)
+            return await embedder.embed(texts, kind and told_kind(embedder, kind))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import dataclasses
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -138,13 +139,15 @@ class AssistantsHere:
     async def lend(self, draft: Draft) -> AsyncIterator[LM]:
         """See `AssistantsSource`."""
         # Facts belong to people who talk with what is saved; a trial leaves nothing behind.
-        around = dataclasses.replace(self._around(), facts=None, turns=self._turns)
-        async with composed(PREVIEW, self._read(draft), around) as lm:
+        usual = await asyncio.to_thread(self._around)
+        around = dataclasses.replace(usual, facts=None, turns=self._turns)
+        recipe = await asyncio.to_thread(self._read, draft)
+        async with composed(PREVIEW, recipe, around) as lm:
             yield lm
 
     async def tests(self, draft: Draft) -> AsyncIterator[TestResult]:
         """See `AssistantsSource`."""
-        checks = self._read(draft).tests
+        checks = (await asyncio.to_thread(self._read, draft)).tests
         async with self.lend(draft) as lm:
             number = 0
             async for one in run_checks(lm, checks):

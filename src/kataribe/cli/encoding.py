@@ -54,12 +54,15 @@ def embed_texts(
 
 
 class CommandEmbedder:
-    """The embedder of a command, as techniques take one: it compares questions with questions."""
+    """The embedder of a command, as techniques take one.
+
+    Which kinds of text it tells apart shows when it is asked; where none, it is asked without.
+    """
 
     name = EMBEDDER
     dimensions = 0
     max_tokens = 0
-    kinds: tuple[EmbedKind, ...] = ()
+    kinds: tuple[EmbedKind, ...] = ("query", "passage")
 
     def __init__(self, settings: Settings, *, local: bool) -> None:
         self._settings = settings
@@ -74,10 +77,20 @@ class CommandEmbedder:
         words = [text for text in texts if isinstance(text, str)]
         if len(words) != len(texts):
             raise UnsupportedError("Only texts are embedded here, and no ids of tokens.")
-        made, tokens = await asyncio.to_thread(
-            embed_texts, self._settings, self.name, words, kind, local=self._local
-        )
+        try:
+            made, tokens = await self._made(words, kind)
+        except InputError as error:
+            if kind is None or error.param != "input_type":
+                raise
+            made, tokens = await self._made(words, None)
         return Embedding(np.asarray(made, dtype=np.float32), tokens)
+
+    async def _made(
+        self, texts: list[str], kind: EmbedKind | None
+    ) -> tuple[list[list[float]], int]:
+        return await asyncio.to_thread(
+            embed_texts, self._settings, self.name, texts, kind, local=self._local
+        )
 
 
 def classify_texts(

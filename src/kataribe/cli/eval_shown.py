@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from kataribe.base.messages import text_of
 from kataribe.cli.output import note, say, table
+from kataribe.prove.evals.asking import SAMPLING
 from kataribe.prove.evals.intervals import LEAST_ITEMS, LEAST_PAIRS
 from kataribe.prove.evals.scores import SCORES
 
@@ -49,6 +50,8 @@ def _part(results: Sequence[Result]) -> dict[str, Any]:
                 "name": each.name,
                 "ended_by_itself": each.ended.mean,
                 "ended_by_itself_interval": _bounds(each.ended),
+                "asked_with": SAMPLING,
+                "left_out": each.left_out,
                 "failed": len(each.failures),
                 "failures": dict(Counter(each.failures).most_common(_MOST_REASONS)),
                 **{name: _bounds(each.mean(name)) for name in SCORES},
@@ -98,8 +101,21 @@ def show(results: Sequence[Result], shown: int) -> None:
             f"answers or of turns that ended {LEAST_PAIRS}."
         )
     for each in results:
+        _note_sampling(each)
         for reason, times in Counter(each.failures).most_common(_MOST_REASONS):
             note(f"{each.name}: {times} of {count} questions failed: {reason}")
+
+
+def _note_sampling(result: Result) -> None:
+    """How answers were drawn: whoever compares models has to know where they differ in it."""
+    count, left_out = len(result.questions), result.left_out
+    used = [f"{name} {value}" for name, value in SAMPLING.items() if left_out.get(name, 0) < count]
+    note(f"{result.name}: asked with {' and '.join(used) or 'its own sampling'}.")
+    for name, times in left_out.items():
+        note(
+            f"{result.name}: {times} of {count} questions were asked without {name}, which it does "
+            "not take; asked again, it may answer otherwise."
+        )
 
 
 def _rows(results: Sequence[Result]) -> list[tuple[str, ...]]:

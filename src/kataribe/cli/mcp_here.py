@@ -144,6 +144,7 @@ class McpHere:
             place=state.place,
             state=state.state,
             error=state.error,
+            note=state.note,
             tools=len(state.tools),
             env=[] if entry is None else list(entry.env),
             headers=[] if entry is None else list(entry.headers),

@@ -5388,6 +5388,11 @@ export interface components {
              */
             error: string;
             /**
+             * Note
+             * @description What of its entry is passed over, or read in another way than it is written; empty where nothing is.
+             */
+            note: string;
+            /**
              * Tools
              * @description How many it listed last.
              */

@@ -63,6 +63,14 @@ export function ServerRow({ server, isShown, onShown, onRemove }: Props) {
           </q>
         </p>
       )}
+      {shown.note === "" ? null : (
+        <p className="small soft">
+          {words.note}{" "}
+          <q lang="en" dir="auto">
+            {shown.note}
+          </q>
+        </p>
+      )}
       <div className="row">
         <CheckButton name={server.name} check={check} onStart={() => onShown(true)} />
         {isKnown ? (

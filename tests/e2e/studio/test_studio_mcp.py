@@ -65,6 +65,7 @@ def _write(file: Path) -> None:
         "far": {"url": "https://mcp.example.org/mcp", "headers": {"Authorization": TOKEN}},
         "off": sdk(disabled=True),
         "odd": {"comand": "x"},
+        "other": {"url": "https://mcp.example.org/mcp", "alwaysAllow": ["add"]},
     }
     file.write_text(json.dumps({"mcpServers": entries}), encoding="utf-8")
 
@@ -163,6 +164,7 @@ def test_states_are_said_and_no_secret_is_shown(studio: Studio, file: Path) -> N
         ("far", "Authorization"),
         ("off", "Switched off"),
         ("odd", "Did you mean command?"),
+        ("other", "Not taken as it is written in the file: alwaysAllow is passed over"),
     ):
         expect(_row(page, name)).to_contain_text(words)
     assert TOKEN not in page.content()

@@ -18,7 +18,7 @@ from kataribe.base.errors import (
     ProviderError,
     UnavailableError,
 )
-from kataribe.base.lm import Request
+from kataribe.base.lm import Capabilities, Request
 from kataribe.base.messages import text_of
 from kataribe.prove.evals import asking
 from kataribe.prove.evals.asking import Answer, Result, answer_all
@@ -143,6 +143,54 @@ def test_what_no_question_is_to_blame_for_ends_it(data: Path) -> None:
         asyncio.run(answer_all(never, questions, max_tokens=5))
     with pytest.raises(InputError, match="no question"):
         asyncio.run(answer_all(never, [], max_tokens=5))
+
+
+def without_sampling(*, known: bool) -> ScriptedLM:
+    """A model that takes neither temperature nor seed; it says so before, or when it is asked."""
+
+    def say(request: Request) -> str | Exception:
+        if request.sampling.temperature is not None:
+            return InputError("Unsupported value: only the default is.", param="temperature")
+        if request.seed is not None:
+            return InputError("Unknown parameter: 'seed'.")
+        return "Answer 1."
+
+    lacks = frozenset({"temperature", "seed"}) if known else frozenset()
+    return ScriptedLM(say, name="own", capabilities=Capabilities(1000, lacks=lacks))
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_what_a_model_does_not_take_is_left_out_and_told(
+    known: bool, data: Path, tmp_path: Path
+) -> None:
+    questions = read_questions(data)
+    lm = without_sampling(known=known)
+    found = ask(tmp_path, questions, lm)
+    assert found.failures == ()
+    assert found.left_out == {"temperature": 20, "seed": 20}
+    assert len(lm.requests) == 20 if known else 20 < len(lm.requests) <= 20 + 2 * asking.AT_ONCE
+    (file,) = kept(tmp_path / "again", [Asked.of("own", "w", questions, 50)], questions)
+    for question, answer in zip(questions[:3], found.answers, strict=False):
+        file.add(question, answer)
+    resumed = ask(tmp_path / "again", questions, without_sampling(known=known))
+    assert resumed.left_out == found.left_out
+    plain = asyncio.run(answer_all(ScriptedLM("x", repeat=True), questions, max_tokens=5))
+    assert plain.left_out == {}
+
+
+def test_answers_that_were_kept_before_anything_could_be_left_out_are_read(
+    data: Path, tmp_path: Path
+) -> None:
+    questions = read_questions(data, 2)
+    asked = Asked.of("m", "w", questions, 9)
+    (file,) = kept(tmp_path / "evals", [asked], questions)
+    file.add(questions[0], Answer("a", ended=True))
+    text = file.path.read_text()
+    file.path.write_text(text.replace(', "left_out": []', ""))
+    assert Kept(tmp_path / "evals", asked).known[questions[0].key] == Answer("a", ended=True)
+    file.path.write_text(text.replace('"left_out": []', '"left_out": ["shape"]'))
+    with pytest.raises(FormatError, match="Remove the file"):
+        Kept(tmp_path / "evals", asked)
 
 
 def test_a_busy_model_is_asked_again(data: Path) -> None:

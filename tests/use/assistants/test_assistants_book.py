@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from kataribe.base.errors import FormatError, InputError, NotFoundError
+from kataribe.use.assistants import book as book_module
 from kataribe.use.assistants.book import Book
+from kataribe.use.assistants.recipe import LONGEST
 from kataribe.use.assistants.toolbox import open_toolbox
 from kataribe.use.guards.settings import guards_of
 from kataribe.use.prompts.registry import entry_of
@@ -94,6 +96,59 @@ def test_a_broken_file_of_somebody_is_told_when_it_is_asked_for(tmp_path: Path) 
     with pytest.raises(InputError, match=r"broken\.yaml has sytem"):
         book.find("broken").recipe()
     book.write("other", "model: broken")  # only what it says itself is looked at
+
+
+def long_ago(path: Path, seconds: int = 1000) -> None:
+    at = path.stat().st_mtime - seconds
+    os.utime(path, (at, at))
+
+
+def test_a_file_is_read_again_only_when_it_has_changed(tmp_path: Path) -> None:
+    path, book = tmp_path / "mine.yaml", Book(tmp_path)
+    path.write_text("system: One.\n")
+    long_ago(path)
+    first = book.all()["mine"]
+    assert book.all()["mine"] is first
+    assert book.find("mine").recipe() is first.recipe()
+    assert first.changed == path.stat().st_mtime
+    path.write_text("system: Two.\n")
+    long_ago(path, 500)
+    assert book.find("mine").recipe().system == "Two."
+    path.unlink()
+    assert "mine" not in book.all()
+
+
+def test_a_file_that_changes_twice_in_a_moment_is_read_twice(tmp_path: Path) -> None:
+    path, book = tmp_path / "mine.yaml", Book(tmp_path)
+    path.write_text("system: One.\n")
+    status = path.stat()
+    assert book.find("mine").recipe().system == "One."
+    path.write_text("system: Two.\n")
+    os.utime(path, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert book.find("mine").recipe().system == "Two."
+
+
+def test_what_is_kept_of_recipes_is_bounded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = Book(tmp_path)
+    for name in ("a", "b", "c"):
+        (tmp_path / f"{name}.yaml").write_text(f"system: {name}{name}.\n")
+        long_ago(tmp_path / f"{name}.yaml")
+    monkeypatch.setattr(book_module, "MOST_KEPT", 2 * len("system: aa.\n"))
+    before, after = book.all(), book.all()
+    assert {name: before[name] is after[name] for name in "abc"} == {
+        "a": True, "b": True, "c": False,
+    }  # fmt: skip
+    assert after["c"].recipe().system == "cc."
+
+
+def test_of_a_file_that_is_no_recipe_by_its_size_not_all_is_read(tmp_path: Path) -> None:
+    (tmp_path / "huge.yaml").write_text("# " + "あ" * (3 * LONGEST))
+    kept = Book(tmp_path).find("huge")
+    assert len(kept.text) == LONGEST + 1
+    with pytest.raises(FormatError, match=f"huge.yaml has more than {LONGEST} bytes"):
+        kept.recipe()
 
 
 def test_nothing_is_written_over_unseen(tmp_path: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,8 @@ import pytest
 from lending import Shelf, around, end, question, scripted, steps, told
 
 from kataribe.base.errors import InputError
-from kataribe.base.lm import Capabilities, Request, Tool, ToolSpec
+from kataribe.base.events import Event, Finished, Usage
+from kataribe.base.lm import LM, Capabilities, Request, Tool, ToolSpec
 from kataribe.base.messages import ToolCallPart, ToolResultPart, text_message, text_of
 from kataribe.run.providers.scripted import Call, Reply
 from kataribe.use.guards.injection import REMOVED
@@ -140,6 +141,62 @@ async def test_a_refused_page_ends_the_reply(folder: Path, native: bool) -> None
     assert len(lm.requests) == 1
     assert WITHHELD not in text_of(last.message)
     assert lm.running == 0
+
+
+class Counting:
+    """A model that keeps what it has used."""
+
+    def __init__(self, lm: LM) -> None:
+        self._lm = lm
+        self.name, self.capabilities = lm.name, lm.capabilities
+        self.used: list[Usage] = []
+
+    async def stream(self, request: Request) -> AsyncIterator[Event]:
+        async for event in self._lm.stream(request):
+            if isinstance(event, Finished):
+                self.used.append(event.usage)
+            yield event
+
+
+class Backwards(Counting):
+    """Its last choice is told first."""
+
+    async def stream(self, request: Request) -> AsyncIterator[Event]:
+        events = [event async for event in super().stream(request)]
+        for event in sorted(events, key=lambda each: -each.index):
+            yield event
+
+
+async def test_what_ended_before_a_refusal_is_not_counted_again(folder: Path) -> None:
+    lm = Counting(scripted(["Final Answer: nine", ACT], capabilities=NO_TOOLS))
+    recipe = lookup(folder, injection={"documents": "refuse"})
+    events = await told(recipe, around(Shelf(plain=lm), folder), question("When?", n=2))
+    ends = [event for event in events if isinstance(event, Finished)]
+    assert sorted(each.reason for each in ends) == ["content_filter", "stop"]
+    whole = sum((each.usage for each in ends), Usage(0, 0))
+    assert len(lm.used) == 2
+    assert whole == sum(lm.used, Usage(0, 0))
+
+
+async def test_looking_counts_with_the_choice_whose_prompt_counts_for_all(folder: Path) -> None:
+    def answer(request: Request) -> Any:
+        if text_of(request.prompt[0]) == ASKING:
+            return "harmless"
+        return ["It opens at nine [1].", "Nine."]
+
+    recipe = {"knowledge": ["page.txt"], "technique": "retrieval"}
+    asked = question("When does the library open?", n=2)
+    used: list[dict[int, Usage]] = []
+    for guards in ({"injection": {"judge": {"doubt": 100.0}}}, {}):
+        lm = Backwards(scripted(answer, repeat=True))
+        events = await told({**recipe, "guards": guards}, around(Shelf(plain=lm), folder), asked)
+        ends = [event for event in events if isinstance(event, Finished)]
+        assert [each.index for each in ends] == [1, 0]  # the second ends first
+        used.append({each.index: each.usage for each in ends})
+    judged, plain = used
+    assert judged[1] == plain[1]
+    assert judged[0].prompt_tokens > plain[0].prompt_tokens
+    assert judged[0].completion_tokens > plain[0].completion_tokens
 
 
 async def test_an_error_that_gives_orders_is_cleared(folder: Path) -> None:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pwd
+import re
+import threading
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -12,15 +15,17 @@ import pytest
 from lending import Shelf, around, end, question, scripted, steps, told
 
 from kataribe.base.encoders import Classification, Embedding, Label
-from kataribe.base.errors import InputError, NotFoundError
+from kataribe.base.errors import InputError, NotFoundError, StorageError
 from kataribe.base.events import Citation
 from kataribe.base.lm import Capabilities, Context
 from kataribe.base.messages import ToolResultPart, text_of
 from kataribe.run.providers.scripted import Call, Reply, ScriptedLM
+from kataribe.use.assistants import means
 from kataribe.use.assistants.book import Book
 from kataribe.use.assistants.looking import look
 from kataribe.use.assistants.recipe import read_recipe, recipe_of, written
 from kataribe.use.assistants.rewriting import rewritten
+from kataribe.use.prompts.passages import files_in
 
 NO_TOOLS = Capabilities(context_length=4096)
 
@@ -170,6 +175,23 @@ async def test_a_folder_of_its_own_goes_before(docs: Path) -> None:
     assert names["search_shop"].startswith("Searches what the shop says and")
 
 
+async def test_documents_are_listed_aside_from_the_event_loop(
+    docs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed: list[int] = []
+
+    def noted(paths: Sequence[Path]) -> Any:
+        listed.append(threading.get_ident())
+        return files_in(paths)
+
+    monkeypatch.setattr(means, "files_in", noted)
+    tools = ["documents", {"name": "documents", "options": {"folder": "docs", "name": "more"}}]
+    recipe = {"knowledge": ["faq.md"], "tools": tools}
+    await told(recipe, around(Shelf(plain=scripted()), docs), question("?"))
+    assert len(listed) == 2
+    assert threading.get_ident() not in listed
+
+
 class Ends:
     """Vectors of the last letter of a text."""
 
@@ -213,6 +235,55 @@ async def test_examples_are_chosen_by_what_they_mean(tmp_path: Path) -> None:
     lm = scripted("Z")
     await told(recipe, around(Shelf(plain=lm), tmp_path, embedder=Ends()), question("z"))
     assert [text_of(message) for message in lm.requests[0].prompt] == ["cz", "CZ", "z"]
+
+
+@pytest.mark.parametrize(
+    "folder", ["~nobody-here", "~nobody-here/notes", "notes", ".", "", "..//x"]
+)
+async def test_a_folder_that_begins_nowhere_is_refused_with_the_way_out(
+    folder: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes").mkdir()
+    monkeypatch.chdir(tmp_path)  # it is there, where the program happens to run
+    recipe = {"tools": [{"name": "files", "options": {"folder": folder}}]}
+    words = rf"the folder {re.escape(repr(folder))}, which is no whole path.*begins with / or"
+    with pytest.raises(InputError, match=words):
+        await told(recipe, around(Shelf(plain=scripted()), tmp_path), question("?"))
+    (problem,) = look(written(recipe_of(recipe, "r")), "r").problems
+    assert re.search(words, problem.message)
+    assert problem.place == "tools.0"
+
+
+@pytest.mark.parametrize("tool", ["files", "documents"])
+async def test_where_there_is_no_home_a_folder_below_it_is_refused(
+    tool: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def nobody(_: int) -> None:
+        raise KeyError("a user without a name")
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", nobody)
+    recipe = {"tools": [{"name": tool, "options": {"folder": "~/notes"}}]}
+    with pytest.raises(InputError, match=r"'~/notes' begins with ~, but .* no home folder"):
+        await told(recipe, around(Shelf(plain=scripted()), tmp_path), question("?"))
+
+
+async def test_a_folder_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    recipe = {"tools": [{"name": "files", "options": {"folder": "/" + "x" * 300}}]}
+    with pytest.raises(StorageError, match=r"/x+ cannot be read: File name too long"):
+        await told(recipe, around(Shelf(plain=scripted()), tmp_path), question("?"))
+
+
+async def test_a_folder_below_home_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "a.txt").write_text("one")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    lm = scripted(asking("read_file", path="a.txt"))
+    tool = {"name": "files", "options": {"folder": "~/notes"}, "approval": "always"}
+    await told({"tools": [tool]}, around(Shelf(plain=lm), tmp_path), question("?"))
+    assert results(lm) == ["one"]
 
 
 async def test_two_folders_of_files_are_two_sets_of_tools(docs: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +17,7 @@ from kataribe.base.lm import Capabilities, Request, ToolSpec
 from kataribe.base.messages import ImagePart, Message, TextPart, ToolCallPart, text_of
 from kataribe.run.providers.scripted import Call, Reply
 from kataribe.use.agents.approvals import approve
+from kataribe.use.assistants import learned
 from kataribe.use.assistants.compose import composed
 from kataribe.use.assistants.learned import (
     Example,
@@ -278,6 +280,29 @@ def test_a_file_that_is_nothing_learned_is_refused(text: str, tmp_path: Path) ->
         load_learned(path)
     with pytest.raises(NotFoundError, match="assistants learn"):
         load_learned(tmp_path / "none.json")
+
+
+def test_what_was_learned_is_read_once_until_it_changes(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    learn(made_up(10, seed=3)).save(path)
+    os.utime(path, (1000, 1000))
+    first = load_learned(path)
+    assert load_learned(path) is first
+    learn(made_up(12, seed=4)).save(path)
+    os.utime(path, (2000, 2000))
+    assert not np.array_equal(load_learned(path).weights, first.weights)
+    path.write_text("[]")  # just now, and never kept
+    with pytest.raises(FormatError):
+        load_learned(path)
+
+
+def test_a_file_too_large_to_be_learned_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    learn(made_up(10, seed=3)).save(tmp_path / "a.json")
+    monkeypatch.setattr(learned, "LARGEST", 100)
+    with pytest.raises(FormatError, match=r"a\.json has .* bytes; .* at most 100"):
+        load_learned(tmp_path / "a.json")
 
 
 async def test_a_learned_file_lies_beside_the_recipe(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from kataribe.base.events import Step
 from kataribe.base.lm import Request
 from kataribe.base.messages import Message, ToolResultPart, text_message, text_of
 from kataribe.run.providers.scripted import ScriptedLM
-from kataribe.use.guards import scoring
+from kataribe.use.guards import injection, scoring
 from kataribe.use.guards.guarded import Guarded
 from kataribe.use.guards.injection import REMOVED, Injection
 from kataribe.use.guards.judge import Judge
@@ -355,6 +355,19 @@ async def test_texts_are_remembered_by_their_digests():
     for number in range(600):
         await guard.memory.worst(f"text {number}", "user")
     assert len(guard.memory._known) == 512
+
+
+async def test_guards_that_are_made_anew_for_each_reply_read_a_text_once(monkeypatch):
+    texts = []
+
+    def noted(scorer, text, kind):
+        texts.append(text)
+        return worst(scorer, text, kind)
+
+    monkeypatch.setattr(injection, "worst", noted)
+    for _ in range(3):
+        await asked(Injection(), text_message("user", "Is this sentence read but once, I wonder?"))
+    assert len(texts) == 1
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from dataclasses import replace
 
 import pytest
@@ -159,6 +160,37 @@ async def test_retries_are_one_budget_for_all_calls_of_a_reply():
     assert len(lm.requests) == 3
     assert steps(events)[0].startswith("empty noted")
     assert within.used.prompt_tokens == sum(len(text_of(r.prompt[0])) + 1 for r in lm.requests)
+
+
+async def test_choices_of_one_call_have_read_their_prompt_once():
+    lm = ScriptedLM(lambda _: ["one", "and two"], repeat=True)
+    within = inside(lm, Personal())
+    events = await events_of(within.model(calls=False), replace(asked("How many?"), n=2))
+    first, second = (each.usage for each in events if isinstance(each, Finished))
+    assert first.prompt_tokens == second.prompt_tokens > 0
+    assert within.used == replace(
+        first, completion_tokens=first.completion_tokens + second.completion_tokens
+    )
+
+
+async def test_what_looking_has_to_read_is_read_aside_from_the_event_loop(monkeypatch):
+    here, found = threading.get_ident(), []
+
+    def noted(text, kinds):
+        found.append(threading.get_ident() == here)
+        return find(text, kinds)
+
+    class Noting(Leak):
+        def watch(self, request):
+            found.append(threading.get_ident() == here)
+            return super().watch(request)
+
+    monkeypatch.setattr(masking, "find", noted)
+    guards = (Personal(), Noting())
+    for text, on_the_loop in ("Hello", True), ("lorem ipsum " * 1000, False):
+        found.clear()
+        await events_of(Guarded(ScriptedLM("Fine."), guards), asked(text))
+        assert found == [on_the_loop, on_the_loop], text[:10]
 
 
 @pytest.mark.parametrize("acted", [True, False])

@@ -17,9 +17,10 @@ from kataribe.base.messages import (
     text_of,
 )
 from kataribe.run.providers.scripted import Call, Reply, ScriptedLM
+from kataribe.use.guards import personal
 from kataribe.use.guards.guarded import Guarded
 from kataribe.use.guards.masking import Personal
-from kataribe.use.guards.personal import find, is_card, is_my_number
+from kataribe.use.guards.personal import KINDS, find, is_card, is_my_number
 
 CARD = "4111 1111 1111 1111"
 MY_NUMBER = "1234 5678 9018"
@@ -48,6 +49,20 @@ FOUND = [
     ("address", "1600 Pennsylvania Avenue"),
     ("address", "221 Baker Street, London"),
 ]
+
+
+def test_what_overlaps_is_one_finding_as_by_comparing_each_with_each():
+    draw = random.Random(11)
+    values = [value for _, value in FOUND]
+    for _ in range(40):
+        text = draw.choice([" ", "", ", ", "-"]).join(draw.choices(values, k=12))
+        wanted: list[tuple[str, int, int]] = []
+        for kind in KINDS:
+            for start, end in personal._FINDERS[kind](text.translate(personal._WIDE)):
+                if all(end <= begin or start >= stop for _, begin, stop in wanted):
+                    wanted.append((kind, start, end))
+        wanted.sort(key=lambda each: each[1])
+        assert [(each.kind, each.start, each.end) for each in find(text)] == wanted
 
 
 @pytest.mark.parametrize(("kind", "value"), FOUND)
@@ -159,6 +174,15 @@ async def test_a_placeholder_that_somebody_wrote_is_not_used():
     events = [e async for e in lm.stream(Request((text_message("user", said),)))]
     assert text_of(inner.requests[0].prompt[0]) == "What is [EMAIL_1]? I am [EMAIL_2]."
     assert text_of(events[-1].message) == "You wrote [EMAIL_1]."
+
+
+async def test_what_the_system_text_says_moves_no_number_of_the_conversation():
+    turn = text_message("user", "I am a@example.com.")
+    for known in ("", "b@example.com and a@example.com", "c@example.com, b@example.com"):
+        cleared = await Personal(system=True).look(Request((text_message("system", known), turn)))
+        assert text_of(cleared.request.prompt[1]) == "I am [EMAIL_1]."
+        assert "@" not in text_of(cleared.request.prompt[0])
+    assert text_of(cleared.request.prompt[0]) == "[EMAIL_2], [EMAIL_3]"
 
 
 async def test_tool_results_and_calls_are_masked_and_the_system_is_not():

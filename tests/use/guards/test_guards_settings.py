@@ -60,6 +60,9 @@ def test_the_standard_is_valid():
         ({"injection": {"memory": 1}}, "no option", "injection"),
         ({"injection": {"sensitivity": True}}, "sensitivity is True", "sensitivity"),
         ({"injection": {"judge": True}}, "no model was given", "judge"),
+        ({"leak": {"secret": 3}}, "secret 3.*must be a text", "secret"),
+        ({"personal": {"kinds": 3}}, "personal cannot be made of this", "personal"),
+        ({"schema": {"schema": [3]}}, "schema", "schema"),
         ({"retries": "two"}, "retries is 'two'", "retries"),
         ({"retries": 99}, "retries is 99", "retries"),
     ],
@@ -68,3 +71,18 @@ def test_bad_recipes(said, message, param):
     with pytest.raises(SettingsError, match=message) as caught:
         guards_of(said)
     assert caught.value.param == param
+
+
+@pytest.mark.parametrize("judge", [3, "yes", ["x"], {"dout": 1}, {"hides": []}, {"lm": "x"}])
+def test_a_judge_that_is_none_is_refused_with_what_it_may_be(judge):
+    with pytest.raises(SettingsError, match=r"judge is .*true, false or \{doubt: NUMBER\}"):
+        guards_of({"injection": {"judge": judge}}, judge=ScriptedLM())
+    with pytest.raises(SettingsError, match="injection"):
+        guards_of({"injection": {"judge": {"doubt": "much"}}}, judge=ScriptedLM())
+
+
+def test_a_judge_is_shown_as_little_as_the_model():
+    said = {"injection": {"judge": True}, "personal": {"kinds": ["email", "ip"]}}
+    assert guards_of(said, judge=ScriptedLM())[0][0].judge.hides == ("email", "ip")
+    said["personal"]["action"] = "note"
+    assert guards_of(said, judge=ScriptedLM())[0][0].judge.hides == ()

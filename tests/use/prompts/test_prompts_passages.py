@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 import os
 import random
+import threading
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -124,6 +126,100 @@ def test_too_much_is_refused_before_it_is_read(tmp_path, monkeypatch):
         files_in([tmp_path])
 
 
+@pytest.fixture
+def nothing_kept():
+    passages._kept.cache_clear()
+    yield
+    passages._kept.cache_clear()
+
+
+def words(count, seed):
+    draw = random.Random(seed)
+    return [f"{draw.getrandbits(40):x}" for _ in range(count)]
+
+
+@pytest.mark.usefixtures("nothing_kept")
+async def test_what_takes_too_much_memory_is_refused_with_the_place(tmp_path, monkeypatch):
+    (tmp_path / "small.txt").write_text("The shop opens at nine.\n")
+    (tmp_path / "data.txt").write_text("\n\n".join(words(5000, 1)))
+    monkeypatch.setattr(passages, "MOST_KEPT", 300_000)
+    message = r"more than 300,000 bytes of memory to search: that much is reached at data\.txt:"
+    with pytest.raises(InputError, match=message):
+        await search_in(files_in([tmp_path]))("shop", 3)
+    with pytest.raises(InputError, match=message):
+        read_now(files_in([tmp_path]))
+    assert await found([tmp_path / "small.txt"], "shop") == ["small.txt:1"]
+
+
+@pytest.mark.usefixtures("nothing_kept")
+async def test_what_is_kept_is_bounded_in_bytes_and_in_number(tmp_path, monkeypatch):
+    sets = []
+    for number in range(20):
+        (tmp_path / f"{number}.txt").write_text(f"shop {' '.join(words(100, number))}")
+        sets.append(files_in([tmp_path / f"{number}.txt"]))
+    kept = passages._kept()
+    for files in sets:
+        read_now(files)
+    assert [kept.find(files) is not None for files in sets] == [False] * 4 + [True] * 16
+    one = kept.find(sets[-1]).size
+    monkeypatch.setattr(passages, "MOST_KEPT", 3 * one + one // 2)
+    read_now(sets[0])
+    assert [at for at, files in enumerate(sets) if kept.find(files) is not None] == [0, 18, 19]
+    assert kept._size() <= passages.MOST_KEPT
+    assert [each.source for each in await search_in(sets[1])("shop", 1)] == ["1.txt:1"]
+
+
+@pytest.mark.usefixtures("nothing_kept")
+async def test_files_are_read_once_while_they_stay_as_they_are(tmp_path, monkeypatch):
+    read, text_of_file = [], passages._text
+
+    def noted(file):
+        read.append(threading.get_ident())
+        return text_of_file(file)
+
+    monkeypatch.setattr(passages, "_text", noted)
+    path = tmp_path / "a.txt"
+    path.write_text("one")
+    for word in ("one", "one", "two", "two"):
+        if word == "two" and path.read_text() != word:
+            path.write_text(word)
+            os.utime(path, ns=(1, 1))
+        assert await found([tmp_path], word) == ["a.txt:1"]
+    assert len(read) == 2
+    assert threading.get_ident() not in read
+    assert len(passages._kept()._known) == 1  # of how it stood before, nothing
+
+
+@pytest.mark.usefixtures("nothing_kept")
+@pytest.mark.parametrize("kind", ["words", "data", "日本語"])
+def test_the_memory_that_is_counted_is_what_is_taken(tmp_path, kind):
+    draw = random.Random(3)
+    known = {"words": words(2000, 4), "data": words(40_000, 5)}.get(kind) or [
+        chr(0x4E00 + draw.randrange(2000)) for _ in range(3000)
+    ]
+    gap = "" if kind == "日本語" else " "
+    lines = [gap.join(draw.choices(known, k=60)) for _ in range(1500)]
+    (tmp_path / "a.txt").write_text("\n\n".join(lines))
+    files = files_in([tmp_path])
+    tracemalloc.start()
+    try:
+        read_now(files)
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    counted = passages._kept().find(files).size
+    assert taken < 1.25 * counted < 2 * taken
+
+
+def test_a_file_that_grew_since_it_was_listed_is_not_read_whole(tmp_path, monkeypatch):
+    (tmp_path / "a.txt").write_text("12345")
+    files = files_in([tmp_path])
+    monkeypatch.setattr(passages, "LARGEST", 5)
+    (tmp_path / "a.txt").write_text("1234567")
+    with pytest.raises(InputError, match=r"a\.txt has more than 5 bytes by now"):
+        read_now(files)
+
+
 class Letters:
     """Vectors of how often each letter is there; keeps what it was asked."""
 
@@ -157,6 +253,19 @@ async def test_by_meaning_orders_what_words_have_found():
     assert [(kind, len(texts)) for kind, texts in letters.asked] == [("query", 1), ("passage", 5)]
     await by_meaning(search, letters)("a" * 5000, 40)
     assert asked[-1][1] == 40
+
+
+@pytest.mark.parametrize(
+    ("kinds", "told"), [((), [None, None]), (("query",), ["query", "passage"])]
+)
+async def test_what_tells_only_questions_apart_is_told_of_passages_too(kinds, told):
+    async def search(_query, _most):
+        return [Passage("a", "a"), Passage("b", "b")]
+
+    letters = Letters()
+    letters.kinds = kinds
+    await by_meaning(search, letters)("a", 2)
+    assert [kind for kind, _ in letters.asked] == told
 
 
 async def test_a_single_passage_needs_no_vectors():

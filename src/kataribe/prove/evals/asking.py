@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
+from kataribe.base.abilities import without
+from kataribe.base.easing import Eased
 from kataribe.base.errors import BusyError, InputError, ProviderError
 from kataribe.base.lm import LM, Request, Sampling, reply
 from kataribe.base.messages import text_of
@@ -21,6 +24,8 @@ from kataribe.prove.evals.questions import Question
 from kataribe.prove.evals.scores import SCORES, SHARES
 from kataribe.use.prompts.running import together
 
+SAMPLING = {"temperature": 0, "seed": 0}
+"""How every question is asked; what of it a model does not take is left out, and told."""
 AT_ONCE = 4
 """Questions in the air: the engine computes them together."""
 MOST_TRIES = 8
@@ -38,11 +43,13 @@ class Answer:
         text: The words.
         ended: The model ended its turn by itself, and was not cut off.
         failure: Why there is no answer; empty where there is one. It scores 0.
+        left_out: What of `SAMPLING` the model was asked without, as it does not take it.
     """
 
     text: str
     ended: bool
     failure: str = ""
+    left_out: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,11 @@ class Result:
     def failures(self) -> tuple[str, ...]:
         """Why questions have no answer, one reason for each that has none."""
         return tuple(answer.failure for answer in self.answers if answer.failure)
+
+    @property
+    def left_out(self) -> dict[str, int]:
+        """How many answers were asked for without a part of `SAMPLING`, by its name."""
+        return dict(Counter(name for answer in self.answers for name in answer.left_out))
 
     @property
     def ended(self) -> Interval:
@@ -128,6 +140,9 @@ async def answer_all(
 ) -> Result:
     """Asks every question for the likeliest answer, a few at a time, and scores what comes back.
 
+    A model that takes no temperature, or no seed, is asked without (see `Answer.left_out`): it
+    draws its answers in its own way.
+
     A question that cannot be asked (it is longer than the context) counts as failed and the others
     go on. What is wrong with the model and not with a question (it is not there, its server is
     gone, or replies break off each time) ends it all: it says nothing of the question, so it must
@@ -147,12 +162,13 @@ async def answer_all(
     if not questions:
         raise InputError("There is no question to ask; give at least one.")
     gate = asyncio.Semaphore(AT_ONCE)
+    refused: set[str] = set()
 
     async def one(question: Question) -> Answer:
         found = (known or {}).get(question.key)
         if found is None:
             async with gate:
-                found = await _ask(lm, question, max_tokens)
+                found = await _ask(lm, question, max_tokens, refused)
             told(question, found)
         return found
 
@@ -172,12 +188,18 @@ async def answer_all(
     return Result(lm.name, tuple(questions), tuple(answers), scores)
 
 
-async def _ask(lm: LM, question: Question, max_tokens: int) -> Answer:
-    sampling = Sampling(temperature=0.0, max_tokens=max_tokens)
+async def _ask(lm: LM, question: Question, max_tokens: int, refused: set[str]) -> Answer:
+    """`refused`: what the model was found not to take; it is not asked for again."""
+    sampling = Sampling(temperature=SAMPLING["temperature"], max_tokens=max_tokens)
     pause = FIRST_PAUSE
     for last in (False,) * (MOST_TRIES - 1) + (True,):
+        request = Request(question.prompt, sampling, seed=0)
+        before = frozenset(refused)
+        for name in before:
+            request = without(request, name)
+        eased = Eased(lm, tuple(SAMPLING))
         try:
-            finished = await reply(lm, Request(question.prompt, sampling, seed=0))
+            finished = await reply(eased, request)
         except (BusyError, ProviderError) as error:
             if last:
                 raise
@@ -186,5 +208,7 @@ async def _ask(lm: LM, question: Question, max_tokens: int) -> Answer:
         except InputError as error:
             return Answer("", ended=False, failure=error.message)
         else:
-            return Answer(text_of(finished.message), finished.reason == "stop")
+            refused |= eased.left_out
+            left_out = tuple(sorted(before | eased.left_out))
+            return Answer(text_of(finished.message), finished.reason == "stop", left_out=left_out)
     raise AssertionError("the last try answers or raises")

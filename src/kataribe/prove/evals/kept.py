@@ -18,7 +18,7 @@ from typing import Any
 
 from kataribe.base.errors import FormatError, StorageError
 from kataribe.base.messages import text_of
-from kataribe.prove.evals.asking import Answer
+from kataribe.prove.evals.asking import SAMPLING, Answer
 from kataribe.prove.evals.questions import Question
 from kataribe.prove.evals.scores import SCORES
 
@@ -127,9 +127,13 @@ class Kept:
                         raise ValueError
                     continue
                 given = {name: row[name] for name in _FIELDS}
+                # Answers that were kept before any could be left out have no such list.
+                left_out = row.get("left_out", [])
                 if not all(isinstance(given[name], kind) for name, kind in _FIELDS.items()):
                     raise ValueError
-                found[str(row["key"])] = Answer(**given)
+                if not isinstance(left_out, list) or not set(left_out) <= SAMPLING.keys():
+                    raise ValueError
+                found[str(row["key"])] = Answer(**given, left_out=tuple(left_out))
             except (ValueError, KeyError, TypeError):
                 raise FormatError(
                     f"Line {number} of {self.path} is no kept answer of this evaluation. Remove "

@@ -24,6 +24,10 @@ class McpServerShown(Outgoing):
         "`failed`: the last try."
     )
     error: str = Field(description="What went wrong last; empty where nothing has.")
+    note: str = Field(
+        description="What of its entry is passed over, or read in another way than it is written; "
+        "empty where nothing is."
+    )
     tools: int = Field(description="How many it listed last.")
     env: list[str] = Field(description="Variables that its environment has from its entry.")
     headers: list[str] = Field(description="Headers that are sent to it.")

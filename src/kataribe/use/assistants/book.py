@@ -3,27 +3,39 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import os
 import tempfile
 import threading
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
+from typing import TypeAlias
 
 from kataribe.base.errors import InputError, KataribeError, NotFoundError, StorageError
 from kataribe.base.nearness import meant
 from kataribe.base.references import check_local_name
-from kataribe.use.assistants.recipe import Recipe, read_recipe
+from kataribe.use.assistants.recipe import LONGEST, Recipe, read_recipe
 
 ENDING = ".yaml"
+_SETTLED = 2.0
+"""Seconds after which a change is seen by its time: what changes twice within a tick of a disk's
+clock looks as if it had not."""
+_Stamp: TypeAlias = tuple[int, int, int]
+"""A file's size in bytes, when it was changed in ns, and its inode."""
 AWAY_SECONDS = 7 * 24 * 3600.0
 """How long a deleted recipe can be brought back."""
 
 
-@dataclass(frozen=True, slots=True)
+MOST_KEPT = 1 << 22
+"""Characters of recipes that are kept in memory; further ones are read whenever they are asked for.
+"""
+
+
+@dataclass(frozen=True)
 class Kept:
     """A recipe and where it is from.
 
@@ -32,12 +44,14 @@ class Kept:
         text: The file's.
         own: It is of the workspace, and can be changed.
         path: Where it lies; None for one that comes with Kataribe.
+        changed: When, in seconds since 1970; 0 where nobody says.
     """
 
     name: str
     text: str
     own: bool
     path: Path | None = None
+    changed: float = field(default=0.0, compare=False)
 
     @property
     def tag(self) -> str:
@@ -46,6 +60,10 @@ class Kept:
 
     def recipe(self) -> Recipe:
         """What it says; raises as `read_recipe` does."""
+        return self._recipe
+
+    @functools.cached_property
+    def _recipe(self) -> Recipe:
         return read_recipe(self.text, str(self.path or f"the recipe {self.name}"))
 
 
@@ -58,16 +76,38 @@ class Book:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._changing = threading.Lock()
+        self._read: Mapping[Path, tuple[_Stamp, Kept]] = {}
 
     def all(self) -> Mapping[str, Kept]:
-        """By name, in alphabetical order; nothing is read but their text."""
+        """By name, in alphabetical order; nothing is read but their text, and that once.
+
+        What changed (by size, time or inode) is read anew. Blocks, as disks do.
+        """
         found = {kept.name: kept for kept in _shipped()}
+        read: dict[Path, tuple[_Stamp, Kept]] = {}
+        size, before = 0, time.time() - _SETTLED
         if self._folder.is_dir():
-            for path in self._folder.glob(f"*{ENDING}"):
+            for path in sorted(self._folder.glob(f"*{ENDING}")):
                 with contextlib.suppress(InputError, OSError, UnicodeDecodeError):
-                    name = check_local_name(path.name.removesuffix(ENDING))
-                    found[name] = Kept(name, path.read_text("utf-8"), own=True, path=path)
+                    stamp, kept = self._as_it_stands(path)
+                    found[kept.name] = kept
+                    size += len(kept.text)
+                    if size <= MOST_KEPT and kept.changed < before:
+                        read[path] = stamp, kept
+        self._read = read
         return dict(sorted(found.items()))
+
+    def _as_it_stands(self, path: Path) -> tuple[_Stamp, Kept]:
+        name = check_local_name(path.name.removesuffix(ENDING))
+        with path.open(encoding="utf-8") as file:
+            status = os.fstat(file.fileno())
+            stamp = status.st_size, status.st_mtime_ns, status.st_ino
+            known = self._read.get(path)
+            if known is not None and known[0] == stamp:
+                return known
+            # Of what is longer than a recipe may be, enough to say so.
+            text = file.read(LONGEST + 1)
+        return stamp, Kept(name, text, own=True, path=path, changed=status.st_mtime)
 
     def shipped(self) -> frozenset[str]:
         """Names of those that come with Kataribe, hidden ones too."""
@@ -244,7 +284,10 @@ def _ways(start: str, next_of: object) -> Iterator[tuple[str, ...]]:
                 waiting.append(longer)
 
 
-def _shipped() -> Iterator[Kept]:
-    for each in files("kataribe.use.assistants").joinpath("ready").iterdir():
-        if each.name.endswith(ENDING):
-            yield Kept(each.name.removesuffix(ENDING), each.read_text("utf-8"), own=False)
+@functools.cache
+def _shipped() -> tuple[Kept, ...]:
+    return tuple(
+        Kept(each.name.removesuffix(ENDING), each.read_text("utf-8"), own=False)
+        for each in files("kataribe.use.assistants").joinpath("ready").iterdir()
+        if each.name.endswith(ENDING)
+    )

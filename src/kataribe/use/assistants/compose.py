@@ -9,6 +9,7 @@ and what a judge is asked, counts too.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
@@ -28,7 +29,7 @@ from kataribe.use.agents.summaries import Summaries
 from kataribe.use.agents.tools.approvals import Approval
 from kataribe.use.agents.turns import MemoryTurns, Turns
 from kataribe.use.assistants.instructed import Instructed
-from kataribe.use.assistants.learned import load_learned
+from kataribe.use.assistants.learned import LearnedChoice, learned_by
 from kataribe.use.assistants.means import (
     LendClassifier,
     Means,
@@ -36,9 +37,10 @@ from kataribe.use.assistants.means import (
     knowledge_faults,
 )
 from kataribe.use.assistants.recipe import Limit, Named, Recipe
-from kataribe.use.assistants.remote import Announced, reach
+from kataribe.use.assistants.remote import Announced, Reached, reach
 from kataribe.use.assistants.replying import (
     Acting,
+    Hidden,
     Make,
     Replying,
     calling,
@@ -101,12 +103,14 @@ class _Equipped:
         box: Its tools.
         search: In its documents.
         problems: What could not be had, each in a line.
+        learned: What its router learned; None for a router that did not, and for no router.
         places: Of its guards; None where nothing acts, so that all stand around the whole.
     """
 
     box: Toolbox
     search: Search | None
     problems: tuple[str, ...]
+    learned: LearnedChoice | None = None
     places: Places | None = None
 
 
@@ -154,19 +158,28 @@ def _guards(recipe: Recipe, judge: LM | None) -> tuple[tuple[Guard, ...], Policy
     chosen = dict(recipe.guards)
     if chosen.pop("standard", False):
         chosen = {**STANDARD, **chosen}
-    return guards_of(chosen, judge=judge)
+    return guards_of(chosen, judge=judge, remembers=recipe.memory)
 
 
 def _may_act(recipe: Recipe, around: Around) -> bool:
     """Tools may run, or documents may be searched, so that guards belong inside."""
-    remembers = recipe.memory and around.facts is not None
-    return bool(recipe.tools or recipe.knowledge or remembers)
+    return bool(recipe.tools or recipe.knowledge or _remembers(recipe, around))
+
+
+def _remembers(recipe: Recipe, around: Around) -> bool:
+    """Facts about the person are told to the model: within the guards, which read them, too."""
+    return recipe.memory and around.facts is not None
 
 
 async def _equipped(recipe: Recipe, around: Around, stack: ExitStack) -> _Equipped:
     for fault in knowledge_faults(recipe):
         raise fault
     reached = await reach(recipe.tools, around.servers, stack)
+    return await asyncio.to_thread(_read, recipe, around, stack, reached)
+
+
+def _read(recipe: Recipe, around: Around, stack: ExitStack, reached: Reached) -> _Equipped:
+    """What lies on disks: aside from the event loop, which must not wait for them."""
     search = documents_search(recipe.knowledge, around.folder) if recipe.knowledge else None
     means = Means(
         around.lend,
@@ -177,7 +190,8 @@ async def _equipped(recipe: Recipe, around: Around, stack: ExitStack) -> _Equipp
         folder=around.folder,
     )
     box = open_toolbox(recipe.tools, recipe.approval, stack, reached.tools, means)
-    return _Equipped(box, search, reached.problems)
+    learned = learned_by(recipe.router, around.folder) if recipe.router is not None else None
+    return _Equipped(box, search, reached.problems, learned)
 
 
 def _finished(
@@ -217,29 +231,10 @@ def _routed(name: str, recipe: Recipe, around: Around, made: _Equipped) -> LM:
                 acting = _acting(name, lm, recipe, around, made)
             yield acting
 
-    router = _router(name, recipe, around, lend)
+    assert recipe.router is not None
+    router = Router(name, recipe.router, lend, learned=made.learned)
     _acting(name, router, recipe, around, made)  # what is wrong with it is said before it is asked
     return router
-
-
-def _router(name: str, recipe: Recipe, around: Around, lend: Lend) -> LM:
-    assert recipe.router is not None
-    file = recipe.router.learned
-    if file and Path(file).name != file:
-        raise InputError(
-            f"router.learned is {file!r}, but it must be the name of a file beside the recipe.",
-            param="router.learned",
-        )
-    learned = load_learned(around.folder / file) if file else None
-    more = set(learned.models) - set(recipe.router.models()) if learned is not None else ()
-    if more:
-        names = ", ".join(sorted(more))
-        raise InputError(
-            f"{file} chooses {names} too, which the router does not name. Put among: [{names}] "
-            "under router, or learn again without.",
-            param="router.among",
-        )
-    return Router(name, recipe.router, lend, learned=learned)
 
 
 def _acting(name: str, lm: LM, recipe: Recipe, around: Around, made: _Equipped) -> LM:
@@ -251,7 +246,7 @@ def _acting(name: str, lm: LM, recipe: Recipe, around: Around, made: _Equipped) 
     told = Instructed(lm, recipe.system, recipe.sampling.sampling())
     if made.places is None:
         return acting.make(told, None)
-    if acting.own or acting.searches:
+    if acting.acts:
         return Replying(told, acting, made.places)
     inner, moved = acting.make(told, None), made.places.moved
     # This model does not act after all; a router may have others that do.
@@ -262,9 +257,11 @@ def _made(name: str, lm: LM, recipe: Recipe, around: Around, made: _Equipped) ->
     """What is made over the model: an agent, a technique, or nothing but what is remembered."""
     box = made.box
     tools = box.approvals.usable(box.tools)  # of what never runs no model is told
+    hiding = made.places.hiding if made.places is not None else ()
+    tools = tuple(Hidden(t, hiding) if hiding and t.spec.name in box.models else t for t in tools)
     words: dict[str, Approval] = dict(box.approvals.tools)
     remembers = _remembering(recipe, around)
-    if recipe.memory and around.facts is not None and lm.capabilities.tools:
+    if around.facts is not None and recipe.memory and lm.capabilities.tools:
         memory = (Remember(around.facts, name), Recall(around.facts))
         words |= dict.fromkeys((tool.spec.name for tool in memory), "always")
         tools = (*tools, *memory)
@@ -277,22 +274,23 @@ def _made(name: str, lm: LM, recipe: Recipe, around: Around, made: _Equipped) ->
                 f"the technique {named.name} uses no tools. Leave out the tools, or take react.",
                 param="technique",
             )
-        return _asking(named, around, made.search, remembers)
+        acts = made.search is not None or _remembers(recipe, around)
+        return Acting(_asking(named, around, made.search, remembers), acts=acts)
     if not tools:
         if named is not None and not made.problems:
             never = "; all of these have approval: never" if box.tools else ""
             raise InputError(
                 f"the technique react acts with tools; name some{never}.", param="tools"
             )
-        return Acting(lambda lm, _: remembers(lm))
+        return Acting(_plain(remembers), acts=_remembers(recipe, around))
     options = _options(recipe, around, words, in_text=not lm.capabilities.tools)
     own = frozenset(tool.spec.name for tool in tools)
-    return Acting(_agent(tools, options, remembers), own)
+    return Acting(_agent(tools, options, remembers), acts=True, own=own)
 
 
 def _asking(
     named: Named, around: Around, search: Search | None, remembers: Callable[[LM], LM]
-) -> Acting:
+) -> Make:
     """A technique that uses no tools; passages that it retrieves are looked at."""
 
     def make(lm: LM, inside: Inside | None) -> LM:
@@ -302,7 +300,18 @@ def _asking(
         asking = technique(named.name, remembers(model), named.options, parts)
         return asking if inside is None else inside.whole(asking, calls=False)
 
-    return Acting(make, searches=search is not None)
+    return make
+
+
+def _plain(remembers: Callable[[LM], LM]) -> Make:
+    """The model itself, with facts in mind."""
+
+    def make(lm: LM, inside: Inside | None) -> LM:
+        if inside is None:
+            return remembers(lm)
+        return inside.whole(remembers(inside.model(calls=False)), calls=False)
+
+    return make
 
 
 def _agent(tools: Sequence[Tool], options: AgentOptions, remembers: Callable[[LM], LM]) -> Make:

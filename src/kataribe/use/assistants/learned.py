@@ -11,9 +11,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,16 +23,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kataribe.base.errors import FormatError, InputError, NotFoundError
+from kataribe.use.assistants.recipe import Route
 
 BUCKETS = 1 << 12
 ORDERS = (2, 3, 4)
 LONGEST = 4000
 """Characters of a question that are read."""
+LARGEST = 1 << 24
+"""Bytes of a file of what was learned: some 200 models."""
 STEPS = 300
 RATE = 2.0
 DECAY = 1e-3
 FORM = 1
 _LEAST = 2
+_SETTLED = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,8 +70,60 @@ class LearnedChoice:
         path.write_text(json.dumps(told), encoding="utf-8")
 
 
+def learned_by(route: Route, folder: Path) -> LearnedChoice | None:
+    """What a recipe's router has learned; None where it names no file.
+
+    Raises as `load_learned` does, and `InputError` for a file that is not in the recipe's `folder`
+    or chooses a model that the router does not name.
+    """
+    file = route.learned
+    if not file:
+        return None
+    if Path(file).name != file:
+        raise InputError(
+            f"router.learned is {file!r}, but it must be the name of a file beside the recipe.",
+            param="router.learned",
+        )
+    learned = load_learned(folder / file)
+    more = set(learned.models) - set(route.models())
+    if more:
+        names = ", ".join(sorted(more))
+        raise InputError(
+            f"{file} chooses {names} too, which the router does not name. Put among: [{names}] "
+            "under router, or learn again without.",
+            param="router.among",
+        )
+    return learned
+
+
 def load_learned(path: Path) -> LearnedChoice:
-    """What `LearnedChoice.save` wrote; `FormatError` for anything else."""
+    """What `LearnedChoice.save` wrote; `FormatError` for anything else.
+
+    It is read anew when it changed.
+    """
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        raise NotFoundError(
+            f"{path} is not there. Make it: kataribe assistants learn NAME EXAMPLES."
+        ) from None
+    except OSError as error:
+        raise FormatError(f"{path} cannot be read ({error}). Make it again.") from error
+    if status.st_size > LARGEST:
+        raise FormatError(
+            f"{path} has {status.st_size:,} bytes; what `kataribe assistants learn` writes has at "
+            f"most {LARGEST:,}. Make it again."
+        )
+    stamp = status.st_size, status.st_mtime_ns, status.st_ino
+    if time.time() - status.st_mtime > _SETTLED:
+        return _loaded(path, stamp)
+    # What changes twice within a tick of a disk's clock looks as if it had not.
+    return _loaded.__wrapped__(path, stamp)
+
+
+@lru_cache(maxsize=16)
+def _loaded(path: Path, stamp: tuple[int, int, int]) -> LearnedChoice:
+    del stamp  # it tells one state of the file from another
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
         if told["form"] != FORM:
@@ -77,10 +135,6 @@ def load_learned(path: Path) -> LearnedChoice:
                 row[int(at)] = value
         if not models or not np.isfinite(weights).all():
             raise ValueError("numbers are missing or infinite")
-    except FileNotFoundError:
-        raise NotFoundError(
-            f"{path} is not there. Make it: kataribe assistants learn NAME EXAMPLES."
-        ) from None
     except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise FormatError(
             f"{path} is not what `kataribe assistants learn` writes ({error}). Make it again."

@@ -165,8 +165,6 @@ def _guards(recipe: Recipe) -> Iterator[KataribeError]:
         except KataribeError as error:
             inside = isinstance(value, dict) and error.param in value
             yield _at(f"{place}.{error.param}" if inside else place, error)
-        except (TypeError, ValueError, AttributeError) as error:  # a list instead of a number
-            yield InputError(f"The guard {name} cannot be made of this: {error}.", param=place)
 
 
 def _patterns(recipe: Recipe) -> Iterator[KataribeError]:

@@ -173,12 +173,23 @@ def knowledge_faults(recipe: Recipe) -> Iterator[KataribeError]:
 
 
 def _places(paths: Sequence[str], folder: Path | None) -> list[Path]:
-    return [(folder or Path()) / _at_home(each) for each in paths]
+    return [(folder or Path()) / at_home(each) for each in paths]
 
 
-def _at_home(path: str) -> Path:
-    # Of somebody who is not there, `expanduser` would raise a RuntimeError.
-    return Path(path).expanduser() if path == "~" or path.startswith("~/") else Path(path)
+def at_home(path: str) -> Path:
+    """A path as it is written, with the user's own home folder for `~`.
+
+    Raises `InputError` where there is none, as in a container for a user without a name.
+    """
+    if path != "~" and not path.startswith("~/"):
+        return Path(path)
+    try:
+        return Path(path).expanduser()
+    except RuntimeError:
+        raise InputError(
+            f"{path!r:.200} begins with ~, but whoever runs this Kataribe has no home folder. "
+            "Write the whole path, or set HOME."
+        ) from None
 
 
 _NOTHING = (

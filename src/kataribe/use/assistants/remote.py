@@ -50,7 +50,7 @@ async def reach(named: Sequence[Named], servers: Servers | None, stack: ExitStac
     if not wanted or servers is None:
         return Reached()
     try:
-        known = servers.names()
+        known = await asyncio.to_thread(servers.names)
     except (FormatError, StorageError) as error:
         return Reached({each.name: () for each in wanted}, (error.message,))
     split = {each.name: split_reference(each.name.removeprefix(PREFIX), known) for each in wanted}

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from kataribe.base.events import Event, Finished, ReasoningDelta, Step, TextDelta, Usage
-from kataribe.base.lm import LM, Capabilities, Request, Tool
+from kataribe.base.lm import LM, Capabilities, Request, Tool, ToolSpec
 from kataribe.base.messages import (
     Message,
     Part,
@@ -20,7 +20,9 @@ from kataribe.base.messages import (
 from kataribe.base.tool_calls import CallLimits, call_tool
 from kataribe.use.agents.calling import CallTool
 from kataribe.use.assistants.instructed import Instructed
+from kataribe.use.guards.guard import Following
 from kataribe.use.guards.inside import WITHHELD, Inside, Places
+from kataribe.use.guards.masking import put_back
 from kataribe.use.prompts.retrieval import Passage, Search
 
 Make: TypeAlias = Callable[[LM, Inside | None], LM]
@@ -33,13 +35,14 @@ class Acting:
 
     Attributes:
         make: See there.
-        own: Names of its tools; none where it does not act.
-        searches: It shows passages of documents to the model.
+        acts: Something comes to the model from elsewhere than the request: what tools say,
+            passages of documents, facts about the person.
+        own: Names of its tools.
     """
 
     make: Make
+    acts: bool = False
     own: frozenset[str] = frozenset()
-    searches: bool = False
 
 
 class Replying:
@@ -70,6 +73,7 @@ class Replying:
         shown = self._lm.instructed(request)
         inside = Inside(self._lm, self._places, shown, self._acting.own)
         said = [_Said() for _ in range(request.n)]
+        told = Usage(0, 0)
         lm = self._acting.make(self._lm, inside)
         async with aclosing(lm.stream(request)) as events:  # type: ignore[type-var]
             async for event in events:
@@ -78,22 +82,28 @@ class Replying:
                 if inside.refused:
                     break
                 if isinstance(event, Finished):
-                    event = replace(event, usage=event.usage + inside.looking)
-                    inside.looking = Usage(0, 0)  # it counts once
+                    told += event.usage
+                    # The first choice is the one whose prompt is counted for all.
+                    if event.index == 0 or said[0].ended:
+                        event = replace(event, usage=event.usage + inside.looking)
+                        inside.looking = Usage(0, 0)  # it counts once
                 said[event.index].take(event)
                 yield event
-        for event in self._refused(inside, said):
+        for event in self._refused(inside, said, told):
             yield event
 
-    def _refused(self, inside: Inside, said: Sequence[_Said]) -> Iterator[Event]:
-        """The end of every choice that has none, with what was said before."""
+    def _refused(self, inside: Inside, said: Sequence[_Said], told: Usage) -> Iterator[Event]:
+        """The end of every choice that has none, with what was said before.
+
+        The first of them has used whatever the others have not `told`.
+        """
         lines = [seen.line for seen in inside.refused]
         if not lines or all(each.ended for each in said):
             return
         for line in lines:
             yield Step("guard", line)
         words = self._places.policy.refusal
-        usage = inside.used + inside.looking
+        usage = inside.looking + Usage(*(max(0, each) for each in (inside.used - told).numbers))
         for index, each in enumerate(said):
             if each.ended:
                 continue
@@ -125,6 +135,27 @@ class _Said:
         parts: list[Part] = [ReasoningPart(thought)] if thought else []
         parts += [TextPart(text)] if text else []
         return Message("assistant", tuple(parts))
+
+
+class Hidden:
+    """A tool that is a model: it is given placeholders, and its words have the values again."""
+
+    def __init__(self, tool: Tool, hiding: Sequence[Following]) -> None:
+        self._tool = tool
+        self._hiding = hiding
+
+    @property
+    def spec(self) -> ToolSpec:
+        """The tool's."""
+        return self._tool.spec
+
+    async def call(self, arguments: Mapping[str, Any]) -> str:
+        """What the tool says, which the next model is shown as it may see it."""
+        values: dict[str, str] = {}
+        for guard in self._hiding:
+            arguments, more = await guard.hidden(arguments)
+            values |= more
+        return str(put_back(await self._tool.call(arguments), values))
 
 
 def calling(inside: Inside | None) -> CallTool:

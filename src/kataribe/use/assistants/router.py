@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import re
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -97,7 +98,7 @@ class Router:
 
     async def stream(self, request: Request) -> AsyncIterator[Event]:
         """Answers as the chosen model does."""
-        choice = self.choose(request)
+        choice = await asyncio.to_thread(self.choose, request)
         yield Step("route", f"{choice.model} ({choice.why})")
         async with (
             self._lend(choice.model) as lm,

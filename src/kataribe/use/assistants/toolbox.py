@@ -22,7 +22,7 @@ from kataribe.use.agents.tools.function import function_tool
 from kataribe.use.agents.tools.python import PythonTool
 from kataribe.use.agents.tools.units import convert_units
 from kataribe.use.agents.tools.web_search import web_search_tools
-from kataribe.use.assistants.means import Means, documents_tool, label_tool, model_tool
+from kataribe.use.assistants.means import Means, at_home, documents_tool, label_tool, model_tool
 from kataribe.use.assistants.recipe import DOCUMENTS, MODEL, Named
 
 
@@ -36,6 +36,7 @@ class Kind:
         approval: Where neither recipe nor user says another: `always` for what harms nobody.
         make: Makes it of the stack, onto which goes what must be closed, and the means.
         reaches: It reads this machine's own files, or an address that the recipe chooses.
+        is_model: It is a model itself, from which guards hide what they hide from models.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Kind:
     approval: Approval
     make: Callable[..., Sequence[Tool]]
     reaches: bool = False
+    is_model: bool = False
 
 
 NOTHING = Means()
@@ -50,10 +52,11 @@ NOTHING = Means()
 
 @dataclass(frozen=True, slots=True)
 class Toolbox:
-    """The tools of one assistant, and the user's word on each."""
+    """The tools of one assistant, the user's word on each, and which are models themselves."""
 
     tools: tuple[Tool, ...]
     approvals: Approvals
+    models: frozenset[str] = frozenset()
 
 
 def open_toolbox(
@@ -72,6 +75,7 @@ def open_toolbox(
     """
     tools: list[Tool] = []
     words: dict[str, Approval] = {}
+    models: set[str] = set()
     for each in named:
         word: Approval = each.approval or default
         if remote is not None and each.name in remote:
@@ -80,17 +84,21 @@ def open_toolbox(
             kind = kind_of(each.name)
             made = kind.make(stack, means, **_options(kind, each.options))
             word = each.approval or ("always" if kind.approval == "always" else default)
+            models |= {tool.spec.name for tool in made if kind.is_model}
         for tool in made:
             if tool.spec.name in words:
                 raise InputError(_twice(each, tool.spec.name), param="tools")
             words[tool.spec.name] = word
         tools += made
-    return Toolbox(tuple(tools), Approvals(default, words))
+    return Toolbox(tuple(tools), Approvals(default, words), frozenset(models))
 
 
 def check_tool(named: Named) -> None:
-    """Raises what `open_toolbox` would of a name and its options, and makes nothing."""
-    _options(kind_of(named.name), named.options)
+    """Raises what `open_toolbox` would of a recipe's tool and its options, and makes nothing."""
+    kind = kind_of(named.name)
+    options = _options(kind, named.options)
+    if kind.make is _files:
+        _folder(options["folder"], of_recipe=True)
 
 
 def check_names(named: Sequence[Named]) -> Iterator[tuple[int, InputError]]:
@@ -191,8 +199,23 @@ def _python(stack: ExitStack, _: Means) -> Sequence[Tool]:
     return (made.tool,)
 
 
-def _files(*_: object, folder: str, write: bool = False, name: str = "") -> Sequence[Tool]:
-    return file_tools(Path(folder).expanduser(), FileRules(write=write), name)
+def _files(
+    _: ExitStack, means: Means, *, folder: str, write: bool = False, name: str = ""
+) -> Sequence[Tool]:
+    place = _folder(folder, of_recipe=means.folder is not None)
+    return file_tools(place, FileRules(write=write), name)
+
+
+def _folder(said: str, *, of_recipe: bool) -> Path:
+    """A folder of files: a recipe's is the same wherever its program was started."""
+    path = at_home(said)
+    if of_recipe and not path.is_absolute():
+        raise InputError(
+            f"The tool files has the folder {said!r:.200}, which is no whole path. Write one that "
+            "begins with / or with ~/ (your own home folder).",
+            param="tools",
+        )
+    return path
 
 
 def _fetch(*_: object) -> Sequence[Tool]:
@@ -242,8 +265,9 @@ KINDS: Mapping[str, Kind] = {
         Kind(DOCUMENTS, "searches the documents under `knowledge`, or a folder; by meaning, too, "
              "where `meaning` is true", "always", _documents, reaches=True),
         Kind(MODEL, "asks another model, or an assistant, that is good at something", "always",
-             _model),
-        Kind("classifier", "has texts labelled by a model made for that", "always", _classifier),
+             _model, is_model=True),
+        Kind("classifier", "has texts labelled by a model made for that", "always", _classifier,
+             is_model=True),
     )
 }  # fmt: skip
 """Every tool that a recipe can name."""

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Literal, Protocol, TypeAlias, runtime_checkable
 
+from kataribe.base.abilities import messages_of
 from kataribe.base.errors import SettingsError
 from kataribe.base.events import FinishReason, Usage
 from kataribe.base.lm import Request
@@ -158,6 +159,10 @@ class Following(InGuard, Protocol):
         """The same for all requests that one reply causes: nothing is read or told of twice."""
         ...
 
+    async def hidden(self, values: Any) -> tuple[Any, Mapping[str, str]]:
+        """Arguments of a tool that is a model, as it may see them, and what placeholders hide."""
+        ...
+
 
 @runtime_checkable
 class OutGuard(Protocol):
@@ -189,6 +194,21 @@ class OutGuard(Protocol):
 
 
 Guard: TypeAlias = InGuard | OutGuard
+
+
+def characters(request: Request) -> int:
+    """How much there is to read in a request."""
+    if isinstance(request.prompt, str):
+        return len(request.prompt)
+    parts = (part for message in messages_of(request) for part in message.parts)
+    return sum(
+        len(
+            getattr(part, "text", "")
+            or getattr(part, "content", "")
+            or getattr(part, "arguments", "")
+        )
+        for part in parts
+    )
 
 
 def excerpt(text: str) -> str:

@@ -13,15 +13,20 @@ from collections.abc import (
 )
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import TypeVar
 
 from kataribe.base.abilities import messages_of
+from kataribe.base.aside import AT_ONCE, aside
 from kataribe.base.errors import KataribeError, SettingsError, UnsupportedError
 from kataribe.base.events import Event, Finished, Step, TextDelta, Usage
 from kataribe.base.lm import LM, Capabilities, Request, close_stream
 from kataribe.base.messages import Message, TextPart
 from kataribe.base.nearness import meant
 from kataribe.use.guards.attempt import Asked, Attempt
-from kataribe.use.guards.guard import Cleared, Guard, InGuard, OutGuard, Sighting
+from kataribe.use.guards.guard import Cleared, Guard, InGuard, OutGuard, Sighting, characters
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +146,9 @@ class Guarded:
                     yield event
             return
         asked = self._asked(cleared)
-        attempts = [self._attempt(asked, index) for index in range(request.n)]
+        attempts = await _set_up(
+            asked, lambda: [self._attempt(asked, index) for index in range(request.n)]
+        )
         attempts[0].told.usage = cleared.usage
         async with aclosing(self._tried(cleared.request, attempts)) as events:
             async for event in events:
@@ -232,16 +239,25 @@ class Guarded:
                 self._within.retries -= 1
                 left = self._within.retries
             request = _asked_again(asked.request, attempt)
-            attempt = Attempt(
+            retries = 0 if _is_late(request) else left
+            make = partial(
+                Attempt,
                 self._out,
                 replace(asked, request=request),
                 index=attempt.index,
-                retries=0 if _is_late(request) else left,
+                retries=retries,
                 told=attempt.told,
             )
+            attempt = await _set_up(asked, make)
             async with aclosing(self._tried(request, [attempt])) as events:
                 async for event in events:
                     yield event
+
+
+async def _set_up(asked: Asked, make: Callable[[], _T]) -> _T:
+    """What `make` makes, aside from the event loop where its watches have much to read first."""
+    size = characters(asked.shown)
+    return make() if size <= AT_ONCE else await aside(size, make)
 
 
 def _asked_again(request: Request, attempt: Attempt) -> Request:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import re
 from collections import OrderedDict
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field, replace
 
-from kataribe.base.aside import aside
+from kataribe.base.aside import AT_ONCE, aside
 from kataribe.base.errors import KataribeError
 from kataribe.base.events import Usage
 from kataribe.base.lm import Request
@@ -27,8 +28,6 @@ from kataribe.use.guards.scoring import Finding, Kind, shipped, worst
 
 REMOVED = "[removed by a guard]"
 """Stands where an order stood."""
-_AT_ONCE = 2000
-"""Characters that are read in less time than it takes to hand them to another thread and back."""
 _REMEMBERED = 512
 _TURNS = 8
 """Orders that are taken out of one text; with more of them all of it goes."""
@@ -54,7 +53,6 @@ class Injection:
     system: bool = False
     sensitivity: float = 0.0
     judge: Judge | None = None
-    memory: Memory = field(init=False, repr=False, compare=False)
     name: str = field(default="injection", init=False)
     about: str = field(
         default="Finds orders to the model in what users say, in documents and in tool results.",
@@ -65,8 +63,12 @@ class Injection:
         for option in ("user", "documents", "earlier"):
             action = getattr(self, option)
             check_action(self.name, option, action, ("refuse", "mask", "note"))
-        object.__setattr__(self, "memory", Memory())
         check_range(self.name, "sensitivity", self.sensitivity, -10.0, 10.0)
+
+    @property
+    def memory(self) -> Memory:
+        """What was found in the last texts: one for all, as guards are made anew for each reply."""
+        return _memory()
 
     async def look(self, request: Request) -> Cleared:
         """Looks at every text that somebody else than the operator wrote."""
@@ -178,14 +180,23 @@ class Memory:
         if key in self._known:
             self._known.move_to_end(key)
             return self._known[key]
-        if len(text) <= _AT_ONCE:
-            found = worst(shipped(), text, kind)
-        else:
-            found = await aside(len(text), worst, shipped(), text, kind)
+        if len(text) <= AT_ONCE and shipped.cache_info().currsize:
+            found = _worst(text, kind)
+        else:  # the first text also waits for the weights
+            found = await aside(len(text), _worst, text, kind)
         self._known[key] = found
         if len(self._known) > _REMEMBERED:
             self._known.popitem(last=False)
         return found
+
+
+def _worst(text: str, kind: Kind) -> Finding | None:
+    return worst(shipped(), text, kind)
+
+
+@functools.cache
+def _memory() -> Memory:
+    return Memory()
 
 
 def _sentence(text: str, found: Finding) -> tuple[int, int]:

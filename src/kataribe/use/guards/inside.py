@@ -7,7 +7,7 @@ the model and the tools. So some guards have their place further in:
   (`DocumentGuard`). Looking at whole requests instead would take the words in which a technique
   puts its question for orders to the model, which they are.
 - What hides things from the model stands at the model (`Following`), and the tools that its calls
-  run are given the real values.
+  run are given the real values, but for those that are models themselves.
 - What may ask again stands at the model where that calls tools, so that only its last call is made
   again; around the whole it would run tools twice. A technique's model writes words in between that
   are no reply, so there it stands around the whole.
@@ -173,11 +173,27 @@ class _Model:
         if inside.refused:
             yield Finished(Message("assistant", ()), Usage(0, 0), "content_filter")
             return
-        async with aclosing(self._guarded.stream(request)) as events:
-            async for event in events:
-                if isinstance(event, Finished):
-                    inside.used += event.usage
-                yield event
+        usages: list[Usage] = []
+        try:
+            async with aclosing(self._guarded.stream(request)) as events:
+                async for event in events:
+                    if isinstance(event, Finished):
+                        usages.append(event.usage)
+                    yield event
+        finally:
+            inside.used += _together(usages)
+
+
+def _together(usages: Sequence[Usage]) -> Usage:
+    """What the choices of one call have used: they share one reading of the prompt."""
+    whole = sum(usages, Usage(0, 0))
+    if len(usages) < 2:
+        return whole
+    prompt, _, cached, written = (
+        min(each) for each in zip(*(u.numbers for u in usages), strict=True)
+    )
+    again = len(usages) - 1
+    return whole - Usage(again * prompt, 0, again * cached, again * written)
 
 
 class _Eyes:

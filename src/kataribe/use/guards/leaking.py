@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 
 from kataribe.base.abilities import messages_of
+from kataribe.base.errors import SettingsError
 from kataribe.base.events import FinishReason
 from kataribe.base.lm import Request
 from kataribe.base.messages import ToolResultPart, text_of
@@ -66,6 +67,11 @@ class Leak:
     def __post_init__(self) -> None:
         check_action(self.name, "action", self.action, ("stop", "note"))
         check_range(self.name, "letters", self.letters, 2 * _GRAM, 10_000)
+        if self.secret is not None and not isinstance(self.secret, str):
+            raise SettingsError(
+                f"The guard leak has secret {self.secret!r:.80}, but it must be a text.",
+                param="secret",
+            )
 
     def watch(self, request: Request) -> LeakWatch:
         """A watch on one choice."""

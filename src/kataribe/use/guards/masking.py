@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from kataribe.base.aside import AT_ONCE, aside
 from kataribe.base.errors import SettingsError
 from kataribe.base.lm import Request
 from kataribe.base.messages import (
@@ -16,12 +19,13 @@ from kataribe.base.messages import (
     ToolCallPart,
     ToolResultPart,
 )
-from kataribe.use.guards.guard import Action, Cleared, InGuard, Sighting, check_action
+from kataribe.use.guards.guard import Action, Cleared, InGuard, Sighting, characters, check_action
 from kataribe.use.guards.personal import KINDS, Found, Kind, find
 
 Find: TypeAlias = Callable[[str], Sequence[Found]]
 """Personal data in a text, as `personal.find` gives it."""
 
+_PLACEHOLDER = re.compile(r"\[[A-Z_]+_[0-9]+\]")
 _NAMES: Mapping[Kind, str] = {
     "email": "an e-mail address",
     "ip": "an IP address",
@@ -36,9 +40,10 @@ _NAMES: Mapping[Kind, str] = {
 class Personal:
     """The guard `personal`.
 
-    Placeholders are numbered in the order in which their values come up in the conversation. Each
-    request brings the whole conversation, so the same value has the same placeholder in every turn
-    and nothing has to be kept anywhere. Tools of an assistant's own are given the values.
+    Placeholders are numbered in the order in which their values come up in the conversation, those
+    of system messages after all others. Each request brings the whole conversation, so the same
+    value has the same placeholder in every turn and nothing has to be kept anywhere. Tools of an
+    assistant's own are given the values, unless they are models.
 
     Attributes:
         action: `mask`, `refuse` or `note`.
@@ -69,7 +74,25 @@ class Personal:
 
     async def look(self, request: Request) -> Cleared:
         """Looks at all messages but the system's (and at those, if told)."""
-        return self.cleared(request, lambda text: find(text, self.kinds))
+        return await self.looked(request, lambda text: find(text, self.kinds))
+
+    async def looked(self, request: Request, find_in: Find) -> Cleared:
+        """`cleared`, aside from the event loop where there is much to read."""
+        size = characters(request)
+        if size <= AT_ONCE:
+            return self.cleared(request, find_in)
+        return await aside(size, self.cleared, request, find_in)
+
+    async def hidden(self, values: Any) -> tuple[Any, Mapping[str, str]]:
+        """See `Following`."""
+        if self.action == "note":
+            return values, {}
+        given = json.dumps(values, ensure_ascii=False, default=str)
+        masker = _Masker(self, given, lambda text: find(text, self.kinds))
+        changed = await aside(
+            len(given), in_texts, values, lambda text: masker.masked(text, "a call")
+        )
+        return changed, {key: value for value, key in masker.placeholders.items()}
 
     def follow(self) -> InGuard:
         """See `Following`."""
@@ -83,7 +106,10 @@ class Personal:
             request = replace(request, prompt=masked) if self.action == "mask" else request
         else:
             messages = [part for part in request.prompt if isinstance(part, Message)]
-            changed = tuple(masker.message(each, at) for at, each in enumerate(messages))
+            # What the conversation says keeps its numbers, whatever stands in the system text now.
+            order = sorted(range(len(messages)), key=lambda at: messages[at].role == "system")
+            made = {at: masker.message(messages[at], at) for at in order}
+            changed = tuple(made[at] for at in range(len(messages)))
             request = replace(request, prompt=changed) if self.action == "mask" else request
         back = {key: value for value, key in masker.placeholders.items()}
         restore = back if self.restore and self.action == "mask" else {}
@@ -108,7 +134,7 @@ class _Followed:
         return self._guard.about
 
     async def look(self, request: Request) -> Cleared:
-        cleared = self._guard.cleared(request, self._find)
+        cleared = await self._guard.looked(request, self._find)
         if self._guard.action == "refuse":  # what is refused stays so
             return cleared
         new = tuple(s for s in cleared.sightings if (s.what, s.excerpt) not in self._told)
@@ -129,7 +155,7 @@ class _Masker:
         self.placeholders: dict[str, str] = {}
         self.sightings: list[Sighting] = []
         self._guard = guard
-        self._given = given
+        self._given = frozenset(_PLACEHOLDER.findall(given))
         self._find = find_in
         self._counts: dict[Kind, int] = {}
 
@@ -178,6 +204,28 @@ class _Masker:
             name = f"[{kind.upper()}_{self._counts[kind]}]"
             if name not in self._given:
                 return name
+
+
+def in_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """Plain values with each text in them changed."""
+    if isinstance(value, str):
+        return change(value)
+    if isinstance(value, Mapping):
+        return {in_texts(key, change): in_texts(each, change) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [in_texts(each, change) for each in value]
+    return value
+
+
+def put_back(value: Any, values: Mapping[str, str]) -> Any:
+    """Plain values with what placeholders in their texts stand for."""
+
+    def restored(text: str) -> str:
+        for placeholder, real in values.items():
+            text = text.replace(placeholder, real)
+        return text
+
+    return in_texts(value, restored)
 
 
 def _given(request: Request) -> str:

@@ -71,11 +71,13 @@ def find(text: str, kinds: tuple[Kind, ...] = KINDS) -> list[Found]:
     """
     narrow = text.translate(_WIDE)
     found: list[Found] = []
+    taken = bytearray(len(text))
     for kind in KINDS:
         if kind not in kinds:
             continue
         for start, end in _FINDERS[kind](narrow):
-            if all(end <= each.start or start >= each.end for each in found):
+            if not any(taken[start:end]):
+                taken[start:end] = b"\1" * (end - start)
                 found.append(Found(kind, start, end))
     return sorted(found, key=lambda each: each.start)
 

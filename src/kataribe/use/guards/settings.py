@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 from kataribe.base.errors import SettingsError
@@ -35,7 +35,7 @@ KINDS: Mapping[str, Callable[..., Guard]] = {
 STANDARD: Mapping[str, bool] = {"injection": True, "repetition": True, "empty": True, "leak": True}
 """What a guarded assistant has unless it says otherwise."""
 
-_NOT_SET = ("name", "about", "holds", "reads_reasoning", "memory")
+_NOT_SET = ("name", "about", "holds", "reads_reasoning")
 _POLICY = ("retries", "refusal")
 
 
@@ -69,15 +69,20 @@ def described() -> tuple[Described, ...]:
 
 
 def guards_of(
-    said: Mapping[str, Any], *, judge: LM | None = None
+    said: Mapping[str, Any], *, judge: LM | None = None, remembers: bool = False
 ) -> tuple[tuple[Guard, ...], Policy]:
     """Guards and their policy from values such as `{"injection": true, "leak": {"letters": 80}}`.
 
     A guard is true, false, or a mapping of its options; beside them stand `retries` and `refusal`.
-    `injection` with `judge: true` asks the given model where it is in doubt.
+    `injection` with `judge: true` asks the given model where it is in doubt. Where something
+    `remembers` the person, facts stand in the system text, which `personal` then reads, too, unless
+    it is told not to.
 
     Raises `SettingsError` for what is unknown, of a wrong type or out of range.
     """
+    personal = {} if said.get("personal") is True else said.get("personal")
+    if remembers and isinstance(personal, Mapping):
+        said = {**said, "personal": {"system": True, **personal}}
     policy = {name: said[name] for name in _POLICY if name in said}
     _checked_types(policy, {"retries": int, "refusal": str})
     for name in said:
@@ -88,7 +93,21 @@ def guards_of(
         for name in KINDS
         if name in said and said[name] is not False
     ]
-    return tuple(guards), Policy(**policy)
+    return tuple(_hiding(guards)), Policy(**policy)
+
+
+def _hiding(guards: Sequence[Guard]) -> Iterator[Guard]:
+    """The guards, whose judge sees nothing that is hidden from models."""
+    hides = [
+        kind
+        for guard in guards
+        if isinstance(guard, Personal) and guard.action != "note"
+        for kind in guard.kinds
+    ]
+    for guard in guards:
+        if isinstance(guard, Injection) and guard.judge is not None:
+            guard = replace(guard, judge=replace(guard.judge, hides=tuple(hides)))
+        yield guard
 
 
 def _guard(name: str, said: Any, judge: LM | None) -> Guard:
@@ -100,10 +119,18 @@ def _guard(name: str, said: Any, judge: LM | None) -> Guard:
             f"({', '.join(_options(KINDS[name]))}).",
             param=name,
         )
-    options = dict(said)
-    for option in options:
+    for option in said:
         if option not in _options(KINDS[name]):
             raise _unknown(f"option of the guard {name}", option, _options(KINDS[name]), name)
+    try:
+        return _made(name, dict(said), judge)
+    except (TypeError, ValueError, AttributeError) as error:  # a list instead of a number
+        raise SettingsError(
+            f"The guard {name} cannot be made of this: {error}.", param=name
+        ) from error
+
+
+def _made(name: str, options: dict[str, Any], judge: LM | None) -> Guard:
     if "judge" in options:
         options["judge"] = _judge(options["judge"], judge)
     if "kinds" in options:
@@ -122,7 +149,14 @@ def _judge(said: Any, lm: LM | None) -> Judge | None:
             "model, or leave judge out.",
             param="judge",
         )
-    return Judge(lm) if said is True else Judge(lm, **said)
+    if said is True:
+        return Judge(lm)
+    if not isinstance(said, Mapping) or not said.keys() <= {"doubt"}:
+        raise SettingsError(
+            f"judge is {said!r:.80}, but it must be true, false or {{doubt: NUMBER}}.",
+            param="judge",
+        )
+    return Judge(lm, **said)
 
 
 def _options(kind: Any) -> tuple[str, ...]:

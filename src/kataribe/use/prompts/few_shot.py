@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import ConfigDict
 
-from kataribe.base.encoders import EmbedKind
+from kataribe.base.encoders import told_kind
 from kataribe.base.errors import InputError
 from kataribe.base.lm import LM
 from kataribe.base.messages import text_message
@@ -155,5 +155,4 @@ class FewShot(Technique):
 
     async def _embed(self, embedder: Embedder, texts: tuple[str, ...]) -> Embedding:
         # Questions are compared with questions, so both are of one kind.
-        kind: EmbedKind | None = "query" if "query" in embedder.kinds else None
-        return await embedder.embed(texts, kind)
+        return await embedder.embed(texts, told_kind(embedder, "query"))

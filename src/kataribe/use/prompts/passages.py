@@ -1,21 +1,28 @@
 """Files and folders to passages, found by the words of a question, or by what they mean.
 
-Today's means of searching documents: the files are read whole and looked through for each
-question. What knows documents better gives a `Search` of its own in the place of this one.
+Today's means of searching documents: the files are read whole when they are searched first, and
+what was made of them is kept until they change, as far as there is room. What knows documents
+better gives a `Search` of its own in the place of this one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import functools
+import heapq
 import math
 import os
-from collections import Counter
-from collections.abc import Iterator, Sequence
+import sys
+import threading
+from array import array
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kataribe.base.aside import aside
+from kataribe.base.encoders import told_kind
 from kataribe.base.errors import InputError, NotFoundError, StorageError
 from kataribe.store.cutting import cut
 from kataribe.use.prompts.example_choice import nearest, unit
@@ -27,12 +34,19 @@ if TYPE_CHECKING:
 LARGEST = 64 * 1024**2
 """Bytes of all files together."""
 
+MOST_KEPT = 512 * 1024**2
+"""Bytes of memory for all that is kept of documents; what alone needs more is refused."""
+
 MOST_FILES = 10_000
 """Files of all folders together."""
 
 LONGEST = 1200
 """Characters of a passage; what is longer is parted where a line ends."""
 
+_SETS = 16
+"""Sets of files that are kept at most."""
+_WORD, _PASSAGE, _FILE = 160, 120, 200
+"""Bytes of memory that a word takes beside its letters, a passage beside its text, and a file."""
 _LOOKED_AT = 4096
 _CANDIDATES = 16
 """Passages with words of the question that are compared by what they mean."""
@@ -94,13 +108,16 @@ def search_in(files: Sequence[File]) -> Search:
 
     A word weighs log(1 + n / n_w), where n_w of the n passages have it (inverse document frequency;
     Spärck Jones 1972). Japanese counts by pairs of characters. Searching raises `StorageError` for
-    a file that cannot be read, and `InputError` for a named one that is no text or empty, and where
-    nothing at all is text.
+    a file that cannot be read, and `InputError` for a named one that is no text or empty, where
+    nothing at all is text, and for what would take more than `MOST_KEPT` bytes of memory.
     """
     known = tuple(files)
 
     async def search(query: str, most: int) -> list[Passage]:
-        return await asyncio.to_thread(lambda: _index(known).nearest(query, most))
+        index = await asyncio.to_thread(_kept().find, known)
+        if index is None:  # large ones are made one after the other
+            index = await aside(sum(each.size for each in known), _index, known)
+        return await asyncio.to_thread(index.nearest, query, most)
 
     return search
 
@@ -126,11 +143,9 @@ def by_meaning(search: Search, embedder: Embedder) -> Search:
             for place, each in enumerate(passages)
             for start in range(0, len(each.text), _COMPARED)
         ]
-        tells_apart = {"query", "passage"} <= set(embedder.kinds)
-        asked = await embedder.embed((query[:_COMPARED],), "query" if tells_apart else None)
-        made = await embedder.embed(
-            tuple(text for _, text in parts), "passage" if tells_apart else None
-        )
+        asked = await embedder.embed((query[:_COMPARED],), told_kind(embedder, "query"))
+        texts = tuple(text for _, text in parts)
+        made = await embedder.embed(texts, told_kind(embedder, "passage"))
         likeness = unit(made.vectors) @ unit(asked.vectors)[0]
         # Passages in the order of their nearest parts.
         order = dict.fromkeys(parts[at][0] for at in nearest(likeness, len(parts)))
@@ -140,34 +155,99 @@ def by_meaning(search: Search, embedder: Embedder) -> Search:
 
 
 class _Index:
-    """Passages with their words."""
+    """Passages, and by word the places of those that have it.
 
-    def __init__(self, passages: Sequence[Passage]) -> None:
-        self._passages = passages
-        self._words = [set(cut(each.text).split()) for each in passages]
-        self._having = Counter(word for each in self._words for word in each)
+    Attributes:
+        size: Bytes of memory that it takes, about.
+    """
+
+    def __init__(self, passages: Iterable[Passage]) -> None:
+        """Raises `InputError` as soon as it takes more than `MOST_KEPT`."""
+        self.size = 0
+        self._passages: list[Passage] = []
+        self._having: dict[str, array[int]] = {}
+        for place, each in enumerate(passages):
+            self._passages.append(each)
+            self.size += sys.getsizeof(each.text) + sys.getsizeof(each.source) + _PASSAGE
+            for word in set(cut(each.text).split()):
+                if word not in self._having:
+                    self._having[word] = array("I")
+                    self.size += sys.getsizeof(word) + _WORD
+                self._having[word].append(place)
+                self.size += array("I").itemsize
+            if self.size > MOST_KEPT:
+                raise InputError(
+                    f"The documents take more than {MOST_KEPT:,} bytes of memory to search: that "
+                    f"much is reached at {each.source:.200}. Name fewer of them, and none that "
+                    "holds data instead of sentences.",
+                    param="documents",
+                )
+
+    def __len__(self) -> int:
+        return len(self._passages)
 
     def nearest(self, query: str, most: int) -> list[Passage]:
-        wanted = set(cut(query).split())
-        count = len(self._passages)
-        scores = [
-            sum(math.log(1 + count / self._having[word]) for word in wanted & each)
-            for each in self._words
-        ]
-        best = sorted(range(count), key=lambda at: (-scores[at], at))
-        return [self._passages[at] for at in best[:most] if scores[at] > 0]
+        """The passages with words of the query, best first, the earlier one of equals."""
+        scores: dict[int, float] = {}
+        for word in sorted(set(cut(query).split())):  # so that sums are always the same
+            places = self._having.get(word)
+            if places is None:
+                continue
+            weight = math.log(1 + len(self._passages) / len(places))
+            for place in places:
+                scores[place] = scores.get(place, 0.0) + weight
+        best = heapq.nsmallest(most, scores, key=lambda place: (-scores[place], place))
+        return [self._passages[place] for place in best]
 
 
-@functools.lru_cache(maxsize=2)
+class _Kept:
+    """What was made of the files that were searched last; the oldest give way to new ones."""
+
+    def __init__(self) -> None:
+        self._known: OrderedDict[tuple[File, ...], _Index] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def find(self, files: tuple[File, ...]) -> _Index | None:
+        """What was made of these files as they stand."""
+        with self._lock:
+            index = self._known.get(files)
+            if index is not None:
+                self._known.move_to_end(files)
+            return index
+
+    def add(self, files: tuple[File, ...], index: _Index) -> None:
+        """Keeps it; of the same files as they stood before, nothing is kept any more."""
+        with self._lock:
+            paths = {each.path for each in files}
+            for old in [old for old in self._known if {each.path for each in old} == paths]:
+                del self._known[old]
+            self._known[files] = index
+            while len(self._known) > _SETS or self._size() > MOST_KEPT:
+                self._known.popitem(last=False)
+
+    def _size(self) -> int:
+        return sum(each.size for each in self._known.values())
+
+
+@functools.cache
+def _kept() -> _Kept:
+    return _Kept()
+
+
 def _index(files: tuple[File, ...]) -> _Index:
     """Kept until a file changes: an assistant searches the same files again and again."""
-    passages = [passage for file in files for passage in _passages(file)]
-    if not passages:
-        places = ", ".join(dict.fromkeys(each.source for each in files)) or "the folder"
-        raise InputError(
-            f"{places:.200}: there is no text to search. Name other documents.", param="documents"
-        )
-    return _Index(passages)
+    index = _kept().find(files)  # somebody who waited before may have made it
+    if index is None:
+        index = _Index(passage for file in files for passage in _passages(file))
+        if not len(index):
+            places = ", ".join(dict.fromkeys(each.source for each in files)) or "the folder"
+            raise InputError(
+                f"{places:.200}: there is no text to search. Name other documents.",
+                param="documents",
+            )
+        index.size += sum(sys.getsizeof(each.path) + _FILE for each in files)
+        _kept().add(files, index)
+    return index
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -216,9 +296,14 @@ def _text(file: File) -> str:
     """A file's words; empty for one of a folder that holds none."""
     path = Path(file.path)
     try:
-        raw = path.read_bytes()
+        with path.open("rb") as opened:
+            raw = opened.read(LARGEST + 1)
     except OSError as error:
         raise _unreadable(path, error) from error
+    if len(raw) > LARGEST:  # it has grown since it was listed
+        raise InputError(
+            f"{path} has more than {LARGEST:,} bytes by now. Give a part of it.", param="documents"
+        )
     if b"\0" not in raw[:_LOOKED_AT]:
         # UTF-8 first, which other encodings are hardly ever taken for; then Japan's older ones.
         for encoding in ("utf-8-sig", "cp932", "euc_jp"):

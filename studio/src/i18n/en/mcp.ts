@@ -21,6 +21,7 @@ export const mcp = {
     address: "Address:",
     env: "Environment variables",
     headers: "Headers",
+    note: "Not taken as it is written in the file:",
     check: "Check now",
     checkOf: (server: string) => `Check now: ${server}`,
     checking: (s: string) => `Checking for ${s} s`,

@@ -23,6 +23,7 @@ export const mcp: Pick<Catalogue, "mcp"> = {
     address: "アドレス：",
     env: "環境変数",
     headers: "ヘッダー",
+    note: "ファイルの記述どおりには使われないもの：",
     check: "今すぐ確認",
     checkOf: (server) => `今すぐ確認：${server}`,
     checking: (s) => `確認しています（${s} 秒）`,

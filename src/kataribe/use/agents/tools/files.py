@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from kataribe.base.errors import InputError, NotFoundError
+from kataribe.base.errors import InputError, NotFoundError, StorageError
 from kataribe.sandbox.folder import check_name, entries_of, read_file, write_file
 from kataribe.use.agents.tools.function import FunctionTool, function_tool
 
@@ -37,11 +37,17 @@ def file_tools(
     With a `name` they are `NAME_list_files` and so on, so that a model can have those of several
     folders, and each says whose files it is about. Paths are relative to the folder. Links are not
     followed, wherever they lead: each part of a path is opened by itself, so that nothing can be
-    swapped in between. Raises `NotFoundError` for a folder that is not there, and `InputError` for
-    a name that no tool may have.
+    swapped in between. Raises `NotFoundError` for a folder that is not there, `StorageError` for
+    one that cannot be read, and `InputError` for a name that no tool may have.
     """
     settled = rules or FileRules()
-    if not folder.is_dir():
+    try:
+        is_there = folder.is_dir()
+    except OSError as error:
+        raise StorageError(
+            f"{folder} cannot be read: {error.strerror}. Check its name and rights."
+        ) from error
+    if not is_there:
         raise NotFoundError(f"There is no folder {folder}. Make it, or choose another.")
     reading = (
         _list_tool(folder, name),
