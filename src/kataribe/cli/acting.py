@@ -10,18 +10,17 @@ from kataribe.base.errors import InputError
 from kataribe.base.events import Event, Progress, Step
 from kataribe.base.lm import LM, Capabilities, Request
 from kataribe.base.messages import ToolCallPart
-from kataribe.base.tool_calls import call_tool
 from kataribe.cli.consent import Ask, decide
-from kataribe.use.agents.compaction import Compacting
-from kataribe.use.agents.counting import rough_count
 from kataribe.use.agents.loop import Agent, AgentOptions
 from kataribe.use.agents.working import AgentLimits, Price
+from kataribe.use.assistants.replying import Looked, calling
 from kataribe.use.prompts.registry import Parts, technique
 
 if TYPE_CHECKING:
     from kataribe.use.agents.tools.approvals import Approval
     from kataribe.use.agents.turns import Turns
     from kataribe.use.assistants.toolbox import Toolbox
+    from kataribe.use.guards.inside import Inside
 
 
 class Acting:
@@ -35,6 +34,8 @@ class Acting:
         ask: Asks for consent where a model acts in plain text.
         steps: Most calls of the model in a turn.
         react: Options of ReAct, where that is wanted; None leaves it to the model.
+        within: What guards look at between the model and the tools, in this reply alone, and where
+            its turns wait for consent; None where there are no guards.
     """
 
     def __init__(
@@ -45,15 +46,20 @@ class Acting:
         *,
         steps: int | None = None,
         react: Mapping[str, Any] | None = None,
+        within: tuple[Inside, Turns] | None = None,
     ) -> None:
-        self._lm = lm = Compacting(lm, rough_count)
+        self._lm = lm
         self._box = box
         self._ask = ask
         self._react = react
+        self._inside, turns = within or (None, None)
+        inside = self._inside
         self._native: LM | None = None
         if react is None and lm.capabilities.tools:
             tools = box.approvals.usable(box.tools)  # of what never runs no model is told
-            self._native = Agent(lm, tools, call_tool, agent_options(box, steps))
+            model = lm if inside is None else inside.model(calls=True)
+            agent = Agent(model, tools, calling(inside), agent_options(box, steps, turns))
+            self._native = agent if inside is None else inside.whole(agent, calls=True)
 
     @property
     def name(self) -> str:
@@ -86,17 +92,22 @@ class Acting:
                 yield event
 
     def _in_text(self) -> LM:
-        approvals = self._box.approvals
+        approvals, inside = self._box.approvals, self._inside
         tools = approvals.usable(self._box.tools)  # of those that never run it is not told
 
         def refusal(call: ToolCallPart) -> str | None:
             if approvals.of(call.name) == "always":
                 return None
-            may, why = decide(self._ask, call.name, call.arguments)
+            arguments = call.arguments if inside is None else inside.restored(call.arguments)
+            may, why = decide(self._ask, call.name, arguments)
             return None if may else why
 
-        parts = Parts(tools=tools, refusal=refusal)
-        return technique("react", self._lm, self._react or {}, parts)
+        if inside is None:
+            parts = Parts(tools=tools, refusal=refusal)
+            return technique("react", self._lm, self._react or {}, parts)
+        parts = Parts(tools=tuple(Looked(tool, inside) for tool in tools), refusal=refusal)
+        acting = technique("react", inside.model(calls=False), self._react or {}, parts)
+        return inside.whole(acting, calls=False)
 
 
 def agent_options(

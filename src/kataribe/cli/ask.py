@@ -29,6 +29,7 @@ def ask(
     documents: options.Documents = None,
     tools: options.Tools = None,
     approve: options.Approve = "ask",
+    guards: options.Guards = None,
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     max_tokens: options.MaxTokens = None,
@@ -59,7 +60,9 @@ def ask(
     from kataribe.cli.given import check_text, prompt_text
     from kataribe.cli.way import Flags, way_of
 
-    flags = Flags(technique, option or (), examples, documents or (), tools or (), approve)
+    flags = Flags(
+        technique, option or (), examples, documents or (), tools or (), approve, guards or ()
+    )
     way = way_of(flags.within(steps, tokens, seconds, money))
     messages = [text_message("user", prompt_text(words or ()))]
     if system is not None:
@@ -86,8 +89,9 @@ def _asked(
 
     from kataribe.cli.answering import open_lm
     from kataribe.cli.means_here import command_means
+    from kataribe.cli.metering import price_of
     from kataribe.cli.output import say
-    from kataribe.cli.way import asked, price_of
+    from kataribe.cli.way import asked
 
     price = price_of(settings)
     with (
