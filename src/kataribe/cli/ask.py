@@ -9,7 +9,7 @@ import typer
 from kataribe.cli import options
 
 if TYPE_CHECKING:
-    from kataribe.base.events import Finished
+    from kataribe.base.events import Finished, Step
     from kataribe.base.lm import Request
     from kataribe.base.settings import Settings
     from kataribe.cli.answering import Listener
@@ -126,11 +126,17 @@ def _emit(name: str, finished: Finished, listener: Listener, way: Way, spent: Sp
         told |= {
             "detail": finished.detail,
             "technique": way.technique,
-            "steps": [{"name": step.name, "detail": step.detail} for step in listener.steps],
+            "steps": [_step(step) for step in listener.steps],
             "model_calls": spent.steps,
             "cost_usd": None if spent.unpriced else spent.dollars,
         }
     emit_json(told)
+
+
+def _step(step: Step) -> dict[str, Any]:
+    """A step for programs; its content, such as the votes of self-consistency, where it has one."""
+    told = {"name": step.name, "detail": step.detail}
+    return {**told, "content": step.content} if step.content else told
 
 
 def _conclude(finished: Finished) -> None:
