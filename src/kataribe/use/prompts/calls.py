@@ -153,6 +153,7 @@ class Work:
             response_format=TextFormat(),
             stop=(),
             logprobs=None,
+            verbosity=None,
             seed=self.seed(*path),
         )
 
