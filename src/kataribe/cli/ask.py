@@ -60,19 +60,15 @@ def ask(
     from kataribe.cli.given import check_text, prompt_text
     from kataribe.cli.way import Flags, way_of
 
-    flags = Flags(
-        technique, option or (), examples, documents or (), tools or (), approve, guards or ()
-    )
+    around = (documents or (), tools or (), approve, guards or ())
+    flags = Flags(technique, option or (), examples, *around)
     way = way_of(flags.within(steps, tokens, seconds, money))
     messages = [text_message("user", prompt_text(words or ()))]
     if system is not None:
         messages.insert(0, text_message("system", check_text(system, "The system text")))
-    request = Request(
-        tuple(messages),
-        Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens),
-        stop=tuple(check_text(each, "The stop text") for each in stop or ()),
-        seed=seed,
-    )
+    sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
+    stops = tuple(check_text(each, "The stop text") for each in stop or ())
+    request = Request(tuple(messages), sampling, stop=stops, seed=seed)
     listener = Listener(quiet=as_json, steps=not (quiet or as_json))
     name, finished, spent = _asked(load_settings(model=model), way, request, listener, local=local)
     if as_json:

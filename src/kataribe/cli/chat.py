@@ -45,9 +45,8 @@ def chat(
     from kataribe.cli.given import check_text
     from kataribe.cli.way import Flags, way_of
 
-    flags = Flags(
-        technique, option or (), examples, documents or (), tools or (), approve, guards or ()
-    )
+    around = (documents or (), tools or (), approve, guards or ())
+    flags = Flags(technique, option or (), examples, *around)
     way = way_of(flags.within(steps, tokens, seconds, money))
     settings = load_settings(model=model)
     conversation = Conversation(

@@ -4,7 +4,8 @@ import type { Vote } from "./vote";
 
 /** Which answers lines of thought came to, how many to each, and how sure that makes. */
 export function VoteTable({ vote }: { vote: Vote }) {
-  const words = useText().steps.vote;
+  const text = useText();
+  const words = text.steps.vote;
   const language = useLanguage();
   const number = (value: number) => count(language, value);
   return (

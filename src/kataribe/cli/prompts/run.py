@@ -60,9 +60,8 @@ def run(
     from kataribe.cli.output import emit_json
     from kataribe.cli.way import Flags, way_of
 
-    flags = Flags(
-        technique, option or (), examples, documents or (), tools or (), approve, guards or ()
-    )
+    around = (documents or (), tools or (), approve, guards or ())
+    flags = Flags(technique, option or (), examples, *around)
     way = way_of(flags.within(steps, tokens, seconds, money))
     given = values_of(var or (), var_file or ())
     with open_shelf(user) as shelf:
