@@ -52,8 +52,8 @@ class Acting:
         self._box = box
         self._ask = ask
         self._react = react
-        inside, turns = (None, None) if within is None else within
-        self._inside = inside
+        self._inside = inside = None if within is None else within[0]
+        turns = None if within is None else within[1]
         self._native: LM | None = None
         if react is None and lm.capabilities.tools:
             tools = box.approvals.usable(box.tools)  # of what never runs no model is told
