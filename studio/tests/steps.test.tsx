@@ -16,6 +16,8 @@ import {
 import { shortened } from "../src/steps/Long";
 import { ThoughtTree } from "../src/steps/ThoughtTree";
 import { placed, readTree } from "../src/steps/tree";
+import { readVote } from "../src/steps/vote";
+import { VoteTable } from "../src/steps/VoteTable";
 
 function step(name: string, line: string, more: Partial<Step> = {}): Step {
   return { name, line, content: "", left: 0, call: "", at: 0, tokens: 0, ...more };
@@ -225,5 +227,43 @@ describe("long texts", () => {
     expect(shortened("x".repeat(2000))).toHaveLength(600);
     expect(shortened("l\n".repeat(100)).split("\n")).toHaveLength(8);
     expect(shortened(`${"x".repeat(599)}𠮷`)).toBe("x".repeat(599));
+  });
+});
+
+describe("a vote", () => {
+  const told = {
+    answer: "41",
+    votes: { "7": 2, "41": 2, x: 1 },
+    without_answer: 1,
+    paths: 6,
+    confidence: 1 / 3,
+    tie: true,
+  };
+
+  it("is read with the winner first, and not out of other things", () => {
+    expect(readVote(JSON.stringify(told))?.votes).toEqual([
+      ["41", 2],
+      ["7", 2],
+      ["x", 1],
+    ]);
+    const broken = [
+      { ...told, votes: [1] },
+      { ...told, votes: { a: "b" } },
+      { votes: {} },
+      null,
+      5,
+    ];
+    for (const bad of broken) expect(readVote(JSON.stringify(bad))).toBeNull();
+    expect(readVote("42: 2; confidence 40%")).toBeNull();
+  });
+
+  it("is a table with what is sure of it", () => {
+    const vote = readVote(JSON.stringify(told));
+    const page = vote && renderToStaticMarkup(<VoteTable vote={vote} />);
+    expect(page).toContain("33%");
+    expect(page?.match(/<tr>/g)).toHaveLength(5);
+    const none = { ...told, answer: null, votes: {}, tie: false };
+    const empty = readVote(JSON.stringify(none));
+    expect(empty && renderToStaticMarkup(<VoteTable vote={empty} />)).not.toContain("<table>");
   });
 });

@@ -19,6 +19,7 @@ BARE = Capabilities(100)
         (Request(CHAT, tools=(ToolSpec("f"),)), "tools", "tools"),
         (Request(CHAT, logprobs=0), "logprobs", "logprobs"),
         (Request(CHAT, response_format=JsonFormat()), "structured_output", "response_format"),
+        (Request(CHAT, verbosity="low"), "verbosity", "verbosity"),
         (Request("bare"), "raw_prompt", "prompt"),
         (Request((1, 2)), "raw_prompt", "prompt"),
         (Request((Message("user", (ImagePart("image/png", b""),)),)), "images", "messages[0]"),

@@ -59,7 +59,11 @@ def test_json_has_steps_and_what_all_calls_used(cli, served):
     assert told["technique"] == "self-consistency"
     assert told["model"] == "smollm2-135m"
     assert (told["model_calls"], told["cost_usd"]) == (3, 0.0)
-    assert {step["name"] for step in told["steps"]} >= {"path", "vote"}
+    steps = {step["name"]: step for step in told["steps"]}
+    assert set(steps) >= {"path", "vote"}
+    voted = json.loads(steps["vote"]["content"])
+    assert (voted["answer"], voted["votes"]) == ("5", {"5": 2, "6": 1})
+    assert voted["confidence"] == pytest.approx(2 / 3)
     said = ("One. Answer: 5", "Two. Answer: 5", "Three. Answer: 6")
     assert told["usage"]["completion_tokens"] == sum(map(len, said))
     assert len(lm.requests) == 3

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import base64
+from functools import partial
 
 import pytest
 from anthropic import Anthropic
-from openai import OpenAI
+from openai import BadRequestError, OpenAI
 
 from kataribe.base.events import Usage
 from kataribe.base.lm import Capabilities, Thinking
@@ -18,6 +19,7 @@ from kataribe.base.messages import (
     ToolCallPart,
     ToolResultPart,
     text_message,
+    text_of,
 )
 from kataribe.run.providers import Reply, ScriptedLM
 from kataribe.serve.models import ModelInfo
@@ -69,6 +71,58 @@ def test_all_that_agents_send_with_a_response_is_taken(url: str, lm: ScriptedLM)
     assert lm.requests[-1].thinking == Thinking(wanted=True, effort="high")
     assert lm.requests[-1].logprobs is None
     assert lm.requests[-1].template == {}
+
+
+@pytest.mark.parametrize(("said", "asked"), [("low", "low"), ("medium", None), ("high", "high")])
+def test_verbosity_goes_to_models_that_have_the_dial(url: str, lm: ScriptedLM, said, asked) -> None:
+    with openai_at(url) as client:
+        answer = client.responses.create(model="scripted", input="hi", text={"verbosity": said})
+        client.chat.completions.create(model="scripted", messages=QUESTION, verbosity=said)
+    assert answer.text.verbosity == said
+    assert [request.verbosity for request in lm.requests[-2:]] == [asked, asked]
+
+
+def test_a_model_without_the_dial_refuses_all_but_the_usual() -> None:
+    plain = ScriptedLM(capabilities=Capabilities(4096))
+    with live_server(source_of(plain)) as live, openai_at(live.url) as client:
+        respond = partial(client.responses.create, model="scripted", input="hi")
+        chat = partial(client.chat.completions.create, model="scripted", messages=QUESTION)
+        respond(text={"verbosity": "medium"})
+        chat(verbosity="medium")
+        with pytest.raises(BadRequestError, match="no dial for .*verbosity") as refused:
+            respond(text={"verbosity": "low"})
+        assert refused.value.param == "text.verbosity"
+        with pytest.raises(BadRequestError, match="no dial for .*verbosity") as refused:
+            chat(verbosity="high")
+        assert refused.value.param == "verbosity"
+    assert len(plain.requests) == 2
+
+
+def test_a_text_file_is_read_between_marks(url: str, lm: ScriptedLM) -> None:
+    words = "氏名,点\n青木,9\n"
+    data = base64.b64encode(words.encode()).decode()
+    asked = [
+        {
+            "type": "input_file",
+            "filename": "tests/点.csv",
+            "file_data": f"data:text/csv;base64,{data}",
+        },
+        {"type": "input_text", "text": "Who is best?"},
+    ]
+    call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
+    output = [{"type": "input_file", "file_data": data, "detail": "low"}]
+    with openai_at(url) as client:
+        client.responses.create(
+            model="scripted", input=[{"role": "user", "content": asked}]
+        )
+        client.responses.create(
+            model="scripted",
+            input=[call, {"type": "function_call_output", "call_id": "c", "output": output}],
+        )
+    told = text_of(lm.requests[-2].prompt[0])
+    assert told == f"<document>\n<title>点.csv</title>\n{words}\n</document>\nWho is best?"
+    [result] = lm.requests[-1].prompt[-1].parts
+    assert result.content == f"<document>\n{words}\n</document>\n"
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+
 import pytest
 
 from kataribe.base.lm import Capabilities
@@ -23,6 +25,12 @@ def items(*given) -> dict:
 
 def user(content) -> dict:
     return items({"role": "user", "content": content})
+
+
+def file(data: bytes | None = None, **fields) -> dict:
+    if data is not None:
+        fields["file_data"] = base64.b64encode(data).decode()
+    return user([{"type": "input_file", **fields}])
 
 
 def form(value) -> dict:
@@ -71,7 +79,25 @@ WRONG = [
     (items({**CALL, "nam": "f"}), "input[0].nam", "Unknown"),
     (user(SEE), "input[0].content[0].image_url", "http"),
     (user([{**SEE[0], "file_id": "f"}]), "input[0].content[0].file_id", "Unknown"),
-    (user([{"type": "input_file", "file_id": "f"}]), "input[0].content[0]", "'input_file'"),
+    (file(file_id="f"), "input[0].content[0].file_id", "keeps no files"),
+    (file(file_url="https://x"), "input[0].content[0].file_url", "fetches no files"),
+    (file(), "input[0].content[0].file_data", "no file in it"),
+    (file(file_data="%%%"), "input[0].content[0].file_data", "not base64"),
+    (file(file_data="data:text/plain,hi"), "input[0].content[0].file_data", "data:TYPE;base64"),
+    (file(file_data="data:text/plain;base64,"), "input[0].content[0].file_data", "is empty"),
+    (
+        file(b"%PDF-1.7 x", filename="a.pdf"),
+        "input[0].content[0].file_data",
+        "a.pdf (10 bytes) is a PDF",
+    ),
+    (file("日本語".encode("shift_jis")), "input[0].content[0].file_data", "no text in UTF-8"),
+    (file(b"a\0b"), "input[0].content[0].file_data", "control characters"),
+    (file(b"x", detail="huge"), "input[0].content[0].detail", "'auto'"),
+    (
+        items(CALL, {**ANSWER, "output": [{"type": "input_file", "file_id": "f"}]}),
+        "input[1].output[0].file_id",
+        "keeps no files",
+    ),
     (user([]), "input[0].content", "1"),
     (
         items({"role": "system", "content": [{**SEE[0], "image_url": "https://x"}]}),
@@ -106,7 +132,7 @@ WRONG = [
     ),
     (form({"type": "xml"}), "text.format", "has the type 'xml', but must be"),
     (form({"type": "json_schema", "name": "x"}), "text.format.schema", "required"),
-    ({"text": {"verbosity": "low"}}, "text.verbosity", "'medium'"),
+    ({"text": {"verbosity": "lots"}}, "text.verbosity", "'medium'"),
 ]
 
 
@@ -136,6 +162,7 @@ async def test_wrong_field_is_named(fields, param, words):
         ({"tools": [WEATHER_TOOL]}, "tools"),
         ({"include": ["message.output_text.logprobs"]}, "include"),
         (form({"type": "json_object"}), "text.format"),
+        ({"text": {"verbosity": "low"}}, "text.verbosity"),
         ({"input": "x" * 200}, "input"),
     ],
 )

@@ -14,6 +14,7 @@ import pytest
 from kataribe.base.errors import BusyError, ProviderError
 from kataribe.base.events import Citation, Progress, Step, TextDelta
 from kataribe.run.providers import Call, Reply, ScriptedLM
+from kataribe.run.providers.progress import progress_in
 from kataribe.serve import sse
 from tests.serve.conftest import WEATHER, Source, hello, inside, source_of
 
@@ -100,6 +101,24 @@ async def test_progress_is_comments_unless_events_are_wanted():
         for chunk in data_of(rich)
         if "object" in chunk
     ]
+
+
+async def test_what_a_step_tells_of_in_full_comes_with_it():
+    voted = Step("vote", "5: 2", content='{"votes": {"5": 2}}', tokens=7)
+    called = Step("call", "clock {}", call="call_1", content="{}")
+    rich = await stream(
+        ScriptedLM(Reply("5", steps=(voted, called))), {"X-Kataribe-Events": "progress"}
+    )
+    told = [
+        json.loads(frame.split("\n")[1].removeprefix("data: "))
+        for frame in rich.split("\n\n")
+        if frame.startswith("event: kataribe.step")
+    ]
+    assert told == [
+        {"name": "vote", "detail": "5: 2", "content": voted.content, "tokens": 7, "index": 0},
+        {"name": "call", "detail": "clock {}", "content": "{}", "call": "call_1", "index": 0},
+    ]
+    assert [progress_in("kataribe.step", each) for each in told] == [(voted,), (called,)]
 
 
 async def test_citations_and_exact_reasons():

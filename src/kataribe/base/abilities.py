@@ -29,6 +29,7 @@ def check_abilities(name: str, able: Capabilities, request: Request) -> None:
             f"{name} cannot hold its reply to a form. Leave out response_format.",
             param="response_format",
         )
+    check_verbosity(name, able, request)
     for field in sorted(able.lacks):
         if is_asked(request, field):
             raise UnsupportedError(
@@ -44,6 +45,16 @@ def check_abilities(name: str, able: Capabilities, request: Request) -> None:
     for place, message in enumerate(messages):
         for part in message.parts:
             _check_part(name, able, part, f"messages[{place}].content")
+
+
+def check_verbosity(name: str, able: Capabilities, request: Request) -> None:
+    """Raises `UnsupportedError` where less or more is asked of a model without such a dial."""
+    if request.verbosity is not None and not able.verbosity:
+        raise UnsupportedError(
+            f"{name} has no dial for verbosity, which is {request.verbosity!r}. Leave it out and "
+            "ask for a short or a long reply in words, or ask a model that has it.",
+            param="verbosity",
+        )
 
 
 def messages_of(request: Request) -> tuple[Message, ...]:

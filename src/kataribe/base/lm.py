@@ -35,6 +35,7 @@ class Capabilities:
         logprobs: It gives log-probabilities of tokens.
         structured_output: Its reply can be held to a JSON schema, regular expression or grammar.
         raw_prompt: It continues a bare text or token ids, without a chat template.
+        verbosity: It has a dial for how much it says.
         location: Where it runs: on this machine, or on somebody else's.
         lacks: Those of `LEAVABLE` that it takes no word of; a request with one is refused.
     """
@@ -46,6 +47,7 @@ class Capabilities:
     logprobs: bool = False
     structured_output: bool = False
     raw_prompt: bool = False
+    verbosity: bool = False
     location: Literal["local", "hosted"] = "local"
     lacks: frozenset[str] = frozenset()
 
@@ -227,6 +229,7 @@ class Request:
         template: Extra variables for the chat template (for example `enable_thinking`).
         thinking: A wish that it thinks first, or does not; `enable_thinking` in `template` goes
             before it, and is refused where the model has no such variable.
+        verbosity: Says less, or more, than it usually does; None for as much as usual.
         continue_last: The last message is the assistant's unfinished turn; go on from it.
         context: For whom, until when, within what.
     """
@@ -245,6 +248,7 @@ class Request:
     score_only: bool = False
     template: Mapping[str, Any] = field(default_factory=dict)
     thinking: Thinking | None = None
+    verbosity: Literal["low", "high"] | None = None
     continue_last: bool = False
     context: Context = field(default_factory=Context)
 

@@ -9,7 +9,7 @@ import typer
 from kataribe.cli import options
 
 if TYPE_CHECKING:
-    from kataribe.base.events import Finished
+    from kataribe.base.events import Finished, Step
     from kataribe.base.lm import Request
     from kataribe.base.settings import Settings
     from kataribe.cli.answering import Listener
@@ -29,6 +29,7 @@ def ask(
     documents: options.Documents = None,
     tools: options.Tools = None,
     approve: options.Approve = "ask",
+    guards: options.Guards = None,
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     max_tokens: options.MaxTokens = None,
@@ -59,17 +60,15 @@ def ask(
     from kataribe.cli.given import check_text, prompt_text
     from kataribe.cli.way import Flags, way_of
 
-    flags = Flags(technique, option or (), examples, documents or (), tools or (), approve)
+    around = (documents or (), tools or (), approve, guards or ())
+    flags = Flags(technique, option or (), examples, *around)
     way = way_of(flags.within(steps, tokens, seconds, money))
     messages = [text_message("user", prompt_text(words or ()))]
     if system is not None:
         messages.insert(0, text_message("system", check_text(system, "The system text")))
-    request = Request(
-        tuple(messages),
-        Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens),
-        stop=tuple(check_text(each, "The stop text") for each in stop or ()),
-        seed=seed,
-    )
+    sampling = Sampling(temperature=temperature, top_p=top_p, max_tokens=max_tokens)
+    stops = tuple(check_text(each, "The stop text") for each in stop or ())
+    request = Request(tuple(messages), sampling, stop=stops, seed=seed)
     listener = Listener(quiet=as_json, steps=not (quiet or as_json))
     name, finished, spent = _asked(load_settings(model=model), way, request, listener, local=local)
     if as_json:
@@ -86,8 +85,9 @@ def _asked(
 
     from kataribe.cli.answering import open_lm
     from kataribe.cli.means_here import command_means
+    from kataribe.cli.metering import price_of
     from kataribe.cli.output import say
-    from kataribe.cli.way import asked, price_of
+    from kataribe.cli.way import asked
 
     price = price_of(settings)
     with (
@@ -122,11 +122,17 @@ def _emit(name: str, finished: Finished, listener: Listener, way: Way, spent: Sp
         told |= {
             "detail": finished.detail,
             "technique": way.technique,
-            "steps": [{"name": step.name, "detail": step.detail} for step in listener.steps],
+            "steps": [_step(step) for step in listener.steps],
             "model_calls": spent.steps,
             "cost_usd": None if spent.unpriced else spent.dollars,
         }
     emit_json(told)
+
+
+def _step(step: Step) -> dict[str, Any]:
+    """A step for programs; its content, such as the votes of self-consistency, where it has one."""
+    told = {"name": step.name, "detail": step.detail}
+    return {**told, "content": step.content} if step.content else told
 
 
 def _conclude(finished: Finished) -> None:

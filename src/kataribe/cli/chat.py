@@ -18,6 +18,7 @@ def chat(
     documents: options.Documents = None,
     tools: options.Tools = None,
     approve: options.Approve = "ask",
+    guards: options.Guards = None,
     temperature: options.Temperature = None,
     top_p: options.TopP = None,
     max_tokens: options.MaxTokens = None,
@@ -44,7 +45,8 @@ def chat(
     from kataribe.cli.given import check_text
     from kataribe.cli.way import Flags, way_of
 
-    flags = Flags(technique, option or (), examples, documents or (), tools or (), approve)
+    around = (documents or (), tools or (), approve, guards or ())
+    flags = Flags(technique, option or (), examples, *around)
     way = way_of(flags.within(steps, tokens, seconds, money))
     settings = load_settings(model=model)
     conversation = Conversation(

@@ -16,8 +16,9 @@ from kataribe.cli.answering import Listener, open_lm
 from kataribe.cli.given import check_text
 from kataribe.cli.lines import read_message
 from kataribe.cli.means_here import command_means
+from kataribe.cli.metering import price_of
 from kataribe.cli.output import note, say
-from kataribe.cli.way import Way, asked, price_of
+from kataribe.cli.way import Way, asked
 
 if TYPE_CHECKING:
     from kataribe.base.settings import Settings

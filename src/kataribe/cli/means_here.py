@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from kataribe.base.encoders import Classification, Label
 from kataribe.base.workspace import Workspace
 from kataribe.cli.encoding import CommandEmbedder, classify_texts
-from kataribe.cli.metering import Meters
+from kataribe.cli.metering import Meters, price_of
 from kataribe.cli.running import find_running
 from kataribe.use.assistants.book import about
 from kataribe.use.assistants.means import Means
@@ -35,7 +35,6 @@ def command_means(settings: Settings, *, local: bool) -> Iterator[Means]:
             running = None if local else find_running(Workspace.locate())
             if running is not None:
                 from kataribe.cli.served import served_lm
-                from kataribe.cli.way import price_of
 
                 price = price_of(settings.model_copy(update={"model": name}))
                 yield Meters().lm(served_lm(name, running.url, settings.key), price)

@@ -18,7 +18,9 @@ from kataribe.prove.ops.spent import Price, free
 
 if TYPE_CHECKING:
     from kataribe.base.encoders import Embedder
+    from kataribe.base.events import Usage
     from kataribe.base.lm import Capabilities, Tool
+    from kataribe.base.settings import Settings
     from kataribe.base.workspace import Workspace
     from kataribe.prove.ops.trace_store import TraceStore
     from kataribe.use.assistants.recipe import Limit
@@ -81,6 +83,29 @@ class MeteredResident:
     def capabilities(self) -> Capabilities:
         """What it can do."""
         return self._lm.capabilities
+
+
+def price_of(settings: Settings) -> Price:
+    """The price of the model that settings name: known for hosts, nothing for models here.
+
+    What an assistant asks is its own affair; nobody knows its price beforehand.
+    """
+    from kataribe.base.references import parse_reference
+    from kataribe.cli.assistants.named import open_book
+
+    reference = parse_reference(settings.model)
+    if reference.provider is None:
+        return _unknown if reference.name in open_book().all() else free
+    from kataribe.run.providers.hosts import find_host, parse_hosts
+    from kataribe.run.providers.prices import Priced, cost
+
+    host = find_host(reference.provider, parse_hosts(settings.providers))
+    priced = Priced(host.prices, host.address, reference.name)
+    return lambda usage: cost(priced, usage)
+
+
+def _unknown(_: Usage) -> None:
+    return None
 
 
 def trace_store(workspace: Workspace) -> TraceStore:

@@ -43,7 +43,7 @@ Options: TypeAlias = Annotated[
     typer.Option(
         "--option",
         metavar="KEY=VALUE",
-        help="For the technique, or as TOOL.KEY=VALUE for a tool; repeatable.",
+        help="For the technique, or as NAME.KEY=VALUE for a tool or a guard; repeatable.",
     ),
 ]
 Examples: TypeAlias = Annotated[
@@ -68,6 +68,14 @@ Tools: TypeAlias = Annotated[
 Approve: TypeAlias = Annotated[
     str,
     typer.Option("--approve", help="Tools that need consent: ask, always or never let them run."),
+]
+Guards: TypeAlias = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--guards",
+        metavar="NAME,...",
+        help="Checks on what comes in and goes out, such as standard (docs/guards.md).",
+    ),
 ]
 Steps: TypeAlias = Annotated[
     int | None, typer.Option("--steps", help="Most calls of models in all.")

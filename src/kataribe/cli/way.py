@@ -13,10 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, cast, get_args
 
 from kataribe.base.errors import InputError
-from kataribe.base.events import Usage
 from kataribe.base.limits import Limits
-from kataribe.cli.acting import acting
+from kataribe.cli.acting import Acts, acting_limits, acting_model
 from kataribe.cli.consent import Ask, Consenting, ask_person
+from kataribe.cli.guarding import Guarding, guard_names, guards_said
 from kataribe.cli.metering import Meters
 from kataribe.cli.reaching import check_tools, tool_name, with_tools
 from kataribe.prove.ops.ledger import Ledger, trees
@@ -24,8 +24,11 @@ from kataribe.prove.ops.limits import Limited
 from kataribe.prove.ops.meter import Metered
 from kataribe.prove.ops.spent import Price, Spent, free
 from kataribe.use.agents.tools.approvals import Approval
+from kataribe.use.agents.turns import MemoryTurns
 from kataribe.use.assistants.means import Means
 from kataribe.use.assistants.recipe import DOCUMENTS, Named
+from kataribe.use.assistants.replying import searching
+from kataribe.use.guards.settings import KINDS
 from kataribe.use.prompts.registry import Parts, entry_of, read_options, technique
 
 if TYPE_CHECKING:
@@ -33,9 +36,9 @@ if TYPE_CHECKING:
 
     from kataribe.base.encoders import Embedder
     from kataribe.base.lm import LM
-    from kataribe.base.settings import Settings
     from kataribe.cli.reaching import Make
     from kataribe.use.assistants.toolbox import Toolbox
+    from kataribe.use.guards.inside import Inside
     from kataribe.use.prompts.retrieval import Search
 
 
@@ -45,11 +48,12 @@ class Flags:
 
     Attributes:
         technique: A name, or None.
-        options: `key=value` for the technique, `tool.key=value` for a tool.
+        options: `key=value` for the technique, `tool.key=value` for a tool or a guard.
         examples: A file of examples.
         documents: Files and folders to search.
         tools: Names, several of them with commas between.
         approve: For tools that need consent.
+        guards: Names, several of them with commas between.
         steps: Most calls of models.
         tokens: Most tokens, read and drawn.
         seconds: Most seconds.
@@ -62,6 +66,7 @@ class Flags:
     documents: Sequence[Path] = ()
     tools: Sequence[str] = ()
     approve: str = "ask"
+    guards: Sequence[str] = ()
     steps: int | None = None
     tokens: int | None = None
     seconds: float | None = None
@@ -87,6 +92,7 @@ class Way:
         options: Of the technique.
         tools: With their options.
         approve: For tools that need consent.
+        guards: As a recipe has them.
         limits: Of one reply with all that it causes.
         search: For retrieval, or the tool `documents`.
     """
@@ -95,25 +101,28 @@ class Way:
     options: Mapping[str, Any] = field(default_factory=dict)
     tools: tuple[Named, ...] = ()
     approve: Approval = "ask"
+    guards: Mapping[str, Any] = field(default_factory=dict)
     limits: Limits = field(default_factory=Limits)
     search: Search | None = None
 
     @property
     def is_plain(self) -> bool:
         """The model is asked as it is."""
-        return self.technique is None and not self.tools and self.limits == Limits()
+        unlimited = self.limits == Limits()
+        return self.technique is None and not self.tools and not self.guards and unlimited
 
 
 def way_of(flags: Flags) -> Way:
     """The way that flags describe.
 
-    Raises `NotFoundError` for an unknown technique or tool and `InputError` for an unknown option
-    (with near names), a value that does not fit, and a limit of nothing.
+    Raises `NotFoundError` for an unknown technique, tool or guard and `InputError` for an unknown
+    option (with near names), a value that does not fit, and a limit of nothing.
     """
     approve = approval_of(flags.approve)
     names = tuple(dict.fromkeys(_names(flags.tools)))
-    own, of_tools = _options(flags.options, names)
-    tools = tuple(Named(name=name, options=of_tools.get(name, {})) for name in names)
+    guards = guard_names(flags.guards)
+    own, placed = _options(flags.options, names, guards)
+    tools = tuple(Named(name=name, options=placed.get(name, {})) for name in names)
     name = None if flags.technique is None else entry_of(flags.technique).name
     options = _technique_options(name, own, flags)
     if tools and name not in (None, "react"):
@@ -125,7 +134,8 @@ def way_of(flags: Flags) -> Way:
         raise InputError("react acts with tools. Name some: --tools calculator", param="tools")
     search = _search(name, tools, flags)
     check_tools(tools, _unasked(search))
-    return Way(name, options, tools, approve, _limits(flags), search)
+    said = guards_said(guards, placed)
+    return Way(name, options, tools, approve, said, _limits(flags), search)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,53 +173,48 @@ def asked(
     means = replace(means or Means(), knowledge=way.search)
     ledger = Ledger()
     inner: LM = Meters(ledger).lm(lm, price)
+    acts = bool(way.tools) or way.search is not None
+    guarding = Guarding(way.guards, inner, acts=acts)
     with contextlib.ExitStack() as stack:
         if way.tools:
-            inner = with_tools(
-                way.tools, (way.approve, means), inner, _acting(way, inner, ask), stack
-            )
-        elif way.technique is not None:
-            parts = Parts(embedder=means.embedder, search=way.search)
-            inner = technique(way.technique, inner, way.options, parts)
-        if not way.tools:
+            make = _acting(way, inner, ask, guarding)
+            inner = with_tools(way.tools, (way.approve, means), inner, make, stack)
+        else:
+            if way.technique is not None:
+                inner = _asking(way, inner, means, guarding)
             inner = Consenting(inner, ask)  # behind a server may be an assistant with tools
+        inner = guarding.around(inner)
         yield Asked(Limited(Metered(inner, ledger, free), way.limits, free), ledger)
 
 
-def _acting(way: Way, lm: LM, ask: Ask) -> Make:
+def _acting(way: Way, lm: LM, ask: Ask, guarding: Guarding) -> Make:
     """Makes the model with its tools, whose calls are consented to."""
     react = way.options if way.technique == "react" else None
-    agent = acting(lm, way.limits.steps, react)
+    model, turns = acting_model(lm, react), MemoryTurns()
+    limits = acting_limits(lm, way.limits.steps, react)
 
     def make(box: Toolbox) -> LM:
         if not box.tools:  # all of them were those of servers that are not to be had
-            return Consenting(lm, ask)
-        return Consenting(agent(box), ask)
+            return guarding.idle(Consenting(lm, ask))
+        acts = Acts(box, limits, needs=react is not None, turns=turns)
+        return Consenting(guarding.acting(model, acts, box.tools), ask)
 
     return make
 
 
-def price_of(settings: Settings) -> Price:
-    """The price of the model that settings name: known for hosts, nothing for models here.
+def _asking(way: Way, lm: LM, means: Means, guarding: Guarding) -> LM:
+    """The technique; passages that it retrieves are looked at."""
+    named, search = way.technique, way.search
+    assert named is not None
 
-    What an assistant asks is its own affair; nobody knows its price beforehand.
-    """
-    from kataribe.base.references import parse_reference
-    from kataribe.cli.assistants.named import open_book
+    def make(lm: LM, inside: Inside | None) -> LM:
+        found = search if search is None or inside is None else searching(search, inside)
+        parts = Parts(embedder=means.embedder, search=found)
+        model = lm if inside is None else inside.model(calls=False)
+        asking = technique(named, model, way.options, parts)
+        return asking if inside is None else inside.whole(asking, calls=False)
 
-    reference = parse_reference(settings.model)
-    if reference.provider is None:
-        return _unknown if reference.name in open_book().all() else free
-    from kataribe.run.providers.hosts import find_host, parse_hosts
-    from kataribe.run.providers.prices import Priced, cost
-
-    host = find_host(reference.provider, parse_hosts(settings.providers))
-    priced = Priced(host.prices, host.address, reference.name)
-    return lambda usage: cost(priced, usage)
-
-
-def _unknown(_: Usage) -> None:
-    return None
+    return guarding.acting(lm, make)
 
 
 def _names(tools: Sequence[str]) -> Iterator[str]:
@@ -220,30 +225,37 @@ def _names(tools: Sequence[str]) -> Iterator[str]:
 
 
 def _options(
-    given: Sequence[str], tools: Sequence[str]
+    given: Sequence[str], tools: Sequence[str], guards: Sequence[str]
 ) -> tuple[dict[str, str], dict[str, dict[str, Any]]]:
-    """Options of the technique, and of each tool."""
+    """Options of the technique, and of each tool and guard."""
     own: dict[str, str] = {}
-    of_tools: dict[str, dict[str, Any]] = {}
+    placed: dict[str, dict[str, Any]] = {}
     for each in given:
         key, equals, value = each.partition("=")
         key = key.strip()
         if not equals or not key:
             raise InputError(
-                f"--option is {each!r:.80}, but must be KEY=VALUE, or TOOL.KEY=VALUE for a tool.",
+                f"--option is {each!r:.80}, but must be KEY=VALUE, or NAME.KEY=VALUE for a tool or "
+                "a guard.",
                 param="option",
             )
         tool, dot, name = key.rpartition(".")
-        place: dict[str, Any] = of_tools.setdefault(tool, {}) if dot else own
+        place: dict[str, Any] = placed.setdefault(tool, {}) if dot else own
         if (name if dot else key) in place:
             raise InputError(f"The option {key} is given twice; give it once.", param="option")
-        if dot and tool_name(tool) not in tools:
+        if dot and tool in KINDS and tool not in guards:
+            raise InputError(
+                f"--option {key} is for the guard {tool}, which is not among --guards. Add it "
+                "there.",
+                param="option",
+            )
+        if dot and tool not in KINDS and tool_name(tool) not in tools:
             raise InputError(
                 f"--option {key} is for the tool {tool}, which is not among --tools. Add it there.",
                 param="option",
             )
-        place[name if dot else key] = _switch(value) if dot else value
-    return own, of_tools
+        place[name if dot else key] = _switch(value) if dot and tool not in KINDS else value
+    return own, placed
 
 
 def _switch(value: str) -> str | bool:

@@ -29,6 +29,7 @@ from kataribe.base.messages import (
     ToolResultPart,
 )
 from kataribe.serve.asking import called_by, check_toolless, decoded, image_at, known, tool_specs
+from kataribe.serve.documents import CLOSING, opening
 from kataribe.serve.shapes.anthropic import (
     AnthropicAssistantBlock,
     AnthropicAssistantMessage,
@@ -218,9 +219,8 @@ def _result(block: AnthropicToolResult, place: str) -> ToolResultPart:
 
 def _document(block: AnthropicDocument, place: str) -> list[TextPart | ImagePart]:
     """A document between marks, so that the model sees where it begins and ends."""
-    marked = [(block.title, "title"), (block.context, "context")]
-    head = [f"<{mark}>{text}</{mark}>" for text, mark in marked if text]
-    parts: list[TextPart | ImagePart] = [TextPart("\n".join(["<document>", *head, ""]))]
+    begin = opening(title=block.title, context=block.context)
+    parts: list[TextPart | ImagePart] = [TextPart(begin)]
     match block.source:
         case AnthropicPlainText(data=text) | AnthropicParts(content=str(text)):
             parts.append(TextPart(text))
@@ -230,7 +230,7 @@ def _document(block: AnthropicDocument, place: str) -> list[TextPart | ImagePart
                     parts.append(_image(one, f"{place}.source.content[{number}]"))
                 elif isinstance(one, AnthropicText):
                     parts.append(TextPart(one.text))
-    return [*parts, TextPart("\n</document>\n")]
+    return [*parts, TextPart(CLOSING)]
 
 
 def _image(block: AnthropicImage, place: str) -> ImagePart:

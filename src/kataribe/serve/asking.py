@@ -48,7 +48,7 @@ from kataribe.serve.shapes.messages import (
     UserContent,
 )
 from kataribe.serve.shapes.strict import Detail
-from kataribe.serve.thinking import thinking_of
+from kataribe.serve.thinking import thinking_of, verbosity_of
 
 _NO_PARAMETERS = {"type": "object", "properties": {}, "additionalProperties": False}
 """A function without `parameters` takes none, so that no model invents some."""
@@ -71,6 +71,7 @@ def chat_request(body: ChatCompletionRequest) -> Request:
         logprobs=_logprobs(body),
         template=body.chat_template_kwargs or {},
         thinking=thinking_of(body.reasoning_effort),
+        verbosity=verbosity_of(body.verbosity),
         continue_last=bool(body.continue_final_message),
         context=Context(user=body.user or body.safety_identifier),
     )

@@ -34,6 +34,7 @@ from kataribe.serve.asking import (
     spec_of,
     tool_specs,
 )
+from kataribe.serve.documents import file_words
 from kataribe.serve.shapes.chat import TextResponseFormat
 from kataribe.serve.shapes.responses import (
     LOGPROBS,
@@ -41,6 +42,7 @@ from kataribe.serve.shapes.responses import (
     FunctionCallItem,
     FunctionCallOutputItem,
     FunctionChoice,
+    InputFile,
     InputImage,
     InputItem,
     InputMessage,
@@ -53,11 +55,12 @@ from kataribe.serve.shapes.responses import (
     SaidRefusal,
     SaidText,
 )
-from kataribe.serve.thinking import thinking_of
+from kataribe.serve.thinking import thinking_of, verbosity_of
 
 FIELDS = {
     "messages": "input",
     "response_format": "text.format",
+    "verbosity": "text.verbosity",
     "logprobs": "include",
     "max_tokens": "max_output_tokens",
 }
@@ -95,6 +98,7 @@ def responses_request(body: ResponsesRequest, before: Sequence[InputItem] = ()) 
         response_format=_form(body),
         logprobs=_logprobs(body),
         thinking=thinking_of(body.reasoning.effort if body.reasoning else None),
+        verbosity=verbosity_of(body.text.verbosity if body.text else None),
         context=Context(user=body.user or body.safety_identifier),
     )
     places = {f"messages[{n}].content": place for n, place in enumerate(talk.places)}
@@ -177,13 +181,21 @@ def _add(talk: _Conversation, item: InputItem, place: str) -> None:
 def _result(item: FunctionCallOutputItem, place: str) -> ToolResultPart:
     if isinstance(item.output, str):
         return ToolResultPart(item.call_id, item.output)
-    text = "".join(part.text for part in item.output if isinstance(part, InputText))
+    text = "".join(
+        _told(part, f"{place}.output[{number}]")
+        for number, part in enumerate(item.output)
+        if not isinstance(part, InputImage)
+    )
     shown = tuple(
         _image(part, f"{place}.output[{number}].image_url")
         for number, part in enumerate(item.output)
         if isinstance(part, InputImage)
     )
     return ToolResultPart(item.call_id, text, images=shown)
+
+
+def _told(part: InputText | InputFile, place: str) -> str:
+    return part.text if isinstance(part, InputText) else file_words(part, place)
 
 
 def _words(part: SaidText | SaidRefusal) -> str:
@@ -199,8 +211,8 @@ def _shown(message: InputMessage, place: str) -> tuple[Part, ...]:
         return (TextPart(message.content),)
     parts: list[Part] = []
     for number, part in enumerate(message.content):
-        if isinstance(part, InputText):
-            parts.append(TextPart(part.text))
+        if not isinstance(part, InputImage):
+            parts.append(TextPart(_told(part, f"{place}.content[{number}]")))
         elif message.role != "user":
             raise InputError(
                 f"{place} is told to the model as {message.role}, which is words only. Show "

@@ -255,6 +255,8 @@ def _echoed(body: ResponsesRequest) -> dict[str, Any]:
     """What stays while the reply is made: the request's fields as they were understood."""
     sent = body.model_dump(by_alias=True, exclude_unset=True)
     form = (sent.get("text") or {}).get("format") or {"type": "text"}
+    said = (sent.get("text") or {}).get("verbosity")
+    verbosity = {"verbosity": said} if said else {}
     plain = ("instructions", "max_output_tokens", "temperature", "top_p", "service_tier")
     marks = ("safety_identifier", "prompt_cache_key", "user")
     parallel = body.parallel_tool_calls
@@ -271,7 +273,7 @@ def _echoed(body: ResponsesRequest) -> dict[str, Any]:
         "tools": sent.get("tools") or [],
         "tool_choice": sent.get("tool_choice") or "auto",
         "parallel_tool_calls": parallel is not False,
-        "text": {"format": form},
+        "text": {"format": form, **verbosity},
         "top_logprobs": body.top_logprobs or 0,
         "background": False,
         "truncation": "disabled",

@@ -201,11 +201,17 @@ def _comment(event: Progress | Step) -> bytes:
     return f": {' '.join(words.split())}\n\n".encode("utf-8", "replace")
 
 
+def _more(step: Step) -> dict[str, Any]:
+    """What not every step has."""
+    found = {"content": step.content, "call": step.call, "tokens": step.tokens}
+    return {name: value for name, value in found.items() if value}
+
+
 def _progress(event: Progress | Step) -> bytes:
     if isinstance(event, Progress):
         kind = "progress"
         told: dict[str, Any] = {"stage": event.stage, "done": event.done, "total": event.total}
     else:
         kind = "step"
-        told = {"name": event.name, "detail": event.detail}
+        told = {"name": event.name, "detail": event.detail, **_more(event)}
     return f"event: kataribe.{kind}\n".encode() + data({**told, "index": event.index})

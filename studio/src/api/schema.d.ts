@@ -3454,6 +3454,12 @@ export interface components {
              */
             reasoning_effort?: ("none" | "minimal" | "low" | "medium" | "high" | "xhigh" | "max") | null;
             /**
+             * Verbosity
+             * @description `low` and `high` go to hosted models that have such a dial; others refuse them. `medium` is what every model says anyway.
+             * @default null
+             */
+            verbosity?: ("low" | "medium" | "high") | null;
+            /**
              * Technique
              * @description Extension: how the model is asked, by name (`chain-of-thought`) or as {"name": ..., "options": {...}}; /studio/api/techniques lists them. One reply at a time.
              * @default null
@@ -4576,7 +4582,7 @@ export interface components {
             /** Call Id */
             call_id: string;
             /** Output */
-            output: string | (components["schemas"]["InputText"] | components["schemas"]["InputImage"])[];
+            output: string | (components["schemas"]["InputText"] | components["schemas"]["InputImage"] | components["schemas"]["InputFile"])[];
             /**
              * Id
              * @description Does not change the answer.
@@ -4625,6 +4631,7 @@ export interface components {
             } | null;
             /**
              * Strict
+             * @description Passed on to hosted models where their API can enforce the schema; models here are always strict.
              * @default null
              */
             strict?: boolean | null;
@@ -4672,6 +4679,7 @@ export interface components {
             } | null;
             /**
              * Strict
+             * @description Passed on to hosted models where their API can enforce the schema; models here are always strict.
              * @default null
              */
             strict?: boolean | null;
@@ -4844,6 +4852,47 @@ export interface components {
             reason: "max_output_tokens" | "content_filter";
         };
         /**
+         * InputFile
+         * @description A text file, in UTF-8: the model reads its words between `<document>` marks.
+         */
+        InputFile: {
+            /**
+             * @description discriminator enum property added by openapi-typescript
+             * @enum {string}
+             */
+            type: "input_file";
+            /**
+             * File Data
+             * @description In base64, or a data: URL with it.
+             * @default null
+             */
+            file_data?: string | null;
+            /**
+             * Filename
+             * @description The model is told it.
+             * @default null
+             */
+            filename?: string | null;
+            /**
+             * File Id
+             * @description Refused: no files are kept for this call.
+             * @default null
+             */
+            file_id?: string | null;
+            /**
+             * File Url
+             * @description Refused: no addresses of files are fetched.
+             * @default null
+             */
+            file_url?: string | null;
+            /**
+             * Detail
+             * @description Does not change the answer: of text there is only one rendering.
+             * @default null
+             */
+            detail?: ("auto" | "low" | "high") | null;
+        };
+        /**
          * InputImage
          * @description A picture: a data: URL, or an address that a hosted model fetches.
          */
@@ -4879,7 +4928,7 @@ export interface components {
              */
             role: "user" | "system" | "developer";
             /** Content */
-            content: string | (components["schemas"]["InputText"] | components["schemas"]["InputImage"])[];
+            content: string | (components["schemas"]["InputText"] | components["schemas"]["InputImage"] | components["schemas"]["InputFile"])[];
             /**
              * Id
              * @description Does not change the answer.
@@ -5163,7 +5212,7 @@ export interface components {
         };
         /**
          * JsonSchemaTextFormat
-         * @description JSON of a schema. The reply always follows it, also without `strict`.
+         * @description JSON of a schema. Models here always follow it, also without `strict`.
          */
         JsonSchemaTextFormat: {
             /**
@@ -5191,7 +5240,7 @@ export interface components {
             description?: string | null;
             /**
              * Strict
-             * @description Does not change the answer: always strict.
+             * @description Does not change the answer: models here are always strict, and of hosted models strictness is asked wherever their API can enforce the schema (every object closed, all of its properties required), else they follow it as well as they can.
              * @default null
              */
             strict?: boolean | null;
@@ -7765,7 +7814,7 @@ export interface components {
         };
         /**
          * SchemaDefinition
-         * @description A JSON schema with a name. The reply always follows it, also without `strict`.
+         * @description A JSON schema with a name. Models here always follow it, also without `strict`.
          */
         SchemaDefinition: {
             /**
@@ -7789,7 +7838,7 @@ export interface components {
             description?: string | null;
             /**
              * Strict
-             * @description Does not change the answer: always strict.
+             * @description Does not change the answer: models here are always strict, and of hosted models strictness is asked wherever their API can enforce the schema (every object closed, all of its properties required), else they follow it as well as they can.
              * @default null
              */
             strict?: boolean | null;
@@ -8260,10 +8309,10 @@ export interface components {
             format?: (components["schemas"]["TextResponseFormat"] | components["schemas"]["JsonObjectResponseFormat"] | components["schemas"]["JsonSchemaTextFormat"]) | null;
             /**
              * Verbosity
-             * @description No model has such a dial here; ask for short or long in instructions.
+             * @description `low` and `high` go to hosted models that have such a dial; others refuse them, so ask for short or long in instructions. `medium` is what every model says anyway.
              * @default null
              */
-            verbosity?: "medium" | null;
+            verbosity?: ("low" | "medium" | "high") | null;
         };
         /**
          * TextPiece

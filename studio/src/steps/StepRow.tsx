@@ -13,11 +13,13 @@ import type { ShownStep, Step, StepState } from "./arrange";
 import { Long } from "./Long";
 import { ThoughtTree } from "./ThoughtTree";
 import { readTree } from "./tree";
+import { readVote } from "./vote";
+import { VoteTable } from "./VoteTable";
 
 const ICONS = { running: ClockIcon, ok: CheckIcon, failed: CloseIcon, cut: StopIcon } as const;
 
 /** Steps whose line is the server's own sentence, in English; the others' a model's or a tool's. */
-const OURS = new Set(["limit", "route", "guard", "compacted", "kept", "vote", "again", "examples"]);
+const OURS = new Set(["limit", "route", "guard", "compacted", "kept", "again", "examples"]);
 
 /** One step: what it was, how it stands, how long it took, and what was said. */
 export function StepRow({ shown, reply }: { shown: ShownStep; reply: Message }) {
@@ -38,7 +40,13 @@ export function StepRow({ shown, reply }: { shown: ShownStep; reply: Message }) 
         </span>
         <Numbers shown={shown} />
       </div>
-      {step.name === "tree" ? <TreeOf step={step} /> : <Said shown={shown} />}
+      {step.name === "tree" ? (
+        <TreeOf step={step} />
+      ) : step.name === "vote" ? (
+        <VoteOf step={step} />
+      ) : (
+        <Said shown={shown} />
+      )}
       <Answered shown={shown} model={reply.model ?? ""} reply={reply.id} />
     </li>
   );
@@ -122,6 +130,17 @@ function resultOf({ content, line }: Step, tool: string): string {
 function TreeOf({ step }: { step: Step }) {
   const tree = readTree(step.content);
   return tree === null ? <Words step={step} /> : <ThoughtTree tree={tree} />;
+}
+
+/** Replies of earlier versions have the vote in words alone. */
+function VoteOf({ step }: { step: Step }) {
+  const vote = readVote(step.content);
+  if (vote !== null) return <VoteTable vote={vote} />;
+  return step.line === "" ? null : (
+    <div lang="en">
+      <Long text={step.line} left={0} />
+    </div>
+  );
 }
 
 interface AnsweredProps {

@@ -195,3 +195,26 @@ def test_a_wish_to_think_is_refused_by_no_host():
     assert kataribe == ["medium", "none", "low"]
     with pytest.raises(UnsupportedError):  # what is said of the template is more than a wish
         asked("chat", Request(ASK.prompt, template={"enable_thinking": True}))
+
+
+@pytest.mark.parametrize("verbosity", ["low", "high"])
+def test_verbosity_goes_to_hosts_that_have_the_dial(verbosity):
+    request = Request(ASK.prompt, verbosity=verbosity)
+    assert asked("chat", request)["verbosity"] == verbosity
+    assert asked("chat", request, host="kataribe")["verbosity"] == verbosity
+    assert asked("responses", request)["text"] == {"verbosity": verbosity}
+    formed = Request(ASK.prompt, verbosity=verbosity, response_format=JsonFormat(CLOSED))
+    text = asked("responses", formed)["text"]
+    assert (text["verbosity"], text["format"]["type"]) == (verbosity, "json_schema")
+    assert "verbosity" not in asked("chat", ASK)
+    assert "text" not in asked("responses", ASK)
+
+
+@pytest.mark.parametrize(
+    ("wire", "fields"),
+    [("chat", {"host": "vllm"}), ("chat", {"host": "ollama"}), ("anthropic", {}), ("gemini", {})],
+)
+def test_verbosity_is_refused_where_hosts_have_no_dial(wire, fields):
+    with pytest.raises(UnsupportedError, match="no dial for verbosity") as refused:
+        asked(wire, Request(ASK.prompt, verbosity="low"), **fields)
+    assert refused.value.param == "verbosity"

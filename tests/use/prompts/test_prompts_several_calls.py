@@ -10,7 +10,7 @@ import pytest
 from technique_events import asked, end, events_of, question, steps, words
 
 from kataribe.base.errors import InputError, UnsupportedError
-from kataribe.base.events import Citation
+from kataribe.base.events import Citation, Step
 from kataribe.base.lm import Context, JsonFormat, Request, Sampling
 from kataribe.base.messages import text_message, text_of
 from kataribe.run.providers import Reply, ScriptedLM
@@ -107,6 +107,32 @@ def test_votes(answers, winner, counts, confidence, is_tie):
     found = vote(answers)
     assert (found.winner, dict(found.counts), found.is_tie) == (winner, counts, is_tie)
     assert found.confidence == pytest.approx(confidence)
+
+
+async def test_votes_and_confidence_are_data_in_the_step():
+    lm = ScriptedLM(["Answer: 5", "Answer: 6", "Answer: 5", "No idea."])
+    options = SelfConsistencyOptions(paths=4, answers="number", at_once=1)
+    events = await events_of(SelfConsistency(lm, options))
+    [voted] = [each for each in events if isinstance(each, Step) and each.name == "vote"]
+    assert json.loads(voted.content) == {
+        "answer": "5",
+        "votes": {"5": 2, "6": 1},
+        "without_answer": 1,
+        "paths": 4,
+        "confidence": 0.5,
+        "tie": False,
+    }
+
+
+def test_a_vote_without_answers_is_data_too():
+    assert json.loads(vote([None, None]).to_json(2)) == {
+        "answer": None,
+        "votes": {},
+        "without_answer": 2,
+        "paths": 2,
+        "confidence": 0.0,
+        "tie": False,
+    }
 
 
 def test_a_tie_and_a_vote_without_answers_are_told():

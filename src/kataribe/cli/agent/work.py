@@ -26,10 +26,10 @@ from kataribe.cli.answering import Listener, open_lm
 from kataribe.cli.consent import Consenting
 from kataribe.cli.given import check_text, piped_text
 from kataribe.cli.means_here import command_means
-from kataribe.cli.metering import Meters
+from kataribe.cli.metering import Meters, price_of
 from kataribe.cli.output import emit_json, note, say
 from kataribe.cli.reaching import with_tools
-from kataribe.cli.way import Flags, Way, check_limits, price_of, spent_in, way_of
+from kataribe.cli.way import Flags, Way, check_limits, spent_in, way_of
 from kataribe.files.atomic import write_atomic
 from kataribe.prove.ops.ledger import Ledger
 from kataribe.use.agents.autonomous import Autonomous

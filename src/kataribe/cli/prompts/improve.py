@@ -80,8 +80,7 @@ def _limited(model: str | None, *, local: bool) -> Iterator[LM]:
     """A model that keeps to the limits of the whole search."""
     from kataribe.base.settings import load_settings
     from kataribe.cli.answering import open_lm
-    from kataribe.cli.metering import Meters
-    from kataribe.cli.way import price_of
+    from kataribe.cli.metering import Meters, price_of
 
     settings = load_settings(model=model)
     price = price_of(settings)

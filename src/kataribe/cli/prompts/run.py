@@ -33,6 +33,7 @@ def run(
     documents: options.Documents = None,
     tools: options.Tools = None,
     approve: options.Approve = "ask",
+    guards: options.Guards = None,
     temperature: options.Temperature = None,
     max_tokens: options.MaxTokens = None,
     seed: options.Seed = None,
@@ -59,7 +60,8 @@ def run(
     from kataribe.cli.output import emit_json
     from kataribe.cli.way import Flags, way_of
 
-    flags = Flags(technique, option or (), examples, documents or (), tools or (), approve)
+    around = (documents or (), tools or (), approve, guards or ())
+    flags = Flags(technique, option or (), examples, *around)
     way = way_of(flags.within(steps, tokens, seconds, money))
     given = values_of(var or (), var_file or ())
     with open_shelf(user) as shelf:
@@ -199,7 +201,8 @@ class _Runs:
 def _asking(settings: Settings, way: Way, shows: tuple[bool, bool], local: bool) -> Iterator[_Runs]:
     from kataribe.cli.answering import open_lm
     from kataribe.cli.means_here import command_means
-    from kataribe.cli.way import asked, price_of
+    from kataribe.cli.metering import price_of
+    from kataribe.cli.way import asked
 
     price = price_of(settings)
     with (

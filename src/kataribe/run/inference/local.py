@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TypeGuard, cast
 
+from kataribe.base.abilities import check_verbosity
 from kataribe.base.aside import aside
 from kataribe.base.errors import UnsupportedError
 from kataribe.base.events import (
@@ -189,6 +190,7 @@ class LocalLM:
 
     def _plan(self, request: Request) -> RequestPlan:
         raw = not is_chat(request.prompt)
+        check_verbosity(self._name, self.capabilities, request)
         if request.echo and not raw:
             raise UnsupportedError(
                 "echo repeats a bare prompt; a chat has none. Use /v1/completions.", param="echo"

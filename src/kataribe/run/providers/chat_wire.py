@@ -97,6 +97,8 @@ def _sampling(asked: Asked) -> dict[str, Any]:
         found["seed"] = request.seed
     if request.n > 1:
         found["n"] = request.n
+    if request.verbosity is not None:
+        found["verbosity"] = request.verbosity
     if request.logprobs is not None:
         found |= {"logprobs": True, "top_logprobs": request.logprobs}
     return found | _thinking(asked)

@@ -139,6 +139,7 @@ class HostedLM:
             audio="audio" in able,
             logprobs="logprobs" in able,
             structured_output="json_schema" in able,
+            verbosity="verbosity" in able,
             location="hosted",
             lacks=LEAVABLE - able,
         )

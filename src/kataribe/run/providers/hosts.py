@@ -65,11 +65,13 @@ def known_hosts() -> dict[str, Host]:
     return {host.name: host for host in hosts}
 
 
-OPENAI = Manner(adds=fields("allowed_tools"), names={"max_tokens": "max_completion_tokens"})
+OPENAI = Manner(
+    adds=fields("allowed_tools verbosity"), names={"max_tokens": "max_completion_tokens"}
+)
 KATARIBE = Manner(
     adds=fields(
         "top_k min_p repetition_penalty min_tokens ignore_eos template continue_last regex choice "
-        "grammar reasoning reasoning_effort reasoning_details allowed_tools"
+        "grammar reasoning reasoning_effort reasoning_details allowed_tools verbosity"
     ),
     headers=WANTED,
 )

@@ -15,7 +15,9 @@ def progress_in(name: str, told: Mapping[str, Any]) -> Sequence[Event]:
     """The event of that name; none for a kind that is not known here."""
     index = int(told.get("index") or 0)
     if name == "kataribe.step":
-        return (Step(str(told["name"]), str(told["detail"]), index),)
+        call, content = (str(told.get(each) or "") for each in ("call", "content"))
+        tokens = int(told.get("tokens") or 0)
+        return (Step(str(told["name"]), str(told["detail"]), index, call, content, tokens),)
     if name == "kataribe.progress" and told["stage"] in ("queued", "loading", "reading"):
         total = told["total"]
         return (

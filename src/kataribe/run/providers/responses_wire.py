@@ -41,7 +41,7 @@ from kataribe.run.providers.wires import (
 
 CARRIES = fields(
     "temperature top_p max_tokens logprobs tools tool_choice parallel_tool_calls json_object "
-    "json_schema images template.enable_thinking"
+    "json_schema images verbosity template.enable_thinking"
 )
 
 
@@ -64,7 +64,7 @@ def write(asked: Asked) -> Letter:
         "stream": True,
         "store": False,
         **{field: value for field, value in wanted.items() if value is not None},
-        **_form(request),
+        **_text(request),
         **_thinking(request),
     }
     if request.logprobs is not None:
@@ -78,14 +78,21 @@ def write(asked: Asked) -> Letter:
     return Letter("/responses", body)
 
 
+def _text(request: Request) -> dict[str, Any]:
+    text = _form(request)
+    if request.verbosity is not None:
+        text["verbosity"] = request.verbosity
+    return {"text": text} if text else {}
+
+
 def _form(request: Request) -> dict[str, Any]:
     match request.response_format:
         case JsonFormat(schema) if schema is None:
-            return {"text": {"format": {"type": "json_object"}}}
+            return {"format": {"type": "json_object"}}
         case JsonFormat(schema, name) if schema is not None:
             strict = is_enforceable(schema)
             form = {"type": "json_schema", "name": name, "schema": dict(schema), "strict": strict}
-            return {"text": {"format": form}}
+            return {"format": form}
         case _:
             return {}
 

@@ -58,6 +58,7 @@ EVERYTHING = Capabilities(
     logprobs=True,
     structured_output=True,
     raw_prompt=True,
+    verbosity=True,
 )
 """What a scripted model can do unless it is told otherwise."""
 

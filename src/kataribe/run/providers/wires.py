@@ -105,7 +105,7 @@ _SAMPLED = fields(
     "temperature top_k top_p min_p repetition_penalty presence_penalty frequency_penalty "
     "logit_bias max_tokens min_tokens ignore_eos"
 )
-_PLAIN = fields("tools stop seed n logprobs echo score_only continue_last")
+_PLAIN = fields("tools stop seed n logprobs echo score_only verbosity continue_last")
 
 
 def asked_fields(request: Request) -> frozenset[str]:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import Field
 
 from kataribe.serve.shapes.messages import ChatMessage
-from kataribe.serve.shapes.strict import Effort, Incoming, Positive, Ranks, Sampled
+from kataribe.serve.shapes.strict import Effort, Incoming, Positive, Ranks, Sampled, Verbosity
 
 UNSUPPORTED = {
     "audio": "replies are text.",
@@ -20,12 +20,18 @@ UNSUPPORTED = {
     "moderation": "this server moderates nothing by itself.",
     "prediction": "replies are not predicted.",
     "prompt_cache_options": "the prefix cache needs no options.",
-    "verbosity": "models here have no such dial; say it in the prompt.",
     "web_search_options": "this server does not search the web.",
 }
 """Fields of OpenAI's API that are known and not served, with the reason."""
 
 Name: TypeAlias = Annotated[str, Field(pattern=r"^[a-zA-Z0-9_.-]{1,64}$")]
+
+
+STRICT_FORM = (
+    "Does not change the answer: models here are always strict, and of hosted models strictness is "
+    "asked wherever their API can enforce the schema (every object closed, all of its properties "
+    "required), else they follow it as well as they can."
+)
 
 
 class FunctionDefinition(Incoming):
@@ -36,7 +42,11 @@ class FunctionDefinition(Incoming):
     parameters: dict[str, Any] | None = Field(
         None, description="Without, or without properties, the function takes no arguments."
     )
-    strict: bool | None = None
+    strict: bool | None = Field(
+        None,
+        description="Passed on to hosted models where their API can enforce the schema; models "
+        "here are always strict.",
+    )
 
 
 class ToolDefinition(Incoming):
@@ -92,7 +102,7 @@ class JsonObjectResponseFormat(Incoming):
 
 
 class SchemaDefinition(Incoming):
-    """A JSON schema with a name. The reply always follows it, also without `strict`."""
+    """A JSON schema with a name. Models here always follow it, also without `strict`."""
 
     # The form is held by allowing only tokens that fit, not by words in the prompt. So whatever
     # only describes it, here or inside the schema, cannot change the answer; clients that make
@@ -108,7 +118,7 @@ class SchemaDefinition(Incoming):
         None,
         description="Does not change the answer; tell the model in a message what it shall write.",
     )
-    strict: bool | None = Field(None, description="Does not change the answer: always strict.")
+    strict: bool | None = Field(None, description=STRICT_FORM)
 
 
 class JsonSchemaResponseFormat(Incoming):
@@ -160,6 +170,11 @@ class ChatCompletionRequest(Sampled):
         None,
         description="With `none` and `minimal` models that can do both answer at once, with any "
         "other they think first; models that never think answer as ever.",
+    )
+    verbosity: Verbosity | None = Field(
+        None,
+        description="`low` and `high` go to hosted models that have such a dial; others refuse "
+        "them. `medium` is what every model says anyway.",
     )
     technique: Annotated[str, Field(min_length=1, max_length=64)] | TechniqueChoice | None = Field(
         None,

@@ -7,12 +7,21 @@ from typing import Annotated, Any, ClassVar, Literal, TypeAlias
 from pydantic import Discriminator, Field, Tag
 
 from kataribe.serve.shapes.chat import (
+    STRICT_FORM,
     FunctionDefinition,
     JsonObjectResponseFormat,
     Name,
     TextResponseFormat,
 )
-from kataribe.serve.shapes.strict import Detail, Effort, Incoming, OnlyFalse, Positive, Ranks
+from kataribe.serve.shapes.strict import (
+    Detail,
+    Effort,
+    Incoming,
+    OnlyFalse,
+    Positive,
+    Ranks,
+    Verbosity,
+)
 
 UNSUPPORTED = {
     "access_programs": "this server has no such programs.",
@@ -51,7 +60,20 @@ class InputImage(Incoming):
     )
 
 
-InputContent: TypeAlias = Annotated[InputText | InputImage, Field(discriminator="type")]
+class InputFile(Incoming):
+    """A text file, in UTF-8: the model reads its words between `<document>` marks."""
+
+    type: Literal["input_file"]
+    file_data: str | None = Field(None, description="In base64, or a data: URL with it.")
+    filename: str | None = Field(None, max_length=1000, description="The model is told it.")
+    file_id: str | None = Field(None, description="Refused: no files are kept for this call.")
+    file_url: str | None = Field(None, description="Refused: no addresses of files are fetched.")
+    detail: Literal["auto", "low", "high"] | None = Field(
+        None, description="Does not change the answer: of text there is only one rendering."
+    )
+
+
+InputContent: TypeAlias = Annotated[InputText | InputImage | InputFile, Field(discriminator="type")]
 
 
 class InputMessage(Incoming):
@@ -211,7 +233,7 @@ FunctionChoiceOption: TypeAlias = (
 
 
 class JsonSchemaTextFormat(Incoming):
-    """JSON of a schema. The reply always follows it, also without `strict`."""
+    """JSON of a schema. Models here always follow it, also without `strict`."""
 
     type: Literal["json_schema"]
     name: Name = Field(description="Does not change the answer.")
@@ -221,7 +243,7 @@ class JsonSchemaTextFormat(Incoming):
         "what the fields mean.",
     )
     description: str | None = Field(None, description="Does not change the answer.")
-    strict: bool | None = Field(None, description="Does not change the answer: always strict.")
+    strict: bool | None = Field(None, description=STRICT_FORM)
 
 
 TextFormatOption: TypeAlias = Annotated[
@@ -234,8 +256,10 @@ class TextOptions(Incoming):
     """What form the reply's words have."""
 
     format: TextFormatOption | None = None
-    verbosity: Literal["medium"] | None = Field(
-        None, description="No model has such a dial here; ask for short or long in instructions."
+    verbosity: Verbosity | None = Field(
+        None,
+        description="`low` and `high` go to hosted models that have such a dial; others refuse "
+        "them, so ask for short or long in instructions. `medium` is what every model says anyway.",
     )
 
 

@@ -60,6 +60,7 @@ OnlyFalse = Annotated[  # a Literal would take 0, too
 ]
 Stop = Annotated[str, Field(min_length=1)]
 Effort: TypeAlias = Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"]
+Verbosity: TypeAlias = Literal["low", "medium", "high"]
 Detail: TypeAlias = Literal["auto", "low", "high", "original"]
 
 

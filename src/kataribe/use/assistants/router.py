@@ -25,7 +25,7 @@ MOST_READ = 20_000
 """Characters of a question that rules read; what a router decides by stands at its beginning."""
 ANY = Capabilities(
     context_length=2**31 - 1, tools=True, images=True, audio=True, logprobs=True,
-    structured_output=True,
+    structured_output=True, verbosity=True,
 )  # fmt: skip
 """Of a router: it can whatever the model can that a request goes to; that one refuses the rest."""
 

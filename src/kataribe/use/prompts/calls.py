@@ -104,13 +104,17 @@ class Work:
         """The words of the user's last turn."""
         return self.turn.question
 
-    async def step(self, name: str, detail: str, call: str = "") -> None:
+    async def step(self, name: str, detail: str, call: str = "", content: str = "") -> None:
         """Tells what is done now; `detail` becomes one line, and loses no word.
 
-        `call`: an id that a call of a tool shares with what came of it.
+        Args:
+            name: The step's.
+            detail: What is done.
+            call: An id that a call of a tool shares with what came of it.
+            content: What the line tells of, as JSON, for programs.
         """
         line = one_line(detail)
-        content = "" if line == detail else detail
+        content = content or ("" if line == detail else detail)
         await self._send(Step(name, line, self._index, call, content, self._tokens))
 
     @property
@@ -149,6 +153,7 @@ class Work:
             response_format=TextFormat(),
             stop=(),
             logprobs=None,
+            verbosity=None,
             seed=self.seed(*path),
         )
 

@@ -4,11 +4,12 @@ Wang et al. 2023, "Self-consistency improves chain of thought reasoning in langu
 
 A chain of thought is drawn several times with some temperature. Wrong chains go wrong in different
 ways, right ones end in the same answer; so the answer that most chains come to wins, and the share
-of the votes says how sure it is.
+of the votes says how sure it is. The step `vote` has both as JSON in its content.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -68,6 +69,18 @@ class Vote:
     confidence: float
     is_tie: bool
 
+    def to_json(self, paths: int) -> str:
+        """A line of JSON, for programs; `paths` is how many voted."""
+        told = {
+            "answer": next(iter(self.counts), None),
+            "votes": self.counts,
+            "without_answer": paths - sum(self.counts.values()),
+            "paths": paths,
+            "confidence": self.confidence,
+            "tie": self.is_tie,
+        }
+        return json.dumps(told, ensure_ascii=False)
+
 
 def vote(answers: Sequence[Answer | None]) -> Vote:
     """Counts the answers of the paths, in the order of the paths; None is a path without one."""
@@ -112,7 +125,8 @@ class SelfConsistency(Technique):
         await together(walk(place) for place in range(self.options.paths))
         places = sorted(found)
         result = vote([found[place][1] for place in places])
-        await work.step("vote", told(result, len(places)))
+        many = len(places)
+        await work.step("vote", told(result, many), content=result.to_json(many))
         await work.give(found[result.winner or 0][0])
 
     def _request(self, work: Work, place: int) -> Request:

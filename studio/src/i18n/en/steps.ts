@@ -66,6 +66,16 @@ export const steps = {
       again: "Answered before",
       run: "Run",
     },
+    vote: {
+      confidence: (share: string) => `Confidence ${share}`,
+      tie: "A tie: the answer that came first won.",
+      none: (n: string) =>
+        `None of ${n} lines of thought came to an answer; the first one is the reply.`,
+      table: "Votes by answer",
+      answer: "Answer",
+      votes: "Votes",
+      without: "Without an answer",
+    },
     tree: {
       label: (n: string, best: string) => `${n} thoughts; the chosen path ends at ${best}.`,
       asTable: "As a table",

@@ -68,6 +68,15 @@ export const steps: Pick<Catalogue, "steps" | "consent" | "memory"> = {
       again: "回答済み",
       run: "実行",
     },
+    vote: {
+      confidence: (share) => `確信度 ${share}`,
+      tie: "同数だったため、先に出た答えを選びました。",
+      none: (n) => `${n} 本の道筋はどれも答えに至らず、最初のものを返答にしました。`,
+      table: "答えごとの票数",
+      answer: "答え",
+      votes: "票数",
+      without: "答えなし",
+    },
     tree: {
       label: (n, best) => `思考は ${n} 件、選ばれた道筋の終わりは ${best} です。`,
       asTable: "表で見る",
