@@ -89,10 +89,10 @@ def test_a_model_without_the_dial_refuses_all_but_the_usual() -> None:
         chat = partial(client.chat.completions.create, model="scripted", messages=QUESTION)
         respond(text={"verbosity": "medium"})
         chat(verbosity="medium")
-        with pytest.raises(BadRequestError, match="no dial for .*verbosity") as refused:
+        with pytest.raises(BadRequestError, match=r"no dial for .*verbosity") as refused:
             respond(text={"verbosity": "low"})
         assert refused.value.param == "text.verbosity"
-        with pytest.raises(BadRequestError, match="no dial for .*verbosity") as refused:
+        with pytest.raises(BadRequestError, match=r"no dial for .*verbosity") as refused:
             chat(verbosity="high")
         assert refused.value.param == "verbosity"
     assert len(plain.requests) == 2
@@ -112,9 +112,7 @@ def test_a_text_file_is_read_between_marks(url: str, lm: ScriptedLM) -> None:
     call = {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"}
     output = [{"type": "input_file", "file_data": data, "detail": "low"}]
     with openai_at(url) as client:
-        client.responses.create(
-            model="scripted", input=[{"role": "user", "content": asked}]
-        )
+        client.responses.create(model="scripted", input=[{"role": "user", "content": asked}])
         client.responses.create(
             model="scripted",
             input=[call, {"type": "function_call_output", "call_id": "c", "output": output}],
