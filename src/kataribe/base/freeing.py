@@ -51,6 +51,11 @@ def give_back() -> None:
         gc.collect()
         if _SET_ASIDE:
             gc.freeze()
+    trim()
+
+
+def trim() -> None:
+    """Returns free memory alone, also out of the holes between what is held: milliseconds."""
     with contextlib.suppress(OSError, AttributeError, TypeError):
         ctypes.CDLL(None).malloc_trim(0)
 

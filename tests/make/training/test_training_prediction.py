@@ -284,7 +284,7 @@ def test_seconds_count_steps_looks_samples_and_checkpoints() -> None:
 
 def test_a_machine_is_measured_part_by_part(tmp_path: Path) -> None:
     config = loop(batch_rows=3, sample_every=1)
-    cost = measure(tiny_config(), config, random_batch(40, 2, 24), tmp_path)
+    cost = measure(tiny_config(), config, [random_batch(40, 2, 24)], tmp_path)
     assert cost.rows == 2
     seconds = {**vars(cost)}
     assert seconds.pop("memory") >= 0  # of so small a model nothing may be seen
@@ -297,7 +297,7 @@ def test_memory_of_a_step_is_measured(tmp_path: Path) -> None:
     model = shape(Given(2048, 128), 256)
     config = loop(batch_rows=8, micro_tokens=8 * 128)
     small, large = (
-        measure(model, config, random_batch(2048, rows, 128), tmp_path).memory for rows in (1, 8)
+        measure(model, config, [random_batch(2048, rows, 128)], tmp_path).memory for rows in (1, 8)
     )
     # Weights, gradients and what Muon remembers.
     assert small > 3 * 4 * parameter_count(model)

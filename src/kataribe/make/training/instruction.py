@@ -36,7 +36,7 @@ from kataribe.make.training.places import (
     find_model,
     find_tokenizer,
 )
-from kataribe.make.training.prediction import Say, first_pass, seconds_of
+from kataribe.make.training.prediction import Say, first_passes, seconds_of
 from kataribe.make.training.record import Words
 from kataribe.make.training.rows_objective import RowsData, RowsObjective
 from kataribe.make.training.sampling import Prompt
@@ -128,7 +128,7 @@ def _predict(
     device = choose(loop.work.device)
     check_room(taken(decoder_memory(config, loop, context), device), device)
     say("Measuring the speed of a step.")
-    cost = measure(config, loop, first_pass(rows, loop, context), folder)
+    cost = measure(config, loop, first_passes(rows, loop, context), folder)
     asked = len(loop.watching.prompts) or QUESTIONS
     seconds = seconds_of(
         loop, cost,

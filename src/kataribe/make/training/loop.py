@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from kataribe.base.errors import InputError
+from kataribe.base.freeing import trim
 from kataribe.make.training.checkpoints import Progress
 from kataribe.make.training.config import LoopConfig
 from kataribe.make.training.objective import Objective, Share, StepData
@@ -100,6 +101,7 @@ def train(
             if looks:
                 lines[-1] |= training.objective.evaluate(training.trainee.judge, share)
                 progress = _judged(progress, lines[-1])
+                trim()  # steps differ in what they take, and over thousands holes add up
             for line in lines:
                 training.record.stepped(line)
             pending.clear()

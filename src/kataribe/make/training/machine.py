@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import math
 import os
 import shutil
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -140,11 +141,11 @@ def tokens_per_second(config: ModelConfig, loop: LoopConfig, row_tokens: int) ->
     """Speed of whole steps with random text, measured: a few, after one that does not count."""
     rows = max(1, min(loop.work.micro_tokens // row_tokens, loop.batch_rows))
     batch = random_batch(config.vocab_size, rows, row_tokens)
-    trial = _Trial(config, loop, batch)
+    trial = _Trial(config, loop, [batch])
     return loop.batch_rows * row_tokens / trial.cost().step(loop.batch_rows)
 
 
-def measure(config: ModelConfig, loop: LoopConfig, batch: Batch, folder: Path) -> Cost:
+def measure(config: ModelConfig, loop: LoopConfig, passes: Sequence[Batch], folder: Path) -> Cost:
     """All that a run does, done a few times with rows of its own text.
 
     Blocks that are to be compiled are compiled here: the run finds them so (a second model of the
@@ -153,18 +154,19 @@ def measure(config: ModelConfig, loop: LoopConfig, batch: Batch, folder: Path) -
     Args:
         config: The model's.
         loop: The loop's, with nothing left to `auto`.
-        batch: Rows of one pass.
+        passes: Rows of one pass each, several of the run's own: they differ in what they take.
         folder: On the disk where checkpoints will lie.
     """
     device = choose(loop.work.device)
     with kept():
-        cost = _tried(_Trial(config, loop, batch), folder)
+        cost = _tried(_Trial(config, loop, passes), folder)
     return dataclasses.replace(cost, memory=max(0, cost.memory - held_now(device)))
 
 
 def _tried(trial: _Trial, folder: Path) -> Cost:
     """All but that memory is what the whole process held."""
-    cost, batch, model = trial.cost(), trial.batch, trial.trainee.plain
+    cost, batch, model = trial.cost(), trial.passes[0], trial.trainee.plain
+    forget_most(trial.trainee.device)  # compiling is over
     cost = trial.as_in_steps(cost)
     with torch.no_grad():
         looked = usual(lambda: trial.trainee.judge(batch), least=1) / batch.rows
@@ -178,19 +180,21 @@ def _tried(trial: _Trial, folder: Path) -> Cost:
 
 
 class _Trial:
-    """A model of a run's shape that learns from one pass again and again."""
+    """A model of a run's shape that learns from some passes again and again."""
 
-    def __init__(self, config: ModelConfig, loop: LoopConfig, batch: Batch) -> None:
+    def __init__(self, config: ModelConfig, loop: LoopConfig, passes: Sequence[Batch]) -> None:
         self.trainee = Trainee(fresh_decoder(config, 0), causal_loss, loop.work)
         self._optimiser = Optimisers(self.trainee.named, loop.optimisation)
         self._weights = list(self.trainee.named.values())
-        self.batch, self.loop = batch, loop
+        self.passes, self.loop = passes, loop
+        self._turns = itertools.cycle(passes)
 
     def cost(self) -> Cost:
         """Seconds of a pass and of a change."""
-        rest = self.loop.batch_rows % self.batch.rows
+        rows = self.passes[0].rows
+        rest = self.loop.batch_rows % rows
         if rest:  # a step's last pass: compiled blocks are made anew for another number of rows
-            part = cut_rows(self.batch, slice(0, rest))
+            part = cut_rows(self.passes[0], slice(0, rest))
             backward(self.trainee.module, StepData([part], part.taught, part.filled), 0.0)
         learned = usual(self._learn)
         kept = [each.grad for each in self._weights]
@@ -200,7 +204,7 @@ class _Trial:
                 weight.grad = gradient  # an optimiser's step forgets them
             self._change()
 
-        return Cost(self.batch.rows, learned, usual(change_again))
+        return Cost(rows, learned, usual(change_again))
 
     def as_in_steps(self, cost: Cost) -> Cost:
         """Passes and changes as whole steps show them: their mean over a share of the run's time.
@@ -226,15 +230,15 @@ class _Trial:
         )
 
     def most(self) -> int:
-        """The most bytes that are held while a step is done as the run will do it."""
-        forget_most(self.trainee.device)
-        for _ in range(min(2, -(-self.loop.batch_rows // self.batch.rows))):
+        """The most bytes that were held until a step is done as the run will do it."""
+        for _ in range(min(2, -(-self.loop.batch_rows // self.passes[0].rows))):
             self._learn()
         self._change()
         return most_memory(self.trainee.device)
 
     def _learn(self) -> None:
-        data = StepData([self.batch], self.batch.taught, self.batch.filled)
+        batch = next(self._turns)
+        data = StepData([batch], batch.taught, batch.filled)
         backward(self.trainee.module, data, 1 / max(1, data.taught))
 
     def _change(self) -> None:

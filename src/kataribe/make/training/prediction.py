@@ -31,6 +31,8 @@ Say = Callable[[str], None]
 
 OVERHEAD = 1.05
 """Looks and checkpoints beside the steps, for kinds of runs that do not measure them."""
+TRIED_PASSES = 8
+"""Passes of a run's own that are tried: documents that end elsewhere take other memory."""
 STEP_SECONDS = 0.004
 """Of each step beside its products: drawing rows, and writing figures where viewers read them."""
 COMPARED = ("parameters", "tokens", "seconds", "memory_bytes", "bits_per_byte")
@@ -111,7 +113,7 @@ def predict(
     check_room(taken(memory, device), device)
     say("Measuring the speed of a step.")
     rows = StreamRows(text.data, "train", text.context)
-    cost = measure(choice.model, loop, first_pass(rows, loop, text.context), text.data.path)
+    cost = measure(choice.model, loop, first_passes(rows, loop, text.context), text.data.path)
     if seconds is not None:
         loop = fitted(loop, cost, text, seconds, given)
         if loop.optimisation.schedule != "cosine":  # which has to know its last step
@@ -131,10 +133,14 @@ def predict(
     return prediction, loop
 
 
-def first_pass(rows: Rows[Any], loop: LoopConfig, context: int) -> Any:
-    """Rows of the run's own, as many as one pass takes; `context` is the tokens of a row."""
+def first_passes(rows: Rows[Any], loop: LoopConfig, context: int) -> list[Any]:
+    """Rows of the run's own, as many as a pass takes, of some passes.
+
+    `context` is the tokens of a row.
+    """
     size = max(1, min(loop.work.micro_tokens // context, loop.batch_rows))
-    return Batches(len(rows), size, seed=loop.seed).at(rows, 0)
+    batches = Batches(len(rows), size, seed=loop.seed)
+    return [batches.at(rows, number) for number in range(TRIED_PASSES)]
 
 
 def expected_seconds(loop: LoopConfig, cost: Cost, text: Text) -> float:
