@@ -48,8 +48,8 @@ OWNED = {
 }
 """What a step of an address names: which of Taro's things stands behind it."""
 
-SHARED = {"assistants", "catalog", "mcp", "models"}
-"""Steps whose things are everybody's: models, assistants and servers belong to the machine."""
+SHARED = {"assistants", "catalog", "models", "servers", "check", "call", "restore"}
+"""Steps whose things are everybody's: models, assistants and MCP servers belong to the machine."""
 
 BODIES: Mapping[str, dict[str, Any]] = {
     "Send": {"text": "hello"},

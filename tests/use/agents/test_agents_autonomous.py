@@ -587,7 +587,7 @@ def test_killed_between_steps_it_goes_on_and_repeats_no_call(each: int, tmp_path
     begun = Counter(record["call"] for record in turns if record["kind"] == "begun")
     made = Counter(effects.read_text().split("\n")[:-1])
     assert set(begun.values()) == {1}
-    assert set(made.values()) == {1}  # not one call had its effect twice
+    assert set(made.values()) <= {1}  # not one call had its effect twice
     unknown = [r for r in turns if r["kind"] == "result" and "not known" in r["content"]]
     assert len(made) + len(unknown) >= 2 * autonomous_child.TASKS
     plans = [record for record in records if record["kind"] == "plan"]

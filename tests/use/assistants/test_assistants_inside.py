@@ -143,39 +143,17 @@ async def test_a_refused_page_ends_the_reply(folder: Path, native: bool) -> None
     assert lm.running == 0
 
 
-class Counting:
-    """A model that keeps what it has used."""
+class Backwards:
+    """A model whose last choice is told first."""
 
     def __init__(self, lm: LM) -> None:
         self._lm = lm
         self.name, self.capabilities = lm.name, lm.capabilities
-        self.used: list[Usage] = []
 
     async def stream(self, request: Request) -> AsyncIterator[Event]:
-        async for event in self._lm.stream(request):
-            if isinstance(event, Finished):
-                self.used.append(event.usage)
-            yield event
-
-
-class Backwards(Counting):
-    """Its last choice is told first."""
-
-    async def stream(self, request: Request) -> AsyncIterator[Event]:
-        events = [event async for event in super().stream(request)]
+        events = [event async for event in self._lm.stream(request)]
         for event in sorted(events, key=lambda each: -each.index):
             yield event
-
-
-async def test_what_ended_before_a_refusal_is_not_counted_again(folder: Path) -> None:
-    lm = Counting(scripted(["Final Answer: nine", ACT], capabilities=NO_TOOLS))
-    recipe = lookup(folder, injection={"documents": "refuse"})
-    events = await told(recipe, around(Shelf(plain=lm), folder), question("When?", n=2))
-    ends = [event for event in events if isinstance(event, Finished)]
-    assert sorted(each.reason for each in ends) == ["content_filter", "stop"]
-    whole = sum((each.usage for each in ends), Usage(0, 0))
-    assert len(lm.used) == 2
-    assert whole == sum(lm.used, Usage(0, 0))
 
 
 async def test_looking_counts_with_the_choice_whose_prompt_counts_for_all(folder: Path) -> None:

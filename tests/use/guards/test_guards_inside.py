@@ -11,7 +11,7 @@ import pytest
 from kataribe.base.events import Finished, Step
 from kataribe.base.lm import Request
 from kataribe.base.messages import Message, TextPart, ToolCallPart, text_message, text_of
-from kataribe.run.providers.scripted import Call, Reply, ScriptedLM
+from kataribe.run.providers.scripted import EVERYTHING, Call, Reply, ScriptedLM
 from kataribe.use.guards import masking
 from kataribe.use.guards.ending import Cut, Empty
 from kataribe.use.guards.guarded import Guarded, Policy, Within
@@ -189,7 +189,8 @@ async def test_what_looking_has_to_read_is_read_aside_from_the_event_loop(monkey
     guards = (Personal(), Noting())
     for text, on_the_loop in ("Hello", True), ("lorem ipsum " * 1000, False):
         found.clear()
-        await events_of(Guarded(ScriptedLM("Fine."), guards), asked(text))
+        lm = ScriptedLM("Fine.", capabilities=replace(EVERYTHING, context_length=10**6))
+        await events_of(Guarded(lm, guards), asked(text))
         assert found == [on_the_loop, on_the_loop], text[:10]
 
 

@@ -73,7 +73,6 @@ class Replying:
         shown = self._lm.instructed(request)
         inside = Inside(self._lm, self._places, shown, self._acting.own)
         said = [_Said() for _ in range(request.n)]
-        told = Usage(0, 0)
         lm = self._acting.make(self._lm, inside)
         async with aclosing(lm.stream(request)) as events:  # type: ignore[type-var]
             async for event in events:
@@ -81,29 +80,24 @@ class Replying:
                     yield Step("guard", seen.line)
                 if inside.refused:
                     break
-                if isinstance(event, Finished):
-                    told += event.usage
-                    # The first choice is the one whose prompt is counted for all.
-                    if event.index == 0 or said[0].ended:
-                        event = replace(event, usage=event.usage + inside.looking)
-                        inside.looking = Usage(0, 0)  # it counts once
+                # The first choice is the one whose prompt is counted for all.
+                if isinstance(event, Finished) and (event.index == 0 or said[0].ended):
+                    event = replace(event, usage=event.usage + inside.looking)
+                    inside.looking = Usage(0, 0)  # it counts once
                 said[event.index].take(event)
                 yield event
-        for event in self._refused(inside, said, told):
+        for event in self._refused(inside, said):
             yield event
 
-    def _refused(self, inside: Inside, said: Sequence[_Said], told: Usage) -> Iterator[Event]:
-        """The end of every choice that has none, with what was said before.
-
-        The first of them has used whatever the others have not `told`.
-        """
+    def _refused(self, inside: Inside, said: Sequence[_Said]) -> Iterator[Event]:
+        """The end of every choice that has none, with what was said before."""
         lines = [seen.line for seen in inside.refused]
         if not lines or all(each.ended for each in said):
             return
         for line in lines:
             yield Step("guard", line)
         words = self._places.policy.refusal
-        usage = inside.looking + Usage(*(max(0, each) for each in (inside.used - told).numbers))
+        usage = inside.used + inside.looking
         for index, each in enumerate(said):
             if each.ended:
                 continue
