@@ -1,9 +1,10 @@
-"""`python scripts/run_tests.py [pytest's options]`: the tests, two files at a time.
+"""`python scripts/run_tests.py [pytest's options]`: the tests, some files at a time.
 
-Many of them wait for browsers, servers and processes that are killed, on cores that a machine may
-lend to others at any moment. So a few tests (`FEW`) that fail are run again, alone, and have to
-pass `AGAIN` times in a row; what they are is the last thing said, because a test that fails now
-and then shows a fault, of its own or of the program. Anything else that fails, fails at once.
+Many of them wait for browsers, servers and processes that are killed, so there are half as many
+workers again as cores; and a machine may lend its cores to others at any moment. So a few tests
+(`FEW`) that fail are run again, alone, and have to pass `AGAIN` times in a row; what they are is
+the last thing said, because a test that fails now and then shows a fault, of its own or of the
+program. Anything else that fails, fails at once.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ FAILED = Path(".pytest_cache", "v", "cache", "lastfailed")
 TESTS_FAILED = 1  # pytest's exit code for that, and for nothing else
 BY_FILE = ("--dist", "loadfile", "--no-loadscope-reorder")  # in the order of tests/conftest.py
 SLOWEST = ("--durations=25", "--durations-min=5")
+WORKERS = min(8, max(2, (os.cpu_count() or 2) * 3 // 2))
 FEW = 3
 AGAIN = 3
 
 
 def main(options: list[str]) -> int:
     """The exit code."""
-    code = pytest("-n", "2", *BY_FILE, *SLOWEST, "--cache-clear", *options)
+    code = pytest("-n", str(WORKERS), *BY_FILE, *SLOWEST, "--cache-clear", *options)
     failed = sorted(json.loads(FAILED.read_text())) if code == TESTS_FAILED else []
     if not 0 < len(failed) <= FEW:
         return code
