@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 
 import httpx
@@ -163,3 +163,10 @@ WEATHER = {
         },
     },
 }
+
+
+@pytest.fixture
+def opened():
+    """Closes at a test's end what it is given, and gives it back: clients keep their sockets."""
+    with ExitStack() as stack:
+        yield stack.enter_context

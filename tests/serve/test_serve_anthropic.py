@@ -454,10 +454,10 @@ def test_an_error_in_the_middle_reaches_the_client(live):
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-def test_leaving_ends_the_work_at_once(live, streaming):
+def test_leaving_ends_the_work_at_once(live, streaming, opened):
     lm = ScriptedLM(Reply("word " * 1000, pace=0.01))
     server = live(lm)
-    client = Anthropic(base_url=server.url, api_key="unused-key", max_retries=0)
+    client = opened(Anthropic(base_url=server.url, api_key="unused-key", max_retries=0))
     if streaming:
         with client.messages.create(**hello(max_tokens=3000), stream=True) as events:
             assert next(iter(events)).type == "message_start"

@@ -50,49 +50,50 @@ async def test_suite_async(server):
         await check_async(client, "scripted")
 
 
-def test_wrong_key(live):
+def test_wrong_key(live, opened):
     server = live(ScriptedLM(), key="open-sesame")
+    left = opened(OpenAI(base_url=f"{server.url}/v1", api_key="shut-sesame", max_retries=0))
     with pytest.raises(openai.AuthenticationError) as wrong:
-        OpenAI(base_url=f"{server.url}/v1", api_key="shut-sesame", max_retries=0).models.list()
+        left.models.list()
     assert wrong.value.code == "invalid_api_key"
-    right = OpenAI(base_url=f"{server.url}/v1", api_key="open-sesame", max_retries=0)
+    right = opened(OpenAI(base_url=f"{server.url}/v1", api_key="open-sesame", max_retries=0))
     assert right.models.list().data[0].id == "scripted"
 
 
-def test_busy_says_when(live):
+def test_busy_says_when(live, opened):
     lm = ScriptedLM([BusyError("The queue is full.", retry_after=1.2), "now"])
     server = live(lm)
-    client = OpenAI(base_url=f"{server.url}/v1", api_key="unused-key", max_retries=0)
+    client = opened(OpenAI(base_url=f"{server.url}/v1", api_key="unused-key", max_retries=0))
     with pytest.raises(openai.RateLimitError) as busy:
         client.chat.completions.create(model="scripted", messages=QUESTION, stream=True)
     assert busy.value.response.headers["retry-after"] == "2"
     assert client.chat.completions.create(model="scripted", messages=QUESTION).choices
 
 
-def test_client_tries_again(live):
+def test_client_tries_again(live, opened):
     lm = ScriptedLM([BusyError("The queue is full.", retry_after=0.1), "now"])
     server = live(lm)
-    client = OpenAI(base_url=f"{server.url}/v1", api_key="unused-key", max_retries=1)
+    client = opened(OpenAI(base_url=f"{server.url}/v1", api_key="unused-key", max_retries=1))
     answer = client.chat.completions.create(model="scripted", messages=QUESTION)
     assert answer.choices[0].message.content == "now"
     assert len(lm.requests) == 2
 
 
-def test_unavailable_and_upstream(live):
+def test_unavailable_and_upstream(live, opened):
     lm = ScriptedLM([UnavailableError("No memory.", retry_after=5), ProviderError("Gone.")])
     server = live(lm)
-    client = OpenAI(base_url=f"{server.url}/v1", api_key="unused-key", max_retries=0)
+    client = opened(OpenAI(base_url=f"{server.url}/v1", api_key="unused-key", max_retries=0))
     for status in (503, 502):
         with pytest.raises(openai.InternalServerError) as error:
             client.chat.completions.create(model="scripted", messages=QUESTION)
         assert error.value.status_code == status
 
 
-def test_error_in_the_middle_reaches_the_client(live):
+def test_error_in_the_middle_reaches_the_client(live, opened):
     server = live(
         ScriptedLM(Reply("one two three", error=ProviderError("It broke."), fail_after=2))
     )
-    client = OpenAI(base_url=f"{server.url}/v1", api_key="unused-key", max_retries=0)
+    client = opened(OpenAI(base_url=f"{server.url}/v1", api_key="unused-key", max_retries=0))
     stream = client.chat.completions.create(model="scripted", messages=QUESTION, stream=True)
     seen = []
     with pytest.raises(openai.APIError, match="It broke"):

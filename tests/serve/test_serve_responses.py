@@ -417,28 +417,28 @@ async def test_what_fails_before_the_first_word_is_an_http_error():
             assert answer.json()["error"]["type"] == "upstream_error"
 
 
-def test_the_client_hears_of_what_broke(live):
+def test_the_client_hears_of_what_broke(live, opened):
     lm = ScriptedLM(Reply("one two", error=ProviderError("It broke."), fail_after=1))
-    client = OpenAI(base_url=f"{live(lm).url}/v1", api_key="unused-key", max_retries=0)
+    client = opened(OpenAI(base_url=f"{live(lm).url}/v1", api_key="unused-key", max_retries=0))
     with client.responses.stream(model="scripted", input="hi") as stream:
         last = list(stream)[-1]
     assert last.type == "response.failed"
     assert last.response.error.message == "It broke."
 
 
-def test_busy_says_when(live):
+def test_busy_says_when(live, opened):
     lm = ScriptedLM(BusyError("The queue is full.", retry_after=1.2))
-    client = OpenAI(base_url=f"{live(lm).url}/v1", api_key="unused-key", max_retries=0)
+    client = opened(OpenAI(base_url=f"{live(lm).url}/v1", api_key="unused-key", max_retries=0))
     with pytest.raises(openai.RateLimitError) as busy:
         client.responses.create(model="scripted", input="hi", stream=True)
     assert busy.value.response.headers["retry-after"] == "2"
 
 
 @pytest.mark.parametrize("streaming", [True, False])
-def test_leaving_ends_the_work_at_once(live, streaming):
+def test_leaving_ends_the_work_at_once(live, streaming, opened):
     lm = ScriptedLM(Reply("word " * 1000, pace=0.01))
     server = live(lm)
-    client = OpenAI(base_url=f"{server.url}/v1", api_key="unused-key", max_retries=0)
+    client = opened(OpenAI(base_url=f"{server.url}/v1", api_key="unused-key", max_retries=0))
     if streaming:
         with client.responses.create(model="scripted", input="hi", stream=True) as events:
             assert next(iter(events)).type == "response.created"

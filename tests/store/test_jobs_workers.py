@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -425,17 +426,21 @@ def test_a_process_killed_again_and_again_loses_and_doubles_nothing(store, tmp_p
     with store.writing() as tx:
         made = [jobs.add_job(tx, LOCAL, count(400)) for _ in range(3)]
 
-    def has_got_further() -> bool:
+    def counted() -> list[int]:
         with store.reading() as tx:
-            return all(jobs.find_job(tx, job.id).attempts <= 1 for job in made)
+            return [jobs.find_job(tx, job.id).progress.done for job in made]
+
+    def further(before: list[int]) -> bool:
+        return all(n > was or n == 400 for was, n in zip(before, counted(), strict=True))
 
     for turn in range(6):
+        before = counted()
         child = subprocess.Popen(
             [sys.executable, str(CHILD), str(store.path), str(folder)], stdout=subprocess.PIPE
         )
         assert child.stdout.readline() == b"started\n"
         if turn % 2:  # a job that got nowhere three times has failed, and rightly
-            until(has_got_further, 60)
+            until(partial(further, before), 60)
         time.sleep(chance.uniform(0.0, 0.4))
         child.kill()
         child.wait()
